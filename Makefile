@@ -1,0 +1,72 @@
+# Two commands matter on a fresh machine: `make demo` and `make test`. Both make `.venv` first.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
+OUTPUT ?= output/demo
+# What `make bench` runs; `make bench BENCH=attention` runs one.
+BENCH ?=
+PYTEST_ARGS ?=
+
+# Wheels come from the package index alone, whatever a local pip configuration offers beside it:
+# a local build of torch would not match torchvision, and figures would differ between machines.
+export PIP_FIND_LINKS :=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+INSTALLED := $(VENV)/.installed
+# The tests that drive a real ComfyUI need what it needs; where none is found, they skip.
+ifneq ($(wildcard $(COMFYUI_PATH)/main.py),)
+SERVER := $(VENV)/.comfyui
+endif
+
+.PHONY: help demo test bench lint typecheck format miniature clean
+
+help:
+	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
+	@echo "make test       ruff, pyright and pytest"
+	@echo "make bench      the figures; BENCH=attention for one of them"
+	@echo "make lint | typecheck | format | miniature | clean"
+
+$(INSTALLED): pyproject.toml requirements.txt constraints-dev.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Evenframe needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints-dev.txt
+	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/evenframe
+	touch $@
+
+$(VENV)/.comfyui: $(INSTALLED) $(COMFYUI_PATH)/requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement "$(COMFYUI_PATH)/requirements.txt" \
+		--constraint constraints-dev.txt
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python -m evenframe demo --output $(OUTPUT)
+
+test: lint typecheck $(SERVER)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(INSTALLED)
+	$(BIN)/pyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/python -m evenframe bench $(BENCH)
+
+miniature: $(INSTALLED)
+	$(BIN)/python -m evenframe.miniature
+
+clean:
+	rm -rf output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""Evenframe: training-free, text-guided video editing.
+
+What ComfyUI loads, and the Python package `evenframe`. Importing it is light: the nodes are only
+imported when ComfyUI asks for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .nodes import EvenframeExtension
+
+__version__ = "0.1.0"
+
+WEB_DIRECTORY = "./web"
+
+
+async def comfy_entrypoint() -> EvenframeExtension:
+    """Give ComfyUI the nodes of this pack."""
+    from .nodes import EvenframeExtension
+
+    return EvenframeExtension()

@@ -1,0 +1,1 @@
+"""The figures, each by one command."""

@@ -1,0 +1,1 @@
+"""The science: plain torch and diffusers, knows no host."""

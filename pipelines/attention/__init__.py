@@ -1,0 +1,1 @@
+"""Attention as a sum of terms: where it happens, how it is rewritten, what is kept of it."""
