@@ -1,0 +1,131 @@
+"""The host inside a ComfyUI server."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as memory
+import folder_paths
+import torch
+from comfy.cli_args import args
+from comfy.model_patcher import ModelPatcher
+from comfy.utils import ProgressBar
+from PIL.Image import Image
+
+from ...pipelines.errors import EvenframeError
+from . import folders
+from .door import Model, ModelHandle, ModelKind, SavedFile
+
+
+class Holder(torch.nn.Module):
+    """The modules of one model as one module, with the plain `device` that a patcher sets."""
+
+    def __init__(self, modules: Iterable[torch.nn.Module], device: torch.device) -> None:
+        super().__init__()
+        self.parts = torch.nn.ModuleList(modules)
+        self.device = device
+
+
+@dataclass(frozen=True)
+class ComfyProgress:
+    bar: ProgressBar
+
+    def step(self, done: int, preview: Image | None = None) -> None:
+        shown = None if preview is None else ("JPEG", preview, args.preview_size)
+        self.bar.update_absolute(done, preview=shown)
+        # The bar is throttled, and looks for an interrupt only when it draws.
+        memory.throw_exception_if_processing_interrupted()
+
+
+class ComfyHost:
+    """`Host` by ComfyUI's own folders, memory management, progress and previews."""
+
+    name = "comfyui"
+
+    def progress(self, total: int, label: str) -> ComfyProgress:
+        return ComfyProgress(ProgressBar(total))
+
+    def check_interrupt(self) -> None:
+        memory.throw_exception_if_processing_interrupted()
+
+    def device(self) -> torch.device:
+        return memory.get_torch_device()
+
+    def dtype(self) -> torch.dtype:
+        return memory.unet_dtype(device=self.device())
+
+    def hold(
+        self,
+        model: Model,
+        modules: Iterable[torch.nn.Module] = (),
+        adopted: Iterable[Any] = (),
+    ) -> ModelHandle[Model]:
+        modules = tuple(modules)
+        patchers = [getattr(socket, "patcher", socket) for socket in adopted]
+        if modules:
+            offload = memory.unet_offload_device()
+            patchers.insert(0, ModelPatcher(Holder(modules, offload), self.device(), offload))
+        return ModelHandle(model, modules, tuple(patchers))
+
+    def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
+        # Whole: the modules are diffusers', which cannot fetch a weight when they need it.
+        memory.load_models_gpu(
+            list(handle.patchers), memory_required=memory_bytes, force_full_load=True
+        )
+        return handle.model
+
+    def free_memory(self) -> int:
+        return memory.get_free_memory(self.device())
+
+    def model_names(self, kind: ModelKind) -> list[str]:
+        if kind == "checkpoints":
+            return folder_paths.get_filename_list("checkpoints")
+        roots = map(Path, folder_paths.get_folder_paths("diffusers"))
+        return sorted({name for root in roots for name in folders.list_diffusers(root)})
+
+    def model_path(self, kind: ModelKind, name: str) -> Path:
+        if name in self.model_names(kind):
+            for root in map(Path, folder_paths.get_folder_paths(kind)):
+                if (root / name).exists():
+                    return root / name
+        raise EvenframeError(
+            f"No model {name!r} among ComfyUI's {kind}: put it into models/{kind}, "
+            "press R to refresh, and choose it again."
+        )
+
+    def input_names(self, extensions: Collection[str]) -> list[str]:
+        return folders.list_files(Path(folder_paths.get_input_directory()), extensions)
+
+    def input_path(self, name: str) -> Path:
+        try:
+            path = Path(folder_paths.get_annotated_filepath(name))
+        except ValueError as error:
+            raise EvenframeError(
+                f"{name!r} lies outside ComfyUI's input folder: put the file there."
+            ) from error
+        if not path.is_file():
+            raise EvenframeError(
+                f"No such input file: {name!r}. Upload it, or put it into ComfyUI's input folder."
+            )
+        return path
+
+    def output_path(self, prefix: str, suffix: str) -> Path:
+        return folders.numbered(Path(folder_paths.get_output_directory()), prefix, suffix)
+
+    def temp_path(self, prefix: str, suffix: str) -> Path:
+        return folders.numbered(Path(folder_paths.get_temp_directory()), prefix, suffix)
+
+    def saved(self, path: Path) -> SavedFile:
+        output, temp = folder_paths.get_output_directory(), folder_paths.get_temp_directory()
+        return folders.saved(path, {"output": Path(output), "temp": Path(temp)})
+
+    def cache_dir(self) -> Path:
+        # A "system user" folder: ComfyUI serves nothing of it over HTTP.
+        path = Path(folder_paths.get_system_user_directory("evenframe"))
+        path.mkdir(parents=True, exist_ok=True)
+        return path

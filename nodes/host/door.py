@@ -1,0 +1,140 @@
+"""What a node may ask of the program it runs in, whichever that is.
+
+`Host` is the contract; `comfy.py` keeps it inside a ComfyUI server, `standalone.py` in a plain
+process. Nothing else in the package may ask where it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+ModelKind = Literal["checkpoints", "diffusers"]
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True)
+class ModelHandle(Generic[Model]):
+    """What a model socket carries: a model, and how the host moves its weights.
+
+    model: the backbone of `pipelines/`, wherever its weights lie just now.
+    modules: the `torch.nn.Module`s that hold the weights; empty for an adopted model.
+    patchers: ComfyUI's `ModelPatcher`s of those weights; empty in a plain process.
+    """
+
+    model: Model
+    modules: tuple[torch.nn.Module, ...] = ()
+    patchers: tuple[Any, ...] = ()
+
+    @property
+    def patcher(self) -> Any:
+        """The attribute by which ComfyUI recognises an output that holds model weights."""
+        return self.patchers[0] if self.patchers else None
+
+
+class SavedFile(TypedDict):
+    """A written file as a node's `ui` names it: ComfyUI serves it, the command line prints it."""
+
+    filename: str
+    subfolder: str
+    type: str
+
+
+class Progress(Protocol):
+    """One bar: made by `Host.progress`, moved by `step`."""
+
+    def step(self, done: int, preview: Image | None = None) -> None:
+        """Report that `done` of the total are done, and show `preview` where that is possible.
+
+        Raises the host's interrupt (a BaseException: let it pass) when the user has cancelled.
+        """
+        ...
+
+
+class Host(Protocol):
+    """The program around the nodes."""
+
+    name: str
+
+    def progress(self, total: int, label: str) -> Progress:
+        """A bar of `total` steps for the running node; `label` says what is being done."""
+        ...
+
+    def check_interrupt(self) -> None:
+        """Raise the host's interrupt if the user has cancelled, else return at once."""
+        ...
+
+    def device(self) -> torch.device:
+        """Where models compute."""
+        ...
+
+    def dtype(self) -> torch.dtype:
+        """The floating-point type that suits `device()`: fp16 or bf16 on a GPU, fp32 on a CPU."""
+        ...
+
+    def hold(
+        self,
+        model: Model,
+        modules: Iterable[torch.nn.Module] = (),
+        adopted: Iterable[Any] = (),
+    ) -> ModelHandle[Model]:
+        """Put a model into the host's care, without moving it yet.
+
+        modules: those that this pack loaded; the host may move them between devices.
+        adopted: MODEL, CLIP and VAE sockets whose weights the model shares; the host already
+            manages these, and loads and unloads them as its own.
+        """
+        ...
+
+    def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
+        """Bring a model's weights, whole, to `device()` and return the model.
+
+        memory_bytes: what computing will need beside the weights; the host unloads other models
+            to make that much room.
+        """
+        ...
+
+    def free_memory(self) -> int:
+        """Bytes free on `device()`."""
+        ...
+
+    def model_names(self, kind: ModelKind) -> list[str]:
+        """Sorted names: checkpoint files, or diffusers folders (those with model_index.json)."""
+        ...
+
+    def model_path(self, kind: ModelKind, name: str) -> Path:
+        """Where `name` of `model_names(kind)` lies. EvenframeError if there is no such model."""
+        ...
+
+    def input_names(self, extensions: Collection[str]) -> list[str]:
+        """Sorted names of input files with one of `extensions` (lower case, with the dot)."""
+        ...
+
+    def input_path(self, name: str) -> Path:
+        """The existing input file `name`. EvenframeError if absent or outside the folders."""
+        ...
+
+    def output_path(self, prefix: str, suffix: str) -> Path:
+        """A new numbered file in the output folder: `clip` and `.mp4` make `clip_00001_.mp4`.
+
+        prefix: may name subfolders, which are made; EvenframeError if it leads outside.
+        """
+        ...
+
+    def temp_path(self, prefix: str, suffix: str) -> Path:
+        """As `output_path`, in the folder for previews, which the host empties."""
+        ...
+
+    def saved(self, path: Path) -> SavedFile:
+        """How a node's `ui` names a file made under `output_path` or `temp_path`."""
+        ...
+
+    def cache_dir(self) -> Path:
+        """A folder of the pack's own that outlives the process, made if need be."""
+        ...

@@ -1,0 +1,68 @@
+"""Files in folders: listing them, keeping paths inside, numbering new ones. For both hosts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ...pipelines.errors import EvenframeError
+from .door import SavedFile
+
+CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
+
+
+def list_files(root: Path, extensions: Collection[str]) -> list[str]:
+    """Names of the files below `root` (with `/`, relative to it) with one of `extensions`."""
+    names = []
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        names += [
+            (Path(folder) / file).relative_to(root).as_posix()
+            for file in files
+            if Path(file).suffix.lower() in extensions and not file.startswith(".")
+        ]
+    return sorted(names)
+
+
+def list_diffusers(root: Path) -> list[str]:
+    """Names of the folders below `root` that hold a model_index.json."""
+    found = (Path(folder) for folder, _, files in os.walk(root) if "model_index.json" in files)
+    return sorted(path.relative_to(root).as_posix() for path in found if path != root)
+
+
+def is_inside(root: Path, path: Path) -> bool:
+    """Whether `path` lies in `root`, links followed on both sides."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):  # a NUL byte, a name too long, a loop of links
+        return False
+
+
+def numbered(root: Path, prefix: str, suffix: str) -> Path:
+    """`root/prefix_00001_suffix`, or the first higher number that is free. Makes the folder."""
+    stem = root / prefix
+    if "\0" in prefix or not is_inside(root, stem) or stem.resolve() == root.resolve():
+        raise EvenframeError(
+            f"{prefix!r} is not a name inside the output folder: "
+            "give a file name, with subfolders if you like, without '..' or a leading '/'."
+        )
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    taken = re.compile(re.escape(stem.name) + r"_(\d+)_")
+    numbers = [int(m.group(1)) for name in os.listdir(stem.parent) if (m := taken.match(name))]
+    return stem.parent / f"{stem.name}_{max(numbers, default=0) + 1:05}_{suffix}"
+
+
+def saved(path: Path, roots: Mapping[str, Path]) -> SavedFile:
+    """How a user interface names the file `path`, which lies in one of `roots`, by type."""
+    for kind, root in roots.items():
+        if is_inside(root, path):
+            inside = path.resolve().relative_to(root.resolve())
+            subfolder = inside.parent.as_posix()
+            return {
+                "filename": path.name,
+                "subfolder": "" if subfolder == "." else subfolder,
+                "type": kind,
+            }
+    raise ValueError(f"{path} lies in no folder that the host serves")

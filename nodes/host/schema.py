@@ -1,0 +1,349 @@
+"""As much of ComfyUI's V3 node schema as this pack's nodes use, for a plain process.
+
+The names, arguments and meanings are those of `comfy_api.latest.io`; a node file that imports `io`
+from the host door gets ComfyUI's own inside a server and this one elsewhere.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, ClassVar
+
+
+class FolderType(StrEnum):
+    input = "input"
+    output = "output"
+    temp = "temp"
+
+
+class UploadType(StrEnum):
+    image = "image_upload"
+    audio = "audio_upload"
+    video = "video_upload"
+    model = "file_upload"
+
+
+class NumberDisplay(StrEnum):
+    number = "number"
+    slider = "slider"
+    gradient_slider = "gradientslider"
+
+
+class ControlAfterGenerate(StrEnum):
+    fixed = "fixed"
+    increment = "increment"
+    decrement = "decrement"
+    randomize = "randomize"
+
+
+@dataclass
+class Input:
+    """A socket without a widget."""
+
+    io_type: ClassVar[str] = "*"
+    id: str
+    _: KW_ONLY
+    display_name: str | None = None
+    optional: bool = False
+    tooltip: str | None = None
+    lazy: bool | None = None
+    extra_dict: dict[str, Any] | None = None
+    raw_link: bool | None = None
+    advanced: bool | None = None
+
+    def get_io_type(self) -> str:
+        return self.io_type
+
+
+@dataclass
+class WidgetInput(Input):
+    """A socket with a widget: a value typed by hand where nothing is linked."""
+
+    _: KW_ONLY
+    default: Any = None
+    socketless: bool | None = None
+    force_input: bool | None = None
+
+
+@dataclass
+class Output:
+    """What a node gives."""
+
+    io_type: ClassVar[str] = "*"
+    id: str | None = None
+    display_name: str | None = None
+    tooltip: str | None = None
+    is_output_list: bool = False
+
+
+class SocketType:
+    """A type of value that sockets carry: its name, and its input and output."""
+
+    io_type: ClassVar[str] = "*"
+    Type: ClassVar[Any] = Any
+    Input: ClassVar[type[Input]] = Input
+    Output: ClassVar[type[Output]] = Output
+
+
+def Custom(io_type: str) -> type[SocketType]:
+    """A socket type of one's own, named `io_type` (upper case by custom)."""
+    name = io_type.title().replace("_", "")
+    inputs = type(f"{name}Input", (Input,), {"io_type": io_type})
+    outputs = type(f"{name}Output", (Output,), {"io_type": io_type})
+    return type(name, (SocketType,), {"io_type": io_type, "Input": inputs, "Output": outputs})
+
+
+Image = Custom("IMAGE")
+Mask = Custom("MASK")
+Audio = Custom("AUDIO")
+Latent = Custom("LATENT")
+Video = Custom("VIDEO")
+Model = Custom("MODEL")
+Clip = Custom("CLIP")
+Vae = Custom("VAE")
+Conditioning = Custom("CONDITIONING")
+AnyType = Custom("*")
+
+
+class _IntOutput(Output):
+    io_type = "INT"
+
+
+class _FloatOutput(Output):
+    io_type = "FLOAT"
+
+
+class _StringOutput(Output):
+    io_type = "STRING"
+
+
+class _BooleanOutput(Output):
+    io_type = "BOOLEAN"
+
+
+@dataclass
+class _ComboOutput(Output):
+    io_type: ClassVar[str] = "COMBO"
+    options: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _IntInput(WidgetInput):
+    io_type: ClassVar[str] = "INT"
+    _: KW_ONLY
+    default: int | None = None
+    min: int | None = None
+    max: int | None = None
+    step: int | None = None
+    control_after_generate: bool | ControlAfterGenerate | None = None
+    display_mode: NumberDisplay | None = None
+
+
+@dataclass
+class _FloatInput(WidgetInput):
+    io_type: ClassVar[str] = "FLOAT"
+    _: KW_ONLY
+    default: float | None = None
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    round: float | None = None
+    display_mode: NumberDisplay | None = None
+
+
+@dataclass
+class _StringInput(WidgetInput):
+    io_type: ClassVar[str] = "STRING"
+    _: KW_ONLY
+    default: str | None = None
+    multiline: bool = False
+    placeholder: str | None = None
+    dynamic_prompts: bool | None = None
+
+
+@dataclass
+class _BooleanInput(WidgetInput):
+    io_type: ClassVar[str] = "BOOLEAN"
+    _: KW_ONLY
+    default: bool | None = None
+    label_on: str | None = None
+    label_off: str | None = None
+
+
+@dataclass
+class _ComboInput(WidgetInput):
+    io_type: ClassVar[str] = "COMBO"
+    options: Any = None
+    _: KW_ONLY
+    default: str | int | Enum | None = None
+    control_after_generate: bool | ControlAfterGenerate | None = None
+    upload: UploadType | None = None
+    image_folder: FolderType | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.options, type) and issubclass(self.options, Enum):
+            self.options = [member.value for member in self.options]
+        if isinstance(self.default, Enum):
+            self.default = self.default.value
+
+
+class Int(SocketType):
+    io_type, Type = "INT", int
+    Input: ClassVar[type[_IntInput]] = _IntInput
+    Output: ClassVar[type[_IntOutput]] = _IntOutput
+
+
+class Float(SocketType):
+    io_type, Type = "FLOAT", float
+    Input: ClassVar[type[_FloatInput]] = _FloatInput
+    Output: ClassVar[type[_FloatOutput]] = _FloatOutput
+
+
+class String(SocketType):
+    io_type, Type = "STRING", str
+    Input: ClassVar[type[_StringInput]] = _StringInput
+    Output: ClassVar[type[_StringOutput]] = _StringOutput
+
+
+class Boolean(SocketType):
+    io_type, Type = "BOOLEAN", bool
+    Input: ClassVar[type[_BooleanInput]] = _BooleanInput
+    Output: ClassVar[type[_BooleanOutput]] = _BooleanOutput
+
+
+class Combo(SocketType):
+    io_type, Type = "COMBO", str
+    Input: ClassVar[type[_ComboInput]] = _ComboInput
+    Output: ClassVar[type[_ComboOutput]] = _ComboOutput
+
+
+class Hidden(StrEnum):
+    """What a node may ask to be told beside its inputs."""
+
+    unique_id = "UNIQUE_ID"
+    prompt = "PROMPT"
+    extra_pnginfo = "EXTRA_PNGINFO"
+    dynprompt = "DYNPROMPT"
+
+
+@dataclass(frozen=True)
+class HiddenHolder:
+    """`cls.hidden` while a node runs: None for what its schema did not ask for.
+
+    unique_id: the node's id in the workflow.
+    prompt: the whole workflow in API format.
+    extra_pnginfo: the editor's own data, to be written into saved files; None in a plain process.
+    """
+
+    unique_id: str | None = None
+    prompt: dict[str, Any] | None = None
+    extra_pnginfo: dict[str, Any] | None = None
+    dynprompt: Any = None
+
+
+@dataclass
+class Schema:
+    """A node's properties."""
+
+    node_id: str
+    display_name: str | None = None
+    category: str = "sd"
+    inputs: list[Input] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    hidden: list[Hidden] = field(default_factory=list)
+    description: str = ""
+    search_aliases: list[str] = field(default_factory=list)
+    is_input_list: bool = False
+    is_output_node: bool = False
+    is_deprecated: bool = False
+    is_experimental: bool = False
+    is_dev_only: bool = False
+    not_idempotent: bool = False
+    enable_expand: bool = False
+    accept_all_inputs: bool = False
+    essentials_category: str | None = None
+    has_intermediate_output: bool = False
+
+    def finalize(self) -> None:
+        """Name the outputs that have no name; give output nodes what they write into files."""
+        if self.is_output_node:
+            wanted = (Hidden.prompt, Hidden.extra_pnginfo)
+            self.hidden += [hidden for hidden in wanted if hidden not in self.hidden]
+        for index, output in enumerate(self.outputs):
+            output.id = output.id or f"_{index}_{output.io_type}_"
+
+    def validate(self) -> None:
+        """Raise ValueError where two inputs, or two outputs, share a name."""
+        for kind, sockets in (("input", self.inputs), ("output", self.outputs)):
+            names = [socket.id for socket in sockets]
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{self.node_id}: {kind} names must be unique: {repeated}")
+
+
+class NodeOutput:
+    """What `execute` returns: one value an output, and `ui`, what the user interface shows."""
+
+    def __init__(
+        self,
+        *args: Any,
+        ui: Any = None,
+        expand: dict[str, Any] | None = None,
+        block_execution: str | None = None,
+    ) -> None:
+        self.args = args
+        self.ui = ui
+        self.expand = expand
+        self.block_execution = block_execution
+
+    @property
+    def result(self) -> tuple[Any, ...] | None:
+        return self.args or None
+
+    def __getitem__(self, index: int) -> Any:
+        return self.args[index]
+
+
+class ComfyNode(ABC):
+    """The base of every node: class methods only, no state."""
+
+    hidden: ClassVar[HiddenHolder] = HiddenHolder()
+
+    @classmethod
+    @abstractmethod
+    def define_schema(cls) -> Schema: ...
+
+    @classmethod
+    @abstractmethod
+    def execute(cls, **kwargs: Any) -> Any: ...
+
+    @classmethod
+    def validate_inputs(cls, **kwargs: Any) -> bool | str:
+        """Override to check values before anything runs: True, or what is wrong.
+
+        An input that it names loses its own min, max and option checks, as in ComfyUI.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def fingerprint_inputs(cls, **kwargs: Any) -> Any:
+        """Override to run again when more than the inputs changed; linked inputs are None."""
+        raise NotImplementedError
+
+    @classmethod
+    def GET_SCHEMA(cls) -> Schema:
+        schema = cls.define_schema()
+        schema.finalize()
+        schema.validate()
+        return schema
+
+
+class ComfyExtension(ABC):
+    """What a pack's entry point returns."""
+
+    async def on_load(self) -> None:  # noqa: B027 - an empty hook, as in ComfyUI
+        """Called once before the nodes are asked for."""
+
+    @abstractmethod
+    async def get_node_list(self) -> list[type[ComfyNode]]: ...

@@ -1,0 +1,221 @@
+"""The host in a plain process: the command line, a notebook, a batch job."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...pipelines.errors import EvenframeError
+from . import folders
+from .door import Model, ModelHandle, ModelKind, SavedFile
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+Report = Callable[[str, int, int], None]
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user cancelled: a BaseException, as ComfyUI's own, so that no node swallows it."""
+
+
+def _ignore_progress(label: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one run in a plain process uses.
+
+    models: folders that hold `checkpoints/` and `diffusers/`, or checkpoints themselves.
+    inputs: folders whose files a workflow may read; files: single files beside those.
+    report: called with (label, done, total).
+    cancel: set it, from any thread, to stop the run within a step.
+    """
+
+    models: tuple[Path, ...] = ()
+    inputs: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+    output: Path = Path("output")
+    temp: Path = Path(tempfile.gettempdir()) / "evenframe"
+    cache: Path = Path.home() / ".cache" / "evenframe"
+    report: Report = _ignore_progress
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    @staticmethod
+    def from_environment(**changes: Any) -> Session:
+        """EVENFRAME_MODELS, _INPUT, _OUTPUT and _CACHE, or folders of the working directory."""
+        variable = os.environ.get
+        caches = Path(variable("XDG_CACHE_HOME") or Path.home() / ".cache")
+        settings: dict[str, Any] = {
+            "models": _paths(variable("EVENFRAME_MODELS") or "models"),
+            "inputs": _paths(variable("EVENFRAME_INPUT") or f"input{os.pathsep}."),
+            "output": Path(variable("EVENFRAME_OUTPUT") or "output"),
+            "cache": Path(variable("EVENFRAME_CACHE") or caches / "evenframe"),
+        }
+        return Session(**(settings | changes))
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in text.split(os.pathsep) if part)
+
+
+@dataclass(frozen=True)
+class StandaloneProgress:
+    host: StandaloneHost
+    total: int
+    label: str
+
+    def step(self, done: int, preview: Image | None = None) -> None:
+        self.host.check_interrupt()
+        self.host.session.report(self.label, done, self.total)
+
+
+class StandaloneHost:
+    """`Host` without ComfyUI. Its settings are those of the session in force."""
+
+    name = "standalone"
+
+    def __init__(self) -> None:
+        self._session: ContextVar[Session | None] = ContextVar("evenframe_session", default=None)
+
+    @property
+    def session(self) -> Session:
+        return self._session.get() or Session.from_environment()
+
+    @contextmanager
+    def using(self, session: Session) -> Iterator[Session]:
+        """Put `session` in force within the block."""
+        token = self._session.set(session)
+        try:
+            yield session
+        finally:
+            self._session.reset(token)
+
+    def progress(self, total: int, label: str) -> StandaloneProgress:
+        return StandaloneProgress(self, total, label)
+
+    def check_interrupt(self) -> None:
+        if self.session.cancel.is_set():
+            raise Interrupted("stopped by the user")
+
+    def device(self) -> torch.device:
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    def dtype(self) -> torch.dtype:
+        import torch
+
+        return torch.float32 if self.device().type == "cpu" else torch.float16
+
+    def hold(
+        self,
+        model: Model,
+        modules: Iterable[torch.nn.Module] = (),
+        adopted: Iterable[Any] = (),
+    ) -> ModelHandle[Model]:
+        if tuple(adopted):
+            raise EvenframeError(
+                "A MODEL, CLIP or VAE can only be adopted inside ComfyUI: "
+                "use the node that loads a model from a file."
+            )
+        return ModelHandle(model, tuple(modules))
+
+    def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
+        for module in handle.modules:
+            module.to(self.device())
+        return handle.model
+
+    def free_memory(self) -> int:
+        import torch
+
+        device = self.device()
+        if device.type == "cuda":
+            return torch.cuda.mem_get_info(device)[0]
+        if hasattr(os, "sysconf") and sys.platform == "linux":
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        # Neither macOS nor Windows tells without another library: assume a small machine.
+        return 4 * 2**30
+
+    def model_names(self, kind: ModelKind) -> list[str]:
+        return sorted({name for root in self._model_roots(kind) for name in _models(kind, root)})
+
+    def model_path(self, kind: ModelKind, name: str) -> Path:
+        for root in self._model_roots(kind):
+            if name in _models(kind, root):
+                return root / name
+        names = ", ".join(self.model_names(kind)) or "none"
+        looked = ", ".join(str(root) for root in self.session.models)
+        raise EvenframeError(
+            f"No model {name!r} among the {kind} in {looked}: there are {names}. "
+            "Name another folder with --models or EVENFRAME_MODELS."
+        )
+
+    def _model_roots(self, kind: ModelKind) -> list[Path]:
+        return [root / kind if (root / kind).is_dir() else root for root in self.session.models]
+
+    def input_names(self, extensions: Collection[str]) -> list[str]:
+        """As the contract says; of a working directory only its own files, not its folders'."""
+        names: set[str] = set()
+        for root in self.session.inputs:
+            found = folders.list_files(root, extensions) if root != Path(".") else _flat(extensions)
+            names.update(found)
+        files = (file for file in self.session.files if file.suffix.lower() in extensions)
+        return sorted(names | {str(file) for file in files})
+
+    def input_path(self, name: str) -> Path:
+        candidates = self._input_candidates(name)
+        if not candidates:
+            looked = ", ".join(str(root.resolve()) for root in self.session.inputs)
+            raise EvenframeError(
+                f"{name!r} lies outside the folders a workflow may read ({looked}): "
+                "put the file there, or name its folder with --input."
+            )
+        for path in candidates:
+            if path.is_file():
+                return path
+        looked = ", ".join(str(path) for path in candidates)
+        raise EvenframeError(f"No such input file: {name!r}. Looked for {looked}.")
+
+    def _input_candidates(self, name: str) -> list[Path]:
+        if "\0" in name:
+            return []
+        if Path(name).resolve() in {file.resolve() for file in self.session.files}:
+            return [Path(name)]
+        return [root / name for root in self.session.inputs if folders.is_inside(root, root / name)]
+
+    def output_path(self, prefix: str, suffix: str) -> Path:
+        return folders.numbered(self.session.output, prefix, suffix)
+
+    def temp_path(self, prefix: str, suffix: str) -> Path:
+        return folders.numbered(self.session.temp, prefix, suffix)
+
+    def saved(self, path: Path) -> SavedFile:
+        return folders.saved(path, {"output": self.session.output, "temp": self.session.temp})
+
+    def cache_dir(self) -> Path:
+        self.session.cache.mkdir(parents=True, exist_ok=True)
+        return self.session.cache
+
+
+def _models(kind: ModelKind, root: Path) -> list[str]:
+    if kind == "diffusers":
+        return folders.list_diffusers(root)
+    return folders.list_files(root, folders.CHECKPOINT_EXTENSIONS)
+
+
+def _flat(extensions: Collection[str]) -> list[str]:
+    here = Path(".").iterdir()
+    return [path.name for path in here if path.suffix.lower() in extensions and path.is_file()]

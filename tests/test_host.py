@@ -1,0 +1,200 @@
+"""The host door in a plain process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from evenframe.nodes.host import host, io
+from evenframe.nodes.host import schema as standalone_schema
+from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
+from evenframe.nodes.host.validate import InvalidValue, checked
+from evenframe.pipelines.errors import EvenframeError
+
+
+@pytest.fixture
+def session(tmp_path: Path):
+    """The host with folders of this test's own."""
+    for folder in ("input", "models/checkpoints", "models/diffusers"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert isinstance(host, StandaloneHost)
+    settings = Session(
+        models=(tmp_path / "models",),
+        inputs=(tmp_path / "input",),
+        output=tmp_path / "output",
+        temp=tmp_path / "temp",
+        cache=tmp_path / "cache",
+    )
+    with host.using(settings):
+        yield settings
+
+
+def test_a_plain_process_gets_the_standalone_door():
+    assert host.name == "standalone"
+    assert io is standalone_schema
+
+
+def test_progress_reports_and_stops_when_cancelled(session: Session):
+    seen: list[tuple[str, int, int]] = []
+    told = Session(report=lambda *event: seen.append(event), cancel=session.cancel)
+    assert isinstance(host, StandaloneHost)
+    with host.using(told):
+        bar = host.progress(3, "Inverting")
+        bar.step(1)
+        told.cancel.set()
+        with pytest.raises(Interrupted):
+            bar.step(2)
+        with pytest.raises(Interrupted):
+            host.check_interrupt()
+    assert seen == [("Inverting", 1, 3)]
+    assert not issubclass(Interrupted, Exception), "a node's `except Exception` would swallow it"
+
+
+def test_a_held_model_is_loaded_whole_and_returned(session: Session):
+    layer = torch.nn.Linear(2, 2)
+    handle = host.hold("backbone", [layer])
+    assert host.load(handle) == "backbone"
+    assert layer.weight.device.type == host.device().type
+    assert handle.patcher is None
+    with pytest.raises(EvenframeError, match="only be adopted inside ComfyUI"):
+        host.hold("backbone", adopted=[object()])
+
+
+def test_models_are_listed_and_found_by_name(session: Session):
+    checkpoint = session.models[0] / "checkpoints" / "sd" / "v1.safetensors"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    folder = session.models[0] / "diffusers" / "sd21"
+    folder.mkdir()
+    (folder / "model_index.json").touch()
+    (session.models[0] / "diffusers" / "empty").mkdir()
+    assert host.model_names("checkpoints") == ["sd/v1.safetensors"]
+    assert host.model_names("diffusers") == ["sd21"]
+    assert host.model_path("checkpoints", "sd/v1.safetensors") == checkpoint
+    assert host.model_path("diffusers", "sd21") == folder
+    for name in ("v2.safetensors", "../checkpoints/sd/v1.safetensors", str(checkpoint)):
+        with pytest.raises(EvenframeError, match=r"there are sd/v1\.safetensors"):
+            host.model_path("checkpoints", name)
+
+
+def test_input_files_stay_inside_the_allowed_folders(session: Session, tmp_path: Path):
+    clip = session.inputs[0] / "a" / "clip.mp4"
+    clip.parent.mkdir()
+    clip.touch()
+    secret = tmp_path / "secret.mp4"
+    secret.touch()
+    (session.inputs[0] / "link.mp4").symlink_to(secret)
+    assert host.input_names([".mp4"]) == ["a/clip.mp4", "link.mp4"]
+    assert host.input_path("a/clip.mp4") == clip
+    for name in ("../secret.mp4", str(secret), "link.mp4", "a/../../secret.mp4", "a\0.mp4"):
+        with pytest.raises(EvenframeError, match="outside the folders"):
+            host.input_path(name)
+    with pytest.raises(EvenframeError, match="No such input file: 'b.mp4'"):
+        host.input_path("b.mp4")
+    with pytest.raises(EvenframeError, match="No such input file: 'a'"):
+        host.input_path("a")
+
+
+def test_one_file_can_be_allowed_by_itself(session: Session, tmp_path: Path):
+    chosen, other = tmp_path / "chosen.mp4", tmp_path / "other.mp4"
+    chosen.touch()
+    other.touch()
+    assert isinstance(host, StandaloneHost)
+    with host.using(Session(inputs=session.inputs, files=(chosen,))):
+        assert host.input_path(str(chosen)) == chosen
+        assert str(chosen) in host.input_names([".mp4"])
+        with pytest.raises(EvenframeError, match="outside the folders"):
+            host.input_path(str(other))
+
+
+def test_output_files_are_numbered_and_stay_inside(session: Session):
+    first = host.output_path("clips/edit", ".mp4")
+    assert first == session.output / "clips" / "edit_00001_.mp4"
+    first.touch()
+    assert host.output_path("clips/edit", ".png").name == "edit_00002_.png"
+    assert host.saved(first) == {
+        "filename": "edit_00001_.mp4",
+        "subfolder": "clips",
+        "type": "output",
+    }
+    assert host.saved(host.temp_path("look", ".jpg"))["type"] == "temp"
+    for prefix in ("../edit", "/etc/edit", "", ".", "a\0b"):
+        with pytest.raises(EvenframeError, match="is not a name inside the output folder"):
+            host.output_path(prefix, ".mp4")
+
+
+def test_the_cache_folder_is_made(session: Session):
+    assert host.cache_dir().is_dir()
+
+
+def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("EVENFRAME_MODELS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    settings = Session.from_environment()
+    assert settings.models == (tmp_path,)
+    assert settings.inputs == (Path("input"), Path("."))
+    assert settings.output == Path("output")
+
+
+INT = io.Int.Input("steps", min=1, max=50)
+FLOAT = io.Float.Input("scale", min=0.0)
+COMBO = io.Combo.Input("mode", options=["auto", "resident"])
+
+
+@pytest.mark.parametrize(
+    ("socket", "given", "expected"),
+    [
+        (INT, 5, 5),
+        (INT, "7", 7),
+        (INT, 8.0, 8),
+        (FLOAT, 1, 1.0),
+        (FLOAT, "2.5", 2.5),
+        (COMBO, "auto", "auto"),
+        (COMBO, {"__value__": "auto"}, "auto"),
+        (io.Boolean.Input("on"), True, True),
+        (io.String.Input("text"), "a", "a"),
+    ],
+)
+def test_values_are_converted(socket, given, expected):
+    value = checked(socket, given)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("socket", "given", "message"),
+    [
+        (INT, 0, "is 0, must be a number from 1 to 50"),
+        (INT, 51, "is 51, must be a number from 1 to 50"),
+        (INT, 1.5, "is 1.5, must be a whole number from 1 to 50"),
+        (INT, True, "is True, must be a whole number from 1 to 50"),
+        (INT, [1], r"is \[1\], must be a whole number"),
+        (INT, "x", "is 'x', must be a whole number"),
+        (FLOAT, -0.1, "is -0.1, must be a number, at least 0.0"),
+        (FLOAT, float("nan"), "is nan, must be a number"),
+        (FLOAT, None, "is None, must be a number"),
+        (COMBO, "maps", "is 'maps', must be one of 'auto', 'resident'"),
+        (io.Combo.Input("file", options=[]), "a", "there is nothing to choose from"),
+        (io.Boolean.Input("on"), "false", "must be true or false"),
+        (io.String.Input("text"), None, "is None, must be text"),
+        (io.Image.Input("frames"), 3, "must be linked to an output of type IMAGE"),
+    ],
+)
+def test_wrong_values_are_refused_with_value_and_range(socket, given, message):
+    with pytest.raises(InvalidValue, match=message):
+        checked(socket, given)
+
+
+def test_limits_can_be_left_to_the_node():
+    assert checked(COMBO, "anything", within_limits=False) == "anything"
+
+
+def test_schema_names_outputs_and_refuses_twins():
+    schema = io.Schema(node_id="X", outputs=[io.Image.Output()], is_output_node=True)
+    schema.finalize()
+    assert schema.outputs[0].id == "_0_IMAGE_"
+    assert schema.hidden == [io.Hidden.prompt, io.Hidden.extra_pnginfo]
+    with pytest.raises(ValueError, match="input names must be unique"):
+        io.Schema(node_id="X", inputs=[INT, INT]).validate()
