@@ -1,0 +1,78 @@
+"""Which frames a frame attends to: spatial-temporal self-attention without new weights.
+
+Source: FateZero (ICCV 2023), section 3.3, and "Tune-A-Video" (ICCV 2023) for [previous, first].
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+
+KeyFrames = tuple[str, ...]
+"""Names: own, mid, first, last, all, or a relative offset such as "-1" or "+2"."""
+
+DEFAULT: KeyFrames = ("own", "mid")
+NAMES = ("own", "mid", "first", "last", "all")
+
+
+def parse(text: str | Iterable[str | int]) -> KeyFrames:
+    """Read "own, mid" or "-1, first" into key-frame names."""
+    parts = text.replace(";", ",").split(",") if isinstance(text, str) else [str(p) for p in text]
+    names = tuple(part.strip().lower() for part in parts if part.strip())
+    if not names:
+        raise EvenframeError(f"key frames are empty: name at least one of {_choices()}.")
+    for name in names:
+        if name not in NAMES and not _is_offset(name):
+            raise EvenframeError(f"key frame '{name}' is unknown: use {_choices()}.")
+    return names
+
+
+def resolve(names: KeyFrames, frames: int) -> Tensor | None:
+    """Frame indices (frames, j) that each frame attends to, or None where that is only itself.
+
+    mid is (frames-1)//2; offsets are clipped to the clip.
+    """
+    own = torch.arange(frames)
+    if names == ("own",) or frames == 1:
+        return None
+    columns: list[Tensor] = []
+    for name in names:
+        if name == "all":
+            columns.extend(torch.full_like(own, other) for other in range(frames))
+        else:
+            columns.append(_column(name, own))
+    return torch.stack(columns, dim=1)
+
+
+def closure(names: KeyFrames, frames: int, wanted: int) -> list[int]:
+    """The frames that must run for frame `wanted` to come out as in the whole clip."""
+    table = resolve(names, frames)
+    if table is None:
+        return [wanted]
+    needed, pending = {wanted}, [wanted]
+    while pending:
+        for other in table[pending.pop()].tolist():
+            if other not in needed:
+                needed.add(other)
+                pending.append(other)
+    return sorted(needed)
+
+
+def _column(name: str, own: Tensor) -> Tensor:
+    last = len(own) - 1
+    if name == "own":
+        return own
+    fixed = {"mid": last // 2, "first": 0, "last": last}
+    if name in fixed:
+        return torch.full_like(own, fixed[name])
+    return (own + int(name)).clamp(0, last)
+
+
+def _is_offset(name: str) -> bool:
+    return name.lstrip("+-").isdecimal() and len(name.lstrip("+-")) <= 4
+
+
+def _choices() -> str:
+    return ", ".join(NAMES) + ' or an offset such as "-1"'

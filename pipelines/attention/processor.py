@@ -1,0 +1,93 @@
+"""The attention processor: projects, lets controls rewrite the terms, evaluates, projects back.
+
+A processor holds only its site. What a forward pass wants of it travels with the pass, as the
+denoiser's `cross_attention_kwargs`, so nothing is left behind in the model between two passes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .sites import Site
+from .terms import Call, Terms, evaluate
+
+Attend = Callable[[Call, Terms], Terms]
+
+
+class EarlyExit(Exception):
+    """Raised by a control to leave the denoiser: everything it wanted has been computed."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward pass is made of.
+
+    branches: names of the parts of the batch, in order; every part holds all frames.
+    frame_size: (height, width) of a frame in pixels.
+    keyframes: (f, j) frame indices for self-attention from `keyframe_stride` on, or None.
+    attend: rewrites the terms of each call; runs once per branch.
+    """
+
+    branches: tuple[str, ...]
+    frame_size: tuple[int, int]
+    keyframes: Tensor | None
+    keyframe_stride: int
+    attend: Attend
+
+
+class SiteProcessor:
+    """A diffusers attention processor for one site."""
+
+    def __init__(self, site: Site):
+        self.site = site
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        forward: Pass | None = None,
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        q = _split_heads(attn.to_q(hidden_states), attn.heads)
+        k = _split_heads(attn.to_k(context), attn.heads)
+        v = _split_heads(attn.to_v(context), attn.heads)
+        out = self._attend(forward, q, k, v)  # (b f) heads n d
+        out = out.transpose(1, 2).flatten(2)  # (b f) n (heads d)
+        return attn.to_out[1](attn.to_out[0](out))
+
+    def _attend(self, forward: Pass | None, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if forward is None:
+            return evaluate(Call(self.site, "target", (0, 0), q, k, v).plain())
+        # One call per branch, controlled or not: so what a control does to the target branch
+        # cannot change a bit of the negative one.
+        parts = zip(
+            forward.branches,
+            *(tensor.chunk(len(forward.branches)) for tensor in (q, k, v)),
+            strict=True,
+        )
+        outputs = [evaluate(self._terms(forward, *part)) for part in parts]
+        return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+
+    def _terms(self, forward: Pass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Terms:
+        temporal = self.site.kind == "self" and self.site.stride >= forward.keyframe_stride
+        call = Call(
+            site=self.site,
+            branch=branch,
+            grid=self.site.grid(forward.frame_size),
+            q=q,
+            k=k,
+            v=v,
+            keyframes=forward.keyframes if temporal else None,
+        )
+        return forward.attend(call, call.plain())
+
+
+def _split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """(b f) n (heads d) -> (b f) heads n d."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)

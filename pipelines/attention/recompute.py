@@ -1,0 +1,51 @@
+"""The source's attention, computed again when an edit step needs it.
+
+Nothing is stored: the inversion trajectory already holds the input of every inversion step, so a
+forward pass of the source on it gives the same queries and keys, and leaves the denoiser after the
+last layer that is asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..schedule import Grid
+from .processor import EarlyExit
+from .sites import Site
+from .store import Recorder, SourceAttention
+
+if TYPE_CHECKING:
+    from ..backbone import Backbone
+
+
+@dataclass(frozen=True, eq=False)
+class RecomputedAttention:
+    """An AttentionSource that runs the source branch before each edit step.
+
+    trajectory: (N+1, f, c, h, w), clean latents first. embeddings: (L, c) of the source prompt.
+    """
+
+    backbone: "Backbone"
+    trajectory: Tensor
+    embeddings: Tensor
+    grid: Grid
+    keyframes: Tensor | None
+
+    def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
+        """Queries and keys of these sites, in the backbone's own precision."""
+        recorder = Recorder(sites, stop=True)
+        # Inversion step N-1-k evaluated the noise of its input, z_{N-1-k}, at the timestep t_k.
+        latents = self.trajectory[len(self.grid) - 1 - step].to(self.backbone.device)
+        try:
+            self.backbone.predict(
+                latents,
+                self.grid.timesteps[step],
+                {"source": self.embeddings},
+                self.keyframes,
+                recorder.attend,
+            )
+        except EarlyExit:
+            pass
+        return recorder.record()

@@ -1,0 +1,53 @@
+"""Where a denoiser attends: layers named by what they do, not by their number."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["self", "cross"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One attention layer.
+
+    name: its module's name in the denoiser, the key of everything kept for it.
+    kind: "self" (tokens attend to tokens) or "cross" (tokens attend to the prompt).
+    stride: pixels of the frame along one side of a token (8, 16, 32, 64 for Stable Diffusion).
+    order: its place in the forward pass.
+    """
+
+    name: str
+    kind: Kind
+    stride: int
+    order: int
+
+    def grid(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Tokens (rows, columns) for frames of (height, width) pixels."""
+        height, width = frame_size
+        return -(-height // self.stride), -(-width // self.stride)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which layers a method should use on this backbone.
+
+    keyframe_stride: self-attention at this stride and coarser looks at key frames and can be
+        replaced by the source's; finer layers stay within their frame.
+    mask_stride: cross-attention at this stride gives masks and regions.
+    """
+
+    keyframe_stride: int
+    mask_stride: int
+
+
+def layout_for(native_size: int) -> Layout:
+    """The published choices as a rule that holds for other sizes.
+
+    FateZero leaves the 64x64 layers of a 512 px model alone and reads masks at 16x16. So: key
+    frames up to 48 tokens a side, masks from the coarsest grid of at least 16. 512 px gives strides
+    16 and 32, 768 px the same, a 128 px model 8 and 8.
+    """
+    strides = (8, 16, 32, 64)
+    keyframe = next(stride for stride in strides if native_size // stride <= 48)
+    fine_enough = [stride for stride in strides if native_size // stride >= 16]
+    return Layout(keyframe_stride=keyframe, mask_stride=max(fine_enough, default=strides[0]))

@@ -1,0 +1,142 @@
+"""What is kept of the source's attention, and where.
+
+Only queries and keys are ever kept, never maps: softmax(Q_s K_s^T) V is one fused call, and Q and K
+are an order of magnitude smaller. Self-attention keeps both for every frame; cross-attention keeps
+Q, and the prompt's K once. They are kept in float16, which has the mantissa that bfloat16 lacks.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from .processor import EarlyExit
+from .sites import Layout, Site
+from .terms import Call, Terms
+
+Mode = Literal["auto", "recompute", "offload", "resident"]
+MODES: tuple[str, ...] = get_args(Mode)
+KEPT_DTYPE = torch.float16
+
+
+@dataclass(frozen=True, eq=False)
+class SourceAttention:
+    """Queries and keys of the source at one timestep, by site name.
+
+    queries: (f, heads, n, d). keys: (f, heads, n, d) for self, (1, heads, tokens, d) for cross.
+    """
+
+    queries: Mapping[str, Tensor]
+    keys: Mapping[str, Tensor]
+
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        kept = [*self.queries.values(), *self.keys.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "SourceAttention":
+        """The same on another device and in another precision."""
+
+        def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {
+                name: tensor.to(device, dtype, non_blocking=True)
+                for name, tensor in tensors.items()
+            }
+
+        return SourceAttention(moved(self.queries), moved(self.keys))
+
+    def pinned(self) -> "SourceAttention":
+        """The same in page-locked host memory, which a GPU reads while it computes."""
+
+        def locked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.cpu().pin_memory() for name, tensor in tensors.items()}
+
+        return SourceAttention(locked(self.queries), locked(self.keys))
+
+
+@dataclass
+class Recorder:
+    """Collects the source's queries and keys at some sites during one forward pass.
+
+    stop: leave the denoiser once the last of the sites has been seen.
+    """
+
+    sites: Sequence[Site]
+    stop: bool = False
+    queries: dict[str, Tensor] = field(default_factory=dict)
+    keys: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._names = {site.name for site in self.sites}
+        self._last = max((site.order for site in self.sites), default=-1)
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        """Keep this call's Q and K; the attention itself stays as it is."""
+        if call.site.name in self._names:
+            self.queries[call.site.name] = call.q
+            self.keys[call.site.name] = call.k if call.site.kind == "self" else call.k[:1]
+        if self.stop and call.site.order >= self._last:
+            raise EarlyExit
+        return terms
+
+    def record(self) -> SourceAttention:
+        """What was seen."""
+        return SourceAttention(dict(self.queries), dict(self.keys))
+
+
+class AttentionSource(Protocol):
+    """Gives an edit the source's attention at the same timestep."""
+
+    def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
+        """Attention at denoising step `step`, at these sites at least."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class KeptAttention:
+    """Reads records that were kept while the clip was inverted.
+
+    records: one for each inversion step, lowest noise first.
+    """
+
+    records: Sequence[SourceAttention]
+    device: torch.device
+    dtype: torch.dtype
+
+    def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
+        # Denoising step k and inversion step N-1-k share their timestep.
+        return self.records[len(self.records) - 1 - step].to(self.device, self.dtype)
+
+
+def kept_sites(sites: Iterable[Site], layout: Layout) -> tuple[Site, ...]:
+    """The sites whose source attention methods may use: the coarse grids, self and cross."""
+    return tuple(site for site in sites if site.stride >= layout.keyframe_stride)
+
+
+def keep(record: SourceAttention, mode: str) -> SourceAttention:
+    """Put a fresh record where its mode wants it."""
+    half = SourceAttention(
+        {name: tensor.to(KEPT_DTYPE) for name, tensor in record.queries.items()},
+        {name: tensor.to(KEPT_DTYPE) for name, tensor in record.keys.items()},
+    )
+    if mode == "resident":
+        return half
+    on_gpu = any(tensor.is_cuda for tensor in half.queries.values())
+    return half.pinned() if on_gpu else half.to(torch.device("cpu"), KEPT_DTYPE)
+
+
+def choose_mode(mode: str, needed: int, device_free: int, host_free: int) -> str:
+    """Resolve "auto": resident in half of the free device memory, else offload, else recompute.
+
+    needed: bytes of the whole store.
+    """
+    if mode not in MODES:
+        raise EvenframeError(f"attention store mode '{mode}' is unknown: use {', '.join(MODES)}.")
+    if mode != "auto":
+        return mode
+    if needed <= device_free // 2:
+        return "resident"
+    return "offload" if needed <= host_free // 2 else "recompute"

@@ -1,0 +1,101 @@
+"""The model, as everything else sees it, and where to get one.
+
+A backbone turns prompts into embeddings, frames into latents and back, and predicts noise, letting
+controls rewrite its attention. Nothing outside an implementation may assume a UNet, four latent
+channels, 77 tokens or epsilon prediction.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .attention.processor import Attend
+from .attention.sites import Layout, Site
+from .prompt import Prompt
+from .schedule import NoiseSchedule
+
+MINIATURE = "miniature"
+
+
+class Backbone(Protocol):
+    """What a text-to-image or text-to-video model must offer; see stable_diffusion.py."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def schedule(self) -> NoiseSchedule: ...
+    @property
+    def native_size(self) -> int: ...
+    @property
+    def sites(self) -> tuple[Site, ...]: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def frame_size(self, latents: Tensor) -> tuple[int, int]: ...
+
+    def encode_prompt(self, text: str) -> Prompt: ...
+
+    def encode(
+        self,
+        frames: Tensor,
+        seed: int | None = None,
+        on_frame: Callable[[int], None] | None = None,
+    ) -> Tensor: ...
+
+    def decode(
+        self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
+    ) -> Tensor: ...
+
+    def predict(
+        self,
+        latents: Tensor,
+        timestep: int,
+        branches: Mapping[str, Tensor],
+        keyframes: Tensor | None = None,
+        attend: Attend = ...,
+    ) -> dict[str, Tensor]: ...
+
+
+def load(
+    source: str | Path = MINIATURE,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    prediction: str = "auto",
+) -> Backbone:
+    """Load a model: "miniature" (built in), a diffusers folder, or a single-file checkpoint.
+
+    Works offline; reads safetensors (or what torch.load(weights_only=True) reads). prediction:
+    "auto", "epsilon" or "v_prediction", for single files that cannot tell. Raises EvenframeError
+    naming what the file is where it is not Stable Diffusion 1.x or 2.x.
+    """
+    from .loading.diffusers_folder import load_folder
+    from .loading.single_file import load_checkpoint
+
+    if str(source) == MINIATURE:
+        from ..miniature import weights_dir
+
+        return from_components(load_folder(weights_dir(), dtype), device)
+    path = Path(source)
+    if path.is_dir():
+        return from_components(load_folder(path, dtype), device)
+    return from_components(load_checkpoint(path, dtype, prediction), device)
+
+
+def from_components(components: Any, device: torch.device | str | None = None) -> Backbone:
+    """A backbone of modules that are already loaded (loading/components.py)."""
+    from .stable_diffusion import from_components as stable_diffusion
+
+    if device is not None:
+        for module in (components.unet, components.vae, components.text_encoder):
+            module.to(device)
+    return stable_diffusion(components)

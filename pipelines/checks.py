@@ -1,0 +1,59 @@
+"""Checks of values that cross from one stage to the next."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .errors import EvenframeError
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+SIZE_MULTIPLE = 64
+
+
+def require_frames(frames: Tensor) -> None:
+    """Frames must be (f, h, w, 3), finite, not empty, with sides that are multiples of 64."""
+    if frames.ndim != 4 or frames.shape[-1] != 3:
+        raise EvenframeError(
+            f"frames have the shape {tuple(frames.shape)}: give (frames, height, width, 3)."
+        )
+    count, height, width = frames.shape[:3]
+    if count == 0:
+        raise EvenframeError("The clip has no frames: give at least one.")
+    if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE or not height or not width:
+        raise EvenframeError(
+            f"frames are {width}x{height} pixels: both sides must be multiples of {SIZE_MULTIPLE}; "
+            "load the clip with a fit of crop, pad or stretch."
+        )
+    finite = frames.isfinite().flatten(1).all(1)
+    if not finite.all():
+        bad = int((~finite).nonzero()[0])
+        raise EvenframeError(
+            f"frame {bad} has pixels that are not numbers (NaN or infinite): "
+            "repair or leave out that frame."
+        )
+
+
+def require_finite(latents: Tensor, stage: str, step: int, total: int, dtype: torch.dtype) -> None:
+    """Stop at the step in which latents stop being numbers, with the likely cause."""
+    if latents.isfinite().all():
+        return
+    if dtype == torch.float16:
+        cause = "float16 overflowed: load the model in bfloat16 or float32"
+    else:
+        cause = "a weight, an attention weight or the guidance scale is far too large: reduce it"
+    raise EvenframeError(
+        f"The {stage} broke at step {step + 1} of {total}: its latents are not numbers (NaN). "
+        f"Likely cause: {cause}."
+    )
+
+
+def require_model(backbone: "Backbone", fingerprint: str, what: str) -> None:
+    """Values made by one model cannot be used with another."""
+    if fingerprint != backbone.fingerprint:
+        raise EvenframeError(
+            f"The {what} was made with another model than '{backbone.name}': "
+            "make it again with the model of this edit."
+        )

@@ -1,0 +1,79 @@
+"""What a control is: a frozen description, and what it does during one edit.
+
+A control (Fusion, ...) is a frozen dataclass of settings that travels between nodes. `begin` checks
+it against one edit and returns a run, which may hold state; the run ends with the edit.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from ..attention.sites import Site
+from ..attention.store import SourceAttention
+from ..attention.terms import Call, Terms
+from ..prompt import Prompt
+
+if TYPE_CHECKING:
+    from ..backbone import Backbone
+    from ..inversion import Inversion
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What an edit consists of, for a control to look up."""
+
+    backbone: "Backbone"
+    inversion: "Inversion"
+    prompt: Prompt
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps N."""
+        return len(self.inversion.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One denoising step.
+
+    index: k in 0..N-1. source: the source's attention at this timestep, at the sites that were
+    asked for. arrival: the source's latents (f, c, h, w) at the noise level that the step ends on.
+    """
+
+    index: int
+    timestep: int
+    source: SourceAttention
+    arrival: Tensor
+
+
+class ControlRun:
+    """A control at work in one edit. Every verb does nothing unless it is overridden."""
+
+    def source_sites(self, step: int) -> Collection[Site]:
+        """The sites whose source attention it needs at a denoising step."""
+        return ()
+
+    def prepare(self, step: Step) -> None:
+        """Before anything else of a step."""
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        """Rewrite one attention call; branches other than "target" must be left alone."""
+        return terms
+
+    def guide(self, latents: Tensor, step: Step) -> Tensor:
+        """Change the latents (f, c, h, w) before the prediction."""
+        return latents
+
+    def settle(self, latents: Tensor, step: Step) -> Tensor:
+        """Change the latents (f, c, h, w) after the step."""
+        return latents
+
+
+class Control(Protocol):
+    """Settings of a technique."""
+
+    def begin(self, edit: Edit) -> ControlRun:
+        """Check the settings against an edit and start. Raises EvenframeError."""
+        ...

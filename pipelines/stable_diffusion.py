@@ -1,0 +1,207 @@
+"""Stable Diffusion 1.x and 2.x as a backbone: diffusers modules behind the interface of backbone.py.
+
+Everything here that is particular (a UNet, a VAE, CLIP, the names of its blocks) stays here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import prompt as prompts
+from .attention.processor import Attend, Pass, SiteProcessor
+from .attention.sites import Layout, Site, layout_for
+from .attention.terms import Call, Terms
+from .loading.components import Components
+from .prompt import Prompt
+from .schedule import NoiseSchedule, epsilon_from
+
+LATENT_STRIDE = 8
+
+
+def unchanged(call: Call, terms: Terms) -> Terms:
+    """Attend as the model does."""
+    return terms
+
+
+@dataclass(frozen=True, eq=False)
+class StableDiffusion:
+    """A loaded Stable Diffusion 1.x or 2.x model.
+
+    sites: its attention layers in the order of the forward pass.
+    layout: which of them methods use.
+    """
+
+    name: str
+    fingerprint: str
+    unet: Any
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    schedule: NoiseSchedule
+    native_size: int
+    sites: tuple[Site, ...]
+    layout: Layout
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser's weights are now."""
+        return next(self.unet.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The denoiser's precision."""
+        return next(self.unet.parameters()).dtype
+
+    def frame_size(self, latents: Tensor) -> tuple[int, int]:
+        """(height, width) in pixels of the frames that latents (f, c, h, w) stand for."""
+        return latents.shape[-2] * LATENT_STRIDE, latents.shape[-1] * LATENT_STRIDE
+
+    def encode_prompt(self, text: str) -> Prompt:
+        """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
+        return prompts.encode(text, self.tokenizer, self.text_encoder, self.fingerprint)
+
+    @torch.no_grad()
+    def encode(
+        self,
+        frames: Tensor,
+        seed: int | None = None,
+        on_frame: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Frames to latents, one frame at a time.
+
+        frames: (f, h, w, 3) in 0..1. seed: sample the latent distribution with it; None takes the
+        mode, which is reproducible without a seed. Returns (f, 4, h/8, w/8) float32, scaled.
+        """
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        latents = []
+        for index, frame in enumerate(frames):
+            pixels = frame.movedim(-1, 0)[None].to(self._vae_device, self._vae_dtype) * 2 - 1
+            distribution = self.vae.encode(pixels).latent_dist
+            if generator is None:
+                latent = distribution.mode()
+            else:
+                noise = torch.randn(distribution.mean.shape, generator=generator)
+                latent = distribution.mean + distribution.std * noise.to(distribution.mean)
+            latents.append(latent.float() * self.vae.config.scaling_factor)
+            if on_frame is not None:
+                on_frame(index + 1)
+        return torch.cat(latents).to(self.device)
+
+    @torch.no_grad()
+    def decode(
+        self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """Latents (f, 4, h, w) to frames (f, 8h, 8w, 3) in 0..1, float32 on the CPU.
+
+        slice_size: frames decoded at once; memory grows with it, results do not change.
+        """
+        frames, done = [], 0
+        for part in latents.split(slice_size):
+            scaled = (part / self.vae.config.scaling_factor).to(self._vae_device, self._vae_dtype)
+            pixels = self.vae.decode(scaled).sample.float()
+            frames.append((pixels / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu())
+            done += len(part)
+            if on_frame is not None:
+                on_frame(done)
+        return torch.cat(frames)
+
+    def predict(
+        self,
+        latents: Tensor,
+        timestep: int,
+        branches: Mapping[str, Tensor],
+        keyframes: Tensor | None = None,
+        attend: Attend = unchanged,
+    ) -> dict[str, Tensor]:
+        """The noise in the latents, as each branch's prompt sees it.
+
+        latents: (f, 4, h, w), the same for every branch. branches: prompt embeddings (L, c) by
+        branch name, evaluated as one batch in this order. keyframes: (f, j) or None, see
+        attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
+        Returns epsilon (f, 4, h, w) float32 by branch name.
+        """
+        frames = len(latents)
+        context = torch.cat([states.expand(frames, -1, -1) for states in branches.values()])
+        batch = latents.repeat(len(branches), 1, 1, 1)  # (b f) c h w
+        forward = Pass(
+            branches=tuple(branches),
+            frame_size=self.frame_size(latents),
+            keyframes=None if keyframes is None else keyframes.to(self.device),
+            keyframe_stride=self.layout.keyframe_stride,
+            attend=attend,
+        )
+        output = self.unet(
+            batch.to(self.device, self.dtype),
+            timestep,
+            encoder_hidden_states=context.to(self.device, self.dtype),
+            cross_attention_kwargs={"forward": forward},
+        ).sample.float()
+        alpha = self.schedule.alpha(timestep).to(output)
+        epsilon = epsilon_from(self.schedule.prediction, output, batch.to(output), alpha)
+        return dict(zip(branches, epsilon.chunk(len(branches)), strict=True))
+
+    @property
+    def _vae_device(self) -> torch.device:
+        return next(self.vae.parameters()).device
+
+    @property
+    def _vae_dtype(self) -> torch.dtype:
+        return next(self.vae.parameters()).dtype
+
+
+def from_components(components: Components) -> StableDiffusion:
+    """Wrap loaded modules; the UNet gets this package's attention processors."""
+    sites = unet_sites(components.unet)
+    components.unet.set_attn_processor(
+        {f"{site.name}.processor": SiteProcessor(site) for site in sites}
+    )
+    for module in (components.unet, components.vae, components.text_encoder):
+        module.eval().requires_grad_(False)
+    return StableDiffusion(
+        name=components.name,
+        fingerprint=components.fingerprint,
+        unet=components.unet,
+        vae=components.vae,
+        text_encoder=components.text_encoder,
+        tokenizer=components.tokenizer,
+        schedule=NoiseSchedule.from_config(components.scheduler_config),
+        native_size=components.native_size,
+        sites=sites,
+        layout=layout_for(components.native_size),
+    )
+
+
+def unet_sites(unet: Any) -> tuple[Site, ...]:
+    """The attention layers of a UNet2DConditionModel in the order of its forward pass."""
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    depth = len(unet.config.block_out_channels) - 1
+    return tuple(
+        Site(
+            name=name,
+            kind="self" if name.endswith("attn1") else "cross",
+            stride=LATENT_STRIDE * 2 ** _level(name, depth),
+            order=order,
+        )
+        for order, name in enumerate(sorted(names, key=_forward_order))
+    )
+
+
+def _forward_order(name: str) -> tuple[int, list[int | str]]:
+    stage = ("down_blocks", "mid_block", "up_blocks").index(name.split(".")[0])
+    return stage, [int(part) if part.isdecimal() else part for part in name.split(".")[1:]]
+
+
+def _level(name: str, depth: int) -> int:
+    """How many times the latents were halved at this layer."""
+    stage, index = name.split(".")[:2]
+    if stage == "mid_block":
+        return depth
+    return int(index) if stage == "down_blocks" else depth - int(index)
+
+
+def required_bytes(modules: Iterable[Any] | Sequence[Any]) -> int:
+    """Bytes of all weights of some modules."""
+    return sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
