@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 SIZE_MULTIPLE = 64
+OVERSHOOT = 0.5
+"""How far outside 0..1 pixels may lie: resampling overshoots a little, another scale by far."""
 
 
 def require_frames(frames: Tensor) -> None:
-    """Frames must be (f, h, w, 3), finite, not empty, with sides that are multiples of 64."""
+    """Frames must be (f, h, w, 3), 0..1, finite, not empty, with sides that are multiples of 64."""
     if frames.ndim != 4 or frames.shape[-1] != 3:
         raise EvenframeError(
             f"frames have the shape {tuple(frames.shape)}: give (frames, height, width, 3)."
@@ -27,6 +29,11 @@ def require_frames(frames: Tensor) -> None:
             f"frames are {width}x{height} pixels: both sides must be multiples of {SIZE_MULTIPLE}; "
             "load the clip with a fit of crop, pad or stretch."
         )
+    if not frames.is_floating_point():
+        raise EvenframeError(
+            f"frames are {str(frames.dtype).removeprefix('torch.')}: give floating-point pixels "
+            "from 0 to 1 (divide bytes by 255)."
+        )
     finite = frames.isfinite().flatten(1).all(1)
     if not finite.all():
         bad = int((~finite).nonzero()[0])
@@ -34,6 +41,9 @@ def require_frames(frames: Tensor) -> None:
             f"frame {bad} has pixels that are not numbers (NaN or infinite): "
             "repair or leave out that frame."
         )
+    low, high = float(frames.min()), float(frames.max())
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise EvenframeError(f"frames have pixels from {low:g} to {high:g}: scale them to 0..1.")
 
 
 def require_finite(latents: Tensor, stage: str, step: int, total: int, dtype: torch.dtype) -> None:

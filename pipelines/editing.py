@@ -105,6 +105,8 @@ def _denoise(
         require_finite(latents, "edit", index, len(grid), backbone.dtype)
         for run in runs:
             latents = run.settle(latents, step)
+        # Before the next step's source attention comes: two at once would double what is in flight.
+        del step
         if on_step is not None:
             on_step(StepReport(index + 1, len(grid), timestep, latents, clean))
     return latents

@@ -63,7 +63,7 @@ class NoiseSchedule:
 class Grid:
     """The timesteps that a run visits, highest noise first, and the noise level after each.
 
-    Denoising step k goes from `timesteps[k]` to `timesteps[k] - stride`; the last one ends at the
+    Denoising step k goes from `timesteps[k]` to `timesteps[k+1]`; the last one ends at the
     clean end. Inversion step i is denoising step N-1-i walked backwards.
     """
 
@@ -75,6 +75,8 @@ class Grid:
 
     def after(self, step: int) -> int:
         """The timestep that denoising step `step` arrives at; negative is the clean end."""
+        if step + 1 < len(self.timesteps):
+            return self.timesteps[step + 1]
         return self.timesteps[step] - self.stride
 
 

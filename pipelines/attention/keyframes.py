@@ -3,6 +3,7 @@
 Source: FateZero (ICCV 2023), section 3.3, and "Tune-A-Video" (ICCV 2023) for [previous, first].
 """
 
+import re
 from collections.abc import Iterable
 
 import torch
@@ -71,7 +72,7 @@ def _column(name: str, own: Tensor) -> Tensor:
 
 
 def _is_offset(name: str) -> bool:
-    return name.lstrip("+-").isdecimal() and len(name.lstrip("+-")) <= 4
+    return re.fullmatch(r"[+-]?[0-9]{1,4}", name) is not None
 
 
 def _choices() -> str:

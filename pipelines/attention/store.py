@@ -37,6 +37,14 @@ class SourceAttention:
         kept = [*self.queries.values(), *self.keys.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
+    def only(self, sites: Iterable[Site]) -> "SourceAttention":
+        """The part that belongs to these sites."""
+        names = {site.name for site in sites}
+        return SourceAttention(
+            {name: tensor for name, tensor in self.queries.items() if name in names},
+            {name: tensor for name, tensor in self.keys.items() if name in names},
+        )
+
     def to(self, device: torch.device, dtype: torch.dtype) -> "SourceAttention":
         """The same on another device and in another precision."""
 
@@ -77,7 +85,9 @@ class Recorder:
         """Keep this call's Q and K; the attention itself stays as it is."""
         if call.site.name in self._names:
             self.queries[call.site.name] = call.q
-            self.keys[call.site.name] = call.k if call.site.kind == "self" else call.k[:1]
+            # A copy of the prompt's keys: a view would keep those of every frame alive.
+            prompt_keys = call.site.kind == "cross"
+            self.keys[call.site.name] = call.k[:1].clone() if prompt_keys else call.k
         if self.stop and call.site.order >= self._last:
             raise EarlyExit
         return terms
@@ -108,7 +118,8 @@ class KeptAttention:
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         # Denoising step k and inversion step N-1-k share their timestep.
-        return self.records[len(self.records) - 1 - step].to(self.device, self.dtype)
+        record = self.records[len(self.records) - 1 - step]
+        return record.only(sites).to(self.device, self.dtype)
 
 
 def kept_sites(sites: Iterable[Site], layout: Layout) -> tuple[Site, ...]:
@@ -128,13 +139,18 @@ def keep(record: SourceAttention, mode: str) -> SourceAttention:
     return half.pinned() if on_gpu else half.to(torch.device("cpu"), KEPT_DTYPE)
 
 
+def require_mode(mode: str) -> None:
+    """Raise EvenframeError for a mode that does not exist."""
+    if mode not in MODES:
+        raise EvenframeError(f"attention store mode '{mode}' is unknown: use {', '.join(MODES)}.")
+
+
 def choose_mode(mode: str, needed: int, device_free: int, host_free: int) -> str:
     """Resolve "auto": resident in half of the free device memory, else offload, else recompute.
 
     needed: bytes of the whole store.
     """
-    if mode not in MODES:
-        raise EvenframeError(f"attention store mode '{mode}' is unknown: use {', '.join(MODES)}.")
+    require_mode(mode)
     if mode != "auto":
         return mode
     if needed <= device_free // 2:

@@ -60,7 +60,8 @@ class Fusion:
         """Check the settings against both prompts and start."""
         self._check()
         source, target = edit.inversion.prompt, edit.prompt
-        blend = [token for word in self.blend_words for token in find_tokens(source, word)]
+        found = [token for word in self.blend_words for token in find_tokens(source, word)]
+        blend = list(dict.fromkeys(found))  # a word that two phrases name counts once
         return FusionRun(self, edit, token_mix(self.method, source, target, self.weights), blend)
 
     def _check(self) -> None:
@@ -156,10 +157,12 @@ class FusionRun(ControlRun):
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """Keep the source's latents outside the mask, at the noise level that was reached."""
+        masks, self._masks = self._masks, {}
+        # Let go now: the next step's attention may be computed before `prepare` is called again.
+        self._source = SourceAttention({}, {})
         if step.index not in self._blend_range:
             return latents
-        mask = self._masks[self._latent_size[0], self._latent_size[1]]
-        mask = mask.to(latents)[:, None]  # f 1 h w
+        mask = masks[self._latent_size[0], self._latent_size[1]].to(latents)[:, None]  # f 1 h w
         return step.arrival + mask * (latents - step.arrival)
 
     def _fuse_self(self, call: Call, terms: Terms) -> Terms:
