@@ -7,7 +7,7 @@ channels, 77 tokens or epsilon prediction.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from .attention.processor import Attend
 from .attention.sites import Layout, Site
 from .prompt import Prompt
 from .schedule import NoiseSchedule
+
+if TYPE_CHECKING:
+    from .loading.single_file import Prediction
 
 MINIATURE = "miniature"
 
@@ -35,6 +38,8 @@ class Backbone(Protocol):
     def sites(self) -> tuple[Site, ...]: ...
     @property
     def layout(self) -> Layout: ...
+    @property
+    def latent_scale(self) -> float: ...
     @property
     def device(self) -> torch.device: ...
     @property
@@ -70,7 +75,7 @@ def load(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    prediction: str = "auto",
+    prediction: "Prediction" = "auto",
 ) -> Backbone:
     """Load a model: "miniature" (built in), a diffusers folder, or a single-file checkpoint.
 

@@ -23,6 +23,7 @@ from .attention.store import (
     choose_mode,
     keep,
     kept_sites,
+    require_mode,
 )
 from .checks import require_finite, require_frames, require_model
 from .memory import free_memory
@@ -41,7 +42,8 @@ class Inversion:
     trajectory: (N+1, f, c, h, w) float32 on the CPU: the clean latents, then the latents after each
         inversion step. grid: the timesteps, highest noise first.
     mode: where the source's attention is kept ("recompute", "offload" or "resident").
-    records: that attention, lowest noise first, or () where it is recomputed.
+    records: that attention, lowest noise first. () where it is computed again: always in the mode
+        "recompute", in the others when the inversion came from disk.
     """
 
     trajectory: Tensor
@@ -66,12 +68,13 @@ class Inversion:
         if self.records:
             return KeptAttention(self.records, backbone.device, backbone.dtype)
         return RecomputedAttention(
-            backbone, self.trajectory, self.prompt.embeddings, self.grid, self.keyframe_table()
+            backbone,
+            self.trajectory,
+            self.prompt.embeddings,
+            self.grid,
+            self.keyframe_table(),
+            rounded=self.mode in ("offload", "resident"),
         )
-
-    def recomputed(self) -> "Inversion":
-        """The same without its records."""
-        return replace(self, mode="recompute", records=())
 
 
 @torch.no_grad()
@@ -99,6 +102,7 @@ def invert(
     require_frames(frames)
     source = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
     require_model(backbone, source.model, "source prompt")
+    require_mode(store)
     names = key_frames.parse(keyframes)
     grid = ddim_grid(backbone.schedule, steps)
     latents = backbone.encode(frames, seed, on_frame)

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x and 2.x as a backbone: diffusers modules behind the interface of backbone.py.
+"""Stable Diffusion 1.x and 2.x: diffusers modules behind the interface of backbone.py.
 
 Everything here that is particular (a UNet, a VAE, CLIP, the names of its blocks) stays here.
 """
@@ -55,6 +55,11 @@ class StableDiffusion:
         """The denoiser's precision."""
         return next(self.unet.parameters()).dtype
 
+    @property
+    def latent_scale(self) -> float:
+        """Latents here are the autoencoder's times this, which gives them unit variance."""
+        return float(self.vae.config.scaling_factor)
+
     def frame_size(self, latents: Tensor) -> tuple[int, int]:
         """(height, width) in pixels of the frames that latents (f, c, h, w) stand for."""
         return latents.shape[-2] * LATENT_STRIDE, latents.shape[-1] * LATENT_STRIDE
@@ -85,7 +90,7 @@ class StableDiffusion:
             else:
                 noise = torch.randn(distribution.mean.shape, generator=generator)
                 latent = distribution.mean + distribution.std * noise.to(distribution.mean)
-            latents.append(latent.float() * self.vae.config.scaling_factor)
+            latents.append(latent.float() * self.latent_scale)
             if on_frame is not None:
                 on_frame(index + 1)
         return torch.cat(latents).to(self.device)
@@ -100,7 +105,7 @@ class StableDiffusion:
         """
         frames, done = [], 0
         for part in latents.split(slice_size):
-            scaled = (part / self.vae.config.scaling_factor).to(self._vae_device, self._vae_dtype)
+            scaled = (part / self.latent_scale).to(self._vae_device, self._vae_dtype)
             pixels = self.vae.decode(scaled).sample.float()
             frames.append((pixels / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu())
             done += len(part)
@@ -155,9 +160,8 @@ class StableDiffusion:
 def from_components(components: Components) -> StableDiffusion:
     """Wrap loaded modules; the UNet gets this package's attention processors."""
     sites = unet_sites(components.unet)
-    components.unet.set_attn_processor(
-        {f"{site.name}.processor": SiteProcessor(site) for site in sites}
-    )
+    processors: dict[str, Any] = {f"{site.name}.processor": SiteProcessor(site) for site in sites}
+    components.unet.set_attn_processor(processors)
     for module in (components.unet, components.vae, components.text_encoder):
         module.eval().requires_grad_(False)
     return StableDiffusion(

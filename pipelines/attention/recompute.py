@@ -6,6 +6,7 @@ last layer that is asked for.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from ..schedule import Grid
 from .processor import EarlyExit
 from .sites import Site
-from .store import Recorder, SourceAttention
+from .store import Recorder, SourceAttention, keep
 
 if TYPE_CHECKING:
     from ..backbone import Backbone
@@ -25,6 +26,7 @@ class RecomputedAttention:
     """An AttentionSource that runs the source branch before each edit step.
 
     trajectory: (N+1, f, c, h, w), clean latents first. embeddings: (L, c) of the source prompt.
+    rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
     backbone: "Backbone"
@@ -32,13 +34,14 @@ class RecomputedAttention:
     embeddings: Tensor
     grid: Grid
     keyframes: Tensor | None
+    rounded: bool = False
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         """Queries and keys of these sites, in the backbone's own precision."""
         recorder = Recorder(sites, stop=True)
         # Inversion step N-1-k evaluated the noise of its input, z_{N-1-k}, at the timestep t_k.
         latents = self.trajectory[len(self.grid) - 1 - step].to(self.backbone.device)
-        try:
+        with suppress(EarlyExit):
             self.backbone.predict(
                 latents,
                 self.grid.timesteps[step],
@@ -46,6 +49,7 @@ class RecomputedAttention:
                 self.keyframes,
                 recorder.attend,
             )
-        except EarlyExit:
-            pass
-        return recorder.record()
+        record = recorder.record()
+        if not self.rounded:
+            return record
+        return keep(record, "resident").to(self.backbone.device, self.backbone.dtype)

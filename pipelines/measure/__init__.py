@@ -1,0 +1,1 @@
+"""Published measures of an edit, one file each."""

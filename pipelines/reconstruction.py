@@ -1,0 +1,63 @@
+"""From the inverted noise back to the clip: how good is the inversion?"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .attention.keyframes import closure
+from .checks import require_finite, require_model
+from .progress import OnStep, StepReport
+from .schedule import clean_latents, noisy_latents
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+    from .inversion import Inversion
+
+
+@torch.no_grad()
+def reconstruct(
+    backbone: "Backbone",
+    inversion: "Inversion",
+    frame: int | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Denoise the inverted clip under its own prompt at guidance 1.
+
+    frame: only this one, with the key frames it depends on; None for all.
+    Returns latents (f, c, h, w) or (1, c, h, w), float32.
+    """
+    require_model(backbone, inversion.model, "inversion")
+    frames, table, wanted = _selection(inversion, frame)
+    grid, schedule = inversion.grid, backbone.schedule
+    latents = inversion.trajectory[-1][frames].to(backbone.device)
+    for index, timestep in enumerate(grid.timesteps):
+        epsilon = backbone.predict(
+            latents, timestep, {"source": inversion.prompt.embeddings}, table
+        )["source"]
+        clean = clean_latents(latents, epsilon, schedule.alpha(timestep).to(latents))
+        latents = noisy_latents(clean, epsilon, schedule.alpha(grid.after(index)).to(latents))
+        require_finite(latents, "reconstruction", index, len(grid), backbone.dtype)
+        if on_step is not None:
+            on_step(StepReport(index + 1, len(grid), timestep, latents, clean))
+    return latents if wanted is None else latents[wanted : wanted + 1]
+
+
+def middle_frame(inversion: "Inversion") -> int:
+    """The frame that previews show: the clip's middle one, (f-1)//2."""
+    return (inversion.frames - 1) // 2
+
+
+def _selection(
+    inversion: "Inversion", frame: int | None
+) -> tuple[list[int], Tensor | None, int | None]:
+    """Frames to run, their key-frame table among themselves, and where the wanted one is."""
+    table = inversion.keyframe_table()
+    if frame is None:
+        return list(range(inversion.frames)), table, None
+    frames = closure(inversion.keyframes, inversion.frames, frame)
+    wanted = frames.index(frame)
+    if table is None:
+        return frames, None, wanted
+    places = [[frames.index(other) for other in table[own].tolist()] for own in frames]
+    return frames, torch.tensor(places), wanted
