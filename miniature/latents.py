@@ -1,0 +1,63 @@
+"""The miniature's latents: an exact linear map of 8x8 pixel cells, not a learned encoder.
+
+A cell is described by its mean RGB, whitened over the world's scenes, and by one diagonal
+luminance gradient of unit variance: 4 channels at stride 8 as in Stable Diffusion 1.x. Because
+the map is fixed, the UNet can be trained before and beside the decoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scenes import render, sample_scene
+
+Array = NDArray[np.float32]
+CELL = 8
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """z = weight @ features + bias with features (mean R, G, B, gradient) of pixels in -1..1.
+
+    Attributes:
+        weight: (4, 4) float32.
+        bias: (4,) float32.
+    """
+
+    weight: Array
+    bias: Array
+
+    def encode(self, images: Array) -> Array:
+        """Latents (n, 4, h / 8, w / 8) of images (n, h, w, 3) in 0..1."""
+        return np.moveaxis(_features(images) @ self.weight.T + self.bias, -1, 1)
+
+
+def _features(images: Array) -> Array:
+    n, h, w, _ = images.shape
+    cells = (images * 2 - 1).reshape(n, h // CELL, CELL, w // CELL, CELL, 3)
+    steps = np.arange(CELL, dtype=np.float32)
+    ramp = (steps[:, None] + steps[None, :] - (CELL - 1)) / CELL**2
+    mean = cells.mean((2, 4))
+    gradient = np.einsum("nyixjc,ij->nyx", cells, ramp / 3)[..., None]
+    return np.concatenate([mean, gradient], -1).astype(np.float32)
+
+
+def fit_latent_map(seed: int = 11, scenes: int = 2000) -> LatentMap:
+    """Whiten the features over seeded scenes, so that each latent channel has unit variance."""
+    rng = np.random.default_rng(seed)
+    batches = [
+        _features(np.stack([render(sample_scene(rng))[0] for _ in range(100)])).reshape(-1, 4)
+        for _ in range(scenes // 100)
+    ]
+    features = np.concatenate(batches).astype(np.float64)
+    values, vectors = np.linalg.eigh(np.cov(features[:, :3].T))
+    # The sign of an eigenvector is arbitrary; fix it, so that every machine makes the same map.
+    vectors = vectors * np.sign(vectors.sum(0))
+    weight = np.zeros((4, 4))
+    weight[:3, :3] = (vectors / np.sqrt(values)).T
+    weight[3, 3] = 1 / features[:, 3].std()
+    bias = -weight @ features.mean(0)
+    return LatentMap(weight.astype(np.float32), bias.astype(np.float32))

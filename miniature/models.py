@@ -1,0 +1,100 @@
+"""Configurations of the miniature's networks, in the exact Stable Diffusion 1.x layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "epsilon",
+}
+SAMPLER: dict[str, Any] = {
+    **SCHEDULE,
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+"""DDIM settings of Stable Diffusion 1.x."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths of the networks; the defaults are those of the shipped weights."""
+
+    unet: tuple[int, ...] = (48, 64, 96, 96)
+    unet_heads: int = 2
+    unet_groups: int = 8
+    text_width: int = 96
+    text_layers: int = 3
+    text_heads: int = 4
+    autoencoder: tuple[int, ...] = (16, 32, 64, 64)
+    autoencoder_groups: int = 8
+
+
+def make_unet(size: Size) -> UNet2DConditionModel:
+    """The denoiser: latents (n, 4, 16, 16) and embeddings (n, 77, text_width) to noise."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        center_input_sample=False,
+        flip_sin_to_cos=True,
+        freq_shift=0,
+        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        block_out_channels=size.unet,
+        layers_per_block=1,
+        cross_attention_dim=size.text_width,
+        attention_head_dim=size.unet_heads,
+        norm_num_groups=size.unet_groups,
+    )
+
+
+def make_text_encoder(size: Size, vocabulary_size: int) -> CLIPTextModel:
+    """The CLIP text encoder: ids (n, 77) to embeddings (n, 77, text_width)."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=size.text_width,
+            intermediate_size=4 * size.text_width,
+            num_hidden_layers=size.text_layers,
+            num_attention_heads=size.text_heads,
+            max_position_embeddings=77,
+            hidden_act="quick_gelu",
+            bos_token_id=vocabulary_size - 2,
+            eos_token_id=vocabulary_size - 1,
+            pad_token_id=vocabulary_size - 1,
+            projection_dim=size.text_width,
+        )
+    )
+
+
+def make_autoencoder(size: Size) -> AutoencoderKL:
+    """The autoencoder: factor 8, 4 latent channels, unit variance (scaling factor 1)."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        in_channels=3,
+        out_channels=3,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=size.autoencoder,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=size.autoencoder_groups,
+        sample_size=128,
+        mid_block_add_attention=False,
+        scaling_factor=1.0,
+    )

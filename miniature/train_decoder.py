@@ -1,0 +1,169 @@
+"""Training of the miniature's decoder; independent of the UNet, because latents are fixed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .autoencoder import write_linear_encoder
+from .latents import LatentMap
+from .models import Size, make_autoencoder
+from .pool import load_or_fit
+from .scenes import FRAMES, render, sample_scene
+
+LATENT_NOISE = 0.06
+"""Largest deviation of the noise on training latents: sampled latents are never exact."""
+
+
+def scene_batch(
+    rng: np.random.Generator, latent_map: LatentMap, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(images (n, 3, 128, 128) in -1..1, latents, weights (n, 1, 128, 128)): items count more."""
+    images, weights = [], []
+    for _ in range(count):
+        image, masks = render(sample_scene(rng), int(rng.integers(FRAMES)))
+        images.append(image)
+        weights.append(masks.max(0))
+    stack = np.stack(images)
+    latents = torch.from_numpy(latent_map.encode(stack))
+    target = torch.from_numpy(stack).permute(0, 3, 1, 2) * 2 - 1
+    near = nn.functional.max_pool2d(torch.from_numpy(np.stack(weights))[:, None], 9, 1, 4)
+    weight = 1 + 4 * near
+    return target, latents, weight / weight.mean((1, 2, 3), keepdim=True)
+
+
+def psnr(decoded: Tensor, target: Tensor) -> Tensor:
+    """Peak signal to noise per image in dB, pictures in -1..1."""
+    error = (decoded.clamp(-1, 1) - target).square().mean((1, 2, 3))
+    return 10 * torch.log10(4 / error)
+
+
+class DecoderTrainer:
+    """Decoder, optimiser and averaged weights."""
+
+    def __init__(self, latent_map: LatentMap, rate: float, device: str, seed: int = 3) -> None:
+        torch.manual_seed(seed)
+        self.map, self.rate, self.device = latent_map, rate, torch.device(device)
+        self.autoencoder = make_autoencoder(Size())
+        write_linear_encoder(self.autoencoder, latent_map)
+        self.autoencoder.to(self.device, memory_format=torch.channels_last)
+        learned = (self.autoencoder.decoder, self.autoencoder.post_quant_conv)
+        self.parameters = [p for part in learned for p in part.parameters()]
+        self.averages = [p.detach().clone() for p in self.parameters]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        )
+        self.step, self.seconds = 0, 0.0
+
+    def train_step(self, rng: np.random.Generator, batch: int, rate: float) -> float:
+        """One step on fresh scenes; returns the loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        target, latents, weight = (t.to(self.device) for t in scene_batch(rng, self.map, batch))
+        level = LATENT_NOISE * torch.rand(batch, 1, 1, 1, device=self.device)
+        noisy = latents + level * torch.randn_like(latents)
+        error = self.autoencoder.decode(noisy).sample - target
+        loss = (weight * (error.abs() + error.square())).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.step += 1
+        with torch.no_grad():
+            decay = min(0.998, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+        return float(loss)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """State dict of the whole autoencoder with the averaged decoder."""
+        state = {k: v.detach().clone().cpu() for k, v in self.autoencoder.state_dict().items()}
+        averages = iter(self.averages)
+        for part in ("decoder", "post_quant_conv"):
+            for name, _ in getattr(self.autoencoder, part).named_parameters():
+                state[f"{part}.{name}"] = next(averages).cpu()
+        return state
+
+    def save(self, folder: Path) -> None:
+        """Write the full state and the averaged autoencoder, each at once."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state: dict[str, Any] = {
+            "decoder": self.autoencoder.state_dict(),
+            "averages": self.averages,
+            "optimiser": self.optimiser.state_dict(),
+            "counters": {"step": self.step, "seconds": self.seconds},
+        }
+        for value, name in ((state, "decoder_state.pt"), (self.averaged(), "autoencoder.pt")):
+            partial = folder / (name + ".part")
+            torch.save(value, partial)
+            os.replace(partial, folder / name)
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.autoencoder.load_state_dict(state["decoder"])
+        self.averages = [a.to(self.device) for a in state["averages"]]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["counters"]["step"])
+        self.seconds = float(state["counters"]["seconds"])
+
+    @torch.no_grad()
+    def evaluate(self, count: int = 24) -> tuple[float, float]:
+        """(mean, lowest) PSNR of the averaged decoder on seeded scenes."""
+        target, latents, _ = scene_batch(np.random.default_rng(999), self.map, count)
+        model = make_autoencoder(Size())
+        model.load_state_dict(self.averaged())
+        values = psnr(model.decode(latents).sample, target)
+        return float(values.mean()), float(values.min())
+
+
+def main() -> None:
+    """``python -m evenframe.miniature.train_decoder``."""
+    parser = argparse.ArgumentParser(description="Train the miniature's decoder.")
+    parser.add_argument("--pool", type=Path, default=Path(".cache/miniature/pool"))
+    parser.add_argument("--out", type=Path, default=Path(".cache/miniature/run"))
+    parser.add_argument("--minutes", type=float, default=25)
+    parser.add_argument("--decay-minutes", type=float, default=8)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    trainer = DecoderTrainer(load_or_fit(args.pool), args.learning_rate, args.device)
+    state = args.out / "decoder_state.pt"
+    if state.exists():
+        trainer.resume(torch.load(state, map_location="cpu", weights_only=True))
+    rng = np.random.default_rng([77, trainer.step])
+    began = saved = time.monotonic()
+    before = trainer.seconds
+    while (elapsed := time.monotonic() - began) < args.minutes * 60:
+        left = args.minutes * 60 - elapsed
+        fall = min(1.0, max(0.03, left / max(1e-6, args.decay_minutes * 60)))
+        rate = args.learning_rate * min(1.0, (trainer.step + 1) / 50) * fall
+        loss = trainer.train_step(rng, args.batch, rate)
+        trainer.seconds = before + elapsed
+        if time.monotonic() - saved > 120:
+            saved = time.monotonic()
+            _report(trainer, args.out, loss, rate)
+    _report(trainer, args.out, float("nan"), 0.0)
+
+
+def _report(trainer: DecoderTrainer, out: Path, loss: float, rate: float) -> None:
+    trainer.save(out)
+    mean, lowest = trainer.evaluate()
+    line = {"step": trainer.step, "seconds": round(trainer.seconds), "loss": round(loss, 5)}
+    line |= {"lr": round(rate, 6), "psnr": round(mean, 2), "psnr_min": round(lowest, 2)}
+    with (out / "decoder_log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()
