@@ -1,9 +1,117 @@
-"""The package as it is installed and shipped."""
+"""The package as it is installed, shipped and imported."""
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
 import evenframe
 
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-def test_version_is_a_release():
-    assert evenframe.__version__.count(".") == 2
+IMPORT = """
+import json, sys, time
+import torch
+start = time.perf_counter()
+import evenframe
+from evenframe.nodes import node_classes
+names = [cls.GET_SCHEMA().node_id for cls in node_classes()]
+seconds = time.perf_counter() - start
+heavy = [name for name in ("diffusers", "transformers", "torchvision", "cv2", "av", "comfy")
+         if name in sys.modules]
+print(json.dumps({"seconds": seconds, "heavy": heavy, "names": names}))
+"""
+
+
+def imported() -> dict:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    )
+    return json.loads(done.stdout)
+
+
+def test_importing_the_nodes_is_fast_and_loads_nothing_heavy():
+    runs = [imported() for _ in range(5)]
+    assert runs[0]["heavy"] == []
+    assert statistics.median(run["seconds"] for run in runs) < 0.5
+
+
+def test_node_ids_are_the_packs_own():
+    names = imported()["names"]
+    assert all(name.startswith("Evenframe") for name in names)
+    assert len(set(names)) == len(names)
+
+
+def test_every_folder_of_modules_is_packed():
+    packed = set(PROJECT["tool"]["setuptools"]["packages"])
+    skipped = {"tests", "build", "dist", "output"}
+    found = {
+        ".".join(["evenframe", *init.parent.relative_to(ROOT).parts])
+        for init in ROOT.rglob("__init__.py")
+        if not any(part in skipped or part.startswith(".") for part in init.relative_to(ROOT).parts)
+    }
+    assert packed == found
+
+
+def test_versions_agree():
+    assert PROJECT["project"]["version"] == evenframe.__version__
+
+
+def test_comfyui_users_install_nothing_that_the_host_owns():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    wanted = {line for line in lines if line and not line.startswith("#")}
+    names = {re.split(r"[<>=!~ \[]", line)[0].lower() for line in wanted}
+    assert not names & {"torch", "torchvision", "torchaudio", "numpy", "opencv-python"}
+    assert not [line for line in wanted if "==" in line or "<" in line]
+    assert set(PROJECT["project"]["dependencies"]) == wanted | {"torch", "numpy"}
+
+
+def test_the_registry_finds_what_it_asks_for():
+    assert PROJECT["project"]["name"] == "evenframe"
+    assert PROJECT["tool"]["comfy"]["DisplayName"] == "Evenframe"
+    assert "web" not in PROJECT["tool"]["comfy"], "WEB_DIRECTORY already says it"
+    assert evenframe.WEB_DIRECTORY == "./web"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert not hasattr(evenframe, "NODE_CLASS_MAPPINGS"), "it would hide comfy_entrypoint"
+
+
+def test_editor_templates_are_where_comfyui_looks():
+    link = ROOT / "example_workflows"
+    assert link.is_symlink() and not link.readlink().is_absolute()
+    assert link.resolve() == ROOT / "examples_workflows"
+
+
+FORBIDDEN_IMPORTS = {"marshal", "shelve", "evenframe", "subprocess", "pip"}
+
+
+def source_files() -> list[Path]:
+    folders = ("cli", "nodes", "pipelines", "miniature")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_rules_of_the_house_hold(path: Path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("eval", "exec", "__import__"), f"line {node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            called = ast.unparse(node.func)
+            assert called not in ("pickle.load", "pickle.loads"), f"line {node.lineno}"
+            safe = any(word.arg == "weights_only" for word in node.keywords)
+            assert called != "torch.load" or safe, f"line {node.lineno}: weights_only=True"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: a bare except"
+        if isinstance(node, ast.Import):
+            roots = {alias.name.split(".")[0] for alias in node.names}
+            assert not roots & FORBIDDEN_IMPORTS, f"line {node.lineno}"
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            assert node.module.split(".")[0] not in FORBIDDEN_IMPORTS, f"line {node.lineno}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...pipelines.errors import EvenframeError
+from ...pipelines.memory import free_memory
 from . import folders
 from .door import Model, ModelHandle, ModelKind, SavedFile
 
@@ -139,15 +139,7 @@ class StandaloneHost:
         return handle.model
 
     def free_memory(self) -> int:
-        import torch
-
-        device = self.device()
-        if device.type == "cuda":
-            return torch.cuda.mem_get_info(device)[0]
-        if hasattr(os, "sysconf") and sys.platform == "linux":
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        # Neither macOS nor Windows tells without another library: assume a small machine.
-        return 4 * 2**30
+        return free_memory(self.device())
 
     def model_names(self, kind: ModelKind) -> list[str]:
         return sorted({name for root in self._model_roots(kind) for name in _models(kind, root)})

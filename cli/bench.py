@@ -1,0 +1,47 @@
+"""`evenframe bench`: the figures of the README, measured again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from ..pipelines.errors import EvenframeError
+from . import console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="one of the benchmarks; all where none is named")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one or all benchmarks, print their table, write one flat object of key and number."""
+    names = benchmarks()
+    if options.name is not None and options.name not in names:
+        raise EvenframeError(
+            f"No benchmark {options.name!r}: there are {', '.join(names) or 'none here'}."
+        )
+    figures: dict[str, float | int | str] = {}
+    for name in [options.name] if options.name else names:
+        measured = _module(name).run()
+        print(f"{name}\n{console.table(measured)}\n", flush=True)
+        figures |= measured
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        print(f"written to {options.json}")
+    return 0
+
+
+def benchmarks() -> list[str]:
+    """Files of `benchmarks/` that have a function `run() -> {figure: number}`."""
+    folder = Path(__file__).parents[1] / "benchmarks"  # a release for ComfyUI leaves it out
+    found = (module.name for module in iter_modules([str(folder)]))
+    return sorted(name for name in found if hasattr(_module(name), "run"))
+
+
+def _module(name: str):
+    return import_module(f"..benchmarks.{name}", __package__)

@@ -1,0 +1,47 @@
+"""What the command line shows while it works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+WIDTH = 24
+
+
+def bar(done: int, total: int) -> str:
+    """`######------  12/24`."""
+    filled = WIDTH * done // max(total, 1)
+    return f"{'#' * filled}{'-' * (WIDTH - filled)} {done:>{len(str(total))}}/{total}"
+
+
+def progress(stream: TextIO | None = None) -> Callable[[str, int, int], None]:
+    """A function that shows (label, done, total).
+
+    On a terminal one line that moves; in a log a line each tenth of the way.
+    """
+    out = stream or sys.stderr
+    shown: dict[str, int] = {}
+
+    def report(label: str, done: int, total: int) -> None:
+        text = f"  {label:<24} {bar(done, total)}"
+        ended = done >= total
+        if out.isatty():
+            print(f"\r{text}", end="\n" if ended else "", file=out, flush=True)
+            return
+        tenth = 10 * done // max(total, 1)
+        if tenth != shown.get(label, 0) or ended:
+            print(text, file=out, flush=True)
+        shown[label] = -1 if ended else tenth
+
+    return report
+
+
+def table(figures: dict[str, float | int | str]) -> str:
+    """Figures as two columns, numbers short enough to read."""
+    width = max(map(len, figures), default=0)
+    rows = []
+    for key, value in figures.items():
+        text = f"{value:.6g}" if isinstance(value, float) else f"{value}"
+        rows.append(f"{key:<{width}}  {text}")
+    return "\n".join(rows)

@@ -1,0 +1,30 @@
+"""`evenframe models`: the models that workflows can name."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .run import folders
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models", action="append", type=Path, metavar="DIR", help="a folder of models"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every model by kind and name."""
+    from ..nodes.host import host
+    from ..nodes.host.standalone import Session, StandaloneHost
+
+    assert isinstance(host, StandaloneHost)
+    session = Session.from_environment(**folders(options))
+    print("built in     miniature")
+    with host.using(session):
+        for kind in ("checkpoints", "diffusers"):
+            for name in host.model_names(kind):
+                print(f"{kind:<12} {name}")
+    print(f"looked in {', '.join(str(root.resolve()) for root in session.models)}")
+    return 0

@@ -1,0 +1,91 @@
+"""`evenframe run workflow.json --set Node.input=value`: run a workflow without ComfyUI."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from . import console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", type=Path, help="a workflow in ComfyUI's API format")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        help="change a value; NODE is an id, a title or a class; may be given again",
+    )
+    parser.add_argument(
+        "--input", action="append", type=Path, metavar="DIR", help="a folder to read clips from"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where results go")
+    parser.add_argument(
+        "--models", action="append", type=Path, metavar="DIR", help="a folder of models"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the workflow, show progress, print the files it saved."""
+    from ..nodes import node_classes
+    from ..nodes.host import host, workflow
+    from ..nodes.host.executor import Executor
+    from ..nodes.host.standalone import Session, StandaloneHost
+
+    assert isinstance(host, StandaloneHost)
+    graph = workflow.read(options.workflow)
+    with tempfile.TemporaryDirectory(prefix="evenframe-") as temp:
+        session = Session.from_environment(
+            **folders(options),
+            files=tuple(_named_files(options.set)),
+            temp=Path(temp),
+            report=console.progress(),
+        )
+        with host.using(session):
+            executor = Executor(host, node_classes())
+            for assignment in options.set:
+                graph = executor.assign(graph, assignment)
+            result = executor.run(graph, _show_node)
+        for done in result.results.values():
+            for line in _shown(done.ui, session.output):
+                print(line)
+    return 0
+
+
+def folders(options: argparse.Namespace) -> dict[str, Any]:
+    """The folders that were given, as settings of a session."""
+    given = {
+        "models": tuple(options.models or ()),
+        "inputs": tuple(getattr(options, "input", None) or ()),
+        "output": getattr(options, "output", None),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _named_files(assignments: Iterable[str]) -> Iterator[Path]:
+    """Files that the user named by hand: a workflow may then read them, wherever they lie."""
+    for assignment in assignments:
+        value = assignment.partition("=")[2]
+        if value and "\0" not in value and Path(value).is_file():
+            yield Path(value)
+
+
+def _show_node(node: Any, position: int, total: int, cached: bool) -> None:
+    note = " (unchanged)" if cached else ""
+    print(
+        f"[{position}/{total}] {node.title or node.class_type}{note}", file=sys.stderr, flush=True
+    )
+
+
+def _shown(ui: Any, output: Path) -> Iterator[str]:
+    """Lines for what a node shows: files kept, and text."""
+    for entry in (entry for entries in ui.values() for entry in entries):
+        if isinstance(entry, str):
+            yield entry
+        elif isinstance(entry, dict) and entry.get("type") == "output":
+            yield str(output / entry["subfolder"] / entry["filename"])

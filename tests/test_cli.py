@@ -1,0 +1,104 @@
+"""The command line: what it prints, where it stops, how it says what is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evenframe.__main__ import main
+from evenframe.cli import bench, console
+
+
+def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]):
+    for arguments in ([], ["no-such-command"], ["run"], ["run", "a.json", "--no-such-option"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+    assert "usage: evenframe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Cannot read workflow"),
+        ("{", "is not a workflow in JSON"),
+        (json.dumps({"nodes": [], "links": []}), "editor's format"),
+        (json.dumps({"1": {"class_type": "KSampler"}}), "runs only in ComfyUI"),
+    ],
+)
+def test_an_error_is_one_line_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
+):
+    path = tmp_path / "workflow.json"
+    if content is not None:
+        path.write_text(content)
+    assert main(["run", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("evenframe: ")
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_arose(tmp_path: Path):
+    for arguments in (["--debug", "run", "none.json"], ["run", "none.json", "--debug"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "evenframe", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
+        assert "Cannot read workflow none.json" in done.stderr
+
+
+def test_models_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "v1-5.safetensors").touch()
+    assert main(["models", "--models", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "built in     miniature" in told
+    assert "checkpoints  v1-5.safetensors" in told
+
+
+def test_bench_writes_one_flat_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    class Fake:
+        @staticmethod
+        def run() -> dict[str, float]:
+            return {"store.bytes": 12, "time.ratio": 1.234567891}
+
+    monkeypatch.setattr(bench, "benchmarks", lambda: ["fake"])
+    monkeypatch.setattr(bench, "_module", lambda name: Fake)
+    path = tmp_path / "new" / "figures.json"
+    assert main(["bench", "fake", "--json", str(path)]) == 0
+    assert json.loads(path.read_text()) == {"store.bytes": 12, "time.ratio": 1.234567891}
+    assert "time.ratio   1.23457" in capsys.readouterr().out
+
+
+def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "no-such"]) == 1
+    assert "No benchmark 'no-such'" in capsys.readouterr().err
+
+
+def test_progress_is_a_moving_line_on_a_terminal_and_tenths_in_a_log():
+    log = io.StringIO()
+    report = console.progress(log)
+    for done in range(1, 101):
+        report("Inverting", done, 100)
+    assert len(log.getvalue().splitlines()) == 10
+    assert log.getvalue().splitlines()[-1].endswith("100/100")
+
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    report = console.progress(terminal)
+    for done in range(1, 4):
+        report("Editing", done, 3)
+    assert terminal.getvalue().count("\r") == 3
+    assert terminal.getvalue().count("\n") == 1
