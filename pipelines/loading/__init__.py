@@ -1,1 +1,1 @@
-"""Models from files."""
+"""Models from files, from folders, and from memory, as `Components`."""

@@ -1,0 +1,44 @@
+"""What every loader hands over: the parts of a Stable Diffusion model, host and device unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The parts of a model, on the CPU unless they were adopted, in evaluation mode, frozen.
+
+    unet: latents (b, 4, h/8, w/8), timestep and text states -> prediction of the same shape.
+    vae: images in -1..1 <-> latents; `vae.config.scaling_factor` is its scale.
+    text_encoder: token ids (b, 77) -> states (b, 77, `unet.config.cross_attention_dim`).
+    tokenizer: CLIP's byte-pair tokenizer, `model_max_length` 77, padding as the model wants it.
+    scheduler_config: beta schedule, prediction_type, steps_offset, num_train_timesteps, ...
+    native_size: side of the square images that the model was trained on, pixels.
+    fingerprint: 64 hexadecimal digits that identify the weights and what they predict; see
+        `fingerprint.py` for what is hashed. Equal weights in another container (a folder, a file,
+        a host's memory) have another fingerprint.
+    name: for people.
+    """
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scheduler_config: Mapping[str, Any]
+    native_size: int
+    fingerprint: str
+    name: str
+
+
+def native_size(unet: Any, vae: Any) -> int:
+    """Training size in pixels: the UNet's sample size times the VAE's reduction (8 for SD)."""
+    reduction = 2 ** (len(vae.config.block_out_channels) - 1)
+    return int(unet.config.sample_size) * reduction

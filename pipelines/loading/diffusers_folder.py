@@ -1,0 +1,178 @@
+"""A model folder in the diffusers layout to components: local files, safetensors only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import EvenframeError
+from . import assemble, fingerprint
+from .components import Components, native_size
+from .compose import check_latents
+
+CLASSES = {
+    "unet": "UNet2DConditionModel",
+    "vae": "AutoencoderKL",
+    "text_encoder": "CLIPTextModel",
+}
+STEMS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+}
+WANTED = "choose a Stable Diffusion 1.x or 2.1 model folder"
+
+
+def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Components:
+    """Load a folder with model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/.
+
+    dtype: of the weights in memory; for float16 the folder's fp16 variant is used where it has one.
+        Weights of that type stay mapped from the disk until they are first used or moved.
+
+    Raises:
+        EvenframeError: not such a folder; another kind of model, by name; no safetensors; a text
+            encoder that does not fit the UNet, with both widths.
+    """
+    path = Path(path)
+    _check_index(path)
+    configs = {part: _read_json(path / part / "config.json") for part in CLASSES}
+    _check_configs(configs)
+    files = {part: weight_files(path / part, STEMS[part], dtype) for part in CLASSES}
+    with torch.inference_mode(False):
+        unet = assemble.empty_unet(configs["unet"])
+        vae = assemble.empty_vae(configs["vae"])
+        text = assemble.empty_text_encoder(configs["text_encoder"])
+        _fill_diffusers(unet, files["unet"], "UNet", dtype)
+        _fill_diffusers(vae, files["vae"], "VAE", dtype)
+        _fill_text(text, files["text_encoder"], dtype)
+    scheduler = _read_json(path / "scheduler" / "scheduler_config.json")
+    prediction = str(scheduler.get("prediction_type", "epsilon"))
+    every = [*files["unet"], *files["vae"], *files["text_encoder"]]
+    return Components(
+        unet=unet,
+        vae=vae,
+        text_encoder=text,
+        tokenizer=_tokenizer(path),
+        scheduler_config=scheduler,
+        native_size=native_size(unet, vae),
+        fingerprint=fingerprint.of_files(every, prediction),
+        name=path.name,
+    )
+
+
+def weight_files(part: Path, stem: str, dtype: torch.dtype) -> list[Path]:
+    """The safetensors files of one part: the fp16 variant for float16, shards in order."""
+    every = sorted(part.glob(f"{stem}*.safetensors")) if part.is_dir() else []
+    half = [file for file in every if ".fp16" in file.name]
+    full = [file for file in every if file.name == f"{stem}.safetensors"]
+    full = full or [file for file in every if file.name.startswith(f"{stem}-")]
+    full = [file for file in full if ".fp16" not in file.name]
+    chosen = (half or full) if dtype == torch.float16 else (full or half)
+    if chosen:
+        return chosen
+    pickles = [file.name for suffix in ("*.bin", "*.ckpt", "*.pt") for file in part.glob(suffix)]
+    if pickles:
+        raise EvenframeError(
+            f"The folder '{part.parent.name}' holds '{part.name}/{pickles[0]}' but no safetensors: "
+            "pickles can run code, so download the safetensors version of the model."
+        )
+    raise EvenframeError(
+        f"The folder '{part.parent.name}' has no weights in '{part.name}' "
+        f"('{stem}.safetensors'): download the complete model."
+    )
+
+
+def _check_index(path: Path) -> None:
+    if not path.is_dir():
+        raise EvenframeError(f"No such model folder: '{path}'. Check the name and the place.")
+    if not (path / "model_index.json").is_file():
+        raise EvenframeError(
+            f"'{path.name}' is not a model folder, it has no model_index.json: {WANTED}."
+        )
+    index = _read_json(path / "model_index.json")
+    pipeline = index.get("_class_name")
+    # The class of the UNet decides below whether an image-to-image folder differs: it does not.
+    if pipeline not in ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"):
+        raise EvenframeError(
+            f"'{path.name}' is a model for '{pipeline}', which is not supported: {WANTED}."
+        )
+    for part, wanted in CLASSES.items():
+        named = index.get(part)
+        found = named[1] if isinstance(named, list) and len(named) == 2 else None
+        if found != wanted:
+            raise EvenframeError(
+                f"'{path.name}' has '{found}' as its {part}, where '{wanted}' is needed: {WANTED}."
+            )
+
+
+def _check_configs(configs: dict[str, dict[str, Any]]) -> None:
+    unet, text = configs["unet"], configs["text_encoder"]
+    check_latents(unet.get("in_channels", 4))
+    width, hidden = unet.get("cross_attention_dim", 1280), text.get("hidden_size", 512)
+    if width != hidden:
+        raise EvenframeError(
+            f"The text encoder gives states of width {hidden} but the UNet reads {width}: the "
+            "folder mixes parts of different models. Download the complete model."
+        )
+
+
+def _fill_diffusers(module: Any, files: list[Path], what: str, dtype: torch.dtype) -> None:
+    tensors = _read(files)
+    # Names of attention blocks before diffusers 0.17, as in the published VAE of SD 1.5.
+    module._fix_state_dict_keys_on_load(tensors)
+    assemble.fill(module, tensors, what, dtype)
+
+
+def _fill_text(module: nn.Module, files: list[Path], dtype: torch.dtype) -> None:
+    prefix = "text_model." if hasattr(module, "text_model") else ""
+    tensors = {prefix + key.removeprefix("text_model."): t for key, t in _read(files).items()}
+    assemble.fill(module, tensors, "text encoder", dtype)
+
+
+def _read(files: list[Path]) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors.update(load_file(file))
+        except SafetensorError as error:
+            raise EvenframeError(
+                f"'{file.parent.name}/{file.name}' is damaged or cut short ({error}): download it "
+                "again."
+            ) from error
+    return tensors
+
+
+def _tokenizer(path: Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    folder = path / "tokenizer"
+    if not (folder / "vocab.json").is_file() and not (folder / "tokenizer.json").is_file():
+        raise EvenframeError(
+            f"The folder '{path.name}' has no tokenizer (tokenizer/vocab.json): download the "
+            "complete model."
+        )
+    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True, model_max_length=77)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EvenframeError(
+            f"The model folder has no '{name}': download the complete model."
+        ) from None
+    except (ValueError, OSError) as error:
+        raise EvenframeError(
+            f"'{name}' of the model folder cannot be read ({error}): download it again."
+        ) from error
+    if not isinstance(content, dict):
+        raise EvenframeError(f"'{name}' of the model folder is not a JSON object.")
+    return content

@@ -1,0 +1,139 @@
+"""A single-file checkpoint (Stable Diffusion 1.x, 2.x) to components, with no network.
+
+The configuration comes with the package (`shipped.py`) and the widths from the file's own shapes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from . import fingerprint, ldm
+from .components import Components
+from .compose import LdmTensors, compose
+from .sniff import Sniffed, classify, require_supported, sniff
+
+Prediction = Literal["auto", "epsilon", "v_prediction"]
+PREDICTIONS = ("auto", "epsilon", "v_prediction")
+# Spread of one normalisation bias that tells the two Stable Diffusion 2 models apart: the
+# 768 px v-prediction model lies above, the 512 px epsilon model below. A rule of thumb that other
+# programs use too; say `prediction` where a fine-tune defies it.
+V_SIGN = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+V_SPREAD = 0.09
+
+
+def load_checkpoint(
+    path: str | Path, dtype: torch.dtype = torch.float32, prediction: Prediction = "auto"
+) -> Components:
+    """Load a checkpoint file.
+
+    path: .safetensors, or a pickled checkpoint that `torch.load(weights_only=True)` reads.
+    dtype: of the weights in memory. Where the file has that type already, safetensors stay mapped
+        from the disk until they are first used or moved.
+    prediction: what the UNet predicts; 'auto' is epsilon for Stable Diffusion 1.x and for 2.x
+        what the file says, see `guess_prediction`.
+
+    Raises:
+        EvenframeError: the file is not such a checkpoint; the first line says what it is instead.
+    """
+    path = Path(path)
+    if prediction not in PREDICTIONS:
+        raise EvenframeError(
+            f"Unknown prediction '{prediction}': choose one of {', '.join(PREDICTIONS)}."
+        )
+    found = sniff(path)
+    with torch.inference_mode(False):
+        if found.container == "pickle":
+            tensors = _read_pickle(path)
+            shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+            found = Sniffed("pickle", classify(shapes), shapes)
+            family = require_supported(path, found)
+        else:
+            family = require_supported(path, found)
+            tensors = _read_safetensors(path)
+        if prediction == "auto":
+            prediction = guess_prediction(family, tensors, found.metadata)
+        return _compose(path, family, tensors, dtype, prediction)
+
+
+def guess_prediction(
+    family: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> Literal["epsilon", "v_prediction"]:
+    """What a UNet predicts, which its names and shapes do not show.
+
+    In this order: the file's `modelspec.prediction_type` or architecture; a tensor named `v_pred`;
+    epsilon for Stable Diffusion 1.x; for 2.x the spread of a bias (`V_SPREAD`).
+    """
+    stated = metadata.get("modelspec.prediction_type", "")
+    if stated in ("v", "epsilon"):
+        return "v_prediction" if stated == "v" else "epsilon"
+    if "v_pred" in tensors or "-v2-768-v" in metadata.get("modelspec.architecture", ""):
+        return "v_prediction"
+    sign = tensors.get(ldm.UNET_PREFIX + V_SIGN)
+    if family == "sd15" or sign is None:
+        return "epsilon"
+    return "v_prediction" if float(sign.float().std(correction=0)) > V_SPREAD else "epsilon"
+
+
+def _compose(
+    path: Path,
+    family: str,
+    tensors: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    prediction: Literal["epsilon", "v_prediction"],
+) -> Components:
+    parts = LdmTensors(
+        unet=ldm.strip_prefix(tensors, ldm.UNET_PREFIX),
+        vae=ldm.strip_prefix(tensors, ldm.VAE_PREFIX),
+        text=ldm.plain_text(tensors),
+    )
+    return compose(
+        parts,
+        prediction=prediction,
+        text_layers=text_layers(family, parts.shapes()[2]),
+        dtype=dtype,
+        fingerprint=fingerprint.of_files([path], prediction),
+        name=path.stem,
+    )
+
+
+def text_layers(family: str, text_shapes: ldm.Shapes) -> int | None:
+    """Layers of the text encoder that the UNet was trained on: all for SD 1.x, all but one for
+    SD 2.x, whose checkpoints carry the whole encoder."""
+    if family == "sd15":
+        return None
+    return ldm.text_config(family, text_shapes)["num_hidden_layers"] - 1
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise EvenframeError(f"'{path.name}' is damaged ({error}): download it again.") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    """Tensors of a pickle, without running anything in it."""
+    try:
+        mapped = zipfile.is_zipfile(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise EvenframeError(
+            f"'{path.name}' is a pickle that cannot be read safely, or is damaged: pickles can run "
+            "code, so convert it to .safetensors or download that version."
+        ) from error
+    while isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, dict):
+        raise EvenframeError(f"'{path.name}' is a pickle of something else than a checkpoint.")
+    return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}

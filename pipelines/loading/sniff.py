@@ -1,0 +1,232 @@
+"""What a checkpoint file is, from its first bytes and its safetensors header alone.
+
+No tensor is read and nothing is unpickled. The layout of safetensors: eight bytes with the length
+of the header (little endian), the header as JSON (name -> dtype, shape, data_offsets; optional
+`__metadata__`), then the data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import EvenframeError
+from .ldm import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX
+
+MAX_HEADER = 100 * 2**20  # the limit of the safetensors library
+WANTED = "a Stable Diffusion 1.x or 2.1 checkpoint (.safetensors)"
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """What was found.
+
+    container: 'safetensors' or 'pickle' (of a pickle nothing more is known: it was not opened).
+    kind: 'sd1', 'sd2', or a kind of `REFUSALS`.
+    shapes: tensor name -> shape. metadata: the file's own, text to text.
+    """
+
+    container: str
+    kind: str
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+# What each kind is for people, and what to do about it.
+REFUSALS: Mapping[str, str] = {
+    "sdxl": f"is a Stable Diffusion XL model, which is not supported: choose {WANTED}.",
+    "sdxl_refiner": f"is the refiner of Stable Diffusion XL: choose {WANTED}.",
+    "sd3": f"is a Stable Diffusion 3 model, which is not supported: choose {WANTED}.",
+    "flux": f"is a Flux model, which is not supported: choose {WANTED}.",
+    "lora": (
+        "is a LoRA, a patch and not a model: load its base model, apply the LoRA with ComfyUI's "
+        "own node and adopt the result."
+    ),
+    "vae": "is only a VAE: choose the whole checkpoint that it belongs to.",
+    "controlnet": f"is a ControlNet, which is not a model by itself: choose {WANTED}.",
+    "embedding": f"is a textual-inversion embedding, not a model: choose {WANTED}.",
+    "text_encoder": "is only a text encoder: choose the whole checkpoint that it belongs to.",
+    "unet": (
+        "is only a UNet, without text encoder or VAE: choose the whole checkpoint, or load the "
+        "three parts in ComfyUI and adopt them."
+    ),
+    "diffusers_part": (
+        "is one part of a model folder in the diffusers layout: choose the folder instead (the one "
+        "that holds model_index.json)."
+    ),
+    "video_unet": f"is a video diffusion model, which is not supported: choose {WANTED}.",
+    "inpainting": (
+        "is an inpainting, depth or instruction model (its UNet takes {channels} input channels "
+        f"and not 4): choose {WANTED}, the ordinary text-to-image one."
+    ),
+    "no_text_encoder": (
+        "has no text encoder inside: choose the complete checkpoint, or load the parts in ComfyUI "
+        "and adopt them."
+    ),
+    "no_vae": (
+        "has no VAE inside: choose the complete checkpoint, or load the parts in ComfyUI and adopt "
+        "them."
+    ),
+    "other": f"is not a model that is known here: choose {WANTED}.",
+}
+
+
+def sniff(path: str | Path) -> Sniffed:
+    """Say what a checkpoint file is.
+
+    Raises:
+        EvenframeError: no such file, a folder, empty, truncated, or not a safetensors file.
+    """
+    path = Path(path)
+    size = _size(path)
+    with path.open("rb") as file:
+        start = file.read(512)
+        if _is_pickle(start):
+            return Sniffed("pickle", "pickle")
+        _refuse_others(path, start)
+        length = int.from_bytes(start[:8], "little")
+        header = _read_header(path, size, length, file)
+    metadata = header.pop("__metadata__", {})
+    shapes = _shapes(path, header, size - 8 - length)
+    return Sniffed("safetensors", classify(shapes), shapes, metadata)
+
+
+def require_supported(path: str | Path, found: Sniffed) -> str:
+    """The family, 'sd15' or 'sd21', of a file that can be loaded; an error for any other."""
+    if found.kind in ("sd1", "sd2"):
+        return {"sd1": "sd15", "sd2": "sd21"}[found.kind]
+    channels = found.shapes.get(UNET_PREFIX + "input_blocks.0.0.weight", (0, 0))[1]
+    reason = REFUSALS[found.kind].replace("{channels}", str(channels))
+    raise EvenframeError(f"'{Path(path).name}' {reason}")
+
+
+def classify(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The kind of model that tensors of these names and shapes make up."""
+    if UNET_PREFIX + "input_blocks.0.0.weight" not in shapes:
+        return _classify_part(shapes)
+    if any("time_mixer" in key or "time_stack" in key or "temporal" in key for key in shapes):
+        return "video_unet"
+    widths = {shape[1] for key, shape in shapes.items() if key.endswith("attn2.to_k.weight")}
+    if widths == {2048}:
+        return "sdxl"
+    if widths == {1280}:
+        return "sdxl_refiner"
+    if widths not in ({768}, {1024}):
+        return "other"
+    if shapes[UNET_PREFIX + "input_blocks.0.0.weight"][1] != 4:
+        return "inpainting"
+    kind, text = ("sd1", CLIP_PREFIX) if widths == {768} else ("sd2", OPEN_CLIP_PREFIX)
+    has_text = any(key.startswith(text) for key in shapes)
+    has_vae = any(key.startswith(VAE_PREFIX) for key in shapes)
+    if not has_text:
+        return "no_text_encoder" if has_vae else "unet"
+    return kind if has_vae else "no_vae"
+
+
+_LORA_SIGNS = ("lora_up", "lora_down", "lora_A", "lora_B", "hada_w1", "lokr_w", "lora.up", "dora_")
+
+
+def _classify_part(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Files without a Stable Diffusion UNet in checkpoint naming."""
+    if any(sign in key for key in shapes for sign in _LORA_SIGNS):
+        return "lora"
+    names = {key.removeprefix(UNET_PREFIX) for key in shapes}
+
+    def any_starts(*starts: str) -> bool:
+        return any(name.startswith(starts) for name in names)
+
+    if any_starts("control_model.", "controlnet_cond_embedding."):
+        return "controlnet"
+    if any_starts("double_blocks.", "single_transformer_blocks."):
+        return "flux"
+    if any_starts("joint_blocks."):
+        return "sd3"
+    if any_starts("emb_params", "string_to_param", "clip_g", "clip_l") and len(names) <= 4:
+        return "embedding"
+    if any_starts("input_blocks."):
+        return "unet"
+    if any_starts("down_blocks.", "encoder.down_blocks.", "decoder.up_blocks."):
+        return "diffusers_part"
+    if any_starts("encoder.down.", "decoder.up.", VAE_PREFIX):
+        return "vae"
+    if any_starts("text_model.", CLIP_PREFIX, OPEN_CLIP_PREFIX):
+        return "text_encoder"
+    return "other"
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        raise EvenframeError(
+            f"'{path.name}' is a folder: choose a file, or load it as a diffusers folder."
+        )
+    if not path.is_file():
+        raise EvenframeError(f"No such checkpoint file: '{path}'. Check the name and the folder.")
+    size = path.stat().st_size
+    if size == 0:
+        raise EvenframeError(f"'{path.name}' is empty (0 bytes): download it again.")
+    return size
+
+
+def _is_pickle(start: bytes) -> bool:
+    """A zip archive (torch.save today) or a bare pickle (torch.save before 1.6)."""
+    return start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and 2 <= start[1] <= 5)
+
+
+def _refuse_others(path: Path, start: bytes) -> None:
+    text = start.lstrip().lower()
+    if text.startswith(b"version https://git-lfs"):
+        raise EvenframeError(
+            f"'{path.name}' is a Git LFS pointer, not the model itself: fetch it with "
+            "`git lfs pull`, or download the file."
+        )
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise EvenframeError(
+            f"'{path.name}' is a web page, not a model: the download went wrong (often a login or "
+            "licence page). Download it again."
+        )
+    if start.startswith(b"GGUF"):
+        raise EvenframeError(f"'{path.name}' is a quantized GGUF model: choose {WANTED}.")
+
+
+def _read_header(path: Path, size: int, length: int, file: BinaryIO) -> dict:
+    # The length of a real header is far below 2^40; text or noise in its place is far above.
+    if size < 8 or length > MAX_HEADER or length < 2:
+        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {WANTED}.")
+    if 8 + length > size:
+        raise EvenframeError(
+            f"'{path.name}' is cut short: it has {size} bytes but its header alone takes "
+            f"{8 + length}. Download it again."
+        )
+    file.seek(8)
+    try:
+        header = json.loads(file.read(length))
+    except ValueError:
+        raise EvenframeError(
+            f"'{path.name}' is not a safetensors file, or is damaged: its header cannot be read. "
+            "Download it again."
+        ) from None
+    if not isinstance(header, dict):
+        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {WANTED}.")
+    return header
+
+
+def _shapes(path: Path, header: dict, data: int) -> dict[str, tuple[int, ...]]:
+    try:
+        shapes = {key: tuple(int(n) for n in entry["shape"]) for key, entry in header.items()}
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise EvenframeError(
+            f"'{path.name}' is damaged: its safetensors header does not describe tensors. "
+            "Download it again."
+        ) from None
+    if end > data:
+        raise EvenframeError(
+            f"'{path.name}' is cut short: {end - data} of {end} bytes of weights are missing. "
+            "Download it again."
+        )
+    if not shapes:
+        raise EvenframeError(f"'{path.name}' holds no tensors: choose {WANTED}.")
+    return shapes

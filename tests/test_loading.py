@@ -1,0 +1,500 @@
+"""Models from files, folders and memory, on random weights of the real layout."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pickle
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.loading import adopt, fingerprint, shipped
+from evenframe.pipelines.loading.components import Components
+from evenframe.pipelines.loading.diffusers_folder import load_folder
+from evenframe.pipelines.loading.single_file import load_checkpoint
+
+sys.path.append(str(Path(__file__).parent))
+layout: Any = importlib.import_module("ldm_layout")
+
+DOCTOR = [49406, 320, 5547, 533, 1629, 5298, 49407]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a model asks nothing of any network."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a model was looked for on the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture(scope="module")
+def sd1_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sd1") / "tiny-sd1.safetensors"
+    return layout.save_checkpoint(path, layout.sd1_shapes())
+
+
+@pytest.fixture(scope="module")
+def sd2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sd2") / "tiny-sd2.safetensors"
+    return layout.save_checkpoint(path, layout.sd2_shapes())
+
+
+@pytest.fixture(scope="module")
+def folder(sd1_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny SD 1 model in the diffusers layout."""
+    path = tmp_path_factory.mktemp("folders") / "tiny"
+    write_folder(load_checkpoint(sd1_file), path)
+    return path
+
+
+def write_folder(model: Components, path: Path) -> None:
+    for part in ("unet", "vae", "text_encoder", "tokenizer"):
+        getattr(model, part).save_pretrained(path / part)
+    (path / "scheduler").mkdir()
+    text = json.dumps(dict(model.scheduler_config))
+    (path / "scheduler" / "scheduler_config.json").write_text(text)
+    shutil.copy(shipped.CONFIGS / "sd15" / "model_index.json", path)
+
+
+def parameters(model: Components) -> dict[str, Tensor]:
+    return {
+        f"{part}.{name}": value
+        for part in ("unet", "vae", "text_encoder")
+        for name, value in getattr(model, part).named_parameters()
+    }
+
+
+def assert_same_weights(left: Components, right: Any) -> None:
+    for part in ("unet", "vae", "text_encoder"):
+        ours, theirs = getattr(left, part).state_dict(), getattr(right, part).state_dict()
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            assert torch.equal(value, theirs[name]), name
+
+
+# --- tokenizer
+
+
+@pytest.mark.parametrize(("family", "padding"), [("sd15", 49407), ("sd21", 0)])
+def test_the_shipped_tokenizer_is_clips(family: str, padding: int) -> None:
+    tokenizer = shipped.tokenizer(family)
+    assert tokenizer("a doctor is playing tennis").input_ids == DOCTOR
+    assert len(tokenizer("Shiba-Inu").input_ids) == 2 + 5
+    assert len(tokenizer) == 49408
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (49406, 49407)
+    padded = tokenizer("a", padding="max_length").input_ids
+    assert padded == [49406, 320, 49407] + [padding] * 74
+
+
+# --- single files
+
+
+@pytest.mark.parametrize("file", ["sd1_file", "sd2_file"])
+def test_a_checkpoint_loads_as_diffusers_loads_it(
+    file: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """diffusers is given the configuration, which we read from the shapes, and converts itself."""
+    from diffusers import StableDiffusionPipeline
+
+    path = request.getfixturevalue(file)
+    ours = load_checkpoint(path)
+    write_folder(ours, tmp_path / "config")
+    for weights in (tmp_path / "config").rglob("*.safetensors"):
+        weights.unlink()
+    theirs = StableDiffusionPipeline.from_single_file(
+        str(path), config=str(tmp_path / "config"), local_files_only=True, tokenizer=ours.tokenizer
+    )
+    assert_same_weights(ours, theirs)
+    latents, step = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), 500
+    ids = torch.arange(77)[None] % 64
+    states = [model.text_encoder(ids).last_hidden_state for model in (ours, theirs)]
+    assert torch.equal(states[0], states[1])
+    outputs = [model.unet(latents, step, states[0]).sample for model in (ours, theirs)]
+    assert torch.equal(outputs[0], outputs[1])
+    assert outputs[0].std() > 0
+
+
+def test_the_shipped_configuration_is_what_full_size_shapes_say() -> None:
+    """The published widths and depths, and those that we read from the published shapes."""
+    from evenframe.pipelines.loading import ldm
+
+    unet = layout.unet_shapes(layout.SD15_WIDTHS)
+    assert ldm.unet_config("sd15", unet) == shipped.config("sd15", "unet")
+    unet = layout.unet_shapes(layout.SD15_WIDTHS, text_width=1024, linear=True)
+    assert ldm.unet_config("sd21", unet) == shipped.config("sd21", "unet")
+    vae = layout.vae_shapes(layout.SD_VAE_WIDTHS)
+    text = {k.removeprefix("text_model."): v for k, v in layout.clip_shapes(layers=12).items()}
+    for family in shipped.FAMILIES:
+        assert ldm.vae_config(family, vae) == shipped.config(family, "vae")
+    assert ldm.text_config("sd15", text) == shipped.config("sd15", "text_encoder")
+
+
+def test_sizes_schedule_and_name(sd1_file: Path, sd2_file: Path) -> None:
+    sd1, sd2 = load_checkpoint(sd1_file), load_checkpoint(sd2_file)
+    assert (sd1.native_size, sd2.native_size) == (512, 512)
+    assert (sd1.name, sd1.scheduler_config["prediction_type"]) == ("tiny-sd1", "epsilon")
+    assert sd1.scheduler_config["steps_offset"] == 1
+    assert sd1.tokenizer.model_max_length == 77
+    assert sd2.text_encoder.config.num_hidden_layers == 2  # of three: the last is left out
+    assert sd2.text_encoder.config.hidden_act == "gelu"
+    assert not any(p.requires_grad or p.is_inference() for p in parameters(sd1).values())
+    assert not any(module.training for module in (sd1.unet, sd1.vae, sd1.text_encoder))
+
+
+def test_v_prediction_by_choice_by_metadata_and_by_the_spread(
+    sd2_file: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    chosen = load_checkpoint(sd2_file, prediction="v_prediction")
+    assert (chosen.native_size, chosen.scheduler_config["prediction_type"]) == (768, "v_prediction")
+    assert chosen.fingerprint != load_checkpoint(sd2_file).fingerprint
+    tensors = load_file(sd2_file)
+    stated = tmp_path / "stated.safetensors"
+    save_file(tensors, stated, metadata={"modelspec.prediction_type": "v"})
+    assert load_checkpoint(stated).native_size == 768
+    tensors["model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"] *= 10
+    spread = tmp_path / "spread.safetensors"
+    save_file(tensors, spread)
+    assert load_checkpoint(spread).native_size == 768
+    assert load_checkpoint(spread, prediction="epsilon").native_size == 512
+    with pytest.raises(EvenframeError, match="Unknown prediction 'x0'"):
+        load_checkpoint(sd2_file, prediction="x0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_come_in_the_type_asked_for(sd1_file: Path, dtype: torch.dtype) -> None:
+    cast, full = (parameters(load_checkpoint(sd1_file, kind)) for kind in (dtype, torch.float32))
+    assert {value.dtype for value in cast.values()} == {dtype}
+    assert all(torch.equal(cast[name], value.to(dtype)) for name, value in full.items())
+
+
+def test_a_model_loaded_under_inference_mode_can_still_be_differentiated_through(
+    sd1_file: Path,
+) -> None:
+    """A host runs nodes under inference mode; guidance needs gradients later."""
+    with torch.inference_mode():
+        model = load_checkpoint(sd1_file)
+    latents = torch.randn(1, 4, 8, 8, requires_grad=True)
+    model.unet(latents, 10, torch.randn(1, 77, 768)).sample.sum().backward()
+    assert latents.grad is not None and latents.grad.abs().sum() > 0
+
+
+def test_a_pickle_of_tensors_loads_and_one_with_code_does_not_run(
+    sd1_file: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    plain = tmp_path / "plain.ckpt"
+    torch.save({"state_dict": load_file(sd1_file), "epoch": 3}, plain)
+    assert_same_weights(load_checkpoint(plain), load_checkpoint(sd1_file))
+    bad, trace = tmp_path / "bad.ckpt", tmp_path / "ran"
+    bad.write_bytes(pickle.dumps(_Payload(str(trace))))
+    with pytest.raises(EvenframeError, match=r"'bad\.ckpt' is a pickle that cannot be read safely"):
+        load_checkpoint(bad)
+    assert not trace.exists()
+
+
+class _Payload:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str, int]]:
+        return os.open, (self.path, os.O_CREAT | os.O_WRONLY)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_says_which(sd1_file: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(sd1_file)
+    del tensors["model.diffusion_model.middle_block.0.in_layers.2.weight"]
+    path = tmp_path / "holes.safetensors"
+    save_file(tensors, path)
+    with pytest.raises(EvenframeError, match=r"UNet is incomplete: 1 of 684.*mid_block"):
+        load_checkpoint(path)
+
+
+# --- folders
+
+
+def test_a_folder_gives_back_what_was_written(folder: Path, sd1_file: Path) -> None:
+    model = load_folder(folder)
+    assert_same_weights(model, load_checkpoint(sd1_file))
+    assert (model.native_size, model.name) == (512, "tiny")
+    assert model.tokenizer("a doctor is playing tennis").input_ids == DOCTOR
+    assert model.tokenizer.model_max_length == 77
+    assert model.scheduler_config["beta_schedule"] == "scaled_linear"
+    assert model.fingerprint == load_folder(folder).fingerprint
+
+
+def test_the_fp16_variant_is_used_for_fp16(folder: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(folder, tmp_path / "both")
+    model = load_folder(path)
+    with torch.no_grad():
+        model.unet.conv_in.weight.zero_()  # type: ignore[union-attr]
+    model.unet.half().save_pretrained(path / "unet", variant="fp16")
+    assert load_folder(path, torch.float16).unet.conv_in.weight.abs().sum() == 0  # type: ignore
+    assert load_folder(path, torch.float32).unet.conv_in.weight.abs().sum() > 0  # type: ignore
+
+
+def test_attention_names_of_the_published_vae_are_read(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = shutil.copytree(folder, tmp_path / "old")
+    file = path / "vae" / "diffusion_pytorch_model.safetensors"
+    old = {
+        name.replace("to_q.", "query.")
+        .replace("to_k.", "key.")
+        .replace("to_v.", "value.")
+        .replace("to_out.0.", "proj_attn."): value.clone()
+        for name, value in load_file(file).items()
+    }
+    assert any(".query." in name for name in old)
+    save_file(old, file)
+    assert_same_weights(load_folder(path), load_folder(folder))
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: edit_json(p / "model_index.json", _class_name="FluxPipeline"), "'FluxPipeline'"),
+        (
+            lambda p: edit_json(p / "model_index.json", _class_name="StableDiffusionXLPipeline"),
+            "'StableDiffusionXLPipeline', which is not supported: choose a Stable Diffusion 1",
+        ),
+        (
+            lambda p: edit_json(p / "model_index.json", text_encoder=["x", "T5EncoderModel"]),
+            "'T5EncoderModel' as its text_encoder",
+        ),
+        (lambda p: edit_json(p / "text_encoder/config.json", hidden_size=1024), "1024.*768"),
+        (lambda p: edit_json(p / "unet/config.json", in_channels=9), "9 input channels"),
+        (lambda p: (p / "model_index.json").unlink(), "no model_index.json"),
+        (lambda p: (p / "model_index.json").write_text("{"), "model_index.json' .* cannot be read"),
+        (lambda p: (p / "unet/config.json").unlink(), "no 'unet/config.json'"),
+        (lambda p: (p / "vae/diffusion_pytorch_model.safetensors").unlink(), "no weights in 'vae'"),
+        (
+            lambda p: (p / "vae/diffusion_pytorch_model.safetensors").rename(p / "vae/x.bin"),
+            "'vae/x.bin' but no safetensors",
+        ),
+        (
+            lambda p: os.truncate(p / "unet/diffusion_pytorch_model.safetensors", 10_000),
+            "'unet/diffusion_pytorch_model.safetensors' is damaged or cut short",
+        ),
+        (lambda p: shutil.rmtree(p / "tokenizer"), "no tokenizer"),
+        (lambda p: shutil.rmtree(p), "No such model folder"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_says_why(
+    folder: Path, tmp_path: Path, damage: Any, message: str
+) -> None:
+    path = shutil.copytree(folder, tmp_path / "copy")
+    damage(path)
+    with pytest.raises(EvenframeError, match=message):
+        load_folder(path)
+
+
+# --- adopted models
+
+
+def owned(seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[dict[str, Tensor], ...]:
+    """UNet, text encoder and VAE as another program would hold them."""
+    parts = (layout.unet_shapes(), layout.tiny_clip_shapes(), layout.vae_shapes())
+    return tuple(layout.random_tensors(shapes, dtype, seed) for shapes in parts)
+
+
+def addresses(*states: dict[str, Tensor]) -> set[int]:
+    return {tensor.data_ptr() for state in states for tensor in state.values()}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_adopted_tensors_are_shared_all_of_them(dtype: torch.dtype) -> None:
+    states = owned(dtype=dtype)
+    model = adopt.from_ldm(*states)
+    theirs, ours = addresses(*states), [p.data_ptr() for p in parameters(model).values()]
+    assert len(ours) == len(set(ours)) == sum(map(len, states))
+    assert set(ours) == theirs
+    assert {value.dtype for value in parameters(model).values()} == {dtype}
+
+
+def test_an_adopted_model_computes_as_the_same_checkpoint_does(sd1_file: Path) -> None:
+    from safetensors.torch import load_file
+
+    tensors = load_file(sd1_file)
+    prefixes = ("model.diffusion_model.", "cond_stage_model.transformer.", "first_stage_model.")
+    states = [
+        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        for prefix in prefixes
+    ]
+    assert_same_weights(adopt.from_ldm(*states), load_checkpoint(sd1_file))
+
+
+def test_moving_an_adopted_module_leaves_the_owners_tensors_alone() -> None:
+    states = owned()
+    owner = nn.Parameter(states[0]["input_blocks.0.0.weight"])
+    states[0]["input_blocks.0.0.weight"] = owner
+    address = owner.data_ptr()
+    model = adopt.from_ldm(*states)
+    model.unet.to(torch.float16)
+    assert (owner.dtype, owner.data_ptr()) == (torch.float32, address)
+    assert owner.requires_grad
+
+
+def test_rebinding_follows_tensors_that_the_owner_replaced() -> None:
+    first, second = owned(seed=0), owned(seed=1)
+    model = adopt.from_ldm(*first)
+    latents, states = torch.ones(1, 4, 8, 8), torch.ones(1, 77, 768)
+    before = model.unet(latents, 10, states).sample
+    adopt.rebind(model, *second)
+    after = model.unet(latents, 10, states).sample
+    assert {p.data_ptr() for p in parameters(model).values()} == addresses(*second)
+    assert not torch.equal(before, after)
+    assert torch.equal(after, adopt.from_ldm(*second).unet(latents, 10, states).sample)
+
+
+def test_a_patched_weight_changes_the_fingerprint() -> None:
+    states = owned()
+    before = adopt.from_ldm(*states).fingerprint
+    assert adopt.from_ldm(*owned()).fingerprint == before
+    name = "middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+    states[0][name] = states[0][name] + 1e-3
+    assert adopt.from_ldm(*states).fingerprint != before
+
+
+def test_the_owners_inference_tensors_can_be_differentiated_through() -> None:
+    with torch.inference_mode():
+        states = owned()
+        model = adopt.from_ldm(*states)
+    assert states[0]["input_blocks.0.0.weight"].is_inference()
+    latents = torch.randn(1, 4, 8, 8, requires_grad=True)
+    model.unet(latents, 10, torch.randn(1, 77, 768)).sample.sum().backward()
+    assert latents.grad is not None and latents.grad.abs().sum() > 0
+
+
+def test_fewer_text_layers_are_clip_skip() -> None:
+    states = owned()
+    ids = torch.tensor([[1, 2, 3]])
+    whole, skipped = adopt.from_ldm(*states), adopt.from_ldm(*states, text_layers=2)
+    hidden = whole.text_encoder(ids, output_hidden_states=True).hidden_states[2]
+    text = skipped.text_encoder
+    norm = getattr(text, "text_model", text).final_layer_norm
+    assert torch.allclose(text(ids).last_hidden_state, norm(hidden), atol=1e-6)
+    assert whole.fingerprint != skipped.fingerprint
+
+
+def test_eight_bit_weights_are_cast_and_mixed_types_made_one() -> None:
+    states = owned()
+    eight = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in states[0].items()}
+    model = adopt.from_ldm(eight, *states[1:])
+    assert {p.dtype for p in model.unet.parameters()} == {torch.bfloat16}
+    states[1]["text_model.final_layer_norm.bias"] = torch.zeros(768, dtype=torch.float16)
+    model = adopt.from_ldm(*states)
+    assert {p.dtype for p in model.text_encoder.parameters()} == {torch.float32}
+
+
+class _Packed(Tensor):
+    pass
+
+
+def test_what_cannot_be_adopted_says_why() -> None:
+    unet, text, vae = owned()
+    key = "input_blocks.0.0.weight"
+    packed = unet | {key: unet[key].as_subclass(_Packed)}  # type: ignore[arg-type]
+    with pytest.raises(EvenframeError, match="UNet is quantized"):
+        adopt.from_ldm(packed, text, vae)
+    with pytest.raises(EvenframeError, match="holds no memory"):
+        adopt.from_ldm(unet | {key: unet[key].to("meta")}, text, vae)
+    wide = layout.random_tensors(layout.tiny_clip_shapes(width=1024))
+    with pytest.raises(EvenframeError, match="width 1024 but the UNet reads 768"):
+        adopt.from_ldm(unet, wide, vae)
+    with pytest.raises(EvenframeError, match="width 2048"):
+        adopt.from_ldm(layout.random_tensors(layout.unet_shapes(text_width=2048)), text, vae)
+    with pytest.raises(EvenframeError, match="9 input channels"):
+        adopt.from_ldm(layout.random_tensors(layout.unet_shapes(channels=9)), text, vae)
+    with pytest.raises(EvenframeError, match="no cross-attention"):
+        adopt.from_ldm({"x": torch.zeros(1)}, text, vae)
+    with pytest.raises(EvenframeError, match="VAE is not one of Stable Diffusion"):
+        adopt.from_ldm(unet, text, {"taesd_decoder.1.weight": torch.zeros(1)})
+
+
+# --- fingerprints
+
+
+def test_a_fingerprint_of_a_file_sees_size_head_middle_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights"
+    content = bytearray(os.urandom(2**16))
+    path.write_bytes(content)
+    whole = fingerprint.of_files([path])
+    monkeypatch.setattr(fingerprint, "WHOLE", 1000)
+    monkeypatch.setattr(fingerprint, "HEAD", 1024)
+    monkeypatch.setattr(fingerprint, "BLOCK", 256)
+    monkeypatch.setattr(fingerprint, "BLOCKS", 8)
+    sampled = fingerprint.of_files([path])
+    seen = {whole, sampled, fingerprint.of_files([path], "v_prediction")}
+    for place in (0, 1023, 1024 + (2**16 - 1024 - 256) * 4 // 8, 2**16 - 1):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        seen.add(fingerprint.of_files([path]))
+    path.write_bytes(content + b"x")
+    seen.add(fingerprint.of_files([path]))
+    assert len(seen) == 8
+    assert all(len(digest) == 64 for digest in seen)
+
+
+# --- the real size
+
+
+@pytest.mark.slow
+def test_a_full_size_checkpoint_loads_quickly_and_without_a_second_copy(tmp_path: Path) -> None:
+    """Stable Diffusion 1.5 in fp16, 2.1 GB of random weights in the published layout."""
+    if shutil.disk_usage(tmp_path).free < 4e9:
+        pytest.skip("less than 4 GB of disk are free")
+    path = layout.save_checkpoint(
+        tmp_path / "full.safetensors", layout.sd1_shapes(full=True), torch.float16
+    )
+    try:
+        before, start = _anonymous_bytes(), time.perf_counter()
+        model = load_checkpoint(path, torch.float16)
+        seconds, grown = time.perf_counter() - start, _anonymous_bytes() - before
+        assert sum(p.numel() for p in model.unet.parameters()) == 859_520_964
+        assert sum(p.numel() for p in model.vae.parameters()) == 83_653_863
+        assert sum(p.numel() for p in model.text_encoder.parameters()) == 123_060_480
+        assert model.native_size == 512
+        assert seconds < 60
+        assert grown < 0.3e9  # the file stays mapped
+        assert path.stat().st_size > 2.1e9
+        text = model.text_encoder.float()
+        ids = torch.tensor([model.tokenizer("a jeep", padding="max_length").input_ids])
+        assert text(ids).last_hidden_state.isfinite().all()
+    finally:
+        path.unlink()
+
+
+def _anonymous_bytes() -> int:
+    """Memory of this process that no file backs."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    for line in status.read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
