@@ -1,0 +1,129 @@
+"""The pack in a real ComfyUI server. Skipped, with the reason, where there is none."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfyui_server import ComfyServer, PromptRefused, wait_for
+
+from evenframe.nodes import node_classes
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def probe(**inputs: Any) -> dict[str, Any]:
+    """A workflow of the probe pack, which uses nothing but the host door."""
+    defaults = {"model": ["1", 0], "steps": 5, "pause": 0.0, "fail": ""}
+    return {
+        "1": {"class_type": "ProbeModel", "inputs": {"width": 64}},
+        "2": {"class_type": "ProbeRun", "inputs": defaults | inputs},
+    }
+
+
+def test_the_pack_is_imported(comfyui: ComfyServer):
+    assert "IMPORT FAILED" not in comfyui.log
+    assert "Error while calling comfy_entrypoint" not in comfyui.log
+    assert "/custom_nodes/evenframe" in comfyui.log
+
+
+def test_every_node_is_registered_with_a_tooltip_on_every_input(comfyui: ComfyServer):
+    known = comfyui.get("/object_info")
+    missing = []
+    for cls in node_classes():
+        node_id = cls.GET_SCHEMA().node_id
+        info = known[node_id]
+        assert info["category"].split("/")[0] == "Evenframe", node_id
+        assert info["python_module"] == "custom_nodes.evenframe"
+        assert info["display_name"] and info["description"], node_id
+        for group in ("required", "optional"):
+            for name, (_, options) in info["input"].get(group, {}).items():
+                if not options.get("tooltip"):
+                    missing.append(f"{node_id}.{name}")
+    assert missing == [], "no tooltip"
+
+
+def test_every_node_has_a_help_page(comfyui: ComfyServer):
+    for cls in node_classes():
+        page = comfyui.text(f"/extensions/evenframe/docs/{cls.GET_SCHEMA().node_id}.md")
+        assert page.startswith("# ")
+
+
+def test_every_template_is_listed_and_served(comfyui: ComfyServer):
+    expected = sorted(path.stem for path in (ROOT / "examples_workflows").glob("*.json"))
+    listed = comfyui.get("/workflow_templates").get("evenframe", [])
+    assert sorted(listed) == expected
+    for name in expected:
+        graph = comfyui.get(f"/api/workflow_templates/evenframe/{name}.json")
+        assert graph["nodes"], f"{name} is not in the editor's format"
+
+
+def test_the_door_leads_to_the_servers_own_services(comfyui: ComfyServer):
+    (comfyui.base / "input" / "note.txt").touch()
+    (comfyui.base / "models" / "checkpoints" / "sd.safetensors").touch()
+    run = comfyui.run(probe())
+    assert run.outcome == "execution_success", run.messages
+    [path] = comfyui.files(run)
+    assert path == comfyui.base / "output" / "probe" / "told_00001_.json"
+    told = json.loads(path.read_text())
+    assert told["host"] == "comfyui"
+    assert told["device"] == told["weights"] == "cpu"
+    assert told["dtype"] == "torch.float32"
+    assert told["free"] > 2**20
+    assert told["inference"]
+    assert "sd.safetensors" in told["checkpoints"]
+    assert told["inputs"] == ["note.txt"]
+    assert Path(told["cache"]).is_relative_to(comfyui.base / "user")
+    assert told["prompt"] == probe()
+
+
+def test_progress_and_previews_reach_the_client(comfyui: ComfyServer):
+    run = comfyui.run(probe(steps=6, pause=0.01))
+    steps = [data["value"] for data in run.of("progress") if data["node"] == "2"]
+    assert steps == sorted(steps)
+    assert steps[0] == 1 and steps[-1] == 6
+    assert {data["max"] for data in run.of("progress")} == {6}
+    assert run.previews >= 3
+
+
+def test_an_interrupt_ends_within_a_step_and_the_next_run_works(comfyui: ComfyServer):
+    run = comfyui.queue(probe(steps=300, pause=0.2))
+    wait_for(lambda: run.of("progress"))
+    comfyui.interrupt()
+    asked = time.monotonic()
+    assert run.ended.wait(10)
+    assert time.monotonic() - asked < 2
+    assert run.outcome == "execution_interrupted"
+    assert comfyui.run(probe(steps=2)).outcome == "execution_success"
+
+
+def test_the_first_line_of_an_error_reaches_the_client(comfyui: ComfyServer):
+    run = comfyui.run(probe(fail="steps is 0: choose a value from 1 to 1000."))
+    assert run.outcome == "execution_error"
+    [error] = run.of("execution_error")
+    assert error["exception_message"].splitlines()[0].startswith("steps is 0: choose a value")
+    assert error["node_id"] == "2"
+
+
+def test_values_out_of_range_are_refused_before_anything_runs(comfyui: ComfyServer):
+    with pytest.raises(PromptRefused) as refused:
+        comfyui.run(probe(steps=0))
+    [error] = refused.value.body["node_errors"]["2"]["errors"]
+    assert error["type"] == "value_smaller_than_min"
+
+
+def test_a_model_is_loaded_once_and_unloaded_when_asked(comfyui: ComfyServer):
+    def loads() -> int:
+        return comfyui.log.count("Requested to load Holder")
+
+    comfyui.run(probe(steps=11))
+    before = loads()
+    assert before >= 1
+    comfyui.run(probe(steps=12))
+    assert loads() == before, "still loaded"
+    comfyui.free()
+    comfyui.run(probe(steps=13))
+    assert loads() == before + 1, "unloaded, so loaded again"
