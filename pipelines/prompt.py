@@ -1,6 +1,7 @@
 """A prompt as tokens, words and embeddings."""
 
 import string
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,14 @@ from .errors import EvenframeError
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a prompt (text between blanks) and the positions of its tokens."""
+    """A word of a prompt (text between blanks) and the positions of its tokens.
+
+    core: those of its tokens that are not punctuation around it; () where they are all its tokens.
+    """
 
     text: str
     tokens: tuple[int, ...]
+    core: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +65,18 @@ def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ..
 
     CLIP's tokenizer never joins across a blank, so each word's tokens can be counted alone.
     """
+
+    def count(part: str) -> int:
+        return len(tokenizer(part).input_ids) - 2
+
     words, position = [], 1  # 0 is BOS
     for word in text.split():
-        count = len(tokenizer(word).input_ids) - 2
-        words.append(Word(word, tuple(range(position, position + count))))
-        position += count
+        tokens = tuple(range(position, position + count(word)))
+        before, bare, after = _punctuation_apart(word)
+        lead, core = count(before), count(bare)
+        apart = core < len(tokens) and lead + core + count(after) == len(tokens)
+        words.append(Word(word, tokens, tokens[lead : lead + core] if apart else ()))
+        position += len(tokens)
     if position != len(ids) - 1:
         raise EvenframeError(
             f"The words of the prompt cannot be told apart: '{text}'. "
@@ -76,8 +88,8 @@ def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ..
 def find_tokens(prompt: Prompt, phrase: str) -> tuple[int, ...]:
     """Token positions of a word or phrase, at every place where it occurs.
 
-    Case and punctuation do not count. Raises EvenframeError naming the word and the prompt where it
-    does not occur.
+    Case and punctuation around a word do not count. Raises EvenframeError naming the word and the
+    prompt where it does not occur.
     """
     wanted = _plain_words(phrase.split())
     have = _plain_words(word.text for word in prompt.words)
@@ -94,12 +106,48 @@ def find_tokens(prompt: Prompt, phrase: str) -> tuple[int, ...]:
             "choose one of its words, written as there."
         )
     places = [index for start in starts for index in range(start, start + len(wanted))]
-    return tuple(token for index in places for token in prompt.words[index].tokens)
+    found = [prompt.words[index] for index in places]
+    return tuple(token for word in found for token in word.core or word.tokens)
 
 
 def _plain_words(words: Iterable[str]) -> list[str]:
-    return [word.strip(string.punctuation).lower() for word in words]
+    return [_punctuation_apart(word)[1].lower() for word in words]
+
+
+def _punctuation_apart(word: str) -> tuple[str, str, str]:
+    """A word and the punctuation before and after it; what is only punctuation stays whole."""
+    letters = [index for index, sign in enumerate(word) if not _is_punctuation(sign)]
+    if not letters:
+        return "", word, ""
+    first, end = letters[0], letters[-1] + 1
+    return word[:first], word[first:end], word[end:]
+
+
+def _is_punctuation(sign: str) -> bool:
+    return sign in string.punctuation or unicodedata.category(sign).startswith("P")
 
 
 def _span(tokens: tuple[int, ...]) -> str:
     return str(tokens[0]) if len(tokens) == 1 else f"{tokens[0]}-{tokens[-1]}"
+
+
+def parse_phrases(text: str) -> tuple[str, ...]:
+    """Words or phrases, separated by commas or line breaks."""
+    return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
+
+
+def parse_weights(text: str) -> tuple[tuple[str, float], ...]:
+    """Weighted words, "watercolor: 10, jeep: 0.5", as (word, factor) pairs."""
+    pairs = []
+    for phrase in parse_phrases(text):
+        word, separator, number = phrase.rpartition(":")
+        try:
+            pairs.append((word.strip(), float(number)))
+        except ValueError:
+            separator = ""
+        if not separator or not word.strip():
+            raise EvenframeError(
+                f"The weight '{phrase}' cannot be read: write 'word: factor', as in "
+                "'watercolor: 10, jeep: 0.5'."
+            )
+    return tuple(pairs)

@@ -1,0 +1,99 @@
+"""Prompts as tokens and words."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.prompt import find_tokens, split_words
+
+JEEP = "a silver jeep, driving down a Curvy road"
+
+
+def test_words_know_their_tokens(backbone):
+    prompt = backbone.encode_prompt("a Shiba-Inu sleeps")
+    assert [(word.text, word.tokens) for word in prompt.words] == [
+        ("a", (1,)),
+        ("Shiba-Inu", (2, 3, 4, 5, 6)),
+        ("sleeps", (7,)),
+    ]
+    assert prompt.describe() == "a[1] Shiba-Inu[2-6] sleeps[7]"
+    assert len(prompt.ids) == 9
+
+
+def test_a_prompt_is_encoded_to_the_full_length(backbone):
+    prompt = backbone.encode_prompt("a cat")
+    assert prompt.embeddings.shape == (77, 32)
+    assert prompt.embeddings.dtype == torch.float32
+    assert prompt.model == backbone.fingerprint
+    again = backbone.encode_prompt("a cat")
+    assert torch.equal(prompt.embeddings, again.embeddings)
+    other = backbone.encode_prompt("a dog")
+    assert not torch.allclose(prompt.embeddings[2], other.embeddings[2])
+
+
+def test_an_empty_prompt_has_no_words(backbone):
+    prompt = backbone.encode_prompt("")
+    assert prompt.words == ()
+    assert len(prompt.ids) == 2
+
+
+def test_words_are_found_whatever_their_case_and_punctuation(backbone):
+    prompt = backbone.encode_prompt(JEEP)
+    assert find_tokens(prompt, "JEEP") == (3,)
+    assert find_tokens(prompt, "'jeep'.") == (3,)
+    assert find_tokens(prompt, "curvy") == (8,)
+    assert find_tokens(prompt, "Silver jeep") == (2, 3)
+    assert find_tokens(prompt, "a") == (1, 7)
+    assert prompt.words[2].tokens == (3, 4)  # the comma belongs to the word, but is not looked for
+
+
+def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
+    prompt = backbone.encode_prompt("a “jeep” \N{BEAR FACE} - drives")
+    (jeep,) = find_tokens(prompt, "jeep")
+    assert backbone.tokenizer.decode([prompt.ids[jeep]]).strip() == "jeep"
+    bear = find_tokens(prompt, "\N{BEAR FACE}")
+    assert bear == prompt.words[2].tokens
+    assert find_tokens(prompt, "-") == (bear[-1] + 1,)
+
+
+def test_a_word_of_several_tokens_is_found_whole(backbone):
+    prompt = backbone.encode_prompt("a Shiba-Inu sleeps")
+    assert find_tokens(prompt, "shiba-inu") == (2, 3, 4, 5, 6)
+
+
+@pytest.mark.parametrize("word", ["car", "jee", "silver road", "jeep silver", "!"])
+def test_a_word_that_is_not_there_is_named_with_its_prompt(backbone, word: str):
+    prompt = backbone.encode_prompt(JEEP)
+    with pytest.raises(EvenframeError) as caught:
+        find_tokens(prompt, word)
+    first_line = str(caught.value).splitlines()[0]
+    assert first_line.startswith(f"The word '{word}' is not in the prompt '{JEEP}': choose")
+
+
+def test_no_word_at_all_is_refused(backbone):
+    with pytest.raises(EvenframeError, match="^'  ' names no word"):
+        find_tokens(backbone.encode_prompt("a cat"), "  ")
+
+
+def test_a_long_prompt_says_by_how_much(backbone):
+    assert len(backbone.encode_prompt(" ".join(["cat"] * 75)).ids) == 77
+    with pytest.raises(EvenframeError, match="^The prompt has 80 tokens: shorten it by 3 "):
+        backbone.encode_prompt(" ".join(["cat"] * 78))
+
+
+printable = st.characters(codec="utf-8", exclude_categories=("C",))
+
+
+@given(st.text(printable, max_size=40))
+def test_any_text_either_splits_exactly_or_is_refused(backbone, text: str):
+    ids = backbone.tokenizer(text).input_ids
+    try:
+        words = split_words(text, ids, backbone.tokenizer)
+    except EvenframeError:
+        return
+    assert [token for word in words for token in word.tokens] == list(range(1, len(ids) - 1))
+    for word in words:
+        inside = ids[word.tokens[0] : word.tokens[-1] + 1]
+        assert backbone.tokenizer(word.text).input_ids[1:-1] == inside
