@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from comfyui_server import ROOT, ComfyServer, find_comfyui
+from torch import Tensor
+
+from evenframe.benchmarks.models import tiny
+from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +23,21 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     packs = {"evenframe": ROOT, "evenframe_probe": Path(__file__).parent / "probe_pack"}
     with ComfyServer(path, tmp_path_factory.mktemp("comfyui"), packs).running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def backbone() -> StableDiffusion:
+    """The Stable Diffusion 1.x layout, very small, with seeded random weights. Do not change it."""
+    return tiny()
+
+
+@pytest.fixture(scope="session")
+def clip() -> Tensor:
+    """Three frames of 128x64 pixels (twice as wide as high) in which a soft shape moves."""
+    rows, columns = torch.linspace(0, 1, 64)[:, None], torch.linspace(0, 2, 128)
+    frames = []
+    for index in range(3):
+        distance = (rows - 0.4) ** 2 + (columns - 0.5 - 0.3 * index) ** 2
+        shape = torch.exp(-8 * distance)
+        frames.append(torch.stack([shape, 0.5 * rows + 0.25 * columns, 1 - shape], dim=-1))
+    return torch.stack(frames).clamp(0, 1)
