@@ -49,6 +49,8 @@ class Backbone(Protocol):
 
     def encode_prompt(self, text: str) -> Prompt: ...
 
+    def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int: ...
+
     def encode(
         self,
         frames: Tensor,

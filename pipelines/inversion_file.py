@@ -11,54 +11,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .attention import keyframes as key_frames
-from .attention.keyframes import KeyFrames
 from .attention.store import MODES
 from .errors import EvenframeError
 from .inversion import Inversion
 from .prompt import Prompt, Word
 from .schedule import Grid
 
-if TYPE_CHECKING:
-    from .backbone import Backbone
-
 FORMAT = "evenframe-inversion-1"
-SUFFIX = ".inversion.safetensors"
-
-
-def inversion_key(
-    backbone: "Backbone",
-    frames: Tensor,
-    prompt: Prompt,
-    *,
-    steps: int,
-    keyframes: KeyFrames,
-    seed: int | None,
-) -> str:
-    """A content hash of everything that an inversion depends on, versions included."""
-    import diffusers
-
-    settings = {
-        "format": FORMAT,
-        "model": backbone.fingerprint,
-        "dtype": str(backbone.dtype),
-        "device": backbone.device.type,
-        "schedule": [backbone.schedule.prediction, backbone.schedule.steps_offset],
-        "alphas": hash_tensors({"alphas": backbone.schedule.alphas_cumprod}),
-        "frames": hash_tensors({"frames": frames}),
-        "prompt": hash_tensors({"embeddings": prompt.embeddings}),
-        "text": prompt.text,
-        "steps": steps,
-        "keyframes": keyframes,
-        "seed": seed,
-        "versions": [torch.__version__, diffusers.__version__],
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+SUFFIX = ".safetensors"
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -74,7 +40,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 def save(inversion: Inversion, path: Path, key: str = "") -> Path:
     """Write an inversion (its records are not kept: they are computed again when needed).
 
-    The file appears whole or not at all. key: what it is an inversion of (`inversion_key`).
+    The file appears whole or not at all. key: what it is an inversion of (inversion_cache.py).
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     from safetensors.torch import save_file
@@ -133,49 +99,6 @@ def load(path: Path) -> Inversion:
         ) from error
 
 
-class InversionCache:
-    """A folder of inversions by key; the ones used longest ago go when it grows too large."""
-
-    def __init__(self, folder: Path, limit_bytes: int):
-        self._folder, self._limit = folder, limit_bytes
-
-    def get(self, key: str) -> Inversion | None:
-        """The inversion of this key, or None; a damaged file counts as absent."""
-        path = self._path(key)
-        if not path.is_file():
-            return None
-        try:
-            inversion = load(path)
-        except EvenframeError:
-            return None
-        with suppress(OSError):
-            os.utime(path)
-        return inversion
-
-    def put(self, key: str, inversion: Inversion) -> None:
-        """Keep an inversion. Raises EvenframeError where it cannot be written."""
-        path = save(inversion, self._path(key), key)
-        self._shrink(keep=path)
-
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}{SUFFIX}"
-
-    def _shrink(self, keep: Path) -> None:
-        """Drop what was used longest ago until the folder fits, but never the newest."""
-        files = []
-        for path in self._folder.glob(f"*{SUFFIX}"):
-            with suppress(OSError):
-                files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self._limit:
-                return
-            if path != keep:
-                with suppress(OSError):
-                    path.unlink()
-                total -= size
-
-
 def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inversion:
     """Build the value from a file's parts; every claim of the header is checked."""
     if header["digest"] != hash_tensors(tensors):
@@ -184,7 +107,10 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     grid = Grid(tuple(int(t) for t in header["timesteps"]), int(header["stride"]))
     if trajectory.ndim != 5 or len(trajectory) != len(grid) + 1:
         raise ValueError("its trajectory does not match its timesteps")
-    words = tuple(Word(str(w["text"]), tuple(map(int, w["tokens"]))) for w in header["words"])
+    words = tuple(
+        Word(str(w["text"]), tuple(map(int, w["tokens"])), tuple(map(int, w["core"])))
+        for w in header["words"]
+    )
     prompt = Prompt(
         str(header["prompt"]),
         tuple(map(int, header["ids"])),

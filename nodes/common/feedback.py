@@ -1,0 +1,50 @@
+"""What a running node shows: its bar, a live preview, its result in words and pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..host import host
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...pipelines.backbone import Backbone
+    from ...pipelines.progress import OnStep, StepReport
+    from ..host import Progress
+
+
+def follow(
+    progress: Progress,
+    backbone: Backbone,
+    *,
+    before: int = 0,
+    every: int = 0,
+    frame: int = 0,
+) -> OnStep:
+    """Report each step to the host, which raises there when the user has cancelled.
+
+    before: steps of the bar that were done earlier. every: show a preview of `frame` every so many
+    steps; 0 shows none.
+    """
+    from ...pipelines.pictures import to_image
+
+    def on_step(report: StepReport) -> None:
+        picture = None
+        if every and (report.done % every == 0 or report.done == report.total):
+            picture = to_image(backbone.decode(report.clean[frame : frame + 1])[0])
+        progress.step(before + report.done, picture)
+
+    return on_step
+
+
+def shown(frames: Tensor, text: str) -> dict[str, Any]:
+    """A node's `ui`: some frames (f, h, w, 3) as pictures, and a text."""
+    from ...pipelines.pictures import to_image
+
+    images = []
+    for frame in frames:
+        path = host.temp_path("evenframe", ".png")
+        to_image(frame).save(path)
+        images.append(host.saved(path))
+    return {"images": images, "text": [text]}

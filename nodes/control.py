@@ -1,0 +1,180 @@
+"""Controls: what steers an edit. Each node adds one to a chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .common import sockets
+from .host import io
+
+if TYPE_CHECKING:
+    from ..pipelines.controls.base import Control
+
+BLEND_TOOLTIP = (
+    "Words of the source prompt, separated by commas. Where the model looks at them, the edit is "
+    "free; elsewhere the source's self-attention is kept. Empty: it is kept everywhere."
+)
+
+
+def _share(name: str, default: float, tooltip: str, advanced: bool | None = None) -> io.Input:
+    """An input for a share of the steps."""
+    return io.Float.Input(
+        name, default=default, min=0.0, max=1.0, step=0.05, tooltip=tooltip, advanced=advanced
+    )
+
+
+def _chain_input() -> io.Input:
+    return sockets.Controls.Input(
+        "controls", optional=True, tooltip="Controls that act before this one."
+    )
+
+
+class EvenframeAttentionFusion(io.ComfyNode):
+    """FateZero's attention fusion, every setting by hand."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.controls.fusion import METHODS
+
+        return io.Schema(
+            node_id="EvenframeAttentionFusion",
+            display_name="Attention Fusion (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Keep the clip's motion and scene: fuse the source's attention into the "
+            "edit's (FateZero).",
+            search_aliases=["fatezero", "prompt to prompt", "attention control"],
+            inputs=[
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="refine",
+                    tooltip="refine: keep the attention of the words that both prompts share. "
+                    "replace: a word for a word, prompts of equally many words. reweight: only "
+                    "apply the weights.",
+                ),
+                _share(
+                    "cross_steps",
+                    0.8,
+                    "Share of the steps in which the words' attention comes from the "
+                    "source. More keeps the layout, less frees it.",
+                ),
+                _share(
+                    "self_steps",
+                    0.7,
+                    "Share of the steps in which self-attention comes from the source. "
+                    "More keeps structure and motion, less frees shapes.",
+                ),
+                io.String.Input("blend_words", default="", tooltip=BLEND_TOOLTIP),
+                io.Float.Input(
+                    "threshold",
+                    default=0.3,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How strongly a place must look at the blend words to be edited, "
+                    "relative to the strongest of its frame. 0 edits everywhere, above 1 nowhere.",
+                ),
+                io.String.Input(
+                    "weights",
+                    default="",
+                    tooltip="Words of the target prompt and how many times stronger they shall "
+                    "be: 'watercolor: 10, jeep: 0.5'.",
+                ),
+                io.Boolean.Input(
+                    "latent_blend",
+                    default=False,
+                    tooltip="Also keep the source's latents outside of the blend words' place: for "
+                    "local edits.",
+                ),
+                _share(
+                    "blend_start",
+                    0.2,
+                    "Share of the steps after which the latent blend begins.",
+                    advanced=True,
+                ),
+                _share(
+                    "blend_end",
+                    0.8,
+                    "Share of the steps after which the latent blend ends.",
+                    advanced=True,
+                ),
+                _chain_input(),
+            ],
+            outputs=[sockets.Controls.Output(display_name="controls")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        method: str,
+        cross_steps: float,
+        self_steps: float,
+        blend_words: str,
+        threshold: float,
+        weights: str,
+        latent_blend: bool,
+        blend_start: float,
+        blend_end: float,
+        controls: tuple[Control, ...] = (),
+    ) -> io.NodeOutput:
+        from ..pipelines.controls.fusion import Fusion
+        from ..pipelines.prompt import parse_phrases, parse_weights
+
+        fusion = Fusion(
+            method=method,
+            cross_steps=cross_steps,
+            self_steps=self_steps,
+            blend_words=parse_phrases(blend_words),
+            threshold=threshold,
+            weights=parse_weights(weights),
+            latent_blend=latent_blend,
+            blend_window=(blend_start, blend_end),
+        )
+        return io.NodeOutput((*controls, fusion))
+
+
+class EvenframeFusionPreset(io.ComfyNode):
+    """FateZero's attention fusion with the published settings of a kind of edit."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.controls.fusion_presets import PRESETS
+
+        return io.Schema(
+            node_id="EvenframeFusionPreset",
+            display_name="Attention Fusion Preset (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Attention fusion with the settings that FateZero published for a kind of "
+            "edit.",
+            search_aliases=["fatezero preset"],
+            inputs=[
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="style",
+                    tooltip="The kind of edit. Shape and person presets need blend words.",
+                ),
+                io.String.Input(
+                    "new_words",
+                    default="",
+                    tooltip="The words of the target prompt that are new, separated by commas: "
+                    "the style presets make them ten times stronger.",
+                ),
+                io.String.Input("blend_words", default="", tooltip=BLEND_TOOLTIP),
+                _chain_input(),
+            ],
+            outputs=[sockets.Controls.Output(display_name="controls")],
+        )
+
+    @classmethod
+    def execute(
+        cls, preset: str, new_words: str, blend_words: str, controls: tuple[Control, ...] = ()
+    ) -> io.NodeOutput:
+        from ..pipelines.controls.fusion_presets import PRESETS
+        from ..pipelines.prompt import parse_phrases
+
+        fusion = PRESETS[preset].settings(parse_phrases(new_words), parse_phrases(blend_words))
+        return io.NodeOutput((*controls, fusion))
+
+
+NODES = [EvenframeAttentionFusion, EvenframeFusionPreset]

@@ -1,0 +1,172 @@
+"""The editor (the denoising loop) and the decoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .common import feedback, sockets
+from .host import host, io
+
+if TYPE_CHECKING:
+    from ..pipelines.backbone import Backbone
+    from ..pipelines.controls.base import Control
+    from ..pipelines.inversion import Inversion
+    from ..pipelines.prompt import Prompt
+    from .host import ModelHandle
+
+
+class EvenframeEdit(io.ComfyNode):
+    """Denoise an inverted clip under a target prompt, steered by controls."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeEdit",
+            display_name="Video Editor (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Edit an inverted clip: denoise it under the target prompt.",
+            search_aliases=["video edit", "sampler", "denoise"],
+            inputs=[
+                sockets.Model.Input("model", tooltip="The model that inverted the clip."),
+                sockets.Inversion.Input("inversion", tooltip="The clip, from the DDIM inverter."),
+                sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
+                io.Float.Input(
+                    "guidance_scale",
+                    default=7.5,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    tooltip="How hard the target prompt pulls away from the negative one. 1 uses "
+                    "the target prompt alone, which is twice as fast.",
+                ),
+                io.Int.Input(
+                    "start_step",
+                    default=0,
+                    min=0,
+                    max=999,
+                    tooltip="Denoising steps to skip: the edit starts from the clip with that much "
+                    "less noise, and stays closer to it.",
+                ),
+                io.Float.Input(
+                    "eta",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    advanced=True,
+                    tooltip="Fresh noise in every step. 0 is deterministic DDIM, which keeps the "
+                    "clip best and makes the seed irrelevant.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**63 - 1,
+                    control_after_generate=False,
+                    tooltip="Of the fresh noise; without effect while eta is 0.",
+                ),
+                io.Int.Input(
+                    "preview_every",
+                    default=5,
+                    min=0,
+                    max=1000,
+                    advanced=True,
+                    tooltip="Show the middle frame every so many steps; 0 shows none.",
+                ),
+                sockets.Prompt.Input(
+                    "negative_prompt",
+                    optional=True,
+                    tooltip="What the clip shall not show; empty where nothing is linked.",
+                ),
+                sockets.Controls.Input(
+                    "controls",
+                    optional=True,
+                    tooltip="What steers the edit; nothing linked is a plain edit.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    display_name="latents", tooltip="For the decoder, or any node that takes them."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: ModelHandle[Backbone],
+        inversion: Inversion,
+        target_prompt: Prompt,
+        guidance_scale: float,
+        start_step: int,
+        eta: float,
+        seed: int,
+        preview_every: int,
+        negative_prompt: Prompt | None = None,
+        controls: tuple[Control, ...] = (),
+    ) -> io.NodeOutput:
+        from ..pipelines.editing import edit
+        from ..pipelines.reconstruction import middle_frame
+
+        size = model.model.frame_size(inversion.trajectory[0])
+        backbone = host.load(model, model.model.working_bytes(inversion.frames, size, branches=2))
+        latents = edit(
+            backbone,
+            inversion,
+            target_prompt,
+            negative="" if negative_prompt is None else negative_prompt,
+            controls=controls,
+            guidance_scale=guidance_scale,
+            start_step=start_step,
+            eta=eta,
+            seed=seed,
+            on_step=feedback.follow(
+                host.progress(len(inversion.grid), "Editing"),
+                backbone,
+                every=preview_every,
+                frame=middle_frame(inversion),
+            ),
+        )
+        # The host's latents are the autoencoder's own, before the model's scale.
+        return io.NodeOutput({"samples": (latents / backbone.latent_scale).cpu()})
+
+
+class EvenframeDecode(io.ComfyNode):
+    """Latents to frames, some at a time."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeDecode",
+            display_name="Video Decoder (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Turn latents into frames, some at a time, so that memory stays small.",
+            search_aliases=["vae decode"],
+            inputs=[
+                sockets.Model.Input("model", tooltip="The model that made the latents."),
+                io.Latent.Input("latents", tooltip="From the editor."),
+                io.Int.Input(
+                    "slice_size",
+                    default=1,
+                    min=1,
+                    max=64,
+                    advanced=True,
+                    tooltip="Frames decoded at once: more is faster on a GPU and needs more "
+                    "memory; the result is the same.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="frames")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: ModelHandle[Backbone], latents: dict[str, Any], slice_size: int
+    ) -> io.NodeOutput:
+        samples = latents["samples"]
+        backbone = host.load(model)
+        progress = host.progress(len(samples), "Decoding")
+        frames = backbone.decode(samples * backbone.latent_scale, slice_size, progress.step)
+        return io.NodeOutput(frames)
+
+
+NODES = [EvenframeEdit, EvenframeDecode]

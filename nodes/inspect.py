@@ -1,0 +1,119 @@
+"""Look inside: where the model looks, and what an edit changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .common import feedback, sockets
+from .host import host, io
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines.backbone import Backbone
+    from ..pipelines.inversion import Inversion
+    from .host import ModelHandle
+
+
+class EvenframeAttentionViewer(io.ComfyNode):
+    """Where the source looks at some of its words: as a heat map, and as the blend mask."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeAttentionViewer",
+            display_name="Attention Viewer (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Show where the model looks at words of the source prompt, and the mask "
+            "that attention fusion makes of it.",
+            search_aliases=["cross attention map", "heatmap", "blend mask"],
+            inputs=[
+                sockets.Model.Input("model", tooltip="The model that inverted the clip."),
+                sockets.Inversion.Input("inversion", tooltip="The clip, from the DDIM inverter."),
+                io.Image.Input("frames", tooltip="The clip, to draw on."),
+                io.String.Input("words", tooltip="Words of the source prompt, with commas."),
+                io.Float.Input(
+                    "at",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="When in the denoising: 0 is the first step, 1 the last.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.3,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="As in Attention Fusion: what is above it counts as looked at.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="heat_map"),
+                io.Mask.Output(display_name="mask"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: ModelHandle[Backbone],
+        inversion: Inversion,
+        frames: Tensor,
+        words: str,
+        at: float,
+        threshold: float,
+    ) -> io.NodeOutput:
+        from ..pipelines.inspection import look
+        from ..pipelines.pictures import heat, spread
+        from ..pipelines.prompt import parse_phrases
+        from ..pipelines.video.clip import rgb_frames
+
+        frames, _ = rgb_frames(frames)
+        backbone = host.load(model)
+        view = look(backbone, inversion, parse_phrases(words), at, threshold)
+        picture = heat(view.maps, frames)
+        shown = feedback.shown(spread(picture, 4), f"{words}: step {view.step + 1}")
+        return io.NodeOutput(picture, view.mask, ui=shown)
+
+
+class EvenframeCompare(io.ComfyNode):
+    """Two clips side by side, and how far apart they are."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeCompare",
+            display_name="Compare Clips (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Put two clips of equal size side by side.",
+            search_aliases=["side by side", "before after"],
+            inputs=[
+                io.Image.Input("before", tooltip="The left clip."),
+                io.Image.Input("after", tooltip="The right clip."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames"),
+                io.Float.Output(display_name="psnr", tooltip="In dB; higher is closer."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, before: Tensor, after: Tensor) -> io.NodeOutput:
+        import torch
+
+        from ..pipelines.errors import EvenframeError
+        from ..pipelines.measure.psnr import psnr
+        from ..pipelines.video.clip import rgb_frames
+
+        (left, _), (right, _) = rgb_frames(before), rgb_frames(after)
+        if left.shape != right.shape:
+            raise EvenframeError(
+                f"The clips differ in size, {tuple(left.shape[:3])} and {tuple(right.shape[:3])} "
+                "(frames, height, width): compare clips of equal size."
+            )
+        return io.NodeOutput(torch.cat([left, right], dim=2), psnr(left, right))
+
+
+NODES = [EvenframeAttentionViewer, EvenframeCompare]

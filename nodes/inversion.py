@@ -1,0 +1,256 @@
+"""From a clip to its inversion: the attention store, the DDIM inverter, inversions on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .common import feedback, sockets
+from .host import host, io
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines.backbone import Backbone
+    from ..pipelines.inversion import Inversion
+    from ..pipelines.prompt import Prompt
+    from .host import ModelHandle
+
+GIGABYTE = 10**9
+PREVIEW_EVERY = 5
+
+
+class EvenframeAttentionStore(io.ComfyNode):
+    """Where the source's attention is kept between inversion and edit."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.attention.store import MODES
+
+        return io.Schema(
+            node_id="EvenframeAttentionStore",
+            display_name="Attention Store (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Say where the source's attention is kept between inversion and edit.",
+            search_aliases=["attention memory", "fatezero store"],
+            inputs=[
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="auto",
+                    tooltip="auto: the fastest that fits. resident: on the GPU, no extra work. "
+                    "offload: in main memory. recompute: nothing is kept and each edit step runs "
+                    "the source once more, about a fifth more work. All give the same video within "
+                    "rounding; name one where it must be the same to the bit.",
+                )
+            ],
+            outputs=[sockets.Store.Output(display_name="store")],
+        )
+
+    @classmethod
+    def execute(cls, mode: str) -> io.NodeOutput:
+        return io.NodeOutput(mode)
+
+
+class EvenframeInvert(io.ComfyNode):
+    """DDIM inversion, found again on disk when nothing that it depends on has changed."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeInvert",
+            display_name="DDIM Inverter (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Find the noise from which the model would make this clip. Done once for "
+            "a clip: later edits, also after a restart, find it again.",
+            search_aliases=["ddim inversion", "invert video", "unsampler"],
+            inputs=[
+                sockets.Model.Input("model", tooltip="The model that inverts and edits."),
+                io.Image.Input(
+                    "frames", tooltip="The clip; both sides must be multiples of 64 pixels."
+                ),
+                sockets.Prompt.Input("source_prompt", tooltip="What the clip shows."),
+                io.Int.Input(
+                    "steps",
+                    default=50,
+                    min=1,
+                    max=1000,
+                    tooltip="DDIM steps. More follow the clip more closely and take longer.",
+                ),
+                io.String.Input(
+                    "key_frames",
+                    default="own, mid",
+                    tooltip="The frames that each frame attends to: own, mid, first, last, all, or "
+                    "offsets such as -1. 'mid' suits style and attribute edits, '-1, first' shape "
+                    "edits.",
+                ),
+                sockets.Store.Input(
+                    "store",
+                    optional=True,
+                    tooltip="Where the source's attention is kept; auto where nothing is linked.",
+                ),
+                io.Boolean.Input(
+                    "check",
+                    default=True,
+                    tooltip="Also reconstruct the middle frame and show how close it comes (PSNR): "
+                    "it tells at once whether the inversion is good.",
+                ),
+                io.Int.Input(
+                    "cache_gb",
+                    default=8,
+                    min=0,
+                    max=10000,
+                    advanced=True,
+                    tooltip="Inversions are kept on disk up to this many gigabytes; the ones used "
+                    "longest ago go first. 0 keeps none.",
+                ),
+                io.Int.Input(
+                    "sample_seed",
+                    default=-1,
+                    min=-1,
+                    max=2**31 - 1,
+                    advanced=True,
+                    tooltip="-1 takes the mode of the autoencoder's distribution, which is the "
+                    "same every time; any other number samples it with that seed.",
+                ),
+            ],
+            outputs=[
+                sockets.Inversion.Output(display_name="inversion"),
+                io.Image.Output(
+                    display_name="reconstruction",
+                    tooltip="The middle frame of the clip, and what the inversion makes of it.",
+                ),
+                io.Float.Output(
+                    display_name="psnr",
+                    tooltip="How close the reconstruction comes to the clip, in dB; 0 unchecked.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: ModelHandle[Backbone],
+        frames: Tensor,
+        source_prompt: Prompt,
+        steps: int,
+        key_frames: str,
+        check: bool,
+        cache_gb: int,
+        sample_seed: int,
+        store: str = "auto",
+    ) -> io.NodeOutput:
+        from ..pipelines.inversion_cache import InversionCache, find_or_invert
+        from ..pipelines.video.clip import rgb_frames
+
+        frames, _ = rgb_frames(frames)
+        count, height, width = frames.shape[:3]
+        memory = model.model.working_bytes(count, (height, width), branches=1)
+        backbone = host.load(model, memory)
+        progress = host.progress(steps, "Inverting")
+        inversion, found = find_or_invert(
+            InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE),
+            backbone,
+            frames,
+            source_prompt,
+            steps=steps,
+            keyframes=key_frames,
+            store=store,
+            seed=None if sample_seed < 0 else sample_seed,
+            on_step=feedback.follow(progress, backbone, every=PREVIEW_EVERY),
+            on_frame=lambda _: host.check_interrupt(),
+            free=lambda device: host.free_memory(),
+        )
+        note = "found on disk" if found else f"{steps} steps"
+        if not check:
+            return io.NodeOutput(inversion, frames[:1], 0.0, ui={"text": [note]})
+        pair, decibels = cls.reconstruct(backbone, inversion, frames)
+        text = f"{note}; reconstruction {decibels:.1f} dB; attention: {inversion.mode}"
+        return io.NodeOutput(inversion, pair, decibels, ui=feedback.shown(pair, text))
+
+    @classmethod
+    def reconstruct(
+        cls, backbone: Backbone, inversion: Inversion, frames: Tensor
+    ) -> tuple[Tensor, float]:
+        """The middle frame beside its reconstruction (1, h, 2w, 3), and the PSNR."""
+        import torch
+
+        from ..pipelines.measure.psnr import psnr
+        from ..pipelines.reconstruction import middle_frame, reconstruct
+
+        middle = middle_frame(inversion)
+        progress = host.progress(len(inversion.grid), "Checking")
+        latents = reconstruct(backbone, inversion, middle, feedback.follow(progress, backbone))
+        rebuilt, source = backbone.decode(latents)[0], frames[middle].cpu().float()
+        return torch.cat([source, rebuilt], dim=1)[None], psnr(rebuilt, source)
+
+
+class EvenframeSaveInversion(io.ComfyNode):
+    """An inversion into a file of the output folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeSaveInversion",
+            display_name="Save Inversion (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Write an inversion to the output folder, to edit from it elsewhere.",
+            is_output_node=True,
+            inputs=[
+                sockets.Inversion.Input("inversion", tooltip="What is written."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="evenframe/inversion",
+                    tooltip="Start of the file name; may name a subfolder of the output folder.",
+                ),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, inversion: Inversion, filename_prefix: str) -> io.NodeOutput:
+        from ..pipelines.inversion_file import SUFFIX, save
+
+        path = save(inversion, host.output_path(filename_prefix, SUFFIX))
+        return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
+
+
+class EvenframeLoadInversion(io.ComfyNode):
+    """An inversion from a file of the input folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.inversion_file import SUFFIX
+
+        return io.Schema(
+            node_id="EvenframeLoadInversion",
+            display_name="Load Inversion (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Read an inversion that was saved, from the input folder.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=host.input_names({SUFFIX}),
+                    tooltip="A file that Save Inversion wrote, put into the input folder.",
+                )
+            ],
+            outputs=[sockets.Inversion.Output(display_name="inversion")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str) -> tuple[str, int]:
+        path = host.input_path(file)
+        return str(path), path.stat().st_mtime_ns
+
+    @classmethod
+    def execute(cls, file: str) -> io.NodeOutput:
+        from ..pipelines.inversion_file import load
+
+        return io.NodeOutput(load(host.input_path(file)))
+
+
+NODES = [
+    EvenframeAttentionStore,
+    EvenframeInvert,
+    EvenframeSaveInversion,
+    EvenframeLoadInversion,
+]

@@ -1,0 +1,51 @@
+"""Prompts: words, tokens and embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .common import sockets
+from .host import host, io
+
+if TYPE_CHECKING:
+    from ..pipelines.backbone import Backbone
+    from .host import ModelHandle
+
+
+class EvenframePrompt(io.ComfyNode):
+    """A prompt, encoded; the node shows how its words split into tokens."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframePrompt",
+            display_name="Prompt (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Encode a prompt, and show how its words split into tokens.",
+            search_aliases=["text encode", "clip text encode", "evenframe"],
+            inputs=[
+                sockets.Model.Input("model", tooltip="The model whose text encoder reads it."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="What the clip shows (source prompt), what it shall show (target "
+                    "prompt) or what it shall not (negative prompt). At most 75 tokens.",
+                ),
+            ],
+            outputs=[
+                sockets.Prompt.Output(display_name="prompt"),
+                io.String.Output(
+                    display_name="words", tooltip="Each word with the positions of its tokens."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: ModelHandle[Backbone], text: str) -> io.NodeOutput:
+        prompt = host.load(model).encode_prompt(text)
+        words = prompt.describe()
+        return io.NodeOutput(prompt, words, ui={"text": [words]})
+
+
+NODES = [EvenframePrompt]

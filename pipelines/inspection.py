@@ -1,0 +1,57 @@
+"""Where a model looks at words of the source prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .attention.maps import mask_sites, word_maps
+from .checks import require_model
+from .controls.fusion import blend_mask
+from .prompt import find_tokens
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+    from .inversion import Inversion
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What was seen at one denoising step.
+
+    maps: (f, h, w) in 0..1, relative to each frame's maximum, on the grid that masks use.
+    mask: (f, H, W) of 0 and 1 at the frames' size, as fusion would use it.
+    """
+
+    step: int
+    maps: Tensor
+    mask: Tensor
+
+
+@torch.no_grad()
+def look(
+    backbone: "Backbone",
+    inversion: "Inversion",
+    words: Sequence[str],
+    at: float = 0.5,
+    threshold: float = 0.3,
+) -> View:
+    """The source's cross-attention to some of its words, `at` (0..1) of the way through denoising.
+
+    Raises EvenframeError for a word that is not in the source prompt.
+    """
+    require_model(backbone, inversion.model, "inversion")
+    tokens = [token for word in words for token in find_tokens(inversion.prompt, word)]
+    sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
+    size = backbone.frame_size(inversion.trajectory[0])
+    step = round(at * (len(inversion.grid) - 1))
+    source = inversion.source_attention(backbone).at(step, sites)
+    maps = word_maps(source, sites, tokens, size).cpu()
+    mean = maps.mean(0)  # f h w
+    grid = (mean.shape[1], mean.shape[2])
+    mask = blend_mask(maps, [grid], threshold)[grid]
+    peak = mean.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(mean.dtype).tiny)
+    return View(step, mean / peak, F.interpolate(mask[:, None], size)[:, 0])

@@ -1,0 +1,140 @@
+"""Inversions found again: who changes only the target prompt never waits for one twice."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .attention import keyframes as key_frames
+from .attention.keyframes import KeyFrames
+from .errors import EvenframeError
+from .inversion import Inversion, invert
+from .inversion_file import FORMAT, SUFFIX, hash_tensors, load, save
+from .memory import free_memory
+from .progress import OnStep
+from .prompt import Prompt
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+
+
+def find_or_invert(
+    cache: "InversionCache",
+    backbone: "Backbone",
+    frames: Tensor,
+    prompt: Prompt,
+    *,
+    steps: int = 50,
+    keyframes: str | Iterable[str | int] = key_frames.DEFAULT,
+    store: str = "auto",
+    seed: int | None = None,
+    on_step: OnStep | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    free: Callable[[torch.device], int] = free_memory,
+) -> tuple[Inversion, bool]:
+    """The inversion of a clip from the cache, or a fresh one that is put there.
+
+    Arguments as `inversion.invert`. Returns (inversion, found). One that was found holds no
+    attention: edits compute it again, with the same result to the bit on the CPU.
+    """
+    names = key_frames.parse(keyframes)
+    key = inversion_key(backbone, frames, prompt, steps=steps, keyframes=names, seed=seed)
+    found = cache.get(key)
+    if found is not None:
+        return (found if store == "auto" else replace(found, mode=store)), True
+    inversion = invert(
+        backbone,
+        frames,
+        prompt,
+        steps=steps,
+        keyframes=names,
+        store=store,
+        seed=seed,
+        on_step=on_step,
+        on_frame=on_frame,
+        free=free,
+    )
+    # A full disk must not cost the inversion: it is used now, and made again another day.
+    with suppress(EvenframeError):
+        cache.put(key, inversion)
+    return inversion, False
+
+
+def inversion_key(
+    backbone: "Backbone",
+    frames: Tensor,
+    prompt: Prompt,
+    *,
+    steps: int,
+    keyframes: KeyFrames,
+    seed: int | None,
+) -> str:
+    """A content hash of everything that an inversion depends on, versions included."""
+    import diffusers
+
+    settings = {
+        "format": FORMAT,
+        "model": backbone.fingerprint,
+        "dtype": str(backbone.dtype),
+        "device": backbone.device.type,
+        "schedule": [backbone.schedule.prediction, backbone.schedule.steps_offset],
+        "alphas": hash_tensors({"alphas": backbone.schedule.alphas_cumprod}),
+        "frames": hash_tensors({"frames": frames}),
+        "prompt": hash_tensors({"embeddings": prompt.embeddings}),
+        "text": prompt.text,
+        "steps": steps,
+        "keyframes": keyframes,
+        "seed": seed,
+        "versions": [torch.__version__, diffusers.__version__],
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+class InversionCache:
+    """A folder of inversions by key; the ones used longest ago go when it grows too large."""
+
+    def __init__(self, folder: Path, limit_bytes: int):
+        self._folder, self._limit = folder, limit_bytes
+
+    def get(self, key: str) -> Inversion | None:
+        """The inversion of this key, or None; a damaged file counts as absent."""
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            inversion = load(path)
+        except EvenframeError:
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return inversion
+
+    def put(self, key: str, inversion: Inversion) -> None:
+        """Keep an inversion. Raises EvenframeError where it cannot be written."""
+        path = save(inversion, self._path(key), key)
+        self._shrink(keep=path)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}{SUFFIX}"
+
+    def _shrink(self, keep: Path) -> None:
+        """Drop what was used longest ago until the folder fits, but never the newest."""
+        files = []
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            with suppress(OSError):
+                files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if total <= self._limit:
+                return
+            if path != keep:
+                with suppress(OSError):
+                    path.unlink()
+                total -= size
