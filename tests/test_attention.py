@@ -1,0 +1,292 @@
+"""Attention as terms: where it happens, which frames it sees, what is kept of it."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenframe.benchmarks.models import full_size
+from evenframe.pipelines.attention import keyframes
+from evenframe.pipelines.attention.maps import mask_sites, word_maps
+from evenframe.pipelines.attention.sites import Site, layout_for
+from evenframe.pipelines.attention.store import (
+    KeptAttention,
+    SourceAttention,
+    choose_mode,
+    keep,
+    kept_sites,
+)
+from evenframe.pipelines.attention.terms import Call, Term, evaluate, gather_keyframes
+from evenframe.pipelines.errors import EvenframeError
+
+SELF = Site("down.attn1", "self", 8, 0)
+CROSS = Site("down.attn2", "cross", 8, 1)
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed + sum(shape))
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def dense(q: torch.Tensor, k: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """The map itself, written out."""
+    logits = torch.einsum("fhnd,fhmd->fhnm", q, k) / q.shape[-1] ** 0.5
+    return torch.softmax(logits if bias is None else logits + bias, dim=-1)
+
+
+# Key frames
+
+
+@pytest.mark.parametrize(
+    ("names", "frames", "expected"),
+    [
+        ("mid", 8, [[3]] * 8),
+        ("mid", 9, [[4]] * 9),
+        ("first", 3, [[0]] * 3),
+        ("last", 3, [[2]] * 3),
+        ("-1", 8, [[0], [0], [1], [2], [3], [4], [5], [6]]),
+        ("+1", 3, [[1], [2], [2]]),
+        ("-9", 2, [[0], [0]]),
+        ("own, mid", 4, [[0, 1], [1, 1], [2, 1], [3, 1]]),
+        ("-1; first", 3, [[0, 0], [0, 0], [1, 0]]),
+        ([-1, "first"], 3, [[0, 0], [0, 0], [1, 0]]),
+        ("all", 2, [[0, 1], [0, 1]]),
+        (" OWN ,Last", 2, [[0, 1], [1, 1]]),
+    ],
+)
+def test_key_frames_are_those_of_the_method(names, frames: int, expected: list[list[int]]):
+    table = keyframes.resolve(keyframes.parse(names), frames)
+    assert table is not None
+    assert table.tolist() == expected
+
+
+def test_only_its_own_frame_is_no_table():
+    assert keyframes.resolve(("own",), 5) is None
+    assert keyframes.resolve(("own", "mid"), 1) is None
+
+
+@pytest.mark.parametrize("text", ["", " , ", "middle", "1.5", "+-3", "--1", "own, 99999", "²"])
+def test_key_frames_that_do_not_exist_are_refused(text: str):
+    with pytest.raises(EvenframeError, match="^key frame"):
+        keyframes.parse(text)
+
+
+some_names = st.lists(
+    st.sampled_from(["own", "mid", "first", "last", "all", "-3", "-1", "+2", "7"]),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(some_names, st.integers(1, 12))
+def test_key_frames_lie_in_the_clip(names: list[str], frames: int):
+    table = keyframes.resolve(keyframes.parse(names), frames)
+    if table is None:
+        assert names == ["own"] or frames == 1
+        return
+    assert table.shape[0] == frames
+    assert ((table >= 0) & (table < frames)).all()
+
+
+@given(some_names, st.integers(2, 9), st.data())
+def test_the_frames_that_one_frame_needs_need_no_others(names: list[str], frames: int, data):
+    wanted = data.draw(st.integers(0, frames - 1))
+    needed = keyframes.closure(keyframes.parse(names), frames, wanted)
+    assert wanted in needed
+    assert needed == sorted(set(needed))
+    table = keyframes.resolve(keyframes.parse(names), frames)
+    if table is not None:
+        assert {other for frame in needed for other in table[frame].tolist()} <= set(needed)
+
+
+def test_gathered_tokens_are_the_key_frames_in_order():
+    tokens = torch.arange(3 * 2 * 2 * 1).reshape(3, 2, 2, 1)  # f heads m d
+    table = torch.tensor([[0, 1], [1, 1], [2, 1]])
+    gathered = gather_keyframes(tokens, table)
+    assert gathered.shape == (3, 2, 4, 1)
+    for frame, others in enumerate(table.tolist()):
+        expected = torch.cat([tokens[other] for other in others], dim=1)
+        assert torch.equal(gathered[frame], expected)
+    assert gather_keyframes(tokens, None) is tokens
+
+
+# Terms
+
+
+def test_a_call_attends_to_its_key_frames():
+    q, k, v = random(3, 2, 5, 4), random(3, 2, 5, 4, seed=1), random(3, 2, 5, 4, seed=2)
+    call = Call(SELF, "target", (1, 5), q, k, v, torch.tensor([[0, 1], [1, 1], [2, 1]]))
+    out = evaluate(call.plain())
+    for frame in range(3):
+        keys = torch.cat([k[frame], k[1]], dim=1)[None]
+        values = torch.cat([v[frame], v[1]], dim=1)[None]
+        expected = dense(q[frame : frame + 1], keys) @ values
+        assert torch.allclose(out[frame : frame + 1], expected, atol=1e-12)
+
+
+def test_terms_add_up_with_their_gates_and_biases():
+    q, k, v = random(2, 2, 6, 4), random(2, 2, 5, 4, seed=1), random(2, 2, 5, 4, seed=2)
+    gate, bias = random(2, 1, 6, 1, seed=3), random(2, 2, 6, 5, seed=4)
+    out = evaluate((Term(q, k, v, gate=gate), Term(q, k, v, bias=bias)))
+    expected = gate * (dense(q, k) @ v) + dense(q, k, bias) @ v
+    assert torch.allclose(out, expected, atol=1e-12)
+
+
+def test_no_terms_is_a_programming_error():
+    with pytest.raises(ValueError, match="at least one term"):
+        evaluate(())
+
+
+def test_word_maps_are_the_columns_of_the_attention():
+    source = SourceAttention(
+        {CROSS.name: random(2, 3, 8, 4), "b": random(2, 3, 8, 4, seed=5)},
+        {CROSS.name: random(1, 3, 7, 4), "b": random(1, 3, 7, 4, seed=5)},
+    )
+    sites = [CROSS, Site("b", "cross", 8, 3)]
+    maps = word_maps(source, sites, [2, 5], (16, 32))
+    assert maps.shape == (6, 2, 2, 4)  # (layers heads) f h w
+    for layer, site in enumerate(sites):
+        keys = source.keys[site.name].expand(2, -1, -1, -1)
+        full = dense(source.queries[site.name], keys)  # f heads n tokens
+        columns = full[..., 2] + full[..., 5]
+        for head in range(3):
+            expected = columns[:, head].reshape(2, 2, 4)
+            assert torch.allclose(maps[layer * 3 + head].double(), expected, atol=1e-6)
+
+
+# Sites
+
+
+@pytest.mark.parametrize(
+    ("native", "keyframe", "mask"),
+    [(512, 16, 32), (768, 16, 32), (128, 8, 8), (256, 8, 16), (1024, 32, 64)],
+)
+def test_layers_are_chosen_by_their_stride(native: int, keyframe: int, mask: int):
+    layout = layout_for(native)
+    assert (layout.keyframe_stride, layout.mask_stride) == (keyframe, mask)
+
+
+def test_the_published_layers_of_stable_diffusion_are_found():
+    model = full_size()
+    assert len(model.sites) == 32
+    assert (model.layout.keyframe_stride, model.layout.mask_stride) == (16, 32)
+    masks = mask_sites(model.sites, model.layout.mask_stride)
+    assert [site.name.split(".")[0] for site in masks] == ["down_blocks"] * 2 + ["up_blocks"] * 3
+    assert all(site.kind == "cross" for site in masks)
+    kept = kept_sites(model.sites, model.layout)
+    assert len(kept) == 22  # all but the ten at 64x64
+    assert {site.stride for site in kept} == {16, 32, 64}
+    last = max(kept, key=lambda site: site.order)
+    assert last.name.startswith("up_blocks.2.attentions.2.") and last.kind == "cross"
+    assert max(masks, key=lambda site: site.order).name.startswith("up_blocks.1.attentions.2.")
+
+
+def test_sites_have_the_order_and_the_size_of_the_real_pass(backbone):
+    seen: list[Call] = []
+
+    def look(call: Call, terms):
+        seen.append(call)
+        return terms
+
+    states = backbone.encode_prompt("a cat").embeddings
+    latents = random(2, 4, 8, 24).float()  # 64x192 pixels
+    backbone.predict(latents, 500, {"source": states}, None, look)
+    assert [call.site for call in seen] == list(backbone.sites)
+    assert [call.site.order for call in seen] == list(range(len(seen)))
+    for call in seen:
+        rows, columns = call.grid
+        assert call.q.shape[0] == 2 and call.q.shape[2] == rows * columns
+        assert (rows, columns) == (64 // call.site.stride, 192 // call.site.stride)
+        assert call.k.shape[2] == (77 if call.site.kind == "cross" else rows * columns)
+
+
+def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
+    """The processor of this package and diffusers' own give the same prediction."""
+    from copy import deepcopy
+
+    from diffusers.models.attention_processor import AttnProcessor2_0
+
+    states = backbone.encode_prompt("a cat").embeddings
+    latents = random(2, 4, 8, 16).float()
+    unet = deepcopy(backbone.unet)
+    unet.set_attn_processor(AttnProcessor2_0())
+    with torch.no_grad():
+        ours = backbone.predict(latents, 500, {"source": states})["source"]
+        theirs = unet(latents, 500, encoder_hidden_states=states.expand(2, -1, -1)).sample
+    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert ours.abs().max() > 0.1
+
+
+def test_branches_do_not_see_each_other(backbone):
+    states = {
+        name: backbone.encode_prompt(text).embeddings
+        for name, text in (("negative", ""), ("target", "a cat"))
+    }
+    latents = random(2, 4, 8, 16).float()
+    with torch.no_grad():
+        table = torch.tensor([[0, 1], [1, 1]])
+        both = backbone.predict(latents, 500, states, table)
+        for name, embedding in states.items():
+            alone = backbone.predict(latents, 500, {name: embedding}, table)[name]
+            assert torch.allclose(both[name], alone, atol=1e-5)
+    assert not torch.allclose(both["negative"], both["target"], atol=1e-4)
+
+
+def test_key_frames_reach_only_the_coarse_layers(backbone):
+    """With a key-frame stride beyond every layer, a frame is predicted as if it were alone."""
+    from dataclasses import replace
+
+    states = {"source": backbone.encode_prompt("a cat").embeddings}
+    latents, table = random(2, 4, 8, 16).float(), torch.tensor([[0, 1], [0, 1]])
+    blind = replace(backbone, layout=replace(backbone.layout, keyframe_stride=128))
+    with torch.no_grad():
+        alone = backbone.predict(latents[:1], 500, states)["source"]
+        seeing = backbone.predict(latents, 500, states, table)["source"]
+        unseeing = blind.predict(latents, 500, states, table)["source"]
+    assert torch.allclose(unseeing[:1], alone, atol=1e-5)
+    assert not torch.allclose(seeing[:1], alone, atol=1e-3)
+
+
+# The store
+
+
+def record_of(value: float) -> SourceAttention:
+    return SourceAttention(
+        {SELF.name: torch.full((2, 1, 4, 3), value), CROSS.name: torch.full((2, 1, 4, 3), value)},
+        {SELF.name: torch.full((2, 1, 4, 3), value), CROSS.name: torch.full((1, 1, 7, 3), value)},
+    )
+
+
+def test_an_edit_step_gets_what_was_recorded_at_its_timestep():
+    """Denoising step k reads inversion record N-1-k."""
+    records = [record_of(float(index)) for index in range(4)]
+    kept = KeptAttention(records, torch.device("cpu"), torch.float32)
+    for step in range(4):
+        source = kept.at(step, [SELF])
+        assert source.queries[SELF.name].unique().item() == 3 - step
+        assert set(source.queries) == set(source.keys) == {SELF.name}
+
+
+@pytest.mark.parametrize("mode", ["resident", "offload"])
+def test_records_are_kept_in_half_precision(mode: str):
+    kept = keep(record_of(1.0), mode)
+    assert {tensor.dtype for tensor in kept.queries.values()} == {torch.float16}
+    assert kept.nbytes() == 2 * (3 * 2 * 4 * 3 + 7 * 3)
+
+
+@pytest.mark.parametrize(
+    ("needed", "device", "host", "expected"),
+    [
+        (100, 200, 0, "resident"),
+        (101, 200, 202, "offload"),
+        (101, 200, 201, "recompute"),
+    ],
+)
+def test_auto_takes_the_fastest_mode_that_fits_half_of_the_memory(needed, device, host, expected):
+    assert choose_mode("auto", needed, device, host) == expected
+    assert choose_mode("offload", needed, device, host) == "offload"
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(EvenframeError, match="^attention store mode 'maps' is unknown: use auto,"):
+        choose_mode("maps", 0, 0, 0)
