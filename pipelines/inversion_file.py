@@ -7,7 +7,7 @@ file that was cut short or altered is refused (the cache then makes it again).
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -108,12 +108,12 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     if trajectory.ndim != 5 or len(trajectory) != len(grid) + 1:
         raise ValueError("its trajectory does not match its timesteps")
     words = tuple(
-        Word(str(w["text"]), tuple(map(int, w["tokens"])), tuple(map(int, w["core"])))
-        for w in header["words"]
+        Word(str(word["text"]), _positions(word["tokens"]), _positions(word["core"]))
+        for word in header["words"]
     )
     prompt = Prompt(
         str(header["prompt"]),
-        tuple(map(int, header["ids"])),
+        _positions(header["ids"]),
         words,
         tensors["embeddings"],
         str(header["model"]),
@@ -123,3 +123,7 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     if mode not in MODES:
         raise ValueError(f"its attention store mode is '{mode}'")
     return Inversion(trajectory, prompt, grid, names, str(header["model"]), mode)
+
+
+def _positions(numbers: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers)
