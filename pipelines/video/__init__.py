@@ -1,1 +1,27 @@
-"""Decode, resize and encode clips."""
+"""Video files to frames and back: load, fit, unfit, save.
+
+A clip is a value: its frames, the rate they play at, and the sound that belongs to them.
+"""
+
+from .clip import Audio, Clip, as_rate, clip_from_images
+from .decode import load
+from .encode import save
+from .fit import FIT_MODES, Fit, fit, fit_clip, unfit
+from .metadata import disclosure, read_metadata, workflow_metadata
+
+__all__ = [
+    "FIT_MODES",
+    "Audio",
+    "Clip",
+    "Fit",
+    "as_rate",
+    "clip_from_images",
+    "disclosure",
+    "fit",
+    "fit_clip",
+    "load",
+    "read_metadata",
+    "save",
+    "unfit",
+    "workflow_metadata",
+]

@@ -1,0 +1,175 @@
+"""The clip: frames, their rate, and their sound."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from .fit import Fit
+
+MAX_RATE = 1000
+MAX_DENOMINATOR = 100_000  # containers count time in 32-bit fractions
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Sound that starts with a clip's first frame.
+
+    samples: (channels, n) float32, -1..1. sample_rate: in Hz.
+    """
+
+    samples: Tensor
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[1] / self.sample_rate
+
+    def cut(self, seconds: Fraction) -> "Audio":
+        """The same sound, no longer than `seconds`."""
+        return Audio(self.samples[:, : round(seconds * self.sample_rate)], self.sample_rate)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames that are played one after the other, and what is known of where they come from.
+
+    frames: (f, h, w, 3) float32, 0..1, contiguous, on the CPU.
+    frame_rate: frames in a second. The clip plays as long as the part of the file it was taken
+        from: every second frame of a clip of 24 frames a second plays at 12.
+    audio: the sound of that part, or None.
+    timestamps: seconds from the start of the file, one for each frame.
+    source: a name for people: a file name, or what made the images.
+    fit: how `frames` were made from frames of another size; None when they are as they came.
+    original: (f, h, w, 3), the frames before they were cropped: `unfit` pastes back into them.
+        None for the other modes, which can be undone without.
+    warnings: what the user should know about this clip, a line each.
+    """
+
+    frames: Tensor
+    frame_rate: Fraction
+    audio: Audio | None = None
+    timestamps: tuple[float, ...] = ()
+    source: str = "images"
+    fit: Fit | None = None
+    original: Tensor | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.frames.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.frames.shape[2]
+
+    @property
+    def height(self) -> int:
+        return self.frames.shape[1]
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long the clip plays."""
+        return len(self) / self.frame_rate
+
+    def describe(self) -> str:
+        """The clip in a few lines, for people."""
+        sound = "no sound"
+        if self.audio is not None:
+            channels = self.audio.samples.shape[0]
+            sound = f"{self.audio.sample_rate} Hz sound, {channels} channel(s)"
+        rate, seconds = float(self.frame_rate), float(self.seconds)
+        lines = [
+            f"{self.source}: {len(self)} frames of {self.width}x{self.height}, "
+            f"{rate:.4g} frames a second, {seconds:.3f} s, {sound}"
+        ]
+        if self.fit is not None:
+            lines.append(str(self.fit))
+        return "\n".join([*lines, *self.warnings])
+
+
+def as_rate(rate: float | str | Fraction) -> Fraction:
+    """A frame rate as an exact fraction: 23.976 and 29.97 become 24000/1001 and 30000/1001.
+
+    Raises EvenframeError unless 0 < rate <= 1000.
+    """
+    try:
+        exact = Fraction(rate)
+    except (ValueError, OverflowError, ZeroDivisionError, TypeError) as error:
+        raise EvenframeError(
+            f"The frame rate {rate!r} is not a number: give one like 24."
+        ) from error
+    if not 0 < exact <= MAX_RATE:
+        raise EvenframeError(
+            f"The frame rate is {float(exact):g}: give more than 0 and at most {MAX_RATE}."
+        )
+    if isinstance(rate, Fraction) and rate.denominator <= MAX_DENOMINATOR:
+        return rate
+    whole = round(exact * 1001 / 1000)
+    television = Fraction(whole * 1000, 1001)
+    if exact.denominator != 1 and abs(television - exact) < Fraction(1, 200):
+        return television
+    return exact.limit_denominator(1000) or exact
+
+
+def clip_from_images(
+    images: Tensor,
+    frame_rate: float | Fraction,
+    audio: Audio | None = None,
+    *,
+    source: str = "images",
+) -> Clip:
+    """A clip of images that another program made.
+
+    images: (f, h, w, c) with 1 (grey), 3 (RGB) or 4 (RGBA) channels; floats in 0..1 or uint8.
+        Transparent pixels are put on black. Raises EvenframeError for other shapes, no frames, or
+        pixels that are not numbers (naming the frame).
+    audio: sound that starts with the first frame; what is longer than the frames is cut off.
+    """
+    rate = as_rate(frame_rate)
+    frames, warnings = rgb_frames(images)
+    if audio is not None:
+        audio = audio.cut(frames.shape[0] / rate)
+    times = tuple(float(index / rate) for index in range(frames.shape[0]))
+    return Clip(frames, rate, audio, times, source, warnings=warnings)
+
+
+def rgb_frames(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """Images of 1, 3 or 4 channels as (f, h, w, 3) float32 in 0..1, and what had to be done."""
+    if images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+        raise EvenframeError(
+            f"The images have the shape {tuple(images.shape)}: "
+            "give (frames, height, width, channels) with 1, 3 or 4 channels."
+        )
+    if 0 in images.shape:
+        raise EvenframeError("There are no images: give at least one frame.")
+    frames = images.detach().cpu()
+    frames = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
+    for index, frame in enumerate(frames):
+        if not math.isfinite(float(frame.sum())) and not bool(frame.isfinite().all()):
+            raise EvenframeError(
+                f"Frame {index} has pixels that are not numbers (NaN or infinite): "
+                "repair or leave out that frame."
+            )
+    warnings: list[str] = []
+    if float(frames.min()) < 0 or float(frames.max()) > 1:
+        warnings.append("Pixels outside 0..1 were brought into that range.")
+        frames = frames.clamp(0, 1)
+    if frames.shape[-1] == 1:
+        frames = frames.expand(-1, -1, -1, 3)
+    elif frames.shape[-1] == 4:
+        frames, see_through = on_black(frames)
+        warnings += [ALPHA_WARNING] if see_through else []
+    return frames.contiguous(), tuple(warnings)
+
+
+ALPHA_WARNING = "The frames have transparent pixels: they were put on black."
+
+
+def on_black(rgba: Tensor) -> tuple[Tensor, bool]:
+    """(..., h, w, 4) pixels on a black background, and whether any was transparent."""
+    alpha = rgba[..., 3:]
+    see_through = bool((alpha < 1).any())
+    return (rgba[..., :3] * alpha if see_through else rgba[..., :3]), see_through

@@ -1,0 +1,131 @@
+"""Load a clip from a video file."""
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import EvenframeError
+from .clip import Clip, as_rate
+from .deinterlace import progressive
+from .pixels import PixelReader, stacked
+from .sound import read_sound
+from .source import (
+    FALLBACK_RATE,
+    Findings,
+    Timed,
+    nominal_rates,
+    opened,
+    timed_frames,
+    video_stream,
+)
+from .timing import kept, playing_rate, resampled
+
+OnFrame = Callable[[int], None]
+
+
+def load(
+    path: str | PathLike[str],
+    *,
+    max_frames: int = 0,
+    skip: int = 0,
+    stride: int = 1,
+    frame_rate: float | Fraction | None = None,
+    audio: bool = True,
+    on_frame: OnFrame | None = None,
+) -> Clip:
+    """Decode a video file (mp4, mov, mkv, webm, gif, and other common containers).
+
+    The choices apply in this order: the video is brought to `frame_rate`, `skip` frames are left
+    out, every `stride`-th of the others is kept, and `max_frames` of these end it.
+
+    max_frames: keep at most so many; 0 keeps all. Memory grows with the frames kept, never with
+        the length of the file.
+    skip: leave out so many frames at the beginning.
+    stride: keep every `stride`-th frame. The clip then plays at the file's rate / stride, so that
+        it lasts as long as that part of the file, and the sound fits without being stretched.
+    frame_rate: resample to this rate by the frames' times, which is right for variable frame rates
+        too; None keeps the frames as they are.
+    audio: whether to read the sound of the kept part.
+    on_frame: called for every decoded frame with how many were decoded; what it raises (an
+        interrupt) ends the loading and closes the file.
+
+    Frames come upright (display matrix), with square pixels, deinterlaced, in RGB; transparent
+    pixels are put on black. Of a damaged file the frames that decode are returned. All of this is
+    said in the clip's `warnings`.
+
+    Raises EvenframeError: no such file, not a video, no frames left, a value out of range.
+    """
+    file = Path(path)
+    _check(max_frames, skip, stride)
+    target = None if not frame_rate else as_rate(frame_rate)
+    findings = Findings()
+    arrays: list[np.ndarray] = []
+    times: list[Fraction] = []
+    with opened(file) as container:
+        stream = video_stream(container, file)
+        claims = nominal_rates(stream)
+        if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
+            findings.note("The video has transparency, which was left out.")
+        pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
+        frames = _announced(timed_frames(container, stream, findings), on_frame)
+        frames = progressive(frames, findings)
+        if target is not None:
+            frames = resampled(frames, target)
+        for shown in kept(frames, skip, stride, max_frames):
+            arrays.append(pixels.read(shown.frame))
+            times.append(shown.time)
+    if not arrays:
+        raise _nothing_left(file, findings, skip, target)
+    if target is not None:
+        rate = target / stride
+    else:
+        rate, even = playing_rate(times, stride, claims, FALLBACK_RATE)
+        if not even:
+            findings.note(
+                f"The frame rate varies: the frames play evenly at {float(rate):.4g} a second. "
+                "Set a frame rate to keep their timing."
+            )
+    sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
+    return Clip(
+        stacked(arrays),
+        rate,
+        sound,
+        tuple(float(time) for time in times),
+        file.name,
+        warnings=findings.warnings(),
+    )
+
+
+def _check(max_frames: int, skip: int, stride: int) -> None:
+    if max_frames < 0:
+        raise EvenframeError(f"max_frames is {max_frames}: give 0 (all frames) or more.")
+    if skip < 0:
+        raise EvenframeError(f"skip is {skip}: give 0 or more frames.")
+    if stride < 1:
+        raise EvenframeError(f"stride is {stride}: give 1 (every frame) or more.")
+
+
+def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Timed]:
+    """The same frames; each is told to `on_frame` as it is decoded, kept or not."""
+    for count, frame in enumerate(frames, 1):
+        if on_frame is not None:
+            on_frame(count)
+        yield frame
+
+
+def _nothing_left(
+    file: Path, findings: Findings, skip: int, target: Fraction | None
+) -> EvenframeError:
+    if findings.decoded == 0:
+        return EvenframeError(
+            f"No frame of '{file.name}' could be decoded: the file is empty or damaged. "
+            "Give another file."
+        )
+    at = "" if target is None else f" (before the frame rate was brought to {float(target):g})"
+    return EvenframeError(
+        f"No frames are left: skip is {skip}, and '{file.name}' has {findings.decoded} "
+        f"frames{at}. Give a smaller skip."
+    )

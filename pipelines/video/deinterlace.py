@@ -1,0 +1,63 @@
+"""Interlaced frames, two half pictures woven into one, made whole."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from .source import Findings, Timed
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+NOTE = "The video is interlaced: it was deinterlaced (bwdif)."
+
+
+def progressive(frames: Iterator[Timed], findings: Findings) -> Iterator[Timed]:
+    """The same frames at the same times, deinterlaced when the first is interlaced."""
+    first = next(frames, None)
+    if first is None:
+        return
+    if not first.frame.interlaced_frame:
+        yield first
+        yield from frames
+        return
+    findings.note(NOTE)
+    yield from _filtered(first, frames)
+
+
+def _filtered(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed]:
+    """One frame out for each frame in; the filter looks one frame ahead, so times are queued."""
+    from av.error import BlockingIOError, EOFError
+    from av.filter import Graph
+
+    def pulled() -> Iterator["VideoFrame"]:
+        while True:
+            try:
+                yield graph.vpull()
+            except (BlockingIOError, EOFError):
+                return
+
+    graph = Graph()
+    source = graph.add_buffer(
+        width=first.frame.width,
+        height=first.frame.height,
+        format=first.frame.format,
+        time_base=first.frame.time_base or Fraction(1, 1000),
+    )
+    graph.link_nodes(source, graph.add("bwdif", "send_frame:auto:all"), graph.add("buffersink"))
+    graph.configure()
+    waiting: list[Timed] = []
+    for entering in _with_end(first, frames):
+        if entering is not None:
+            waiting.append(entering)
+        graph.vpush(None if entering is None else entering.frame)
+        for frame in pulled():
+            if waiting:
+                _, time, duration = waiting.pop(0)
+                yield Timed(frame, time, duration)
+
+
+def _with_end(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed | None]:
+    yield first
+    yield from frames
+    yield None

@@ -1,0 +1,307 @@
+"""Save frames and sound as a video file."""
+
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from .clip import Audio, as_rate, rgb_frames
+from .formats import FORMATS, Format
+from .metadata import add_gif_comment, add_xmp, disclosure, packed
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+# Full chroma, exact rounding, the same bytes on every processor (see pixels.py).
+SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
+BT709, LIMITED = 1, 1
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+OnFrame = Callable[[int], None]
+OnNote = Callable[[str], None]
+
+
+def save(
+    path: str | PathLike[str],
+    frames: Tensor,
+    frame_rate: float | Fraction,
+    audio: Audio | None = None,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    crf: int | None = None,
+    disclose: bool = True,
+    on_frame: OnFrame | None = None,
+    on_note: OnNote | None = None,
+) -> Path:
+    """Write a new video file; its ending chooses the format: .mp4, .mov, .mkv, .webm or .gif.
+
+    frames: (f, h, w, 3) float, 0..1; other images as in `clip_from_images`.
+    audio: sound that starts with the first frame; cut where the frames end. A GIF has none.
+    metadata: fields to write into the file, see `workflow_metadata`; `disclose` adds that the
+        video was edited with generative AI.
+    crf: quality of H.264 (0..51, 16 when None) or VP9 (0..63, 24 when None), less is better.
+    on_frame: called after every frame with how many are done; what it raises (an interrupt) ends
+        the saving and leaves no file.
+    on_note: called with a line about anything that is not as given (an odd size made even).
+
+    The name appears at once, and the file replaces it when it is complete. The same frames give
+    the same bytes: one thread, no dates, no random numbers. Colours are BT.709.
+    Raises EvenframeError: the file exists, no such folder, unknown ending, crf out of range, disk
+    full, frames that are none.
+    """
+    target = Path(path)
+    kind = _format(target, crf)
+    rate = as_rate(frame_rate)
+    tell = on_note or (lambda _: None)
+    pixels, warnings = rgb_frames(frames)
+    for warning in warnings:
+        tell(warning)
+    sound = _sound_for(kind, audio, pixels.shape[0] / rate, tell)
+    fields = {**(disclosure() if disclose else {}), **(metadata or {})}
+    with _new_file(target) as partial:
+        if kind.name == "gif":
+            _write_gif(partial, pixels, rate, on_frame, tell)
+            add_gif_comment(partial, packed(fields))
+        else:
+            _write(partial, kind, pixels, rate, sound, fields, crf, on_frame, tell)
+            if disclose and kind.boxes:
+                add_xmp(partial, fields)
+    return target
+
+
+def _format(target: Path, crf: int | None) -> Format:
+    kind = FORMATS.get(target.suffix.lower())
+    if kind is None:
+        raise EvenframeError(
+            f"'{target.name}' has an ending that cannot be written: use {', '.join(FORMATS)}."
+        )
+    if crf is not None and not 0 <= crf <= kind.max_crf:
+        raise EvenframeError(f"crf is {crf}: give 0 (best) to {kind.max_crf} for {target.suffix}.")
+    return kind
+
+
+def _sound_for(kind: Format, audio: Audio | None, seconds: Fraction, tell: OnNote) -> Audio | None:
+    """The sound as the format can hold it, no longer than the frames."""
+    if audio is None or audio.samples.numel() == 0:
+        return None
+    if not kind.sound_codec:
+        tell("A GIF has no sound: it was left out.")
+        return None
+    sound = audio.cut(seconds)
+    if sound.samples.shape[1] == 0:
+        return None
+    if not bool(sound.samples.isfinite().all()):
+        raise EvenframeError("The sound has samples that are not numbers: repair or leave it out.")
+    if sound.samples.shape[0] not in LAYOUTS:
+        tell(f"The sound has {sound.samples.shape[0]} channels: the first two were kept.")
+        sound = Audio(sound.samples[:2], sound.sample_rate)
+    return sound
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[Path]:
+    """Take the name `target`, and give a name to write to that becomes it at the end.
+
+    Whatever ends the writing early, an interrupt too, leaves neither.
+    """
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        target.open("xb").close()
+    except FileExistsError as error:
+        raise EvenframeError(
+            f"'{target}' exists and is never overwritten: give another name."
+        ) from error
+    except OSError as error:
+        raise EvenframeError(
+            f"'{target}' cannot be written: {error.strerror}. Check the folder."
+        ) from error
+    try:
+        yield partial
+        partial.replace(target)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise EvenframeError(
+                f"The disk is full: '{target.name}' could not be written, and nothing of it was "
+                f"left. Free some space, or save to another disk. ({error.strerror})"
+            ) from error
+        raise
+
+
+def _write(
+    partial: Path,
+    kind: Format,
+    frames: Tensor,
+    rate: Fraction,
+    audio: Audio | None,
+    fields: Mapping[str, str],
+    crf: int | None,
+    on_frame: OnFrame | None,
+    tell: OnNote,
+) -> None:
+    """Encode frames and sound side by side, so that the file plays from the start."""
+    import av
+
+    options = {"fflags": "+bitexact"}
+    if kind.boxes:  # any field names; the index before the pictures, where readers look for it
+        options["movflags"] = "use_metadata_tags+faststart"
+    with av.open(str(partial), "w", format=kind.name, options=options) as container:
+        container.metadata.update(fields)
+        arrays = _even(frames, kind, tell)
+        video = _video_stream(container, kind, arrays, rate, crf)
+        sound = SoundWriter(container, kind, audio) if audio is not None else None
+        for index, frame in enumerate(arrays):
+            container.mux(video.encode(_picture(frame, kind.pixels, index)))
+            if sound is not None:
+                sound.write_until((index + 1) / rate)
+            if on_frame is not None:
+                on_frame(index + 1)
+        container.mux(video.encode(None))
+        if sound is not None:
+            sound.finish()
+
+
+def _even(frames: Tensor, kind: Format, tell: OnNote) -> Tensor:
+    """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
+    height, width = frames.shape[1:3]
+    if not kind.even or not (height % 2 or width % 2):
+        return frames
+    rows = torch.arange(height + height % 2).clamp(max=height - 1)
+    columns = torch.arange(width + width % 2).clamp(max=width - 1)
+    tell(
+        f"The frames are {width}x{height}: the file is {len(columns)}x{len(rows)}, since H.264 "
+        "needs even sides (the last column or row is repeated)."
+    )
+    return frames[:, rows][:, :, columns]
+
+
+def _video_stream(
+    container: "OutputContainer", kind: Format, frames: Tensor, rate: Fraction, crf: int | None
+) -> "VideoStream":
+    quality = {"crf": str(kind.crf if crf is None else crf)}
+    stream = cast(
+        "VideoStream",
+        container.add_stream(kind.codec, rate=rate, options={**kind.options, **quality}),
+    )
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = kind.pixels
+    stream.thread_count = 1
+    stream.bit_rate = 0
+    context = stream.codec_context
+    context.color_primaries = context.color_trc = context.colorspace = BT709
+    context.color_range = LIMITED
+    return stream
+
+
+def _rgb(frame: Tensor) -> np.ndarray:
+    """(h, w, 3) floats as bytes, rounded to the nearest."""
+    return (frame * 255).round().clamp(0, 255).byte().numpy()
+
+
+def _picture(frame: Tensor, pixels: str, index: int) -> "VideoFrame":
+    from av import VideoFrame
+
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(_rgb(frame)), format="rgb24")
+    picture = picture.reformat(
+        format=pixels, dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=SCALING
+    )
+    picture.colorspace, picture.color_range = BT709, LIMITED
+    picture.color_primaries = picture.color_trc = BT709
+    picture.pts = index
+    return picture
+
+
+class SoundWriter:
+    """Feeds sound to the file as far as the pictures have come."""
+
+    def __init__(self, container: "OutputContainer", kind: Format, audio: Audio) -> None:
+        self._container = container
+        self._samples = audio.samples.float().clamp(-1, 1).contiguous()
+        self._rate = audio.sample_rate
+        self._layout = LAYOUTS[audio.samples.shape[0]]
+        self._written = 0
+        rate = self._rate if self._rate in SOUND_RATES and not kind.sound_rate else 48000
+        self._stream = cast(
+            "AudioStream", container.add_stream(kind.sound_codec, rate=rate, layout=self._layout)
+        )
+        self._stream.bit_rate = 96_000 * audio.samples.shape[0]
+        self._stream.codec_context.thread_count = 1
+
+    def write_until(self, seconds: Fraction) -> None:
+        """Write what plays before `seconds`."""
+        from av import AudioFrame
+
+        end = min(self._samples.shape[1], round(seconds * self._rate))
+        if end <= self._written:
+            return
+        piece = self._samples[:, self._written : end].contiguous().numpy()
+        frame = AudioFrame.from_ndarray(piece, format="fltp", layout=self._layout)
+        frame.sample_rate, frame.pts = self._rate, self._written
+        frame.time_base = Fraction(1, self._rate)
+        self._container.mux(self._stream.encode(frame))
+        self._written = end
+
+    def finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+
+
+def _write_gif(
+    partial: Path, frames: Tensor, rate: Fraction, on_frame: OnFrame | None, tell: OnNote
+) -> None:
+    """A GIF with one palette of 256 colours for the whole clip."""
+    import av
+
+    if rate > 50:
+        tell(f"A GIF shows at most 50 frames a second: browsers slow {float(rate):g} down.")
+    height, width = frames.shape[1:3]
+    with av.open(str(partial), "w", format="gif", options={"fflags": "+bitexact"}) as container:
+        stream = cast("VideoStream", container.add_stream("gif", rate=rate))
+        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
+        stream.thread_count = 1
+        for picture in _paletted(frames, rate, on_frame):
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _paletted(frames: Tensor, rate: Fraction, on_frame: OnFrame | None) -> Iterator:
+    """Frames in the colours of one palette that is chosen over all of them."""
+    import av
+    from av.filter import Graph
+
+    height, width = frames.shape[1:3]
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_buffer(
+        width=width, height=height, format=av.VideoFormat("rgb24"), time_base=1 / rate
+    )
+    split, choose = graph.add("split"), graph.add("palettegen")
+    use, sink = graph.add("paletteuse", "sierra2_4a"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(choose, 1, 0)
+    choose.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    for index, frame in enumerate(frames):
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(_rgb(frame)), format="rgb24")
+        picture.pts, picture.time_base = index, 1 / rate
+        graph.vpush(picture)
+        if on_frame is not None:
+            on_frame(index + 1)
+    graph.vpush(None)
+    for _ in range(frames.shape[0]):
+        yield graph.vpull()

@@ -1,0 +1,36 @@
+"""The video files that can be written, and how."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Format:
+    """A container and its codecs.
+
+    even: whether both sides must be even. boxes: an ISO base media file (mp4, mov), which takes
+    free field names only when asked. sound_rate: whether the sound codec needs 48 kHz.
+    """
+
+    name: str
+    codec: str
+    pixels: str
+    crf: int = 0
+    max_crf: int = 51
+    options: dict[str, str] = field(default_factory=dict)
+    even: bool = False
+    boxes: bool = False
+    sound_codec: str = ""
+    sound_rate: bool = False
+
+
+# yuv420p plays everywhere. Few frames, seen closely: quality before size.
+_X264 = {"preset": "medium"}
+_VP9 = {"deadline": "good", "cpu-used": "3", "row-mt": "0", "b": "0"}
+
+FORMATS = {
+    ".mp4": Format("mp4", "libx264", "yuv420p", 16, 51, _X264, True, True, "aac"),
+    ".mov": Format("mov", "libx264", "yuv420p", 16, 51, _X264, True, True, "aac"),
+    ".mkv": Format("matroska", "libx264", "yuv420p", 16, 51, _X264, True, False, "aac"),
+    ".webm": Format("webm", "libvpx-vp9", "yuv420p", 24, 63, _VP9, False, False, "libopus", True),
+    ".gif": Format("gif", "gif", "pal8"),
+}

@@ -1,0 +1,104 @@
+"""What a saved file says of itself: the workflow that made it, and that AI edited it."""
+
+import json
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from xml.sax.saxutils import quoteattr
+
+from .source import opened
+
+# https://cv.iptc.org/newscodes/digitalsourcetype/: a recording partly made by a trained model.
+DIGITAL_SOURCE_TYPE = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+STATEMENT = "Edited with generative AI (Evenframe)."
+
+# XMP Specification Part 3: the box of an ISO base media file that holds an XMP packet.
+XMP_BOX = UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
+JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def disclosure() -> dict[str, str]:
+    """Container fields that say the video was edited with generative AI."""
+    return {"comment": STATEMENT, "digital_source_type": DIGITAL_SOURCE_TYPE}
+
+
+def workflow_metadata(
+    prompt: Mapping[str, Any] | None = None, extra: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """The workflow as container fields that ComfyUI reads back when the file is dropped on it.
+
+    prompt: the workflow in API format. extra: ComfyUI's `extra_pnginfo`, which holds `workflow`,
+    the workflow as the editor shows it. Each becomes a field of its name with JSON in it.
+    """
+    fields = dict(extra or {})
+    if prompt is not None:
+        fields["prompt"] = prompt
+    return {name: _json(value) for name, value in fields.items()}
+
+
+def _json(value: Any) -> str:
+    """JSON whose braces balance even for a reader that counts those inside strings too."""
+
+    def escaped(match: re.Match[str]) -> str:
+        return match.group().replace("{", "\\u007b").replace("}", "\\u007d")
+
+    return JSON_STRING.sub(escaped, json.dumps(value))
+
+
+def read_metadata(path: str | PathLike[str]) -> dict[str, str]:
+    """The fields of a video file, their names in lower case; an XMP packet as `xmp`.
+
+    Raises EvenframeError when there is no such file or it is not a video.
+    """
+    with opened(Path(path), {"export_xmp": "1"}) as container:
+        fields = {name.lower(): text for name, text in container.metadata.items()}
+    fields.update(_packed(fields.get("comment", "")))
+    return fields
+
+
+def packed(fields: Mapping[str, str]) -> str:
+    """All fields in one, for a format that has a single comment (GIF)."""
+    return json.dumps(dict(fields))
+
+
+def _packed(comment: str) -> dict[str, str]:
+    if not comment.startswith("{"):
+        return {}
+    try:
+        fields = json.loads(comment)
+    except ValueError:
+        return {}
+    return {str(name).lower(): str(text) for name, text in fields.items()}
+
+
+def add_gif_comment(path: Path, text: str) -> None:
+    """Write a comment block (GIF89a, section 24) before the first frame of a GIF file."""
+    data = path.read_bytes()
+    flags = data[10]
+    head = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)  # screen and global colours
+    body = text.encode()
+    pieces = (body[start : start + 255] for start in range(0, len(body), 255))
+    block = b"\x21\xfe" + b"".join(bytes([len(piece)]) + piece for piece in pieces) + b"\0"
+    path.write_bytes(data[:head] + block + data[head:])
+
+
+def add_xmp(path: Path, fields: Mapping[str, str]) -> None:
+    """Append an XMP packet with the statement and the IPTC digital source type to an mp4 file."""
+    kind = quoteattr(fields.get("digital_source_type", DIGITAL_SOURCE_TYPE))
+    packet = (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" '
+        'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+        f"Iptc4xmpExt:DigitalSourceType={kind}/>"
+        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    ).encode()
+    box = (8 + len(XMP_BOX) + len(packet)).to_bytes(4, "big") + b"uuid" + XMP_BOX + packet
+    with path.open("ab") as file:
+        file.write(box)

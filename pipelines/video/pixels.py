@@ -1,0 +1,122 @@
+"""A decoded frame as upright RGB pixels."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .clip import ALPHA_WARNING, on_black
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+# swscale: bicubic, full chroma, exact rounding, the same bytes on every processor.
+SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
+BT709, UNSPECIFIED = 1, 2
+HIGH_DEFINITION = 720  # lines from which players take an unnamed matrix for BT.709
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+
+Note = Callable[[str], None]
+
+
+class PixelReader:
+    """Turns frames of one video into arrays of one size: (h, w, 3), 8 or 16 bits a channel."""
+
+    def __init__(self, pixel_aspect: Fraction | None, note: Note) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._aspect = pixel_aspect if pixel_aspect and pixel_aspect > 0 else Fraction(1)
+        self._note = note
+        self._stored: tuple[int, int] | None = None
+
+    def read(self, frame: "VideoFrame") -> np.ndarray:
+        """(h, w, 3) uint8, or uint16 for sources of more than 8 bits."""
+        components = frame.format.components
+        alpha = any(part.is_alpha for part in components) or frame.format.name == "pal8"
+        deep = max((part.bits for part in components), default=8) > 8
+        layout = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
+        width, height = self._size(frame)
+        named = frame.colorspace != UNSPECIFIED or frame.height < HIGH_DEFINITION
+        rgb = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            layout,
+            src_colorspace=None if named else BT709,
+            interpolation=SCALING,
+            threads=1,
+        ).to_ndarray()
+        if frame.color_trc in HDR_TRANSFERS:
+            self._note(
+                f"The colours are HDR ({HDR_TRANSFERS[frame.color_trc]}) and taken as they are: "
+                "they will look pale. Convert the file to SDR first."
+            )
+        if alpha:
+            rgb = self._composited(rgb)
+        return np.ascontiguousarray(upright(rgb, display_matrix(frame)))
+
+    def _size(self, frame: "VideoFrame") -> tuple[int, int]:
+        """Width and height with square pixels, the same for every frame."""
+        if self._stored is None:
+            self._stored = (max(1, round(frame.width * self._aspect)), frame.height)
+            if self._aspect != 1:
+                self._note(
+                    f"The pixels are not square ({self._aspect.numerator}:"
+                    f"{self._aspect.denominator}): frames were made "
+                    f"{self._stored[0]} wide instead of {frame.width}."
+                )
+        elif frame.height != self._stored[1] or (
+            max(1, round(frame.width * self._aspect)) != self._stored[0]
+        ):
+            self._note("The frames change their size: all were resized to that of the first.")
+        return self._stored
+
+    def _composited(self, rgba: np.ndarray) -> np.ndarray:
+        top = np.iinfo(rgba.dtype).max
+        if int(rgba[..., 3].min()) == top:
+            return rgba[..., :3]
+        self._note(ALPHA_WARNING)
+        rgb, _ = on_black(torch.from_numpy(rgba.astype(np.float32) / top))
+        return (rgb.numpy() * top).round().astype(rgba.dtype)
+
+
+def display_matrix(frame: "VideoFrame") -> tuple[int, int, int, int]:
+    """The 2x2 part (a, b, c, d) of the frame's display matrix: how a camera was held.
+
+    A pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down.
+    """
+    side_data: Any = frame.side_data  # a container of buffers, not a dictionary
+    for data in side_data:
+        if getattr(getattr(data, "type", None), "name", "") == "DISPLAYMATRIX":
+            values = np.frombuffer(bytes(data), dtype="<i4")
+            a, b, _, c, d = (int(value) for value in values[:5])
+            return a, b, c, d
+    return 1, 0, 0, 1
+
+
+def upright(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """Turn and mirror (h, w, c) pixels by the nearest of the eight ways a frame can be shown."""
+    a, b, c, d = matrix
+    if abs(b) + abs(c) > abs(a) + abs(d):  # a quarter turn: rows become columns
+        pixels = pixels.swapaxes(0, 1)
+        across, down = c, b
+    else:
+        across, down = a, d
+    if across < 0:
+        pixels = pixels[:, ::-1]
+    if down < 0:
+        pixels = pixels[::-1]
+    return pixels
+
+
+def stacked(arrays: list[np.ndarray]) -> Tensor:
+    """(f, h, w, 3) float32 in 0..1. Empties the list, so that little is held twice."""
+    top = float(np.iinfo(arrays[0].dtype).max)
+    out = torch.empty(len(arrays), *arrays[0].shape, dtype=torch.float32)
+    for index in range(len(arrays) - 1, -1, -1):
+        out[index] = torch.from_numpy(arrays.pop().astype(np.float32) / top)
+    return out
