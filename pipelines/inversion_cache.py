@@ -109,7 +109,7 @@ class InversionCache:
         if not path.is_file():
             return None
         try:
-            inversion = load(path)
+            inversion = load(path, key)
         except EvenframeError:
             return None
         with suppress(OSError):

@@ -25,6 +25,7 @@ from .schedule import Grid
 
 FORMAT = "evenframe-inversion-1"
 SUFFIX = ".safetensors"
+TENSORS = {"trajectory", "embeddings"}
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -59,9 +60,9 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
         "timesteps": inversion.grid.timesteps,
         "stride": inversion.grid.stride,
         "keyframes": inversion.keyframes,
-        "digest": hash_tensors(tensors),
     }
-    metadata = {"format": FORMAT, "evenframe": json.dumps(header)}
+    text = json.dumps(header)
+    metadata = {"format": FORMAT, "header": text, "digest": _digest(text, tensors)}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,19 +79,25 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
     return path
 
 
-def load(path: Path) -> Inversion:
-    """Read an inversion. Raises EvenframeError where the file is not a whole, unaltered one."""
+def load(path: Path, key: str | None = None) -> Inversion:
+    """Read an inversion; with `key`, only if it is the inversion of that.
+
+    Raises EvenframeError where the file is not a whole, unaltered one.
+    """
     from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            names = set(file.keys())
-            wanted = {"trajectory", "embeddings"}
-            if metadata.get("format") != FORMAT or names != wanted:
+            if metadata.get("format") != FORMAT or set(file.keys()) != TENSORS:
                 raise ValueError("it is another kind of file")
-            tensors = {name: file.get_tensor(name) for name in wanted}
-        return _inversion(json.loads(metadata["evenframe"]), tensors)
+            tensors = {name: file.get_tensor(name) for name in TENSORS}
+        if metadata["digest"] != _digest(metadata["header"], tensors):
+            raise ValueError("its contents do not match its digest")
+        header = json.loads(metadata["header"])
+        if key is not None and header["key"] != key:
+            raise ValueError("it is the inversion of something else")
+        return _inversion(header, tensors)
     except FileNotFoundError as error:
         raise EvenframeError(f"There is no inversion at '{path}': choose another file.") from error
     except Exception as error:
@@ -100,9 +107,7 @@ def load(path: Path) -> Inversion:
 
 
 def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inversion:
-    """Build the value from a file's parts; every claim of the header is checked."""
-    if header["digest"] != hash_tensors(tensors):
-        raise ValueError("its contents do not match its digest")
+    """Build the value from a file's parts."""
     trajectory = tensors["trajectory"]
     grid = Grid(tuple(int(t) for t in header["timesteps"]), int(header["stride"]))
     if trajectory.ndim != 5 or len(trajectory) != len(grid) + 1:
@@ -127,3 +132,7 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
 
 def _positions(numbers: Sequence[Any]) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256((header + hash_tensors(tensors)).encode()).hexdigest()

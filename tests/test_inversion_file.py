@@ -1,0 +1,144 @@
+"""Inversions on disk: what comes back, what is refused, what the cache keeps."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from evenframe.pipelines import inversion_file
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert, inversion_key
+
+PROMPT = "a silver jeep, driving"
+
+
+@pytest.fixture(scope="module")
+def frames() -> torch.Tensor:
+    return torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture(scope="module")
+def inversion(backbone, frames) -> Inversion:
+    return invert(backbone, frames, PROMPT, steps=3, store="resident")
+
+
+def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
+    read = inversion_file.load(inversion_file.save(inversion, tmp_path / "a.safetensors"))
+    assert torch.equal(read.trajectory, inversion.trajectory)
+    assert torch.equal(read.prompt.embeddings, inversion.prompt.embeddings)
+    assert (read.prompt.ids, read.prompt.words) == (inversion.prompt.ids, inversion.prompt.words)
+    assert (read.grid, read.keyframes, read.model) == (
+        inversion.grid,
+        inversion.keyframes,
+        inversion.model,
+    )
+
+
+def test_an_edit_from_disk_has_the_same_bytes(backbone, inversion, tmp_path: Path) -> None:
+    read = inversion_file.load(inversion_file.save(inversion, tmp_path / "a.safetensors"))
+    fusion = Fusion(blend_words=("jeep",), threshold=0.9)
+    kept, again = (
+        edit(backbone, value, "a red jeep, driving", controls=[fusion])
+        for value in (inversion, read)
+    )
+    assert not read.records
+    assert torch.equal(kept, again)
+
+
+@pytest.mark.parametrize("damage", ["byte", "header", "cut", "empty", "text"])
+def test_a_damaged_file_is_refused(inversion: Inversion, tmp_path: Path, damage: str) -> None:
+    path = inversion_file.save(inversion, tmp_path / "a.safetensors")
+    data = bytearray(path.read_bytes())
+    if damage == "byte":
+        data[-5] ^= 1
+    elif damage == "header":
+        data = data.replace(b"silver", b"golden")
+    path.write_bytes(
+        {"cut": data[: len(data) // 2], "empty": b"", "text": b"not an inversion"}.get(damage, data)
+    )
+    with pytest.raises(EvenframeError, match=r"a\.safetensors' is not a usable inversion"):
+        inversion_file.load(path)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    inversion: Inversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EvenframeError, match="No space left on device"):
+        inversion_file.save(inversion, tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_second_time_nothing_is_inverted(backbone, frames, tmp_path: Path) -> None:
+    cache, steps = InversionCache(tmp_path, 10**9), []
+    prompt = backbone.encode_prompt(PROMPT)
+
+    def request(**changes) -> tuple[Inversion, bool]:
+        settings = {"steps": 2, "on_step": steps.append} | changes
+        return find_or_invert(cache, backbone, frames, prompt, **settings)
+
+    first, found = request()
+    assert (found, len(steps)) == (False, 2)
+    second, found = request()
+    assert (found, len(steps)) == (True, 2)
+    assert torch.equal(first.trajectory, second.trajectory)
+    assert request(steps=3)[1] is False
+    assert request(keyframes="first")[1] is False
+    assert request(seed=1)[1] is False
+
+
+def test_a_damaged_file_in_the_cache_is_made_again(backbone, frames, tmp_path: Path) -> None:
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    find_or_invert(cache, backbone, frames, prompt, steps=2)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    assert find_or_invert(cache, backbone, frames, prompt, steps=2)[1] is False
+    assert find_or_invert(cache, backbone, frames, prompt, steps=2)[1] is True
+
+
+def test_a_file_under_another_key_does_not_count(inversion: Inversion, tmp_path: Path) -> None:
+    cache = InversionCache(tmp_path, 10**9)
+    cache.put("one", inversion)
+    (tmp_path / f"one{inversion_file.SUFFIX}").rename(tmp_path / f"two{inversion_file.SUFFIX}")
+    assert cache.get("two") is None
+
+
+def test_the_cache_drops_what_was_used_longest_ago(inversion: Inversion, tmp_path: Path) -> None:
+    size = inversion_file.save(inversion, tmp_path / "measure").stat().st_size
+    cache = InversionCache(tmp_path / "cache", int(2.5 * size))
+    for age, key in enumerate(("a", "b")):
+        cache.put(key, inversion)
+        os.utime(tmp_path / "cache" / f"{key}{inversion_file.SUFFIX}", (age, age))
+    assert cache.get("a") is not None  # used now, so b is the one used longest ago
+    cache.put("c", inversion)
+    assert [cache.get(key) is not None for key in ("a", "b", "c")] == [True, False, True]
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
+    backbone, frames, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    cache = InversionCache(tmp_path / "file", 10**9)
+    prompt = backbone.encode_prompt(PROMPT)
+    inversion, found = find_or_invert(cache, backbone, frames, prompt, steps=2)
+    assert (inversion.frames, found) == (2, False)
+
+
+def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
+    def key(pixels=frames, text=PROMPT, **changes) -> str:
+        settings = {"steps": 2, "keyframes": ("own", "mid"), "seed": None} | changes
+        return inversion_key(backbone, pixels, backbone.encode_prompt(text), **settings)
+
+    changed = frames.clone()
+    changed[0, 0, 0, 0] += 0.01
+    keys = [key(), key(changed), key(text="a jeep"), key(steps=3), key(keyframes=("first",))]
+    keys.append(key(seed=0))
+    assert len(set(keys)) == len(keys)
+    assert key() == key()
