@@ -1,14 +1,22 @@
-"""The autoencoder: the linear latent map written exactly into AutoencoderKL, and its decoder.
+"""The autoencoder: the linear latent map written exactly into AutoencoderKL, and where its decoder
+starts.
 
-The encoder's networks compute nothing but the map of ``latents.py``: residual branches are zero,
-the strided convolutions average and take the gradient, and the last normalisation is made linear.
-Any code that loads an AutoencoderKL gets the right latents; only the decoder is learned.
+The encoder computes nothing but the map of ``latents.py``: residual branches are zero and the
+strided convolutions average and take the gradient. Any code that loads an AutoencoderKL gets the
+right latents; only the decoder is learned. It starts as the inverse map followed by nearest
+upsampling, so that training has nothing to find but the edges inside a cell.
+
+Both end in a group normalisation and a SiLU, which are made linear in the same way: a signal is
+carried as a pair (+x, -x), whose mean is zero and for which silu(x) - silu(-x) = x; a constant pair
+(+k, -k) in the same group sets the group's deviation.
 """
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +25,10 @@ from .latents import LatentMap
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
-_ANCHOR = 300.0
-"""Constant pair (+, -) in each used group: its variance then hardly depends on the signal."""
-_SHIFT = 16.0
-"""Added before the last SiLU, which is the identity up to 2e-6 there, and taken off after it."""
+_ENCODER_ANCHOR = 300.0
+"""So large that the deviation does not depend on the signal."""
+_DECODER_ANCHOR = 4.0
+"""Small enough to learn with; the error of a few percent is learned away."""
 _LOG_VARIANCE = -12.0
 
 
@@ -36,22 +44,73 @@ def write_linear_encoder(autoencoder: AutoencoderKL, latent_map: LatentMap) -> N
     for level, block in enumerate(encoder.down_blocks):
         for resnet in block.resnets:
             if resnet.conv_shortcut is not None:
-                _identity(resnet.conv_shortcut.weight)
+                _copy(resnet.conv_shortcut.weight, range(4))
         if block.downsamplers:
             taps = _halving(level)
             convolution = block.downsamplers[0].conv
             if level < 2:
                 convolution.weight[:4, :4, :2, :2] = taps
             else:
-                _write_signed(convolution, taps, latent_map)
-    _write_output(encoder)
-    for channel in range(8):
-        autoencoder.quant_conv.weight[channel, channel, 0, 0] = 1
+                _write_signed(convolution, taps, latent_map, encoder.conv_norm_out)
+    _write_latents_out(encoder)
+    _copy(autoencoder.quant_conv.weight, range(8))
 
 
-def _identity(weight: Tensor) -> None:
-    for channel in range(4):
-        weight[channel, channel, 0, 0] = 1
+@torch.no_grad()
+def write_simple_decoder(autoencoder: AutoencoderKL, latent_map: LatentMap) -> None:
+    """Overwrite the decoder's trunk: mean colour of each cell, nearest upsampling. Everything
+    else keeps its random start and is learned."""
+    decoder: Any = autoencoder.decoder
+    inverse = np.linalg.inv(latent_map.weight.astype(np.float64))
+    convolution: Any = autoencoder.post_quant_conv
+    convolution.weight.copy_(torch.from_numpy(inverse)[:, :, None, None])
+    convolution.bias.copy_(torch.from_numpy(-inverse @ latent_map.bias))
+    trunk = [channel for colour in range(3) for channel in (4 * colour, 4 * colour + 1)]
+    anchors = [channel + 2 for channel in trunk]
+    _clear(decoder.conv_in, trunk)
+    for colour in range(3):
+        decoder.conv_in.weight[4 * colour, colour, 1, 1] = 1
+        decoder.conv_in.weight[4 * colour + 1, colour, 1, 1] = -1
+    blocks = [decoder.mid_block, *decoder.up_blocks]
+    for block in blocks:
+        for resnet in block.resnets:
+            _clear(resnet.conv2, trunk)
+            if resnet.conv_shortcut is not None:
+                _clear(resnet.conv_shortcut, trunk)
+                _copy(resnet.conv_shortcut.weight, trunk)
+        for upsampler in getattr(block, "upsamplers", None) or []:
+            _clear(upsampler.conv, trunk)
+            _copy(upsampler.conv.weight, trunk)
+    _write_colours_out(decoder, trunk, anchors)
+
+
+def _write_colours_out(decoder: Any, trunk: list[int], anchors: list[int]) -> None:
+    last = decoder.up_blocks[-1].resnets
+    for resnet in last:
+        _clear(resnet.conv2, anchors)
+    _clear(last[0].conv_shortcut, anchors)
+    decoder.conv_out.weight.zero_()
+    decoder.conv_out.bias.zero_()
+    for colour in range(3):
+        plus = 4 * colour
+        last[0].conv_shortcut.bias[plus + 2] = _DECODER_ANCHOR
+        last[0].conv_shortcut.bias[plus + 3] = -_DECODER_ANCHOR
+        decoder.conv_out.weight[colour, plus, 1, 1] = 1
+        decoder.conv_out.weight[colour, plus + 1, 1, 1] = -1
+    deviation = _DECODER_ANCHOR * sqrt(2 / _group_size(decoder.conv_norm_out))
+    decoder.conv_norm_out.weight[trunk] = deviation
+
+
+def _copy(weight: Tensor, channels: Any) -> None:
+    """Let channels through unchanged: 1 at the centre tap."""
+    middle = weight.shape[-1] // 2
+    for channel in channels:
+        weight[channel, channel, middle, middle] = 1
+
+
+def _clear(convolution: Any, rows: list[int]) -> None:
+    convolution.weight[rows] = 0
+    convolution.bias[rows] = 0
 
 
 def _halving(level: int) -> Tensor:
@@ -69,29 +128,32 @@ def _halving(level: int) -> Tensor:
     return taps
 
 
-def _positions() -> list[int]:
-    """Channel of each latent before the last normalisation: two per group, each with its negative
-    beside it, so that the group's mean is zero."""
-    return [(q // 2) * 8 + (q % 2) * 2 for q in range(4)]
+def _group_size(norm: Any) -> int:
+    return norm.num_channels // norm.num_groups
 
 
-def _write_signed(convolution: Any, taps: Tensor, latent_map: LatentMap) -> None:
-    weight = torch.from_numpy(latent_map.weight)
-    mixed = torch.einsum("oi,icyx->ocyx", weight, taps)
-    for q, position in enumerate(_positions()):
-        for sign, channel in ((1, position), (-1, position + 1)):
+def _positions(norm: Any) -> list[int]:
+    """Channel of each of the four latents before the normalisation, spread over its groups."""
+    size, per_group = _group_size(norm), 4 // min(4, norm.num_groups)
+    return [(q // per_group) * size + (q % per_group) * 4 for q in range(4)]
+
+
+def _write_signed(convolution: Any, taps: Tensor, latent_map: LatentMap, norm: Any) -> None:
+    mixed = torch.einsum("oi,icyx->ocyx", torch.from_numpy(latent_map.weight), taps)
+    for q, position in enumerate(_positions(norm)):
+        for sign in (1, -1):
+            channel = position if sign == 1 else position + 1
             convolution.weight[channel, :4, :2, :2] = sign * mixed[q]
             convolution.bias[channel] = sign * float(latent_map.bias[q])
-    for group in (0, 8):
-        convolution.bias[group + 4] = _ANCHOR
-        convolution.bias[group + 5] = -_ANCHOR
+            convolution.bias[channel + 2] = sign * _ENCODER_ANCHOR
 
 
-def _write_output(encoder: Any) -> None:
-    """Undo the normalisation (a group of 8 with a +- anchor pair has deviation anchor / 2)."""
-    for q, position in enumerate(_positions()):
-        encoder.conv_norm_out.weight[position] = _ANCHOR / 2
-        encoder.conv_norm_out.bias[position] = _SHIFT
+def _write_latents_out(encoder: Any) -> None:
+    norm = encoder.conv_norm_out
+    pairs = 4 // min(4, norm.num_groups)
+    deviation = _ENCODER_ANCHOR * sqrt(2 * pairs / _group_size(norm))
+    for q, position in enumerate(_positions(norm)):
+        norm.weight[position] = norm.weight[position + 1] = deviation
         encoder.conv_out.weight[q, position, 1, 1] = 1
-        encoder.conv_out.bias[q] = -_SHIFT
+        encoder.conv_out.weight[q, position + 1, 1, 1] = -1
         encoder.conv_out.bias[4 + q] = _LOG_VARIANCE

@@ -75,9 +75,7 @@ def shape(name: str, cx: float, cy: float, r: float) -> Distance:
     makers: dict[str, Callable[[], Distance]] = {
         "circle": lambda: disc(cx, cy, r),
         "square": lambda: box(cx - 0.94 * r, cy - 0.94 * r, cx + 0.94 * r, cy + 0.94 * r),
-        "triangle": lambda: convex(
-            [(cx, cy - r), (cx + r, cy + 0.9 * r), (cx - r, cy + 0.9 * r)]
-        ),
+        "triangle": lambda: convex([(cx, cy - r), (cx + r, cy + 0.9 * r), (cx - r, cy + 0.9 * r)]),
         "cross": lambda: union(
             box(cx - third, cy - r, cx + third, cy + r),
             box(cx - r, cy - third, cx + r, cy + third),
@@ -99,9 +97,7 @@ def figure(
     head = cy - 22 * u
     parts: list[tuple[Distance, Colour]] = []
     if female:
-        mane = union(
-            disc(cx, head, 20 * u), box(cx - 20 * u, head, cx + 20 * u, cy + 12 * u)
-        )
+        mane = union(disc(cx, head, 20 * u), box(cx - 20 * u, head, cx + 20 * u, cy + 12 * u))
         parts.append((mane, HAIR))
     shoulder, hem = (13 * u, 24.5 * u) if female else (22 * u, 20 * u)
     coat = convex(

@@ -36,14 +36,14 @@ class Size:
     text_layers: int = 3
     text_heads: int = 4
     autoencoder: tuple[int, ...] = (16, 32, 64, 64)
-    autoencoder_groups: int = 8
+    autoencoder_groups: int = 4
 
 
 def make_unet(size: Size) -> UNet2DConditionModel:
     """The denoiser: latents (n, 4, 16, 16) and embeddings (n, 77, text_width) to noise."""
     from diffusers import UNet2DConditionModel
 
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
         out_channels=4,
@@ -58,6 +58,26 @@ def make_unet(size: Size) -> UNet2DConditionModel:
         attention_head_dim=size.unet_heads,
         norm_num_groups=size.unet_groups,
     )
+    _silence_branches(unet)
+    return unet
+
+
+def _silence_branches(unet: UNet2DConditionModel) -> None:
+    """Start every residual branch and the output at zero (Dhariwal and Nichol 2021, as in the
+    original Stable Diffusion code); diffusers leaves them random, which costs many steps."""
+    from diffusers.models.resnet import ResnetBlock2D
+    from diffusers.models.transformers.transformer_2d import Transformer2DModel
+    from torch import nn
+
+    last = [unet.conv_out]
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D):
+            last.append(module.conv2)
+        elif isinstance(module, Transformer2DModel):
+            last.append(module.proj_out)
+    for layer in last:
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
 
 
 def make_text_encoder(size: Size, vocabulary_size: int) -> CLIPTextModel:

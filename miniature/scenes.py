@@ -219,7 +219,11 @@ def render(scene: Scene, frame: float = 0) -> tuple[Array, Array]:
 
 
 def make_object(
-    colour: str, shape: str, x: float, y: float, radius: float = 26.0,
+    colour: str,
+    shape: str,
+    x: float,
+    y: float,
+    radius: float = 26.0,
     velocity: tuple[float, float] = (0.0, 0.0),
 ) -> Item:
     """An object by hand."""
@@ -227,8 +231,13 @@ def make_object(
 
 
 def make_figure(
-    profession: str, presentation: str, x: float, y: float, radius: float = 44.0,
-    velocity: tuple[float, float] = (0.0, 0.0), explicit: bool = False,
+    profession: str,
+    presentation: str,
+    x: float,
+    y: float,
+    radius: float = 44.0,
+    velocity: tuple[float, float] = (0.0, 0.0),
+    explicit: bool = False,
 ) -> Item:
     """A figure by hand."""
     return Item(profession, profession, None, presentation, explicit, x, y, *velocity, radius)
@@ -335,7 +344,8 @@ def _pair(rng: np.random.Generator, a: Item, b: Item, relation: str, speed: floa
     sides = ((1, a), (-1, b))
     placed = tuple(
         _place(
-            rng, item,
+            rng,
+            item,
             cx + side * (dx * apart + abs(dy) * slip),
             cy + side * (dy * apart + abs(dx) * slip),
             speed,

@@ -115,9 +115,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         cast = (
-            torch.autocast("cuda", torch.bfloat16)
-            if self.device.type == "cuda"
-            else nullcontext()
+            torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
         )
         with cast:
             loss, report = self._loss(self.draw(pool))

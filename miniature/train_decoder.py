@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .autoencoder import write_linear_encoder
+from .autoencoder import write_linear_encoder, write_simple_decoder
 from .latents import LatentMap
 from .models import Size, make_autoencoder
 from .pool import load_or_fit
@@ -40,6 +40,29 @@ def scene_batch(
     return target, latents, weight / weight.mean((1, 2, 3), keepdim=True)
 
 
+def crop(
+    rng: np.random.Generator, tensors: tuple[Tensor, Tensor, Tensor], cells: int = 8
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A window of ``cells`` latent cells of each picture, over the edge of something: most of a
+    whole picture is flat and teaches nothing."""
+    parts: list[list[Tensor]] = [[], [], []]
+    for target, latents, weight in zip(*tensors, strict=True):
+        heavy = weight[0] > 1
+        edge = torch.nonzero(heavy[8:-8:4, 8:-8:4])
+        y, x = edge[int(rng.integers(len(edge)))] * 4 + 8 if len(edge) else torch.tensor([64, 64])
+        shift = rng.integers(-2, 3, 2)
+        top, left = (
+            int(np.clip(int(v) // 8 - cells // 2 + s, 0, 16 - cells))
+            for v, s in zip((y, x), shift, strict=True)
+        )
+        window = (slice(top * 8, (top + cells) * 8), slice(left * 8, (left + cells) * 8))
+        parts[0].append(target[:, *window])
+        parts[1].append(latents[:, top : top + cells, left : left + cells])
+        parts[2].append(weight[:, *window])
+    target, latents, weight = (torch.stack(part) for part in parts)
+    return target, latents, weight
+
+
 def psnr(decoded: Tensor, target: Tensor) -> Tensor:
     """Peak signal to noise per image in dB, pictures in -1..1."""
     error = (decoded.clamp(-1, 1) - target).square().mean((1, 2, 3))
@@ -54,6 +77,7 @@ class DecoderTrainer:
         self.map, self.rate, self.device = latent_map, rate, torch.device(device)
         self.autoencoder = make_autoencoder(Size())
         write_linear_encoder(self.autoencoder, latent_map)
+        write_simple_decoder(self.autoencoder, latent_map)
         self.autoencoder.to(self.device, memory_format=torch.channels_last)
         learned = (self.autoencoder.decoder, self.autoencoder.post_quant_conv)
         self.parameters = [p for part in learned for p in part.parameters()]
@@ -67,8 +91,13 @@ class DecoderTrainer:
         """One step on fresh scenes; returns the loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        target, latents, weight = (t.to(self.device) for t in scene_batch(rng, self.map, batch))
-        level = LATENT_NOISE * torch.rand(batch, 1, 1, 1, device=self.device)
+        # Whole pictures now and then, because group normalisation sees the whole picture.
+        if rng.random() < 0.75:
+            tensors = crop(rng, scene_batch(rng, self.map, 2 * batch))
+        else:
+            tensors = scene_batch(rng, self.map, batch)
+        target, latents, weight = (t.to(self.device) for t in tensors)
+        level = LATENT_NOISE * torch.rand(len(latents), 1, 1, 1, device=self.device)
         noisy = latents + level * torch.randn_like(latents)
         error = self.autoencoder.decode(noisy).sample - target
         loss = (weight * (error.abs() + error.square())).mean()
@@ -80,7 +109,7 @@ class DecoderTrainer:
         with torch.no_grad():
             decay = min(0.998, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
-        return float(loss)
+        return float(loss.detach())
 
     def averaged(self) -> dict[str, Tensor]:
         """State dict of the whole autoencoder with the averaged decoder."""

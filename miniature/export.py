@@ -1,0 +1,108 @@
+"""Writes a training run's averaged weights as a diffusers folder, with hashes and model card."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import weights_dir
+from .card import model_card
+from .integrity import HASHES, hash_folder
+from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
+from .tokenizer import save_tokenizer, vocabulary
+
+LIMIT = 16_000_000
+"""Largest size in bytes of all weights together."""
+
+
+def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None:
+    """Write ``run/averages.pt`` and ``run/autoencoder.pt`` to a folder, replaced as a whole.
+
+    Args:
+        run: output folder of the training.
+        folder: diffusers folder to write.
+        facts: further facts for the model card (figures, hardware).
+
+    Raises:
+        ValueError: the weights are larger than ``LIMIT``.
+    """
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    snapshot = torch.load(run / "averages.pt", map_location="cpu", weights_only=True)
+    _write_modules(snapshot, run / "autoencoder.pt", partial)
+    save_tokenizer(partial / "tokenizer")
+    _write_pipeline(partial)
+    size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
+    if size > LIMIT:
+        raise ValueError(f"the weights take {size} bytes, more than {LIMIT}")
+    training = {"recipe": snapshot["recipe"], "size": snapshot["size"], **snapshot["counters"]}
+    _write_json(partial / "training.json", training | (facts or {}))
+    _write_json(partial / HASHES, hash_folder(partial))
+    (partial / "README.md").write_text(model_card(training, size, facts or {}), encoding="utf-8")
+    _replace(partial, folder)
+
+
+def _write_modules(snapshot: dict[str, Any], autoencoder_file: Path, folder: Path) -> None:
+    size = Size(**{k: tuple(v) if isinstance(v, list) else v for k, v in snapshot["size"].items()})
+    unet, text = make_unet(size), make_text_encoder(size, len(vocabulary()[0]))
+    autoencoder = make_autoencoder(size)
+    unet.load_state_dict(snapshot["weights"]["unet"])
+    text.load_state_dict(snapshot["weights"]["text_encoder"])
+    autoencoder.load_state_dict(torch.load(autoencoder_file, map_location="cpu", weights_only=True))
+    named = ((unet, "unet"), (text, "text_encoder"), (autoencoder, "vae"))
+    for module, name in named:
+        module.half().save_pretrained(folder / name, safe_serialization=True)
+
+
+def _write_pipeline(folder: Path) -> None:
+    import diffusers
+
+    diffusers.DDIMScheduler(**SAMPLER).save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    _write_json(folder / "model_index.json", index)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    """Put a finished folder in the place of the old one."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main() -> None:
+    """``python -m evenframe.miniature.export``."""
+    parser = argparse.ArgumentParser(description="Write the miniature's weights.")
+    parser.add_argument("--run", type=Path, default=Path(".cache/miniature/run"))
+    parser.add_argument("--to", type=Path, default=weights_dir())
+    parser.add_argument("--facts", type=Path, help="JSON file of further facts for the model card")
+    args = parser.parse_args()
+    facts = json.loads(args.facts.read_text(encoding="utf-8")) if args.facts else None
+    export(args.run, args.to, facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Plain text-to-image sampling and DDIM inversion with the miniature, for measuring it.
+
+Editing goes through ``pipelines``; this is the small loop that the world bench and the training
+need, on checkpoints too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import weights_dir
+from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
+from .tokenizer import WordEncoder, vocabulary
+
+GUIDANCE = 4.0
+"""Best guidance scale of the shipped weights for plain sampling."""
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """Loaded networks in float32, in evaluation mode."""
+
+    unet: Any
+    text: Any
+    autoencoder: Any
+
+    @torch.no_grad()
+    def embed(self, prompts: Sequence[str]) -> Tensor:
+        """Embeddings (n, 77, c) of prompts of known words."""
+        encoder = WordEncoder()
+        ids = torch.tensor([encoder(prompt.split()) for prompt in prompts])
+        return self.text(input_ids=ids).last_hidden_state
+
+    @torch.no_grad()
+    def encode(self, images: NDArray) -> Tensor:
+        """Latents (n, 4, 16, 16) of images (n, 128, 128, 3) in 0..1."""
+        pixels = torch.from_numpy(np.asarray(images, np.float32)).movedim(-1, 1) * 2 - 1
+        return self.autoencoder.encode(pixels).latent_dist.mode()
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> NDArray[np.float32]:
+        """Images (n, 128, 128, 3) float32 in 0..1."""
+        parts = [self.autoencoder.decode(part).sample for part in latents.split(16)]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1).movedim(1, -1).numpy()
+
+
+def load(folder: Path | None = None) -> Miniature:
+    """The shipped weights, or another exported folder."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    root = weights_dir() if folder is None else folder
+    options: dict[str, Any] = {"local_files_only": True, "torch_dtype": torch.float32}
+    return Miniature(
+        UNet2DConditionModel.from_pretrained(root / "unet", **options).eval(),
+        CLIPTextModel.from_pretrained(root / "text_encoder", **options).eval(),
+        AutoencoderKL.from_pretrained(root / "vae", **options).eval(),
+    )
+
+
+def load_run(run: Path) -> Miniature:
+    """The averaged weights of a training that is under way."""
+    snapshot = torch.load(run / "averages.pt", map_location="cpu", weights_only=True)
+    size = Size(**snapshot["size"])
+    unet, text = make_unet(size), make_text_encoder(size, len(vocabulary()[0]))
+    autoencoder = make_autoencoder(size)
+    unet.load_state_dict(snapshot["weights"]["unet"])
+    text.load_state_dict(snapshot["weights"]["text_encoder"])
+    stored = torch.load(run / "autoencoder.pt", map_location="cpu", weights_only=True)
+    autoencoder.load_state_dict(stored)
+    return Miniature(unet.eval(), text.eval(), autoencoder.eval())
+
+
+def initial_noise(seeds: Sequence[int]) -> Tensor:
+    """Noise (n, 4, 16, 16), each from its own seed, so that a batch's make-up changes nothing."""
+    drawn = [
+        torch.randn(4, 16, 16, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds
+    ]
+    return torch.stack(drawn)
+
+
+@torch.no_grad()
+def sample(
+    model: Miniature,
+    prompts: Sequence[str],
+    noise: Tensor,
+    steps: int = 25,
+    guidance: float = GUIDANCE,
+    batch: int = 25,
+) -> Tensor:
+    """Latents (n, 4, 16, 16) by DDIM with classifier-free guidance, from given noise."""
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(**SAMPLER)
+    scheduler.set_timesteps(steps)
+    empty = model.embed([""])
+    done = []
+    for start in range(0, len(prompts), batch):
+        latents = noise[start : start + batch]
+        context = model.embed(prompts[start : start + batch])
+        both = torch.cat([empty.expand_as(context), context])  # (b n) 77 c
+        for timestep in scheduler.timesteps:
+            if guidance == 1:
+                predicted = model.unet(latents, timestep, context).sample
+            else:
+                free, asked = model.unet(latents.repeat(2, 1, 1, 1), timestep, both).sample.chunk(2)
+                predicted = free + guidance * (asked - free)
+            latents = scheduler.step(predicted, int(timestep), latents).prev_sample
+        done.append(latents)
+    return torch.cat(done)
+
+
+@torch.no_grad()
+def invert(model: Miniature, prompts: Sequence[str], latents: Tensor, steps: int = 50) -> Tensor:
+    """Noise that DDIM at guidance 1 takes back to the latents (Song et al. 2020, Eq. 12 run
+    upwards); noise is predicted at the lower timestep of each step."""
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(**SAMPLER)
+    scheduler.set_timesteps(steps)
+    kept = scheduler.alphas_cumprod
+    context = model.embed(prompts)
+    rising = [int(t) for t in reversed(scheduler.timesteps)]
+    below = [rising[0] - 1000 // steps, *rising[:-1]]
+    for low, high in zip(below, rising, strict=True):
+        a = kept[low] if low >= 0 else scheduler.final_alpha_cumprod
+        b = kept[high]
+        predicted = model.unet(latents, max(low, 0), context).sample
+        clean = (latents - (1 - a).sqrt() * predicted) / a.sqrt()
+        latents = b.sqrt() * clean + (1 - b).sqrt() * predicted
+    return latents

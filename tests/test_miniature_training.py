@@ -1,0 +1,169 @@
+"""Tokenizer, autoencoder, training and export of the miniature, each at a size for tests."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from evenframe.miniature.attention_loss import localisation_loss
+from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
+from evenframe.miniature.integrity import check_weights
+from evenframe.miniature.latents import LatentMap, fit_latent_map
+from evenframe.miniature.models import Size, make_autoencoder
+from evenframe.miniature.pool import make_shard
+from evenframe.miniature.scenes import render, sample_scene
+from evenframe.miniature.tokenizer import WordEncoder, load_tokenizer, save_tokenizer
+from evenframe.miniature.train import Recipe, Trainer, learning_rate, save_state
+from evenframe.miniature.train_decoder import psnr
+from evenframe.miniature.vocabulary import all_words
+from evenframe.pipelines.errors import EvenframeError
+
+TINY = Size(
+    unet=(8, 8, 16, 16),
+    unet_groups=4,
+    text_width=16,
+    text_layers=1,
+    text_heads=2,
+    autoencoder=(16, 16, 32, 32),
+)
+
+
+@pytest.fixture(scope="module")
+def latent_map() -> LatentMap:
+    return fit_latent_map(scenes=200)
+
+
+@pytest.fixture(scope="module")
+def pool(latent_map):
+    return make_shard(seed=5, index=0, latent_map=latent_map, size=128)
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(3)
+    return np.stack([render(sample_scene(rng))[0] for _ in range(4)])
+
+
+def test_every_word_is_one_token(tmp_path):
+    save_tokenizer(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    for word in all_words():
+        assert len(tokenizer(word).input_ids) == 3, word
+
+
+def test_the_word_encoder_is_the_tokenizer(tmp_path):
+    save_tokenizer(tmp_path)
+    tokenizer, encoder = load_tokenizer(tmp_path), WordEncoder()
+    rng = np.random.default_rng(1)
+    prompts = ["", *(sample_scene(rng).prompt for _ in range(30))]
+    full = tokenizer(prompts, padding="max_length", max_length=77).input_ids
+    assert [list(ids) for ids in full] == [encoder(prompt.split()) for prompt in prompts]
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id == encoder.end
+
+
+def test_latents_have_unit_variance(pool):
+    assert np.asarray(pool.latents, np.float32).std((0, 2, 3)) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("groups", [4, 8])
+def test_the_written_encoder_is_the_linear_map(latent_map, images, groups):
+    size = Size(autoencoder_groups=groups)
+    autoencoder = make_autoencoder(size)
+    write_linear_encoder(autoencoder, latent_map)
+    pixels = torch.from_numpy(images).movedim(-1, 1) * 2 - 1
+    with torch.no_grad():
+        mode = autoencoder.encode(pixels).latent_dist.mode()
+    assert torch.allclose(mode, torch.from_numpy(latent_map.encode(images)), atol=2e-3)
+
+
+def test_the_decoder_starts_as_the_inverse_map(latent_map, images):
+    torch.manual_seed(0)
+    autoencoder = make_autoencoder(Size())
+    write_simple_decoder(autoencoder, latent_map)
+    target = torch.from_numpy(images).movedim(-1, 1) * 2 - 1
+    latents = torch.from_numpy(latent_map.encode(images))
+    with torch.no_grad():
+        decoded = autoencoder.decode(latents).sample
+    assert psnr(decoded, target).mean() > 18
+    cells = torch.nn.functional.avg_pool2d(target, 8)
+    assert (torch.nn.functional.avg_pool2d(decoded, 8) - cells).abs().mean() < 0.05
+
+
+def test_pool_masks_and_slots_name_the_same_things(pool):
+    assert pool.masks.shape == (128, 3, 16, 16) and pool.slots.shape == (128, 77)
+    for slots, masks in zip(pool.slots, pool.masks, strict=True):
+        for slot in (0, 1):
+            assert (slot in slots) == bool(masks[slot].any())
+        total = masks.astype(int).sum(0)
+        assert total.min() > 240 and total.max() <= 255
+
+
+def test_localisation_loss_is_lowest_on_the_truth():
+    masks = torch.zeros(1, 3, 16)
+    masks[0, 0, :4], masks[0, 1, 4:8], masks[0, 2, 8:] = 1, 1, 1
+    slots = torch.full((1, 77), -1)
+    slots[0, 1:4] = torch.tensor([0, 1, 2])
+    right = torch.zeros(1, 16, 77)
+    for slot in range(3):
+        right[0, masks[0, slot] > 0, slot + 1] = 1
+    wrong = right.roll(4, dims=1)
+    even = torch.full((1, 16, 77), 1 / 77)
+    losses = [float(localisation_loss(m, slots, masks)) for m in (right, even, wrong)]
+    assert losses[0] == pytest.approx(0, abs=1e-4)
+    assert losses[0] < losses[1] < losses[2]
+
+
+def test_learning_rate_warms_up_and_falls():
+    recipe = Recipe(learning_rate=1.0, warmup=10)
+    assert learning_rate(recipe, 0, None, 0) == pytest.approx(0.1)
+    assert learning_rate(recipe, 500, None, 0) == 1
+    assert learning_rate(recipe, 95, 90, 10) == pytest.approx(0.5)
+    assert learning_rate(recipe, 100, 90, 10) == pytest.approx(0.02)
+
+
+@pytest.mark.slow
+def test_the_loss_of_a_tiny_run_falls(pool):
+    torch.set_num_threads(1)
+    trainer = Trainer(Recipe(batch=16, learning_rate=3e-3, warmup=10), TINY)
+    errors = [float(trainer.train_step(pool, 3e-3)["error"].mean()) for _ in range(80)]
+    assert np.mean(errors[-20:]) < 0.75 * np.mean(errors[:10])
+
+
+def test_a_resumed_run_goes_on_as_if_never_stopped(pool, tmp_path):
+    recipe = Recipe(batch=4, warmup=2)
+    whole = Trainer(recipe, TINY)
+    for _ in range(4):
+        whole.train_step(pool, 1e-3)
+    first = Trainer(recipe, TINY)
+    for _ in range(2):
+        first.train_step(pool, 1e-3)
+    save_state(first, tmp_path)
+    second = Trainer(recipe, TINY)
+    second.resume(torch.load(tmp_path / "state.pt", weights_only=True))
+    for _ in range(2):
+        second.train_step(pool, 1e-3)
+    assert second.step == whole.step and second.seen == whole.seen
+    for a, b in zip(whole.averages, second.averages, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_altered_and_missing_weights_are_told_by_their_hash(tmp_path):
+    from evenframe.miniature.integrity import HASHES, hash_folder
+
+    with pytest.raises(EvenframeError, match="missing"):
+        check_weights(tmp_path)
+    weights = tmp_path / "unet" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    hashes = hash_folder(tmp_path)
+    (tmp_path / HASHES).write_text(json.dumps(hashes))
+    check_weights(tmp_path)
+    weights.write_bytes(b"Weights")
+    with pytest.raises(EvenframeError, match=hashes["unet/model.safetensors"]):
+        check_weights(tmp_path)
+    weights.unlink()
+    with pytest.raises(EvenframeError, match=r"miss unet/model\.safetensors"):
+        check_weights(tmp_path)
