@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
 import shutil
 import socket
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import ldm_layout as layout
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,9 +20,6 @@ from evenframe.pipelines.loading import adopt, fingerprint, shipped
 from evenframe.pipelines.loading.components import Components
 from evenframe.pipelines.loading.diffusers_folder import load_folder
 from evenframe.pipelines.loading.single_file import load_checkpoint
-
-sys.path.append(str(Path(__file__).parent))
-layout: Any = importlib.import_module("ldm_layout")
 
 DOCTOR = [49406, 320, 5547, 533, 1629, 5298, 49407]
 
@@ -107,7 +102,9 @@ def test_a_checkpoint_loads_as_diffusers_loads_it(
     file: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """diffusers is given the configuration, which we read from the shapes, and converts itself."""
-    from diffusers import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
 
     path = request.getfixturevalue(file)
     ours = load_checkpoint(path)
@@ -202,7 +199,7 @@ def test_a_pickle_of_tensors_loads_and_one_with_code_does_not_run(
     torch.save({"state_dict": load_file(sd1_file), "epoch": 3}, plain)
     assert_same_weights(load_checkpoint(plain), load_checkpoint(sd1_file))
     bad, trace = tmp_path / "bad.ckpt", tmp_path / "ran"
-    bad.write_bytes(pickle.dumps(_Payload(str(trace))))
+    bad.write_bytes(pickle.dumps(_Payload(str(trace)), protocol=2))
     with pytest.raises(EvenframeError, match=r"'bad\.ckpt' is a pickle that cannot be read safely"):
         load_checkpoint(bad)
     assert not trace.exists()
@@ -319,6 +316,13 @@ def owned(seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[dict[str, 
     return tuple(layout.random_tensors(shapes, dtype, seed) for shapes in parts)
 
 
+def rebind(model: Components, states: tuple[dict[str, Tensor], ...]) -> None:
+    unet, text, vae = states
+    adopt.rebind_unet(model.unet, unet)
+    adopt.rebind_text_encoder(model.text_encoder, text)
+    adopt.rebind_vae(model.vae, vae)
+
+
 def addresses(*states: dict[str, Tensor]) -> set[int]:
     return {tensor.data_ptr() for state in states for tensor in state.values()}
 
@@ -351,7 +355,8 @@ def test_moving_an_adopted_module_leaves_the_owners_tensors_alone() -> None:
     states[0]["input_blocks.0.0.weight"] = owner
     address = owner.data_ptr()
     model = adopt.from_ldm(*states)
-    model.unet.to(torch.float16)
+    for module in (model.unet, model.vae, model.text_encoder):
+        nn.Module.to(module, torch.float16)
     assert (owner.dtype, owner.data_ptr()) == (torch.float32, address)
     assert owner.requires_grad
 
@@ -361,11 +366,22 @@ def test_rebinding_follows_tensors_that_the_owner_replaced() -> None:
     model = adopt.from_ldm(*first)
     latents, states = torch.ones(1, 4, 8, 8), torch.ones(1, 77, 768)
     before = model.unet(latents, 10, states).sample
-    adopt.rebind(model, *second)
+    rebind(model, second)
     after = model.unet(latents, 10, states).sample
     assert {p.data_ptr() for p in parameters(model).values()} == addresses(*second)
     assert not torch.equal(before, after)
     assert torch.equal(after, adopt.from_ldm(*second).unet(latents, 10, states).sample)
+
+
+def test_a_released_model_holds_none_of_the_owners_memory() -> None:
+    states = owned()
+    model = adopt.from_ldm(*states)
+    for part in (model.unet, model.vae, model.text_encoder):
+        adopt.release(part)
+    assert all(p.is_meta for p in parameters(model).values())
+    rebind(model, states)
+    assert {p.data_ptr() for p in parameters(model).values()} == addresses(*states)
+    assert model.text_encoder(torch.tensor([[1, 2, 3]])).last_hidden_state.isfinite().all()
 
 
 def test_a_patched_weight_changes_the_fingerprint() -> None:
@@ -464,7 +480,7 @@ def test_a_fingerprint_of_a_file_sees_size_head_middle_and_end(
 
 
 @pytest.mark.slow
-def test_a_full_size_checkpoint_loads_quickly_and_without_a_second_copy(tmp_path: Path) -> None:
+def test_a_full_size_checkpoint_loads_without_a_second_copy(tmp_path: Path) -> None:
     """Stable Diffusion 1.5 in fp16, 2.1 GB of random weights in the published layout."""
     if shutil.disk_usage(tmp_path).free < 4e9:
         pytest.skip("less than 4 GB of disk are free")
@@ -472,19 +488,15 @@ def test_a_full_size_checkpoint_loads_quickly_and_without_a_second_copy(tmp_path
         tmp_path / "full.safetensors", layout.sd1_shapes(full=True), torch.float16
     )
     try:
-        before, start = _anonymous_bytes(), time.perf_counter()
+        before = _anonymous_bytes()
         model = load_checkpoint(path, torch.float16)
-        seconds, grown = time.perf_counter() - start, _anonymous_bytes() - before
+        grown = _anonymous_bytes() - before
         assert sum(p.numel() for p in model.unet.parameters()) == 859_520_964
         assert sum(p.numel() for p in model.vae.parameters()) == 83_653_863
         assert sum(p.numel() for p in model.text_encoder.parameters()) == 123_060_480
         assert model.native_size == 512
-        assert seconds < 60
         assert grown < 0.3e9  # the file stays mapped
         assert path.stat().st_size > 2.1e9
-        text = model.text_encoder.float()
-        ids = torch.tensor([model.tokenizer("a jeep", padding="max_length").input_ids])
-        assert text(ids).last_hidden_state.isfinite().all()
     finally:
         path.unlink()
 

@@ -1,13 +1,15 @@
 """A model that is already in memory, shared: its tensors become diffusers modules without a copy.
 
-The tensors stay the owner's. When the owner has moved or patched them (evicted from the device,
-a LoRA taken off or put on), `rebind` points the same modules at the tensors of now.
+The tensors stay the owner's. Before the owner moves or patches them (evicts them from the device,
+takes a LoRA off or puts one on), `release` lets go of them; afterwards `rebind_unet`,
+`rebind_text_encoder` and `rebind_vae` point the same modules at the tensors of now.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,12 @@ from torch import Tensor, nn
 from ..errors import EvenframeError
 from . import fingerprint
 from .components import Components
-from .compose import LdmTensors, bind, compose
+from .compose import LdmTensors, bind_text, bind_unet, bind_vae, compose
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextModel
 
 State = Mapping[str, Tensor]
 USABLE = (torch.float32, torch.float16, torch.bfloat16)
@@ -47,7 +54,11 @@ def from_ldm(
         EvenframeError: not Stable Diffusion 1.x or 2.x, parts of different families, a tensor
             missing, of the wrong shape, quantized, or without memory (meta device).
     """
-    tensors = _tensors(unet_state, text_state, vae_state)
+    tensors = LdmTensors(
+        unet=_usable("UNet", unet_state),
+        vae=_usable("VAE", vae_state),
+        text=_usable("text encoder", _plain(text_state)),
+    )
     named = {
         f"{part}.{key}": tensor
         for part in ("unet", "text", "vae")
@@ -63,22 +74,28 @@ def from_ldm(
     )
 
 
-def rebind(components: Components, unet_state: State, text_state: State, vae_state: State) -> None:
-    """Point the modules of adopted components at the owner's tensors of now (milliseconds).
-
-    Arguments as in `from_ldm`. To be called before each use, after the owner has loaded its model.
-    """
-    tensors = _tensors(unet_state, text_state, vae_state)
-    bind(components.unet, components.vae, components.text_encoder, tensors)
+def rebind_unet(unet: UNet2DConditionModel, state: State) -> None:
+    """Point an adopted UNet at its owner's tensors of now; `state` as in `from_ldm`."""
+    bind_unet(unet, _usable("UNet", state))
 
 
-def _tensors(unet_state: State, text_state: State, vae_state: State) -> LdmTensors:
-    text = {key.removeprefix("text_model."): tensor for key, tensor in text_state.items()}
-    return LdmTensors(
-        unet=_usable("UNet", unet_state),
-        vae=_usable("VAE", vae_state),
-        text=_usable("text encoder", text),
-    )
+def rebind_text_encoder(text_encoder: CLIPTextModel, state: State) -> None:
+    """Point an adopted text encoder at its owner's tensors of now; `state` as in `from_ldm`."""
+    bind_text(text_encoder, _usable("text encoder", _plain(state)))
+
+
+def rebind_vae(vae: AutoencoderKL, state: State) -> None:
+    """Point an adopted VAE at its owner's tensors of now; `state` as in `from_ldm`."""
+    bind_vae(vae, _usable("VAE", state))
+
+
+def release(module: nn.Module) -> None:
+    """Let go of an adopted part's memory; it cannot compute until it is bound again."""
+    module.to_empty(device="meta")
+
+
+def _plain(text_state: State) -> dict[str, Tensor]:
+    return {key.removeprefix("text_model."): tensor for key, tensor in text_state.items()}
 
 
 def _usable(what: str, state: State) -> dict[str, Tensor]:

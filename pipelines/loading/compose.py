@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import EvenframeError
 from . import assemble, ldm, shipped
@@ -64,7 +64,9 @@ def compose(
     unet = assemble.empty_unet(unet_config)
     vae = assemble.empty_vae(ldm.vae_config(family, vae_shapes))
     text = assemble.empty_text_encoder(ldm.text_config(family, text_shapes, text_layers))
-    bind(unet, vae, text, tensors, dtype)
+    bind_unet(unet, tensors.unet, dtype)
+    bind_vae(vae, tensors.vae, dtype)
+    bind_text(text, tensors.text, dtype)
     return Components(
         unet=unet,
         vae=vae,
@@ -77,13 +79,19 @@ def compose(
     )
 
 
-def bind(
-    unet: Any, vae: Any, text: nn.Module, tensors: LdmTensors, dtype: torch.dtype | None = None
-) -> None:
-    """Point the parameters of three diffusers modules at tensors in LDM naming."""
-    assemble.fill(unet, ldm.convert_unet(tensors.unet, unet.config), "UNet", dtype)
-    assemble.fill(vae, ldm.convert_vae(tensors.vae, vae.config), "VAE", dtype)
-    named = ldm.convert_text(tensors.text, hasattr(text, "text_model"))
+def bind_unet(unet: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
+    """Point a UNet's parameters at tensors in LDM naming."""
+    assemble.fill(unet, ldm.convert_unet(tensors, unet.config), "UNet", dtype)
+
+
+def bind_vae(vae: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
+    """Point a VAE's parameters at tensors in LDM naming."""
+    assemble.fill(vae, ldm.convert_vae(tensors, vae.config), "VAE", dtype)
+
+
+def bind_text(text: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
+    """Point a text encoder's parameters at tensors named as in `LdmTensors.text`."""
+    named = ldm.convert_text(tensors, hasattr(text, "text_model"))
     assemble.fill(text, named, "text encoder", dtype)
 
 

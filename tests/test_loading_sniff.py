@@ -1,0 +1,183 @@
+"""What a checkpoint file is said to be, from its first bytes and its header."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import ldm_layout as layout
+import pytest
+
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.loading.single_file import load_checkpoint
+from evenframe.pipelines.loading.sniff import REFUSALS, classify, require_supported, sniff
+
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
+HF_CLIP, OPEN_CLIP = "cond_stage_model.transformer.", "cond_stage_model.model."
+sd1_text = layout.prefixed(HF_CLIP, layout.clip_shapes())
+sd1_unet = layout.prefixed(UNET, layout.unet_shapes())
+vae = layout.prefixed(VAE, layout.vae_shapes())
+
+KINDS: dict[str, layout.Shapes] = {
+    "sd1": layout.sd1_shapes(full=True),
+    "sd2": layout.sd2_shapes(),
+    "sdxl": {
+        **layout.prefixed(UNET, layout.unet_shapes(text_width=2048, linear=True)),
+        "conditioner.embedders.1.model.ln_final.weight": (1280,),
+    },
+    "sdxl_refiner": layout.prefixed(UNET, layout.unet_shapes(text_width=1280, linear=True)),
+    "sd3": {UNET + "joint_blocks.0.context_block.attn.qkv.weight": (4608, 1536)},
+    "flux": {"double_blocks.0.img_attn.qkv.weight": (9216, 3072)},
+    "lora": {
+        "lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": (320, 8, 1, 1),
+        "lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": (8, 320, 1, 1),
+    },
+    "vae": layout.vae_shapes(),
+    "controlnet": {"control_model.input_blocks.0.0.weight": (320, 4, 3, 3)},
+    "embedding": {"emb_params": (4, 768)},
+    "text_encoder": layout.clip_shapes(),
+    "unet": sd1_unet,
+    "diffusers_part": {"down_blocks.0.resnets.0.conv1.weight": (320, 320, 3, 3)},
+    "video_unet": {
+        **sd1_unet,
+        UNET + "input_blocks.1.0.time_stack.in_layers.0.weight": (320,),
+    },
+    "inpainting": {
+        **layout.prefixed(UNET, layout.unet_shapes(channels=9)),
+        **vae,
+        **sd1_text,
+    },
+    "no_text_encoder": {**sd1_unet, **vae},
+    "no_vae": {**sd1_unet, **sd1_text},
+    "other": {"model.layers.0.self_attn.q_proj.weight": (64, 64)},
+}
+
+
+def write(path: Path, shapes: layout.Shapes, metadata: dict[str, str] | None = None) -> Path:
+    """A safetensors file of these shapes whose weights are a hole in the file."""
+    header: dict[str, object] = {"__metadata__": metadata or {}}
+    end = 0
+    for name, shape in shapes.items():
+        size = 2
+        for side in shape:
+            size *= side
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+def test_every_kind_has_an_example() -> None:
+    assert set(KINDS) == {"sd1", "sd2", *REFUSALS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(kind: str, tmp_path: Path) -> None:
+    assert classify(KINDS[kind]) == kind
+    found = sniff(write(tmp_path / "model.safetensors", KINDS[kind], {"modelspec.title": "x"}))
+    assert (found.container, found.kind) == ("safetensors", kind)
+    assert found.metadata == {"modelspec.title": "x"}
+    assert found.shapes == KINDS[kind]
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_cannot_be_loaded_is_named_and_answered(kind: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", KINDS[kind])
+    with pytest.raises(EvenframeError) as error:
+        load_checkpoint(path)
+    first = str(error.value).splitlines()[0]
+    assert first.startswith("'model.safetensors' is") or "has no" in first
+    assert any(verb in first for verb in ("choose", "adopt", "load"))
+    assert "{" not in first
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("sdxl", "Stable Diffusion XL"),
+        ("flux", "Flux"),
+        ("lora", "LoRA"),
+        ("inpainting", "9 input channels"),
+        ("vae", "only a VAE"),
+    ],
+)
+def test_the_user_reads_what_it_is(kind: str, words: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", KINDS[kind])
+    with pytest.raises(EvenframeError, match=words):
+        require_supported(path, sniff(path))
+
+
+def test_supported_kinds_have_a_family(tmp_path: Path) -> None:
+    for kind, family in (("sd1", "sd15"), ("sd2", "sd21")):
+        path = write(tmp_path / f"{kind}.safetensors", KINDS[kind])
+        assert require_supported(path, sniff(path)) == family
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"x", "not a safetensors file"),
+        (b"some text that is no model at all", "not a safetensors file"),
+        (bytes(1000), "not a safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>Log in</html>", "web page"),
+        (b"GGUF\x03\x00\x00\x00\x00\x00\x00\x00", "GGUF"),
+        ((100).to_bytes(8, "little") + b"{}", "cut short: it has 10 bytes"),
+        ((4).to_bytes(8, "little") + b"[][]", "header cannot be read"),
+        ((2).to_bytes(8, "little") + b"[]", "not a safetensors file"),
+        ((2).to_bytes(8, "little") + b"{}", "holds no tensors"),
+        ((9).to_bytes(8, "little") + b'{"a": 1} ', "does not describe tensors"),
+        ((4).to_bytes(8, "little") + b"\xff\xfe{}", "header cannot be read"),
+    ],
+)
+def test_broken_files_say_what_is_wrong(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(EvenframeError, match=message):
+        load_checkpoint(path)
+
+
+def test_a_truncated_checkpoint_says_how_much_is_missing(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.safetensors", KINDS["sd1"])
+    size = path.stat().st_size
+    assert size > 2.1e9  # the published size, without the disk
+    os.truncate(path, size - 1000)
+    with pytest.raises(EvenframeError, match=r"cut short: 1000 of 213\d+ bytes"):
+        load_checkpoint(path)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(EvenframeError, match="No such checkpoint file"):
+        load_checkpoint(tmp_path / "absent.safetensors")
+    with pytest.raises(EvenframeError, match="is a folder"):
+        load_checkpoint(tmp_path)
+
+
+def test_pickles_are_told_by_their_bytes_not_their_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+    assert sniff(path).container == "pickle"
+    bare = tmp_path / "bare.ckpt"
+    bare.write_bytes(b"\x80\x02}q\x00.")
+    assert sniff(bare).container == "pickle"
+
+
+def test_headers_that_lie_are_refused(tmp_path: Path) -> None:
+    """Offsets beyond the file, a huge length, shapes that are no numbers."""
+    path = tmp_path / "model.safetensors"
+    for entry in (
+        {"dtype": "F16", "shape": [2], "data_offsets": [0, 10**12]},
+        {"dtype": "F16", "shape": "ab", "data_offsets": [0, 4]},
+        {"dtype": "F16", "shape": [2], "data_offsets": []},
+    ):
+        text = json.dumps({"a": entry}).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+        with pytest.raises(EvenframeError, match="cut short|does not describe"):
+            sniff(path)
