@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .attention import keyframes as key_frames
 from .attention.keyframes import KeyFrames
+from .attention.prefetch import PrefetchedAttention
 from .attention.recompute import RecomputedAttention
 from .attention.store import (
     KEPT_DTYPE,
@@ -66,7 +67,8 @@ class Inversion:
     def source_attention(self, backbone: "Backbone") -> AttentionSource:
         """Where an edit on this backbone gets the source's attention from."""
         if self.records:
-            return KeptAttention(self.records, backbone.device, backbone.dtype)
+            kept = KeptAttention(self.records, backbone.device, backbone.dtype)
+            return PrefetchedAttention(kept) if self.mode == "offload" else kept
         return RecomputedAttention(
             backbone,
             self.trajectory,

@@ -1,0 +1,55 @@
+"""Copying one step ahead changes when records are read, never what is read."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from evenframe.pipelines.attention.prefetch import PrefetchedAttention
+from evenframe.pipelines.attention.sites import Site
+from evenframe.pipelines.attention.store import KeptAttention, SourceAttention
+
+FINE, COARSE = Site("fine", "self", 16, 0), Site("coarse", "self", 32, 1)
+STEPS = 4
+
+
+class Counting(KeptAttention):
+    """Counts the copies of each step."""
+
+    def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
+        self.__dict__.setdefault("copied", []).append(step)
+        return super().at(step, sites)
+
+
+@pytest.fixture
+def kept() -> Counting:
+    records = [
+        SourceAttention(
+            {name: torch.full((1, 1, 2, 2), float(index)) for name in ("fine", "coarse")},
+            {name: torch.full((1, 1, 2, 2), -float(index)) for name in ("fine", "coarse")},
+        )
+        for index in range(STEPS)
+    ]
+    return Counting(tuple(records), torch.device("cpu"), torch.float32)
+
+
+def test_each_step_is_copied_once_and_is_its_own(kept: Counting) -> None:
+    source = PrefetchedAttention(kept)
+    for step in range(STEPS):
+        found = source.at(step, [FINE, COARSE])
+        assert found.queries["fine"].unique().item() == STEPS - 1 - step
+        assert found.keys["coarse"].unique().item() == -(STEPS - 1 - step)
+    assert kept.__dict__["copied"] == [0, 1, 2, 3]
+
+
+def test_a_step_may_ask_for_other_sites_than_the_one_before(kept: Counting) -> None:
+    source = PrefetchedAttention(kept)
+    assert set(source.at(0, [FINE]).queries) == {"fine"}
+    assert set(source.at(1, [FINE, COARSE]).queries) == {"fine", "coarse"}
+    assert set(source.at(2, [COARSE]).queries) == {"coarse"}
+
+
+def test_a_skipped_step_is_read_all_the_same(kept: Counting) -> None:
+    source = PrefetchedAttention(kept)
+    source.at(0, [FINE])
+    assert source.at(3, [FINE]).queries["fine"].unique().item() == 0
