@@ -146,7 +146,9 @@ class ComfyServer:
 
     def outputs(self, run: Run) -> dict[str, dict[str, Any]]:
         """What the output nodes showed, by node id."""
-        return self.get(f"/history/{run.prompt_id}")[run.prompt_id]["outputs"]
+        # The server tells of the end before it writes the history.
+        history = wait_for(lambda: self.get(f"/history/{run.prompt_id}"))
+        return history[run.prompt_id]["outputs"]
 
     def files(self, run: Run) -> list[Path]:
         """Files that a run saved or previewed, where they lie on disk."""

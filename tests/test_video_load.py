@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -40,18 +41,18 @@ def write_video(
     pixels: str = "yuv420p",
     times: list[float] | None = None,
     sound: Callable[[np.ndarray], np.ndarray] | None = None,
-    prepare: Callable[[av.VideoStream], None] = lambda stream: None,
+    prepare: Callable[[Any], None] = lambda stream: None,
     draw: Callable[[int, int, int], np.ndarray] = picture,
     options: dict[str, str] | None = None,
 ) -> Path:
     """A file of numbered frames. times: seconds, for frames that are not evenly spaced."""
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream(codec, rate=RATE, options=options or {})
+        stream: Any = container.add_stream(codec, rate=RATE, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         prepare(stream)
-        voice = container.add_stream("aac", rate=16000, layout="mono") if sound else None
+        voice: Any = container.add_stream("aac", rate=16000, layout="mono") if sound else None
         for index in range(count):
             array = draw(index, *size)
             layout = {2: "gray", 3: "rgb24", 4: "rgba"}[
@@ -168,9 +169,9 @@ def test_sound_belongs_to_the_kept_frames(tmp_path: Path, name: str) -> None:
 def test_sound_that_starts_late_is_preceded_by_silence(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE)
+        stream: Any = container.add_stream("libx264", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        voice = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        voice: Any = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         for index in range(10):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(index, 64, 64))))
         container.mux(stream.encode(None))
@@ -188,7 +189,7 @@ def test_sound_that_starts_late_is_preceded_by_silence(tmp_path: Path) -> None:
     ("turn", "corner"), [(0, "tl"), (90, "bl"), (180, "br"), (270, "tr"), ("flip", "tr")]
 )
 def test_frames_come_upright(tmp_path: Path, turn: int | str, corner: str) -> None:
-    def prepare(stream: av.VideoStream) -> None:
+    def prepare(stream: Any) -> None:
         if turn == "flip":
             stream.set_display_rotation(0, hflip=True)
         elif turn:
@@ -220,7 +221,7 @@ def test_deep_colour_keeps_its_steps(tmp_path: Path) -> None:
 
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=RATE)
+        stream: Any = container.add_stream("ffv1", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 512, 16, "yuv444p10le"
         frame = av.VideoFrame.from_ndarray(draw(0, 512, 16), format="rgb48le")
         container.mux(stream.encode(frame))
@@ -251,7 +252,7 @@ def test_odd_sizes_and_full_range(tmp_path: Path) -> None:
 
 
 def test_pixels_become_square(tmp_path: Path) -> None:
-    def prepare(stream: av.VideoStream) -> None:
+    def prepare(stream: Any) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
     clip = load(write_video(tmp_path / "a.mp4", 1, prepare=prepare))
@@ -358,7 +359,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
-        voice = container.add_stream("aac", rate=16000, layout="mono")
+        voice: Any = container.add_stream("aac", rate=16000, layout="mono")
         tone = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
         tone.sample_rate = 16000
         container.mux(voice.encode(tone))
@@ -402,7 +403,7 @@ def test_memory_grows_with_the_frames_kept(tmp_path: Path, monkeypatch: pytest.M
     read: list[int] = []
     original = pixels.PixelReader.read
 
-    def counted(self: pixels.PixelReader, frame: av.VideoFrame) -> np.ndarray:
+    def counted(self: pixels.PixelReader, frame: Any) -> np.ndarray:
         read.append(1)
         return original(self, frame)
 

@@ -15,11 +15,13 @@ import torch
 from comfy.cli_args import args
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
+from comfy_api.latest import InputImpl
 from PIL.Image import Image
 
 from ...pipelines.errors import EvenframeError
 from . import folders
-from .door import Model, ModelHandle, ModelKind, SavedFile
+from .adoption import adopt_sockets
+from .door import Adoption, Model, ModelHandle, ModelKind, SavedFile
 
 
 class Holder(torch.nn.Module):
@@ -72,6 +74,9 @@ class ComfyHost:
             patchers.insert(0, ModelPatcher(Holder(modules, offload), self.device(), offload))
         return ModelHandle(model, modules, tuple(patchers))
 
+    def adopt(self, model: Any, clip: Any, vae: Any) -> Adoption:
+        return adopt_sockets(model, clip, vae)
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         # Whole: the modules are diffusers', which cannot fetch a weight when they need it.
         memory.load_models_gpu(
@@ -123,6 +128,19 @@ class ComfyHost:
     def saved(self, path: Path) -> SavedFile:
         output, temp = folder_paths.get_output_directory(), folder_paths.get_temp_directory()
         return folders.saved(path, {"output": Path(output), "temp": Path(temp)})
+
+    def video(self, path: Path) -> Any:
+        return InputImpl.VideoFromFile(str(path))
+
+    def video_file(self, video: Any) -> Path | None:
+        if not isinstance(video, InputImpl.VideoFromFile):
+            return None
+        source = video.get_stream_source()
+        whole = not any(video.get_active_trim_window())
+        return Path(source) if whole and isinstance(source, str) else None
+
+    def embeds_workflow(self) -> bool:
+        return not args.disable_metadata
 
     def cache_dir(self) -> Path:
         # A "system user" folder: ComfyUI serves nothing of it over HTTP.

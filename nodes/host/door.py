@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, Ty
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
+    from torch import Tensor
+
+    from ...pipelines.loading.components import Components
 
 ModelKind = Literal["checkpoints", "diffusers"]
 Model = TypeVar("Model")
@@ -44,6 +47,34 @@ class SavedFile(TypedDict):
     filename: str
     subfolder: str
     type: str
+
+
+class Adoption(Protocol):
+    """The weights of a model that the host holds, opened by `Host.adopt`.
+
+    prediction: "epsilon" or "v_prediction". text_layers: layers of the text encoder that count,
+    None for all. ignored: what other nodes put on the model that is no weight, by name.
+    """
+
+    @property
+    def prediction(self) -> str: ...
+    @property
+    def text_layers(self) -> int | None: ...
+    @property
+    def ignored(self) -> tuple[str, ...]: ...
+    @property
+    def patchers(self) -> tuple[Any, ...]:
+        """What `Host.hold` takes as `adopted`."""
+        ...
+
+    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Load, and give UNet, text encoder and VAE as `loading.adopt.from_ldm` takes them."""
+        ...
+
+    def follow(self, components: Components) -> None:
+        """From now on keep these modules at the host's weights: let go of them when the host
+        moves or patches them, take them again when `Host.load` has loaded them."""
+        ...
 
 
 class Progress(Protocol):
@@ -87,8 +118,15 @@ class Host(Protocol):
         """Put a model into the host's care, without moving it yet.
 
         modules: those that this pack loaded; the host may move them between devices.
-        adopted: MODEL, CLIP and VAE sockets whose weights the model shares; the host already
-            manages these, and loads and unloads them as its own.
+        adopted: MODEL, CLIP and VAE sockets, or the patchers of an `Adoption`, whose weights the
+            model shares; the host already manages these, and loads and unloads them as its own.
+        """
+        ...
+
+    def adopt(self, model: Any, clip: Any, vae: Any) -> Adoption:
+        """Open MODEL, CLIP and VAE sockets, so that their weights can be shared.
+
+        EvenframeError where they are not Stable Diffusion 1.x or 2.x, or there is no such host.
         """
         ...
 
@@ -133,6 +171,18 @@ class Host(Protocol):
 
     def saved(self, path: Path) -> SavedFile:
         """How a node's `ui` names a file made under `output_path` or `temp_path`."""
+        ...
+
+    def video(self, path: Path) -> Any:
+        """A video file as the value of a VIDEO socket."""
+        ...
+
+    def video_file(self, video: Any) -> Path | None:
+        """The file that a VIDEO value is the whole of; None where it was made of images or cut."""
+        ...
+
+    def embeds_workflow(self) -> bool:
+        """Whether saved files may carry the workflow that made them."""
         ...
 
     def cache_dir(self) -> Path:

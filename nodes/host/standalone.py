@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...pipelines.errors import EvenframeError
 from ...pipelines.memory import free_memory
 from . import folders
-from .door import Model, ModelHandle, ModelKind, SavedFile
+from .door import Adoption, Model, ModelHandle, ModelKind, SavedFile
 
 if TYPE_CHECKING:
     import torch
@@ -126,12 +126,15 @@ class StandaloneHost:
         modules: Iterable[torch.nn.Module] = (),
         adopted: Iterable[Any] = (),
     ) -> ModelHandle[Model]:
-        if tuple(adopted):
-            raise EvenframeError(
-                "A MODEL, CLIP or VAE can only be adopted inside ComfyUI: "
-                "use the node that loads a model from a file."
-            )
+        if adopted := tuple(adopted):
+            self.adopt(*adopted)
         return ModelHandle(model, tuple(modules))
+
+    def adopt(self, *sockets: Any) -> Adoption:
+        raise EvenframeError(
+            "A MODEL, CLIP or VAE can only be adopted inside ComfyUI: "
+            "use the node that loads a model from a file."
+        )
 
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         for module in handle.modules:
@@ -196,6 +199,15 @@ class StandaloneHost:
 
     def saved(self, path: Path) -> SavedFile:
         return folders.saved(path, {"output": self.session.output, "temp": self.session.temp})
+
+    def video(self, path: Path) -> Path:
+        return path
+
+    def video_file(self, video: Any) -> Path | None:
+        return video if isinstance(video, Path) else None
+
+    def embeds_workflow(self) -> bool:
+        return True
 
     def cache_dir(self) -> Path:
         self.session.cache.mkdir(parents=True, exist_ok=True)

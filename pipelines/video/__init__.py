@@ -6,8 +6,9 @@ A clip is a value: its frames, the rate they play at, and the sound that belongs
 from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load
 from .encode import save
-from .fit import FIT_MODES, Fit, fit, fit_clip, unfit
+from .fit import FIT_MODES, Fit, fit, fit_clip, unfit, unfit_clip
 from .metadata import disclosure, read_metadata, workflow_metadata
+from .timing import select
 
 __all__ = [
     "FIT_MODES",
@@ -22,6 +23,8 @@ __all__ = [
     "load",
     "read_metadata",
     "save",
+    "select",
     "unfit",
+    "unfit_clip",
     "workflow_metadata",
 ]

@@ -28,6 +28,10 @@ class Audio:
     def seconds(self) -> float:
         return self.samples.shape[1] / self.sample_rate
 
+    def since(self, seconds: Fraction) -> "Audio":
+        """The same sound without its first `seconds`."""
+        return Audio(self.samples[:, round(seconds * self.sample_rate) :], self.sample_rate)
+
     def cut(self, seconds: Fraction) -> "Audio":
         """The same sound, no longer than `seconds`."""
         return Audio(self.samples[:, : round(seconds * self.sample_rate)], self.sample_rate)

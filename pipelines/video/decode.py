@@ -21,7 +21,7 @@ from .source import (
     timed_frames,
     video_stream,
 )
-from .timing import kept, playing_rate, resampled
+from .timing import check_choice, kept, playing_rate, resampled
 
 OnFrame = Callable[[int], None]
 
@@ -59,7 +59,7 @@ def load(
     Raises EvenframeError: no such file, not a video, no frames left, a value out of range.
     """
     file = Path(path)
-    _check(max_frames, skip, stride)
+    check_choice(max_frames, skip, stride)
     target = None if not frame_rate else as_rate(frame_rate)
     findings = Findings()
     arrays: list[np.ndarray] = []
@@ -97,15 +97,6 @@ def load(
         file.name,
         warnings=findings.warnings(),
     )
-
-
-def _check(max_frames: int, skip: int, stride: int) -> None:
-    if max_frames < 0:
-        raise EvenframeError(f"max_frames is {max_frames}: give 0 (all frames) or more.")
-    if skip < 0:
-        raise EvenframeError(f"skip is {skip}: give 0 or more frames.")
-    if stride < 1:
-        raise EvenframeError(f"stride is {stride}: give 1 (every frame) or more.")
 
 
 def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Timed]:

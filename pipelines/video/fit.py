@@ -256,6 +256,23 @@ def unfit(frames: Tensor, how: Fit, around: Tensor | None = None) -> tuple[Tenso
     return resize(frames, how.source), f"{size[0]}x{size[1]} -> {wide}x{high}: {done}"
 
 
+def unfit_clip(frames: Tensor, clip: "Clip") -> tuple[Tensor, str]:
+    """Undo a clip's fit on edited frames, and say in one line what was done.
+
+    Nothing is refused, so that no edit is lost: frames that are of another size or number than the
+    clip's stay as they are, or stay cropped.
+    """
+    if clip.fit is None:
+        return frames, "the clip was not fitted"
+    original = clip.original
+    if original is not None and len(original) != len(frames):
+        original = None
+    try:
+        return unfit(frames, clip.fit, original)
+    except EvenframeError as error:
+        return frames, f"not undone. {error}"
+
+
 def _pasted(frames: Tensor, how: Fit, around: Tensor | None) -> tuple[Tensor, str]:
     wide, high = how.source
     if around is None:

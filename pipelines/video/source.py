@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EvenframeError
 
@@ -20,9 +20,9 @@ FALLBACK_RATE = Fraction(24)
 
 
 class Timed(NamedTuple):
-    """A decoded frame, when it is shown and for how long, in seconds of the file's clock."""
+    """A frame, when it is shown and for how long, in seconds of the file's clock."""
 
-    frame: "VideoFrame"
+    frame: Any  # a decoded av.VideoFrame, or what stands for a frame
     time: Fraction
     duration: Fraction
 

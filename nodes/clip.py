@@ -1,0 +1,428 @@
+"""Clips: load a video file, take ComfyUI's videos and images, save the edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .common import sockets
+from .host import host, io
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from ..pipelines.video import Audio, Clip
+
+EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
+FORMATS = ("mp4", "webm", "gif", "mov", "mkv")
+MAX_FRAMES = 100_000
+
+
+def _choice_inputs() -> list[io.Input]:
+    """Which frames are kept."""
+    return [
+        io.Int.Input(
+            "max_frames",
+            default=16,
+            min=0,
+            max=MAX_FRAMES,
+            tooltip="Keep at most so many frames; 0 keeps all. Memory and time grow with them.",
+        ),
+        io.Int.Input(
+            "skip",
+            default=0,
+            min=0,
+            max=10**7,
+            tooltip="Leave out so many frames at the beginning.",
+        ),
+        io.Int.Input(
+            "stride",
+            default=1,
+            min=1,
+            max=10**5,
+            tooltip="Keep every so many frames: 2 keeps every other. The clip lasts as long as "
+            "that part of the video, at a lower frame rate, and its sound fits.",
+        ),
+        io.Float.Input(
+            "frame_rate",
+            default=0.0,
+            min=0.0,
+            max=1000.0,
+            step=0.01,
+            tooltip="Bring the video to so many frames a second first; 0 keeps its own. Use it for "
+            "videos whose frame rate varies.",
+        ),
+    ]
+
+
+def _fit_inputs() -> list[io.Input]:
+    """How frames are brought to a size that models take."""
+    return [
+        io.Combo.Input(
+            "fit",
+            options=["crop", "pad", "stretch"],
+            default="crop",
+            tooltip="How frames become multiples of 64 pixels: crop loses a little at the edges, "
+            "pad adds a border, stretch changes the proportions a little. The saver undoes it.",
+        ),
+        io.Int.Input(
+            "max_side",
+            default=768,
+            min=0,
+            max=16384,
+            step=64,
+            tooltip="Make larger frames smaller, so that their longer side is at most this; 0 sets "
+            "no limit.",
+        ),
+        io.Int.Input(
+            "width",
+            default=0,
+            min=0,
+            max=16384,
+            step=64,
+            advanced=True,
+            tooltip="An exact width, a multiple of 64; 0 follows from the video.",
+        ),
+        io.Int.Input(
+            "height",
+            default=0,
+            min=0,
+            max=16384,
+            step=64,
+            advanced=True,
+            tooltip="An exact height, a multiple of 64; 0 follows from the video.",
+        ),
+    ]
+
+
+def _clip_outputs() -> list[io.Output]:
+    return [
+        io.Image.Output(display_name="frames", tooltip="The frames that were kept, fitted."),
+        sockets.Clip.Output(
+            display_name="clip",
+            tooltip="All that belongs to the frames: for the saver, which undoes the fit and puts "
+            "the sound back.",
+        ),
+        io.Audio.Output(display_name="audio", tooltip="The sound of the frames that were kept."),
+        io.Float.Output(display_name="frame_rate", tooltip="Frames a second of the kept frames."),
+        io.String.Output(display_name="info", tooltip="The clip in words, warnings included."),
+    ]
+
+
+def _given(clip: Clip, fit: str, max_side: int, width: int, height: int) -> io.NodeOutput:
+    """The outputs of a node that makes a clip."""
+    from ..pipelines.video import fit_clip
+
+    clip = fit_clip(clip, fit, width=width, height=height, max_side=max_side)
+    info = clip.describe()
+    return io.NodeOutput(
+        clip.frames,
+        clip,
+        _audio_value(clip.audio),
+        float(clip.frame_rate),
+        info,
+        ui={"text": (info,)},
+    )
+
+
+def _audio_value(audio: Audio | None) -> dict[str, Any] | None:
+    """Sound as the AUDIO socket has it."""
+    if audio is None:
+        return None
+    return {"waveform": audio.samples[None], "sample_rate": audio.sample_rate}
+
+
+def _audio(value: dict[str, Any] | None) -> Audio | None:
+    """The AUDIO socket's sound; the first, where there are several."""
+    from ..pipelines.video import Audio
+
+    if value is None:
+        return None
+    return Audio(value["waveform"][0].float().cpu(), int(value["sample_rate"]))
+
+
+def _bar(total: int, label: str) -> Callable[[int], None]:
+    """Report frames as they are done; without a total, only look for an interrupt."""
+    if not total:
+        return lambda _: host.check_interrupt()
+    progress = host.progress(total, label)
+    return lambda done: progress.step(min(done, total))
+
+
+class EvenframeLoadVideo(io.ComfyNode):
+    """A clip from a video file of the input folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeLoadVideo",
+            display_name="Load Video (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Load frames and sound from a video, at a size that models take.",
+            search_aliases=["video loader", "import video", "load gif", "frames from video"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=host.input_names(EXTENSIONS),
+                    upload=io.UploadType.video,
+                    tooltip="A video of the input folder, or one that you upload here.",
+                ),
+                *_choice_inputs(),
+                *_fit_inputs(),
+            ],
+            outputs=_clip_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None) -> bool | str:
+        # Naming the file lets through what the list does not have: uploads, and output files.
+        from ..pipelines.errors import EvenframeError
+
+        try:
+            return file is None or bool(host.input_path(file))  # None: linked, not yet known
+        except EvenframeError as error:
+            return str(error)
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str | None, **others: Any) -> tuple[Any, ...]:
+        if file is None:
+            return ()
+        path = host.input_path(file)
+        status = path.stat()
+        return str(path), status.st_mtime_ns, status.st_size
+
+    @classmethod
+    def execute(
+        cls,
+        file: str,
+        max_frames: int,
+        skip: int,
+        stride: int,
+        frame_rate: float,
+        fit: str,
+        max_side: int,
+        width: int,
+        height: int,
+    ) -> io.NodeOutput:
+        from ..pipelines.video import load
+
+        decoded = 0 if frame_rate or not max_frames else skip + (max_frames - 1) * stride + 1
+        clip = load(
+            host.input_path(file),
+            max_frames=max_frames,
+            skip=skip,
+            stride=stride,
+            frame_rate=frame_rate or None,
+            on_frame=_bar(decoded, "Loading"),
+        )
+        return _given(clip, fit, max_side, width, height)
+
+
+class EvenframeClipFromVideo(io.ComfyNode):
+    """A clip from a VIDEO socket."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeClipFromVideo",
+            display_name="Clip from Video (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Take frames and sound from a video of another node.",
+            search_aliases=["video to frames", "get video components"],
+            inputs=[
+                io.Video.Input("video", tooltip="A video from any node."),
+                *_choice_inputs(),
+                *_fit_inputs(),
+            ],
+            outputs=_clip_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        video: Any,
+        max_frames: int,
+        skip: int,
+        stride: int,
+        frame_rate: float,
+        fit: str,
+        max_side: int,
+        width: int,
+        height: int,
+    ) -> io.NodeOutput:
+        from ..pipelines.video import clip_from_images, load, select
+
+        path, rate = host.video_file(video), frame_rate or None
+        if path is not None:  # decoded as a stream, never the whole file
+            clip = load(
+                path,
+                max_frames=max_frames,
+                skip=skip,
+                stride=stride,
+                frame_rate=rate,
+                on_frame=_bar(0, "Loading"),
+            )
+        else:
+            parts = video.get_components()
+            whole = clip_from_images(
+                parts.images, parts.frame_rate, _audio(parts.audio), source="video"
+            )
+            clip = select(whole, max_frames=max_frames, skip=skip, stride=stride, frame_rate=rate)
+        return _given(clip, fit, max_side, width, height)
+
+
+class EvenframeClipFromImages(io.ComfyNode):
+    """A clip from images."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeClipFromImages",
+            display_name="Clip from Images (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Take images of another node as a clip, at a size that models take.",
+            search_aliases=["images to video", "create video", "frames to clip"],
+            inputs=[
+                io.Image.Input("images", tooltip="The frames, in their order."),
+                io.Float.Input(
+                    "frame_rate",
+                    default=8.0,
+                    min=0.01,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="How many of them are shown in a second.",
+                ),
+                *_fit_inputs(),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Sound that starts with the first image."
+                ),
+            ],
+            outputs=_clip_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: Tensor,
+        frame_rate: float,
+        fit: str,
+        max_side: int,
+        width: int,
+        height: int,
+        audio: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        from ..pipelines.video import clip_from_images
+
+        clip = clip_from_images(images, frame_rate, _audio(audio))
+        return _given(clip, fit, max_side, width, height)
+
+
+class EvenframeSaveVideo(io.ComfyNode):
+    """Frames to a video file of the output folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeSaveVideo",
+            display_name="Save Video (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Save frames as a video, at the size and rate and with the sound of the "
+            "clip that they were made from. The file carries the workflow, and says that it was "
+            "edited with generative AI.",
+            search_aliases=["video saver", "export video", "video combine", "save gif"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("frames", tooltip="The frames to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="evenframe/edit",
+                    tooltip="Name in the output folder, with subfolders if you like; a number is "
+                    "added, and nothing is ever overwritten.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=list(FORMATS),
+                    default="mp4",
+                    tooltip="mp4 plays everywhere. webm is smaller. gif has no sound and 256 "
+                    "colours.",
+                ),
+                sockets.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="The clip that the frames were made from: gives size, rate and sound.",
+                ),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Sound to use instead of the clip's own."
+                ),
+                io.Float.Input(
+                    "frame_rate",
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Frames a second; 0 takes the clip's, or 8 where there is no clip.",
+                ),
+                io.Boolean.Input(
+                    "undo_fit",
+                    default=True,
+                    tooltip="Bring the frames back to the size of the source: borders are removed, "
+                    "cropped frames are pasted back where they were cut out.",
+                ),
+                io.Int.Input(
+                    "crf",
+                    default=-1,
+                    min=-1,
+                    max=63,
+                    advanced=True,
+                    tooltip="Quality: less is better and larger, 0 is the best. mp4, mov and mkv "
+                    "go to 51, webm to 63. -1 takes a good one.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="The saved video."),
+                io.String.Output(display_name="info", tooltip="What was saved, in words."),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        frames: Tensor,
+        filename_prefix: str,
+        format: str,
+        frame_rate: float,
+        undo_fit: bool,
+        crf: int,
+        clip: Clip | None = None,
+        audio: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        from ..pipelines.video import save, unfit_clip, workflow_metadata
+        from ..pipelines.video.clip import rgb_frames
+
+        frames, notes = rgb_frames(frames)
+        said = list(notes)
+        if clip is not None and undo_fit:
+            frames, note = unfit_clip(frames, clip)
+            said.append(f"Size: {note}")
+        sound = _audio(audio) or (clip.audio if clip is not None else None)
+        own = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        path = save(
+            host.output_path(filename_prefix, f".{format}"),
+            frames,
+            frame_rate or (clip.frame_rate if clip is not None else 8),
+            sound,
+            own if host.embeds_workflow() else None,
+            crf=None if crf < 0 else crf,
+            on_frame=_bar(len(frames), "Saving"),
+            on_note=said.append,
+        )
+        saved = host.saved(path)
+        info = "\n".join([f"{saved['filename']}: {len(frames)} frames", *said])
+        # The keys that the editor's own video preview looks for.
+        shown = {"images": [saved], "animated": (True,), "text": (info,)}
+        return io.NodeOutput(host.video(path), info, ui=shown)
+
+
+NODES = [EvenframeLoadVideo, EvenframeClipFromVideo, EvenframeClipFromImages, EvenframeSaveVideo]
