@@ -14,7 +14,7 @@ from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.attention.store import SourceAttention, kept_sites
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.controls.base import Edit, Step
-from evenframe.pipelines.controls.fusion import Fusion, FusionRun, blend_mask, token_mix, windows
+from evenframe.pipelines.controls.fusion import Fusion, FusionRun, blend_mask, windows
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.prompt import Prompt

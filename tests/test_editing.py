@@ -1,0 +1,369 @@
+"""The denoising loop: guidance, controls, start, noise, and what ends it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from evenframe.benchmarks.models import tiny
+from evenframe.pipelines.attention.terms import Call, Terms
+from evenframe.pipelines.controls.base import ControlRun, Edit, Step
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.editing import classifier_free, edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.progress import StepReport
+from evenframe.pipelines.schedule import ddim_step
+
+SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def inversion(backbone, clip) -> Inversion:
+    return invert(backbone, clip, SOURCE, steps=STEPS, store="recompute")
+
+
+@pytest.fixture(scope="module")
+def plain(backbone, inversion) -> Tensor:
+    """An edit without controls."""
+    return edit(backbone, inversion, TARGET, guidance_scale=2)
+
+
+def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Tensor:
+    """Classifier-free guided DDIM, one prompt at a time."""
+    grid, table = inversion.grid, inversion.keyframe_table()
+    latents = inversion.trajectory[len(grid) - start]
+    prompts = [backbone.encode_prompt(text).embeddings for text in ("", TARGET)]
+    for step in range(start, len(grid)):
+        timestep = grid.timesteps[step]
+        with torch.no_grad():
+            negative, target = (
+                backbone.predict(latents, timestep, {"x": states}, table)["x"] for states in prompts
+            )
+        epsilon = negative + scale * (target - negative)
+        after = grid.timesteps[step + 1] if step + 1 < len(grid) else 0
+        start_level, end_level = backbone.schedule.alpha(timestep), backbone.schedule.alpha(after)
+        latents = ddim_step(latents, epsilon, start_level.float(), end_level.float())
+    return latents
+
+
+def close(one: Tensor, other: Tensor, tolerance: float = 1e-4) -> bool:
+    return float((one - other).norm() / other.norm()) < tolerance
+
+
+# Guidance, start, noise
+
+
+@pytest.mark.parametrize("scale", [7.5, 2.0, 1.0, 0.5, 0.0])
+def test_guidance_is_classifier_free_at_every_scale(backbone, inversion, scale: float):
+    result = edit(backbone, inversion, TARGET, guidance_scale=scale)
+    assert result.dtype == torch.float32
+    assert close(result, by_hand(backbone, inversion, scale))
+
+
+@pytest.mark.parametrize(("scale", "branches"), [(1, ["target"]), (0, ["negative"]), (2, None)])
+def test_a_branch_that_has_no_effect_is_not_computed(backbone, inversion, scale, branches):
+    spy = Spying()
+    edit(backbone, inversion, TARGET, guidance_scale=scale, controls=[spy])
+    assert sorted(spy.branches) == (branches or ["negative", "target"])
+
+
+def test_guidance_moves_from_the_negative_prediction_towards_the_target():
+    predictions = {"negative": torch.tensor(1.0), "target": torch.tensor(3.0)}
+    assert classifier_free(predictions, 7.5) == 16
+    assert classifier_free({"target": torch.tensor(3.0)}, 1.0) == 3
+
+
+def test_a_negative_prompt_matters(backbone, inversion, plain):
+    other = edit(backbone, inversion, TARGET, negative="a blurry cat", guidance_scale=2)
+    assert not close(other, plain, 1e-3)
+
+
+@pytest.mark.parametrize("start", [1, STEPS - 1])
+def test_an_edit_can_start_later_from_the_sources_latents(backbone, inversion, start: int):
+    done: list[int] = []
+    result = edit(
+        backbone,
+        inversion,
+        TARGET,
+        guidance_scale=2,
+        start_step=start,
+        on_step=lambda report: done.append(report.done),
+    )
+    assert close(result, by_hand(backbone, inversion, 2, start))
+    assert done == list(range(start + 1, STEPS + 1))
+
+
+def test_fresh_noise_follows_the_seed_and_without_it_the_seed_is_idle(backbone, inversion, plain):
+    def noisy(seed: int) -> Tensor:
+        return edit(backbone, inversion, TARGET, guidance_scale=2, eta=0.5, seed=seed)
+
+    assert torch.equal(noisy(3), noisy(3))
+    assert not close(noisy(3), noisy(4), 1e-2)
+    assert torch.equal(edit(backbone, inversion, TARGET, guidance_scale=2, seed=9), plain)
+
+
+@pytest.mark.parametrize("eta", [0.3, 1.0])
+def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
+    """Against diffusers' scheduler, fed with the same predictions and the same noise."""
+    from evenframe.pipelines.loading import shipped
+
+    scheduler = DDIMScheduler.from_config(
+        shipped.config("sd15", "scheduler") | {"clip_sample": False, "set_alpha_to_one": False}
+    )
+    scheduler.set_timesteps(STEPS)
+    generator = torch.Generator().manual_seed(5)
+    latents = inversion.trajectory[-1]
+    target = {"target": backbone.encode_prompt(TARGET).embeddings}
+    for timestep in inversion.grid.timesteps:
+        with torch.no_grad():
+            epsilon = backbone.predict(latents, timestep, target, inversion.keyframe_table())
+        noise = torch.randn(latents.shape, generator=generator)
+        step = scheduler.step(epsilon["target"], timestep, latents, eta=eta, variance_noise=noise)
+        latents = step.prev_sample  # type: ignore[union-attr]
+    result = edit(backbone, inversion, TARGET, guidance_scale=1, eta=eta, seed=5)
+    assert close(result, latents, 1e-3)
+
+
+def test_the_same_bytes_every_time(backbone, inversion):
+    settings = Fusion(blend_words=("jeep",), weights=(("red", 4.0),), latent_blend=True)
+    first, second = (edit(backbone, inversion, TARGET, controls=[settings]) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+# Controls
+
+
+@dataclass(eq=False)
+class Spying(ControlRun):
+    """A control that writes down when its verbs are called."""
+
+    def __post_init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+        self.branches: set[str] = set()
+        self.arrivals: list[Tensor] = []
+        self.sources: list[set[str]] = []
+        self.wanted: Callable[[int], tuple] = lambda step: ()
+
+    def begin(self, edit: Edit) -> ControlRun:
+        return self
+
+    def source_sites(self, step: int):
+        return self.wanted(step)
+
+    def prepare(self, step: Step) -> None:
+        self.calls.append(("prepare", step.index))
+        self.arrivals.append(step.arrival)
+        self.sources.append(set(step.source.queries))
+        self.step = step.index
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        if call.site.order == 0:
+            self.calls.append(("attend", self.step))
+        self.branches.add(call.branch)
+        return terms
+
+    def guide(self, latents: Tensor, step: Step) -> Tensor:
+        self.calls.append(("guide", step.index))
+        return latents
+
+    def settle(self, latents: Tensor, step: Step) -> Tensor:
+        self.calls.append(("settle", step.index))
+        return latents
+
+
+def test_the_verbs_of_a_control_come_in_their_order(backbone, inversion, plain):
+    spy = Spying()
+    result = edit(backbone, inversion, TARGET, guidance_scale=2, controls=[spy])
+    assert torch.equal(result, plain)
+    verbs = ["prepare", "guide", "attend", "attend", "settle"]  # attend once per branch
+    assert spy.calls == [(verb, step) for step in range(STEPS) for verb in verbs]
+
+
+def test_a_step_brings_the_source_at_the_noise_level_it_arrives_at(backbone, inversion):
+    spy = Spying()
+    edit(backbone, inversion, TARGET, guidance_scale=1, controls=[spy], start_step=1)
+    for step, arrival in zip(range(1, STEPS), spy.arrivals, strict=True):
+        assert torch.equal(arrival, inversion.trajectory[STEPS - 1 - step])
+
+
+def test_only_what_controls_ask_for_is_fetched(backbone, inversion):
+    spy = Spying()
+    first, second = backbone.sites[0], backbone.sites[5]
+    spy.wanted = lambda step: (first,) if step == 1 else (first, second) if step == 2 else ()
+    edit(backbone, inversion, TARGET, guidance_scale=1, controls=[spy])
+    assert spy.sources == [set(), {first.name}, {first.name, second.name}, set()]
+
+
+def test_controls_work_one_after_the_other(backbone, inversion):
+    @dataclass(frozen=True)
+    class Shift(ControlRun):
+        offset: float
+        factor: float
+
+        def begin(self, edit: Edit) -> ControlRun:
+            return self
+
+        def settle(self, latents: Tensor, step: Step) -> Tensor:
+            return latents * self.factor + self.offset if step.index == STEPS - 1 else latents
+
+    base = edit(backbone, inversion, TARGET, guidance_scale=1)
+    controls = [Shift(1.0, 1.0), Shift(0.0, 2.0)]
+    both = edit(backbone, inversion, TARGET, guidance_scale=1, controls=controls)
+    assert torch.allclose(both, (base + 1) * 2, atol=1e-5)
+
+
+FULL = Fusion(
+    "refine",
+    cross_steps=1.0,
+    self_steps=1.0,
+    blend_words=("jeep",),
+    threshold=0.5,
+    weights=(("red", 5.0),),
+    latent_blend=True,
+)
+
+
+def test_all_modes_of_the_store_give_the_same_edit(backbone, clip, plain):
+    results = {}
+    for mode in ("recompute", "resident", "offload"):
+        kept = invert(backbone, clip, SOURCE, steps=STEPS, store=mode)
+        results[mode] = edit(backbone, kept, TARGET, guidance_scale=2, controls=[FULL])
+    assert torch.equal(results["resident"], results["offload"])
+    assert close(results["resident"], results["recompute"], 2e-3)
+    assert not close(results["recompute"], plain, 1e-2)
+
+
+def test_an_inversion_that_lost_its_records_gives_the_bytes_it_gave_with_them(backbone, clip):
+    kept = invert(backbone, clip, SOURCE, steps=STEPS, store="resident")
+    with_records, without = (
+        edit(backbone, inversion, TARGET, guidance_scale=2, controls=[FULL])
+        for inversion in (kept, replace(kept, records=()))
+    )
+    assert torch.equal(with_records, without)
+
+
+def test_a_v_prediction_model_edits_too(clip):
+    model = tiny(prediction="v_prediction")
+    kept = invert(model, clip[:2], SOURCE, steps=3, store="recompute")
+    assert model.schedule.prediction == "v_prediction"
+    result = edit(model, kept, TARGET, guidance_scale=2, controls=[FULL])
+    assert result.isfinite().all()
+    assert close(edit(model, kept, TARGET, guidance_scale=2), by_hand(model, kept, 2))
+
+
+# What ends it
+
+
+def refused(*args, **settings) -> str:
+    with pytest.raises(EvenframeError) as caught:
+        edit(*args, **settings)
+    return str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"guidance_scale": -1}, "guidance_scale is -1: choose a value from 0 to 100"),
+        ({"guidance_scale": float("nan")}, "guidance_scale is nan: choose"),
+        ({"guidance_scale": 101}, "guidance_scale is 101: choose"),
+        ({"start_step": STEPS}, f"start_step is {STEPS}: choose a value from 0 to {STEPS - 1}"),
+        ({"start_step": -1}, "start_step is -1: choose"),
+        ({"eta": 1.5}, "eta is 1.5: choose a value from 0 to 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(backbone, inversion, settings, starts: str):
+    assert refused(backbone, inversion, TARGET, **settings).startswith(starts)
+
+
+def test_what_another_model_made_is_refused(backbone, inversion):
+    name = backbone.name
+    other = replace(backbone.encode_prompt(TARGET), model="another")
+    assert refused(backbone, replace(inversion, model="another"), TARGET).startswith(
+        f"The inversion was made with another model than '{name}': make it again"
+    )
+    assert refused(backbone, inversion, other).startswith("The target prompt was made with another")
+    assert refused(backbone, inversion, TARGET, negative=other).startswith("The negative prompt")
+
+
+def test_controls_are_checked_before_anything_is_computed(backbone, inversion):
+    steps: list[StepReport] = []
+    message = refused(
+        backbone,
+        inversion,
+        TARGET,
+        controls=[Fusion(blend_words=("cat",))],
+        on_step=steps.append,
+    )
+    assert message.startswith(f"The word 'cat' is not in the prompt '{SOURCE}'")
+    assert steps == []
+
+
+def test_latents_that_break_are_caught_at_their_step(backbone, inversion):
+    class Breaking(Spying):
+        def guide(self, latents: Tensor, step: Step) -> Tensor:
+            return latents * float("inf") if step.index == 2 else latents
+
+    message = refused(backbone, inversion, TARGET, controls=[Breaking()])
+    assert message.startswith(f"The edit broke at step 3 of {STEPS}: its latents are not numbers")
+    assert "Likely cause: " in message
+
+
+class Stop(BaseException):
+    """What a host raises to interrupt."""
+
+
+def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip, inversion):
+    before = edit(backbone, inversion, TARGET, controls=[FULL])
+    trajectory = inversion.trajectory.clone()
+    done: list[int] = []
+
+    def stop(report: StepReport) -> None:
+        done.append(report.done)
+        if report.done == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        edit(backbone, inversion, TARGET, controls=[FULL], on_step=stop)
+    assert done == [1, 2]
+    assert torch.equal(inversion.trajectory, trajectory)
+    assert torch.equal(edit(backbone, inversion, TARGET, controls=[FULL]), before)
+    with torch.no_grad():  # and the model itself is as it was
+        out = backbone.unet(clip.new_zeros(1, 4, 8, 8), 1, clip.new_zeros(1, 77, 32)).sample
+    assert out.isfinite().all()
+
+
+def test_an_interrupt_inside_attention_leaves_the_model_usable(backbone, inversion, plain):
+    class Stopping(Spying):
+        def attend(self, call: Call, terms: Terms) -> Terms:
+            if self.step == 1 and call.site.order == 5:
+                raise Stop
+            return terms
+
+    with pytest.raises(Stop):
+        edit(backbone, inversion, TARGET, controls=[Stopping()])
+    assert torch.equal(edit(backbone, inversion, TARGET, guidance_scale=2), plain)
+
+
+def test_progress_gives_the_latents_and_what_they_will_become(backbone, inversion, plain):
+    reports: list[StepReport] = []
+    edit(backbone, inversion, TARGET, guidance_scale=2, on_step=reports.append)
+    assert [(r.done, r.total, r.timestep) for r in reports] == [
+        (index + 1, STEPS, timestep) for index, timestep in enumerate(inversion.grid.timesteps)
+    ]
+    assert torch.equal(reports[-1].latents, plain)
+    # The last step ends a hair from clean: what it predicts to be clean is nearly its result.
+    assert close(reports[-1].clean, plain, 0.2)
+
+
+def test_decoding_gives_frames_whatever_the_slices(backbone, plain):
+    done: list[int] = []
+    frames = backbone.decode(plain, slice_size=2, on_frame=done.append)
+    assert frames.shape == (3, 64, 128, 3)
+    assert frames.min() >= 0 and frames.max() <= 1
+    assert done == [2, 3]
+    assert torch.allclose(frames, backbone.decode(plain), atol=1e-5)

@@ -1,0 +1,337 @@
+"""DDIM inversion of a clip: its trajectory, what is kept on the way, and bad input."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from evenframe.benchmarks.models import tiny
+from evenframe.pipelines.attention.recompute import RecomputedAttention
+from evenframe.pipelines.attention.store import kept_sites
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.progress import StepReport
+from evenframe.pipelines.schedule import clean_latents, ddim_step
+from evenframe.pipelines.stable_diffusion import StableDiffusion
+
+SOURCE = "a silver jeep driving down a road"
+
+
+@pytest.fixture(scope="module")
+def resident(backbone, clip) -> Inversion:
+    return invert(backbone, clip, SOURCE, steps=4, store="resident")
+
+
+def softened(model: StableDiffusion, factor: float) -> StableDiffusion:
+    """The model with a weaker prediction, which changes less from step to step."""
+    unet = deepcopy(model.unet)
+    with torch.no_grad():
+        unet.conv_out.weight.mul_(factor)
+        unet.conv_out.bias.mul_(factor)
+    return replace(model, unet=unet)
+
+
+def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversion):
+    assert resident.trajectory.shape == (5, 3, 4, 8, 16)
+    assert resident.trajectory.dtype == torch.float32
+    assert resident.frames == 3
+    assert resident.grid.timesteps == (751, 501, 251, 1)
+    assert torch.equal(resident.trajectory[0], backbone.encode(clip).float())
+    assert resident.model == backbone.fingerprint
+    assert resident.prompt.text == SOURCE
+
+
+def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone, resident):
+    """z_{i+1} from eps(z_i, t_{N-1-i}), by the schedule's own formula."""
+    grid, schedule = resident.grid, backbone.schedule
+    below = [0, *reversed(grid.timesteps)]  # what each level's noise is that of; 0 is clean
+    for index in range(len(grid)):
+        timestep = list(reversed(grid.timesteps))[index]
+        latents = resident.trajectory[index]
+        branches = {"source": resident.prompt.embeddings}
+        with torch.no_grad():
+            epsilon = backbone.predict(latents, timestep, branches, resident.keyframe_table())
+        start, end = schedule.alpha(below[index]), schedule.alpha(timestep)
+        expected = ddim_step(latents.double(), epsilon["source"].double(), start, end)
+        assert torch.allclose(resident.trajectory[index + 1].double(), expected, atol=1e-5)
+
+
+def test_the_mode_of_the_autoencoder_is_the_default_and_a_seed_samples(backbone, clip):
+    def start(seed: int | None) -> Tensor:
+        return invert(backbone, clip[:1], SOURCE, steps=1, store="recompute", seed=seed).trajectory[
+            0
+        ]
+
+    mode = start(None)
+    with torch.no_grad():
+        pixels = clip[:1].movedim(-1, 1) * 2 - 1
+        expected = backbone.vae.encode(pixels).latent_dist.mode() * 0.18215
+    assert torch.allclose(mode, expected, atol=1e-5)
+    assert torch.equal(start(7), start(7))
+    assert not torch.equal(start(7), start(8))
+    assert not torch.allclose(start(7), mode, atol=1e-3)
+
+
+def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resident):
+    sites = kept_sites(backbone.sites, backbone.layout)
+    recomputed = RecomputedAttention(
+        backbone,
+        resident.trajectory,
+        resident.prompt.embeddings,
+        resident.grid,
+        resident.keyframe_table(),
+    )
+    kept = resident.source_attention(backbone)
+    for step in (0, 1, 3):
+        one, other = kept.at(step, sites), recomputed.at(step, sites)
+        for name in one.queries:
+            for mine, theirs in (
+                (one.queries[name], other.queries[name]),
+                (one.keys[name], other.keys[name]),
+            ):
+                assert mine.shape == theirs.shape
+                assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-3)
+    names = {site.name for site in sites}
+    assert set(one.queries) == set(other.queries) == names
+    first, last = kept.at(0, sites), kept.at(3, sites)
+    assert any(not torch.allclose(first.queries[n], last.queries[n], atol=0.1) for n in names)
+
+
+def test_recomputing_stops_after_the_last_layer_that_is_wanted(backbone, resident):
+    recomputed = resident_source(backbone, resident)
+    middle = tuple(site for site in backbone.sites if site.name.startswith("mid_block"))
+    seen: list[str] = []
+
+    def spy(module, args, kwargs):
+        seen.append(module.__class__.__name__)
+
+    late = backbone.unet.up_blocks[2].register_forward_pre_hook(spy, with_kwargs=True)
+    try:
+        source = recomputed.at(0, middle)
+        assert set(source.queries) == {site.name for site in middle}
+        assert seen == []
+        recomputed.at(0, backbone.sites)
+        assert len(seen) == 1
+    finally:
+        late.remove()
+
+
+def resident_source(backbone, inversion: Inversion) -> RecomputedAttention:
+    source = replace(inversion, mode="recompute", records=()).source_attention(backbone)
+    assert isinstance(source, RecomputedAttention)
+    return source
+
+
+@pytest.mark.parametrize("store", ["resident", "offload"])
+def test_what_is_kept_is_queries_and_keys_in_half_precision(backbone, clip, store: str):
+    kept = invert(backbone, clip[:2], SOURCE, steps=2, store=store)
+    assert kept.mode == store
+    assert len(kept.records) == 2
+    tokens = [8 * 16 // 4**level for level in range(4)]
+    by_stride = {8 * 2**level: count for level, count in enumerate(tokens)}
+    expected = 0
+    for site in kept_sites(backbone.sites, backbone.layout):
+        width = 32 if site.stride == 8 else 64
+        keys = 77 * width if site.kind == "cross" else 2 * by_stride[site.stride] * width
+        expected += 2 * (2 * by_stride[site.stride] * width + keys)
+    assert [record.nbytes() for record in kept.records] == [expected] * 2
+    for record in kept.records:  # no view of something larger is kept alive
+        for tensor in (*record.queries.values(), *record.keys.values()):
+            assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+
+
+def test_recompute_keeps_nothing_but_the_trajectory(backbone, clip):
+    inversion = invert(backbone, clip[:2], SOURCE, steps=2, store="recompute")
+    assert inversion.records == ()
+    assert inversion.mode == "recompute"
+
+
+@pytest.mark.parametrize(("free", "mode"), [(2**40, "resident"), (0, "recompute")])
+def test_auto_asks_how_much_memory_is_free(backbone, clip, free: int, mode: str):
+    inversion = invert(backbone, clip[:1], SOURCE, steps=2, store="auto", free=lambda device: free)
+    assert inversion.mode == mode
+    assert bool(inversion.records) == (mode == "resident")
+    explicit = invert(backbone, clip[:1], SOURCE, steps=2, store=mode)
+    assert torch.equal(inversion.trajectory, explicit.trajectory)
+    assert len(inversion.records) == len(explicit.records)
+
+
+def test_one_frame_alone_works(backbone, clip):
+    inversion = invert(backbone, clip[:1], SOURCE, steps=2, store="resident")
+    assert inversion.keyframe_table() is None
+    assert edit(backbone, inversion, "a red jeep").shape == (1, 4, 8, 16)
+
+
+def test_the_same_bytes_every_time(backbone, clip):
+    first, second = (
+        invert(backbone, clip, SOURCE, steps=3, store="recompute").trajectory for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_key_frames_matter(backbone, clip):
+    own, first = (
+        invert(backbone, clip, SOURCE, steps=2, store="recompute", keyframes=names).trajectory[-1]
+        for names in ("own", "first")
+    )
+    assert torch.allclose(own[0], first[0], atol=1e-5)
+    assert not torch.allclose(own[2], first[2], atol=1e-4)
+
+
+def reconstruction_error(model, clip: Tensor, steps: int) -> float:
+    inversion = invert(model, clip, SOURCE, steps=steps, store="recompute")
+    latents = edit(model, inversion, SOURCE, guidance_scale=1)
+    clean = inversion.trajectory[0]
+    moved = inversion.trajectory[-1] - clean
+    assert moved.norm() > 0.3 * clean.norm()  # there is something to reconstruct
+    return float((latents - clean).norm() / clean.norm())
+
+
+def test_a_good_model_reconstructs_better_the_more_steps_it_has(backbone, clip):
+    """With the exact denoiser of Gaussian data, x_0 ~ N(0, s^2)."""
+
+    def predict(latents: Tensor, timestep: int, branches, *args) -> dict[str, Tensor]:
+        alpha = float(backbone.schedule.alpha(timestep))
+        noise = (1 - alpha) ** 0.5 * latents / (alpha * 0.3**2 + 1 - alpha)
+        return dict.fromkeys(branches, noise)
+
+    errors = [reconstruction_error(Fake(backbone, predict), clip, n) for n in (10, 50, 200)]
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 0.1
+
+
+def test_a_v_prediction_model_reconstructs(clip):
+    model = softened(tiny(prediction="v_prediction"), 0.1)
+    errors = [reconstruction_error(model, clip[:1], steps) for steps in (4, 16)]
+    assert errors[0] > 2 * errors[1]
+    assert errors[1] < 0.15
+
+
+def test_progress_tells_step_timestep_and_latents(backbone, clip):
+    reports: list[StepReport] = []
+    frames: list[int] = []
+    inversion = invert(
+        backbone,
+        clip,
+        SOURCE,
+        steps=3,
+        store="recompute",
+        on_step=reports.append,
+        on_frame=frames.append,
+    )
+    assert frames == [1, 2, 3]
+    assert [(report.done, report.total) for report in reports] == [(1, 3), (2, 3), (3, 3)]
+    assert [report.timestep for report in reports] == [1, 334, 667]
+    for index, report in enumerate(reports):
+        assert torch.equal(report.latents, inversion.trajectory[index + 1])
+    with torch.no_grad():
+        start = inversion.trajectory[0]
+        branches = {"source": inversion.prompt.embeddings}
+        epsilon = backbone.predict(start, 1, branches, inversion.keyframe_table())["source"]
+    expected = clean_latents(start, epsilon, backbone.schedule.alpha(0).to(start))
+    assert torch.allclose(reports[0].clean, expected, atol=1e-5)
+
+
+# Bad input
+
+
+def refused(backbone, frames: Tensor, prompt="a jeep", **settings) -> str:
+    with pytest.raises(EvenframeError) as caught:
+        invert(backbone, frames, prompt, **settings)
+    return str(caught.value).splitlines()[0]
+
+
+def test_frames_that_cannot_be_inverted_are_refused(backbone, clip):
+    broken = clip.clone()
+    broken[1, 3, 4, 2] = float("nan")
+    bad = {
+        "frames have the shape (3, 64, 128, 4): give (frames, height, width, 3)": torch.cat(
+            [clip, clip[..., :1]], -1
+        ),
+        "frames have the shape (64, 128, 3)": clip[0],
+        "The clip has no frames: give at least one": clip[:0],
+        "frames are 127x64 pixels: both sides must be multiples of 64": clip[:, :, :127],
+        "frames are 128x0 pixels": clip[:, :0],
+        "frame 1 has pixels that are not numbers (NaN or infinite)": broken,
+        "frames are uint8: give floating-point pixels from 0 to 1": (clip * 255).byte(),
+        "frames have pixels from 0 to ": clip * 255,
+    }
+    for starts, frames in bad.items():
+        assert refused(backbone, frames).startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"steps": 0}, "steps is 0: choose a whole number from 1 to 1000"),
+        ({"steps": 1001}, "steps is 1001: choose"),
+        ({"store": "maps"}, "attention store mode 'maps' is unknown: use auto, recompute"),
+        ({"store": ""}, "attention store mode '' is unknown"),
+        ({"keyframes": "middle"}, "key frame 'middle' is unknown: use own, mid"),
+        ({"keyframes": ""}, "key frames are empty"),
+    ],
+)
+def test_settings_out_of_range_are_refused(backbone, clip, settings, starts: str):
+    assert refused(backbone, clip, **settings).startswith(starts)
+
+
+def test_a_prompt_of_another_model_is_refused(backbone, clip):
+    prompt = replace(backbone.encode_prompt(SOURCE), model="another")
+    expected = f"The source prompt was made with another model than '{backbone.name}'"
+    assert refused(backbone, clip, prompt).startswith(expected)
+
+
+def test_latents_that_break_are_caught_at_their_step(backbone, clip):
+    def broken_from(limit: int):
+        calls: list[int] = []
+
+        def predict(latents: Tensor, timestep: int, *args) -> dict[str, Tensor]:
+            calls.append(timestep)
+            value = float("nan") if len(calls) >= limit else 0.0
+            return {"source": torch.full_like(latents, value)}
+
+        model = Fake(backbone, predict)
+        return refused(model, clip, SOURCE, steps=4, store="recompute")
+
+    assert broken_from(3).startswith("The inversion broke at step 3 of 4: its latents are not num")
+    assert "Likely cause: a weight" in broken_from(1)
+
+
+class Fake:
+    """A backbone whose prediction is made up."""
+
+    def __init__(self, backbone, predict):
+        self._backbone, self.predict = backbone, predict
+
+    def __getattr__(self, name: str):
+        return getattr(self._backbone, name)
+
+
+class Stop(BaseException):
+    """What a host raises to interrupt."""
+
+
+def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip):
+    before = invert(backbone, clip, SOURCE, steps=3, store="resident")
+    done: list[int] = []
+
+    def stop(report: StepReport) -> None:
+        done.append(report.done)
+        if report.done == 2:
+            raise Stop
+
+    def stop_encoding(frame: int) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        invert(backbone, clip, SOURCE, steps=3, store="resident", on_step=stop)
+    assert done == [1, 2]
+    with pytest.raises(Stop):
+        invert(backbone, clip, SOURCE, steps=3, store="resident", on_frame=stop_encoding)
+    after = invert(backbone, clip, SOURCE, steps=3, store="resident")
+    assert torch.equal(before.trajectory, after.trajectory)
+    for one, other in zip(before.records, after.records, strict=True):
+        assert all(torch.equal(one.queries[name], other.queries[name]) for name in one.queries)

@@ -1,0 +1,109 @@
+"""No self-attention map is ever built: not while inverting, not while editing, in no mode."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.inversion import invert
+
+SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
+FUSIONS = {
+    "refine": Fusion("refine", 1.0, 1.0),
+    "replace": Fusion("replace", 1.0, 1.0),
+    "everything": Fusion(
+        "refine", 1.0, 1.0, ("jeep",), 0.5, (("red", 10.0),), latent_blend=True, blend_window=(0, 1)
+    ),
+}
+# 3 frames of 192x128 pixels: the latents, and the grids of the four levels below them.
+HEIGHT, WIDTH, FRAMES = 128, 192, 3
+TOKENS = [(HEIGHT // stride) * (WIDTH // stride) for stride in (8, 16, 32, 64)]
+SEEN = (1, 2, FRAMES)  # frames that a frame may attend to
+
+
+class Watch(TorchDispatchMode):
+    """Looks at every tensor that any operation makes, and remembers what looks like a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked_at = 0
+        self.maps: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.looked_at += 1
+                if is_map(tensor):
+                    self.maps.append(f"{func}: {tuple(tensor.shape)}")
+        return out
+
+
+def is_map(tensor: Tensor) -> bool:
+    """Whether its last two sides are the queries and keys of some self-attention."""
+    if tensor.ndim < 2:
+        return False
+    rows, columns = tensor.shape[-2:]
+    return any(
+        rows in (tokens, tokens * FRAMES) and columns == tokens * seen
+        for tokens in TOKENS
+        for seen in SEEN
+    )
+
+
+def clip() -> Tensor:
+    return torch.rand(FRAMES, HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("store", ["recompute", "resident", "offload"])
+@pytest.mark.parametrize("keyframes", ["own, mid", "all"])
+def test_inverting_builds_no_map(backbone, store: str, keyframes: str):
+    # Outside the watch: the autoencoder's one attention layer is its own.
+    frames, prompt = clip(), backbone.encode_prompt(SOURCE)
+    latents = backbone.encode(frames)
+    model = Encoded(backbone, latents)
+    with Watch() as watch:
+        inversion = invert(model, frames, prompt, steps=2, store=store, keyframes=keyframes)
+    assert watch.looked_at > 1000
+    assert watch.maps == []
+    assert inversion.trajectory.shape[1:] == (FRAMES, 4, HEIGHT // 8, WIDTH // 8)
+
+
+@pytest.mark.parametrize("store", ["recompute", "resident", "offload"])
+@pytest.mark.parametrize("name", FUSIONS)
+def test_editing_with_every_control_builds_no_map(backbone, store: str, name: str):
+    inversion = invert(backbone, clip(), SOURCE, steps=2, store=store)
+    with Watch() as watch:
+        edit(backbone, inversion, TARGET, guidance_scale=2, controls=[FUSIONS[name]])
+    assert watch.looked_at > 1000
+    assert watch.maps == []
+
+
+def test_the_watch_sees_a_map_when_there_is_one():
+    q, k = torch.zeros(1, 2, TOKENS[1], 8), torch.zeros(1, 2, TOKENS[1] * 2, 8)
+    with Watch() as watch:
+        torch.softmax(q @ k.transpose(-1, -2), dim=-1)
+    assert len(watch.maps) >= 2
+    with Watch() as watch:
+        bias = torch.zeros(TOKENS[1], TOKENS[1] * 2)
+        # A dense bias sends attention to the path that writes its map down, or is one itself.
+        torch.nn.functional.scaled_dot_product_attention(q, k, k, attn_mask=bias)
+    assert watch.maps
+
+
+class Encoded:
+    """A backbone whose clip is encoded already."""
+
+    def __init__(self, backbone: Any, latents: Tensor):
+        self._backbone, self._latents = backbone, latents
+
+    def encode(self, *args: Any) -> Tensor:
+        return self._latents
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
