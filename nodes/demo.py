@@ -1,0 +1,56 @@
+"""The built-in clip: something to edit before one has clips of one's own."""
+
+from __future__ import annotations
+
+from .common import sockets
+from .host import io
+
+FRAME_RATE = 8
+MAX_FRAMES = 16
+
+
+class EvenframeDemoClip(io.ComfyNode):
+    """The clip that the built-in model can edit, made on the spot."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeDemoClip",
+            display_name="Demo Clip (Evenframe)",
+            category=sockets.CATEGORY,
+            description="A small clip of moving shapes, made to try edits with the built-in "
+            "model. Nothing is downloaded.",
+            search_aliases=["example video", "test clip", "sample video"],
+            inputs=[
+                io.Int.Input(
+                    "max_frames",
+                    default=8,
+                    min=1,
+                    max=MAX_FRAMES,
+                    tooltip="How many frames of it. More take longer, in proportion.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="frames", tooltip="128x128 pixels, the built-in model's size."
+                ),
+                sockets.Clip.Output(
+                    display_name="clip", tooltip="All that belongs to the frames: for the saver."
+                ),
+                io.String.Output(display_name="prompt", tooltip="What the clip shows, in words."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, max_frames: int) -> io.NodeOutput:
+        import torch
+
+        from ..miniature.demo import demo_clip
+        from ..pipelines.video import clip_from_images
+
+        frames, prompt, _, _ = demo_clip(max_frames)
+        clip = clip_from_images(torch.from_numpy(frames), FRAME_RATE, source="demo clip")
+        return io.NodeOutput(clip.frames, clip, prompt, ui={"text": (prompt, clip.describe())})
+
+
+NODES = [EvenframeDemoClip]
