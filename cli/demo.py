@@ -3,7 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import json
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from ..pipelines.backbone import Backbone
+
+FRAMES, FRAME_RATE, STEPS, GUIDANCE = 8, 8, 50, 7.5
+PRESET = "attribute, one word for one"
+Report = Callable[[str, int, int], None]
+
+
+@dataclass
+class Timing:
+    """Seconds that each part took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[f"seconds.{part}"] = round(time.perf_counter() - start, 2)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the demo made: frames (f, h, w, 3) in 0..1, and the settings and figures to report."""
+
+    source: Tensor
+    edited: Tensor
+    settings: dict[str, Any]
+    figures: dict[str, float | int | str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,4 +55,110 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    """Edit, write a video, a sheet and a JSON file, and print where they are."""
+    from ..pipelines import backbone
+
+    result = edit_clip(backbone.load(), STEPS, console.progress())
+    files = write(result, options.output)
+    print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
+    print(console.table(result.figures))
+    for what, path in files.items():
+        print(f"{what:<16} {path}")
+    return 0
+
+
+def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
+    """Invert the built-in clip, check the inversion, and edit it with FateZero's fusion."""
+    import torch
+
+    from ..miniature.demo import demo_clip
+    from ..pipelines.controls.fusion_presets import PRESETS
+    from ..pipelines.editing import edit
+    from ..pipelines.inversion import invert
+    from ..pipelines.measure.psnr import psnr
+    from ..pipelines.reconstruction import reconstruct
+
+    pixels, source_prompt, target_prompt, _ = demo_clip(FRAMES)
+    source, timing = torch.from_numpy(pixels), Timing()
+    with timing.of("inversion"):
+        inversion = invert(
+            model, source, source_prompt, steps=steps, on_step=_shown(report, "Inverting")
+        )
+    with timing.of("check"):
+        latents = reconstruct(model, inversion, on_step=_shown(report, "Checking"))
+        rebuilt = model.decode(latents)
+    fusion = PRESETS[PRESET].settings((), ())
+    with timing.of("edit"):
+        latents = edit(
+            model,
+            inversion,
+            target_prompt,
+            controls=[fusion],
+            guidance_scale=GUIDANCE,
+            on_step=_shown(report, "Editing"),
+        )
+        edited = model.decode(latents).clamp(0, 1)
+    return Result(
+        source,
+        edited,
+        settings={
+            "model": model.name,
+            "source_prompt": source_prompt,
+            "target_prompt": target_prompt,
+            "frames": FRAMES,
+            "steps": steps,
+            "guidance_scale": GUIDANCE,
+            "attention": inversion.mode,
+            "fusion": {"preset": PRESET, **asdict(fusion)},
+        },
+        figures={
+            "reconstruction_psnr_db": round(psnr(rebuilt.cpu(), source), 2),
+            "kept_psnr_db": round(kept_psnr(source, edited.cpu()), 2),
+            **timing.seconds,
+        },
+    )
+
+
+def kept_psnr(source: Tensor, edited: Tensor) -> float:
+    """PSNR of what the prompt does not mention changing: all pixels but the edited shape's."""
+    import numpy as np
+    import torch
+
+    from ..miniature.demo import demo_scene
+    from ..miniature.scenes import render
+    from ..pipelines.measure.psnr import psnr
+
+    shapes = np.stack([render(demo_scene(), frame)[1][0] for frame in range(len(source))])
+    # A ring around the shape is left out too: its edge is softened over a few pixels.
+    near = torch.nn.functional.max_pool2d(torch.from_numpy(shapes), 9, stride=1, padding=4)
+    kept = near == 0
+    return psnr(edited[kept], source[kept])
+
+
+def write(result: Result, folder: Path) -> dict[str, Path]:
+    """Write the video, the sheet and the JSON file under a new number; give their paths."""
+    import torch
+
+    from .. import __version__
+    from ..nodes.host.folders import numbered
+    from ..pipelines.pictures import sheet
+    from ..pipelines.video import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    video = numbered(folder, "demo", ".mp4")
+    files = {
+        "video": video,
+        "before and after": video.with_suffix(".png"),
+        "figures": video.with_suffix(".json"),
+    }
+    save(video, result.edited.cpu(), FRAME_RATE)
+    before, after = (result.settings[f"{which}_prompt"] for which in ("source", "target"))
+    sheet([(before, result.source), (after, result.edited.cpu())]).save(files["before and after"])
+    versions = {"evenframe": __version__, "torch": torch.__version__}
+    told = {"settings": result.settings, "figures": result.figures, "versions": versions}
+    files["figures"].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return files
+
+
+def _shown(report: Report, label: str) -> Callable[[Any], None]:
+    return lambda step: report(label, step.done, step.total)

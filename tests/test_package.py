@@ -32,7 +32,7 @@ print(json.dumps({"seconds": seconds, "heavy": heavy, "names": names}))
 """
 
 
-def imported() -> dict:
+def import_once() -> dict:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True, cwd=ROOT.parent
     )
@@ -40,13 +40,13 @@ def imported() -> dict:
 
 
 def test_importing_the_nodes_is_fast_and_loads_nothing_heavy():
-    runs = [imported() for _ in range(5)]
+    runs = [import_once() for _ in range(5)]
     assert runs[0]["heavy"] == []
     assert statistics.median(run["seconds"] for run in runs) < 0.5
 
 
 def test_node_ids_are_the_packs_own():
-    names = imported()["names"]
+    names = import_once()["names"]
     assert all(name.startswith("Evenframe") for name in names)
     assert len(set(names)) == len(names)
 
@@ -110,8 +110,10 @@ def test_the_rules_of_the_house_hold(path: Path):
             assert called != "torch.load" or safe, f"line {node.lineno}: weights_only=True"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"line {node.lineno}: a bare except"
-        if isinstance(node, ast.Import):
-            roots = {alias.name.split(".")[0] for alias in node.names}
-            assert not roots & FORBIDDEN_IMPORTS, f"line {node.lineno}"
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            assert node.module.split(".")[0] not in FORBIDDEN_IMPORTS, f"line {node.lineno}"
+        imported = [alias.name for alias in getattr(node, "names", [])]
+        if isinstance(node, ast.ImportFrom):
+            imported = [] if node.level else [node.module or ""]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            forbidden = FORBIDDEN_IMPORTS & {name.split(".")[0] for name in imported}
+            # Training starts its own parts one after the other; nodes and pipelines start nothing.
+            assert not forbidden - ({"subprocess"} if "miniature" in path.parts else set())
