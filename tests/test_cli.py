@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evenframe.__main__ import main
-from evenframe.cli import bench, console
+from evenframe.cli import bench, console, demo
 
 
 def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]):
@@ -102,3 +102,30 @@ def test_progress_is_a_moving_line_on_a_terminal_and_tenths_in_a_log():
         report("Editing", done, 3)
     assert terminal.getvalue().count("\r") == 3
     assert terminal.getvalue().count("\n") == 1
+
+
+def test_the_demo_writes_a_video_a_sheet_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from PIL import Image
+
+    from evenframe.benchmarks.models import tiny
+    from evenframe.pipelines import backbone
+    from evenframe.pipelines.video import load, read_metadata
+
+    monkeypatch.setattr(backbone, "load", tiny)
+    monkeypatch.setattr(demo, "STEPS", 2)
+    for number in ("00001", "00002"):
+        assert main(["demo", "--output", str(tmp_path)]) == 0
+        told = capsys.readouterr()
+        for suffix in (".mp4", ".png", ".json"):
+            path = tmp_path / f"demo_{number}_{suffix}"
+            assert path.is_file() and str(path) in told.out
+    assert "Inverting" in told.err and "2/2" in told.err
+    video = tmp_path / "demo_00001_.mp4"
+    assert load(video).frames.shape == (demo.FRAMES, 128, 128, 3)
+    assert "generative AI" in read_metadata(video)["comment"]
+    assert Image.open(video.with_suffix(".png")).width == demo.FRAMES * 128
+    figures = json.loads(video.with_suffix(".json").read_text())
+    assert figures["settings"]["fusion"]["preset"] == demo.PRESET
+    assert figures["figures"]["reconstruction_psnr_db"] > 0

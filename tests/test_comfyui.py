@@ -11,6 +11,7 @@ import pytest
 from comfyui_server import ComfyServer, PromptRefused, wait_for
 
 from evenframe.nodes import node_classes
+from example_workflows import api_examples, check_video, light, provide_clips
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -127,3 +128,19 @@ def test_a_model_is_loaded_once_and_unloaded_when_asked(comfyui: ComfyServer):
     comfyui.free()
     comfyui.run(probe(steps=13))
     assert loads() == before + 1, "unloaded, so loaded again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
+def test_an_example_runs_to_a_video_that_decodes(comfyui: ComfyServer, path: Path):
+    graph = light(path)
+    provide_clips(graph, comfyui.base / "input")
+    missing = {node["class_type"] for node in graph.values()} - set(comfyui.get("/object_info"))
+    assert missing == set()
+    run = comfyui.run(graph)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    files = [file for file in comfyui.files(run) if file.suffix == ".mp4"]
+    assert files, "no video was saved"
+    for file in files:
+        check_video(file, graph)
+    assert run.of("progress"), "no progress was shown"

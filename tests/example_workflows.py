@@ -1,0 +1,51 @@
+"""The example workflows in API format, made light enough for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evenframe.pipelines.video import load, read_metadata, save
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMES = 3
+LIGHT = {"steps": 3, "max_frames": FRAMES, "preview_every": 1, "max_side": 128, "cross_steps": 0.5}
+
+
+def api_examples() -> list[Path]:
+    return sorted((ROOT / "examples_workflows" / "api").glob("*.json"))
+
+
+def light(path: Path) -> dict[str, Any]:
+    """The workflow with few steps and frames; links and everything else as they are."""
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    for node in graph.values():
+        inputs = node["inputs"]
+        for name in inputs.keys() & LIGHT.keys():
+            if not isinstance(inputs[name], list):
+                inputs[name] = LIGHT[name]
+    return graph
+
+
+def provide_clips(graph: dict[str, Any], folder: Path) -> None:
+    """Write a small video for every input file that a workflow names."""
+    for node in graph.values():
+        name = node["inputs"].get("file")
+        if isinstance(name, str) and not (folder / name).exists():
+            rows = torch.linspace(0, 1, 96)[None, :, None, None]
+            moving = torch.linspace(0, 0.5, 8)[:, None, None, None]
+            save(folder / name, (rows + moving).remainder(1).expand(8, 96, 130, 3).contiguous(), 8)
+
+
+def check_video(path: Path, graph: dict[str, Any]) -> None:
+    """The file decodes to the frames that were asked for, and carries its workflow."""
+    clip = load(path)
+    assert 1 <= len(clip.frames) <= FRAMES
+    assert clip.frames.isfinite().all()
+    fields = read_metadata(path)
+    classes = {node["class_type"] for node in json.loads(fields["prompt"]).values()}
+    assert classes == {node["class_type"] for node in graph.values()}
+    assert "generative AI" in fields["comment"]

@@ -1,0 +1,70 @@
+"""The example workflows, run by the command line as they lie in the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evenframe.__main__ import main
+from evenframe.nodes import node_classes
+from example_workflows import ROOT, api_examples, check_video, light, provide_clips
+
+OURS = {cls.GET_SCHEMA().node_id for cls in node_classes()}
+
+
+def runs_anywhere(path: Path) -> bool:
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    return {node["class_type"] for node in graph.values()} <= OURS
+
+
+def test_every_example_is_there_in_both_formats_with_a_picture():
+    folder = ROOT / "examples_workflows"
+    editor = {path.stem for path in folder.glob("*.json")}
+    pictures = {path.stem for path in folder.iterdir() if path.suffix in (".jpg", ".png", ".webp")}
+    assert editor == {path.stem for path in api_examples()}
+    assert editor == pictures
+    assert len(editor) >= 4
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
+)
+def test_both_formats_hold_the_same_nodes(path: Path):
+    editor = json.loads(path.read_text(encoding="utf-8"))
+    api = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
+    notes = {"Note", "MarkdownNote"}
+    drawn = sorted(node["type"] for node in editor["nodes"] if node["type"] not in notes)
+    assert drawn == sorted(node["class_type"] for node in api.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path", [path for path in api_examples() if runs_anywhere(path)], ids=lambda path: path.stem
+)
+def test_an_example_runs_without_comfyui(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("EVENFRAME_CACHE", str(tmp_path / "cache"))
+    graph = light(path)
+    (tmp_path / "input").mkdir()
+    provide_clips(graph, tmp_path / "input")
+    workflow = tmp_path / path.name
+    workflow.write_text(json.dumps(graph))
+    folders = ["--input", str(tmp_path / "input"), "--output", str(tmp_path / "output")]
+    assert main(["run", str(workflow), *folders]) == 0, capsys.readouterr().err
+    told = capsys.readouterr()
+    videos = sorted((tmp_path / "output").rglob("*.mp4"))
+    assert videos
+    for video in videos:
+        assert str(video) in told.out
+        check_video(video, graph)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in api_examples() if not runs_anywhere(path)], ids=lambda path: path.stem
+)
+def test_an_example_for_comfyui_alone_says_so(path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["run", str(path)]) == 1
+    assert "runs only in ComfyUI" in capsys.readouterr().err
