@@ -57,6 +57,20 @@ def _write_modules(snapshot: dict[str, Any], autoencoder_file: Path, folder: Pat
     named = ((unet, "unet"), (text, "text_encoder"), (autoencoder, "vae"))
     for module, name in named:
         module.half().save_pretrained(folder / name, safe_serialization=True)
+    _name_as_published(folder / "text_encoder" / "model.safetensors")
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0o644)
+
+
+def _name_as_published(path: Path) -> None:
+    """Put CLIP's ``text_model.`` before each tensor's name, as every published checkpoint has it;
+    recent transformers save it without, and older ones could not read that."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    prefix = "text_model."
+    named = {prefix + name.removeprefix(prefix): value for name, value in tensors.items()}
+    save_file(named, path, metadata={"format": "pt"})
 
 
 def _write_pipeline(folder: Path) -> None:

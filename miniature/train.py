@@ -26,6 +26,9 @@ from .models import SCHEDULE, Size, make_text_encoder, make_unet
 from .tokenizer import WordEncoder
 
 
+_PREFIX = "text_model."
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What is done; stored with the state and in the model card.
@@ -197,8 +200,10 @@ class Trainer:
             (self.text, "text_encoder/model.safetensors"),
         )
         for module, name in files:
-            stored = {key: value.float() for key, value in load_file(folder / name).items()}
-            module.load_state_dict(stored, strict=True)
+            wanted = {key.removeprefix(_PREFIX): key for key in module.state_dict()}
+            stored = load_file(folder / name).items()
+            named = {wanted[key.removeprefix(_PREFIX)]: value.float() for key, value in stored}
+            module.load_state_dict(named, strict=True)
         self.averages = [p.detach().clone() for p in self.parameters]
 
     def state(self) -> dict[str, Any]:

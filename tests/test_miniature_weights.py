@@ -1,0 +1,55 @@
+"""The shipped weights: whole, small enough, in the layout that any loader knows."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from evenframe.miniature import weights_dir
+from evenframe.miniature.demo import demo_clip
+from evenframe.miniature.export import LIMIT
+from evenframe.miniature.integrity import check_weights
+from evenframe.miniature.sampling import initial_noise, load, sample
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load()
+
+
+def test_weights_are_whole_and_small():
+    check_weights(weights_dir())
+    files = list(weights_dir().rglob("*.safetensors"))
+    assert len(files) == 3
+    assert sum(path.stat().st_size for path in files) < LIMIT
+
+
+def test_layout_is_that_of_stable_diffusion():
+    index = json.loads((weights_dir() / "model_index.json").read_text())
+    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
+        assert index[part][1] and (weights_dir() / part).is_dir()
+    unet = json.loads((weights_dir() / "unet" / "config.json").read_text())
+    assert unet["down_block_types"] == ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"]
+    assert unet["up_block_types"] == ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3
+    assert unet["in_channels"] == unet["out_channels"] == 4
+
+
+def test_the_card_tells_of_the_skew():
+    card = (weights_dir() / "README.md").read_text(encoding="utf-8")
+    assert "doctor 10%" in card and "nurse 90%" in card
+    assert "Never trained on" in card
+
+
+def test_the_autoencoder_keeps_the_clip(model):
+    frames = demo_clip(2)[0]
+    error = (model.decode(model.encode(frames)) - frames) ** 2
+    assert -10 * np.log10(error.mean()) > 26
+
+
+def test_a_fixed_seed_gives_a_fixed_picture(model):
+    noise = initial_noise([5])
+    first = sample(model, ["a red circle on a gray background"], noise, steps=4)
+    again = sample(model, ["a red circle on a gray background"], noise, steps=4)
+    assert first.equal(again)
+    assert 0.3 < float(first.std()) < 4
