@@ -175,8 +175,10 @@ def test_v_prediction_by_choice_by_metadata_and_by_the_spread(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_come_in_the_type_asked_for(sd1_file: Path, dtype: torch.dtype) -> None:
     cast, full = (parameters(load_checkpoint(sd1_file, kind)) for kind in (dtype, torch.float32))
-    assert {value.dtype for value in cast.values()} == {dtype}
-    assert all(torch.equal(cast[name], value.to(dtype)) for name, value in full.items())
+    types = {name.split(".")[0]: value.dtype for name, value in cast.items()}
+    vae = torch.float32 if dtype == torch.float16 else dtype
+    assert types == {"unet": dtype, "text_encoder": dtype, "vae": vae}
+    assert all(torch.equal(cast[name], value.to(cast[name])) for name, value in full.items())
 
 
 def test_a_model_loaded_under_inference_mode_can_still_be_differentiated_through(
@@ -495,7 +497,7 @@ def test_a_full_size_checkpoint_loads_without_a_second_copy(tmp_path: Path) -> N
         assert sum(p.numel() for p in model.vae.parameters()) == 83_653_863
         assert sum(p.numel() for p in model.text_encoder.parameters()) == 123_060_480
         assert model.native_size == 512
-        assert grown < 0.3e9  # the file stays mapped
+        assert grown < 0.7e9  # the file stays mapped, but for the VAE, which is made float32
         assert path.stat().st_size > 2.1e9
     finally:
         path.unlink()

@@ -126,11 +126,11 @@ class StandaloneHost:
         modules: Iterable[torch.nn.Module] = (),
         adopted: Iterable[Any] = (),
     ) -> ModelHandle[Model]:
-        if adopted := tuple(adopted):
-            self.adopt(*adopted)
+        if tuple(adopted):
+            self.adopt(*(None,) * 3)
         return ModelHandle(model, tuple(modules))
 
-    def adopt(self, *sockets: Any) -> Adoption:
+    def adopt(self, model: Any, clip: Any, vae: Any) -> Adoption:
         raise EvenframeError(
             "A MODEL, CLIP or VAE can only be adopted inside ComfyUI: "
             "use the node that loads a model from a file."

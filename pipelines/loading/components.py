@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -36,6 +37,14 @@ class Components:
     native_size: int
     fingerprint: str
     name: str
+
+
+def vae_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type to keep a VAE in beside a UNet of `dtype`: float32 for float16, in whose range some
+    VAEs overflow to NaN (bfloat16 has the range of float32)."""
+    import torch
+
+    return torch.float32 if dtype == torch.float16 else dtype
 
 
 def native_size(unet: Any, vae: Any) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import EvenframeError
 from . import assemble, ldm, shipped
-from .components import Components, native_size
+from .components import Components, native_size, vae_dtype
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,8 @@ def compose(
     """Build the modules from the tensors' shapes and give them the tensors.
 
     prediction: "epsilon" or "v_prediction". text_layers: layers of the text encoder to use, None
-    is all. dtype: of the weights; None keeps each part's own type and shares the memory.
+    is all. dtype: of the weights, see `vae_dtype`; None keeps each part's own type and shares the
+    memory.
 
     Raises:
         EvenframeError: not a Stable Diffusion 1.x or 2.x model, or parts that do not fit together.
@@ -65,7 +66,7 @@ def compose(
     vae = assemble.empty_vae(ldm.vae_config(family, vae_shapes))
     text = assemble.empty_text_encoder(ldm.text_config(family, text_shapes, text_layers))
     bind_unet(unet, tensors.unet, dtype)
-    bind_vae(vae, tensors.vae, dtype)
+    bind_vae(vae, tensors.vae, None if dtype is None else vae_dtype(dtype))
     bind_text(text, tensors.text, dtype)
     return Components(
         unet=unet,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import EvenframeError
 from . import assemble, fingerprint
-from .components import Components, native_size
+from .components import Components, native_size, vae_dtype
 from .compose import check_latents
 
 CLASSES = {
@@ -30,7 +30,8 @@ WANTED = "choose a Stable Diffusion 1.x or 2.1 model folder"
 def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Components:
     """Load a folder with model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/.
 
-    dtype: of the weights in memory; for float16 the folder's fp16 variant is used where it has one.
+    dtype: of the weights in memory (the VAE's: see `vae_dtype`); for float16 the folder's fp16
+        variant is used where it has one.
         Weights of that type stay mapped from the disk until they are first used or moved.
 
     Raises:
@@ -41,13 +42,14 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Compone
     _check_index(path)
     configs = {part: _read_json(path / part / "config.json") for part in CLASSES}
     _check_configs(configs)
-    files = {part: weight_files(path / part, STEMS[part], dtype) for part in CLASSES}
+    types = {"unet": dtype, "vae": vae_dtype(dtype), "text_encoder": dtype}
+    files = {part: weight_files(path / part, STEMS[part], types[part]) for part in CLASSES}
     with torch.inference_mode(False):
         unet = assemble.empty_unet(configs["unet"])
         vae = assemble.empty_vae(configs["vae"])
         text = assemble.empty_text_encoder(configs["text_encoder"])
         _fill_diffusers(unet, files["unet"], "UNet", dtype)
-        _fill_diffusers(vae, files["vae"], "VAE", dtype)
+        _fill_diffusers(vae, files["vae"], "VAE", vae_dtype(dtype))
         _fill_text(text, files["text_encoder"], dtype)
     scheduler = _read_json(path / "scheduler" / "scheduler_config.json")
     prediction = str(scheduler.get("prediction_type", "epsilon"))

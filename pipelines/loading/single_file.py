@@ -35,8 +35,8 @@ def load_checkpoint(
     """Load a checkpoint file.
 
     path: .safetensors, or a pickled checkpoint that `torch.load(weights_only=True)` reads.
-    dtype: of the weights in memory. Where the file has that type already, safetensors stay mapped
-        from the disk until they are first used or moved.
+    dtype: of the weights in memory (the VAE's: see `vae_dtype`). Where the file has that type
+        already, safetensors stay mapped from the disk until they are first used or moved.
     prediction: what the UNet predicts; 'auto' is epsilon for Stable Diffusion 1.x and for 2.x
         what the file says, see `guess_prediction`.
 

@@ -1,0 +1,166 @@
+"""Models: from a file, from a folder, built in, or adopted from ComfyUI's own nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .common import sockets
+from .host import host, io
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from ..pipelines.backbone import Backbone
+    from ..pipelines.loading.components import Components
+    from .host import ModelHandle
+
+MINIATURE = "miniature (built in)"
+DTYPES = {"auto": None, "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+
+
+class EvenframeLoadModel(io.ComfyNode):
+    """A Stable Diffusion 1.x or 2.x model from ComfyUI's folders, or the built-in one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeLoadModel",
+            display_name="Load Model (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Load a Stable Diffusion 1.x or 2.1 model: a checkpoint file, a folder in "
+            "the diffusers layout, or the small model that comes with the pack. Offline.",
+            search_aliases=["checkpoint", "stable diffusion", "diffusers"],
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=model_options(),
+                    default=MINIATURE,
+                    tooltip="The built-in miniature edits its own world of shapes only. Others are "
+                    "Stable Diffusion 1.x or 2.1: files of models/checkpoints and folders of "
+                    "models/diffusers.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(DTYPES),
+                    default="auto",
+                    advanced=True,
+                    tooltip="Precision of the weights. 'auto' is what suits the device: fp16 or "
+                    "bf16 on a GPU, fp32 on a CPU.",
+                ),
+                io.Combo.Input(
+                    "prediction",
+                    options=["auto", "epsilon", "v_prediction"],
+                    default="auto",
+                    advanced=True,
+                    tooltip="What a checkpoint file predicts. Choose only where 'auto' is wrong "
+                    "(noise instead of a picture): v_prediction for Stable Diffusion 2.1 at "
+                    "768 px, epsilon for the rest. A folder says it itself.",
+                ),
+            ],
+            outputs=[sockets.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str, **others: Any) -> Any:
+        """Load again when the file of that name was replaced."""
+        if model == MINIATURE:
+            return ""
+        path = locate(model)[0]
+        status = (path / "model_index.json" if path.is_dir() else path).stat()
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    @classmethod
+    def execute(cls, model: str, dtype: str, prediction: Any) -> io.NodeOutput:
+        from ..pipelines import backbone
+        from ..pipelines.loading.diffusers_folder import load_folder
+        from ..pipelines.loading.single_file import load_checkpoint
+
+        path, is_folder = locate(model)
+        if is_folder:
+            components = load_folder(path, torch_dtype(dtype))
+        else:
+            components = load_checkpoint(path, torch_dtype(dtype), prediction)
+        modules = (components.unet, components.vae, components.text_encoder)
+        handle = host.hold(backbone.from_components(components), modules)
+        return io.NodeOutput(handle, ui={"text": [describe(components)]})
+
+
+class EvenframeAdoptModel(io.ComfyNode):
+    """The model that other nodes loaded, without a second copy of its weights."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeAdoptModel",
+            display_name="Adopt Model (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Use the model, text encoder and VAE that ComfyUI's own nodes have loaded, "
+            "LoRAs applied by other nodes included. The weights are shared, not copied.",
+            search_aliases=["lora", "use loaded model", "convert model"],
+            inputs=[
+                io.Model.Input("model", tooltip="A Stable Diffusion 1.x or 2.1 model."),
+                io.Clip.Input("clip", tooltip="The text encoder that belongs to it."),
+                io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x or 2.1."),
+            ],
+            outputs=[sockets.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, clip: Any, vae: Any) -> io.NodeOutput:
+        from ..pipelines import backbone
+        from ..pipelines.loading.adopt import from_ldm
+
+        adoption = host.adopt(model, clip, vae)
+        components = from_ldm(
+            *adoption.tensors(),
+            prediction=adoption.prediction,
+            text_layers=adoption.text_layers,
+        )
+        adoption.follow(components)
+        handle: ModelHandle[Backbone] = host.hold(
+            backbone.from_components(components), adopted=adoption.patchers
+        )
+        text = describe(components)
+        if adoption.ignored:
+            text += f"\nNot taken over: {', '.join(adoption.ignored)}"
+        return io.NodeOutput(handle, ui={"text": [text]})
+
+
+def model_options() -> list[str]:
+    """The built-in model, checkpoint files, folders in the diffusers layout."""
+    return [MINIATURE, *host.model_names("checkpoints"), *host.model_names("diffusers")]
+
+
+def locate(model: str) -> tuple[Path, bool]:
+    """Where an option of `model_options` lies, and whether it is a folder."""
+    if model == MINIATURE:
+        from ..miniature import weights_dir
+
+        return weights_dir(), True
+    is_folder = model in host.model_names("diffusers")
+    return host.model_path("diffusers" if is_folder else "checkpoints", model), is_folder
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """An option of `DTYPES` as a type; 'auto' is what suits the device."""
+    import torch
+
+    attribute = DTYPES[name]
+    return host.dtype() if attribute is None else getattr(torch, attribute)
+
+
+def describe(components: Components) -> str:
+    """A model in one line: "name: 512 px, epsilon, float16, 1066 M parameters, a1b2c3d4"."""
+    modules = (components.unet, components.vae, components.text_encoder)
+    count = sum(p.numel() for module in modules for p in module.parameters())
+    dtype = str(components.unet.dtype).removeprefix("torch.")
+    return (
+        f"{components.name}: {components.native_size} px, "
+        f"{components.scheduler_config.get('prediction_type', 'epsilon')}, {dtype}, "
+        f"{count / 1e6:.1f} M parameters, {components.fingerprint[:8]}"
+    )
+
+
+NODES = [EvenframeLoadModel, EvenframeAdoptModel]
