@@ -25,7 +25,6 @@ from .attention_loss import RecordingProcessor, localisation_loss
 from .models import SCHEDULE, Size, make_text_encoder, make_unet
 from .tokenizer import WordEncoder
 
-
 _PREFIX = "text_model."
 
 

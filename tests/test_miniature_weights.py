@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+
 from evenframe.miniature import weights_dir
 from evenframe.miniature.demo import demo_clip
 from evenframe.miniature.export import LIMIT
