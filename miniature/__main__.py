@@ -24,9 +24,8 @@ def main() -> None:
     args = parser.parse_args()
     pool, run = args.cache / "pool", args.cache / "run"
     _part("pool", str(pool), "--shards", str(args.shards))
-    decoder = ("--pool", str(pool), "--out", str(run))
     if not (run / "autoencoder.pt").exists():
-        _part("train_decoder", *decoder, "--minutes", str(args.decoder_minutes))
+        _part("train_decoder", "--out", str(run), "--minutes", str(args.decoder_minutes))
     steps = ("--steps", str(args.steps), "--decay-steps", str(args.decay_steps))
     _part("train", "--pool", str(pool), "--out", str(run), *steps)
     _part("export", "--run", str(run), *(("--to", str(args.to)) if args.to else ()))

@@ -7,7 +7,9 @@ the map is fixed, the UNet can be trained before and beside the decoder.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,13 @@ def _features(images: Array) -> Array:
     mean = cells.mean((2, 4))
     gradient = np.einsum("nyixjc,ij->nyx", cells, ramp / 3)[..., None]
     return np.concatenate([mean, gradient], -1).astype(np.float32)
+
+
+def load_latent_map() -> LatentMap:
+    """The map of the shipped weights, kept beside this file: fitting again after a change of the
+    world would give another one, and every trained weight would be lost."""
+    stored = json.loads(Path(__file__).with_name("latent_map.json").read_text(encoding="utf-8"))
+    return LatentMap(*(np.asarray(stored[key], np.float32) for key in ("weight", "bias")))
 
 
 def fit_latent_map(seed: int = 11, scenes: int = 2000) -> LatentMap:

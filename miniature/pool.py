@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .latents import LatentMap, fit_latent_map
+from .latents import LatentMap, load_latent_map
 from .scenes import FRAMES, Scene, render, sample_scene
 from .tokenizer import LENGTH, WordEncoder
 
@@ -77,9 +77,9 @@ def _coarse_masks(scene: Scene, visible: NDArray[np.float32]) -> NDArray[np.uint
 
 
 def fill(folder: Path, seed: int, shards: int) -> None:
-    """Write the shards that are missing, and the latent map before them."""
+    """Write the shards that are missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    latent_map = load_or_fit(folder)
+    latent_map = load_latent_map()
     for index in range(shards):
         path = folder / f"shard-{index:03d}.npz"
         if path.exists():
@@ -88,18 +88,6 @@ def fill(folder: Path, seed: int, shards: int) -> None:
         partial = path.with_suffix(".part.npz")
         np.savez(partial, **vars(pool))
         partial.rename(path)
-
-
-def load_or_fit(folder: Path) -> LatentMap:
-    """The latent map stored beside the pool, fitted first where there is none."""
-    path = folder / "latent_map.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part.npz")
-        np.savez(partial, **vars(fit_latent_map()))
-        partial.rename(path)
-    with np.load(path) as stored:
-        return LatentMap(stored["weight"], stored["bias"])
 
 
 def load(paths: list[Path]) -> Pool:

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from .autoencoder import write_linear_encoder, write_simple_decoder
-from .latents import LatentMap
+from .latents import LatentMap, load_latent_map
 from .models import Size, make_autoencoder
-from .pool import load_or_fit
 from .scenes import FRAMES, render, sample_scene
 
 LATENT_NOISE = 0.06
@@ -134,6 +133,15 @@ class DecoderTrainer:
             torch.save(value, partial)
             os.replace(partial, folder / name)
 
+    def start_from(self, folder: Path) -> None:
+        """Start at the decoder of an exported folder, with a fresh optimiser."""
+        from safetensors.torch import load_file
+
+        stored = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+        self.autoencoder.load_state_dict({key: value.float() for key, value in stored.items()})
+        write_linear_encoder(self.autoencoder, self.map)
+        self.averages = [p.detach().clone() for p in self.parameters]
+
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.autoencoder.load_state_dict(state["decoder"])
@@ -155,8 +163,8 @@ class DecoderTrainer:
 def main() -> None:
     """``python -m evenframe.miniature.train_decoder``."""
     parser = argparse.ArgumentParser(description="Train the miniature's decoder.")
-    parser.add_argument("--pool", type=Path, default=Path(".cache/miniature/pool"))
     parser.add_argument("--out", type=Path, default=Path(".cache/miniature/run"))
+    parser.add_argument("--init-from", type=Path, help="exported weights to start at")
     parser.add_argument("--minutes", type=float, default=25)
     parser.add_argument("--decay-minutes", type=float, default=8)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
@@ -166,10 +174,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    trainer = DecoderTrainer(load_or_fit(args.pool), args.learning_rate, args.device)
+    trainer = DecoderTrainer(load_latent_map(), args.learning_rate, args.device)
     state = args.out / "decoder_state.pt"
     if state.exists():
         trainer.resume(torch.load(state, map_location="cpu", weights_only=True))
+    elif args.init_from is not None:
+        trainer.start_from(args.init_from)
     rng = np.random.default_rng([77, trainer.step])
     began = saved = time.monotonic()
     before = trainer.seconds

@@ -11,7 +11,7 @@ import torch
 from evenframe.miniature.attention_loss import localisation_loss
 from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
 from evenframe.miniature.integrity import check_weights
-from evenframe.miniature.latents import LatentMap, fit_latent_map
+from evenframe.miniature.latents import LatentMap, fit_latent_map, load_latent_map
 from evenframe.miniature.models import Size, make_autoencoder
 from evenframe.miniature.pool import make_shard
 from evenframe.miniature.scenes import render, sample_scene
@@ -33,7 +33,7 @@ TINY = Size(
 
 @pytest.fixture(scope="module")
 def latent_map() -> LatentMap:
-    return fit_latent_map(scenes=200)
+    return load_latent_map()
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,9 @@ def test_altered_and_missing_weights_are_told_by_their_hash(tmp_path):
     weights.unlink()
     with pytest.raises(EvenframeError, match=r"miss unet/model\.safetensors"):
         check_weights(tmp_path)
+
+
+def test_the_stored_latent_map_whitens_the_world():
+    stored, fitted = load_latent_map(), fit_latent_map(scenes=1000)
+    assert np.allclose(stored.weight, fitted.weight, atol=0.35)
+    assert np.allclose(stored.bias, fitted.bias, atol=0.2)
