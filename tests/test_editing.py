@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
@@ -115,6 +115,7 @@ def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
     scheduler = DDIMScheduler.from_config(
         shipped.config("sd15", "scheduler") | {"clip_sample": False, "set_alpha_to_one": False}
     )
+    assert isinstance(scheduler, DDIMScheduler)
     scheduler.set_timesteps(STEPS)
     generator = torch.Generator().manual_seed(5)
     latents = inversion.trajectory[-1]

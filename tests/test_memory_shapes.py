@@ -66,7 +66,7 @@ def test_inverting_builds_no_map(backbone, store: str, keyframes: str):
     # Outside the watch: the autoencoder's one attention layer is its own.
     frames, prompt = clip(), backbone.encode_prompt(SOURCE)
     latents = backbone.encode(frames)
-    model = Encoded(backbone, latents)
+    model: Any = Encoded(backbone, latents)
     with Watch() as watch:
         inversion = invert(model, frames, prompt, steps=2, store=store, keyframes=keyframes)
     assert watch.looked_at > 1000

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,9 +22,9 @@ SCHEDULE = NoiseSchedule.from_config(CONFIG)
 
 
 def oracle(steps: int, prediction: str = "epsilon") -> DDIMScheduler:
-    scheduler = DDIMScheduler.from_config(
-        CONFIG | {"prediction_type": prediction, "clip_sample": False, "set_alpha_to_one": False}
-    )
+    settings = {"prediction_type": prediction, "clip_sample": False, "set_alpha_to_one": False}
+    scheduler = DDIMScheduler.from_config(CONFIG | settings)
+    assert isinstance(scheduler, DDIMScheduler)
     scheduler.set_timesteps(steps)
     return scheduler
 
