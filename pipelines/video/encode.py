@@ -16,6 +16,7 @@ from ..errors import EvenframeError
 from .clip import Audio, as_rate, rgb_frames
 from .formats import FORMATS, Format
 from .metadata import add_gif_comment, add_xmp, disclosure, packed
+from .scaling import BT709, LIMITED, Convert, converter
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-# Full chroma, exact rounding, the same bytes on every processor (see pixels.py).
-SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
-BT709, LIMITED = 1, 1
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -164,8 +162,9 @@ def _write(
         arrays = _even(frames, kind, tell)
         video = _video_stream(container, kind, arrays, rate, crf)
         sound = SoundWriter(container, kind, audio) if audio is not None else None
+        convert = converter()
         for index, frame in enumerate(arrays):
-            container.mux(video.encode(_picture(frame, kind.pixels, index)))
+            container.mux(video.encode(_picture(convert, frame, kind.pixels, index)))
             if sound is not None:
                 sound.write_until((index + 1) / rate)
             if on_frame is not None:
@@ -212,15 +211,12 @@ def _rgb(frame: Tensor) -> np.ndarray:
     return (frame * 255).round().clamp(0, 255).byte().numpy()
 
 
-def _picture(frame: Tensor, pixels: str, index: int) -> "VideoFrame":
+def _picture(convert: Convert, frame: Tensor, pixels: str, index: int) -> "VideoFrame":
     from av import VideoFrame
 
     picture = VideoFrame.from_ndarray(np.ascontiguousarray(_rgb(frame)), format="rgb24")
-    picture = picture.reformat(
-        format=pixels, dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=SCALING
-    )
+    picture = convert(picture, format=pixels, dst_colorspace=BT709, dst_color_range=LIMITED)
     picture.colorspace, picture.color_range = BT709, LIMITED
-    picture.color_primaries = picture.color_trc = BT709
     picture.pts = index
     return picture
 
@@ -284,7 +280,6 @@ def _paletted(frames: Tensor, rate: Fraction, on_frame: OnFrame | None) -> Itera
 
     height, width = frames.shape[1:3]
     graph = Graph()
-    graph.threads = 1
     source = graph.add_buffer(
         width=width, height=height, format=av.VideoFormat("rgb24"), time_base=1 / rate
     )

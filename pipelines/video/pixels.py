@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from .clip import ALPHA_WARNING, on_black
+from .scaling import BT709, UNSPECIFIED, converter
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-# swscale: bicubic, full chroma, exact rounding, the same bytes on every processor.
-SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000 | 0x80000
-BT709, UNSPECIFIED = 1, 2
 HIGH_DEFINITION = 720  # lines from which players take an unnamed matrix for BT.709
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
@@ -26,9 +24,7 @@ class PixelReader:
     """Turns frames of one video into arrays of one size: (h, w, 3), 8 or 16 bits a channel."""
 
     def __init__(self, pixel_aspect: Fraction | None, note: Note) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self._reformatter = VideoReformatter()
+        self._convert = converter()
         self._aspect = pixel_aspect if pixel_aspect and pixel_aspect > 0 else Fraction(1)
         self._note = note
         self._stored: tuple[int, int] | None = None
@@ -41,18 +37,17 @@ class PixelReader:
         layout = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
         width, height = self._size(frame)
         named = frame.colorspace != UNSPECIFIED or frame.height < HIGH_DEFINITION
-        rgb = self._reformatter.reformat(
+        rgb = self._convert(
             frame,
             width,
             height,
             layout,
             src_colorspace=None if named else BT709,
-            interpolation=SCALING,
-            threads=1,
         ).to_ndarray()
-        if frame.color_trc in HDR_TRANSFERS:
+        transfer = HDR_TRANSFERS.get(getattr(frame, "color_trc", UNSPECIFIED))  # PyAV 17
+        if transfer is not None:
             self._note(
-                f"The colours are HDR ({HDR_TRANSFERS[frame.color_trc]}) and taken as they are: "
+                f"The colours are HDR ({transfer}) and taken as they are: "
                 "they will look pale. Convert the file to SDR first."
             )
         if alpha:
