@@ -193,9 +193,7 @@ def reconstruction_error(model, clip: Tensor, steps: int) -> float:
 def test_a_good_model_reconstructs_better_the_more_steps_it_has(backbone, clip):
     """With the exact denoiser of Gaussian data, x_0 ~ N(0, s^2)."""
 
-    def predict(
-        latents: Tensor, timestep: int, branches: dict[str, Tensor], *args
-    ) -> dict[str, Tensor]:
+    def predict(latents: Tensor, timestep: int, branches, *args):
         alpha = float(backbone.schedule.alpha(timestep))
         noise = (1 - alpha) ** 0.5 * latents / (alpha * 0.3**2 + 1 - alpha)
         return dict.fromkeys(branches, noise)
