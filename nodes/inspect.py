@@ -27,6 +27,7 @@ class EvenframeAttentionViewer(io.ComfyNode):
             description="Show where the model looks at words of the source prompt, and the mask "
             "that attention fusion makes of it.",
             search_aliases=["cross attention map", "heatmap", "blend mask"],
+            is_output_node=True,
             inputs=[
                 sockets.Model.Input("model", tooltip="The model that inverted the clip."),
                 sockets.Inversion.Input("inversion", tooltip="The clip, from the DDIM inverter."),

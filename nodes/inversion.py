@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .host import ModelHandle
 
 GIGABYTE = 10**9
-PREVIEW_EVERY = 5
 
 
 class EvenframeAttentionStore(io.ComfyNode):
@@ -156,7 +155,8 @@ class EvenframeInvert(io.ComfyNode):
             keyframes=key_frames,
             store=store,
             seed=None if sample_seed < 0 else sample_seed,
-            on_step=feedback.follow(progress, backbone, every=PREVIEW_EVERY),
+            # No live preview: the editor would go on showing it in the place of the result.
+            on_step=feedback.follow(progress, backbone),
             on_frame=lambda _: host.check_interrupt(),
             free=lambda device: host.free_memory(),
         )
