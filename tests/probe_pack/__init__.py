@@ -78,7 +78,9 @@ class ProbeRun(io.ComfyNode):
 
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [ProbeModel, ProbeRun]
+        from .adoption import ProbeAdopted
+
+        return [ProbeModel, ProbeRun, ProbeAdopted]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

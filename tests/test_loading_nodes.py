@@ -1,0 +1,87 @@
+"""The nodes that give a model, in a plain process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import ldm_layout as layout
+import pytest
+import torch
+
+from evenframe.miniature import weights_dir
+from evenframe.nodes import model as nodes
+from evenframe.nodes.host import host
+from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.pipelines.errors import EvenframeError
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with one checkpoint, and one LoRA among the checkpoints."""
+    root = tmp_path_factory.mktemp("models")
+    (root / "checkpoints").mkdir()
+    layout.save_checkpoint(root / "checkpoints" / "tiny.safetensors", layout.sd1_shapes())
+    lora = {"lora_unet_x.lora_up.weight": (4, 4)}
+    layout.save_checkpoint(root / "checkpoints" / "lora.safetensors", lora)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def session(models: Path) -> Iterator[None]:
+    assert isinstance(host, StandaloneHost)
+    with host.using(Session(models=(models,))):
+        yield
+
+
+def load(model: str, dtype: str = "auto", prediction: str = "auto"):
+    return nodes.EvenframeLoadModel.execute(model, dtype, prediction)
+
+
+def test_the_choice_is_the_miniature_then_what_lies_in_the_folders() -> None:
+    assert nodes.model_options() == [nodes.MINIATURE, "lora.safetensors", "tiny.safetensors"]
+    combo = nodes.EvenframeLoadModel.GET_SCHEMA().inputs[0]
+    assert combo.options == nodes.model_options()  # type: ignore[attr-defined]
+    assert combo.default == nodes.MINIATURE  # type: ignore[attr-defined]
+
+
+def test_a_checkpoint_becomes_a_backbone_in_the_hosts_care() -> None:
+    output = load("tiny.safetensors", "bf16")
+    handle = output.args[0]
+    backbone = host.load(handle)
+    assert backbone.dtype == torch.bfloat16
+    assert len(handle.modules) == 3
+    assert output.ui["text"][0].startswith("tiny: 512 px, epsilon, bfloat16,")
+    branches = {"edit": torch.zeros(77, 768)}
+    assert backbone.predict(torch.randn(2, 4, 8, 8), 500, branches)["edit"].isfinite().all()
+
+
+def test_what_is_no_model_says_so() -> None:
+    with pytest.raises(EvenframeError, match=r"^'lora\.safetensors' is a LoRA"):
+        load("lora.safetensors")
+    with pytest.raises(EvenframeError, match="No model 'absent'"):
+        load("absent")
+
+
+def test_adopting_needs_comfyui() -> None:
+    with pytest.raises(EvenframeError, match="only be adopted inside ComfyUI"):
+        nodes.EvenframeAdoptModel.execute(object(), object(), object())
+
+
+def test_a_replaced_file_is_loaded_again(models: Path) -> None:
+    fingerprint = nodes.EvenframeLoadModel.fingerprint_inputs
+    path = models / "checkpoints" / "tiny.safetensors"
+    before = fingerprint("tiny.safetensors", dtype="auto")
+    assert fingerprint("tiny.safetensors", dtype="auto") == before
+    os.utime(path, (1, 1))
+    assert fingerprint("tiny.safetensors", dtype="auto") != before
+    assert fingerprint(nodes.MINIATURE) == ""
+
+
+@pytest.mark.skipif(not weights_dir().is_dir(), reason="the miniature has no weights yet")
+def test_the_miniature_loads() -> None:
+    output = load(nodes.MINIATURE)
+    backbone = host.load(output.args[0])
+    assert backbone.native_size == 128
+    assert backbone.encode_prompt("a red circle").ids
