@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfyui_server import ComfyServer, PromptRefused, wait_for
+from comfyui_server import ComfyServer, PromptRefused, Run, wait_for
+from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe.nodes import node_classes
 from example_workflows import api_examples, check_video, light, provide_clips
@@ -23,6 +24,11 @@ def probe(**inputs: Any) -> dict[str, Any]:
         "1": {"class_type": "ProbeModel", "inputs": {"width": 64}},
         "2": {"class_type": "ProbeRun", "inputs": defaults | inputs},
     }
+
+
+def failure(run: Run) -> list[str]:
+    """What went wrong, for a failed assertion to show."""
+    return [error["exception_message"] for error in run.of("execution_error")]
 
 
 def test_the_pack_is_imported(comfyui: ComfyServer):
@@ -130,6 +136,61 @@ def test_a_model_is_loaded_once_and_unloaded_when_asked(comfyui: ComfyServer):
     assert loads() == before + 1, "unloaded, so loaded again"
 
 
+@pytest.fixture(scope="module")
+def tiny_model(comfyui: ComfyServer) -> str:
+    """The name of a very small random model in the server's folders."""
+    folder = comfyui.base / "models" / "diffusers" / "tiny"
+    if not folder.exists():
+        save_tiny_model(folder)
+    return folder.name
+
+
+@pytest.mark.slow
+def test_a_whole_edit_runs_and_the_next_one_finds_its_inversion(
+    comfyui: ComfyServer, tiny_model: str
+):
+    first = comfyui.run(edit_workflow())
+    assert first.outcome == "execution_success", failure(first)
+    [saved] = [path for path in comfyui.files(first) if path.suffix == ".mp4"]
+    check_video(saved, edit_workflow())
+    assert first.previews > 0
+    second = comfyui.run(edit_workflow(target="a green square"))
+    assert second.outcome == "execution_success"
+    assert "invert" in second.of("execution_cached")[0]["nodes"]
+    comfyui.post("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(2)
+    third = comfyui.run(edit_workflow(target="a red square"))
+    assert "invert" not in third.of("execution_cached")[0]["nodes"]
+    inverted = [data for data in third.of("progress") if data["node"] == "invert"]
+    assert inverted == [], "found on disk, so no step was computed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("node", ["invert", "edit"])
+def test_an_interrupt_ends_inversion_and_edit_within_a_step(
+    comfyui: ComfyServer, tiny_model: str, node: str
+):
+    run = comfyui.queue(edit_workflow(steps=200 if node == "invert" else 12, eta=0.5))
+    wait_for(lambda: [data for data in run.of("progress") if data["node"] == node])
+    comfyui.interrupt()
+    assert run.ended.wait(10)
+    assert run.outcome == "execution_interrupted"
+    last = [data for data in run.of("progress") if data["node"] == node][-1]
+    assert last["value"] < last["max"]
+    after = comfyui.run(edit_workflow())
+    assert after.outcome == "execution_success", failure(after)
+
+
+@pytest.mark.slow
+def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_model: str):
+    graph = edit_workflow()
+    graph["fusion"]["inputs"] |= {"preset": "shape, rigid", "blend_words": "elephant"}
+    run = comfyui.run(graph)
+    assert run.outcome == "execution_error"
+    message = run.of("execution_error")[0]["exception_message"]
+    assert "elephant" in message.splitlines()[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
 def test_an_example_runs_to_a_video_that_decodes(comfyui: ComfyServer, path: Path):
@@ -138,7 +199,7 @@ def test_an_example_runs_to_a_video_that_decodes(comfyui: ComfyServer, path: Pat
     missing = {node["class_type"] for node in graph.values()} - set(comfyui.get("/object_info"))
     assert missing == set()
     run = comfyui.run(graph)
-    assert run.outcome == "execution_success", run.of("execution_error")
+    assert run.outcome == "execution_success", failure(run)
     files = [file for file in comfyui.files(run) if file.suffix == ".mp4"]
     assert files, "no video was saved"
     for file in files:
