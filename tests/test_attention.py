@@ -11,6 +11,7 @@ from evenframe.pipelines.attention.maps import mask_sites, word_maps
 from evenframe.pipelines.attention.sites import Site, layout_for
 from evenframe.pipelines.attention.store import (
     KeptAttention,
+    Recorder,
     SourceAttention,
     choose_mode,
     keep,
@@ -265,6 +266,16 @@ def test_an_edit_step_gets_what_was_recorded_at_its_timestep():
         source = kept.at(step, [SELF])
         assert source.queries[SELF.name].unique().item() == 3 - step
         assert set(source.queries) == set(source.keys) == {SELF.name}
+
+
+def test_what_is_recorded_keeps_nothing_larger_alive():
+    """The prompt's keys are the same in every frame: one frame's are kept, and only they."""
+    recorder = Recorder((CROSS,))
+    q, k = torch.zeros(4, 2, 8, 4).half(), torch.zeros(4, 2, 77, 4).half()
+    recorder.attend(Call(CROSS, "source", (2, 4), q, k, k), ())
+    keys = keep(recorder.record(), "resident").keys[CROSS.name]
+    assert keys.shape == (1, 2, 77, 4)
+    assert keys.untyped_storage().nbytes() == 2 * keys.numel()
 
 
 @pytest.mark.parametrize("mode", ["resident", "offload"])

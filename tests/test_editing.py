@@ -1,7 +1,9 @@
 """The denoising loop: guidance, controls, start, noise, and what ends it."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -246,6 +248,31 @@ def test_an_inversion_that_lost_its_records_gives_the_bytes_it_gave_with_them(ba
         for inversion in (kept, replace(kept, records=()))
     )
     assert torch.equal(with_records, without)
+
+
+def test_one_step_of_the_sources_attention_is_alive_at_a_time(backbone, inversion):
+    """When the next step's is computed, the one before has been let go of."""
+    alive: list[int] = []
+    held: list[weakref.ref[Tensor]] = []
+
+    class Watching(Spying):
+        def prepare(self, step: Step) -> None:
+            super().prepare(step)
+            held.extend(weakref.ref(tensor) for tensor in step.source.queries.values())
+
+    class Watched:
+        def __getattr__(self, name: str):
+            return getattr(backbone, name)
+
+        def predict(self, latents, timestep, branches, *args):
+            if set(branches) == {"source"}:
+                alive.append(sum(ref() is not None for ref in held))
+            return backbone.predict(latents, timestep, branches, *args)
+
+    model: Any = Watched()
+    edit(model, inversion, TARGET, guidance_scale=2, controls=[Watching(), FULL])
+    assert alive == [0] * STEPS
+    assert len(held) > STEPS
 
 
 def test_a_v_prediction_model_edits_too(clip):
