@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zipfile
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import ldm_layout as layout
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.loading.single_file import load_checkpoint
@@ -181,3 +184,37 @@ def test_headers_that_lie_are_refused(tmp_path: Path) -> None:
         path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
         with pytest.raises(EvenframeError, match="cut short|does not describe"):
             sniff(path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+ENTRY = st.fixed_dictionaries({"dtype": JSON, "shape": JSON, "data_offsets": JSON}) | JSON
+NAMES = st.sampled_from(["__metadata__", *KINDS["sd1"], "lora_up", "double_blocks.0"]) | st.text()
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.dictionaries(NAMES, ENTRY, max_size=4), st.binary(max_size=16))
+def test_no_header_brings_anything_but_our_own_error(
+    tmp_path: Path, header: dict[str, object], data: bytes
+) -> None:
+    text = json.dumps(header).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    with contextlib.suppress(EvenframeError):
+        require_supported(path, sniff(path))
+
+
+def test_deeply_nested_headers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    text = b"[" * 200_000
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(EvenframeError, match="header cannot be read"):
+        sniff(path)

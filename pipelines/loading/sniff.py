@@ -89,7 +89,7 @@ def sniff(path: str | Path) -> Sniffed:
         _refuse_others(path, start)
         length = int.from_bytes(start[:8], "little")
         header = _read_header(path, size, length, file)
-    metadata = header.pop("__metadata__", {})
+    metadata = _metadata(header.pop("__metadata__", {}))
     shapes = _shapes(path, header, size - 8 - length)
     return Sniffed("safetensors", classify(shapes), shapes, metadata)
 
@@ -98,8 +98,8 @@ def require_supported(path: str | Path, found: Sniffed) -> str:
     """The family, 'sd15' or 'sd21', of a file that can be loaded; an error for any other."""
     if found.kind in ("sd1", "sd2"):
         return {"sd1": "sd15", "sd2": "sd21"}[found.kind]
-    channels = found.shapes.get(UNET_PREFIX + "input_blocks.0.0.weight", (0, 0))[1]
-    reason = REFUSALS[found.kind].replace("{channels}", str(channels))
+    convolution = found.shapes.get(UNET_PREFIX + "input_blocks.0.0.weight", ())
+    reason = REFUSALS[found.kind].replace("{channels}", str(*convolution[1:2]))
     raise EvenframeError(f"'{Path(path).name}' {reason}")
 
 
@@ -109,16 +109,16 @@ def classify(shapes: Mapping[str, tuple[int, ...]]) -> str:
         return _classify_part(shapes)
     if any("time_mixer" in key or "time_stack" in key or "temporal" in key for key in shapes):
         return "video_unet"
-    widths = {shape[1] for key, shape in shapes.items() if key.endswith("attn2.to_k.weight")}
-    if widths == {2048}:
+    widths = {shape[-1:] for key, shape in shapes.items() if key.endswith("attn2.to_k.weight")}
+    if widths == {(2048,)}:
         return "sdxl"
-    if widths == {1280}:
+    if widths == {(1280,)}:
         return "sdxl_refiner"
-    if widths not in ({768}, {1024}):
+    if widths not in ({(768,)}, {(1024,)}):
         return "other"
-    if shapes[UNET_PREFIX + "input_blocks.0.0.weight"][1] != 4:
+    if shapes[UNET_PREFIX + "input_blocks.0.0.weight"][1:2] != (4,):
         return "inpainting"
-    kind, text = ("sd1", CLIP_PREFIX) if widths == {768} else ("sd2", OPEN_CLIP_PREFIX)
+    kind, text = ("sd1", CLIP_PREFIX) if widths == {(768,)} else ("sd2", OPEN_CLIP_PREFIX)
     has_text = any(key.startswith(text) for key in shapes)
     has_vae = any(key.startswith(VAE_PREFIX) for key in shapes)
     if not has_text:
@@ -203,7 +203,7 @@ def _read_header(path: Path, size: int, length: int, file: BinaryIO) -> dict:
     file.seek(8)
     try:
         header = json.loads(file.read(length))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise EvenframeError(
             f"'{path.name}' is not a safetensors file, or is damaged: its header cannot be read. "
             "Download it again."
@@ -213,11 +213,17 @@ def _read_header(path: Path, size: int, length: int, file: BinaryIO) -> dict:
     return header
 
 
+def _metadata(entry: object) -> dict[str, str]:
+    if not isinstance(entry, dict):
+        return {}
+    return {key: value for key, value in entry.items() if isinstance(value, str)}
+
+
 def _shapes(path: Path, header: dict, data: int) -> dict[str, tuple[int, ...]]:
     try:
         shapes = {key: tuple(int(n) for n in entry["shape"]) for key, entry in header.items()}
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         raise EvenframeError(
             f"'{path.name}' is damaged: its safetensors header does not describe tensors. "
             "Download it again."
