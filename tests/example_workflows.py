@@ -12,7 +12,14 @@ from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 3
-LIGHT = {"steps": 3, "max_frames": FRAMES, "preview_every": 1, "max_side": 128, "cross_steps": 0.5}
+LIGHT = {
+    "steps": 3,
+    "max_frames": FRAMES,
+    "preview_every": 1,
+    "max_side": 128,
+    "width": 128,
+    "height": 128,
+}
 
 
 def api_examples() -> list[Path]:
@@ -25,7 +32,7 @@ def light(path: Path) -> dict[str, Any]:
     for node in graph.values():
         inputs = node["inputs"]
         for name in inputs.keys() & LIGHT.keys():
-            if not isinstance(inputs[name], list):
+            if inputs[name] and not isinstance(inputs[name], list):  # 0 means "as it comes"
                 inputs[name] = LIGHT[name]
     return graph
 

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from comfyui_server import ComfyServer, PromptRefused, Run, wait_for
@@ -64,7 +65,7 @@ def test_every_template_is_listed_and_served(comfyui: ComfyServer):
     listed = comfyui.get("/workflow_templates").get("evenframe", [])
     assert sorted(listed) == expected
     for name in expected:
-        graph = comfyui.get(f"/api/workflow_templates/evenframe/{name}.json")
+        graph = comfyui.get(f"/api/workflow_templates/evenframe/{quote(name)}.json")
         assert graph["nodes"], f"{name} is not in the editor's format"
 
 
@@ -193,8 +194,13 @@ def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
-def test_an_example_runs_to_a_video_that_decodes(comfyui: ComfyServer, path: Path):
+def test_an_example_runs_to_a_video_that_decodes(
+    comfyui: ComfyServer, path: Path, request: pytest.FixtureRequest
+):
     graph = light(path)
+    for node in graph.values():
+        if node["class_type"] == "CheckpointLoaderSimple":
+            node["inputs"]["ckpt_name"] = request.getfixturevalue("checkpoint")
     provide_clips(graph, comfyui.base / "input")
     missing = {node["class_type"] for node in graph.values()} - set(comfyui.get("/object_info"))
     assert missing == set()

@@ -13,24 +13,6 @@ from comfyui_server import ComfyServer, Run
 
 pytestmark = pytest.mark.slow  # a checkpoint of 0.5 GB, loaded several times
 
-WIDTHS = (320, 320, 320, 320)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(comfyui: ComfyServer) -> str:
-    """A checkpoint that ComfyUI takes for Stable Diffusion 1.5: its UNet is narrow, the rest real.
-
-    0.5 GB: ComfyUI fixes the sizes of the text encoder and the VAE.
-    """
-    shapes = layout.checkpoint_shapes(
-        layout.unet_shapes(WIDTHS, layers=1),
-        layout.vae_shapes(layout.SD_VAE_WIDTHS),
-        layout.prefixed("cond_stage_model.transformer.", layout.clip_shapes(layers=12)),
-    )
-    path = comfyui.base / "models" / "checkpoints" / "narrow.safetensors"
-    layout.save_checkpoint(path, shapes, torch.float16)
-    return path.name
-
 
 @pytest.fixture(scope="module")
 def lora(comfyui: ComfyServer) -> str:
