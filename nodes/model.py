@@ -79,7 +79,8 @@ class EvenframeLoadModel(io.ComfyNode):
 
         path, is_folder = locate(model)
         if is_folder:
-            components = load_folder(path, torch_dtype(dtype))
+            name = "miniature" if model == MINIATURE else None
+            components = load_folder(path, torch_dtype(dtype), name)
         else:
             components = load_checkpoint(path, torch_dtype(dtype), prediction)
         modules = (components.unet, components.vae, components.text_encoder)

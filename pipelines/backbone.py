@@ -91,7 +91,7 @@ def load(
     if str(source) == MINIATURE:
         from ..miniature import weights_dir
 
-        return from_components(load_folder(weights_dir(), dtype), device)
+        return from_components(load_folder(weights_dir(), dtype, MINIATURE), device)
     path = Path(source)
     if path.is_dir():
         return from_components(load_folder(path, dtype), device)

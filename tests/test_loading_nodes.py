@@ -82,6 +82,7 @@ def test_a_replaced_file_is_loaded_again(models: Path) -> None:
 @pytest.mark.skipif(not weights_dir().is_dir(), reason="the miniature has no weights yet")
 def test_the_miniature_loads() -> None:
     output = load(nodes.MINIATURE)
+    assert output.ui["text"][0].startswith("miniature: 128 px, epsilon")
     backbone = host.load(output.args[0])
     assert backbone.native_size == 128
     assert backbone.encode_prompt("a red circle").ids

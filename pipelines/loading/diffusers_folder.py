@@ -27,12 +27,15 @@ STEMS = {
 WANTED = "choose a Stable Diffusion 1.x or 2.1 model folder"
 
 
-def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Components:
+def load_folder(
+    path: str | Path, dtype: torch.dtype = torch.float32, name: str | None = None
+) -> Components:
     """Load a folder with model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/.
 
     dtype: of the weights in memory (the VAE's: see `vae_dtype`); for float16 the folder's fp16
         variant is used where it has one.
         Weights of that type stay mapped from the disk until they are first used or moved.
+    name: for people; None takes the folder's.
 
     Raises:
         EvenframeError: not such a folder; another kind of model, by name; no safetensors; a text
@@ -62,7 +65,7 @@ def load_folder(path: str | Path, dtype: torch.dtype = torch.float32) -> Compone
         scheduler_config=scheduler,
         native_size=native_size(unet, vae),
         fingerprint=fingerprint.of_files(every, prediction),
-        name=path.name,
+        name=name or path.name,
     )
 
 
