@@ -71,12 +71,16 @@ class SiteProcessor:
             *(tensor.chunk(len(forward.branches)) for tensor in (q, k, v)),
             strict=True,
         )
-        outputs = [evaluate(self._terms(forward, *part)) for part in parts]
+        outputs = [self.output(forward, self._call(forward, *part)) for part in parts]
         return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
-    def _terms(self, forward: Pass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Terms:
+    def output(self, forward: Pass, call: Call) -> Tensor:
+        """What one branch's attention gives, (f, heads, n, d), once it has been rewritten."""
+        return evaluate(forward.attend(call, call.plain()))
+
+    def _call(self, forward: Pass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
         temporal = self.site.kind == "self" and self.site.stride >= forward.keyframe_stride
-        call = Call(
+        return Call(
             site=self.site,
             branch=branch,
             grid=self.site.grid(forward.frame_size),
@@ -85,7 +89,6 @@ class SiteProcessor:
             v=v,
             keyframes=forward.keyframes if temporal else None,
         )
-        return forward.attend(call, call.plain())
 
 
 def _split_heads(tokens: Tensor, heads: int) -> Tensor:

@@ -1,0 +1,188 @@
+"""The original's way, for comparison only: attention maps are built, stored at every step, fused.
+
+Written from the method's description (FateZero, ICCV 2023, section 3.2; Prompt-to-Prompt, ICLR
+2023), map by map, so that it can also judge the factorised form that the package uses. What the
+public implementation does besides (a second store for the edit's own maps, deep copies of both) is
+left out, so it is the better for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pipelines.alignment import align_tokens, replace_matrix
+from ..pipelines.attention.maps import mask_sites
+from ..pipelines.attention.processor import Pass, SiteProcessor
+from ..pipelines.attention.sites import Site
+from ..pipelines.attention.terms import Call, evaluate
+from ..pipelines.controls.base import ControlRun, Edit, Step
+from ..pipelines.controls.fusion import Fusion, blend_mask, windows
+from ..pipelines.inversion import Inversion, invert
+from ..pipelines.prompt import find_tokens
+from ..pipelines.stable_diffusion import StableDiffusion
+
+Hook = Callable[[Call, Tensor], Tensor]
+Maps = dict[str, Tensor]
+"""Attention maps of one step by site name: (f, heads, n, m)."""
+
+
+class MapProcessor(SiteProcessor):
+    """Builds the maps of the coarse layers and lets a hook see and change them."""
+
+    def output(self, forward: Pass, call: Call) -> Tensor:
+        if call.site.stride < forward.keyframe_stride:
+            return evaluate(call.plain())
+        logits = call.q @ call.gather(call.k).transpose(-1, -2)  # f heads n m
+        maps = torch.softmax(logits * call.q.shape[-1] ** -0.5, dim=-1)
+        hook: Any = forward.attend
+        return hook(call, maps) @ call.gather(call.v)
+
+
+@dataclass
+class MapStore:
+    """Takes every step's maps to main memory.
+
+    dtype: what they are kept in; the original keeps float16.
+    """
+
+    dtype: torch.dtype = torch.float16
+    steps: list[Maps] = field(default_factory=list)
+
+    def attend(self, call: Call, maps: Tensor) -> Tensor:
+        """Keep the maps of this call; a meta tensor stands for its copy."""
+        kept = maps.to(self.dtype)
+        self.steps[-1][call.site.name] = kept if kept.is_meta else kept.cpu().clone()
+        return maps
+
+    def nbytes(self) -> int:
+        """Bytes of all maps."""
+        kept = [tensor for maps in self.steps for tensor in maps.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
+
+
+class MapModel:
+    """A Stable Diffusion model whose coarse layers build their maps.
+
+    store: gets the maps of every pass that has nothing but a source branch.
+    """
+
+    def __init__(self, model: StableDiffusion, store: MapStore):
+        unet = deepcopy(model.unet)
+        processors: Any = {f"{site.name}.processor": MapProcessor(site) for site in model.sites}
+        unet.set_attn_processor(processors)
+        self.model, self.store = replace(model, unet=unet), store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def predict(
+        self,
+        latents: Tensor,
+        timestep: int,
+        branches: Mapping[str, Tensor],
+        keyframes: Tensor | None = None,
+        attend: Any = None,
+    ) -> dict[str, Tensor]:
+        """As StableDiffusion.predict, with a hook on maps in place of one on terms."""
+        if set(branches) == {"source"}:
+            self.store.steps.append({})
+            attend = self.store.attend
+        return self.model.predict(latents, timestep, branches, keyframes, attend)
+
+
+def invert_with_maps(model: MapModel, frames: Tensor, prompt: str, steps: int) -> Inversion:
+    """The package's inversion loop on this model; its maps are in the model's store afterwards."""
+    model.store.steps.clear()
+    backbone: Any = model
+    return invert(backbone, frames, prompt, steps=steps, store="recompute")
+
+
+@dataclass(frozen=True)
+class MapFusion:
+    """FateZero's fusion of maps. settings: as for the package's. store: the inversion's maps."""
+
+    settings: Fusion
+    store: MapStore
+
+    def begin(self, edit: Edit) -> ControlRun:
+        return MapFusionRun(self.settings, self.store.steps, edit)
+
+
+class MapFusionRun(ControlRun):
+    """Fusion at work on maps, in one edit."""
+
+    def __init__(self, settings: Fusion, records: Sequence[Maps], edit: Edit):
+        self._settings, self._records, self._edit = settings, records, edit
+        self._cross_end, self._self_end = windows(settings, edit.steps)
+        source = edit.inversion.prompt
+        words = [token for word in settings.blend_words for token in find_tokens(source, word)]
+        self._blend_tokens = list(dict.fromkeys(words))
+        self._latent_size = tuple(edit.inversion.trajectory.shape[-2:])
+        self._maps: Maps = {}
+        self._masks: Mapping[tuple[int, int], Tensor] = {}
+
+    def prepare(self, step: Step) -> None:
+        self._index = step.index
+        record = self._records[len(self._records) - 1 - step.index]
+        backbone = self._edit.backbone
+        self._maps = {
+            name: maps.to(backbone.device, backbone.dtype) for name, maps in record.items()
+        }
+        if self._blend_tokens:
+            self._masks = self._blend_masks()
+
+    def attend(self, call: Call, terms: Any) -> Any:
+        """The maps of this call, fused with the source's."""
+        ours: Tensor = terms
+        if call.branch != "target":
+            return ours
+        theirs = self._maps[call.site.name]
+        if call.site.kind == "cross":
+            return self._cross(theirs, ours) if self._index < self._cross_end else ours
+        if self._index >= self._self_end:
+            return ours
+        if not self._masks:
+            return theirs
+        rows = self._masks[call.grid].flatten(1)[:, None, :, None]  # f 1 n 1
+        return rows * ours + (1 - rows) * theirs
+
+    def settle(self, latents: Tensor, step: Step) -> Tensor:
+        low, high = (int(share * self._edit.steps) for share in self._settings.blend_window)
+        if not self._settings.latent_blend or not low <= step.index < high:
+            return latents
+        mask = self._masks[self._latent_size[0], self._latent_size[1]][:, None]
+        return step.arrival + mask * (latents - step.arrival)
+
+    def _cross(self, theirs: Tensor, ours: Tensor) -> Tensor:
+        source, target = self._edit.inversion.prompt, self._edit.prompt
+        if self._settings.method == "replace":
+            before, after = ([word.tokens for word in p.words] for p in (source, target))
+            fused = theirs @ replace_matrix(before, after, theirs.shape[-1]).to(theirs)
+        elif self._settings.method == "refine":
+            mapper, alphas = align_tokens(source.ids, target.ids, ours.shape[-1])
+            alphas = alphas.to(ours)
+            fused = alphas * theirs[..., mapper.clamp(min=0).to(ours.device)] + (1 - alphas) * ours
+        else:
+            fused = ours.clone()
+        for word, factor in self._settings.weights:
+            fused[..., list(find_tokens(target, word))] *= factor
+        return fused
+
+    def _blend_masks(self) -> Mapping[tuple[int, int], Tensor]:
+        backbone = self._edit.backbone
+        size = backbone.frame_size(self._edit.inversion.trajectory[0])
+        sites: Sequence[Site] = mask_sites(backbone.sites, backbone.layout.mask_stride)
+        layers = [
+            self._maps[site.name][..., self._blend_tokens]
+            .sum(-1)
+            .transpose(0, 1)
+            .unflatten(-1, site.grid(size))  # heads f h w
+            for site in sites
+        ]
+        grids = {site.grid(size) for site in backbone.sites if site.kind == "self"}
+        sizes = [*grids, (self._latent_size[0], self._latent_size[1])]
+        return blend_mask(torch.cat(layers), sizes, self._settings.threshold)

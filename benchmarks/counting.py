@@ -1,0 +1,178 @@
+"""Bytes kept and work done for a full-size model, counted without computing anything.
+
+Stable Diffusion 1.5 in half precision on the meta device, 512x512, 8 frames, 50 steps, key frames
+own and mid. The package's own recorder, store, controls and attention run; only their numbers are
+missing. Every step of a kind costs the same, so each kind is run once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..pipelines.attention.recompute import RecomputedAttention
+from ..pipelines.attention.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
+from ..pipelines.controls.base import Edit, Step
+from ..pipelines.controls.fusion import Fusion
+from ..pipelines.inversion import Inversion
+from ..pipelines.prompt import Prompt, split_words
+from ..pipelines.schedule import ddim_grid
+from ..pipelines.stable_diffusion import StableDiffusion
+from .baseline import MapModel, MapStore
+from .models import full_size
+
+FRAMES, STEPS, SIZE = 8, 50, 512
+SOURCE = "a silver jeep driving down a curvy road in the countryside"
+TARGET = f"watercolor painting of {SOURCE}"
+CONTROLLED = Fusion(
+    "refine", 0.8, 0.8, blend_words=("jeep",), weights=(("watercolor", 10.0),), latent_blend=True
+)
+META = torch.device("meta")
+
+
+def meta_model() -> StableDiffusion:
+    """Stable Diffusion 1.5 in half precision, without weights."""
+    model = full_size("sd15")
+    model.unet.half()
+    return model
+
+
+def meta_prompt(model: StableDiffusion, text: str) -> Prompt:
+    """A prompt with its real tokens and embeddings that are shapes only."""
+    ids = tuple(model.tokenizer(text).input_ids)
+    words = split_words(text, ids, model.tokenizer)
+    return Prompt(text, ids, words, torch.empty(77, 768, device=META), model.fingerprint)
+
+
+def meta_inversion(model: StableDiffusion, frames: int = FRAMES) -> Inversion:
+    """What an inversion leaves where nothing but the trajectory is kept."""
+    side = SIZE // 8
+    trajectory = torch.empty(STEPS + 1, frames, 4, side, side, device=META)
+    grid = ddim_grid(model.schedule, STEPS)
+    prompt = meta_prompt(model, SOURCE)
+    return Inversion(trajectory, prompt, grid, ("own", "mid"), model.fingerprint)
+
+
+def source_pass(
+    model: StableDiffusion, inversion: Inversion, attend: Callable[..., Any]
+) -> dict[str, Tensor]:
+    """One step of the inversion."""
+    branches = {"source": inversion.prompt.embeddings}
+    table = inversion.keyframe_table()
+    return model.predict(inversion.trajectory[0], 1, branches, table, attend)
+
+
+def stored_bytes() -> dict[str, float]:
+    """Attention kept for one clip, in every mode and in the original's way, from one pass."""
+    model = meta_model()
+    inversion = meta_inversion(model)
+    maps, recorder = MapStore(), Recorder(kept_sites(model.sites, model.layout))
+
+    def attend(call: Any, seen: Tensor) -> Tensor:
+        recorder.attend(call, ())
+        return maps.attend(call, seen)
+
+    mapped: Any = MapModel(model, maps)
+    maps.steps.append({})
+    source_pass(mapped.model, inversion, attend)
+    record = recorder.record()
+    with FakeTensorMode():  # stands in for main memory, into which meta tensors cannot be copied
+        offloaded = keep(_like(record), "offload").nbytes()
+    in_flight = _recomputed(model, inversion).at(0, kept_sites(model.sites, model.layout)).nbytes()
+    trajectory = inversion.trajectory
+    return {
+        "store.maps_bytes": float(maps.nbytes() * STEPS),
+        "store.resident_bytes": float(keep(record, "resident").nbytes() * STEPS),
+        "store.offload_bytes": float(offloaded * STEPS),
+        # No attention is kept: one step of it at a time, and the latents it is computed from.
+        "store.recompute_bytes": float(in_flight + trajectory.numel() * trajectory.element_size()),
+    }
+
+
+def work() -> dict[str, float]:
+    """Work of a controlled edit over that of a plain one, each with its inversion."""
+    model = meta_model()
+    inversion = meta_inversion(model)
+    plain = flops(lambda: source_pass(model, inversion, lambda call, terms: terms)) * STEPS
+    kept = _Kept(_shapes(model, inversion))
+    return {
+        f"work.{mode}_ratio": (plain + edit_work(model, inversion, (CONTROLLED,), source))
+        / (plain + edit_work(model, inversion, (), source))
+        for mode, source in (("recompute", _recomputed(model, inversion)), ("resident", kept))
+    }
+
+
+def edit_work(
+    model: StableDiffusion,
+    inversion: Inversion,
+    controls: tuple[Fusion, ...],
+    source: AttentionSource,
+) -> float:
+    """Floating-point operations of an edit's denoising steps; equal steps are run once."""
+    edit = Edit(model, inversion, meta_prompt(model, TARGET))
+    runs = [control.begin(edit) for control in controls]
+    branches = {"negative": inversion.prompt.embeddings, "target": edit.prompt.embeddings}
+    table, known = inversion.keyframe_table(), {}
+
+    def attend(call: Any, terms: Any) -> Any:
+        for run in runs:
+            terms = run.attend(call, terms)
+        return terms
+
+    def step(index: int) -> None:
+        sites = tuple({site for run in runs for site in run.source_sites(index)})
+        seen = source.at(index, sites) if sites else SourceAttention({}, {})
+        latents = inversion.trajectory[0]
+        for run in runs:
+            run.prepare(Step(index, 1, seen, latents))
+        model.predict(latents, 1, branches, table, attend)
+        for run in runs:
+            run.settle(latents, Step(index, 1, seen, latents))
+
+    total = 0.0
+    for index in range(STEPS):
+        kind = tuple(
+            frozenset(run.source_sites(index)) for run in runs
+        )  # what is asked of the source tells which windows are open
+        if kind not in known:
+            known[kind] = flops(lambda index=index: step(index))
+        total += known[kind]
+    return total
+
+
+def flops(action: Callable[[], Any]) -> float:
+    """Floating-point operations of an action."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        action()
+    return float(counter.get_total_flops())
+
+
+class _Kept:
+    """An AttentionSource of one record for every step."""
+
+    def __init__(self, record: SourceAttention):
+        self._record = record
+
+    def at(self, step: int, sites: Any) -> SourceAttention:
+        return self._record.only(sites)
+
+
+def _shapes(model: StableDiffusion, inversion: Inversion) -> SourceAttention:
+    return _recomputed(model, inversion).at(0, kept_sites(model.sites, model.layout))
+
+
+def _recomputed(model: StableDiffusion, inversion: Inversion) -> RecomputedAttention:
+    source = inversion.source_attention(model)
+    assert isinstance(source, RecomputedAttention)
+    return source
+
+
+def _like(record: SourceAttention) -> SourceAttention:
+    """Tensors of the same shapes that say they are in main memory."""
+    return SourceAttention(
+        {name: torch.empty(t.shape, dtype=t.dtype) for name, t in record.queries.items()},
+        {name: torch.empty(t.shape, dtype=t.dtype) for name, t in record.keys.items()},
+    )
