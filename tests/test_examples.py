@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,12 @@ from evenframe.__main__ import main
 from evenframe.nodes import node_classes
 from example_workflows import ROOT, api_examples, check_video, light, provide_clips
 
-OURS = {cls.GET_SCHEMA().node_id for cls in node_classes()}
+SCHEMAS = {cls.GET_SCHEMA().node_id: cls.GET_SCHEMA() for cls in node_classes()}
+OURS = set(SCHEMAS)
+
+
+def to_api() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return runpy.run_path(str(ROOT / "examples_workflows" / "to_api.py"))["to_api"]
 
 
 def runs_anywhere(path: Path) -> bool:
@@ -22,7 +30,7 @@ def runs_anywhere(path: Path) -> bool:
 def test_every_example_is_there_in_both_formats_with_a_picture():
     folder = ROOT / "examples_workflows"
     editor = {path.stem for path in folder.glob("*.json")}
-    pictures = {path.stem for path in folder.iterdir() if path.suffix in (".jpg", ".png", ".webp")}
+    pictures = {path.stem for path in folder.iterdir() if path.suffix == ".jpg"}
     assert editor == {path.stem for path in api_examples()}
     assert editor == pictures
     assert len(editor) >= 4
@@ -31,12 +39,34 @@ def test_every_example_is_there_in_both_formats_with_a_picture():
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
 )
-def test_both_formats_hold_the_same_nodes(path: Path):
+def test_both_formats_are_the_same_graph(path: Path):
     editor = json.loads(path.read_text(encoding="utf-8"))
     api = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
-    notes = {"Note", "MarkdownNote"}
-    drawn = sorted(node["type"] for node in editor["nodes"] if node["type"] not in notes)
-    assert drawn == sorted(node["class_type"] for node in api.values())
+    assert to_api()(editor) == api, "run: python examples_workflows/to_api.py"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
+)
+def test_a_recipe_says_what_it_is_for_and_names_every_input(path: Path):
+    editor = json.loads(path.read_text(encoding="utf-8"))
+    [note] = [node for node in editor["nodes"] if node["type"] in ("Note", "MarkdownNote")]
+    assert len(note["widgets_values"][0].split("\n\n")) == 2
+    for node in editor["nodes"]:
+        if node["type"] in SCHEMAS:
+            known = {socket.id for socket in SCHEMAS[node["type"]].inputs}
+            named = {socket["name"] for socket in node["inputs"]}
+            assert named == known, node["type"]
+
+
+def test_pictures_are_small_and_can_be_read():
+    from PIL import Image
+
+    for path in (ROOT / "examples_workflows").glob("*.jpg"):
+        assert path.stat().st_size < 100_000, path.name
+        with Image.open(path) as picture:
+            picture.verify()
+            assert min(picture.size) >= 256, path.name
 
 
 @pytest.mark.slow

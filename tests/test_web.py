@@ -1,0 +1,115 @@
+"""The editor in a browser: recipes load into it, and nodes show their text. Skipped without one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from comfyui_server import ROOT, ComfyServer
+
+from example_workflows import api_examples
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+SHORT = {
+    "last_node_id": 2,
+    "last_link_id": 1,
+    "nodes": [
+        {
+            "id": 1,
+            "type": "EvenframeDemoClip",
+            "pos": [0, 0],
+            "size": [300, 200],
+            "inputs": [],
+            "outputs": [{"name": "frames", "type": "IMAGE", "links": [1]}],
+            "widgets_values": [2],
+        },
+        {
+            "id": 2,
+            "type": "EvenframeSaveVideo",
+            "pos": [400, 0],
+            "size": [300, 400],
+            "inputs": [{"name": "frames", "type": "IMAGE", "link": 1}],
+            "outputs": [],
+            "widgets_values": ["short", "mp4", 0, True, -1],
+        },
+    ],
+    "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    "version": 0.4,
+}
+
+READY = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EvenframeDemoClip"
+LOAD = "async graph => { await window.app.loadGraphData(graph) }"
+RUN = """async () => {
+  window.ended = null;
+  for (const end of ["execution_success", "execution_error"])
+    window.app.api.addEventListener(end, () => { window.ended = end; });
+  await window.app.queuePrompt(0);
+}"""
+TEXTS = """() => window.app.graph.nodes.map(node =>
+  node.widgets.find(widget => widget.name === "evenframe_text")?.value ?? "")"""
+SENT = "async () => JSON.stringify((await window.app.graphToPrompt()).output)"
+SAVED = "() => JSON.stringify(window.app.graph.serialize())"
+
+
+@pytest.fixture(scope="module")
+def page(comfyui: ComfyServer) -> Iterator[Page]:
+    """The editor in a real browser, or a skip that says why there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)  # None: playwright's own
+    with playwright.sync_playwright() as tools:
+        try:
+            browser = tools.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page.set_default_timeout(120_000)
+        page.goto(f"http://127.0.0.1:{comfyui.port}/")
+        page.wait_for_function(READY)
+        page.wait_for_timeout(2000)
+        yield page
+        browser.close()
+
+
+@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
+def test_the_editor_sends_what_the_api_format_says(page: Page, path: Path):
+    graph = json.loads((ROOT / "examples_workflows" / path.name).read_text(encoding="utf-8"))
+    page.evaluate(LOAD, graph)
+    page.wait_for_timeout(500)
+    sent: dict[str, Any] = json.loads(page.evaluate(SENT))
+    wanted = json.loads(path.read_text(encoding="utf-8"))
+    for both in (sent, wanted):  # the editor puts another where this file is not there
+        for node in both.values():
+            node["inputs"].pop("ckpt_name", None)
+    assert sent == wanted
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_a_nodes_text_is_shown_and_survives_a_reload(page: Page, nodes_2: bool):
+    setting = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+    page.evaluate(setting, nodes_2)
+    page.evaluate(LOAD, SHORT)
+    page.wait_for_timeout(1000)
+    assert page.evaluate(TEXTS) == ["", ""]
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended")
+    page.wait_for_timeout(1000)
+    texts = page.evaluate(TEXTS)
+    assert "2 frames of 128x128" in texts[0]
+    assert texts[1].startswith("short_")
+    shown = [area.input_value() for area in page.locator("textarea").all()]
+    assert set(texts) <= set(shown)
+    assert "evenframe_text" not in page.evaluate(SENT) + page.evaluate(SAVED)
+    page.wait_for_timeout(2000)  # the editor keeps its draft a moment after the last change
+    page.reload()
+    page.wait_for_function(READY)
+    page.wait_for_timeout(4000)
+    assert page.evaluate(TEXTS) == texts
