@@ -14,16 +14,13 @@ carried as a pair (+x, -x), whose mean is zero and for which silu(x) - silu(-x) 
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .latents import LatentMap
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
 
 _ENCODER_ANCHOR = 300.0
 """So large that the deviation does not depend on the signal."""
@@ -33,7 +30,7 @@ _LOG_VARIANCE = -12.0
 
 
 @torch.no_grad()
-def write_linear_encoder(autoencoder: AutoencoderKL, latent_map: LatentMap) -> None:
+def write_linear_encoder(autoencoder: Any, latent_map: LatentMap) -> None:
     """Overwrite encoder and quant_conv, so that the mode of the posterior is the latent map."""
     encoder: Any = autoencoder.encoder
     for part in (encoder, autoencoder.quant_conv):
@@ -57,12 +54,12 @@ def write_linear_encoder(autoencoder: AutoencoderKL, latent_map: LatentMap) -> N
 
 
 @torch.no_grad()
-def write_simple_decoder(autoencoder: AutoencoderKL, latent_map: LatentMap) -> None:
+def write_simple_decoder(autoencoder: Any, latent_map: LatentMap) -> None:
     """Overwrite the decoder's trunk: mean colour of each cell, nearest upsampling. Everything
     else keeps its random start and is learned."""
     decoder: Any = autoencoder.decoder
     inverse = np.linalg.inv(latent_map.weight.astype(np.float64))
-    convolution: Any = autoencoder.post_quant_conv
+    convolution = autoencoder.post_quant_conv
     convolution.weight.copy_(torch.from_numpy(inverse)[:, :, None, None])
     convolution.bias.copy_(torch.from_numpy(-inverse @ latent_map.bias))
     trunk = [channel for colour in range(3) for channel in (4 * colour, 4 * colour + 1)]

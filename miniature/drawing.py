@@ -26,7 +26,8 @@ def disc(cx: float, cy: float, rx: float, ry: float | None = None) -> Distance:
     radius = rx if ry is None else ry
 
     def distance(x: Array, y: Array) -> Array:
-        return (np.hypot((x - cx) / rx, (y - cy) / radius) - 1) * min(rx, radius)
+        scaled = np.hypot((x - cx) / rx, (y - cy) / radius) - 1
+        return (scaled * min(rx, radius)).astype(np.float32)
 
     return distance
 
@@ -165,5 +166,5 @@ def background(name: str) -> Array:
     first, second, width = TEXTURES[name]
     index = np.arange(SIZE) // width
     odd = (index[:, None] + (index[None, :] if name == "checkered" else 0 * index[None, :])) % 2
-    image[:] = np.where(odd[..., None] == 1, np.float32(second), np.float32(first))
+    image[:] = np.where(odd[..., None] == 1, np.array(second), np.array(first))
     return image

@@ -48,7 +48,7 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
 
 
 def _write_modules(snapshot: dict[str, Any], autoencoder_file: Path, folder: Path) -> None:
-    size = Size(**{k: tuple(v) if isinstance(v, list) else v for k, v in snapshot["size"].items()})
+    size = Size(**snapshot["size"])
     unet, text = make_unet(size), make_text_encoder(size, len(vocabulary()[0]))
     autoencoder = make_autoencoder(size)
     unet.load_state_dict(snapshot["weights"]["unet"])
@@ -75,8 +75,9 @@ def _name_as_published(path: Path) -> None:
 
 def _write_pipeline(folder: Path) -> None:
     import diffusers
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    diffusers.DDIMScheduler(**SAMPLER).save_pretrained(folder / "scheduler")
+    DDIMScheduler(**SAMPLER).save_pretrained(folder / "scheduler")
     index = {
         "_class_name": "StableDiffusionPipeline",
         "_diffusers_version": diffusers.__version__,

@@ -7,7 +7,7 @@ show one thing is ``None``: undetermined, which never counts as right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -101,7 +101,8 @@ def analyse(image: NDArray) -> Analysis:
     """
     if image.shape != (SIZE, SIZE, 3):
         raise ValueError(f"the judge reads pictures of {SIZE}x{SIZE}x3, got {image.shape}")
-    pixels = image.astype(np.float32) / (255 if image.dtype == np.uint8 else 1)
+    scale = 255 if image.dtype == np.uint8 else 1
+    pixels = (image / scale).astype(np.float32)
     name, template, share = _read_background(pixels)
     foreground = np.linalg.norm(pixels - template, axis=-1) > BACKGROUND_TOLERANCE
     opened = cv2.morphologyEx(foreground.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
@@ -137,24 +138,23 @@ def relations(a: FoundObject | FoundFigure, b: FoundObject | FoundFigure) -> fro
 
 
 def subject_path(
-    frames: Sequence[NDArray], colour: str | None = None, shape: str | None = None
+    frames: Iterable[NDArray], colour: str | None = None, shape: str | None = None
 ) -> NDArray[np.float64]:
     """Centre of the subject on each frame, (f, 2) in px; NaN where it is not found.
 
     The subject is the object of the given colour and shape (either may be left out), or the
     leftmost figure where neither is given.
     """
-    path = np.full((len(frames), 2), np.nan)
-    for index, frame in enumerate(frames):
+    path: list[tuple[float, float]] = []
+    for frame in frames:
         seen = analyse(frame)
         found: Sequence[FoundObject | FoundFigure] = seen.figures
         if colour is not None or shape is not None:
             found = [
                 o for o in seen.objects if colour in (None, o.colour) and shape in (None, o.shape)
             ]
-        if found:
-            path[index] = found[0].x, found[0].y
-    return path
+        path.append((found[0].x, found[0].y) if found else (np.nan, np.nan))
+    return np.array(path)
 
 
 def _read_background(pixels: Array) -> tuple[str, Array, float]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel
+# The networks are returned as Any: the decorators of diffusers hide their signatures from type
+# checkers, which then know them wrongly.
 
 SCHEDULE: dict[str, Any] = {
     "num_train_timesteps": 1000,
@@ -39,9 +38,9 @@ class Size:
     autoencoder_groups: int = 4
 
 
-def make_unet(size: Size) -> UNet2DConditionModel:
-    """The denoiser: latents (n, 4, 16, 16) and embeddings (n, 77, text_width) to noise."""
-    from diffusers import UNet2DConditionModel
+def make_unet(size: Size) -> Any:
+    """The denoiser, a UNet2DConditionModel: latents (n, 4, 16, 16), embeddings (n, 77, c)."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     unet = UNet2DConditionModel(
         sample_size=16,
@@ -62,14 +61,14 @@ def make_unet(size: Size) -> UNet2DConditionModel:
     return unet
 
 
-def _silence_branches(unet: UNet2DConditionModel) -> None:
+def _silence_branches(unet: Any) -> None:
     """Start every residual branch and the output at zero (Dhariwal and Nichol 2021, as in the
     original Stable Diffusion code); diffusers leaves them random, which costs many steps."""
     from diffusers.models.resnet import ResnetBlock2D
     from diffusers.models.transformers.transformer_2d import Transformer2DModel
     from torch import nn
 
-    last = [unet.conv_out]
+    last: list[Any] = [unet.conv_out]
     for module in unet.modules():
         if isinstance(module, ResnetBlock2D):
             last.append(module.conv2)
@@ -77,11 +76,12 @@ def _silence_branches(unet: UNet2DConditionModel) -> None:
             last.append(module.proj_out)
     for layer in last:
         nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
 
 
-def make_text_encoder(size: Size, vocabulary_size: int) -> CLIPTextModel:
-    """The CLIP text encoder: ids (n, 77) to embeddings (n, 77, text_width)."""
+def make_text_encoder(size: Size, vocabulary_size: int) -> Any:
+    """The text encoder, a CLIPTextModel: ids (n, 77) to embeddings (n, 77, text_width)."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
     return CLIPTextModel(
@@ -101,11 +101,12 @@ def make_text_encoder(size: Size, vocabulary_size: int) -> CLIPTextModel:
     )
 
 
-def make_autoencoder(size: Size) -> AutoencoderKL:
-    """The autoencoder: factor 8, 4 latent channels, unit variance (scaling factor 1)."""
-    from diffusers import AutoencoderKL
+def make_autoencoder(size: Size) -> Any:
+    """The autoencoder, an AutoencoderKL: factor 8, 4 latent channels of unit variance."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    return AutoencoderKL(
+    make: Any = AutoencoderKL  # its annotations allow one block only
+    return make(
         in_channels=3,
         out_channels=3,
         down_block_types=("DownEncoderBlock2D",) * 4,

@@ -54,7 +54,8 @@ class Miniature:
 
 def load(folder: Path | None = None) -> Miniature:
     """The shipped weights, or another exported folder."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel
 
     root = weights_dir() if folder is None else folder
@@ -97,9 +98,9 @@ def sample(
     batch: int = 25,
 ) -> Tensor:
     """Latents (n, 4, 16, 16) by DDIM with classifier-free guidance, from given noise."""
-    from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    scheduler = DDIMScheduler(**SAMPLER)
+    scheduler: Any = DDIMScheduler(**SAMPLER)
     scheduler.set_timesteps(steps)
     empty = model.embed([""])
     done = []
@@ -122,9 +123,9 @@ def sample(
 def invert(model: Miniature, prompts: Sequence[str], latents: Tensor, steps: int = 50) -> Tensor:
     """Noise that DDIM at guidance 1 takes back to the latents (Song et al. 2020, Eq. 12 run
     upwards); noise is predicted at the lower timestep of each step."""
-    from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    scheduler = DDIMScheduler(**SAMPLER)
+    scheduler: Any = DDIMScheduler(**SAMPLER)
     scheduler.set_timesteps(steps)
     kept = scheduler.alphas_cumprod
     context = model.embed(prompts)

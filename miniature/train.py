@@ -129,7 +129,8 @@ class Trainer:
         self.seen += self.recipe.batch
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+            for average, now in zip(self.averages, self.parameters, strict=True):
+                average.lerp_(now, 1 - decay)
         return report
 
     def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -300,11 +301,14 @@ def run(
     log_every: int = 100,
     save_every: float = 180.0,
     minutes: float | None = None,
+    decay_minutes: float = 0.0,
 ) -> None:
     """Train until the counter reaches ``steps``, or until the time is up.
 
-    New shards of the pool are taken in as they appear. The last ``decay_steps`` steps lower the
-    learning rate. A file ``STOP`` in the output folder ends the run after a save.
+    New shards of the pool are taken in as they appear. The last ``decay_steps`` steps, or the last
+    ``decay_minutes`` where the time is limited (a machine shared with others has no known number
+    of steps), lower the learning rate. A file ``STOP`` in the output folder ends the run after a
+    save.
     """
     out.mkdir(parents=True, exist_ok=True)
     known: list[Path] = []
@@ -320,6 +324,9 @@ def run(
                 known, data = shards, pools.load(shards)
         assert data is not None, "the pool is empty"
         rate = learning_rate(trainer.recipe, trainer.step, decay_from, decay_steps)
+        if minutes is not None and decay_minutes:
+            left = minutes - (time.monotonic() - began) / 60
+            rate *= max(0.02, min(1.0, left / decay_minutes))
         window.add(trainer.train_step(data, rate))
         now = time.monotonic()
         trainer.seconds = before + now - began
@@ -345,6 +352,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100_000, help="step at which to stop")
     parser.add_argument("--decay-steps", type=int, default=0, help="of these, the last decay")
     parser.add_argument("--minutes", type=float, default=None)
+    parser.add_argument("--decay-minutes", type=float, default=0.0, help="of these, the last decay")
     parser.add_argument("--init-from", type=Path, help="exported weights to start at")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -361,7 +369,8 @@ def main() -> None:
         trainer.resume(torch.load(state, map_location="cpu", weights_only=True))
     elif args.init_from is not None:
         trainer.start_from(args.init_from)
-    run(trainer, args.pool, args.out, args.steps, args.decay_steps, minutes=args.minutes)
+    time_limit = {"minutes": args.minutes, "decay_minutes": args.decay_minutes}
+    run(trainer, args.pool, args.out, args.steps, args.decay_steps, **time_limit)
 
 
 if __name__ == "__main__":

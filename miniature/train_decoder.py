@@ -107,7 +107,8 @@ class DecoderTrainer:
         self.step += 1
         with torch.no_grad():
             decay = min(0.998, (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+            for average, now in zip(self.averages, self.parameters, strict=True):
+                average.lerp_(now, 1 - decay)
         return float(loss.detach())
 
     def averaged(self) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ def truth_is_read(scene, frame):
     seen = analyse((image * 255 + 0.5).astype(np.uint8))
     verdict = judge_scene(scene, seen)
     presented = all(
-        item.presentation == found.presentation
+        item.presentation == getattr(found, "presentation", None)
         for item, found in zip(scene.items, verdict.matched, strict=True)
         if item.is_figure
     )
