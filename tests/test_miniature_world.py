@@ -20,6 +20,7 @@ from evenframe.miniature.vocabulary import (
     HELD_OUT_FIGURES,
     HELD_OUT_OBJECTS,
     trained_words,
+    unknown_words,
 )
 
 
@@ -58,6 +59,14 @@ def test_every_word_of_a_prompt_is_known():
     known = set(trained_words())
     for scene in scenes(500):
         assert set(scene.prompt.split()) <= known
+
+
+def test_unknown_words_are_told_with_the_nearest_known():
+    assert unknown_words("a red circle, left of a blue square") == {}
+    told = unknown_words("a red zircle on a sky background")
+    assert list(told) == ["zircle", "sky"]
+    assert told["zircle"][0] == "circle"
+    assert "orange" in unknown_words("an orange circle")  # a spare token, but never trained
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
