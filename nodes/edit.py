@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .common import feedback, sockets
+from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -110,23 +111,24 @@ class EvenframeEdit(io.ComfyNode):
 
         size = model.model.frame_size(inversion.trajectory[0])
         backbone = host.load(model, model.model.working_bytes(inversion.frames, size, branches=2))
-        latents = edit(
-            backbone,
-            inversion,
-            target_prompt,
-            negative="" if negative_prompt is None else negative_prompt,
-            controls=controls,
-            guidance_scale=guidance_scale,
-            start_step=start_step,
-            eta=eta,
-            seed=seed,
-            on_step=feedback.follow(
-                host.progress(len(inversion.grid), "Editing"),
+        with advice(ATTENTION_ADVICE):
+            latents = edit(
                 backbone,
-                every=preview_every,
-                frame=middle_frame(inversion),
-            ),
-        )
+                inversion,
+                target_prompt,
+                negative="" if negative_prompt is None else negative_prompt,
+                controls=controls,
+                guidance_scale=guidance_scale,
+                start_step=start_step,
+                eta=eta,
+                seed=seed,
+                on_step=feedback.follow(
+                    host.progress(len(inversion.grid), "Editing"),
+                    backbone,
+                    every=preview_every,
+                    frame=middle_frame(inversion),
+                ),
+            )
         # The host's latents are the autoencoder's own, before the model's scale.
         return io.NodeOutput({"samples": (latents / backbone.latent_scale).cpu()})
 
@@ -165,7 +167,8 @@ class EvenframeDecode(io.ComfyNode):
         samples = latents["samples"]
         backbone = host.load(model)
         progress = host.progress(len(samples), "Decoding")
-        frames = backbone.decode(samples * backbone.latent_scale, slice_size, progress.step)
+        with advice(DECODER_ADVICE):
+            frames = backbone.decode(samples * backbone.latent_scale, slice_size, progress.step)
         return io.NodeOutput(frames)
 
 

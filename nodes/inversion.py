@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .common import feedback, sockets
+from .common.memory import ATTENTION_ADVICE, advice, free_memory
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -146,20 +147,22 @@ class EvenframeInvert(io.ComfyNode):
         memory = model.model.working_bytes(count, (height, width), branches=1)
         backbone = host.load(model, memory)
         progress = host.progress(steps, "Inverting")
-        inversion, found = find_or_invert(
-            InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE),
-            backbone,
-            frames,
-            source_prompt,
-            steps=steps,
-            keyframes=key_frames,
-            store=store,
-            seed=None if sample_seed < 0 else sample_seed,
-            # No live preview: the editor would go on showing it in the place of the result.
-            on_step=feedback.follow(progress, backbone),
-            on_frame=lambda _: host.check_interrupt(),
-            free=lambda device: host.free_memory(),
-        )
+        cache = InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE)
+        with advice(ATTENTION_ADVICE):
+            inversion, found = find_or_invert(
+                cache,
+                backbone,
+                frames,
+                source_prompt,
+                steps=steps,
+                keyframes=key_frames,
+                store=store,
+                seed=None if sample_seed < 0 else sample_seed,
+                # No live preview: the editor would go on showing it in the place of the result.
+                on_step=feedback.follow(progress, backbone),
+                on_frame=lambda _: host.check_interrupt(),
+                free=free_memory,
+            )
         note = "found on disk" if found else f"{steps} steps"
         if not check:
             return io.NodeOutput(inversion, frames[:1], 0.0, ui={"text": [note]})
