@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .common import feedback, sockets
+from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ class EvenframeAttentionViewer(io.ComfyNode):
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)
-        backbone = host.load(model)
-        view = look(backbone, inversion, parse_phrases(words), at, threshold)
+        size = model.model.frame_size(inversion.trajectory[0])
+        backbone = host.load(model, model.model.working_bytes(inversion.frames, size, branches=1))
+        with advice(ATTENTION_ADVICE):
+            view = look(backbone, inversion, parse_phrases(words), at, threshold)
         picture = heat(view.maps, frames)
         shown = feedback.shown(spread(picture, 4), f"{words}: step {view.step + 1}")
         return io.NodeOutput(picture, view.mask, ui=shown)

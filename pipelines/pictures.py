@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .errors import EvenframeError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -55,7 +57,13 @@ def heat(maps: Tensor, frames: Tensor, opacity: float = 0.6) -> Tensor:
     """Maps over frames: dark where 0, through red to yellow where 1.
 
     maps: (f, h, w) in 0..1 on any grid. frames: (f, H, W, 3) in 0..1. Returns (f, H, W, 3).
+    Raises EvenframeError where they are not equally many.
     """
+    if len(maps) != len(frames):
+        raise EvenframeError(
+            f"The maps are of {len(maps)} frames, but {len(frames)} are given to draw on: "
+            "connect the frames that were inverted."
+        )
     height, width = frames.shape[1:3]
     sized = torch.nn.functional.interpolate(maps[:, None].float(), (height, width))[:, 0]
     red, green = (sized * 2).clamp(0, 1), (sized * 2 - 1).clamp(0, 1)
