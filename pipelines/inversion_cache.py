@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from .attention import keyframes as key_frames
 from .attention.keyframes import KeyFrames
+from .attention.store import require_mode
 from .errors import EvenframeError
 from .inversion import Inversion, invert
 from .inversion_file import FORMAT, SUFFIX, hash_tensors, load, save
@@ -23,6 +25,8 @@ from .prompt import Prompt
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+
+log = logging.getLogger(__name__)
 
 
 def find_or_invert(
@@ -44,6 +48,7 @@ def find_or_invert(
     Arguments as `inversion.invert`. Returns (inversion, found). One that was found holds no
     attention: edits compute it again, with the same result to the bit on the CPU.
     """
+    require_mode(store)
     names = key_frames.parse(keyframes)
     key = inversion_key(backbone, frames, prompt, steps=steps, keyframes=names, seed=seed)
     found = cache.get(key)
@@ -61,9 +66,11 @@ def find_or_invert(
         on_frame=on_frame,
         free=free,
     )
-    # A full disk must not cost the inversion: it is used now, and made again another day.
-    with suppress(EvenframeError):
+    try:
         cache.put(key, inversion)
+    except EvenframeError as error:
+        # A full disk must not cost the inversion: it is used now, and made again another day.
+        log.warning("%s", error)
     return inversion, False
 
 
@@ -98,7 +105,10 @@ def inversion_key(
 
 
 class InversionCache:
-    """A folder of inversions by key; the ones used longest ago go when it grows too large."""
+    """A folder of inversions by key; the ones used longest ago go when it grows too large.
+
+    limit_bytes: a single inversion that is larger is kept all the same; 0 keeps and finds none.
+    """
 
     def __init__(self, folder: Path, limit_bytes: int):
         self._folder, self._limit = folder, limit_bytes
@@ -106,7 +116,7 @@ class InversionCache:
     def get(self, key: str) -> Inversion | None:
         """The inversion of this key, or None; a damaged file counts as absent."""
         path = self._path(key)
-        if not path.is_file():
+        if self._limit <= 0 or not path.is_file():
             return None
         try:
             inversion = load(path, key)
@@ -118,8 +128,9 @@ class InversionCache:
 
     def put(self, key: str, inversion: Inversion) -> None:
         """Keep an inversion. Raises EvenframeError where it cannot be written."""
-        path = save(inversion, self._path(key), key)
-        self._shrink(keep=path)
+        if self._limit > 0:
+            path = save(inversion, self._path(key), key)
+            self._shrink(keep=path)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{SUFFIX}"

@@ -121,14 +121,32 @@ def test_the_cache_drops_what_was_used_longest_ago(inversion: Inversion, tmp_pat
     assert [cache.get(key) is not None for key in ("a", "b", "c")] == [True, False, True]
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
+def test_a_cache_of_no_size_keeps_and_finds_nothing(inversion: Inversion, tmp_path: Path) -> None:
+    InversionCache(tmp_path, 10**9).put("one", inversion)
+    nothing = InversionCache(tmp_path, 0)
+    nothing.put("two", inversion)
+    assert nothing.get("one") is None
+    assert [path.stem for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_an_unknown_mode_is_refused_though_the_inversion_was_kept(
     backbone, frames, tmp_path: Path
+) -> None:
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    find_or_invert(cache, backbone, frames, prompt, steps=2)
+    with pytest.raises(EvenframeError, match="attention store mode 'maps' is unknown"):
+        find_or_invert(cache, backbone, frames, prompt, steps=2, store="maps")
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
+    backbone, frames, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = InversionCache(tmp_path / "file", 10**9)
     prompt = backbone.encode_prompt(PROMPT)
     inversion, found = find_or_invert(cache, backbone, frames, prompt, steps=2)
     assert (inversion.frames, found) == (2, False)
+    assert "The inversion could not be written" in caplog.text
 
 
 def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
