@@ -47,10 +47,13 @@ class SourceAttention:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "SourceAttention":
         """The same on another device and in another precision."""
+        # Towards other devices nothing makes a reader wait until the copy is done.
+        ahead = device.type == "cuda"
 
         def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            # Moved first: converted first, page-locked memory would be copied to ordinary memory.
             return {
-                name: tensor.to(device, dtype, non_blocking=True)
+                name: tensor.to(device, non_blocking=ahead).to(dtype)
                 for name, tensor in tensors.items()
             }
 
