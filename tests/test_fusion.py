@@ -411,6 +411,7 @@ def refused(settings: Fusion, prompts: dict[str, Prompt], target: str = TARGET) 
         (Fusion(threshold=-1), "threshold is -1: choose a value from 0 to 2"),
         (Fusion(threshold=float("nan")), "threshold is nan: choose"),
         (Fusion(blend_window=(0.5, 3.0)), "blend_window end is 3.0: choose a value from 0 to 1"),
+        (Fusion(blend_window=(0.8, 0.2)), "blend_window starts at 0.8 and ends at 0.2: it must"),
         (Fusion(weights=(("jeep", -2.0),)), "the weight of 'jeep' is -2.0: choose a value from 0"),
         (Fusion(weights=(("car", 2.0),)), f"The word 'car' is not in the prompt '{TARGET}'"),
         (Fusion(blend_words=("painting",)), f"The word 'painting' is not in the prompt '{SOURCE}'"),

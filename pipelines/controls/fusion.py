@@ -79,6 +79,11 @@ class Fusion:
         for name, (value, high) in ranges.items():
             if not 0 <= value <= high:
                 raise EvenframeError(f"{name} is {value}: choose a value from 0 to {high:g}.")
+        if self.blend_window[0] > self.blend_window[1]:
+            raise EvenframeError(
+                f"blend_window starts at {self.blend_window[0]} and ends at "
+                f"{self.blend_window[1]}: it must not end before it starts."
+            )
         for word, factor in self.weights:
             if not 0 <= factor <= 1000:
                 raise EvenframeError(
