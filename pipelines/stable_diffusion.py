@@ -3,7 +3,7 @@
 Everything here that is particular (a UNet, a VAE, CLIP, the names of its blocks) stays here.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,8 +214,3 @@ def _level(name: str, depth: int) -> int:
     if stage == "mid_block":
         return depth
     return int(index) if stage == "down_blocks" else depth - int(index)
-
-
-def required_bytes(modules: Iterable[Any] | Sequence[Any]) -> int:
-    """Bytes of all weights of some modules."""
-    return sum(p.numel() * p.element_size() for module in modules for p in module.parameters())

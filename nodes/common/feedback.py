@@ -18,14 +18,12 @@ def follow(
     progress: Progress,
     backbone: Backbone,
     *,
-    before: int = 0,
     every: int = 0,
     frame: int = 0,
 ) -> OnStep:
     """Report each step to the host, which raises there when the user has cancelled.
 
-    before: steps of the bar that were done earlier. every: show a preview of `frame` every so many
-    steps; 0 shows none.
+    every: show a preview of `frame` every so many steps; 0 shows none.
     """
     from ...pipelines.pictures import to_image
 
@@ -33,7 +31,7 @@ def follow(
         picture = None
         if every and (report.done % every == 0 or report.done == report.total):
             picture = to_image(backbone.decode(report.clean[frame : frame + 1])[0])
-        progress.step(before + report.done, picture)
+        progress.step(report.done, picture)
 
     return on_step
 
