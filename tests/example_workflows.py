@@ -11,14 +11,14 @@ import torch
 from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
-FRAMES = 3
+FRAMES = 2
 LIGHT = {
-    "steps": 3,
+    "steps": 2,
     "max_frames": FRAMES,
     "preview_every": 1,
     "max_side": 128,
-    "width": 128,
-    "height": 128,
+    "width": 64,
+    "height": 64,
 }
 
 
