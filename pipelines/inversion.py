@@ -5,7 +5,7 @@ section 3.2 for what is kept on the way.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +28,7 @@ from .attention.store import (
 )
 from .checks import require_finite, require_frames, require_model
 from .memory import free_memory
+from .origin import Origin, origin_of
 from .progress import OnStep, StepReport
 from .prompt import Prompt
 from .schedule import Grid, clean_latents, ddim_grid, ddim_step
@@ -45,6 +46,7 @@ class Inversion:
     mode: where the source's attention is kept ("recompute", "offload" or "resident").
     records: that attention, lowest noise first. () where it is computed again: always in the mode
         "recompute", in the others when the inversion came from disk.
+    origin: the clip, the noise schedule and the versions that it was made with, by content.
     """
 
     trajectory: Tensor
@@ -54,6 +56,7 @@ class Inversion:
     model: str
     mode: str = "recompute"
     records: tuple[SourceAttention, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def frames(self) -> int:
@@ -109,7 +112,13 @@ def invert(
     grid = ddim_grid(backbone.schedule, steps)
     latents = backbone.encode(frames, seed, on_frame)
     start = Inversion(
-        torch.empty(0, len(frames)), source, grid, names, backbone.fingerprint, mode=store
+        torch.empty(0, len(frames)),
+        source,
+        grid,
+        names,
+        backbone.fingerprint,
+        mode=store,
+        origin=origin_of(backbone, frames),
     )
     return _walk(backbone, latents, start, on_step, free)
 

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,9 @@ from .attention.keyframes import KeyFrames
 from .attention.store import require_mode
 from .errors import EvenframeError
 from .inversion import Inversion, invert
-from .inversion_file import FORMAT, SUFFIX, hash_tensors, load, save
+from .inversion_file import FORMAT, SUFFIX, load, save
 from .memory import free_memory
+from .origin import hash_tensors, origin_of
 from .progress import OnStep
 from .prompt import Prompt
 
@@ -84,22 +85,17 @@ def inversion_key(
     seed: int | None,
 ) -> str:
     """A content hash of everything that an inversion depends on, versions included."""
-    import diffusers
-
     settings = {
         "format": FORMAT,
         "model": backbone.fingerprint,
         "dtype": str(backbone.dtype),
         "device": backbone.device.type,
-        "schedule": [backbone.schedule.prediction, backbone.schedule.steps_offset],
-        "alphas": hash_tensors({"alphas": backbone.schedule.alphas_cumprod}),
-        "frames": hash_tensors({"frames": frames}),
+        "origin": asdict(origin_of(backbone, frames)),
         "prompt": hash_tensors({"embeddings": prompt.embeddings}),
         "text": prompt.text,
         "steps": steps,
         "keyframes": keyframes,
         "seed": seed,
-        "versions": [torch.__version__, diffusers.__version__],
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

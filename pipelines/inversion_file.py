@@ -13,29 +13,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .attention import keyframes as key_frames
 from .attention.store import MODES
 from .errors import EvenframeError
 from .inversion import Inversion
+from .origin import Origin, hash_tensors
 from .prompt import Prompt, Word
 from .schedule import Grid
 
 FORMAT = "evenframe-inversion-1"
 SUFFIX = ".safetensors"
 TENSORS = {"trajectory", "embeddings"}
-
-
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def save(inversion: Inversion, path: Path, key: str = "") -> Path:
@@ -54,7 +44,9 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
         "key": key,
         "model": inversion.model,
         "mode": inversion.mode,
+        "origin": asdict(inversion.origin),
         "prompt": inversion.prompt.text,
+        "prompt_hash": hash_tensors({"embeddings": inversion.prompt.embeddings}),
         "ids": inversion.prompt.ids,
         "words": [asdict(word) for word in inversion.prompt.words],
         "timesteps": inversion.grid.timesteps,
@@ -112,6 +104,8 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     grid = Grid(tuple(int(t) for t in header["timesteps"]), int(header["stride"]))
     if trajectory.ndim != 5 or len(trajectory) != len(grid) + 1:
         raise ValueError("its trajectory does not match its timesteps")
+    if not trajectory.isfinite().all():
+        raise ValueError("its trajectory holds what is not a number")
     words = tuple(
         Word(str(word["text"]), _positions(word["tokens"]), _positions(word["core"]))
         for word in header["words"]
@@ -127,7 +121,8 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     mode = str(header["mode"])
     if mode not in MODES:
         raise ValueError(f"its attention store mode is '{mode}'")
-    return Inversion(trajectory, prompt, grid, names, str(header["model"]), mode)
+    origin = Origin(**{name: str(value) for name, value in header["origin"].items()})
+    return Inversion(trajectory, prompt, grid, names, str(header["model"]), mode, origin=origin)
 
 
 def _positions(numbers: Sequence[Any]) -> tuple[int, ...]:

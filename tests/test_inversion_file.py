@@ -1,10 +1,13 @@
 """Inversions on disk: what comes back, what is refused, what the cache keeps."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from evenframe.pipelines import inversion_file
 from evenframe.pipelines.controls.fusion import Fusion
@@ -12,6 +15,7 @@ from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert, inversion_key
+from evenframe.pipelines.origin import hash_tensors
 
 PROMPT = "a silver jeep, driving"
 
@@ -31,11 +35,32 @@ def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
     assert torch.equal(read.trajectory, inversion.trajectory)
     assert torch.equal(read.prompt.embeddings, inversion.prompt.embeddings)
     assert (read.prompt.ids, read.prompt.words) == (inversion.prompt.ids, inversion.prompt.words)
-    assert (read.grid, read.keyframes, read.model) == (
+    assert (read.grid, read.keyframes, read.model, read.origin) == (
         inversion.grid,
         inversion.keyframes,
         inversion.model,
+        inversion.origin,
     )
+
+
+def test_the_header_names_what_it_is_the_inversion_of(
+    backbone, frames, inversion: Inversion, tmp_path: Path
+) -> None:
+    path = inversion_file.save(inversion, tmp_path / "a.safetensors")
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["header"])
+    assert (header["model"], header["prompt"]) == (backbone.fingerprint, PROMPT)
+    assert header["prompt_hash"] == hash_tensors({"embeddings": inversion.prompt.embeddings})
+    assert header["origin"]["clip"] == hash_tensors({"frames": frames})
+    assert len(header["origin"]["schedule"]) == 64
+    assert f"torch {torch.__version__}, diffusers " in header["origin"]["versions"]
+
+
+def test_an_inversion_that_is_not_numbers_is_refused(inversion: Inversion, tmp_path: Path) -> None:
+    broken = replace(inversion, trajectory=inversion.trajectory * float("nan"))
+    path = inversion_file.save(broken, tmp_path / "a.safetensors")
+    with pytest.raises(EvenframeError, match="its trajectory holds what is not a number"):
+        inversion_file.load(path)
 
 
 def test_an_edit_from_disk_has_the_same_bytes(backbone, inversion, tmp_path: Path) -> None:

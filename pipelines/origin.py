@@ -1,0 +1,53 @@
+"""What an inversion was made of, by content: a file says it, and the cache finds it again by it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
+    from .schedule import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Beside its model, prompt and settings, what an inversion depends on.
+
+    clip: SHA-256 of the frames. schedule: SHA-256 of the model's noise schedule. versions: of the
+    libraries that computed it. "" where it is not known.
+    """
+
+    clip: str = ""
+    schedule: str = ""
+    versions: str = ""
+
+
+def origin_of(backbone: "Backbone", frames: Tensor) -> Origin:
+    """The origin of an inversion of these frames (f, h, w, 3), made here and now."""
+    import diffusers
+
+    return Origin(
+        clip=hash_tensors({"frames": frames}),
+        schedule=_hash_schedule(backbone.schedule),
+        versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
+    )
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(tensor.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _hash_schedule(schedule: "NoiseSchedule") -> str:
+    # The tensor's name carries what is no tensor.
+    name = f"alphas of {schedule.prediction}, offset {schedule.steps_offset}"
+    return hash_tensors({name: schedule.alphas_cumprod})
