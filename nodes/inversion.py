@@ -40,7 +40,7 @@ class EvenframeAttentionStore(io.ComfyNode):
                     tooltip="auto: the fastest that fits. resident: on the GPU, no extra work. "
                     "offload: in main memory. recompute: nothing is kept and each edit step runs "
                     "the source once more, about a fifth more work. All give the same video within "
-                    "rounding; name one where it must be the same to the bit.",
+                    "rounding.",
                 )
             ],
             outputs=[sockets.Store.Output(display_name="store")],
@@ -167,7 +167,8 @@ class EvenframeInvert(io.ComfyNode):
         if not check:
             return io.NodeOutput(inversion, frames[:1], 0.0, ui={"text": [note]})
         pair, decibels = cls.reconstruct(backbone, inversion, frames)
-        text = f"{note}; reconstruction {decibels:.1f} dB; attention: {inversion.mode}"
+        attention = inversion.mode if inversion.records else "recompute"
+        text = f"{note}; reconstruction {decibels:.1f} dB; attention: {attention}"
         return io.NodeOutput(inversion, pair, decibels, ui=feedback.shown(pair, text))
 
     @classmethod

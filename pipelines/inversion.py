@@ -43,9 +43,10 @@ class Inversion:
 
     trajectory: (N+1, f, c, h, w) float32 on the CPU: the clean latents, then the latents after each
         inversion step. grid: the timesteps, highest noise first.
-    mode: where the source's attention is kept ("recompute", "offload" or "resident").
-    records: that attention, lowest noise first. () where it is computed again: always in the mode
-        "recompute", in the others when the inversion came from disk.
+    mode: where the source's attention is kept ("recompute", "offload" or "resident"); "auto" where
+        it was to be kept, but there was no room.
+    records: that attention, lowest noise first. () where it is computed again: always in the modes
+        "recompute" and "auto", in the others when the inversion came from disk.
     origin: the clip, the noise schedule and the versions that it was made with, by content.
     """
 
@@ -78,7 +79,8 @@ class Inversion:
             self.prompt.embeddings,
             self.grid,
             self.keyframe_table(),
-            rounded=self.mode in ("offload", "resident"),
+            # What is free just then must not change a byte: only "recompute" keeps full precision.
+            rounded=self.mode != "recompute",
         )
 
 
@@ -153,6 +155,7 @@ def _walk(
         trajectory.append(latents.float().cpu())
         if on_step is not None:
             on_step(StepReport(done + 1, len(grid), timestep, latents, clean))
+    mode = mode if records else inversion.mode
     return replace(inversion, trajectory=torch.stack(trajectory), mode=mode, records=tuple(records))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.recompute import RecomputedAttention
 from evenframe.pipelines.attention.store import kept_sites
+from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
@@ -149,14 +150,19 @@ def test_recompute_keeps_nothing_but_the_trajectory(backbone, clip):
     assert inversion.mode == "recompute"
 
 
-@pytest.mark.parametrize(("free", "mode"), [(2**40, "resident"), (0, "recompute")])
-def test_auto_asks_how_much_memory_is_free(backbone, clip, free: int, mode: str):
-    inversion = invert(backbone, clip[:1], SOURCE, steps=2, store="auto", free=lambda device: free)
-    assert inversion.mode == mode
-    assert bool(inversion.records) == (mode == "resident")
-    explicit = invert(backbone, clip[:1], SOURCE, steps=2, store=mode)
-    assert torch.equal(inversion.trajectory, explicit.trajectory)
-    assert len(inversion.records) == len(explicit.records)
+def test_auto_asks_how_much_memory_is_free_and_gives_the_same_bytes(backbone, clip):
+    def with_free(count: int) -> Inversion:
+        return invert(backbone, clip[:1], SOURCE, steps=2, store="auto", free=lambda device: count)
+
+    resident, recomputed = with_free(2**40), with_free(0)
+    assert (resident.mode, len(resident.records)) == ("resident", 2)
+    assert (recomputed.mode, recomputed.records) == ("auto", ())
+    assert torch.equal(resident.trajectory, recomputed.trajectory)
+    edits = [
+        edit(backbone, inversion, "a red jeep", controls=[Fusion("refine", 0.8, 0.8)])
+        for inversion in (resident, recomputed)
+    ]
+    assert torch.equal(*edits)
 
 
 def test_one_frame_alone_works(backbone, clip):
