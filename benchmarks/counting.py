@@ -6,6 +6,7 @@ missing. Every step of a kind costs the same, so each kind is run once.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,9 +28,8 @@ from .models import full_size
 FRAMES, STEPS, SIZE = 8, 50, 512
 SOURCE = "a silver jeep driving down a curvy road in the countryside"
 TARGET = f"watercolor painting of {SOURCE}"
-CONTROLLED = Fusion(
-    "refine", 0.8, 0.8, blend_words=("jeep",), weights=(("watercolor", 10.0),), latent_blend=True
-)
+STYLE = Fusion("refine", 0.8, 0.8, weights=(("watercolor", 10.0),))  # the published style edit
+MASKED = replace(STYLE, blend_words=("jeep",), latent_blend=True)
 META = torch.device("meta")
 
 
@@ -96,12 +96,19 @@ def work() -> dict[str, float]:
     """Work of a controlled edit over that of a plain one, each with its inversion."""
     model = meta_model()
     inversion = meta_inversion(model)
-    plain = flops(lambda: source_pass(model, inversion, lambda call, terms: terms)) * STEPS
-    kept = _Kept(_shapes(model, inversion))
+    recomputed = _recomputed(model, inversion)
+    kept = _Kept(recomputed.at(0, kept_sites(model.sites, model.layout)))
+    inverting = STEPS * flops(lambda: source_pass(model, inversion, lambda call, terms: terms))
+    plain = inverting + edit_work(model, inversion, (), kept)
+
+    def ratio(control: Fusion, source: AttentionSource) -> float:
+        return (inverting + edit_work(model, inversion, (control,), source)) / plain
+
     return {
-        f"work.{mode}_ratio": (plain + edit_work(model, inversion, (CONTROLLED,), source))
-        / (plain + edit_work(model, inversion, (), source))
-        for mode, source in (("recompute", _recomputed(model, inversion)), ("resident", kept))
+        "work.recompute_ratio": ratio(STYLE, recomputed),
+        "work.resident_ratio": ratio(STYLE, kept),
+        "work.masked_recompute_ratio": ratio(MASKED, recomputed),
+        "work.masked_resident_ratio": ratio(MASKED, kept),
     }
 
 
@@ -134,9 +141,8 @@ def edit_work(
 
     total = 0.0
     for index in range(STEPS):
-        kind = tuple(
-            frozenset(run.source_sites(index)) for run in runs
-        )  # what is asked of the source tells which windows are open
+        # What is asked of the source tells which windows are open.
+        kind = tuple(frozenset(run.source_sites(index)) for run in runs)
         if kind not in known:
             known[kind] = flops(lambda index=index: step(index))
         total += known[kind]
@@ -158,10 +164,6 @@ class _Kept:
 
     def at(self, step: int, sites: Any) -> SourceAttention:
         return self._record.only(sites)
-
-
-def _shapes(model: StableDiffusion, inversion: Inversion) -> SourceAttention:
-    return _recomputed(model, inversion).at(0, kept_sites(model.sites, model.layout))
 
 
 def _recomputed(model: StableDiffusion, inversion: Inversion) -> RecomputedAttention:

@@ -73,9 +73,11 @@ def evaluate(terms: Terms) -> Tensor:
     total: Tensor | None = None
     for term in terms:
         out = F.scaled_dot_product_attention(term.q, term.k, term.v, attn_mask=term.bias)
-        if term.gate is not None:
-            out = out * term.gate.to(out.dtype)
-        total = out if total is None else total + out
+        gate = None if term.gate is None else term.gate.to(out.dtype)
+        if total is None:
+            total = out if gate is None else out * gate
+        else:
+            total = total + out if gate is None else torch.addcmul(total, out, gate)
     if total is None:
         raise ValueError("an attention call needs at least one term")
     return total
