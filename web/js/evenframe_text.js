@@ -55,8 +55,8 @@ const lines = (text) => String(text ?? "").split("\n").length;
 function show(node, text) {
   const widget = node.widgets?.find((one) => one.name === WIDGET) ?? makeWidget(node);
   widget.value = text;
-  const [width, height] = node.computeSize();
-  node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+  // Taller where need be, never wider: a wider node would cover its neighbours.
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
   node.setDirtyCanvas?.(true, true);
 }
 
