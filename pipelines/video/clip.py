@@ -83,7 +83,8 @@ class Clip:
         sound = "no sound"
         if self.audio is not None:
             channels = self.audio.samples.shape[0]
-            sound = f"{self.audio.sample_rate} Hz sound, {channels} channel(s)"
+            kind = {1: "mono", 2: "stereo"}.get(channels, f"{channels}-channel")
+            sound = f"{kind} sound at {self.audio.sample_rate} Hz"
         rate, seconds = float(self.frame_rate), float(self.seconds)
         lines = [
             f"{self.source}: {len(self)} frames of {self.width}x{self.height}, "
