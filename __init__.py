@@ -6,6 +6,7 @@ imported when ComfyUI asks for them.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,5 +20,7 @@ WEB_DIRECTORY = "./web"
 async def comfy_entrypoint() -> EvenframeExtension:
     """Give ComfyUI the nodes of this pack."""
     from .nodes import EvenframeExtension
+    from .nodes.host.templates import mend_link
 
+    mend_link(Path(__file__).parent)
     return EvenframeExtension()

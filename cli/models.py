@@ -18,10 +18,11 @@ def run(options: argparse.Namespace) -> int:
     """Print every model by kind and name."""
     from ..nodes.host import host
     from ..nodes.host.standalone import Session, StandaloneHost
+    from ..nodes.model import MINIATURE
 
     assert isinstance(host, StandaloneHost)
     session = Session.from_environment(**folders(options))
-    print("built in     miniature")
+    print(f"built in     {MINIATURE}")
     with host.using(session):
         for kind in ("checkpoints", "diffusers"):
             for name in host.model_names(kind):

@@ -165,7 +165,8 @@ class EvenframeDecode(io.ComfyNode):
         cls, model: ModelHandle[Backbone], latents: dict[str, Any], slice_size: int
     ) -> io.NodeOutput:
         samples = latents["samples"]
-        backbone = host.load(model)
+        size = model.model.frame_size(samples)
+        backbone = host.load(model, model.model.decoding_bytes(slice_size, size))
         progress = host.progress(len(samples), "Decoding")
         with advice(DECODER_ADVICE):
             frames = backbone.decode(samples * backbone.latent_scale, slice_size, progress.step)

@@ -64,12 +64,10 @@ class EvenframeLoadModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str, **others: Any) -> Any:
-        """Load again when the file of that name was replaced."""
-        if model == MINIATURE:
-            return ""
-        path = locate(model)[0]
-        status = (path / "model_index.json" if path.is_dir() else path).stat()
-        return f"{status.st_size} {status.st_mtime_ns}"
+        """Load again when a file of the model was replaced."""
+        path, is_folder = locate(model)
+        files = sorted(path.rglob("*.safetensors")) if is_folder else [path]
+        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
     @classmethod
     def execute(cls, model: str, dtype: str, prediction: Any) -> io.NodeOutput:

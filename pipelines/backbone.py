@@ -51,6 +51,8 @@ class Backbone(Protocol):
 
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int: ...
 
+    def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int: ...
+
     def encode(
         self,
         frames: Tensor,

@@ -123,6 +123,15 @@ class StableDiffusion:
         width = self.unet.config.block_out_channels[0] / 320
         return int(70e6 * pixels * width * self.dtype.itemsize / 2) * frames * branches
 
+    def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
+        """About what decoding so many frames at once needs beside the weights.
+
+        Counted for Stable Diffusion 1.5: 403 MB per frame at 512x512 in 16 bits.
+        """
+        pixels = frame_size[0] * frame_size[1] / 512**2
+        width = self.vae.config.block_out_channels[0] / 128
+        return int(403e6 * pixels * width * self._vae_dtype.itemsize / 2) * frames
+
     def predict(
         self,
         latents: Tensor,

@@ -76,7 +76,18 @@ def test_a_replaced_file_is_loaded_again(models: Path) -> None:
     assert fingerprint("tiny.safetensors", dtype="auto") == before
     os.utime(path, (1, 1))
     assert fingerprint("tiny.safetensors", dtype="auto") != before
-    assert fingerprint(nodes.MINIATURE) == ""
+
+
+def test_a_replaced_part_of_a_folder_is_loaded_again(tmp_path: Path) -> None:
+    weights = tmp_path / "diffusers" / "folder" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"old")
+    (weights.parents[1] / "model_index.json").write_text("{}")
+    assert isinstance(host, StandaloneHost)
+    with host.using(Session(models=(tmp_path,))):
+        before = nodes.EvenframeLoadModel.fingerprint_inputs("folder")
+        os.utime(weights, (1, 1))
+        assert nodes.EvenframeLoadModel.fingerprint_inputs("folder") != before
 
 
 @pytest.mark.skipif(not weights_dir().is_dir(), reason="the miniature has no weights yet")

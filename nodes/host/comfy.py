@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,10 @@ class ComfyHost:
         return memory.get_torch_device()
 
     def dtype(self) -> torch.dtype:
-        return memory.unet_dtype(device=self.device())
+        dtype = memory.unet_dtype(device=self.device())
+        # ComfyUI may store weights in 8 bits and compute in others; diffusers' modules cannot.
+        computable = (torch.float16, torch.bfloat16, torch.float32)
+        return dtype if dtype in computable else torch.float16
 
     def hold(
         self,
@@ -113,7 +117,7 @@ class ComfyHost:
             raise EvenframeError(
                 f"{name!r} lies outside ComfyUI's input folder: put the file there."
             ) from error
-        if not path.is_file():
+        if not os.path.isfile(path):  # no error for a name that is too long
             raise EvenframeError(
                 f"No such input file: {name!r}. Upload it, or put it into ComfyUI's input folder."
             )

@@ -179,7 +179,7 @@ class StandaloneHost:
                 "put the file there, or name its folder with --input."
             )
         for path in candidates:
-            if path.is_file():
+            if os.path.isfile(path):  # no error for a name that is too long
                 return path
         looked = ", ".join(str(path) for path in candidates)
         raise EvenframeError(f"No such input file: {name!r}. Looked for {looked}.")
