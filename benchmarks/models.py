@@ -76,7 +76,7 @@ def _randomize(module: "nn.Module") -> None:
             buffer.copy_(torch.arange(buffer.shape[-1]).expand(buffer.shape))
 
 
-def _assemble(unet, vae, text_encoder, name: str, prediction: str) -> StableDiffusion:  # noqa: ANN001
+def _assemble(unet, vae, text_encoder, name: str, prediction: str) -> StableDiffusion:
     scheduler = shipped.config("sd15", "scheduler") | {"prediction_type": prediction}
     return from_components(
         Components(
