@@ -193,13 +193,13 @@ def main() -> None:
         if time.monotonic() - saved > 120:
             saved = time.monotonic()
             _report(trainer, args.out, loss, rate)
-    _report(trainer, args.out, float("nan"), 0.0)
+    _report(trainer, args.out, None, 0.0)
 
 
-def _report(trainer: DecoderTrainer, out: Path, loss: float, rate: float) -> None:
+def _report(trainer: DecoderTrainer, out: Path, loss: float | None, rate: float) -> None:
     trainer.save(out)
     mean, lowest = trainer.evaluate()
-    line = {"step": trainer.step, "seconds": round(trainer.seconds), "loss": round(loss, 5)}
+    line = {"step": trainer.step, "seconds": round(trainer.seconds), "loss": loss}
     line |= {"lr": round(rate, 6), "psnr": round(mean, 2), "psnr_min": round(lowest, 2)}
     with (out / "decoder_log.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")

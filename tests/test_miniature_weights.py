@@ -11,7 +11,11 @@ from evenframe.miniature import weights_dir
 from evenframe.miniature.demo import demo_clip
 from evenframe.miniature.export import LIMIT
 from evenframe.miniature.integrity import check_weights
+from evenframe.miniature.judge import analyse
+from evenframe.miniature.measure import bench_scenes, psnr
 from evenframe.miniature.sampling import initial_noise, load, sample
+from evenframe.miniature.scenes import render
+from evenframe.miniature.verdict import judge_scene
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +58,15 @@ def test_a_fixed_seed_gives_a_fixed_picture(model):
     again = sample(model, ["a red circle on a gray background"], noise, steps=4)
     assert first.equal(again)
     assert 0.3 < float(first.std()) < 4
+
+
+@pytest.mark.slow
+def test_the_judge_reads_what_the_autoencoder_kept(model):
+    scenes = bench_scenes(50, seed=3)
+    images = np.stack([render(scene)[0] for scene in scenes])
+    kept = model.decode(model.encode(images))
+    right = [
+        judge_scene(scene, analyse(image)).right for scene, image in zip(scenes, kept, strict=True)
+    ]
+    assert np.mean(right) >= 0.98
+    assert np.mean(psnr(kept, images)) > 32
