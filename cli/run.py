@@ -8,9 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import console
+
+if TYPE_CHECKING:
+    from ..nodes.host import Host
+    from ..nodes.host.results import ResultCache
+
+RESULTS_BYTES = 2 * 10**9
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             report=console.progress(),
         )
         with host.using(session):
-            executor = Executor(host, node_classes())
+            executor = Executor(host, node_classes(), _results(host))
             for assignment in options.set:
                 graph = executor.assign(graph, assignment)
             result = executor.run(graph, _show_node)
@@ -56,6 +62,17 @@ def run(options: argparse.Namespace) -> int:
             for line in _shown(done.ui, session.output):
                 print(line)
     return 0
+
+
+def _results(host: Host) -> ResultCache:
+    """Where costly results outlive this process."""
+    import torch
+
+    from .. import __version__
+    from ..nodes.host.results import ResultCache
+
+    versions = f"evenframe {__version__}, torch {torch.__version__}, {host.device()}"
+    return ResultCache(host.cache_dir() / "results", RESULTS_BYTES, versions)
 
 
 def folders(options: argparse.Namespace) -> dict[str, Any]:

@@ -212,7 +212,8 @@ class EvenframeSaveInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, inversion: Inversion, filename_prefix: str) -> io.NodeOutput:
-        from ..pipelines.inversion_file import SUFFIX, save
+        from ..pipelines.inversion_file import save
+        from ..pipelines.tensor_file import SUFFIX
 
         path = save(inversion, host.output_path(filename_prefix, SUFFIX))
         return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
@@ -223,7 +224,7 @@ class EvenframeLoadInversion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.inversion_file import SUFFIX
+        from ..pipelines.tensor_file import SUFFIX
 
         return io.Schema(
             node_id="EvenframeLoadInversion",

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +16,12 @@ from .attention.keyframes import KeyFrames
 from .attention.store import require_mode
 from .errors import EvenframeError
 from .inversion import Inversion, invert
-from .inversion_file import FORMAT, SUFFIX, load, save
+from .inversion_file import FORMAT, load, save
 from .memory import free_memory
 from .origin import hash_tensors, origin_of
 from .progress import OnStep
 from .prompt import Prompt
+from .tensor_file import SUFFIX, drop_oldest, touch
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -118,30 +117,14 @@ class InversionCache:
             inversion = load(path, key)
         except EvenframeError:
             return None
-        with suppress(OSError):
-            os.utime(path)
+        touch(path)
         return inversion
 
     def put(self, key: str, inversion: Inversion) -> None:
         """Keep an inversion. Raises EvenframeError where it cannot be written."""
         if self._limit > 0:
             path = save(inversion, self._path(key), key)
-            self._shrink(keep=path)
+            drop_oldest(self._folder, self._limit, keep=path)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}{SUFFIX}"
-
-    def _shrink(self, keep: Path) -> None:
-        """Drop what was used longest ago until the folder fits, but never the newest."""
-        files = []
-        for path in self._folder.glob(f"*{SUFFIX}"):
-            with suppress(OSError):
-                files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-        total = sum(size for _, size, _ in files)
-        for _, size, path in sorted(files):
-            if total <= self._limit:
-                return
-            if path != keep:
-                with suppress(OSError):
-                    path.unlink()
-                total -= size

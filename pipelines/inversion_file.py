@@ -6,15 +6,14 @@ file that was cut short or altered is refused (the cache then makes it again).
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from . import tensor_file
 from .attention import keyframes as key_frames
 from .attention.store import MODES
 from .errors import EvenframeError
@@ -24,7 +23,6 @@ from .prompt import Prompt, Word
 from .schedule import Grid
 
 FORMAT = "evenframe-inversion-1"
-SUFFIX = ".safetensors"
 TENSORS = {"trajectory", "embeddings"}
 
 
@@ -34,11 +32,9 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
     The file appears whole or not at all. key: what it is an inversion of (inversion_cache.py).
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
-    from safetensors.torch import save_file
-
     tensors = {
-        "trajectory": inversion.trajectory.contiguous(),
-        "embeddings": inversion.prompt.embeddings.cpu().contiguous(),
+        "trajectory": inversion.trajectory,
+        "embeddings": inversion.prompt.embeddings,
     }
     header = {
         "key": key,
@@ -55,20 +51,7 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
     }
     text = json.dumps(header)
     metadata = {"format": FORMAT, "header": text, "digest": _digest(text, tensors)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata)
-        os.replace(partial, path)
-    except Exception as error:
-        raise EvenframeError(
-            f"The inversion could not be written to '{path}': {error}. "
-            "Free some space or choose another folder."
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-    return path
+    return tensor_file.write(path, tensors, metadata, "inversion")
 
 
 def load(path: Path, key: str | None = None) -> Inversion:

@@ -16,6 +16,7 @@ from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert, inversion_key
 from evenframe.pipelines.origin import hash_tensors
+from evenframe.pipelines.tensor_file import SUFFIX
 
 PROMPT = "a silver jeep, driving"
 
@@ -131,7 +132,7 @@ def test_a_damaged_file_in_the_cache_is_made_again(backbone, frames, tmp_path: P
 def test_a_file_under_another_key_does_not_count(inversion: Inversion, tmp_path: Path) -> None:
     cache = InversionCache(tmp_path, 10**9)
     cache.put("one", inversion)
-    (tmp_path / f"one{inversion_file.SUFFIX}").rename(tmp_path / f"two{inversion_file.SUFFIX}")
+    (tmp_path / f"one{SUFFIX}").rename(tmp_path / f"two{SUFFIX}")
     assert cache.get("two") is None
 
 
@@ -140,7 +141,7 @@ def test_the_cache_drops_what_was_used_longest_ago(inversion: Inversion, tmp_pat
     cache = InversionCache(tmp_path / "cache", int(2.5 * size))
     for age, key in enumerate(("a", "b")):
         cache.put(key, inversion)
-        os.utime(tmp_path / "cache" / f"{key}{inversion_file.SUFFIX}", (age, age))
+        os.utime(tmp_path / "cache" / f"{key}{SUFFIX}", (age, age))
     assert cache.get("a") is not None  # used now, so b is the one used longest ago
     cache.put("c", inversion)
     assert [cache.get(key) is not None for key in ("a", "b", "c")] == [True, False, True]

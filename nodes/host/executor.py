@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import getfullargspec
@@ -11,10 +12,12 @@ from typing import Any
 
 from ...pipelines.errors import EvenframeError
 from . import schema as io
+from .results import ResultCache
 from .standalone import StandaloneHost
 from .validate import InvalidValue, checked
 from .workflow import Link, Node, Workflow
 
+log = logging.getLogger(__name__)
 OnNode = Callable[[Node, int, int, bool], None]
 
 
@@ -46,11 +49,19 @@ def _ignore_node(node: Node, position: int, total: int, cached: bool) -> None:
 class Executor:
     """Runs workflows of the given node classes and keeps the last run's results.
 
-    A node runs again only when its inputs, or anything that these come from, have changed.
+    A node runs again only when its inputs, or anything that these come from, have changed; a node
+    whose results nobody needs does not run.
     """
 
-    def __init__(self, host: StandaloneHost, classes: Iterable[type[io.ComfyNode]]) -> None:
+    def __init__(
+        self,
+        host: StandaloneHost,
+        classes: Iterable[type[io.ComfyNode]],
+        saved: ResultCache | None = None,
+    ) -> None:
+        """saved: where costly results outlive the process; None keeps nothing on disk."""
         self._host = host
+        self._saved = saved
         self._classes = {cls.GET_SCHEMA().node_id: cls for cls in classes}
         self._kept: dict[str, Done] = {}
 
@@ -105,22 +116,54 @@ class Executor:
         nodes = self.check(workflow)
         prompt = workflow.as_prompt()
         keys: dict[str, str] = {}
+        for node in nodes:
+            keys[node.id] = self._key(node, keys)
+        found = self._found(nodes, keys)
+        needed = [node for node in nodes if node.id in found]
         results: dict[str, Done] = {}
-        cached: list[str] = []
-        for position, node in enumerate(nodes, start=1):
-            keys[node.id] = key = self._key(node, keys)
-            is_kept = key in self._kept
-            on_node(node, position, len(nodes), is_kept)
-            if is_kept:
-                cached.append(node.id)
-            else:
+        for position, node in enumerate(needed, start=1):
+            done = found[node.id]
+            on_node(node, position, len(needed), done is not None)
+            if done is None:
                 self._host.check_interrupt()
                 with torch.inference_mode():
-                    self._kept[key] = self._execute(node, results, prompt)
-            results[node.id] = self._kept[key]
-        self._kept = {keys[node.id]: results[node.id] for node in nodes}
-        executed = tuple(node.id for node in nodes if node.id not in cached)
-        return RunResult(results, executed, tuple(cached))
+                    done = self._execute(node, results, prompt)
+                self._keep(node, keys[node.id], done)
+            results[node.id] = done
+        self._kept |= {keys[node.id]: results[node.id] for node in needed}
+        self._kept = {key: self._kept[key] for key in keys.values() if key in self._kept}
+        executed = tuple(node.id for node in needed if found[node.id] is None)
+        cached = tuple(node.id for node in needed if found[node.id] is not None)
+        return RunResult(results, executed, cached)
+
+    def _found(self, nodes: list[Node], keys: Mapping[str, str]) -> dict[str, Done | None]:
+        """The nodes that this run needs, with the results that are there already.
+
+        Walks from the outputs back; what only feeds a result that is there is not needed.
+        """
+        found: dict[str, Done | None] = {}
+        needed = {node.id for node in nodes if self.schema(node).is_output_node}
+        for node in reversed(nodes):
+            if node.id not in needed:
+                continue
+            found[node.id] = self._kept.get(keys[node.id]) or self._read(node, keys[node.id])
+            if found[node.id] is None:
+                needed.update(link.node for _, link in node.links)
+        return found
+
+    def _read(self, node: Node, key: str) -> Done | None:
+        if self._saved is None or not self._saved.keeps(self.schema(node)):
+            return None
+        value = self._saved.get(key)
+        return None if value is None else Done((value,), {})
+
+    def _keep(self, node: Node, key: str, done: Done) -> None:
+        self._kept[key] = done
+        if self._saved is not None and self._saved.keeps(self.schema(node)):
+            try:
+                self._saved.put(key, done.values[0])
+            except EvenframeError as error:  # a full disk costs the next run time, not this one
+                log.warning("%s", error)
 
     def _output_classes(self) -> list[str]:
         schemas = (cls.GET_SCHEMA() for cls in self._classes.values())

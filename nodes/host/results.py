@@ -1,0 +1,59 @@
+"""Costly results on disk, so that a workflow that is run again does not compute them again.
+
+Latents are kept: they are what the long nodes give, and small. Prompts and models are quick to make
+again, inversions have a cache of their own, frames and files are large.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...pipelines import tensor_file
+
+if TYPE_CHECKING:
+    from . import schema as io
+
+FORMAT = "evenframe-result-1"
+
+
+class ResultCache:
+    """Latents by node key.
+
+    folder: where; limit_bytes: of all together, those used longest ago go first.
+    versions: what computes them; results of other versions are not found.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int, versions: str) -> None:
+        self._folder, self._limit, self._versions = folder, limit_bytes, versions
+
+    def keeps(self, schema: io.Schema) -> bool:
+        """Whether results of such a node are kept: those that give latents and nothing else."""
+        types = [output.io_type for output in schema.outputs]
+        return types == ["LATENT"] and not schema.is_output_node
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The LATENT value of a node's key, or None; a damaged file counts as absent."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self._path(key)
+        try:
+            with safe_open(path, framework="pt") as file:
+                if (file.metadata() or {}).get("format") != FORMAT:
+                    return None
+                samples = file.get_tensor("samples")
+        except (OSError, SafetensorError):
+            return None
+        tensor_file.touch(path)
+        return {"samples": samples}
+
+    def put(self, key: str, value: dict[str, Any]) -> None:
+        """Keep a LATENT value. EvenframeError where it cannot be written."""
+        if set(value) == {"samples"}:
+            path = tensor_file.write(self._path(key), value, {"format": FORMAT}, "result")
+            tensor_file.drop_oldest(self._folder, self._limit, keep=path)
+
+    def _path(self, key: str) -> Path:
+        name = hashlib.sha256(f"{key} {self._versions}".encode()).hexdigest()
+        return self._folder / f"{name}{tensor_file.SUFFIX}"
