@@ -14,6 +14,7 @@ from . import prompt as prompts
 from .attention.processor import Attend, Pass, SiteProcessor
 from .attention.sites import Layout, Site, layout_for
 from .attention.terms import Call, Terms
+from .errors import EvenframeError
 from .loading.components import Components
 from .prompt import Prompt
 from .schedule import NoiseSchedule, epsilon_from
@@ -102,7 +103,14 @@ class StableDiffusion:
         """Latents (f, 4, h, w) to frames (f, 8h, 8w, 3) in 0..1, float32 on the CPU.
 
         slice_size: frames decoded at once; memory grows with it, results do not change.
+        Raises EvenframeError for latents of another kind of model.
         """
+        channels = self.vae.config.latent_channels
+        if latents.ndim != 4 or latents.shape[1] != channels:
+            raise EvenframeError(
+                f"The latents have the shape {tuple(latents.shape)}, but '{self.name}' decodes "
+                f"(frames, {channels}, height/8, width/8): connect the editor of the same model."
+            )
         frames, done = [], 0
         for part in latents.split(slice_size):
             scaled = (part / self.latent_scale).to(self._vae_device, self._vae_dtype)
