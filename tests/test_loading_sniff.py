@@ -172,6 +172,22 @@ def test_pickles_are_told_by_their_bytes_not_their_name(tmp_path: Path) -> None:
     assert sniff(bare).container == "pickle"
 
 
+@pytest.mark.parametrize("length", [0x0280, 0x0380, 0x0480, 0x0580])
+def test_a_header_length_that_looks_like_a_pickle_is_none(tmp_path: Path, length: int) -> None:
+    entry = {"lora_up": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}
+    path = tmp_path / "model.safetensors"
+    text = json.dumps(entry).encode().ljust(length)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
+    assert sniff(path).kind == "lora"
+
+
+def test_a_single_byte_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"\x80")
+    with pytest.raises(EvenframeError, match="is not a safetensors file"):
+        sniff(path)
+
+
 def test_headers_that_lie_are_refused(tmp_path: Path) -> None:
     """Offsets beyond the file, a huge length, shapes that are no numbers."""
     path = tmp_path / "model.safetensors"

@@ -171,8 +171,13 @@ def _size(path: Path) -> int:
 
 
 def _is_pickle(start: bytes) -> bool:
-    """A zip archive (torch.save today) or a bare pickle (torch.save before 1.6)."""
-    return start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and 2 <= start[1] <= 5)
+    """A zip archive (torch.save today) or a bare pickle (torch.save before 1.6).
+
+    A safetensors file may begin with the same two bytes: the length of its header, below 2^32, in
+    eight bytes. A pickle goes on with opcodes, never with four zeros there.
+    """
+    is_bare = start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5")
+    return start.startswith(b"PK\x03\x04") or (is_bare and start[4:8] != bytes(4))
 
 
 def _refuse_others(path: Path, start: bytes) -> None:
