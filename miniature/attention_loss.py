@@ -40,7 +40,7 @@ class RecordingProcessor:
 
 
 def localisation_loss(maps: Tensor, slots: Tensor, masks: Tensor) -> Tensor:
-    """How much of each word's attention misses its object, and how little the object gives it.
+    """How much of each word's attention misses its object, and how little each cell gives it.
 
     Args:
         maps: (n, q, 77) attention probabilities, averaged over heads and layers.
@@ -49,18 +49,25 @@ def localisation_loss(maps: Tensor, slots: Tensor, masks: Tensor) -> Tensor:
 
     Returns:
         A scalar: sum over slots of the mean of (1 - share of the token's mass inside its mask)^2
-        and of how far the attention that the masked cells pay to the slot's words is below 0.5.
-        The last slot, the background, counts half.
+        and of how far each masked cell's attention to each of the slot's k words is below 0.5 / k,
+        as a share of that. Asking every cell and every word matters: asking only their sum leaves
+        the noun a few bright cells and the adjective the rest. The last slot, the background,
+        counts half.
     """
     number = masks.shape[1]
     chosen = torch.stack([slots == k for k in range(number)], 1).to(maps.dtype)  # n s k
     inside = masks * (masks > 0.3)  # n s q
-    token_mass = inside @ maps  # n s k
-    share = token_mass / (maps.sum(1, keepdim=True) + 1e-6)
+    share = (inside @ maps) / (maps.sum(1, keepdim=True) + 1e-6)  # n s k
     missed = ((1 - share).square() * chosen).sum((0, 2)) / chosen.sum((0, 2)).clamp(min=1)
-    present = chosen.amax(2) * (inside.sum(2) > 0)  # n s
-    paid = (token_mass * chosen).sum(2) / inside.sum(2).clamp(min=1e-6)
-    lacking = ((0.5 - paid).relu() * present).sum(0) / present.sum(0).clamp(min=1)
     weight = torch.ones(number, dtype=maps.dtype, device=maps.device)
     weight[-1] = 0.5
-    return ((missed + lacking) * weight).sum()
+    lacking = [_lacking(maps, chosen[:, slot], inside[:, slot]) for slot in range(number)]
+    return ((missed + torch.stack(lacking)) * weight).sum()
+
+
+def _lacking(maps: Tensor, chosen: Tensor, inside: Tensor) -> Tensor:
+    """Mean over the cells of a slot and its words of the missing share of 0.5 / words."""
+    words = chosen.sum(1).clamp(min=1)  # n
+    short = (1 - maps * (2 * words)[:, None, None]).relu()  # n q k
+    pairs = inside[:, :, None] * chosen[:, None, :]  # n q k
+    return (short * pairs).sum() / pairs.sum().clamp(min=1e-6)
