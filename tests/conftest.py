@@ -9,10 +9,15 @@ import ldm_layout as layout
 import pytest
 import torch
 from comfyui_server import ROOT, ComfyServer, find_comfyui
+from hypothesis import settings
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.stable_diffusion import StableDiffusion
+
+# The same examples on every machine and in every run: a failure can be repeated.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -95,6 +95,7 @@ def test_there_and_back(mode: str, size: tuple[int, int], wanted: dict[str, int]
 
 
 @settings(max_examples=300, deadline=None)
+@example(source=(1, 4), mode="crop", multiple=8, side=0)
 @given(
     source=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
     mode=st.sampled_from(["crop", "pad", "stretch"]),

@@ -41,16 +41,18 @@ class Fit:
         return self.source == self.scaled == self.size
 
     def box(self) -> tuple[int, int, int, int]:
-        """The part of a source frame that was kept: left, top, right, bottom."""
+        """The part of a source frame that was kept: left, top, right, bottom; at least a pixel."""
         if self.mode != "crop":
             return 0, 0, *self.source
-        across, down = (self.source[i] / self.scaled[i] for i in (0, 1))
-        return (
-            round(self.left * across),
-            round(self.top * down),
-            round((self.left + self.size[0]) * across),
-            round((self.top + self.size[1]) * down),
-        )
+        left, right = self._kept(0, self.left)
+        top, bottom = self._kept(1, self.top)
+        return left, top, right, bottom
+
+    def _kept(self, axis: int, offset: int) -> tuple[int, int]:
+        """Start and end of the kept part along one axis, in pixels of the source."""
+        ratio = self.source[axis] / self.scaled[axis]
+        start = min(round(offset * ratio), self.source[axis] - 1)
+        return start, max(start + 1, round((offset + self.size[axis]) * ratio))
 
     def __str__(self) -> str:
         source, scaled, size = (f"{w}x{h}" for w, h in (self.source, self.scaled, self.size))
