@@ -65,6 +65,7 @@ class Grid:
 
     Denoising step k goes from `timesteps[k]` to `timesteps[k+1]`; the last one ends at the
     clean end. Inversion step i is denoising step N-1-i walked backwards.
+    stride: how far beyond the last timestep the clean end lies.
     """
 
     timesteps: tuple[int, ...]
@@ -81,14 +82,20 @@ class Grid:
 
 
 def ddim_grid(schedule: NoiseSchedule, steps: int) -> Grid:
-    """Evenly spaced timesteps: 981..1 for 50 steps of 1000, 901..1 for 10."""
+    """Evenly spaced timesteps: 981..1 for 50 steps of 1000, 901..1 for 10.
+
+    The published grid, of whole strides, wherever it reaches the noise. 600 whole strides of 1000
+    timesteps would end at 600; there the steps are spread over all timesteps instead.
+    """
     count = len(schedule.alphas_cumprod)
     limit = min(MAX_STEPS, count)
     if not 1 <= steps <= limit:
         raise EvenframeError(f"steps is {steps}: choose a whole number from 1 to {limit}.")
     stride = count // steps
-    ascending = [index * stride + schedule.steps_offset for index in range(steps)]
-    return Grid(tuple(min(t, count - 1) for t in reversed(ascending)), stride)
+    span = steps * stride if count - steps * stride < stride else count
+    starts = [index * span // steps for index in range(steps)]
+    offset = min(schedule.steps_offset, count - 1 - starts[-1])
+    return Grid(tuple(start + offset for start in reversed(starts)), stride)
 
 
 def clean_latents(latents: Tensor, epsilon: Tensor, alpha: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The DDIM grid and steps, against published values and against diffusers' scheduler."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -75,7 +77,22 @@ def test_every_step_ends_where_the_next_begins(steps: int):
     assert all(0 <= timestep <= 999 for timestep in grid.timesteps)
 
 
-@pytest.mark.parametrize("steps", [1, 7, 10, 20, 50, 333])
+@given(st.integers(1, 1000))
+def test_every_grid_reaches_the_noise_and_falls_to_the_clean_end(steps: int):
+    timesteps, even = ddim_grid(SCHEDULE, steps).timesteps, 1000 / steps
+    gaps = [high - low for high, low in pairwise(timesteps)]
+    assert all(abs(gap - even) < 1 for gap in gaps)
+    assert timesteps[0] > 999 - 2 * even
+    assert timesteps[-1] == (1 if steps < 1000 else 0)
+
+
+def test_more_steps_than_whole_strides_allow_are_spread_over_all_timesteps():
+    assert ddim_grid(SCHEDULE, 600).timesteps[:4] == (999, 997, 996, 994)
+    assert ddim_grid(SCHEDULE, 400).timesteps[:4] == (998, 996, 993, 991)
+    assert ddim_grid(SCHEDULE, 1000).timesteps == tuple(range(999, -1, -1))
+
+
+@pytest.mark.parametrize("steps", [1, 7, 10, 20, 30, 50, 250, 333, 500])
 def test_the_grid_is_the_one_of_diffusers(steps: int):
     assert list(ddim_grid(SCHEDULE, steps).timesteps) == oracle(steps).timesteps.tolist()
 
