@@ -37,9 +37,10 @@ coat, and for nothing else.
 
 ## Training
 
-{samples:,} noisy samples in {steps:,} steps of {batch}, {hours:.1f} hours{hardware}. AdamW at
-{rate:g}, min-SNR {snr:g}, noise offset {offset:g}, {drop:.0%} empty prompts, averaged weights
-({average:g}). The encoder is an exact linear map; only the decoder is learned.
+{samples:,} noisy samples, the last {steps:,} steps in batches of {batch}, {hours:.1f} hours
+{hardware}. Muon and AdamW at {rate:g}, min-SNR {snr:g}, noise offset {offset:g}, {drop:.0%} empty
+prompts, averaged weights ({average:g}). The encoder is an exact linear map; only the decoder is
+learned.
 
 Cross-attention at strides 8 and 16 px is supervised with the scenes' masks: that words look at
 their objects was taught, and did not arise by itself.
@@ -83,7 +84,7 @@ def model_card(training: dict[str, Any], size: int, facts: dict[str, Any]) -> st
         steps=training["step"],
         batch=recipe["batch"],
         hours=training["seconds"] / 3600,
-        hardware=f" on {hardware}" if hardware else "",
+        hardware=f"on {hardware}" if hardware else "in all",
         rate=recipe["learning_rate"],
         snr=recipe["snr_limit"],
         offset=recipe["noise_offset"],

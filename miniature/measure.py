@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .attention_loss import RecordingProcessor
+from .attention_loss import ExplicitProcessor
 from .judge import analyse
 from .sampling import GUIDANCE, Miniature, initial_noise, invert, sample
 from .scenes import KINDS, Scene, compose, make_figure, render, sample_scene
@@ -136,7 +136,9 @@ def _cross_attention(
 ) -> Tensor:
     original = dict(model.unet.attn_processors)
     recorders = {
-        name: RecordingProcessor() for name in original if name.endswith("attn2.processor")
+        name: ExplicitProcessor(records=True)
+        for name in original
+        if name.endswith("attn2.processor")
     }
     model.unet.set_attn_processor({**original, **recorders})
     model.unet(noisy, timestep, context)

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import time
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from . import pool as pools
-from .attention_loss import RecordingProcessor, localisation_loss
+from .attention_loss import ExplicitProcessor, localisation_loss
 from .models import SCHEDULE, Size, make_text_encoder, make_unet
+from .optimiser import MatrixOptimiser
 from .tokenizer import WordEncoder
 
 _PREFIX = "text_model."
@@ -43,7 +43,7 @@ class Recipe:
         drop_prompt: share of empty prompts.
     """
 
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 2e-3
     batch: int = 32
     repeats: int = 2
     warmup: int = 200
@@ -78,15 +78,11 @@ class Trainer:
         self.encoder = WordEncoder()
         self.unet = make_unet(size).to(self.device, memory_format=torch.channels_last)
         self.text = make_text_encoder(size, len(self.encoder.ids)).to(self.device)
-        self.recorders = _record_cross_attention(self.unet)
+        self.recorders = _make_attention_explicit(self.unet)
         self.parameters = [*self.unet.parameters(), *self.text.parameters()]
         self.averages = [p.detach().clone() for p in self.parameters]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters,
-            lr=recipe.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=recipe.weight_decay,
-            fused=True,
+        self.optimiser = MatrixOptimiser(
+            (self.unet, self.text), recipe.learning_rate, recipe.weight_decay
         )
         self.step = self.seen = 0
         self.seconds = 0.0
@@ -114,17 +110,11 @@ class Trainer:
 
     def train_step(self, pool: pools.Pool, learning_rate: float) -> dict[str, Tensor]:
         """One optimiser step; returns timesteps, squared errors (n,) and the attention loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-        cast = (
-            torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
-        )
-        with cast:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)):
             loss, report = self._loss(self.draw(pool))
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate)
         self.step += 1
         self.seen += self.recipe.batch
         decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
@@ -192,7 +182,8 @@ class Trainer:
         }
 
     def start_from(self, folder: Path) -> None:
-        """Start at the averaged weights of an exported folder, with a fresh optimiser."""
+        """Start at the averaged weights of an exported folder, with a fresh optimiser; samples and
+        seconds that they took count on."""
         from safetensors.torch import load_file
 
         files = (
@@ -205,6 +196,8 @@ class Trainer:
             named = {wanted[key.removeprefix(_PREFIX)]: value.float() for key, value in stored}
             module.load_state_dict(named, strict=True)
         self.averages = [p.detach().clone() for p in self.parameters]
+        before = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        self.seen, self.seconds = int(before["seen"]), float(before["seconds"])
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs."""
@@ -229,15 +222,19 @@ class Trainer:
         self.seconds = float(counters["seconds"])
 
 
-def _record_cross_attention(unet: Any) -> list[RecordingProcessor]:
-    processors = dict(unet.attn_processors)
-    recorders: list[RecordingProcessor] = []
-    for name in processors:
-        if name.endswith("attn2.processor"):
-            processors[name] = RecordingProcessor()
-            recorders.append(processors[name])
-    unet.set_attn_processor(processors)
-    return recorders
+def _bfloat16(device: torch.device) -> bool:
+    """Whether the device computes faster in bfloat16."""
+    return device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+
+
+def _make_attention_explicit(unet: Any) -> list[ExplicitProcessor]:
+    """Returns the processors of the cross-attention, which record."""
+    processors = {
+        name: ExplicitProcessor(records=name.endswith("attn2.processor"))
+        for name in unet.attn_processors
+    }
+    unet.set_attn_processor(dict(processors))
+    return [processor for processor in processors.values() if processor.records]
 
 
 def learning_rate(recipe: Recipe, step: int, decay_from: int | None, decay_steps: int) -> float:
