@@ -22,7 +22,7 @@ def align_tokens(
 ) -> tuple[Tensor, Tensor]:
     """Refine: for every target token, the source token it comes from.
 
-    source_ids, target_ids: token ids with BOS and EOS, padded with EOS or not.
+    source_ids, target_ids: token ids with BOS and EOS, padded with any id or not.
     length: tokens in the encoded prompt.
     Returns (mapper, alphas), both (length,): mapper[n] is the source position of target token n or
     -1 for an inserted token; alphas[n] is 1.0 where there is a source token and 0.0 where not.
@@ -77,12 +77,9 @@ def replace_matrix(
 
 
 def _unpadded(ids: Sequence[int] | Tensor) -> list[int]:
-    """Token ids up to and with the first EOS: a trailing run of one id is padding."""
+    """Token ids up to and with the first EOS: the highest id, as CLIP's own pooling finds it."""
     values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
-    end = len(values)
-    while end >= 2 and values[end - 2] == values[end - 1]:
-        end -= 1
-    return values[:end]
+    return values[: values.index(max(values)) + 1] if values else values
 
 
 def _needleman_wunsch(source: list[int], target: list[int]) -> list[int]:

@@ -65,15 +65,23 @@ def test_inserted_tokens_take_nothing_from_the_source():
     assert alphas.tolist() == [1.0, 1.0, 0.0] + [1.0] * (LENGTH - 3)
 
 
-def test_padding_does_not_change_the_alignment():
-    source, target = ids_of("a rabbit"), ids_of("a white rabbit")
+@pytest.mark.parametrize("padding", [EOS, 0])  # of Stable Diffusion 1 and 2
+@pytest.mark.parametrize("ending", ["", "!"])  # "!" has the id 0
+def test_padding_does_not_change_the_alignment(padding: int, ending: str):
+    source, target = ids_of(f"a rabbit{ending}"), ids_of(f"a white rabbit{ending}")
     plain = align_tokens(source, target)
     padded = align_tokens(
-        torch.tensor(source + [EOS] * (LENGTH - len(source))),
-        torch.tensor(target + [EOS] * (LENGTH - len(target))),
+        torch.tensor(source + [padding] * (LENGTH - len(source))),
+        torch.tensor(target + [padding] * (LENGTH - len(target))),
     )
     assert torch.equal(plain[0], padded[0])
     assert torch.equal(plain[1], padded[1])
+
+
+def test_one_padding_token_is_padding_too():
+    source, target = [BOS, 1, EOS, 0], [BOS, 2, 1, EOS]
+    assert align_tokens(source, target)[0][:5].tolist() == [0, -1, 1, 2, 4]
+    assert align_tokens(target, source)[0][:5].tolist() == [0, 2, 3, 3, 4]
 
 
 def test_a_prompt_of_too_many_tokens_is_refused_with_how_many():
