@@ -1,6 +1,7 @@
 """Files of tensors that appear whole or not at all, and folders of them that do not outgrow."""
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,9 @@ from torch import Tensor
 from .errors import EvenframeError
 
 SUFFIX = ".safetensors"
+PARTIAL = ".partial"
+ABANDONED_SECONDS = 3600
+"""A partial file that nobody has written to for so long belongs to a process that was killed."""
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], what: str) -> Path:
@@ -21,7 +25,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], w
     from safetensors.torch import save_file
 
     whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(whole, partial, metadata)
@@ -44,7 +48,11 @@ def touch(path: Path) -> None:
 
 
 def drop_oldest(folder: Path, limit_bytes: int, keep: Path) -> None:
-    """Delete what was used longest ago until a folder's files fit, but never `keep`."""
+    """Delete what was used longest ago until a folder's files fit, but never `keep`.
+
+    What killed processes left half written goes too.
+    """
+    _drop_abandoned(folder)
     files = []
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(OSError):
@@ -57,3 +65,11 @@ def drop_oldest(folder: Path, limit_bytes: int, keep: Path) -> None:
             with suppress(OSError):
                 path.unlink()
                 total -= size
+
+
+def _drop_abandoned(folder: Path) -> None:
+    # By age, not by process number: several machines may share the folder.
+    for path in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert, inversion_key
 from evenframe.pipelines.origin import hash_tensors
-from evenframe.pipelines.tensor_file import SUFFIX
+from evenframe.pipelines.tensor_file import ABANDONED_SECONDS, SUFFIX
 
 PROMPT = "a silver jeep, driving"
 
@@ -145,6 +146,17 @@ def test_the_cache_drops_what_was_used_longest_ago(inversion: Inversion, tmp_pat
     assert cache.get("a") is not None  # used now, so b is the one used longest ago
     cache.put("c", inversion)
     assert [cache.get(key) is not None for key in ("a", "b", "c")] == [True, False, True]
+
+
+def test_the_cache_drops_what_killed_processes_left_half_written(
+    inversion: Inversion, tmp_path: Path
+) -> None:
+    abandoned, written = (tmp_path / f".x{SUFFIX}.{number}.partial" for number in (7, 8))
+    for path, age in ((abandoned, 2 * ABANDONED_SECONDS), (written, 60)):
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+    InversionCache(tmp_path, 10**9).put("one", inversion)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [written.name, f"one{SUFFIX}"]
 
 
 def test_a_cache_of_no_size_keeps_and_finds_nothing(inversion: Inversion, tmp_path: Path) -> None:
