@@ -1,8 +1,11 @@
-"""Intervals for measured shares."""
+"""Statistics of measured shares: intervals, paired tests, distances, flips."""
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
+from math import comb, inf, isfinite, log, sqrt
+from typing import NamedTuple
 
 
 def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -21,3 +24,67 @@ def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
     middle = (share + weight / 2) / (1 + weight)
     reach = z * sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
     return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def discordant(first: Sequence[bool], second: Sequence[bool]) -> tuple[int, int]:
+    """Pairs of one item each in which only the first, and in which only the second succeeded.
+
+    Raises:
+        ValueError: sequences of unequal length.
+    """
+    pairs = list(zip(first, second, strict=True))
+    return sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided p-value that two paired shares are equal: McNemar's test (1947), exact binomial.
+
+    only_first, only_second: the discordant pairs, 0 or more. Without any the value is 1.
+
+    Raises:
+        ValueError: a negative count.
+    """
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"counts must be 0 or more, got {only_first} and {only_second}")
+    total = only_first + only_second
+    tail = sum(comb(total, k) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, tail / 2 ** (total - 1)) if total else 1.0
+
+
+class Distance(NamedTuple):
+    """How far a distribution lies from another.
+
+    total_variation: 0..1. l2: 0..sqrt 2. kl: Kullback-Leibler divergence in nats, 0..infinity.
+    """
+
+    total_variation: float
+    l2: float
+    kl: float
+
+
+def distribution_distance(p: Sequence[float], q: Sequence[float]) -> Distance:
+    """Distances of p from q, the target: shares of the same classes in the same order.
+
+    Raises:
+        ValueError: unequal lengths, negative shares, or shares that do not sum to 1.
+    """
+    for name, shares in (("p", p), ("q", q)):
+        if not all(isfinite(share) and share >= 0 for share in shares) or abs(sum(shares) - 1) > (
+            1e-6
+        ):
+            raise ValueError(f"{name} must be shares from 0 that sum to 1, got {tuple(shares)}")
+    pairs = list(zip(p, q, strict=True))
+    return Distance(
+        sum(abs(a - b) for a, b in pairs) / 2,
+        sqrt(sum((a - b) ** 2 for a, b in pairs)),
+        sum(a * log(a / b) if b > 0 else inf for a, b in pairs if a > 0),
+    )
+
+
+def flip_rate(classes: Sequence[Hashable]) -> float:
+    """Share of neighbouring frames that are judged differently; 0 for fewer than two frames.
+
+    classes: what each frame shows; None (undetermined) is a class of its own.
+    """
+    changes = [a != b for a, b in pairwise(classes)]
+    return sum(changes) / len(changes) if changes else 0.0

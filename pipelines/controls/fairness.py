@@ -1,0 +1,181 @@
+"""FAME's attention modulation as formulas on logits, row by row.
+
+Source: "FAME: Fairness-aware Attention-modulated Video Editing" (arXiv 2510.22960, 2025) for what
+is done; its equations were not at hand. The closed forms are this project's own, after the public
+modulation of "VideoGrain" (ICLR 2025), so no number of the paper is claimed.
+
+    self    L' = L + a [same d R S (max - L) - other D (1 - S) (L - min)]
+    cross   L'_j = L_j + a weight C_j m (max - L_j)    for the tokens j
+
+a is strength times schedule, max and min are the row's. R is 1 between pixels of the same region,
+D between pixels of different ones; background (region 0) against background is neither. S is the
+similarity, d the decay over frame distance. A control applies these to a few rows at a time.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+SCHEDULES = ("constant", "power")
+POWER, POWER_SHARE = 5, 0.3
+"""VideoGrain: ((t-1)/1000)^5 in the first 15 of 50 steps."""
+
+
+def modulate_self_logits(
+    logits: Tensor,
+    regions_q: Tensor,
+    regions_k: Tensor,
+    frames_q: Tensor | int,
+    frames_k: Tensor | int,
+    similarity: Tensor | None,
+    strength: float,
+    same: float,
+    other: float,
+    frame_decay: float,
+    schedule: float = 1.0,
+) -> Tensor:
+    """Strengthen self-attention inside a region across frames, weaken it between regions.
+
+    logits: (..., n, m), whole rows. regions_q, regions_k: (n,), (m,) region ids, 0 for background.
+    frames_q, frames_k: (n,), (m,) frame numbers, or one number each. similarity: S in 0..1,
+    broadcastable to (n, m); None lets the regions alone decide (S is R). strength, same, other:
+    alpha, lambda and mu, 0..1. frame_decay: tau_f in frames, above 0; infinity for no decay.
+    schedule: rho, 0..1. With alpha or rho 0 the logits come back as they are.
+    """
+    if strength == 0 or schedule == 0:
+        return logits
+    distance = _column(frames_q) - _row(frames_k)
+    near = frame_weights(distance.to(logits), frame_decay)
+    reach, gap = _pull_and_push(regions_q, regions_k, near, similarity, same, other)
+    amount = strength * schedule
+    up = (amount * reach).to(logits) * (logits.amax(-1, keepdim=True) - logits)
+    down = (amount * gap).to(logits) * (logits - logits.amin(-1, keepdim=True))
+    return logits + up - down
+
+
+def add_to_self_logits(
+    logits: Tensor,
+    regions_q: Tensor,
+    regions_k: Tensor,
+    frames_q: Tensor | int,
+    frames_k: Tensor | int,
+    similarity: Tensor | None,
+    strength: float,
+    same: float,
+    other: float,
+    frame_decay: float,
+    schedule: float = 1.0,
+    unit: float = 4.0,
+) -> Tensor:
+    """The additive form: `unit` logits in the place of both (max - L) and (L - min).
+
+    It does not depend on the row, so without a similarity fused attention evaluates it
+    (`region_bias`). Arguments otherwise as for `modulate_self_logits`.
+    """
+    if strength == 0 or schedule == 0:
+        return logits
+    distance = _column(frames_q) - _row(frames_k)
+    near = frame_weights(distance.to(logits), frame_decay)
+    reach, gap = _pull_and_push(regions_q, regions_k, near, similarity, same, other)
+    return logits + (unit * strength * schedule * (reach - gap)).to(logits)
+
+
+def modulate_cross_logits(
+    logits: Tensor,
+    queries: Tensor,
+    keys: Tensor,
+    tokens: Tensor | list[int] | tuple[int, ...],
+    strength: float,
+    weight: float,
+    subject: Tensor | float | None = None,
+    schedule: float = 1.0,
+    spread: bool = False,
+) -> Tensor:
+    """Raise the attention of a subject's pixels to some words, by how alike pixel and word are.
+
+    logits: (..., n, m). queries: (..., n, d), keys: (..., m, d) of the layer, one head at a time:
+    alike is C = max(0, cos(q, W_K e)). tokens: positions among the m. strength, weight: alpha and
+    lambda_c, 0..1. subject: m, (..., n) in 0..1, or one number; None is 1 everywhere. schedule:
+    rho, 0..1. spread: stretch C of each token to 0..1 over the pixels, where raw cosines are flat.
+    With alpha or rho 0 the logits come back as they are.
+    """
+    if strength == 0 or schedule == 0:
+        return logits
+    chosen = torch.as_tensor(tokens, device=logits.device, dtype=torch.long).flatten()
+    columns = logits[..., chosen]
+    amount = strength * schedule * weight * likeness(queries, keys[..., chosen, :], spread)
+    if subject is not None:
+        mask = torch.as_tensor(subject, dtype=logits.dtype, device=logits.device)
+        amount = amount * (mask[..., None] if mask.ndim else mask)
+    raised = columns + amount.to(logits) * (logits.amax(-1, keepdim=True) - columns)
+    return logits.index_copy(-1, chosen, raised)
+
+
+def likeness(queries: Tensor, keys: Tensor, spread: bool = False) -> Tensor:
+    """C = max(0, cos(q_i, k_j)): (..., n, d) and (..., m, d) to (..., n, m) in 0..1.
+
+    spread: for each key, stretched so that the queries' smallest is 0 and their largest 1.
+    """
+    cosine = unit_length(queries) @ unit_length(keys).transpose(-1, -2)
+    if not spread:
+        return cosine.clamp(min=0)
+    low, high = cosine.amin(-2, keepdim=True), cosine.amax(-2, keepdim=True)
+    return (cosine - low) / (high - low).clamp(min=torch.finfo(cosine.dtype).tiny)
+
+
+def similarity(cosine: Tensor, tau: float) -> Tensor:
+    """S = exp(-(1 - cos) / tau): 1 for equal features, .37 where 1 - cos is tau."""
+    return torch.exp((cosine.clamp(-1, 1) - 1) / tau)
+
+
+def frame_weights(distance: Tensor, frame_decay: float) -> Tensor:
+    """delta = exp(-|f - g| / tau_f) of frame distances; all 1 where tau_f is infinite."""
+    if math.isinf(frame_decay):
+        return torch.ones_like(distance)
+    return torch.exp(-distance.abs() / frame_decay)
+
+
+def schedule_weight(kind: str, timestep: int, step: int, steps: int) -> float:
+    """rho over denoising time: "constant" is 1; "power" is ((t-1)/1000)^5, then 0.
+
+    timestep: 0..1000. step: 0..steps-1; power acts in the first 30 % of the steps (VideoGrain).
+    """
+    if kind == "constant":
+        return 1.0
+    active = step < round(POWER_SHARE * steps)
+    return max(timestep - 1, 0) ** POWER / 1000**POWER if active else 0.0
+
+
+def unit_length(vectors: Tensor) -> Tensor:
+    """Vectors (..., d) of length 1; zero vectors stay zero."""
+    length = vectors.norm(dim=-1, keepdim=True)
+    return vectors / length.clamp(min=torch.finfo(vectors.dtype).tiny)
+
+
+def _pull_and_push(
+    regions_q: Tensor,
+    regions_k: Tensor,
+    near: Tensor,
+    similar: Tensor | None,
+    same: float,
+    other: float,
+) -> tuple[Tensor, Tensor]:
+    """(same d R S, other D (1 - S)), each (n, m): in 0..1, before strength and schedule."""
+    rows, columns = _column(regions_q), _row(regions_k)
+    together = (rows == columns) & (rows != 0)
+    apart = rows != columns
+    reach, gap = same * near * together, other * apart.to(near)
+    if similar is None:
+        return reach, gap
+    return reach * similar, gap * (1 - similar)
+
+
+def _column(values: Tensor | int) -> Tensor:
+    values = torch.as_tensor(values)
+    return values[..., :, None] if values.ndim else values
+
+
+def _row(values: Tensor | int) -> Tensor:
+    values = torch.as_tensor(values)
+    return values[..., None, :] if values.ndim else values

@@ -1,0 +1,1 @@
+"""What FAME needs beside its controls: attributes, the prompt encoder, targets over a batch."""

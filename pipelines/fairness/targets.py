@@ -1,0 +1,130 @@
+"""Which clip of a batch gets which attribute: shares instead of one flip.
+
+The paper edits towards one attribute; target shares over a batch are this project's own.
+"""
+
+import json
+import math
+import random
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import EvenframeError
+from ..prompt import parse_phrases
+
+
+def assign(shares: Mapping[str, float], count: int, seed: int = 0) -> tuple[str, ...]:
+    """An attribute for each clip of a batch: the same for the same arguments.
+
+    shares: attribute to share, 0 or more; scaled with a warning where they do not sum to 1.
+    count: clips, 0 or more.
+    The counts are the shares by largest remainder (10 clips at 50/50 are 5 and 5). Each clip gets
+    the attribute that is furthest behind its share, so every beginning of the batch is close to the
+    shares, too. The seed decides between equals.
+    Raises EvenframeError for no shares, negative ones, only zeros, or a negative count.
+    """
+    wanted = normalised(shares)
+    if count < 0:
+        raise EvenframeError(f"count is {count}: choose a whole number from 0.")
+    order = random.Random(seed)
+    left = _largest_remainder(wanted, count, order)
+    given = dict.fromkeys(wanted, 0)
+    assigned = []
+    for index in range(count):
+        behind = {
+            name: share * (index + 1) - given[name] for name, share in wanted.items() if left[name]
+        }
+        name = _first(behind, order)
+        given[name] += 1
+        left[name] -= 1
+        assigned.append(name)
+    return tuple(assigned)
+
+
+def normalised(shares: Mapping[str, float]) -> dict[str, float]:
+    """Shares that sum to 1, with a warning where they did not; errors as for `assign`."""
+    if not shares:
+        raise EvenframeError("The shares are empty: give at least one, as in 'female: 0.5'.")
+    for name, share in shares.items():
+        if not (math.isfinite(share) and share >= 0):
+            raise EvenframeError(f"the share of '{name}' is {share}: choose a number from 0.")
+    total = math.fsum(shares.values())
+    if total == 0:
+        raise EvenframeError("All shares are 0: give at least one attribute a share above 0.")
+    if abs(total - 1) > 1e-6:
+        warnings.warn(f"The shares sum to {total:g}: they are scaled to sum to 1.", stacklevel=3)
+    return {name: share / total for name, share in shares.items()}
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Read "female: 0.5, male: 0.5". Raises EvenframeError naming the part it cannot read."""
+    shares: dict[str, float] = {}
+    for part in parse_phrases(text):
+        name, _, number = (piece.strip() for piece in part.rpartition(":"))
+        try:
+            share = float(number)
+        except ValueError:
+            share, name = 0.0, ""
+        if not name:
+            raise EvenframeError(
+                f"The share '{part}' cannot be read: write 'attribute: share', as in "
+                "'female: 0.5, male: 0.5'."
+            )
+        if name in shares:
+            raise EvenframeError(f"'{name}' has two shares: name each attribute once.")
+        shares[name] = share
+    return shares
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A batch's assignment with what it was made from."""
+
+    shares: Mapping[str, float]
+    seed: int
+    attributes: tuple[str, ...]
+
+    def at(self, index: int) -> str:
+        """The attribute of a clip, 0..count-1. Raises EvenframeError outside."""
+        if not 0 <= index < len(self.attributes):
+            raise EvenframeError(
+                f"index is {index}: choose one from 0 to {len(self.attributes) - 1}, "
+                "the clips of the batch."
+            )
+        return self.attributes[index]
+
+    def log(self) -> str:
+        """All of it as JSON, for a file's metadata: the batch can be checked against it."""
+        counts = {name: self.attributes.count(name) for name in self.shares}
+        told = {
+            "shares": dict(self.shares),
+            "seed": self.seed,
+            "counts": counts,
+            "attributes": list(self.attributes),
+        }
+        return json.dumps(told)
+
+
+def plan(shares: Mapping[str, float], count: int, seed: int = 0) -> Assignment:
+    """`assign`, with its log."""
+    return Assignment(dict(shares), seed, assign(shares, count, seed))
+
+
+def _largest_remainder(
+    shares: Mapping[str, float], count: int, order: random.Random
+) -> dict[str, int]:
+    """Whole numbers that sum to `count`, nearest to the shares (Hamilton's method)."""
+    numbers = {name: math.floor(share * count + 1e-9) for name, share in shares.items()}
+    rest = {name: shares[name] * count - number for name, number in numbers.items()}
+    for _ in range(count - sum(numbers.values())):
+        name = _first(rest, order)
+        numbers[name] += 1
+        rest.pop(name)
+    return numbers
+
+
+def _first(values: Mapping[str, float], order: random.Random) -> str:
+    """The name of the largest value; between equals the generator decides."""
+    largest = max(values.values())
+    return order.choice([name for name, value in values.items() if value > largest - 1e-9])

@@ -1,0 +1,87 @@
+"""Shares over a batch."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.fairness.targets import assign, parse_shares, plan
+
+HALVES = {"female": 0.5, "male": 0.5}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ten_clips_at_halves_are_five_and_five(seed: int):
+    batch = assign(HALVES, 10, seed)
+    assert batch.count("female") == batch.count("male") == 5
+    assert all(set(batch[start : start + 2]) == {"female", "male"} for start in range(0, 10, 2))
+
+
+def test_a_seed_gives_one_assignment_and_another_seed_another():
+    assert assign(HALVES, 12, 3) == assign(HALVES, 12, 3)
+    assert len({assign(HALVES, 12, seed) for seed in range(20)}) > 10
+    assert {assign(HALVES, 1, seed)[0] for seed in range(20)} == {"female", "male"}
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=5), st.integers(0, 40), st.integers(0, 9))
+def test_counts_are_the_shares_and_so_is_every_beginning(weights, count: int, seed: int):
+    total = sum(weights)
+    shares = {f"a{index}": weight / total for index, weight in enumerate(weights)}
+    batch = assign(shares, count, seed)
+    assert len(batch) == count
+    for name, share in shares.items():
+        assert abs(batch.count(name) - share * count) < 1 + 1e-9
+        for end in range(count + 1):
+            assert abs(batch[:end].count(name) - share * end) < 1.5
+
+
+def test_a_share_of_nothing_gets_nothing():
+    assert set(assign({"a": 0, "b": 1}, 7, 1)) == {"b"}
+    assert assign(HALVES, 0) == ()
+
+
+def test_shares_that_do_not_sum_to_one_are_scaled_with_a_warning():
+    with pytest.warns(UserWarning, match="sum to 4: they are scaled"):
+        batch = assign({"female": 1, "male": 3}, 8)
+    assert batch.count("male") == 6
+
+
+@pytest.mark.parametrize(
+    ("shares", "count", "starts"),
+    [
+        ({"a": -0.5, "b": 1.5}, 3, "the share of 'a' is -0.5: choose a number from 0"),
+        ({"a": float("nan")}, 3, "the share of 'a' is nan"),
+        ({"a": 0.0}, 3, "All shares are 0"),
+        ({}, 3, "The shares are empty"),
+        (HALVES, -1, "count is -1: choose a whole number from 0"),
+    ],
+)
+def test_shares_that_mean_nothing_are_refused(shares, count: int, starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        assign(shares, count)
+    assert str(caught.value).startswith(starts)
+
+
+def test_shares_are_read_from_text():
+    assert parse_shares("female: 0.5, an older person: .5") == {
+        "female": 0.5,
+        "an older person": 0.5,
+    }
+    for text in ("female", "female: half", ": 0.5"):
+        with pytest.raises(EvenframeError, match="cannot be read: write 'attribute: share'"):
+            parse_shares(text)
+    with pytest.raises(EvenframeError, match="'a' has two shares"):
+        parse_shares("a: .5, a: .5")
+
+
+def test_the_log_holds_what_is_needed_to_check_a_batch():
+    batch = plan(HALVES, 4, 7)
+    told = json.loads(batch.log())
+    assert told["counts"] == {"female": 2, "male": 2}
+    assert told["seed"] == 7 and told["shares"] == HALVES
+    assert tuple(told["attributes"]) == batch.attributes == assign(HALVES, 4, 7)
+    assert batch.at(3) == batch.attributes[3]
+    with pytest.raises(EvenframeError, match="^index is 4: choose one from 0 to 3"):
+        batch.at(4)
