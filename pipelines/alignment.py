@@ -12,6 +12,8 @@ from torch import Tensor
 from .errors import EvenframeError
 
 CONTEXT_LENGTH = 77
+CLIP_END = 49407
+"""CLIP's EOS; Stable Diffusion 1 pads with it, Stable Diffusion 2 with another id."""
 GAP, MATCH, MISMATCH = 0, 1, -1
 
 
@@ -77,9 +79,14 @@ def replace_matrix(
 
 
 def _unpadded(ids: Sequence[int] | Tensor) -> list[int]:
-    """Token ids up to and with the first EOS: the highest id, as CLIP's own pooling finds it."""
+    """Token ids up to and with the EOS: CLIP's, or the first of a trailing run of one id."""
     values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
-    return values[: values.index(max(values)) + 1] if values else values
+    if CLIP_END in values:
+        return values[: values.index(CLIP_END) + 1]
+    end = len(values)
+    while end >= 2 and values[end - 2] == values[end - 1]:
+        end -= 1
+    return values[:end]
 
 
 def _needleman_wunsch(source: list[int], target: list[int]) -> list[int]:

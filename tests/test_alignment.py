@@ -84,6 +84,11 @@ def test_one_padding_token_is_padding_too():
     assert align_tokens(target, source)[0][:5].tolist() == [0, 2, 3, 3, 4]
 
 
+def test_an_eos_of_another_tokenizer_is_the_first_of_what_pads():
+    assert align_tokens([8, 1, 2, 9], [8, 1, 3, 2, 9, 9, 9])[0][:6].tolist() == [0, 1, -1, 2, 3, 5]
+    assert align_tokens([0, 7, 6, 1], [0, 7, 5, 1])[0][:4].tolist() == [0, 1, -1, 3]
+
+
 def test_a_prompt_of_too_many_tokens_is_refused_with_how_many():
     long = [BOS, *range(80), EOS]
     with pytest.raises(EvenframeError, match="^The target prompt has 82 tokens: shorten it by 5"):
