@@ -478,6 +478,36 @@ def test_a_fingerprint_of_a_file_sees_size_head_middle_and_end(
     assert all(len(digest) == 64 for digest in seen)
 
 
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("scheduler/scheduler_config.json", {"beta_end": 0.02}),
+        ("vae/config.json", {"scaling_factor": 0.2}),
+        ("unet/config.json", {"norm_eps": 1e-3}),
+        ("text_encoder/config.json", {"hidden_act": "gelu"}),
+        ("tokenizer/tokenizer_config.json", {"pad_token": "!"}),
+    ],
+)
+def test_a_changed_configuration_changes_the_fingerprint(
+    folder: Path, tmp_path: Path, file: str, changes: dict[str, Any]
+) -> None:
+    path = shutil.copytree(folder, tmp_path / "copy")
+    before = load_folder(path).fingerprint
+    edit_json(path / file, **changes)
+    assert load_folder(path).fingerprint != before
+
+
+def test_who_wrote_a_configuration_does_not_change_the_fingerprint(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = shutil.copytree(folder, tmp_path / "copy")
+    before = load_folder(path).fingerprint
+    config = json.loads((path / "unet/config.json").read_text())
+    again = dict(reversed(config.items())) | {"_diffusers_version": "99", "_name_or_path": "x"}
+    (path / "unet/config.json").write_text(json.dumps(again, indent=7))
+    assert load_folder(path).fingerprint == before
+
+
 # --- the real size
 
 

@@ -23,7 +23,7 @@ class Components:
     tokenizer: CLIP's byte-pair tokenizer, `model_max_length` 77, padding as the model wants it.
     scheduler_config: beta schedule, prediction_type, steps_offset, num_train_timesteps, ...
     native_size: side of the square images that the model was trained on, pixels.
-    fingerprint: 64 hexadecimal digits that identify the weights and what they predict; see
+    fingerprint: 64 hexadecimal digits that identify the weights and how they are used; see
         `fingerprint.py` for what is hashed. Equal weights in another container (a folder, a file,
         a host's memory) have another fingerprint.
     name: for people.

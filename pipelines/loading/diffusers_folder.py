@@ -24,6 +24,14 @@ STEMS = {
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
 }
+TOKENIZER = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 WANTED = "choose a Stable Diffusion 1.x or 2.1 model folder"
 
 
@@ -55,8 +63,7 @@ def load_folder(
         _fill_diffusers(vae, files["vae"], "VAE", vae_dtype(dtype))
         _fill_text(text, files["text_encoder"], dtype)
     scheduler = _read_json(path / "scheduler" / "scheduler_config.json")
-    prediction = str(scheduler.get("prediction_type", "epsilon"))
-    every = [*files["unet"], *files["vae"], *files["text_encoder"]]
+    every = [*files["unet"], *files["vae"], *files["text_encoder"], *_tokenizer_files(path)]
     return Components(
         unet=unet,
         vae=vae,
@@ -64,7 +71,7 @@ def load_folder(
         tokenizer=_tokenizer(path),
         scheduler_config=scheduler,
         native_size=native_size(unet, vae),
-        fingerprint=fingerprint.of_files(every, prediction),
+        fingerprint=fingerprint.of_files(every, *map(_said, (*configs.values(), scheduler))),
         name=name or path.name,
     )
 
@@ -158,12 +165,24 @@ def _tokenizer(path: Path) -> Any:
     from transformers import CLIPTokenizer
 
     folder = path / "tokenizer"
-    if not (folder / "vocab.json").is_file() and not (folder / "tokenizer.json").is_file():
+    if not {"vocab.json", "tokenizer.json"} & {file.name for file in _tokenizer_files(path)}:
         raise EvenframeError(
             f"The folder '{path.name}' has no tokenizer (tokenizer/vocab.json): download the "
             "complete model."
         )
     return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True, model_max_length=77)
+
+
+def _tokenizer_files(path: Path) -> list[Path]:
+    """What there is of the files that CLIP's tokenizer is made from."""
+    files = (path / "tokenizer" / name for name in TOKENIZER)
+    return [file for file in files if file.is_file()]
+
+
+def _said(config: dict[str, Any]) -> str:
+    """A configuration as a fact: the same however it is laid out and whichever version wrote it."""
+    used = {key: value for key, value in config.items() if not key.startswith("_")}
+    return json.dumps(used, sort_keys=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
