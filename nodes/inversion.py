@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .common import feedback, sockets
-from .common.memory import ATTENTION_ADVICE, advice, free_memory
+from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ class EvenframeAttentionStore(io.ComfyNode):
                     "mode",
                     options=list(MODES),
                     default="auto",
-                    tooltip="auto: the fastest that fits. resident: on the GPU, no extra work. "
-                    "offload: in main memory. recompute: nothing is kept and each edit step runs "
-                    "the source once more, about a fifth more work. All give the same video within "
-                    "rounding.",
+                    tooltip="auto: the fastest that fits. resident: on the GPU, no extra work; "
+                    "ComfyUI takes it back when it needs the room. offload: in main memory, which "
+                    "ComfyUI cannot take back, so auto does not choose it there. recompute: "
+                    "nothing is kept and each edit step runs the source once more, about a fifth "
+                    "more work. All give the same video within rounding.",
                 )
             ],
             outputs=[sockets.Store.Output(display_name="store")],
@@ -161,15 +162,25 @@ class EvenframeInvert(io.ComfyNode):
                 # No live preview: the editor would go on showing it in the place of the result.
                 on_step=feedback.follow(progress, backbone),
                 on_frame=lambda _: host.check_interrupt(),
-                free=free_memory,
+                free=host.free_memory,
             )
         note = "found on disk" if found else f"{steps} steps"
         if not check:
-            return io.NodeOutput(inversion, frames[:1], 0.0, ui={"text": [note]})
+            return io.NodeOutput(cls.lent(inversion), frames[:1], 0.0, ui={"text": [note]})
         pair, decibels = cls.reconstruct(backbone, inversion, frames)
         attention = inversion.mode if inversion.records else "recompute"
         text = f"{note}; reconstruction {decibels:.1f} dB; attention: {attention}"
-        return io.NodeOutput(inversion, pair, decibels, ui=feedback.shown(pair, text))
+        return io.NodeOutput(cls.lent(inversion), pair, decibels, ui=feedback.shown(pair, text))
+
+    @classmethod
+    def lent(cls, inversion: Inversion) -> Inversion:
+        """The same; the host may take back what attention it keeps on the device."""
+        from dataclasses import replace
+
+        if inversion.mode != "resident" or not inversion.records:
+            return inversion
+        nbytes = sum(record.nbytes() for record in inversion.records)
+        return replace(inversion, records=host.lend(inversion.records, nbytes))
 
     @classmethod
     def reconstruct(

@@ -4,7 +4,7 @@ Source: "Denoising Diffusion Implicit Models" (ICLR 2021), section 4.3; FateZero
 section 3.2 for what is kept on the way.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,9 @@ class Inversion:
         inversion step. grid: the timesteps, highest noise first.
     mode: where the source's attention is kept ("recompute", "offload" or "resident"); "auto" where
         it was to be kept, but there was no room.
-    records: that attention, lowest noise first. () where it is computed again: always in the modes
-        "recompute" and "auto", in the others when the inversion came from disk.
+    records: that attention, lowest noise first. Empty where it is computed again: always in the
+        modes "recompute" and "auto", in the others when the inversion came from disk or a host took
+        the memory back. Edits give the same either way.
     origin: the clip, the noise schedule and the versions that it was made with, by content.
     """
 
@@ -56,7 +57,7 @@ class Inversion:
     keyframes: KeyFrames
     model: str
     mode: str = "recompute"
-    records: tuple[SourceAttention, ...] = ()
+    records: Sequence[SourceAttention] = ()
     origin: Origin = field(default_factory=Origin)
 
     @property
@@ -70,8 +71,9 @@ class Inversion:
 
     def source_attention(self, backbone: "Backbone") -> AttentionSource:
         """Where an edit on this backbone gets the source's attention from."""
-        if self.records:
-            kept = KeptAttention(self.records, backbone.device, backbone.dtype)
+        records = tuple(self.records)  # held: a host that needs the room may empty the sequence
+        if records:
+            kept = KeptAttention(records, backbone.device, backbone.dtype)
             return PrefetchedAttention(kept) if self.mode == "offload" else kept
         return RecomputedAttention(
             backbone,

@@ -71,6 +71,7 @@ class ComfyServer:
         self._client = uuid.uuid4().hex
         self._runs: dict[str, Run] = {}
         self._current: Run | None = None
+        self._listening = threading.Event()  # what a run says before is lost
 
     @contextlib.contextmanager
     def running(self) -> Iterator[ComfyServer]:
@@ -89,6 +90,7 @@ class ComfyServer:
             try:
                 self._wait_until_up(process)
                 threading.Thread(target=lambda: asyncio.run(self._listen()), daemon=True).start()
+                assert self._listening.wait(60), "the server took no websocket"
                 yield self
             finally:
                 process.terminate()
@@ -183,6 +185,7 @@ class ComfyServer:
                 aiohttp.ClientSession() as session,
                 session.ws_connect(url, max_msg_size=0) as socket_,
             ):
+                self._listening.set()
                 async for message in socket_:
                     if message.type == aiohttp.WSMsgType.TEXT:
                         self._note(json.loads(message.data))

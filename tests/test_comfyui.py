@@ -137,6 +137,22 @@ def test_a_model_is_loaded_once_and_unloaded_when_asked(comfyui: ComfyServer):
     assert loads() == before + 1, "unloaded, so loaded again"
 
 
+def test_memory_that_is_lent_is_taken_back_when_room_is_needed(comfyui: ComfyServer):
+    run = comfyui.run({"1": {"class_type": "ProbeLoan", "inputs": {}}})
+    assert run.outcome == "execution_success", failure(run)
+    told = json.loads(comfyui.outputs(run)["1"]["text"][0])
+    assert told == {
+        "counted": [True],
+        "elsewhere": 0,
+        "no_need": 3,
+        "need": 0,
+        "held": 0,
+        "counted_after": 0,
+        "gives_all_where_less_is_wanted": [True, 0],
+        "dropped": 0,
+    }
+
+
 @pytest.fixture(scope="module")
 def tiny_model(comfyui: ComfyServer) -> str:
     """The name of a very small random model in the server's folders."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,6 +13,7 @@ from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.inversion import EvenframeInvert
 from evenframe.pipelines import editing, inversion_cache
+from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.inversion import invert
 
 ERRORS = [
@@ -37,10 +41,30 @@ def test_other_errors_pass_as_they_are(error: Exception):
     assert caught.value is error
 
 
-def test_free_memory_is_that_of_the_device_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(host, "free_memory", lambda: -1)
-    assert memory.free_memory(torch.device("cuda")) == -1
-    assert memory.free_memory(torch.device("cpu")) > 0
+@pytest.mark.parametrize("check", [True, False])
+def test_the_host_may_take_resident_attention_back_and_edits_stay_the_same(
+    backbone, monkeypatch: pytest.MonkeyPatch, tmp_path, check: bool
+):
+    lent: list[int] = []
+
+    def lend(items: Sequence[Any], nbytes: int) -> list[Any]:
+        lent.append(nbytes)
+        return loan.extend(items) or loan
+
+    loan: list[Any] = []
+    monkeypatch.setattr(host, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(host, "lend", lend)
+    prompt = backbone.encode_prompt("a jeep")
+    frames = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    out = EvenframeInvert.execute(
+        ModelHandle(backbone), frames, prompt, 2, "own, mid", check, 0, -1, "resident"
+    )
+    inversion = out[0]
+    assert lent == [sum(record.nbytes() for record in inversion.records)] and len(loan) == 2
+    edits = [editing.edit(backbone, inversion, "a red jeep", controls=[Fusion()])]
+    loan.clear()
+    edits.append(editing.edit(backbone, inversion, "a red jeep", controls=[Fusion()]))
+    assert torch.equal(*edits)
 
 
 def test_inverter_editor_and_decoder_say_what_needs_less(

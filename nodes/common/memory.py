@@ -1,15 +1,9 @@
-"""Memory: how much is free where, and what to do when it runs out."""
+"""What to do when memory runs out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-from ..host import host
-
-if TYPE_CHECKING:
-    import torch
 
 ATTENTION_ADVICE = (
     "set Attention Store to 'recompute', which keeps the least; then take fewer frames, a smaller "
@@ -18,13 +12,6 @@ ATTENTION_ADVICE = (
 DECODER_ADVICE = "set slice_size of the decoder to 1; then take fewer or smaller frames."
 SIGNS = ("out of memory", "can't allocate memory")
 """How torch's other errors say it: a GPU's driver, and the CPU."""
-
-
-def free_memory(device: torch.device) -> int:
-    """Free bytes on a device: the host knows its own, the system knows the main memory."""
-    from ...pipelines.memory import free_memory as free
-
-    return free(device) if device.type == "cpu" else host.free_memory()
 
 
 @contextmanager

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from PIL.Image import Image
 from ...pipelines.errors import EvenframeError
 from . import folders
 from .adoption import adopt_sockets
-from .door import Adoption, Model, ModelHandle, ModelKind, SavedFile
+from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
+from .lending import Loan
 
 
 class Holder(torch.nn.Module):
@@ -88,8 +89,12 @@ class ComfyHost:
         )
         return handle.model
 
-    def free_memory(self) -> int:
-        return memory.get_free_memory(self.device())
+    def free_memory(self, device: torch.device) -> int:
+        # Elsewhere ComfyUI neither sees nor takes back what hangs on a node's output.
+        return memory.get_free_memory(device) if device.type == self.device().type else 0
+
+    def lend(self, items: Sequence[Item], nbytes: int) -> Sequence[Item]:
+        return Loan(items, self.device(), nbytes)
 
     def model_names(self, kind: ModelKind) -> list[str]:
         if kind == "checkpoints":

@@ -6,7 +6,7 @@ process. Nothing else in the package may ask where it runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, TypeVar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ModelKind = Literal["checkpoints", "diffusers"]
 Model = TypeVar("Model")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,16 @@ class Host(Protocol):
         """
         ...
 
-    def free_memory(self) -> int:
-        """Bytes free on `device()`."""
+    def free_memory(self, device: torch.device) -> int:
+        """Bytes on a device that may be filled with what outlives a node; 0 where the host could
+        not get them back."""
+        ...
+
+    def lend(self, items: Sequence[Item], nbytes: int) -> Sequence[Item]:
+        """Make known to the host that `items` take so many bytes on `device()`.
+
+        Returns the same items; once the host has taken their memory back, none.
+        """
         ...
 
     def model_names(self, kind: ModelKind) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...pipelines.errors import EvenframeError
 from ...pipelines.memory import free_memory
 from . import folders
-from .door import Adoption, Model, ModelHandle, ModelKind, SavedFile
+from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
 
 if TYPE_CHECKING:
     import torch
@@ -141,8 +141,11 @@ class StandaloneHost:
             module.to(self.device())
         return handle.model
 
-    def free_memory(self) -> int:
-        return free_memory(self.device())
+    def free_memory(self, device: torch.device) -> int:
+        return free_memory(device)
+
+    def lend(self, items: Sequence[Item], nbytes: int) -> Sequence[Item]:
+        return items
 
     def model_names(self, kind: ModelKind) -> list[str]:
         return sorted({name for root in self._model_roots(kind) for name in _models(kind, root)})

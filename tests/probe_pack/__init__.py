@@ -65,7 +65,7 @@ class ProbeRun(io.ComfyNode):
             "device": str(host.device()),
             "dtype": str(host.dtype()),
             "weights": str(layer.weight.device),
-            "free": host.free_memory(),
+            "free": host.free_memory(host.device()),
             "inference": torch.is_inference_mode_enabled(),
             "checkpoints": host.model_names("checkpoints"),
             "inputs": host.input_names([".txt"]),
@@ -79,8 +79,9 @@ class ProbeRun(io.ComfyNode):
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .adoption import ProbeAdopted
+        from .lending import ProbeLoan
 
-        return [ProbeModel, ProbeRun, ProbeAdopted]
+        return [ProbeModel, ProbeRun, ProbeAdopted, ProbeLoan]
 
 
 async def comfy_entrypoint() -> ComfyExtension:
