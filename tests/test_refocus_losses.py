@@ -35,8 +35,8 @@ def close(value: Tensor, expected: float) -> bool:
 def slow_losses(maps: Tensor, masks: Tensor, fraction: float, single: bool) -> tuple[float, float]:
     """Frame by frame, with sorted lists."""
     inner, outer = [], []
-    for frame, mask in zip(maps.tolist(), masks.tolist(), strict=True):
-        cells = [*zip(sum(frame, []), sum(mask, []), strict=True)]
+    for frame, mask in zip(maps.flatten(1).tolist(), masks.flatten(1).tolist(), strict=True):
+        cells = [*zip(frame, mask, strict=True)]
         inside = sorted((a for a, m in cells if m), reverse=True)
         outside = sorted((a for a, m in cells if not m), reverse=True)
         k = max(1, math.floor(round(fraction * len(inside), 6)))

@@ -1,0 +1,275 @@
+"""Regions over time: where in a clip each object of an edit belongs."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import EvenframeError
+
+log = logging.getLogger(__name__)
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom; the last two exclusive."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Where one object belongs, on each frame of a clip.
+
+    name: for messages. words: the word or phrase of the target prompt that stands for it; "" where
+        none does. boxes: (f, 4) float64, left, top, right, bottom in pixels, or None.
+    masks: (f, h, w) in 0..1 at the frames' size, where `boxes` is None; all 0 on frames without it.
+    soften: width in pixels of the soft edge inside its border, where a soft one is asked for.
+    """
+
+    name: str
+    words: str
+    boxes: Tensor | None = None
+    masks: Tensor | None = None
+    soften: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """The regions of a clip; where they overlap, a later one lies on top.
+
+    frames: of the clip. frame_size: (height, width) in pixels.
+    """
+
+    items: tuple[Region, ...]
+    frames: int
+    frame_size: tuple[int, int]
+
+    def part(self, frames: range) -> "Regions":
+        """Only these frames."""
+        cut = slice(frames.start, frames.stop)
+        items = tuple(
+            replace(
+                region,
+                boxes=None if region.boxes is None else region.boxes[cut],
+                masks=None if region.masks is None else region.masks[cut],
+            )
+            for region in self.items
+        )
+        return Regions(items, len(frames), self.frame_size)
+
+    def add(self, region: Region) -> "Regions":
+        """With one more region, on top."""
+        return replace(self, items=(*self.items, region))
+
+    def cells(self, grid: tuple[int, int]) -> Tensor:
+        """(regions, f, rows, columns) of 0 and 1: the visible cells of each region.
+
+        A region that is smaller than one cell has one, unless another lies on top of it.
+        """
+        masks = [_cells(region, self.frame_size, grid) for region in self.items]
+        for lower, mask in enumerate(masks):
+            for upper in masks[lower + 1 :]:
+                mask = mask * (1 - upper)
+            masks[lower] = mask
+        return torch.stack(masks)
+
+    def coverage(self, grid: tuple[int, int]) -> Tensor:
+        """(f, rows, columns) in 0..1: the union of all regions, with their soft edges."""
+        masks = [_soft_cells(region, self.frame_size, grid) for region in self.items]
+        return torch.stack(masks).amax(0)
+
+
+def to_grid(
+    box: Sequence[float], frame_size: tuple[int, int], grid_size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """A box of pixels as (left, top, right, bottom) cells of a grid, the last two exclusive.
+
+    box: left, top, right, bottom. frame_size, grid_size: (height, width), (rows, columns).
+    Edges are clamped to the frame and rounded half to even; a box that is smaller than a cell gives
+    the cell that holds its centre. Raises EvenframeError as `require_box`.
+    """
+    require_box(box, frame_size)
+    (height, width), (rows, columns) = frame_size, grid_size
+    left, right = _span(box[0], box[2], width, columns)
+    top, bottom = _span(box[1], box[3], height, rows)
+    return left, top, right, bottom
+
+
+def _span(low: float, high: float, length: int, count: int) -> tuple[int, int]:
+    """The cells from one edge to another along an axis of `length` pixels and `count` cells."""
+    low, high = (min(max(edge, 0), length) * count / length for edge in (low, high))
+    start, stop = round(low), round(high)
+    if start < stop:
+        return start, stop
+    middle = min(math.floor((low + high) / 2), count - 1)
+    return middle, middle + 1
+
+
+def box_region(
+    boxes: Sequence[Box],
+    frame_size: tuple[int, int],
+    *,
+    name: str,
+    words: str = "",
+    grow: int = 0,
+    soften: int = 0,
+) -> Region:
+    """A region of one box per frame, in pixels. grow, soften: pixels, 0 or more.
+
+    Raises EvenframeError for boxes that are reversed, outside the frame or not finite.
+    """
+    _check_edges(name, grow, soften)
+    for index, box in enumerate(boxes):
+        require_box(box, frame_size, f"region '{name}', frame {index}")
+    outward = torch.tensor([-grow, -grow, grow, grow], dtype=torch.float64)
+    limits = torch.tensor(tuple(reversed(frame_size)) * 2, dtype=torch.float64)
+    grown = torch.tensor(boxes, dtype=torch.float64) + outward
+    return Region(name, words, boxes=torch.minimum(grown.clamp(min=0), limits), soften=soften)
+
+
+def mask_region(
+    masks: Tensor,
+    frames: int,
+    frame_size: tuple[int, int],
+    *,
+    name: str,
+    words: str = "",
+    grow: int = 0,
+    soften: int = 0,
+) -> Region:
+    """A region of masks (f, h, w) or (h, w), 0..1; a single one holds for all frames.
+
+    grow, soften: pixels, 0 or more. Raises EvenframeError for masks of another length or size than
+    the clip, values out of range, and masks that are empty.
+    """
+    _check_edges(name, grow, soften)
+    masks = masks[None] if masks.ndim == 2 else masks
+    if masks.ndim != 3 or tuple(masks.shape[1:]) != tuple(frame_size):
+        raise EvenframeError(
+            f"The masks of region '{name}' have the shape {tuple(masks.shape)}, but the clip's "
+            f"frames are {frame_size[1]}x{frame_size[0]} pixels: give masks "
+            f"(frames, {frame_size[0]}, {frame_size[1]})."
+        )
+    if len(masks) not in (1, frames):
+        raise EvenframeError(
+            f"Region '{name}' has {len(masks)} masks, but the clip has {frames} frames: "
+            "give one mask for each frame, or a single one for all."
+        )
+    masks = masks.detach().float().cpu()
+    low, high = float(masks.min()), float(masks.max())
+    if not (low >= 0 and high <= 1):
+        raise EvenframeError(
+            f"The masks of region '{name}' have values from {low:g} to {high:g}: give 0 to 1."
+        )
+    if high == 0:
+        raise EvenframeError(
+            f"The mask of region '{name}' is empty on all frames: draw it, or leave the region out."
+        )
+    return Region(
+        name, words, masks=_grow(masks, grow).expand(frames, -1, -1).contiguous(), soften=soften
+    )
+
+
+def require_box(box: Sequence[float], frame_size: tuple[int, int], owner: str = "") -> None:
+    """Raise EvenframeError for a box (pixels) that is reversed, outside the frame or not finite.
+
+    owner: what it belongs to, for the message.
+    """
+    height, width = frame_size
+    left, top, right, bottom = box
+    shown = "The box [" + ", ".join(f"{value:g}" for value in box) + "]"
+    shown += f" of {owner}" if owner else ""
+    if not all(math.isfinite(value) for value in box):
+        raise EvenframeError(f"{shown} is not finite: give four numbers.")
+    if left >= right or top >= bottom:
+        raise EvenframeError(
+            f"{shown} is reversed or empty: give left, top, right, bottom, the smaller one first."
+        )
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        raise EvenframeError(
+            f"{shown} lies outside the frame of {width}x{height} pixels: move it inside."
+        )
+
+
+def feather(masks: Tensor, pixels: int) -> Tensor:
+    """Soft edges: masks (f, h, w) that rise from 0 at their border to 1 so many pixels inside.
+
+    What is 0 stays 0; the edge of the frame is no border.
+    """
+    if pixels <= 0:
+        return masks
+    radius = (pixels + 1) // 2
+    eroded = 1 - _grow(1 - masks, radius)
+    for kernel in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        eroded = F.avg_pool2d(eroded[:, None], kernel, 1, padding, count_include_pad=False)[:, 0]
+    return eroded
+
+
+def _check_edges(name: str, grow: int, soften: int) -> None:
+    for what, value in (("grow", grow), ("soften", soften)):
+        if not 0 <= value <= 1024:
+            raise EvenframeError(f"{what} of region '{name}' is {value}: choose 0 to 1024 pixels.")
+
+
+def _grow(masks: Tensor, pixels: int) -> Tensor:
+    """Spread masks (f, h, w) by so many pixels in every direction."""
+    if pixels == 0:
+        return masks
+    for kernel in ((2 * pixels + 1, 1), (1, 2 * pixels + 1)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        masks = F.max_pool2d(masks[:, None], kernel, 1, padding)[:, 0]
+    return masks
+
+
+def _cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """(f, rows, columns) of 0 and 1, at least one 1 on every frame that shows the region."""
+    if region.boxes is not None:
+        sides = region.boxes[:, 2:] - region.boxes[:, :2]  # f (width, height)
+        cell = torch.tensor(frame_size).flip(0) / torch.tensor(grid).flip(0)
+        _warn_small(region, grid, int((sides < cell).any(1).sum()))
+        return _box_cells(region.boxes, frame_size, grid)
+    assert region.masks is not None
+    share = F.interpolate(region.masks[:, None], grid, mode="area")[:, 0]
+    cells = (share >= 0.5).float()
+    small = (cells.sum((1, 2)) == 0) & (share.amax((1, 2)) > 0)
+    for frame in small.nonzero()[:, 0].tolist():
+        cells[frame].view(-1)[share[frame].argmax()] = 1  # the cell that holds most of it
+    _warn_small(region, grid, int(small.sum()))
+    return cells
+
+
+def _warn_small(region: Region, grid: tuple[int, int], frames: int) -> None:
+    if frames:
+        log.warning(
+            "Region '%s' is smaller than one cell of the %dx%d grid on %d frames: at least one "
+            "cell counts there. Draw it larger, or take larger frames.",
+            *(region.name, grid[1], grid[0], frames),
+        )
+
+
+def _box_cells(boxes: Tensor, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    cells = torch.zeros(len(boxes), *grid)
+    for frame, box in zip(cells, boxes.tolist(), strict=True):
+        left, top, right, bottom = to_grid(box, frame_size, grid)
+        frame[top:bottom, left:right] = 1
+    return cells
+
+
+def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """(f, rows, columns) in 0..1: as `_cells`, or with the region's soft edge."""
+    if not region.soften:
+        return _cells(region, frame_size, grid)
+    masks = region.masks
+    if masks is None:
+        assert region.boxes is not None
+        masks = _box_cells(region.boxes, frame_size, frame_size)
+    soft = feather(masks, region.soften)
+    lost = (soft.amax((1, 2)) == 0) & (masks.amax((1, 2)) > 0)
+    if lost.any():
+        raise EvenframeError(
+            f"The soft edge of {region.soften} pixels leaves nothing of region '{region.name}' on "
+            f"frame {int(lost.nonzero()[0])}: choose a smaller one, or let the region grow."
+        )
+    return F.interpolate(soft[:, None], grid, mode="area")[:, 0]

@@ -1,0 +1,350 @@
+"""Regions over time: on any grid, from boxes, polygons, masks, and from untrusted text."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.region import (
+    Regions,
+    box_region,
+    feather,
+    mask_region,
+    to_grid,
+)
+from evenframe.pipelines.region_text import interpolate, parse_regions
+
+FRAME = (448, 768)
+SIZE = (64, 128)
+
+
+def refused(call: Any, *args: Any, **settings: Any) -> str:
+    with pytest.raises(EvenframeError) as caught:
+        call(*args, **settings)
+    return str(caught.value).splitlines()[0]
+
+
+def only(region: Any, frames: int = 1, size: tuple[int, int] = SIZE) -> Regions:
+    return Regions((region,), frames, size)
+
+
+# Boxes on a grid
+
+
+@pytest.mark.parametrize(
+    ("box", "cells", "latent"),
+    [
+        ((93, 287, 269, 417), (3, 9, 8, 13), (12, 36, 34, 52)),
+        ((262, 257, 477, 378), (8, 8, 15, 12), (33, 32, 60, 47)),
+    ],
+)
+def test_the_published_boxes(box, cells, latent):
+    assert to_grid(box, FRAME, (14, 24)) == cells
+    assert to_grid(box, FRAME, (56, 96)) == latent
+
+
+def test_edges_are_rounded_half_to_even():
+    assert to_grid((16, 48, 80, 112), (128, 128), (4, 4)) == (0, 2, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("box", "cells"),
+    [
+        ((-50, -9, 900, 1e300), (0, 0, 24, 14)),
+        ((33, 65, 34, 66), (1, 2, 2, 3)),  # smaller than a cell
+        ((767.9, 447.9, 768, 448), (23, 13, 24, 14)),
+        ((-100, -100, 0.5, 0.5), (0, 0, 1, 1)),
+    ],
+)
+def test_a_box_stays_in_the_grid_and_has_a_cell(box, cells):
+    assert to_grid(box, FRAME, (14, 24)) == cells
+
+
+@given(st.tuples(*[st.floats(-2000, 2000)] * 4), st.integers(1, 40), st.integers(1, 40))
+def test_every_box_has_cells_or_is_refused(box, rows: int, columns: int):
+    try:
+        left, top, right, bottom = to_grid(box, FRAME, (rows, columns))
+    except EvenframeError:
+        return
+    assert 0 <= left < right <= columns and 0 <= top < bottom <= rows
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("box", "starts"),
+    [
+        ((9, 0, 3, 5), "The box [9, 0, 3, 5] is reversed or empty"),
+        ((3, 5, 9, 5), "The box [3, 5, 9, 5] is reversed or empty"),
+        ((NAN, 0, 3, 5), "The box [nan, 0, 3, 5] is not finite"),
+        ((0, 0, float("inf"), 5), "The box [0, 0, inf, 5] is not finite"),
+        ((768, 0, 800, 5), "The box [768, 0, 800, 5] lies outside the frame of 768x448 pixels"),
+        ((-9, 0, 0, 5), "The box [-9, 0, 0, 5] lies outside the frame of 768x448 pixels"),
+    ],
+)
+def test_boxes_that_are_none(box, starts: str):
+    assert refused(to_grid, box, FRAME, (14, 24)).startswith(starts)
+    message = refused(box_region, [box], FRAME, name="left")
+    assert "region 'left', frame 0" in message
+
+
+# Masks and their edges
+
+
+def disc(frames: int = 2) -> Tensor:
+    rows, columns = torch.arange(64)[:, None], torch.arange(128)[None]
+    return torch.stack([((rows - 30) ** 2 + (columns - 60) ** 2 < 400).float()] * frames)
+
+
+def test_a_mask_is_scaled_by_what_it_covers():
+    cells = only(mask_region(disc(), 2, SIZE, name="disc"), 2).cells((8, 16))
+    share = disc().reshape(2, 8, 8, 16, 8).mean((2, 4))
+    assert torch.equal(cells[0], (share >= 0.5).float())
+
+
+def test_one_mask_holds_for_all_frames():
+    one = only(mask_region(disc(1)[0], 3, SIZE, name="disc"), 3)
+    assert torch.equal(one.cells((8, 16))[0, 2], one.cells((8, 16))[0, 0])
+
+
+def test_less_than_a_cell_counts_as_one_with_a_warning(caplog):
+    masks = torch.zeros(2, *SIZE)
+    masks[0, 13, 100] = 1
+    with caplog.at_level(logging.WARNING):
+        cells = only(mask_region(masks, 2, SIZE, name="dot"), 2).cells((8, 16))
+    assert cells.nonzero().tolist() == [[0, 0, 1, 12]]
+    assert "Region 'dot' is smaller than one cell of the 16x8 grid on 1 frames" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        only(box_region([(3, 3, 5, 40)], SIZE, name="thin")).cells((8, 16))
+    assert "Region 'thin' is smaller than one cell" in caplog.text
+
+
+def test_regions_grow_by_pixels():
+    masks = torch.zeros(1, *SIZE)
+    masks[0, 20, 30] = 1
+    grown = mask_region(masks, 1, SIZE, name="dot", grow=3).masks
+    assert grown is not None and grown.sum() == 49 and grown[0, 17:24, 27:34].all()
+    box = box_region([(10, 10, 20, 20)], SIZE, name="box", grow=12).boxes
+    assert box is not None and box.tolist() == [[0, 0, 32, 32]]
+
+
+def test_soft_edges_lie_inside_and_leave_the_outside_alone():
+    mask = torch.zeros(1, 40, 40)
+    mask[0, 10:40, 10:30] = 1  # it touches the lower edge of the frame, which is no border
+    soft = feather(mask, 6)
+    assert torch.equal(soft == 0, (mask == 0))
+    row = soft[0, 39]
+    assert (row[10:17].diff() > 0).all() and torch.equal(row[16:24], torch.ones(8))
+    assert torch.equal(feather(mask, 0), mask)
+
+
+def test_a_soft_edge_that_swallows_its_region_is_refused():
+    box = box_region([(10, 10, 18, 60)], SIZE, name="thin", soften=20)
+    message = refused(only(box).coverage, SIZE)
+    assert message.startswith("The soft edge of 20 pixels leaves nothing of region 'thin'")
+
+
+def test_coverage_is_the_union_with_soft_edges():
+    left = box_region([(0, 0, 64, 64)], SIZE, name="left", soften=8)
+    right = box_region([(96, 0, 128, 64)], SIZE, name="right")
+    both = Regions((left, right), 1, SIZE)
+    coverage = both.coverage((8, 16))
+    assert torch.equal(coverage[0, 0, 12:], torch.ones(4))
+    assert torch.equal(coverage[0, 0, 8:12], torch.zeros(4))
+    assert 0 < coverage[0, 0, 7] < 1 and coverage[0, 0, 0] == 1
+    assert torch.equal(both.cells((8, 16)).amax(0)[0, :, :8], torch.ones(8, 8))
+
+
+def test_a_later_region_lies_on_top():
+    lower = box_region([(0, 0, 64, 64)], SIZE, name="lower")
+    upper = box_region([(32, 0, 96, 64)], SIZE, name="upper")
+    cells = Regions((lower,), 1, SIZE).add(upper).cells((8, 16))
+    assert cells[0, 0, 0].tolist() == [1] * 4 + [0] * 12
+    assert cells[1, 0, 0].tolist() == [0] * 4 + [1] * 8 + [0] * 4
+
+
+def test_a_part_of_the_frames():
+    boxes = [(float(i), 0.0, i + 32.0, 32.0) for i in range(0, 64, 8)]
+    masked = mask_region(torch.rand(8, *SIZE), 8, SIZE, name="noise")
+    regions = Regions((box_region(boxes, SIZE, name="box"), masked), 8, SIZE)
+    part = regions.part(range(3, 6))
+    assert part.frames == 3
+    assert torch.equal(part.cells((8, 16)), regions.cells((8, 16))[:, 3:6])
+
+
+@pytest.mark.parametrize(
+    ("masks", "starts"),
+    [
+        (torch.zeros(2, *SIZE), "The mask of region 'it' is empty on all frames"),
+        (torch.ones(3, *SIZE), "Region 'it' has 3 masks, but the clip has 2 frames"),
+        (torch.ones(2, 64, 64), "The masks of region 'it' have the shape (2, 64, 64), but the"),
+        (torch.ones(2, *SIZE, 1), "The masks of region 'it' have the shape (2, 64, 128, 1)"),
+        (torch.full((2, *SIZE), 255.0), "The masks of region 'it' have values from 255 to 255"),
+        (torch.full((2, *SIZE), NAN), "The masks of region 'it' have values from nan to nan"),
+    ],
+)
+def test_masks_that_do_not_fit(masks: Tensor, starts: str):
+    assert refused(mask_region, masks, 2, SIZE, name="it").startswith(starts)
+
+
+@pytest.mark.parametrize("settings", [{"grow": -1}, {"soften": 2000}])
+def test_edges_out_of_range(settings):
+    [(name, value)] = settings.items()
+    message = refused(mask_region, disc(), 2, SIZE, name="it", **settings)
+    assert message.startswith(f"{name} of region 'it' is {value}: choose 0 to 1024 pixels")
+
+
+# Text
+
+
+def text(*regions: Any, **more: Any) -> str:
+    return json.dumps({"version": 1, "regions": regions} | more)
+
+
+BOX = {"name": "left", "words": "jellyfish", "box": [0.25, 0.5, 0.5, 1.0]}
+
+
+def test_a_box_in_fractions_or_in_pixels():
+    for regions in (
+        parse_regions(text(BOX), 3, SIZE),
+        parse_regions(text(BOX | {"box": [32, 32, 64, 64]}, unit="pixel"), 3, SIZE),
+    ):
+        [region] = regions.items
+        assert (region.name, region.words, region.soften) == ("left", "jellyfish", 0)
+        assert region.boxes is not None
+        assert region.boxes.tolist() == [[32, 32, 64, 64]] * 3
+
+
+def test_boxes_move_evenly_between_key_frames():
+    keys = [{"frame": 1, "box": [0, 0, 8, 8]}, {"frame": 3, "box": [8, 16, 16, 24]}]
+    regions = parse_regions(text({"name": "it", "keyframes": keys}, unit="pixel"), 5, SIZE)
+    boxes = regions.items[0].boxes
+    assert boxes is not None
+    assert boxes[:, :2].tolist() == [[0, 0], [0, 0], [4, 8], [8, 16], [8, 16]]
+
+
+@given(st.integers(0, 9))
+def test_interpolation_is_that_of_a_line(frame: int):
+    keys = {2: [0.0, 10.0], 5: [30.0, 40.0], 7: [0.0, 0.0]}
+    import numpy as np
+
+    expected = [np.interp(frame, list(keys), [shape[i] for shape in keys.values()]) for i in (0, 1)]
+    assert interpolate(keys, frame) == pytest.approx(expected)
+
+
+def test_a_polygon_covers_the_pixels_inside():
+    square = [[0.25, 0.25], [0.5, 0.25], [0.5, 0.75], [0.25, 0.75]]
+    keys = [
+        {"frame": 0, "polygon": square},
+        {"frame": 2, "polygon": [[x + 0.5, y] for x, y in square]},
+    ]
+    regions = parse_regions(text({"name": "it", "keyframes": keys}), 3, SIZE)
+    masks = regions.items[0].masks
+    assert masks is not None
+    for frame, left in enumerate((32, 64, 96)):
+        expected = torch.zeros(SIZE)
+        expected[16:48, left : left + 32] = 1
+        assert (masks[frame] != expected).float().mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("value", "starts"),
+    [
+        ("", "The regions are not JSON"),
+        ("[" * 100_000, "The regions are not JSON"),
+        ("9" * 5000, "The regions are not JSON"),
+        ("[1]", "the text is [1]: give an object"),
+        ('{"version": 1}', "the text has no regions: add it"),
+        ('{"version": 1, "version": 1}', "'version' is given twice in one object"),
+        (text(BOX, version=2), "version is 2: this Evenframe reads version 1"),
+        (text(BOX, unit="cm"), "unit is 'cm': use fraction or pixel"),
+        (text(BOX, colour=1), "the text has 'colour', which is unknown: use"),
+        (text(), "regions is a list of 0: give a list of 1 to 32"),
+        (text(5), "regions[0] is 5: give an object"),
+        (text({"words": "x", "box": BOX["box"]}), "regions[0] has no name: add it"),
+        (text({"name": "it", "words": "jeep"}), "regions[0] has no shape: give one of box"),
+        (text(BOX | {"polygon": []}), "regions[0] has box and polygon: give one of"),
+        (text(BOX | {"box": [0, 0, 1]}), "regions[0].box is a list of 3: give a list of 4"),
+        (text(BOX | {"box": [0, 0, 1, True]}), "regions[0].box has True: give a number"),
+        (text(BOX | {"box": [0, 0, 1, 1e9]}), "regions[0].box has 1000000000.0: give a number"),
+        (text(BOX | {"box": [1, 0, 0, 1]}), "The box [128, 0, 0, 64] of regions[0].box is rever"),
+        (text(BOX | {"box": [1.5, 0, 2, 1]}), "The box [192, 0, 256, 64] of regions[0].box lies"),
+        (text(BOX).replace("0.25", "NaN"), "The regions hold NaN, which is no number"),
+        (text(BOX | {"name": 3}), "regions[0].name is 3: give a short text"),
+        (text(BOX | {"grow": 1.5}), "regions[0].grow is 1.5: give a whole number, 0 or more"),
+        (text(BOX | {"grow": 5000}), "grow of region 'left' is 5000: choose 0 to 1024"),
+        (
+            text({"name": "it", "polygon": [[0, 0], [1, 1]]}),
+            "regions[0].polygon is a list of 2: give a list of 3 to 1000 entries",
+        ),
+        (
+            text({"name": "it", "keyframes": [{"frame": 3, "box": BOX["box"]}]}),
+            "regions[0].keyframes[0].frame is 3, beyond the clip: its frames are 0 to 2",
+        ),
+        (
+            text({"name": "it", "keyframes": [{"frame": f, "box": BOX["box"]} for f in (1, 0)]}),
+            "regions[0].keyframes[1].frame is 0, but the key frame before it is 1: give them in",
+        ),
+        (
+            text(
+                {
+                    "name": "it",
+                    "keyframes": [
+                        {"frame": 0, "box": BOX["box"]},
+                        {"frame": 1, "polygon": [[0, 0], [1, 0], [1, 1]]},
+                    ],
+                }
+            ),
+            "regions[0].keyframes[1] has polygon: give a box, as for the whole region",
+        ),
+        (
+            text(
+                {
+                    "name": "it",
+                    "keyframes": [
+                        {"frame": 0, "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]},
+                        {"frame": 1, "polygon": [[0, 0], [1, 0], [1, 1]]},
+                    ],
+                }
+            ),
+            "regions[0].keyframes[1].polygon has 3 points, the first key frame's has 4",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_text_is_said(value: str, starts: str):
+    assert refused(parse_regions, value, 3, SIZE).startswith(starts)
+
+
+def test_a_text_that_is_too_long_is_not_read():
+    assert refused(parse_regions, " " * 2_000_000, 3, SIZE).startswith("The regions are 2000000")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["name", "words", "box", "polygon", "keyframes", "frame", "grow", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(values, st.sampled_from(["regions", "unit", "version"]))
+def test_any_text_gives_regions_or_says_what_is_wrong(value: Any, name: str):
+    data = {"version": 1, "unit": "pixel", "regions": [BOX]} | {name: value}
+    try:
+        assert parse_regions(json.dumps(data), 2, (8, 8)).frames == 2
+    except EvenframeError as error:
+        assert str(error).strip()
