@@ -173,8 +173,13 @@ class EvenframeFusionPreset(io.ComfyNode):
         from ..pipelines.controls.fusion_presets import PRESETS
         from ..pipelines.prompt import parse_phrases
 
-        fusion = PRESETS[preset].settings(parse_phrases(new_words), parse_phrases(blend_words))
-        return io.NodeOutput((*controls, fusion))
+        chosen = PRESETS[preset]
+        fusion = chosen.settings(parse_phrases(new_words), parse_phrases(blend_words))
+        note = (
+            f"Published for '{chosen.example}', inverted with key_frames '{chosen.keyframes}' and "
+            f"{chosen.steps} steps: set these in the DDIM Inverter."
+        )
+        return io.NodeOutput((*controls, fusion), ui={"text": [note]})
 
 
 NODES = [EvenframeAttentionFusion, EvenframeFusionPreset]

@@ -1,7 +1,7 @@
 """The settings that FateZero published for its edits, as starting points.
 
 Source: the configurations of FateZero (ICCV 2023). They were found on Stable Diffusion 1.4 at 512
-pixels with 50 steps.
+pixels.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,15 @@ class Preset:
     """A published edit: the fusion's settings, and the factor for the words that are new.
 
     example: the edit it was published for. needs_blend_words: where the object is must be named.
+    keyframes, steps: of the inversion that was edited.
     """
 
     example: str
     fusion: Fusion
     emphasis: float = 1.0
     needs_blend_words: bool = False
+    keyframes: str = "mid"
+    steps: int = 50
 
     def settings(self, new_words: tuple[str, ...], blend_words: tuple[str, ...]) -> Fusion:
         """The fusion for an edit with these new words and this edited object."""
@@ -35,8 +38,11 @@ class Preset:
         return replace(self.fusion, weights=weights, blend_words=blend_words)
 
 
-def _shape(method: str, cross: float, own: float, threshold: float) -> Fusion:
-    return Fusion(method, cross, own, threshold=threshold)
+def _shape(
+    example: str, method: str, cross: float, own: float, threshold: float, steps: int = 50
+) -> Preset:
+    fusion = Fusion(method, cross, own, threshold=threshold)
+    return Preset(example, fusion, needs_blend_words=True, keyframes="-1, first", steps=steps)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -50,20 +56,10 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "attribute, added words": Preset(
             "rabbit, strawberries -> white rabbit, leaves", Fusion("refine", 0.5, 0.5), 10.0
         ),
-        "shape, rigid": Preset(
-            "jeep -> Porsche", _shape("replace", 0.5, 0.5, 0.3), needs_blend_words=True
-        ),
-        "shape, free": Preset(
-            "swan -> duck", _shape("replace", 0.0, 0.5, 0.2), needs_blend_words=True
-        ),
-        "shape, longer neck": Preset(
-            "swan -> flamingo", _shape("replace", 0.3, 0.5, 0.2), needs_blend_words=True
-        ),
-        "person, loose": Preset(
-            "man -> Spider-Man", _shape("refine", 0.3, 0.3, 0.3), needs_blend_words=True
-        ),
-        "person, close": Preset(
-            "man -> Batman", _shape("refine", 0.9, 0.9, 0.3), needs_blend_words=True
-        ),
+        "shape, rigid": _shape("jeep -> Porsche", "replace", 0.5, 0.5, 0.3),
+        "shape, free": _shape("swan -> duck", "replace", 0.0, 0.5, 0.2, steps=30),
+        "shape, longer neck": _shape("swan -> flamingo", "replace", 0.3, 0.5, 0.2, steps=30),
+        "person, loose": _shape("man -> Spider-Man", "refine", 0.3, 0.3, 0.3),
+        "person, close": _shape("man -> Batman", "refine", 0.9, 0.9, 0.3),
     }
 )
