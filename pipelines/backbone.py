@@ -1,8 +1,8 @@
 """The model, as everything else sees it, and where to get one.
 
-A backbone turns prompts into embeddings, frames into latents and back, and predicts noise, letting
-controls rewrite its attention. Nothing outside an implementation may assume a UNet, four latent
-channels, 77 tokens or epsilon prediction.
+A backbone turns prompts into embeddings, frames into latents and back, and predicts, letting
+controls rewrite its attention. What it predicts, its schedule knows. Nothing outside of the two may
+assume a UNet, four latent channels, 77 tokens or epsilon prediction.
 """
 
 from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from .controls.base import Control, ControlRun, Edit, Step
 from .errors import EvenframeError
 from .progress import OnStep, StepReport
 from .prompt import Prompt
-from .schedule import clean_latents, noisy_latents
+from .schedule import noisy_latents
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -97,11 +97,11 @@ def _denoise(
         for run in runs:
             latents = run.guide(latents, step)
         predictions = backbone.predict(latents, timestep, branches, table, attend)
-        epsilon = classifier_free(predictions, guidance_scale)
+        output = classifier_free(predictions, guidance_scale)
+        clean, noise = backbone.schedule.split(latents, output, timestep)
         alpha = backbone.schedule.alpha(timestep).to(latents)
         alpha_next = backbone.schedule.alpha(grid.after(index)).to(latents)
-        clean = clean_latents(latents, epsilon, alpha)
-        latents = _arrive(clean, epsilon, alpha, alpha_next, eta, generator)
+        latents = _arrive(clean, noise, alpha, alpha_next, eta, generator)
         require_finite(latents, "edit", index, len(grid), backbone.dtype)
         for run in runs:
             latents = run.settle(latents, step)
@@ -113,8 +113,9 @@ def _denoise(
 
 
 def classifier_free(predictions: Mapping[str, Tensor], scale: float) -> Tensor:
-    """Guided noise: negative + scale (target - negative), or the one branch that there is.
+    """Guided prediction: negative + scale (target - negative), or the one branch that there is.
 
+    The same for noise and for v: at given latents each is linear in the other.
     Source: "Classifier-Free Diffusion Guidance" (Ho and Salimans, 2022), Eq. 6.
     """
     if len(predictions) == 1:

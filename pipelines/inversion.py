@@ -31,7 +31,7 @@ from .memory import free_memory
 from .origin import Origin, origin_of
 from .progress import OnStep, StepReport
 from .prompt import Prompt
-from .schedule import Grid, clean_latents, ddim_grid, ddim_step
+from .schedule import Grid, ddim_grid
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -143,19 +143,18 @@ def _walk(
         step = len(grid) - 1 - done
         timestep = grid.timesteps[step]
         recorder = Recorder(sites if mode != "recompute" else ())
-        epsilon = backbone.predict(
+        output = backbone.predict(
             latents, timestep, {"source": inversion.prompt.embeddings}, table, recorder.attend
         )["source"]
         if mode == "auto":
             mode = _resolve(recorder.record(), len(grid), backbone.device, free)
         if mode != "recompute":
             records.append(keep(recorder.record(), mode))
-        alpha, alpha_next = schedule.alpha(grid.after(step)), schedule.alpha(timestep)
-        clean = clean_latents(latents, epsilon, alpha.to(latents))
-        latents = ddim_step(latents, epsilon, alpha.to(latents), alpha_next.to(latents))
+        latents = schedule.inverse_step(latents, output, grid.after(step), timestep)
         require_finite(latents, "inversion", done, len(grid), backbone.dtype)
         trajectory.append(latents.float().cpu())
         if on_step is not None:
+            clean, _ = schedule.split(latents, output, timestep)
             on_step(StepReport(done + 1, len(grid), timestep, latents, clean))
     mode = mode if records else inversion.mode
     return replace(inversion, trajectory=torch.stack(trajectory), mode=mode, records=tuple(records))

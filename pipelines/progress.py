@@ -11,7 +11,7 @@ class StepReport:
     """A step that has just ended.
 
     done, total: steps. latents: (f, c, h, w) after it. clean: (f, c, h, w), the clean latents that
-    the step's noise prediction implies, for previews.
+    the step's prediction implies, for previews.
     """
 
     done: int

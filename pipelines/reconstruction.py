@@ -8,7 +8,6 @@ from torch import Tensor
 from .attention.keyframes import closure
 from .checks import require_finite, require_model
 from .progress import OnStep, StepReport
-from .schedule import clean_latents, noisy_latents
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -32,11 +31,11 @@ def reconstruct(
     grid, schedule = inversion.grid, backbone.schedule
     latents = inversion.trajectory[-1][frames].to(backbone.device)
     for index, timestep in enumerate(grid.timesteps):
-        epsilon = backbone.predict(
+        output = backbone.predict(
             latents, timestep, {"source": inversion.prompt.embeddings}, table
         )["source"]
-        clean = clean_latents(latents, epsilon, schedule.alpha(timestep).to(latents))
-        latents = noisy_latents(clean, epsilon, schedule.alpha(grid.after(index)).to(latents))
+        clean, noise = schedule.split(latents, output, timestep)
+        latents = schedule.mix(clean, noise, grid.after(index))
         require_finite(latents, "reconstruction", index, len(grid), backbone.dtype)
         if on_step is not None:
             on_step(StepReport(index + 1, len(grid), timestep, latents, clean))

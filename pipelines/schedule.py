@@ -31,32 +31,87 @@ class NoiseSchedule:
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "NoiseSchedule":
-        """Read a diffusers scheduler configuration (scaled-linear or linear betas)."""
-        count = int(config.get("num_train_timesteps", 1000))
-        start, end = float(config["beta_start"]), float(config["beta_end"])
-        kind = config.get("beta_schedule", "linear")
-        if kind == "scaled_linear":
-            betas = torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
-        elif kind == "linear":
-            betas = torch.linspace(start, end, count, dtype=torch.float64)
-        else:
-            raise EvenframeError(
-                f"The model's noise schedule '{kind}' is not supported: "
-                "use a model with 'scaled_linear' or 'linear' betas."
-            )
+        """Read a diffusers scheduler configuration (`trained_betas`, or scaled-linear or linear).
+
+        Raises EvenframeError for other schedules and predictions.
+        """
         prediction = config.get("prediction_type", "epsilon")
         if prediction not in ("epsilon", "v_prediction"):
             raise EvenframeError(
                 f"The model predicts '{prediction}', which is not supported: "
                 "use a model that predicts 'epsilon' or 'v_prediction'."
             )
-        return NoiseSchedule(
-            torch.cumprod(1.0 - betas, 0), prediction, int(config.get("steps_offset", 1))
-        )
+        alphas = torch.cumprod(1.0 - _betas(config), 0)
+        if config.get("rescale_betas_zero_snr"):
+            if prediction == "epsilon":
+                raise EvenframeError(
+                    "The model's noise schedule ends in pure noise (rescale_betas_zero_snr), where "
+                    "a prediction of 'epsilon' says nothing of the picture: use a model that "
+                    "predicts 'v_prediction'."
+                )
+            alphas = zero_terminal_snr(alphas)
+        return NoiseSchedule(alphas, prediction, int(config.get("steps_offset", 1)))
 
     def alpha(self, timestep: int) -> Tensor:
         """alpha-bar at a timestep; negative timesteps mean the clean end, where it is that of 0."""
         return self.alphas_cumprod[max(timestep, 0)]
+
+    def split(self, latents: Tensor, output: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+        """(clean latents, noise) that latents of a timestep are made of, by the model's output.
+
+        Source for v: "Progressive Distillation for Fast Sampling of Diffusion Models" (Salimans and
+        Ho, ICLR 2022), appendix D.
+        """
+        alpha = self.alpha(timestep).to(latents)
+        if self.prediction == "epsilon":
+            return clean_latents(latents, output, alpha), output
+        clean = alpha.sqrt() * latents - (1 - alpha).sqrt() * output
+        return clean, (1 - alpha).sqrt() * latents + alpha.sqrt() * output
+
+    def mix(self, clean: Tensor, noise: Tensor, timestep: int) -> Tensor:
+        """Latents of a timestep, from what they are made of."""
+        return noisy_latents(clean, noise, self.alpha(timestep).to(clean))
+
+    def inverse_step(self, latents: Tensor, output: Tensor, arrival: int, timestep: int) -> Tensor:
+        """The latents of `timestep` from which a DDIM step arrives at these, those of `arrival`.
+
+        output: the model's, at `timestep`. With epsilon the step is its own inverse, read upwards.
+        With v it turns by the angle d between the levels, where sqrt(alpha) is the cosine of each:
+        z_arrival = cos(d) z - sin(d) v, which is solved for z.
+        """
+        low, high = self.alpha(arrival), self.alpha(timestep)
+        if self.prediction == "epsilon":
+            return ddim_step(latents, output, low.to(latents), high.to(latents))
+        cosine = (low * high).sqrt() + ((1 - low) * (1 - high)).sqrt()
+        sine = (low * (1 - high)).sqrt() - (high * (1 - low)).sqrt()
+        return (latents + sine.to(latents) * output) / cosine.to(latents)
+
+
+def zero_terminal_snr(alphas: Tensor) -> Tensor:
+    """Noise levels stretched until the last one holds no signal; the first one stays.
+
+    alphas: (T,) alpha-bar. Source: "Common Diffusion Noise Schedules and Sample Steps are Flawed"
+    (Lin et al., WACV 2024), Algorithm 1.
+    """
+    signal = alphas.sqrt()
+    return ((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])) ** 2
+
+
+def _betas(config: Mapping[str, Any]) -> Tensor:
+    """The variance that each training timestep adds, (T,) float64."""
+    if config.get("trained_betas") is not None:
+        return torch.tensor(config["trained_betas"], dtype=torch.float64)
+    count = int(config.get("num_train_timesteps", 1000))
+    start, end = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
+    kind = config.get("beta_schedule", "linear")
+    if kind == "scaled_linear":
+        return torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
+    if kind == "linear":
+        return torch.linspace(start, end, count, dtype=torch.float64)
+    raise EvenframeError(
+        f"The model's noise schedule '{kind}' is not supported: "
+        "use a model with 'scaled_linear' or 'linear' betas."
+    )
 
 
 @dataclass(frozen=True)
@@ -111,10 +166,3 @@ def noisy_latents(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
 def ddim_step(latents: Tensor, epsilon: Tensor, alpha_from: Tensor, alpha_to: Tensor) -> Tensor:
     """Deterministic DDIM step (eta 0) between two noise levels, in either direction."""
     return noisy_latents(clean_latents(latents, epsilon, alpha_from), epsilon, alpha_to)
-
-
-def epsilon_from(prediction: str, output: Tensor, latents: Tensor, alpha: Tensor) -> Tensor:
-    """The noise that the model's output stands for ("Progressive Distillation", appendix D)."""
-    if prediction == "epsilon":
-        return output
-    return alpha.sqrt() * output + (1 - alpha).sqrt() * latents

@@ -17,7 +17,7 @@ from .attention.terms import Call, Terms
 from .errors import EvenframeError
 from .loading.components import Components
 from .prompt import Prompt
-from .schedule import NoiseSchedule, epsilon_from
+from .schedule import NoiseSchedule
 
 LATENT_STRIDE = 8
 
@@ -148,12 +148,12 @@ class StableDiffusion:
         keyframes: Tensor | None = None,
         attend: Attend = unchanged,
     ) -> dict[str, Tensor]:
-        """The noise in the latents, as each branch's prompt sees it.
+        """What the denoiser says of the latents, as each branch's prompt sees them.
 
         latents: (f, 4, h, w), the same for every branch. branches: prompt embeddings (L, c) by
         branch name, evaluated as one batch in this order. keyframes: (f, j) or None, see
         attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
-        Returns epsilon (f, 4, h, w) float32 by branch name.
+        Returns its output (f, 4, h, w) float32 by branch name; `schedule` knows what it means.
         """
         frames = len(latents)
         context = torch.cat([states.expand(frames, -1, -1) for states in branches.values()])
@@ -171,9 +171,7 @@ class StableDiffusion:
             encoder_hidden_states=context.to(self.device, self.dtype),
             cross_attention_kwargs={"forward": forward},
         ).sample.float()
-        alpha = self.schedule.alpha(timestep).to(output)
-        epsilon = epsilon_from(self.schedule.prediction, output, batch.to(output), alpha)
-        return dict(zip(branches, epsilon.chunk(len(branches)), strict=True))
+        return dict(zip(branches, output.chunk(len(branches)), strict=True))
 
     @property
     def _vae_device(self) -> torch.device:

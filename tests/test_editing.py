@@ -49,6 +49,9 @@ def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Ten
         epsilon = negative + scale * (target - negative)
         after = grid.timesteps[step + 1] if step + 1 < len(grid) else 0
         start_level, end_level = backbone.schedule.alpha(timestep), backbone.schedule.alpha(after)
+        if backbone.schedule.prediction == "v_prediction":
+            signal, noise = float(start_level.sqrt()), float((1 - start_level).sqrt())
+            epsilon = signal * epsilon + noise * latents
         latents = ddim_step(latents, epsilon, start_level.float(), end_level.float())
     return latents
 

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.progress import StepReport
+from evenframe.pipelines.reconstruction import reconstruct
 from evenframe.pipelines.schedule import clean_latents, ddim_step
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
@@ -214,6 +216,17 @@ def test_a_v_prediction_model_reconstructs(clip):
     errors = [reconstruction_error(model, clip[:1], steps) for steps in (4, 16)]
     assert errors[0] > 2 * errors[1]
     assert errors[1] < 0.15
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_prediction_that_does_not_change_is_undone(clip, prediction: str):
+    """What is lost in a reconstruction is lost to the model, not to the steps."""
+    model = tiny(prediction=prediction)
+    output = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(3))
+    constant: Any = Fake(model, lambda latents, timestep, branches, *args: {"source": output})
+    inversion = invert(constant, clip[:1], SOURCE, steps=50, store="recompute")
+    clean = inversion.trajectory[0]
+    assert float((reconstruct(constant, inversion) - clean).norm() / clean.norm()) < 1e-4
 
 
 def test_progress_tells_step_timestep_and_latents(backbone, clip):

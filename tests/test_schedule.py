@@ -1,5 +1,6 @@
 """The DDIM grid and steps, against published values and against diffusers' scheduler."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -12,15 +13,17 @@ from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.loading import shipped
 from evenframe.pipelines.schedule import (
     NoiseSchedule,
-    clean_latents,
     ddim_grid,
     ddim_step,
-    epsilon_from,
     noisy_latents,
 )
 
 CONFIG = shipped.config("sd15", "scheduler")
 SCHEDULE = NoiseSchedule.from_config(CONFIG)
+VELOCITY = NoiseSchedule.from_config(CONFIG | {"prediction_type": "v_prediction"})
+NO_SIGNAL = NoiseSchedule.from_config(
+    CONFIG | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+)
 
 
 def oracle(steps: int, prediction: str = "epsilon") -> DDIMScheduler:
@@ -119,6 +122,33 @@ def test_denoising_undoes_inversion_when_the_prediction_is_the_same(steps, start
     assert back.item() == pytest.approx(start, abs=1e-12)
 
 
+@pytest.mark.parametrize("schedule", [SCHEDULE, VELOCITY, NO_SIGNAL], ids=["noise", "v", "zero"])
+@pytest.mark.parametrize("steps", [1, 2, 10, 50, 333, 600, 1000])
+def test_denoising_undoes_inversion_whatever_is_predicted(schedule: NoiseSchedule, steps: int):
+    """A constant output, so that only the steps themselves are asked."""
+    grid, generator = ddim_grid(schedule, steps), torch.Generator().manual_seed(steps)
+    start, output = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    latents = start
+    for step in reversed(range(steps)):
+        timestep = grid.timesteps[step]
+        latents = schedule.inverse_step(latents, output, grid.after(step), timestep)
+    assert (latents - start).norm() > 0.01 * start.norm()
+    for step, timestep in enumerate(grid.timesteps):
+        clean, noise = schedule.split(latents, output, timestep)
+        latents = schedule.mix(clean, noise, grid.after(step))
+    assert torch.allclose(latents, start, rtol=0, atol=1e-12)
+
+
+def test_a_step_with_v_turns_by_the_angle_between_the_levels():
+    one, half = torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
+    angles = [math.acos(float(VELOCITY.alpha(timestep)) ** 0.5) for timestep in (501, 481)]
+    turn = angles[0] - angles[1]
+    higher = VELOCITY.inverse_step(one, half, 481, 501)
+    assert higher.item() == pytest.approx((1 + math.sin(turn) * 0.5) / math.cos(turn), abs=1e-12)
+    lower = VELOCITY.mix(*VELOCITY.split(one, half, 501), 481)
+    assert lower.item() == pytest.approx(math.cos(turn) - math.sin(turn) * 0.5, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [(981, 961, 1.061226), (961, 981, 0.945473), (1, -19, 0.994357)],
@@ -132,26 +162,28 @@ def test_single_steps_have_the_known_values(start: int, end: int, expected: floa
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_steps_agree_with_diffusers(prediction: str):
     scheduler, grid = oracle(10, prediction), ddim_grid(SCHEDULE, 10)
+    schedule = {"epsilon": SCHEDULE, "v_prediction": VELOCITY}[prediction]
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, 4, 8, 8, generator=generator, dtype=torch.float64)
     for step, timestep in enumerate(grid.timesteps):
         output = torch.randn(latents.shape, generator=generator, dtype=torch.float64)
         expected = scheduler.step(output, timestep, latents).prev_sample  # type: ignore[union-attr]
-        alpha = SCHEDULE.alpha(timestep)
-        epsilon = epsilon_from(prediction, output, latents, alpha)
-        latents = ddim_step(latents, epsilon, alpha, SCHEDULE.alpha(grid.after(step)))
+        latents = schedule.mix(*schedule.split(latents, output, timestep), grid.after(step))
         # diffusers holds its noise levels in float32.
         assert torch.allclose(latents, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_v_prediction_stands_for_the_noise_that_was_added():
+def test_latents_are_split_into_what_they_were_mixed_from():
     generator = torch.Generator().manual_seed(1)
     clean, noise = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
     alpha = SCHEDULE.alpha(500)
     noisy = noisy_latents(clean, noise, alpha)
     velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-    assert torch.allclose(epsilon_from("v_prediction", velocity, noisy, alpha), noise, atol=1e-14)
-    assert torch.allclose(clean_latents(noisy, noise, alpha), clean, atol=1e-13)
+    for schedule, output in ((SCHEDULE, noise), (VELOCITY, velocity)):
+        assert torch.allclose(schedule.mix(clean, noise, 500), noisy, atol=1e-14)
+        found_clean, found_noise = schedule.split(noisy, output, 500)
+        assert torch.allclose(found_clean, clean, atol=1e-13)
+        assert torch.allclose(found_noise, noise, atol=1e-14)
 
 
 def test_what_a_model_cannot_do_here_is_said():
@@ -159,6 +191,25 @@ def test_what_a_model_cannot_do_here_is_said():
         NoiseSchedule.from_config(CONFIG | {"beta_schedule": "squaredcos_cap_v2"})
     with pytest.raises(EvenframeError, match="^The model predicts 'sample'"):
         NoiseSchedule.from_config(CONFIG | {"prediction_type": "sample"})
+    with pytest.raises(EvenframeError, match="^The model's noise schedule ends in pure noise"):
+        NoiseSchedule.from_config(CONFIG | {"rescale_betas_zero_snr": True})
+
+
+def test_a_schedule_that_ends_in_pure_noise_is_the_one_of_diffusers():
+    from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
+
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    expected = (1 - rescale_zero_terminal_snr(betas)).cumprod(0)  # type: ignore[arg-type]
+    assert torch.allclose(NO_SIGNAL.alphas_cumprod, expected, rtol=1e-9, atol=1e-15)
+    assert NO_SIGNAL.alpha(999) == 0
+    assert NO_SIGNAL.alpha(0) == SCHEDULE.alpha(0)
+
+
+def test_betas_that_come_with_the_model_are_used():
+    betas = [0.1, 0.2, 0.4]
+    schedule = NoiseSchedule.from_config(CONFIG | {"trained_betas": betas})
+    assert schedule.alphas_cumprod.tolist() == pytest.approx([0.9, 0.72, 0.432], abs=1e-12)
+    assert ddim_grid(schedule, 3).timesteps == (2, 1, 0)
 
 
 def test_linear_betas_are_read_too():
