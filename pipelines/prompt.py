@@ -72,7 +72,7 @@ def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ..
     words, position = [], 1  # 0 is BOS
     for word in text.split():
         tokens = tuple(range(position, position + count(word)))
-        before, bare, after = _punctuation_apart(word)
+        before, bare, after = punctuation_apart(word)
         lead, core = count(before), count(bare)
         apart = core < len(tokens) and lead + core + count(after) == len(tokens)
         words.append(Word(word, tokens, tokens[lead : lead + core] if apart else ()))
@@ -91,8 +91,15 @@ def find_tokens(prompt: Prompt, phrase: str) -> tuple[int, ...]:
     Case and punctuation around a word do not count. Raises EvenframeError naming the word and the
     prompt where it does not occur.
     """
-    wanted = _plain_words(phrase.split())
-    have = _plain_words(word.text for word in prompt.words)
+    places = [index for start, end in find_places(prompt, phrase) for index in range(start, end)]
+    found = [prompt.words[index] for index in places]
+    return tuple(token for word in found for token in word.core or word.tokens)
+
+
+def find_places(prompt: Prompt, phrase: str) -> tuple[tuple[int, int], ...]:
+    """(first, end) word indices, end exclusive, of a word or phrase at every place; see above."""
+    wanted = plain_words(phrase.split())
+    have = plain_words(word.text for word in prompt.words)
     if not wanted:
         raise EvenframeError(f"'{phrase}' names no word: choose words of the prompt.")
     starts = [
@@ -105,16 +112,15 @@ def find_tokens(prompt: Prompt, phrase: str) -> tuple[int, ...]:
             f"The word '{phrase}' is not in the prompt '{prompt.text}': "
             "choose one of its words, written as there."
         )
-    places = [index for start in starts for index in range(start, start + len(wanted))]
-    found = [prompt.words[index] for index in places]
-    return tuple(token for word in found for token in word.core or word.tokens)
+    return tuple((start, start + len(wanted)) for start in starts)
 
 
-def _plain_words(words: Iterable[str]) -> list[str]:
-    return [_punctuation_apart(word)[1].lower() for word in words]
+def plain_words(words: Iterable[str]) -> list[str]:
+    """Words in lower case, without the punctuation around them."""
+    return [punctuation_apart(word)[1].lower() for word in words]
 
 
-def _punctuation_apart(word: str) -> tuple[str, str, str]:
+def punctuation_apart(word: str) -> tuple[str, str, str]:
     """A word and the punctuation before and after it; what is only punctuation stays whole."""
     letters = [index for index, sign in enumerate(word) if not _is_punctuation(sign)]
     if not letters:

@@ -1,0 +1,315 @@
+"""FAME's soft debiasing prompt encoding.
+
+Source: "FAME: Fairness-aware Attention-modulated Video Editing" (arXiv 2510.22960, 2025): the
+embeddings of fairness-relevant tokens are blended towards those of a prompt that makes the
+attribute explicit, by a coefficient lambda, and the EOS embedding with them. The closed form, how
+words are found and how they are aligned is this project's own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..checks import require_model
+from ..errors import EvenframeError
+from ..prompt import Prompt, parse_phrases, plain_words
+from .attributes import Attribute, find_attribute
+from .people import Found, find_person
+from .wording import Draft, write
+
+if TYPE_CHECKING:
+    from ..backbone import Backbone
+
+MASKS = ("hard", "soft")
+EOS_SCOPES = ("first", "first+padding", "none")
+SOFT_MIDDLE, SOFT_WIDTH = 0.5, 0.1
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An attribute, and the words of the prompt that it is for; "" where they are to be found."""
+
+    attribute: str
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Blended:
+    """One token that was blended.
+
+    token, fair_token: positions in the target and the fairness prompt. word, fair_word: the words
+    they belong to. weight: share of the fairness embedding, 0..1.
+    """
+
+    token: int
+    word: str
+    weight: float
+    fair_token: int
+    fair_word: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was blended, for people to read.
+
+    target, fair: both prompts. found: how each wish's words were found. blended: every token with a
+    weight above 0. notes: contradictions and the like, as sentences.
+    """
+
+    target: str
+    fair: str
+    found: tuple[tuple[Wish, Found], ...]
+    blended: tuple[Blended, ...]
+    notes: tuple[str, ...]
+
+    def describe(self) -> str:
+        """The record as lines of text."""
+        lines = [f"target    {self.target}", f"fairness  {self.fair}"]
+        for wish, found in self.found:
+            ranked = "".join(f", {word} {cosine:.2f}" for word, cosine in found.ranking[:3])
+            lines.append(f"'{wish.attribute}' is for '{wish.words}' ({found.how}{ranked})")
+        lines += [
+            f"{row.word}[{row.token}] <- {row.weight:.3g} {row.fair_word}[{row.fair_token}]"
+            for row in self.blended
+        ]
+        return "\n".join([*lines, *self.notes])
+
+
+@dataclass(frozen=True, eq=False)
+class FairPrompt:
+    """A prompt like any other, and the record of what is different in it."""
+
+    prompt: Prompt
+    record: Record
+
+
+@torch.no_grad()
+def encode_fair(
+    backbone: "Backbone",
+    target: str | Prompt,
+    wishes: Sequence[Wish],
+    *,
+    strength: float = 0.5,
+    mask: str = "hard",
+    eos_scope: str = "first",
+) -> FairPrompt:
+    """Blend a prompt towards the same prompt with each person's attribute made explicit.
+
+    strength: lambda, 0..1; 0 gives the target as it is, about 0.5 is best, above 0.75 distorts.
+    mask: "hard" blends the words of the persons, "soft" also tokens like them. eos_scope: "first",
+    "first+padding" or "none", see `blend_embeddings`.
+    Raises EvenframeError for settings out of range, empty attributes, words that are not found, and
+    a fairness prompt that is too long.
+    """
+    prompt = target if isinstance(target, Prompt) else backbone.encode_prompt(target)
+    require_model(backbone, prompt.model, "target prompt")
+    if mask not in MASKS:
+        raise EvenframeError(f"mask '{mask}' is unknown: use {', '.join(MASKS)}.")
+    if not wishes:
+        raise EvenframeError("There is no attribute: write one, as in 'female'.")
+    found = [_find(backbone, prompt, wish) for wish in wishes]
+    pairs = [(attribute, places.places) for _, attribute, places in found]
+    draft = write([word.text for word in prompt.words], pairs)
+    fair = _encode_longer(backbone.encode_prompt, draft.text)
+    if len(fair.words) != len(draft.words):
+        raise EvenframeError(
+            f"The attribute has signs that the model cannot read: '{draft.text}'. Use plain words."
+        )
+    mapper = align_words(prompt, fair, draft)
+    weights = _mask(prompt, fair, draft, mapper, mask)
+    states = blend_embeddings(
+        prompt.embeddings, fair.embeddings, mapper, weights, strength, eos_scope
+    )
+    record = Record(
+        prompt.text,
+        fair.text,
+        tuple((wish, places) for wish, _, places in found),
+        _rows(prompt, fair, mapper, weights, strength, eos_scope),
+        tuple(dict.fromkeys(draft.notes)),
+    )
+    return FairPrompt(replace(prompt, embeddings=states), record)
+
+
+def blend_embeddings(
+    target: Tensor,
+    fair: Tensor,
+    mapper: Tensor | Sequence[int],
+    mask: Tensor | Sequence[float],
+    strength: float = 0.5,
+    eos_scope: str = "first",
+) -> Tensor:
+    """e_i <- (1 - lambda M_i) e_target,i + lambda M_i e_fair,pi(i).
+
+    target, fair: (L, c) embeddings. mapper: pi, the fairness position of each of the target's
+    tokens from BOS to EOS, -1 for none; its end, or where it is padded to L the last token that it
+    moves or the mask selects, is the EOS. mask: M, 0..1 for the same tokens. strength: lambda,
+    0..1; 0 gives the target itself. eos_scope: M is 1 on the "first" EOS, on "first+padding", or,
+    with "none", 0 on both. BOS is never blended.
+    Returns (L, c). Raises EvenframeError for values out of range and embeddings of other widths.
+    """
+    _check_blend(target, fair, strength, eos_scope)
+    if strength == 0:
+        return target
+    length = len(target)
+    end = _end_of(mapper, mask, length)
+    weights, index = _reach(mapper, mask, end, length, len(fair), eos_scope)
+    share = (strength * weights).to(target)[:, None]
+    return torch.lerp(target, fair[index.to(fair.device)].to(target), share)
+
+
+def soft_mask(states: Tensor, chosen: Sequence[int]) -> Tensor:
+    """M of tokens that resemble the chosen ones: max over j of sigmoid((cos - .5) / .1).
+
+    states: (n, c) of a prompt's tokens without BOS; compared after their mean is taken off.
+    Returns (n,) in 0..1: cosines .5, .3 and 0 give .5, .119 and .0067.
+    """
+    centred = torch.nn.functional.normalize(states - states.mean(0), dim=-1)
+    return soft_weight(centred @ centred[list(chosen)].T).amax(-1)
+
+
+def soft_weight(cosine: Tensor) -> Tensor:
+    """sigmoid((cos - .5) / .1)."""
+    return torch.sigmoid((cosine - SOFT_MIDDLE) / SOFT_WIDTH)
+
+
+def align_words(target: Prompt, fair: Prompt, draft: Draft) -> Tensor:
+    """pi: for each of the target's tokens its fairness position; -1 where there is none.
+
+    Words of as many tokens go token by token; otherwise they are spread, last token to last, since
+    the last one has read the others.
+    """
+    mapper = torch.full((len(target.ids),), -1)
+    mapper[0], mapper[-1] = 0, len(fair.ids) - 1
+    for (_, origin), word in zip(draft.words, fair.words, strict=True):
+        if origin is not None:
+            tokens = target.words[origin].tokens
+            steps = torch.linspace(0, 1, len(tokens)) if len(tokens) > 1 else torch.ones(1)
+            picked = (steps * (len(word.tokens) - 1)).round().long()
+            mapper[list(tokens)] = torch.tensor(word.tokens)[picked]
+    return mapper
+
+
+def parse_wishes(text: str, words: str = "") -> tuple[Wish, ...]:
+    """Read attributes: "female", or "doctor: female, nurse: older male" for several people.
+
+    words: for attributes that name none.
+    """
+    wishes = []
+    for part in parse_phrases(text):
+        named, colon, attribute = (piece.strip() for piece in part.rpartition(":"))
+        wishes.append(Wish(attribute, named if colon else words.strip()))
+    return tuple(wishes)
+
+
+def _find(backbone: "Backbone", prompt: Prompt, wish: Wish) -> tuple[Wish, Attribute, Found]:
+    attribute = find_attribute(wish.attribute)
+
+    def embed(text: str) -> Tensor:
+        encoded = backbone.encode_prompt(text)
+        return encoded.embeddings[len(encoded.ids) - 1]
+
+    found = find_person(prompt, wish.words, attribute.name, embed)
+    start, end = found.places[0]
+    said = " ".join(plain_words(word.text for word in prompt.words[start:end]))
+    return Wish(wish.attribute, said), attribute, found
+
+
+def _encode_longer(encode: Callable[[str], Prompt], text: str) -> Prompt:
+    try:
+        return encode(text)
+    except EvenframeError as error:
+        raise EvenframeError(f"With its attribute: {error}") from error
+
+
+def _mask(prompt: Prompt, fair: Prompt, draft: Draft, mapper: Tensor, kind: str) -> Tensor:
+    """M for the target's tokens; the EOS follows its scope instead."""
+    chosen = [
+        token
+        for index in sorted(draft.relevant)
+        for token in prompt.words[index].core or prompt.words[index].tokens
+    ]
+    count = len(prompt.ids)
+    mask = torch.zeros(count)
+    mask[chosen] = 1
+    if kind == "soft":
+        states = prompt.embeddings[1:count].float().cpu()
+        mask[1:] = soft_mask(states, [token - 1 for token in chosen])
+    # CLIP is causal: before the first word that differs both prompts have the same embeddings.
+    mask[: _first_changed(prompt, fair)] = 0
+    return torch.where(mapper >= 0, mask, 0.0)
+
+
+def _first_changed(prompt: Prompt, fair: Prompt) -> int:
+    pairs = enumerate(zip(prompt.ids, fair.ids, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), len(prompt.ids))
+
+
+def _check_blend(target: Tensor, fair: Tensor, strength: float, eos_scope: str) -> None:
+    if not 0 <= strength <= 1:
+        raise EvenframeError(f"strength (lambda) is {strength}: choose a value from 0 to 1.")
+    if eos_scope not in EOS_SCOPES:
+        raise EvenframeError(f"eos_scope '{eos_scope}' is unknown: use {', '.join(EOS_SCOPES)}.")
+    if target.shape[-1] != fair.shape[-1]:
+        raise EvenframeError(
+            f"The prompts have embeddings of {target.shape[-1]} and {fair.shape[-1]} numbers: "
+            "encode both with the text encoder of the same model."
+        )
+
+
+def _reach(
+    mapper: Tensor | Sequence[int],
+    mask: Tensor | Sequence[float],
+    end: int,
+    length: int,
+    fair_length: int,
+    eos_scope: str,
+) -> tuple[Tensor, Tensor]:
+    """(M, pi) for all L positions, with BOS, EOS and padding as they shall be."""
+    weights, index = torch.zeros(length), torch.arange(length)
+    given = torch.as_tensor(mapper, dtype=torch.long).cpu()[: end + 1]
+    index[: len(given)] = given
+    chosen = torch.as_tensor(mask, dtype=torch.float32).cpu()[:end]
+    weights[: len(chosen)] = chosen
+    weights[end:] = {"first": 0.0, "first+padding": 1.0, "none": 0.0}[eos_scope]
+    weights[end] = 0.0 if eos_scope == "none" else 1.0
+    weights[0] = 0.0
+    weights[index < 0] = 0.0
+    return weights, index.clamp(0, fair_length - 1)
+
+
+def _end_of(mapper: Tensor | Sequence[int], mask: Tensor | Sequence[float], length: int) -> int:
+    """The position of the EOS; see `blend_embeddings`."""
+    moved_to = torch.as_tensor(mapper).cpu()
+    paired = (moved_to >= 0).nonzero().flatten()
+    last = int(paired[-1])
+    if last + 1 < length:
+        return last
+    marked = moved_to != torch.arange(len(moved_to))
+    selected = torch.as_tensor(mask).cpu() > 0
+    if not selected[-1]:  # a mask that reaches over the padding says nothing of the end
+        marked[: len(selected)] |= selected[: len(marked)]
+    found = marked.nonzero().flatten()
+    return int(found[-1]) if len(found) else length - 1
+
+
+def _rows(
+    prompt: Prompt, fair: Prompt, mapper: Tensor, mask: Tensor, strength: float, eos_scope: str
+) -> tuple[Blended, ...]:
+    """The record's rows: every token of the prompt that was blended; padding counts as the EOS."""
+    end = len(prompt.ids) - 1
+    weights, index = _reach(mapper, mask, end, end + 1, len(fair.ids), eos_scope)
+    names, fair_names = _names(prompt), _names(fair)
+    return tuple(
+        Blended(token, names[token], strength * float(weight), int(at), fair_names[int(at)])
+        for token, (weight, at) in enumerate(zip(weights, index, strict=True))
+        if strength * float(weight) > 0
+    )
+
+
+def _names(prompt: Prompt) -> dict[int, str]:
+    """Which word each token belongs to."""
+    names = {token: word.text for word in prompt.words for token in word.tokens}
+    return names | {0: "(start)", len(prompt.ids) - 1: "(end)"}

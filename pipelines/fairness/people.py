@@ -1,0 +1,120 @@
+"""Which words of a prompt stand for the person whose attribute is meant."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from ..prompt import Prompt, find_places, plain_words
+from .attributes import DATA
+
+MARGIN = 0.1
+"""How far the best of a ranking must lie before the second, in cosine."""
+# fmt: off
+STOP_WORDS = frozenset({
+    "a", "an", "the", "of", "on", "in", "at", "to", "with", "and", "or", "by", "from", "is", "are",
+    "was", "were", "be", "being", "his", "her", "their", "its", "this", "that", "as", "for", "into",
+    "over", "under", "near", "next", "behind", "while", "who", "very",
+})
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Found:
+    """Words of a prompt, by index, and how they were found.
+
+    places: (start, end) word indices, end exclusive, of every place. how: "named", "lexicon" or
+    "ranking". ranking: (word, cosine) pairs, best first, where they were ranked.
+    """
+
+    places: tuple[tuple[int, int], ...]
+    how: str
+    ranking: tuple[tuple[str, float], ...] = ()
+
+
+def find_person(
+    prompt: Prompt, words: str, attribute: str, embed: Callable[[str], Tensor]
+) -> Found:
+    """The words that an attribute is for: those named, else a profession, else the best ranked.
+
+    words: of the prompt, or "" to look for them. embed: pools a text to a vector (c,).
+    Raises EvenframeError where the words are not in the prompt, where the lexicon finds two
+    persons, and where no word is clearly the closest: nothing is guessed in silence.
+    """
+    have = plain_words(word.text for word in prompt.words)
+    if words.strip():
+        return Found(find_places(prompt, words), "named")
+    for name in ("professions.txt", "people.txt"):
+        places = _longest_matches(have, lexicon(name))
+        if len({tuple(have[start:end]) for start, end in places}) > 1:
+            people = ", ".join(" ".join(have[start:end]) for start, end in places)
+            raise EvenframeError(
+                f"The prompt '{prompt.text}' names several people ({people}): say whose attribute "
+                f"'{attribute}' is, as words of the prompt."
+            )
+        if places:
+            return Found(places, "lexicon")
+    return _ranked(prompt, have, attribute, embed)
+
+
+@cache
+def lexicon(name: str) -> frozenset[tuple[str, ...]]:
+    """Words of a shipped list: comments and empty lines left out."""
+    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
+    entries = (tuple(line.lower().split()) for line in lines if not line.startswith("#"))
+    return frozenset(entry for entry in entries if entry)
+
+
+def _longest_matches(
+    have: Sequence[str], entries: frozenset[tuple[str, ...]]
+) -> tuple[tuple[int, int], ...]:
+    """Places of entries, longer ones first, none inside another."""
+    longest = max(map(len, entries))
+    places: list[tuple[int, int]] = []
+    start = 0
+    while start < len(have):
+        lengths = range(min(longest, len(have) - start), 0, -1)
+        fits = [n for n in lengths if _singular(have[start : start + n]) & entries]
+        if fits:
+            places.append((start, start + fits[0]))
+        start += fits[0] if fits else 1
+    return tuple(places)
+
+
+def _singular(words: Sequence[str]) -> set[tuple[str, ...]]:
+    """The words as they are, and as the singular of a regular plural."""
+    rest, last = words[:-1], words[-1]
+    forms = {last, last.removesuffix("s"), last.removesuffix("es")}
+    if last.endswith("ies"):
+        forms.add(last.removesuffix("ies") + "y")
+    return {(*rest, form) for form in forms}
+
+
+def _ranked(
+    prompt: Prompt, have: Sequence[str], attribute: str, embed: Callable[[str], Tensor]
+) -> Found:
+    """The word whose meaning is closest to the attribute's, if it clearly is."""
+    candidates = list(dict.fromkeys(word for word in have if word and word not in STOP_WORDS))
+    if not candidates:
+        raise EvenframeError(
+            f"No word of the prompt '{prompt.text}' can stand for a person: name the words."
+        )
+    pooled = torch.stack([embed(word) for word in candidates])  # words c
+    # What an empty prompt has too says nothing about which is closest.
+    centre = embed("")
+    towards = embed(attribute) - centre
+    cosines = torch.cosine_similarity(pooled - centre, towards[None], dim=-1).tolist()
+    pairs = list(zip(candidates, cosines, strict=True))
+    ranking = sorted(pairs, key=lambda pair: pair[1], reverse=True)
+    if len(ranking) > 1 and ranking[0][1] - ranking[1][1] < MARGIN:
+        close = ", ".join(f"{word} {cosine:.2f}" for word, cosine in ranking[:3])
+        raise EvenframeError(
+            f"No word of the prompt '{prompt.text}' is clearly the one that '{attribute}' is for "
+            f"(closest: {close}): name the words."
+        )
+    best = ranking[0][0]
+    places = tuple((index, index + 1) for index, word in enumerate(have) if word == best)
+    return Found(places, "ranking", tuple(ranking))

@@ -1,0 +1,158 @@
+"""The fairness prompt: the target prompt with each person's attribute made explicit.
+
+What FAME's paper calls p_fair; how the words are put is this project's own.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ..prompt import plain_words, punctuation_apart
+from .attributes import Attribute
+from .people import STOP_WORDS
+
+ARTICLES = {"a", "an"}
+PRONOUNS = frozenset({"she", "her", "herself", "he", "him", "his", "himself", "they", "their"})
+
+
+@dataclass
+class Draft:
+    """A fairness prompt in the making.
+
+    words: (text, index of the target word that it stands for, or None where it was added).
+    relevant: indices of the target words that the attributes are about. notes: what was found out
+    on the way, as sentences.
+    """
+
+    words: list[tuple[str, int | None]]
+    relevant: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The whole prompt."""
+        return " ".join(text for text, _ in self.words)
+
+    def place(self, origin: int) -> int:
+        """Where the word that stands for a target word is now."""
+        return next(index for index, (_, of) in enumerate(self.words) if of == origin)
+
+    def put(self, origin: int, text: str) -> None:
+        """Put words in the place of a target word; the last of them stands for it."""
+        at = self.place(origin)
+        before, _, after = punctuation_apart(self.words[at][0])
+        *added, last = text.split()
+        self.words[at : at + 1] = [(word, None) for word in added]
+        self.words.insert(at + len(added), (before + last + after, origin))
+        self.relevant.add(origin)
+        self._fix_article(at)
+
+    def add(self, at: int, text: str) -> None:
+        """Add words that stand for none of the target's."""
+        self.words[at:at] = [(word, None) for word in text.split()]
+        self._fix_article(at)
+
+    def _fix_article(self, at: int) -> None:
+        """ "a" or "an" by the letter that follows now."""
+        if at == 0 or self.words[at - 1][0].lower() not in ARTICLES:
+            return
+        vowel = self.words[at][0][:1].lower() in "aeiou"
+        self.words[at - 1] = ("an" if vowel else "a", self.words[at - 1][1])
+
+
+def write(
+    words: Sequence[str],
+    wishes: Iterable[tuple[Attribute, Sequence[tuple[int, int]]]],
+) -> Draft:
+    """Make attributes explicit in a prompt.
+
+    words: of the target prompt. wishes: attributes with the (first, end) word indices that they
+    are for. An attribute that the prompt has already is left; a word that says the contrary gives
+    its place, and a note says so. Pronouns follow where there is one wish.
+    """
+    draft, plain, pairs = (
+        Draft(list(zip(words, range(len(words)), strict=True))),
+        None,
+        list(wishes),
+    )
+    plain = plain_words(words)
+    for attribute, places in pairs:
+        for start, end in places:
+            draft.relevant.update(range(start, end))
+            _make_explicit(draft, plain, attribute, start, end)
+        if len(pairs) == 1:
+            _turn_pronouns(draft, plain, attribute)
+    return draft
+
+
+def _make_explicit(
+    draft: Draft, plain: Sequence[str], attribute: Attribute, start: int, end: int
+) -> None:
+    contrary, noun = dict(attribute.others), plain[end - 1]
+    described = _description(plain, start)
+    against = [index for index in described if plain[index] in contrary]
+    said = {noun, *(plain[index] for index in described)}
+    if noun in contrary:
+        draft.put(end - 1, contrary[noun] or attribute.before or noun)
+        _tell(draft, noun, attribute)
+    elif against:
+        _put_against(draft, plain, against, attribute)
+        draft.add(draft.place(end - 1) + 1, attribute.after)
+    elif said & set(attribute.words) or _has(plain, attribute, start, end):
+        draft.notes.append(f"The prompt says '{attribute.name}' already.")
+    else:
+        draft.add(draft.place(end - 1) + 1, attribute.after)
+        draft.add(draft.place(start), attribute.before)
+    if attribute.after:
+        draft.notes.append(
+            f"'{attribute.after}' stands after '{noun}', and a text encoder reads forwards: "
+            "only what follows knows of it. Where the effect is too small, put it before."
+        )
+
+
+def _put_against(
+    draft: Draft, plain: Sequence[str], against: Sequence[int], attribute: Attribute
+) -> None:
+    """The attribute's words in the places of those that contradict it, the last in the last."""
+    words = attribute.before.split()
+    used = against[-len(words) :] if words else []
+    for count, index in enumerate(used):
+        text = (
+            words[count + len(words) - len(used)]
+            if count
+            else " ".join(words[: len(words) - len(used) + 1])
+        )
+        draft.put(index, text)
+    for index in against:
+        _tell(draft, plain[index], attribute)
+
+
+def _tell(draft: Draft, word: str, attribute: Attribute) -> None:
+    draft.notes.append(
+        f"The prompt says '{word}', which contradicts '{attribute.name}': "
+        "the fairness prompt says the attribute in its place."
+    )
+
+
+def _turn_pronouns(draft: Draft, plain: Sequence[str], attribute: Attribute) -> None:
+    contrary = dict(attribute.others)
+    for index, word in enumerate(plain):
+        if word in PRONOUNS and contrary.get(word):
+            draft.put(index, contrary[word])
+            _tell(draft, word, attribute)
+
+
+def _description(plain: Sequence[str], start: int) -> list[int]:
+    """Indices of the words before a noun that describe it, back to the article."""
+    first = start
+    while first > 0 and plain[first - 1] not in STOP_WORDS:
+        first -= 1
+    return list(range(first, start))
+
+
+def _has(plain: Sequence[str], attribute: Attribute, start: int, end: int) -> bool:
+    """Whether the attribute's own words already stand around a place."""
+    before, after = attribute.before.lower().split(), attribute.after.lower().split()
+    return (
+        list(plain[max(start - len(before), 0) : start]) == before
+        and list(plain[end : end + len(after)]) == after
+    )

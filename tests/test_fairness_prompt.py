@@ -1,0 +1,316 @@
+"""The fairness prompt encoder: which words, which tokens, how much."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from evenframe.benchmarks.models import tiny
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.fairness.attributes import find_attribute, read_presets, shipped
+from evenframe.pipelines.fairness.encoder import (
+    FairPrompt,
+    Wish,
+    blend_embeddings,
+    encode_fair,
+    parse_wishes,
+    soft_weight,
+)
+from evenframe.pipelines.fairness.people import lexicon
+
+TENNIS = "a doctor is playing tennis"
+TARGET = torch.tensor([1.0, 0.0]).expand(10, 2)
+FAIR = torch.tensor([0.0, 1.0]).expand(10, 2)
+MAPPER = torch.tensor([0, 1, 3, 4, 5, 6, 7])
+MASK = torch.tensor([0.0, 0, 1, 0, 0, 0, 0])
+
+
+def fair(backbone, text: str, attribute: str, words: str = "", **settings) -> FairPrompt:
+    return encode_fair(backbone, text, parse_wishes(attribute, words), **settings)
+
+
+def written(backbone, text: str, attribute: str, words: str = "") -> str:
+    return fair(backbone, text, attribute, words).record.fair
+
+
+def refused(*arguments, **settings) -> str:
+    with pytest.raises(EvenframeError) as caught:
+        fair(*arguments, **settings)
+    return str(caught.value).splitlines()[0]
+
+
+# Blending
+
+
+def test_embeddings_are_blended_by_the_published_values():
+    out = blend_embeddings(TARGET, FAIR, MAPPER, MASK, 0.25, "first")
+    assert out[2].tolist() == out[6].tolist() == [0.75, 0.25]
+    kept = [0, 1, 3, 4, 5, 7, 8, 9]
+    assert torch.equal(out[kept], TARGET[kept])
+
+
+def numbered(length: int = 10) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = torch.arange(float(length))[:, None]
+    return rows.expand(-1, 3), 100 + rows.expand(-1, 3)
+
+
+@pytest.mark.parametrize(
+    ("scope", "changed"),
+    [
+        ("first", {2: 3, 6: 7}),
+        ("first+padding", {2: 3, 6: 7, 7: 7, 8: 8, 9: 9}),
+        ("none", {2: 3}),
+    ],
+)
+def test_the_end_is_replaced_as_far_as_its_scope(scope: str, changed: dict[int, int]):
+    target, other = numbered()
+    out = blend_embeddings(target, other, MAPPER, MASK, 1, scope)
+    for token in range(10):
+        expected = other[changed[token]] if token in changed else target[token]
+        assert torch.equal(out[token], expected), token
+
+
+@pytest.mark.parametrize(
+    "mapper",
+    [
+        torch.tensor([0, 1, 3, 4, 5, 6, 7, 7, 8, 9]),  # as align_tokens gives it
+        torch.tensor([0, 1, 3, 4, 5, 6, 7, -1, -1, -1]),
+        [0, 1, 3, 4, 5, 6, 7],
+    ],
+)
+@pytest.mark.parametrize("ends", [[], [6], [6, 7, 8, 9]])
+def test_the_end_is_found_in_a_padded_mapper_too(mapper, ends: list[int]):
+    target, other = numbered()
+    mask = torch.zeros(10)
+    mask[[2, *ends]] = 1
+    out = blend_embeddings(target, other, mapper, mask[: 10 if ends else 7], 1, "first")
+    if ends == [6, 7, 8, 9] and isinstance(mapper, torch.Tensor) and mapper[-1] == 9:
+        assert torch.equal(out[6], other[7])
+    assert [token for token in range(10) if not torch.equal(out[token], target[token])] == [2, 6]
+
+
+def test_no_strength_is_the_same_embeddings_and_a_start_is_never_blended():
+    target, other = numbered()
+    assert blend_embeddings(target, other, MAPPER, MASK, 0, "first") is target
+    everything = blend_embeddings(target, other, MAPPER, torch.ones(7), 1, "first+padding")
+    assert torch.equal(everything[0], target[0])
+    unpaired = blend_embeddings(target, other, [0, -1, 3, 4], torch.ones(4), 1, "none")
+    assert torch.equal(unpaired[1], target[1]) and torch.equal(unpaired[2], other[3])
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_a_strength_out_of_range_is_refused(strength: float):
+    with pytest.raises(EvenframeError, match=r"^strength \(lambda\) is .*: choose a value from 0"):
+        blend_embeddings(TARGET, FAIR, MAPPER, MASK, strength)
+
+
+def test_embeddings_of_another_width_are_refused():
+    with pytest.raises(EvenframeError, match="embeddings of 2 and 3 numbers: encode both with"):
+        blend_embeddings(TARGET, torch.zeros(10, 3), MAPPER, MASK, 0.5)
+    with pytest.raises(EvenframeError, match="^eos_scope 'all' is unknown: use first, first"):
+        blend_embeddings(TARGET, FAIR, MAPPER, MASK, 0.5, "all")
+
+
+def test_the_soft_mask_has_the_published_values():
+    weights = soft_weight(torch.tensor([0.5, 0.3, 0.0]))
+    assert torch.allclose(weights, torch.tensor([0.5, 0.1192, 0.00669]), atol=5e-5)
+
+
+# The whole encoder
+
+
+def test_a_doctor_becomes_a_female_doctor(backbone):
+    target, other = (
+        backbone.encode_prompt(TENNIS),
+        backbone.encode_prompt("a female doctor is playing tennis"),
+    )
+    assert target.ids == (49406, 320, 5547, 533, 1629, 5298, 49407)
+    assert other.ids[:4] == (49406, 320, 3970, 5547)
+    found = fair(backbone, TENNIS, "female", strength=1)
+    assert found.record.fair == other.text
+    states = found.prompt.embeddings
+    assert torch.equal(states[2], other.embeddings[3])
+    assert torch.equal(states[6], other.embeddings[7])
+    kept = [0, 1, 3, 4, 5, *range(7, 77)]
+    assert torch.equal(states[kept], target.embeddings[kept])
+    assert (found.prompt.text, found.prompt.ids) == (target.text, target.ids)
+    assert found.prompt.words == target.words and found.prompt.model == backbone.fingerprint
+
+
+def test_no_strength_is_the_target_itself(backbone):
+    target = backbone.encode_prompt(TENNIS)
+    found = fair(backbone, TENNIS, "female", strength=0, mask="soft", eos_scope="first+padding")
+    assert torch.equal(found.prompt.embeddings, target.embeddings)
+    assert found.record.blended == ()
+
+
+def test_a_soft_mask_blends_every_token_after_the_change_a_little(backbone):
+    hard, soft = (fair(backbone, TENNIS, "female", mask=kind).record for kind in ("hard", "soft"))
+    weights = {row.token: row.weight for row in soft.blended}
+    assert [row.token for row in hard.blended] == [2, 6]
+    assert set(weights) == {2, 3, 4, 5, 6}  # nothing before the first word that differs
+    assert weights[2] > 0.49 and weights[6] == 0.5
+    assert all(0 < weights[token] < 0.5 for token in (3, 4, 5))
+
+
+def test_the_record_says_what_was_blended(backbone):
+    record = fair(backbone, TENNIS, "female", strength=0.4).record
+    assert record.describe().splitlines() == [
+        "target    a doctor is playing tennis",
+        "fairness  a female doctor is playing tennis",
+        "'female' is for 'doctor' (lexicon)",
+        "doctor[2] <- 0.4 doctor[3]",
+        "(end)[6] <- 0.4 (end)[7]",
+    ]
+
+
+# How the attribute is put
+
+
+@pytest.mark.parametrize(
+    ("target", "attribute", "expected"),
+    [
+        ("an engineer runs", "female", "a female engineer runs"),
+        ("a software engineer runs", "older", "an older software engineer runs"),
+        ("two doctors", "Monk 8", "two dark-brown-skinned doctors"),
+        ("a doctor in a park", "{} wearing a sari", "a doctor wearing a sari in a park"),
+        ("a nurse", "FEMALE", "a female nurse"),
+        ("a nurse", "tall", "a tall nurse"),
+        ("a nurse", "wheelchair", "a wheelchair-using nurse"),
+        ("a male doctor and his dog", "female", "a female doctor and her dog"),
+        ("a man, surfing", "female", "a woman, surfing"),
+        ("two men", "female", "two women"),
+        ("a young male doctor", "elderly woman", "an elderly woman doctor"),
+        ("an old doctor", "young adult", "a young adult doctor"),
+        ("a doctor", "older, female", "an older female doctor"),
+        (
+            "a doctor and a nurse",
+            "doctor: female, nurse: older male",
+            "a female doctor and an older male nurse",
+        ),
+    ],
+)
+def test_the_fairness_prompt_says_the_attribute(backbone, target: str, attribute: str, expected):
+    assert written(backbone, target, attribute) == expected
+
+
+def test_a_contradiction_is_told_and_its_word_is_blended(backbone):
+    record = fair(backbone, "a male doctor", "female").record
+    assert record.notes == (
+        "The prompt says 'male', which contradicts 'female': "
+        "the fairness prompt says the attribute in its place.",
+    )
+    rows = [(row.word, row.token, row.fair_word, row.fair_token) for row in record.blended]
+    assert rows[:2] == [("male", 2, "female", 2), ("doctor", 3, "doctor", 3)]
+
+
+def test_an_attribute_that_is_there_already_changes_nothing(backbone):
+    found = fair(backbone, "a female doctor", "female", strength=1)
+    assert found.record.notes == ("The prompt says 'female' already.",)
+    target = backbone.encode_prompt("a female doctor")
+    assert torch.equal(found.prompt.embeddings, target.embeddings)
+
+
+def test_an_attribute_behind_its_word_is_told_to_be_weak(backbone):
+    (note,) = fair(backbone, "a doctor runs", "{} in a sari").record.notes
+    assert note.startswith("'in a sari' stands after 'doctor', and a text encoder reads forwards")
+
+
+def test_several_people_have_attributes_of_their_own(backbone):
+    record = fair(backbone, "a doctor and a nurse", "doctor: female, nurse: male").record
+    assert [(row.word, row.fair_token) for row in record.blended] == [
+        ("doctor", 3),
+        ("nurse", 7),
+        ("(end)", 8),
+    ]
+
+
+# Which words
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "how", "said"),
+    [
+        ("a Police Officer, running", "", "lexicon", "police officer"),
+        ("a truck driver and a tree", "", "lexicon", "truck driver"),
+        ("three secretaries", "", "lexicon", "secretaries"),
+        ("a woman is surfing", "", "lexicon", "woman"),
+        ("a cat is a doctor", "Cat", "named", "cat"),
+        ("a cat is juggling", "", "ranking", "cat"),
+    ],
+)
+def test_words_are_those_named_else_a_profession_else_the_closest(
+    backbone, target: str, words: str, how: str, said: str
+):
+    ((wish, found),) = fair(backbone, target, "female", words).record.found
+    assert (found.how, wish.words) == (how, said)
+    assert bool(found.ranking) == (how == "ranking")
+
+
+def test_a_word_of_several_tokens_is_blended_whole(backbone):
+    record = fair(backbone, "a veterinarian's statistician, here", "tall", "statistician").record
+    assert [row.word for row in record.blended].count("statistician,") == 3
+    assert all(row.fair_token == row.token + 1 for row in record.blended)
+
+
+def test_nothing_is_guessed(backbone):
+    two = refused(backbone, "a doctor and a nurse", "female")
+    assert two.startswith("The prompt 'a doctor and a nurse' names several people (doctor, nurse)")
+    assert refused(backbone, "the and of", "female").startswith(
+        "No word of the prompt 'the and of'"
+    )
+    alike = refused(backbone, "red blue", "red blue")
+    assert "is clearly the one that 'red blue' is for (closest: " in alike
+    assert alike.endswith("): name the words.")
+
+
+# Attributes
+
+
+def test_the_presets_are_there_and_readable():
+    presets = shipped()
+    assert {"gender presentation", "age group", "skin tone", "visible disability aid"} <= set(
+        presets
+    )
+    assert list(presets["skin tone"]) == [f"Monk {tone}" for tone in range(1, 11)]
+    for values in presets.values():
+        for value in values.values():
+            assert value.text.count("{}") == 1 and value.before and not value.after
+    assert ("male", "female") in presets["gender presentation"]["female"].others
+    assert ("doctor",) in lexicon("professions.txt") and ("police", "officer") in lexicon(
+        "professions.txt"
+    )
+
+
+def test_a_user_adds_a_preset_as_a_file(tmp_path: Path):
+    path = tmp_path / "clothes.toml"
+    path.write_text('name = "clothes"\n[values.formal]\ntext = "formally dressed {}"\n')
+    assert find_attribute("Formal", read_presets([path])).before == "formally dressed"
+    path.write_text('name = "clothes"\n[values.formal]\n')
+    with pytest.raises(EvenframeError, match="^The attribute file 'clothes.toml' cannot be read"):
+        read_presets([path])
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "starts"),
+    [
+        ((TENNIS, ""), "There is no attribute: write one"),
+        ((TENNIS, "doctor: "), "The attribute is empty: write one"),
+        ((TENNIS, "{}"), "The attribute is empty: write one"),
+        ((TENNIS, "{} or {}"), "The attribute '{} or {}' has more than one {}"),
+        ((TENNIS, "female", "nurse"), f"The word 'nurse' is not in the prompt '{TENNIS}'"),
+        (("cat " * 73 + "doctor", "female, tall"), "With its attribute: The prompt has 78 tokens"),
+    ],
+)
+def test_bad_input_says_what_to_do(backbone, arguments, starts: str):
+    assert refused(backbone, *arguments).startswith(starts)
+
+
+def test_settings_that_do_not_exist_are_refused(backbone):
+    assert refused(backbone, TENNIS, "female", mask="firm").startswith("mask 'firm' is unknown")
+    other = backbone.encode_prompt(TENNIS)
+    with pytest.raises(EvenframeError, match="^The target prompt was made with another model"):
+        encode_fair(tiny(seed=1), other, [Wish("female")])
