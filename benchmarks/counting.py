@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..pipelines.attention.recompute import RecomputedAttention
 from ..pipelines.attention.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
-from ..pipelines.controls.base import Edit, Step
+from ..pipelines.controls.base import Edit, Step, in_turn
 from ..pipelines.controls.fusion import Fusion
 from ..pipelines.inversion import Inversion
 from ..pipelines.prompt import Prompt, split_words
@@ -122,12 +122,7 @@ def edit_work(
     edit = Edit(model, inversion, meta_prompt(model, TARGET))
     runs = [control.begin(edit) for control in controls]
     branches = {"negative": inversion.prompt.embeddings, "target": edit.prompt.embeddings}
-    table, known = inversion.keyframe_table(), {}
-
-    def attend(call: Any, terms: Any) -> Any:
-        for run in runs:
-            terms = run.attend(call, terms)
-        return terms
+    table, known, attend = inversion.keyframe_table(), {}, in_turn(runs)
 
     def step(index: int) -> None:
         sites = tuple({site for run in runs for site in run.source_sites(index)})

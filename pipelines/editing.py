@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from .attention.store import SourceAttention
-from .attention.terms import Call, Terms
 from .checks import require_finite, require_model
-from .controls.base import Control, ControlRun, Edit, Step
+from .controls.base import Control, ControlRun, Edit, Step, in_turn
 from .errors import EvenframeError
 from .progress import OnStep, StepReport
 from .prompt import Prompt
@@ -38,12 +37,12 @@ def edit(
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt.
 
-    controls: applied in order, see controls/base.py. guidance_scale: 0..100; at 1 the target prompt
-    alone, at 0 the negative prompt alone. start_step: 0..N-1, denoising steps to skip; the edit
-    starts from the source's latents there. eta: 0..1, fresh noise per step (0 is DDIM: the same
-    result for every seed). seed: of that noise.
-    Returns latents (f, c, h, w) float32. Raises EvenframeError for values out of range or made by
-    another model.
+    controls: applied in order, to attention as `in_turn` says, see controls/base.py.
+    guidance_scale: 0..100; at 1 the target prompt alone, at 0 the negative prompt alone.
+    start_step: 0..N-1, denoising steps to skip; the edit starts from the source's latents there.
+    eta: 0..1, fresh noise per step (0 is DDIM: the same result for every seed).
+    seed: of that noise. Returns latents (f, c, h, w) float32.
+    Raises EvenframeError for values out of range or made by another model.
     """
     target = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
     against = negative if isinstance(negative, Prompt) else backbone.encode_prompt(negative)
@@ -56,8 +55,8 @@ def edit(
     _require_range("guidance_scale", guidance_scale, 0, 100)
     _require_range("start_step", start_step, 0, len(inversion.grid) - 1)
     _require_range("eta", eta, 0, 1)
-    plan = Edit(backbone, inversion, target)
-    runs = [control.begin(plan) for control in controls]
+    plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls))
+    runs = [control.begin(plan) for control in plan.controls]
     branches = _branches(target, against, guidance_scale)
     generator = torch.Generator().manual_seed(seed)
     return _denoise(plan, runs, branches, guidance_scale, start_step, eta, generator, on_step)
@@ -77,12 +76,7 @@ def _denoise(
     source, table = inversion.source_attention(backbone), inversion.keyframe_table()
     trajectory = inversion.trajectory
     latents = trajectory[len(grid) - start_step].to(backbone.device)
-
-    def attend(call: Call, terms: Terms) -> Terms:
-        for run in runs:
-            terms = run.attend(call, terms)
-        return terms
-
+    attend = in_turn(runs)
     for index in range(start_step, len(grid)):
         timestep = grid.timesteps[index]
         sites = tuple({site for run in runs for site in run.source_sites(index)})

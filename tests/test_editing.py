@@ -182,6 +182,37 @@ class Spying(ControlRun):
         return latents
 
 
+class Biased(Spying):
+    """Halves every self-attention's look at the first token of its columns, by a bias."""
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        if call.site.kind == "cross":
+            return terms
+        bias = torch.zeros(1, terms[0].k.shape[-2])
+        bias[:, 0] = -0.7
+        self.calls += [("source", int(term.source)) for term in terms]
+        return tuple(replace(term, bias=bias) for term in terms)
+
+
+@pytest.mark.parametrize("blend_words", [(), ("jeep",)], ids=["everywhere", "masked"])
+def test_what_changes_terms_changes_the_sources_wherever_it_stands(
+    backbone, inversion, blend_words
+):
+    fusion = Fusion(self_steps=1, blend_words=blend_words)
+
+    def edited(*controls: Any) -> Tensor:
+        return edit(backbone, inversion, TARGET, guidance_scale=1, controls=controls)
+
+    before, after = Biased(), Biased()
+    first, last = edited(before, fusion), edited(fusion, after)
+    assert torch.equal(first, last) and before.calls == after.calls
+    assert not torch.allclose(first, edited(fusion), atol=1e-3)
+    assert {seen for name, seen in before.calls if name == "source"} == {
+        1,
+        *([0] * bool(blend_words)),
+    }
+
+
 def test_the_verbs_of_a_control_come_in_their_order(backbone, inversion, plain):
     spy = Spying()
     result = edit(backbone, inversion, TARGET, guidance_scale=2, controls=[spy])

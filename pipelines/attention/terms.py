@@ -5,6 +5,7 @@ times V is two attention calls, a change of columns is a change of V (both exact
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,10 @@ class Term:
 
     q: (f, heads, n, d); k: (f, heads, m, d); v: (f, heads, m, d).
     gate: weight of each query row, broadcastable to (f, heads, n, 1), or None for 1.
-    bias: added to the logits, broadcastable to (f, heads, n, m), or None for 0.
+    bias: added to the logits, of at least two dimensions that broadcast to (f, heads, n, m),
+        or None for 0.
+    source: whether q and k are the source's. The rows are the same pixels, and in self-attention
+        the columns too; in cross-attention the columns are tokens of the source prompt.
     """
 
     q: Tensor
@@ -27,6 +31,7 @@ class Term:
     v: Tensor
     gate: Tensor | None = None
     bias: Tensor | None = None
+    source: bool = False
 
 
 Terms = tuple[Term, ...]
@@ -55,9 +60,14 @@ class Call:
         """Concatenate the key frames' tokens: (f, heads, m, d) -> (f, heads, j*m, d)."""
         return gather_keyframes(tokens, self.keyframes)
 
+    @cached_property
+    def values(self) -> Tensor:
+        """`v` of the key frames, (f, heads, j*m, d): what every term of self-attention sums."""
+        return self.gather(self.v)
+
     def plain(self) -> Terms:
         """The attention of the unmodified model."""
-        return (Term(self.q, self.gather(self.k), self.gather(self.v)),)
+        return (Term(self.q, self.gather(self.k), self.values),)
 
 
 def gather_keyframes(tokens: Tensor, keyframes: Tensor | None) -> Tensor:

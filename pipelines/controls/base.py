@@ -4,12 +4,13 @@ A control (Fusion, ...) is a frozen dataclass of settings that travels between n
 it against one edit and returns a run, which may hold state; the run ends with the edit.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from torch import Tensor
 
+from ..attention.processor import Attend
 from ..attention.sites import Site
 from ..attention.store import SourceAttention
 from ..attention.terms import Call, Terms
@@ -49,7 +50,12 @@ class Step:
 
 
 class ControlRun:
-    """A control at work in one edit. Every verb does nothing unless it is overridden."""
+    """A control at work in one edit. Every verb does nothing unless it is overridden.
+
+    replaces: whether `attend` puts other attention in the place of the edit's. See `in_turn`.
+    """
+
+    replaces: ClassVar[bool] = False
 
     def source_sites(self, step: int) -> Collection[Site]:
         """The sites whose source attention it needs at a denoising step."""
@@ -69,6 +75,22 @@ class ControlRun:
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """Change the latents (f, c, h, w) after the step."""
         return latents
+
+
+def in_turn(runs: Iterable[ControlRun]) -> Attend:
+    """The `attend` of all runs as one: those that replace attention first, else in their order.
+
+    So a control that changes terms changes the attention that is evaluated, the source's too,
+    wherever it stands in the list: behind it, a replacement would undo its change in silence.
+    """
+    ordered = sorted(runs, key=lambda run: not run.replaces)
+
+    def attend(call: Call, terms: Terms) -> Terms:
+        for run in ordered:
+            terms = run.attend(call, terms)
+        return terms
+
+    return attend
 
 
 class Control(Protocol):

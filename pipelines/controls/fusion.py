@@ -111,6 +111,8 @@ class TokenMix:
 class FusionRun(ControlRun):
     """Fusion at work in one edit."""
 
+    replaces = True
+
     def __init__(self, settings: Fusion, edit: Edit, mix: TokenMix, blend_tokens: Sequence[int]):
         backbone, steps = edit.backbone, edit.steps
         self._mix, self._blend_tokens, self._threshold = mix, blend_tokens, settings.threshold
@@ -172,8 +174,8 @@ class FusionRun(ControlRun):
 
     def _fuse_self(self, call: Call, terms: Terms) -> Terms:
         name = call.site.name
-        values = call.gather(call.v)
-        source = Term(self._source.queries[name], call.gather(self._source.keys[name]), values)
+        keys = call.gather(self._source.keys[name])
+        source = Term(self._source.queries[name], keys, call.values, source=True)
         if not self._masks:
             return (source,)
         inside = self._masks[call.grid].flatten(1)[:, None, :, None].to(call.q)  # f 1 (h w) 1
@@ -191,7 +193,7 @@ class FusionRun(ControlRun):
             values = self._mix.from_source.to(call.v) @ call.v[:1]  # 1 heads tokens d
             keys = self._source.keys[name].expand(len(call.q), -1, -1, -1)
             values = values.expand(len(call.q), -1, -1, -1)
-            fused = (*fused, Term(self._source.queries[name], keys, values))
+            fused = (*fused, Term(self._source.queries[name], keys, values, source=True))
         return fused
 
 
