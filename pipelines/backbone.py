@@ -6,6 +6,7 @@ assume a UNet, four latent channels, 77 tokens or epsilon prediction.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,6 +53,10 @@ class Backbone(Protocol):
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int: ...
 
     def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int: ...
+
+    def gradient_bytes(self, frames: int, frame_size: tuple[int, int]) -> int: ...
+
+    def differentiable(self, checkpoint_to: Site | None = None) -> AbstractContextManager[None]: ...
 
     def encode(
         self,

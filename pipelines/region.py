@@ -58,6 +58,15 @@ class Regions:
         )
         return Regions(items, len(frames), self.frame_size)
 
+    def require(self, frames: int, frame_size: tuple[int, int]) -> None:
+        """Raise EvenframeError unless the clip has as many frames, of the same size."""
+        have, want = (self.frames, *self.frame_size), (frames, *frame_size)
+        if have != want:
+            raise EvenframeError(
+                f"The regions are for {have[0]} frames of {have[2]}x{have[1]} pixels, but the clip "
+                f"has {want[0]} of {want[2]}x{want[1]}: draw them on the frames that are inverted."
+            )
+
     def add(self, region: Region) -> "Regions":
         """With one more region, on top."""
         return replace(self, items=(*self.items, region))

@@ -23,16 +23,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What an edit consists of, for a control to look up."""
+    """What an edit consists of, for a control to look up.
+
+    inversion: of the frames at work. window: which frames of the clip these are, or None for all.
+    length: frames of the whole clip where there is a window. seed: of fresh noise.
+    controls: all of the edit's.
+    """
 
     backbone: "Backbone"
     inversion: "Inversion"
     prompt: Prompt
+    window: range | None = None
+    length: int = 0
+    seed: int = 0
+    controls: "tuple[Control, ...]" = ()
 
     @property
     def steps(self) -> int:
         """Denoising steps N."""
         return len(self.inversion.grid)
+
+    @property
+    def frames(self) -> range:
+        """The frames at work, by their place in the clip."""
+        return range(self.inversion.frames) if self.window is None else self.window
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames of the whole clip."""
+        return self.length or self.inversion.frames
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) of a frame in pixels."""
+        return self.backbone.frame_size(self.inversion.trajectory[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,19 +2,259 @@
 
 Source: "Re-Attentional Controllable Video Diffusion Editing" (AAAI 2025), Eq. 3-7,
 with the step sizes and the conditioning of the maps of its published code as options.
+
+Of a forward pass only what leads to the maps is computed: the pass leaves the denoiser at the last
+cross-attention that they are read from, and the gradient flows back through the same part.
 """
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..attention.maps import mask_sites
+from ..attention.processor import EarlyExit
+from ..attention.sites import Site
+from ..attention.terms import Call, Terms, probabilities
 from ..errors import EvenframeError
+from ..memory import free_memory
+from ..prompt import Prompt, find_places, parse_phrases
+from ..region import Regions
+from .base import ControlRun, Edit, Step
 
+log = logging.getLogger(__name__)
+
+CHECKPOINTING = ("auto", "on", "off")
 OUTER_COUNTS = ("complement", "region")
 RULES = ("code", "paper")
 PUBLISHED_SCALE = {"code": 20.0, "paper": 1.0}
 SHARPNESS = 100.0
 NEIGHBOUR = 0.3678794411714423
 """Weight of the next cell beside 1 for the cell itself: exp(-1), as the published code has it."""
+PUBLISHED_FRAMES = 4
+"""Frames of the published windows: over their mean, the published step sizes were chosen."""
+REFINEMENTS = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
+"""(share of the steps, threshold): there every word's 1 - L_IR shall reach the threshold."""
+MOST_REFINEMENTS = 20
+LOSS_SCALES = {torch.float16: (2.0**12, 2.0**6, 1.0)}
+"""Factors of the loss, tried in turn: in float16 small gradients vanish, large ones overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refocus:
+    """Settings of RAD.
+
+    regions: each with words of the target prompt. rule, scale: size of the updates, see
+        `step_size`. steps: (start, end) shares of the steps in which the latents are moved.
+    top_fraction, outer_count: see `region_losses`. sharpen, smooth: see `condition_maps`.
+    refine: move the latents up to 20 times more at three early steps, until the attention is there.
+    checkpointing: compute parts twice instead of keeping them for the gradient, "on", "off", or
+        "auto": where memory is short. The result is the same.
+    """
+
+    regions: Regions
+    rule: str = "code"
+    scale: float = PUBLISHED_SCALE["code"]
+    steps: tuple[float, float] = (0.0, 0.5)
+    top_fraction: float = 0.2
+    outer_count: str = "complement"
+    sharpen: bool = True
+    smooth: bool = True
+    refine: bool = False
+    checkpointing: str = "auto"
+
+    def begin(self, edit: Edit) -> "RefocusRun":
+        """Check the settings against the clip and the target prompt, and start."""
+        self._check()
+        if sum(isinstance(control, Refocus) for control in edit.controls) > 1:
+            raise EvenframeError(
+                "There are two Refocus controls: their order would matter. "
+                "Put all regions into one."
+            )
+        self.regions.require(edit.clip_frames, edit.frame_size)
+        for region in self.regions.items:
+            if not parse_phrases(region.words):
+                raise EvenframeError(
+                    f"Region '{region.name}' has no words: give it the words of the target prompt "
+                    "that belong there."
+                )
+        return RefocusRun(self, edit)
+
+    def _check(self) -> None:
+        check_counting(self.top_fraction, self.outer_count)
+        require_choice("rule", self.rule, RULES)
+        require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
+        if not 0 <= self.scale <= 10_000:
+            raise EvenframeError(f"scale is {self.scale}: choose a value from 0 to 10000.")
+        start, end = self.steps
+        if not 0 <= start <= end <= 1:
+            raise EvenframeError(
+                f"steps are {start} to {end}: choose shares from 0 to 1, the smaller one first."
+            )
+
+
+class RefocusRun(ControlRun):
+    """RAD at work in one edit."""
+
+    def __init__(self, settings: Refocus, edit: Edit):
+        backbone = edit.backbone
+        self._settings, self._edit = settings, edit
+        self._sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
+        self._last = max(self._sites, key=lambda site: site.order)
+        start, end = (round(share * edit.steps) for share in settings.steps)
+        self._steps = range(start, end)
+        self._thresholds = {}
+        if settings.refine:
+            self._thresholds = {round(at * edit.steps): value for at, value in REFINEMENTS}
+        # Inference tensors, which a host may make of all that is made here, take no gradient.
+        with torch.inference_mode(False):
+            self._words = self._find_words(settings.regions, edit)
+
+    def _find_words(self, regions: Regions, edit: Edit) -> list[tuple[tuple[int, ...], Tensor]]:
+        """Tokens of each phrase and the mask (f, h, w) of its region, on the grid of the maps."""
+        cells = regions.cells(self._sites[0].grid(edit.frame_size))
+        for region, mask in zip(regions.items, cells, strict=True):
+            if not mask.any():
+                raise EvenframeError(
+                    f"Region '{region.name}' lies under later regions on all frames: "
+                    "move it, or put it after them."
+                )
+        here = cells[:, edit.frames.start : edit.frames.stop].to(edit.backbone.device)
+        words = region_tokens(edit.prompt, [region.words for region in regions.items])
+        return [
+            (tokens, mask)
+            for phrases, mask in zip(words, here, strict=True)
+            for tokens in phrases
+            if mask.any()  # not of an object that these frames do not show
+        ]
+
+    def guide(self, latents: Tensor, step: Step) -> Tensor:
+        """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
+        if step.index not in self._steps or not self._words:
+            return latents
+        settings = self._settings
+        size = step_size(step.index, self._edit.steps, settings.rule, settings.scale)
+        # The mean over the frames in L makes the gradient of a frame fall with their number.
+        size *= len(latents) / PUBLISHED_FRAMES
+        enough = 1 - self._thresholds.get(step.index, 0.0)
+        worst, gradient = self._evaluate(latents, step)
+        for _ in range(MOST_REFINEMENTS):
+            if worst <= enough:
+                break
+            latents = self._move(latents, size * gradient, step)
+            worst, gradient = self._evaluate(latents, step)
+        return self._move(latents, size * gradient, step)
+
+    def losses(self, latents: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+        """(L_IR, L_OR) of every word, (words,) each; differentiable in the latents."""
+        settings = self._settings
+        maps = condition_maps(self._maps(latents, timestep), settings.sharpen, settings.smooth)
+        # Without the first token, token j is in column j-1.
+        pairs = [
+            region_losses(
+                maps[..., [token - 1 for token in tokens]].mean(-1),
+                mask,
+                settings.top_fraction,
+                settings.outer_count,
+            )
+            for tokens, mask in self._words
+        ]
+        inner, outer = zip(*pairs, strict=True)
+        return torch.stack(inner), torch.stack(outer)
+
+    def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
+        """(largest L_IR, dL/dX)."""
+        backbone = self._edit.backbone
+        # A host may run all this under inference mode, in which nothing can be differentiated.
+        with torch.inference_mode(False), torch.enable_grad():
+            for scale in LOSS_SCALES.get(backbone.dtype, (1.0,)):
+                start = latents.clone().requires_grad_()
+                with backbone.differentiable(self._last if self._checkpoints(latents) else None):
+                    inner, outer = self.losses(start, step.timestep)
+                    loss = scale * (inner + outer).sum()
+                    gradient = torch.autograd.grad(loss, start)[0] / scale
+                if gradient.isfinite().all():
+                    return float(inner.detach().max()), gradient
+        raise EvenframeError(
+            f"The guidance of Refocus broke at step {step.index + 1} of {self._edit.steps}: its "
+            "gradient is not numbers (NaN). Reduce its scale, or load the model in float32."
+        )
+
+    def _maps(self, latents: Tensor, timestep: int) -> Tensor:
+        """(f, h, w, L) attention to every token, the mean over sites and heads."""
+        edit = self._edit
+        collector = _Collector(self._sites)
+        with suppress(EarlyExit):
+            edit.backbone.predict(
+                latents,
+                timestep,
+                {"target": edit.prompt.embeddings.clone()},
+                edit.inversion.keyframe_table(),
+                collector.attend,
+            )
+        return torch.stack(list(collector.maps.values())).mean(0)
+
+    def _checkpoints(self, latents: Tensor) -> bool:
+        backbone, wanted = self._edit.backbone, self._settings.checkpointing
+        if wanted != "auto":
+            return wanted == "on"
+        needed = backbone.gradient_bytes(len(latents), self._edit.frame_size)
+        return needed > free_memory(backbone.device) // 2
+
+    def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:
+        ratio = float(update.norm() / latents.norm())
+        if ratio > 1:
+            raise EvenframeError(
+                f"The guidance of Refocus diverges at step {step.index + 1} of {self._edit.steps}: "
+                f"its update is {ratio:.3g} times as large as the latents. Reduce its scale, "
+                f"{self._settings.scale:g}, or end it earlier."
+            )
+        return latents - update
+
+
+class _Collector:
+    """Keeps the attention maps of some cross-attention sites, and leaves after the last."""
+
+    def __init__(self, sites: Sequence[Site]):
+        self._names = {site.name for site in sites}
+        self._last = max(site.order for site in sites)
+        self.maps: dict[str, Tensor] = {}
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        if call.site.name in self._names:
+            maps = probabilities(call.q, call.k).mean(1)  # f (h w) L
+            self.maps[call.site.name] = maps.unflatten(1, call.grid)
+        if call.site.order >= self._last:
+            raise EarlyExit
+        return terms
+
+
+def region_tokens(prompt: Prompt, words: Sequence[str]) -> list[list[tuple[int, ...]]]:
+    """The tokens of each phrase of each region's words, which commas separate.
+
+    A phrase that occurs more than once goes to the regions that name it in order: the first takes
+    the first place, the second the next. Raises EvenframeError for one that does not occur.
+    """
+    taken: dict[str, int] = {}
+    found: list[list[tuple[int, ...]]] = []
+    for text in words:
+        found.append([])
+        for phrase in parse_phrases(text):
+            places = find_places(prompt, phrase)
+            index = min(taken.get(phrase.lower(), 0), len(places) - 1)
+            taken[phrase.lower()] = index + 1
+            start, end = places[index]
+            if len(places) > 1:
+                log.warning(
+                    "The word '%s' occurs %d times in the prompt '%s': number %d is taken.",
+                    *(phrase, len(places), prompt.text, index + 1),
+                )
+            chosen = prompt.words[start:end]
+            found[-1].append(tuple(t for word in chosen for t in word.core or word.tokens))
+    return found
 
 
 def region_losses(

@@ -1,0 +1,400 @@
+"""RAD in an edit: its gradient, when it acts, what it costs, and what it refuses."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from evenframe.benchmarks.models import tiny
+from evenframe.pipelines.attention.maps import mask_sites
+from evenframe.pipelines.attention.store import SourceAttention
+from evenframe.pipelines.attention.terms import Call, Terms, probabilities
+from evenframe.pipelines.controls.base import Edit, Step
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.refocus import (
+    MOST_REFINEMENTS,
+    Refocus,
+    RefocusRun,
+    condition_maps,
+    region_losses,
+    region_tokens,
+    step_size,
+)
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.stable_diffusion import StableDiffusion
+
+SOURCE, TARGET = "two dolphins in the ocean", "a jellyfish and a goldfish in the ocean"
+SIZE, STEPS = (64, 128), 4
+
+
+def regions(frames: int = 3) -> Regions:
+    left = box_region([(0, 16, 56, 64)] * frames, SIZE, name="left", words="jellyfish")
+    right = box_region([(72, 0, 128, 48)] * frames, SIZE, name="right", words="goldfish")
+    return Regions((left, right), frames, SIZE)
+
+
+@pytest.fixture(scope="module")
+def model() -> StableDiffusion:
+    """Made for 512 px: its maps are read at stride 32, and two blocks come after them."""
+    return tiny(native=512)
+
+
+@pytest.fixture(scope="module")
+def inversion(model, clip) -> Inversion:
+    return invert(model, clip, SOURCE, steps=STEPS)
+
+
+def begun(model: StableDiffusion, inversion: Inversion, **settings: Any) -> RefocusRun:
+    chosen = Refocus(regions(inversion.frames), **settings)
+    return chosen.begin(Edit(model, inversion, model.encode_prompt(TARGET)))
+
+
+def first_step(inversion: Inversion, index: int = 0) -> Step:
+    timestep = inversion.grid.timesteps[index]
+    return Step(index, timestep, SourceAttention({}, {}), inversion.trajectory[STEPS - 1 - index])
+
+
+def update(run: RefocusRun, inversion: Inversion, index: int = 0) -> Tensor:
+    """What one step of guidance takes from the latents."""
+    latents = inversion.trajectory[-1]
+    return latents - run.guide(latents, first_step(inversion, index))
+
+
+def close(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    return float((one - other).norm() / other.norm()) < tolerance
+
+
+# The gradient
+
+
+def full_gradient(model: StableDiffusion, inversion: Inversion) -> Tensor:
+    """dL/dX with every block of the model run, and the maps taken on the way."""
+    sites = mask_sites(model.sites, model.layout.mask_stride)
+    maps: list[Tensor] = []
+
+    def attend(call: Call, terms: Terms) -> Terms:
+        if call.site in sites:
+            maps.append(probabilities(call.q, call.k).mean(1).unflatten(1, call.grid))
+        return terms
+
+    target = model.encode_prompt(TARGET)
+    latents = inversion.trajectory[-1].clone().requires_grad_()
+    table, timestep = inversion.keyframe_table(), inversion.grid.timesteps[0]
+    model.predict(latents, timestep, {"target": target.embeddings}, table, attend)
+    conditioned = condition_maps(torch.stack(maps).mean(0))
+    loss = torch.tensor(0.0)
+    cells = regions(inversion.frames).cells((2, 4))
+    for mask, [tokens] in zip(cells, region_tokens(target, ["jellyfish", "goldfish"]), strict=True):
+        word = conditioned[..., [token - 1 for token in tokens]].mean(-1)
+        loss = loss + sum(region_losses(word, mask))
+    return torch.autograd.grad(loss, latents)[0]
+
+
+def gradient_of(run: RefocusRun, inversion: Inversion) -> Tensor:
+    return run._evaluate(inversion.trajectory[-1], first_step(inversion))[1]
+
+
+def test_the_early_stopped_gradient_is_that_of_the_full_pass(model, inversion):
+    found = gradient_of(begun(model, inversion), inversion)
+    assert close(found, full_gradient(model, inversion), 1e-5)
+
+
+def test_the_gradient_is_the_slope_of_the_loss(model, inversion):
+    run = begun(model, inversion)
+    latents, timestep = inversion.trajectory[-1], inversion.grid.timesteps[0]
+    gradient = gradient_of(run, inversion)
+
+    def loss(shift: float) -> float:
+        with torch.no_grad():
+            parts = run.losses(latents + shift * gradient / gradient.norm(), timestep)
+        return float(sum(part.sum() for part in parts))
+
+    slope = (loss(0.05) - loss(-0.05)) / 0.1
+    assert float(gradient.norm()) == pytest.approx(slope, rel=0.02)
+
+
+def test_the_update_is_the_gradient_times_its_step_size(model, inversion):
+    run = begun(model, inversion, scale=300.0)
+    size = step_size(1, STEPS, "code", 300.0) * inversion.frames / 4
+    gradient = run._evaluate(inversion.trajectory[-1], first_step(inversion, 1))[1]
+    assert close(update(run, inversion, 1), size * gradient, 1e-3)
+
+
+@contextmanager
+def calls_of(*modules: torch.nn.Module) -> Iterator[list[int]]:
+    calls: list[int] = []
+    hooks = [m.register_forward_pre_hook(lambda *_: calls.append(1)) for m in modules]
+    yield calls
+    for hook in hooks:
+        hook.remove()
+
+
+def test_blocks_after_the_last_map_are_never_called(model, inversion):
+    run = begun(model, inversion)
+    with calls_of(*model.unet.up_blocks[2:], model.unet.conv_out) as after:
+        update(run, inversion)
+    with calls_of(model.unet.up_blocks[1]) as needed:
+        update(run, inversion)
+    assert after == [] and needed == [1]
+
+
+def test_one_branch_is_guided_and_no_self_attention_map_is_built(model, inversion):
+    run = begun(model, inversion)
+    seen: list[tuple[int, ...]] = []
+    with calls_of(model.unet.conv_in) as passes:
+        handle = model.unet.conv_in.register_forward_pre_hook(
+            lambda _, inputs: seen.append(tuple(inputs[0].shape))
+        )
+        update(run, inversion)
+        handle.remove()
+    assert passes == [1] and seen == [(3, 4, 8, 16)]
+
+
+def test_checkpointing_keeps_less_and_changes_nothing(model, inversion):
+    updates, kept = [], []
+    for checkpointing in ("off", "on"):
+        run = begun(model, inversion, checkpointing=checkpointing)
+        sizes: list[int] = []
+
+        def pack(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
+            sizes.append(tensor.nbytes)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            updates.append(gradient_of(run, inversion))
+        kept.append(sum(sizes))
+    assert torch.equal(*updates)
+    assert kept[1] < 0.5 * kept[0]
+    assert not any(getattr(m, "gradient_checkpointing", False) for m in model.unet.modules())
+
+
+def test_auto_checkpoints_where_memory_is_short(model, inversion, monkeypatch):
+    from evenframe.pipelines.controls import refocus
+
+    run = begun(model, inversion)
+    asked: list[Any] = []
+    original = StableDiffusion.differentiable
+    monkeypatch.setattr(
+        StableDiffusion,
+        "differentiable",
+        lambda self, to=None: (asked.append(to), original(self, to))[1],
+    )
+    for free in (2**40, 0):
+        monkeypatch.setattr(refocus, "free_memory", lambda _, free=free: free)
+        update(run, inversion)
+    assert asked[0] is None and asked[1].order == max(
+        site.order for site in mask_sites(model.sites, model.layout.mask_stride)
+    )
+
+
+@pytest.mark.parametrize("checkpointing", ["off", "on"])
+def test_it_works_inside_a_host_that_runs_under_inference_mode(clip, checkpointing: str):
+    with torch.inference_mode():
+        model = tiny(native=512)
+        for parameter in model.unet.parameters():
+            parameter.data = parameter.data.clone()  # as a host moves them
+        weights = list(model.unet.parameters())
+        inversion = invert(model, clip, SOURCE, steps=STEPS)
+        control = Refocus(regions(), checkpointing=checkpointing)
+        inside = edit(model, inversion, TARGET, controls=[control])
+    assert all(one is other for one, other in zip(weights, model.unet.parameters(), strict=True))
+    ordinary = tiny(native=512)
+    again = invert(ordinary, clip, SOURCE, steps=STEPS)
+    assert torch.equal(inside, edit(ordinary, again, TARGET, controls=[Refocus(regions())]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_has_the_direction_of_the_gradient(model, inversion, dtype):
+    expected = gradient_of(begun(model, inversion), inversion)
+    half = tiny(native=512)
+    half.unet.to(dtype)
+    found = gradient_of(begun(half, inversion), inversion)
+    cosine = torch.nn.functional.cosine_similarity(found.flatten(), expected.flatten(), dim=0)
+    assert found.dtype == torch.float32 and float(cosine) > 0.99
+
+
+def test_the_strength_per_frame_does_not_depend_on_their_number(model, clip):
+    updates = []
+    for count in (1, 4):
+        still = clip[:1].expand(count, -1, -1, -1)
+        inversion = invert(model, still, SOURCE, steps=STEPS, keyframes="own")
+        # Smoothing over time makes the ends of a clip count less than its middle.
+        updates.append(update(begun(model, inversion, scale=300.0, smooth=False), inversion)[0])
+    assert close(updates[0], updates[1], 1e-3)
+
+
+# In an edit
+
+
+def attention_inside(model: StableDiffusion, inversion: Inversion, latents: Tensor) -> float:
+    run = begun(model, inversion)
+    with torch.no_grad():
+        return 1 - float(run.losses(latents, inversion.grid.timesteps[0])[0].mean())
+
+
+def test_guidance_moves_attention_into_the_regions(model, inversion):
+    latents = inversion.trajectory[-1]
+    run = begun(model, inversion, scale=2.0)
+    guided = latents
+    for _ in range(5):
+        guided = run.guide(guided, first_step(inversion))
+    before, after = (attention_inside(model, inversion, x) for x in (latents, guided))
+    assert after > before
+
+
+def test_it_acts_in_its_steps_only(model, inversion):
+    plain = edit(model, inversion, TARGET, guidance_scale=2)
+    for steps, changes in (((0.0, 0.5), True), ((0.25, 0.25), False)):
+        control = Refocus(regions(), steps=steps)
+        result = edit(model, inversion, TARGET, guidance_scale=2, controls=[control])
+        assert torch.equal(result, plain) != changes
+    run = begun(model, inversion, steps=(0.25, 0.75))
+    moved = [bool(update(run, inversion, index).any()) for index in range(STEPS)]
+    assert moved == [False, True, True, False]
+
+
+def test_where_it_is_off_it_costs_nothing(model, inversion):
+    run = begun(model, inversion, steps=(0.0, 0.5))
+    with calls_of(model.unet) as passes:
+        update(run, inversion, STEPS - 1)
+    assert passes == []
+
+
+def test_refinement_repeats_until_the_attention_is_there(model, inversion):
+    worst = [0.99] * 3 + [0.9] * 99
+    run = begun(model, inversion, refine=True)
+    losses, calls = run._evaluate, []
+
+    def evaluate(latents: Tensor, step: Step) -> tuple[float, Tensor]:
+        calls.append(1)
+        return worst[len(calls) - 1], losses(latents, step)[1]
+
+    run._evaluate = evaluate  # type: ignore[method-assign]
+    update(run, inversion)  # threshold 0.05: enough at an L_IR of 0.95
+    assert len(calls) == 4
+    calls.clear()
+    update(run, inversion, 1)  # 0.2 of 4 steps; threshold 0.5 is never reached
+    assert len(calls) == MOST_REFINEMENTS + 1
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_it_works_with_fusion_in_any_order(model, inversion, first: bool):
+    fusion = Fusion(blend_words=("dolphins",), latent_blend=True)
+    controls: list[Any] = [Refocus(regions()), fusion]
+    one, other = (
+        edit(model, inversion, TARGET, controls=order) for order in (controls, controls[::-1])
+    )
+    assert torch.equal(one, other)
+    assert not torch.equal(one, edit(model, inversion, TARGET, controls=[fusion]))
+
+
+def test_the_same_bytes_every_time(model, inversion):
+    first, second = (edit(model, inversion, TARGET, controls=[Refocus(regions())]) for _ in "ab")
+    assert torch.equal(first, second)
+
+
+def test_a_clip_of_one_frame(model, clip):
+    inversion = invert(model, clip[:1], SOURCE, steps=STEPS)
+    assert edit(model, inversion, TARGET, controls=[Refocus(regions(1))]).isfinite().all()
+
+
+def test_a_region_of_one_pixel_and_one_of_the_whole_frame(model, inversion, caplog):
+    dot = torch.zeros(SIZE)
+    dot[40, 70] = 1
+    whole = box_region([(0, 0, 128, 64)] * 3, SIZE, name="whole", words="jellyfish")
+    small = mask_region(dot, 3, SIZE, name="dot", words="goldfish")
+    with caplog.at_level(logging.WARNING):
+        control = Refocus(Regions((whole, small), 3, SIZE))
+        result = edit(model, inversion, TARGET, controls=[control])
+    assert result.isfinite().all()
+    assert "Region 'dot' is smaller than one cell" in caplog.text
+
+
+# Words
+
+
+def test_words_of_several_tokens_and_phrases(model):
+    prompt = model.encode_prompt("a jellyfish and a big goldfish, in the ocean")
+    [[jellyfish], [phrase, ocean]] = region_tokens(prompt, ["jellyfish", "Big goldfish, ocean"])
+    words = {word.text: word.core or word.tokens for word in prompt.words}
+    assert jellyfish == words["jellyfish"] and ocean == words["ocean"]
+    assert phrase == words["big"] + words["goldfish,"]
+
+
+def test_a_word_that_occurs_twice_goes_to_the_regions_in_order(model, caplog):
+    prompt = model.encode_prompt("a fish and a fish")
+    with caplog.at_level(logging.WARNING):
+        assert region_tokens(prompt, ["fish", "fish", "fish"]) == [[(2,)], [(5,)], [(5,)]]
+    assert (
+        "The word 'fish' occurs 2 times in the prompt 'a fish and a fish': number 1" in caplog.text
+    )
+
+
+# What it refuses
+
+
+def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
+    with pytest.raises(EvenframeError) as caught:
+        call(*args, **settings)
+    return str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"rule": "constant"}, "rule 'constant' is unknown: use code or paper"),
+        ({"outer_count": "all"}, "outer_count 'all' is unknown"),
+        ({"checkpointing": "yes"}, "checkpointing 'yes' is unknown: use auto or on or off"),
+        ({"scale": -1.0}, "scale is -1.0: choose a value from 0 to 10000"),
+        ({"scale": float("nan")}, "scale is nan: choose"),
+        ({"steps": (0.6, 0.5)}, "steps are 0.6 to 0.5: choose shares from 0 to 1"),
+        ({"top_fraction": 1.5}, "top_fraction is 1.5: choose"),
+    ],
+)
+def test_settings_out_of_range(model, inversion, settings, starts: str):
+    assert refused(begun, model, inversion, **settings).startswith(starts)
+
+
+def test_regions_that_do_not_fit_the_prompt_or_the_clip(model, inversion):
+    def message(*items: Any, frames: int = 3) -> str:
+        control = Refocus(Regions(items, frames, SIZE))
+        return refused(edit, model, inversion, TARGET, controls=[control])
+
+    def box(name: str, words: str, frames: int = 3) -> Any:
+        return box_region([(0, 0, 64, 64)] * frames, SIZE, name=name, words=words)
+
+    assert message(box("left", "dolphins")).startswith("The word 'dolphins' is not in the prompt")
+    assert message(box("left", " ")).startswith("Region 'left' has no words: give it the words of")
+    assert message(box("left", "goldfish", 2), frames=2).startswith(
+        "The regions are for 2 frames of 128x64 pixels, but the clip has 3 of 128x64: draw them"
+    )
+    assert message(box("left", "goldfish"), box("over", "jellyfish")).startswith(
+        "Region 'left' lies under later regions on all frames"
+    )
+
+
+def test_two_of_them_conflict(model, inversion):
+    controls = [Refocus(regions()), Refocus(regions())]
+    message = refused(edit, model, inversion, TARGET, controls=controls)
+    assert message.startswith("There are two Refocus controls: their order would matter")
+
+
+def test_guidance_that_diverges_is_stopped_with_a_hint(model, inversion):
+    control = Refocus(regions(), scale=10_000.0)
+    message = refused(edit, model, inversion, TARGET, controls=[control])
+    assert message.startswith(f"The guidance of Refocus diverges at step 1 of {STEPS}: its update")
+    assert "Reduce its scale, 10000," in message
+
+
+def test_guidance_that_is_no_number_is_stopped(inversion):
+    broken = tiny(native=512)
+    broken.unet.conv_in.weight.data[0] = float("nan")
+    message = refused(update, begun(broken, inversion), inversion)
+    assert message.startswith(f"The guidance of Refocus broke at step 1 of {STEPS}")
