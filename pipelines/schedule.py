@@ -6,6 +6,7 @@ same equation read towards more noise.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -53,7 +54,15 @@ class NoiseSchedule:
         return NoiseSchedule(alphas, prediction, int(config.get("steps_offset", 1)))
 
     def alpha(self, timestep: int) -> Tensor:
-        """alpha-bar at a timestep; negative timesteps mean the clean end, where it is that of 0."""
+        """alpha-bar at a timestep; negative timesteps mean the clean end, where it is that of 0.
+
+        Raises EvenframeError beyond the last timestep.
+        """
+        if timestep >= len(self.alphas_cumprod):
+            raise EvenframeError(
+                f"The timestep {timestep} is beyond the model's noise levels, 0 to "
+                f"{len(self.alphas_cumprod) - 1}: invert the clip again with this model."
+            )
         return self.alphas_cumprod[max(timestep, 0)]
 
     def split(self, latents: Tensor, output: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
@@ -121,10 +130,19 @@ class Grid:
     Denoising step k goes from `timesteps[k]` to `timesteps[k+1]`; the last one ends at the
     clean end. Inversion step i is denoising step N-1-i walked backwards.
     stride: how far beyond the last timestep the clean end lies.
+    Raises EvenframeError where the timesteps do not fall.
     """
 
     timesteps: tuple[int, ...]
     stride: int
+
+    def __post_init__(self) -> None:
+        falls = all(high > low for high, low in pairwise(self.timesteps))
+        if not self.timesteps or not falls or self.timesteps[-1] < 0 or self.stride < 1:
+            raise EvenframeError(
+                f"The timesteps {self.timesteps} with stride {self.stride} are no way from noise "
+                "to a picture: they must fall from step to step and not below 0."
+            )
 
     def __len__(self) -> int:
         return len(self.timesteps)
