@@ -79,8 +79,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     from ..pipelines.controls.fusion_presets import PRESETS
     from ..pipelines.editing import edit
     from ..pipelines.inversion import invert
-    from ..pipelines.measure.psnr import psnr
-    from ..pipelines.reconstruction import reconstruct
+    from ..pipelines.reconstruction import checked, compare
 
     pixels, source_prompt, target_prompt, _ = demo_clip(FRAMES)
     source, timing = torch.from_numpy(pixels), Timing()
@@ -94,8 +93,8 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             on_step=_shown(report, "Inverting"),
         )
     with timing.of("check"):
-        latents = reconstruct(model, inversion, on_step=_shown(report, "Checking"))
-        rebuilt = model.decode(latents)
+        inversion = checked(model, inversion, _shown(report, "Checking"))
+        _, reconstruction_psnr = compare(model, inversion, source)
     # The colour and the shape it belongs to are edited; the rest of the clip is kept.
     fusion = replace(PRESETS[PRESET].settings((), EDITED), latent_blend=True)
     with timing.of("edit"):
@@ -107,7 +106,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             guidance_scale=GUIDANCE,
             on_step=_shown(report, "Editing"),
         )
-        edited = model.decode(latents).clamp(0, 1)
+        edited = model.decode(latents)
     return Result(
         source,
         edited,
@@ -123,8 +122,8 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             "fusion": {"preset": PRESET, **asdict(fusion)},
         },
         figures={
-            "reconstruction_psnr_db": round(psnr(rebuilt.cpu(), source), 2),
-            "kept_psnr_db": round(kept_psnr(source, edited.cpu()), 2),
+            "reconstruction_psnr_db": round(reconstruction_psnr, 2),
+            "kept_psnr_db": round(kept_psnr(source, edited), 2),
             **timing.seconds,
         },
     )
@@ -162,9 +161,9 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
         "before and after": video.with_suffix(".png"),
         "figures": video.with_suffix(".json"),
     }
-    save(video, result.edited.cpu(), FRAME_RATE)
+    save(video, result.edited, FRAME_RATE)
     before, after = (result.settings[f"{which}_prompt"] for which in ("source", "target"))
-    sheet([(before, result.source), (after, result.edited.cpu())]).save(files["before and after"])
+    sheet([(before, result.source), (after, result.edited)]).save(files["before and after"])
     versions = {"evenframe": __version__, "torch": torch.__version__}
     told = {"settings": result.settings, "figures": result.figures, "versions": versions}
     files["figures"].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

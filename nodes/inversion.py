@@ -140,14 +140,19 @@ class EvenframeInvert(io.ComfyNode):
         sample_seed: int,
         store: str = "auto",
     ) -> io.NodeOutput:
+        from ..pipelines.attention import keyframes
+        from ..pipelines.checks import size_notes
+        from ..pipelines.inversion import Settings
         from ..pipelines.inversion_cache import InversionCache, find_or_invert
+        from ..pipelines.reconstruction import compare
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)
-        count, height, width = frames.shape[:3]
-        memory = model.model.working_bytes(count, (height, width), branches=1)
+        size = (frames.shape[1], frames.shape[2])
+        memory = model.model.working_bytes(len(frames), size, branches=1)
         backbone = host.load(model, memory)
-        progress = host.progress(steps, "Inverting")
+        seed = None if sample_seed < 0 else sample_seed
+        settings = Settings(steps, keyframes.parse(key_frames), store, seed)
         cache = InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE)
         with advice(ATTENTION_ADVICE):
             inversion, found = find_or_invert(
@@ -155,22 +160,23 @@ class EvenframeInvert(io.ComfyNode):
                 backbone,
                 frames,
                 source_prompt,
-                steps=steps,
-                keyframes=key_frames,
-                store=store,
-                seed=None if sample_seed < 0 else sample_seed,
+                settings,
+                check=check,
                 # No live preview: the editor would go on showing it in the place of the result.
-                on_step=feedback.follow(progress, backbone),
+                on_step=feedback.follow(host.progress(steps, "Inverting"), backbone),
+                on_check=feedback.follow(host.progress(steps, "Checking"), backbone),
                 on_frame=lambda _: host.check_interrupt(),
                 free=host.free_memory,
             )
-        note = "found on disk" if found else f"{steps} steps"
+        note, remarks = "found on disk" if found else f"{steps} steps", size_notes(backbone, size)
         if not check:
-            return io.NodeOutput(cls.lent(inversion), frames[:1], 0.0, ui={"text": [note]})
-        pair, decibels = cls.reconstruct(backbone, inversion, frames)
+            shown = {"text": [note, *remarks]}
+            return io.NodeOutput(cls.lent(inversion), frames[:1], 0.0, ui=shown)
+        pair, decibels = compare(backbone, inversion, frames)
         attention = inversion.mode if inversion.records else "recompute"
         text = f"{note}; reconstruction {decibels:.1f} dB; attention: {attention}"
-        return io.NodeOutput(cls.lent(inversion), pair, decibels, ui=feedback.shown(pair, text))
+        shown = feedback.shown(pair, "\n".join([text, *remarks]))
+        return io.NodeOutput(cls.lent(inversion), pair, decibels, ui=shown)
 
     @classmethod
     def lent(cls, inversion: Inversion) -> Inversion:
@@ -181,22 +187,6 @@ class EvenframeInvert(io.ComfyNode):
             return inversion
         nbytes = sum(record.nbytes() for record in inversion.records)
         return replace(inversion, records=host.lend(inversion.records, nbytes))
-
-    @classmethod
-    def reconstruct(
-        cls, backbone: Backbone, inversion: Inversion, frames: Tensor
-    ) -> tuple[Tensor, float]:
-        """The middle frame beside its reconstruction (1, h, 2w, 3), and the PSNR."""
-        import torch
-
-        from ..pipelines.measure.psnr import psnr
-        from ..pipelines.reconstruction import middle_frame, reconstruct
-
-        middle = middle_frame(inversion)
-        progress = host.progress(len(inversion.grid), "Checking")
-        latents = reconstruct(backbone, inversion, middle, feedback.follow(progress, backbone))
-        rebuilt, source = backbone.decode(latents)[0], frames[middle].cpu().float()
-        return torch.cat([source, rebuilt], dim=1)[None], psnr(rebuilt, source)
 
 
 class EvenframeSaveInversion(io.ComfyNode):

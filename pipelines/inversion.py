@@ -5,7 +5,7 @@ section 3.2 for what is kept on the way.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +27,7 @@ from .attention.store import (
     require_mode,
 )
 from .checks import require_finite, require_frames, require_model
+from .errors import EvenframeError
 from .memory import free_memory
 from .origin import Origin, origin_of
 from .progress import OnStep, StepReport
@@ -35,6 +36,9 @@ from .schedule import Grid, ddim_grid
 
 if TYPE_CHECKING:
     from .backbone import Backbone
+
+OnFrame = Callable[[int], None]
+FreeMemory = Callable[[torch.device], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,8 @@ class Inversion:
         modes "recompute" and "auto", in the others when the inversion came from disk or a host took
         the memory back. Edits give the same either way.
     origin: the clip, the noise schedule and the versions that it was made with, by content.
+    rebuilt: (1, c, h, w), the middle frame's latents made again from the noise; None where that was
+        not asked for (`reconstruction.checked`).
     """
 
     trajectory: Tensor
@@ -59,6 +65,15 @@ class Inversion:
     mode: str = "recompute"
     records: Sequence[SourceAttention] = ()
     origin: Origin = field(default_factory=Origin)
+    rebuilt: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.trajectory.ndim != 5 or len(self.trajectory) != len(self.grid) + 1:
+            raise EvenframeError(
+                f"An inversion of {len(self.grid)} steps has a trajectory of the shape "
+                f"{tuple(self.trajectory.shape)}: give ({len(self.grid) + 1}, frames, channels, "
+                "height, width)."
+            )
 
     @property
     def frames(self) -> int:
@@ -86,7 +101,21 @@ class Inversion:
         )
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Settings:
+    """How a clip is inverted.
+
+    steps: 1..1000. keyframes: see attention/keyframes.py. store: where the source's attention is
+    kept, "auto", "recompute", "offload" or "resident". seed: samples the autoencoder's
+    distribution; None takes its mode.
+    """
+
+    steps: int = 50
+    keyframes: KeyFrames = key_frames.DEFAULT
+    store: str = "auto"
+    seed: int | None = None
+
+
 def invert(
     backbone: "Backbone",
     frames: Tensor,
@@ -97,73 +126,108 @@ def invert(
     store: str = "auto",
     seed: int | None = None,
     on_step: OnStep | None = None,
-    on_frame: Callable[[int], None] | None = None,
-    free: Callable[[torch.device], int] = free_memory,
+    on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
 ) -> Inversion:
     """Invert a clip with its source prompt, at guidance 1.
 
-    frames: (f, h, w, 3) in 0..1, sides multiples of 64. steps: 1..1000. keyframes: see
-    attention/keyframes.py. store: "auto", "recompute", "offload" or "resident". seed: sample the
-    autoencoder's distribution with it; None takes its mode. on_frame: called for each frame
-    encoded, on_step after each step. free: free bytes of a device, for "auto".
+    frames: (f, h, w, 3) in 0..1, sides multiples of 64. steps, store, seed: see `Settings`;
+    keyframes: the same, or their text. on_frame: called for each frame encoded, on_step after each
+    step. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
-    require_frames(frames)
+    settings = Settings(steps, key_frames.parse(keyframes), store, seed)
     source = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
-    require_model(backbone, source.model, "source prompt")
-    require_mode(store)
-    names = key_frames.parse(keyframes)
-    grid = ddim_grid(backbone.schedule, steps)
-    latents = backbone.encode(frames, seed, on_frame)
-    start = Inversion(
-        torch.empty(0, len(frames)),
-        source,
-        grid,
-        names,
-        backbone.fingerprint,
-        mode=store,
-        origin=origin_of(backbone, frames),
+    return invert_clip(
+        backbone, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
     )
-    return _walk(backbone, latents, start, on_step, free)
+
+
+@torch.no_grad()
+def invert_clip(
+    backbone: "Backbone",
+    frames: Tensor,
+    prompt: Prompt,
+    settings: Settings,
+    origin: Origin | None = None,
+    *,
+    on_step: OnStep | None = None,
+    on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
+) -> Inversion:
+    """`invert`, with the settings as one value. origin: of these frames, where it is known."""
+    require_frames(frames)
+    require_model(backbone, prompt.model, "source prompt")
+    require_mode(settings.store)
+    grid = ddim_grid(backbone.schedule, settings.steps)
+    latents = backbone.encode(frames, settings.seed, on_frame)
+    table = key_frames.resolve(settings.keyframes, len(frames))
+    keeper = _Keeper(backbone, settings.store, len(grid), free)
+    return Inversion(
+        _walk(backbone, latents, prompt, grid, table, keeper, on_step),
+        prompt,
+        grid,
+        settings.keyframes,
+        backbone.fingerprint,
+        keeper.mode,
+        tuple(keeper.records),
+        origin or origin_of(backbone, frames),
+    )
 
 
 def _walk(
     backbone: "Backbone",
     latents: Tensor,
-    inversion: Inversion,
+    prompt: Prompt,
+    grid: Grid,
+    table: Tensor | None,
+    keeper: "_Keeper",
     on_step: OnStep | None,
-    free: Callable[[torch.device], int],
-) -> Inversion:
-    """Inversion steps from the clean latents to the highest noise."""
-    grid, mode = inversion.grid, inversion.mode
-    schedule, table = backbone.schedule, inversion.keyframe_table()
-    sites = kept_sites(backbone.sites, backbone.layout)
-    trajectory, records = [latents.float().cpu()], []
-    for done in range(len(grid)):
-        step = len(grid) - 1 - done
-        timestep = grid.timesteps[step]
-        recorder = Recorder(sites if mode != "recompute" else ())
-        output = backbone.predict(
-            latents, timestep, {"source": inversion.prompt.embeddings}, table, recorder.attend
-        )["source"]
-        if mode == "auto":
-            mode = _resolve(recorder.record(), len(grid), backbone.device, free)
-        if mode != "recompute":
-            records.append(keep(recorder.record(), mode))
-        latents = schedule.inverse_step(latents, output, grid.after(step), timestep)
+) -> Tensor:
+    """The trajectory: inversion steps from the clean latents to the highest noise."""
+    schedule, trajectory = backbone.schedule, [latents.float().cpu()]
+    for done, timestep in enumerate(reversed(grid.timesteps)):
+        recorder = keeper.recorder()
+        branches = {"source": prompt.embeddings}
+        output = backbone.predict(latents, timestep, branches, table, recorder.attend)["source"]
+        keeper.keep(recorder.record())
+        arrival = grid.after(len(grid) - 1 - done)
+        latents = schedule.inverse_step(latents, output, arrival, timestep)
         require_finite(latents, "inversion", done, len(grid), backbone.dtype)
         trajectory.append(latents.float().cpu())
         if on_step is not None:
             clean, _ = schedule.split(latents, output, timestep)
             on_step(StepReport(done + 1, len(grid), timestep, latents, clean))
-    mode = mode if records else inversion.mode
-    return replace(inversion, trajectory=torch.stack(trajectory), mode=mode, records=tuple(records))
+    return torch.stack(trajectory)
 
 
-def _resolve(
-    record: SourceAttention, steps: int, device: torch.device, free: Callable[[torch.device], int]
-) -> str:
-    """The mode that "auto" stands for, from the size of the first step's record."""
-    kept = [*record.queries.values(), *record.keys.values()]
-    needed = sum(tensor.numel() for tensor in kept) * KEPT_DTYPE.itemsize * steps
-    return choose_mode("auto", needed, free(device), free(torch.device("cpu")))
+class _Keeper:
+    """Keeps the attention of every step where the store says; the first one decides for "auto"."""
+
+    def __init__(self, backbone: "Backbone", store: str, steps: int, free: FreeMemory):
+        self._sites = kept_sites(backbone.sites, backbone.layout)
+        self._device, self._steps, self._free = backbone.device, steps, free
+        self._store, self._resolved = store, store
+        self.records: list[SourceAttention] = []
+
+    @property
+    def mode(self) -> str:
+        """Of the inversion: what "auto" became, or "auto" where there was no room."""
+        return self._resolved if self.records else self._store
+
+    def recorder(self) -> Recorder:
+        """For one step."""
+        return Recorder(self._sites if self._resolved != "recompute" else ())
+
+    def keep(self, record: SourceAttention) -> None:
+        """Take what a step's recorder saw."""
+        if self._resolved == "auto":
+            self._resolved = self._by_what_is_free(record)
+        if self._resolved != "recompute":
+            self.records.append(keep(record, self._resolved))
+
+    def _by_what_is_free(self, record: SourceAttention) -> str:
+        kept = [*record.queries.values(), *record.keys.values()]
+        needed = sum(tensor.numel() for tensor in kept) * KEPT_DTYPE.itemsize * self._steps
+        on_host = self._free(torch.device("cpu"))
+        return choose_mode("auto", needed, self._free(self._device), on_host)

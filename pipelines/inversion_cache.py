@@ -3,24 +3,22 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from .attention import keyframes as key_frames
-from .attention.keyframes import KeyFrames
 from .attention.store import require_mode
 from .errors import EvenframeError
-from .inversion import Inversion, invert
+from .inversion import FreeMemory, Inversion, OnFrame, Settings, invert_clip
 from .inversion_file import FORMAT, load, save
 from .memory import free_memory
-from .origin import hash_tensors, origin_of
+from .origin import Origin, hash_tensors, origin_of
 from .progress import OnStep
 from .prompt import Prompt
+from .reconstruction import checked
+from .schedule import ddim_grid
 from .tensor_file import SUFFIX, drop_oldest, touch
 
 if TYPE_CHECKING:
@@ -34,69 +32,73 @@ def find_or_invert(
     backbone: "Backbone",
     frames: Tensor,
     prompt: Prompt,
+    settings: Settings,
     *,
-    steps: int = 50,
-    keyframes: str | Iterable[str | int] = key_frames.DEFAULT,
-    store: str = "auto",
-    seed: int | None = None,
+    check: bool = False,
     on_step: OnStep | None = None,
-    on_frame: Callable[[int], None] | None = None,
-    free: Callable[[torch.device], int] = free_memory,
+    on_check: OnStep | None = None,
+    on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
 ) -> tuple[Inversion, bool]:
     """The inversion of a clip from the cache, or a fresh one that is put there.
 
-    Arguments as `inversion.invert`. Returns (inversion, found). One that was found holds no
-    attention: edits compute it again, with the same result to the bit on the CPU.
+    check: rebuild its middle frame too, unless that is in the cache already; on_check is called
+    after each step of that. Other arguments as `inversion.invert_clip`.
+    Returns (inversion, found). One that was found holds no attention: edits compute it again, with
+    the same result to the bit on the CPU.
     """
-    require_mode(store)
-    names = key_frames.parse(keyframes)
-    key = inversion_key(backbone, frames, prompt, steps=steps, keyframes=names, seed=seed)
-    found = cache.get(key)
-    if found is not None:
-        return (found if store == "auto" else replace(found, mode=store)), True
-    inversion = invert(
-        backbone,
-        frames,
-        prompt,
-        steps=steps,
-        keyframes=names,
-        store=store,
-        seed=seed,
-        on_step=on_step,
-        on_frame=on_frame,
-        free=free,
-    )
+    require_mode(settings.store)
+    origin = origin_of(backbone, frames)
+    key = inversion_key(backbone, prompt, settings, origin)
+    kept = cache.get(key)
+    if kept is not None:
+        inversion = replace(kept, mode=settings.store)
+    else:
+        inversion = invert_clip(
+            backbone,
+            frames,
+            prompt,
+            settings,
+            origin,
+            on_step=on_step,
+            on_frame=on_frame,
+            free=free,
+        )
+    unchecked = check and inversion.rebuilt is None
+    try:
+        if unchecked:
+            inversion = checked(backbone, inversion, on_check)
+    finally:  # an interrupt of the check does not cost the inversion
+        if kept is None or unchecked:
+            _put(cache, key, inversion)
+    return inversion, kept is not None
+
+
+def inversion_key(backbone: "Backbone", prompt: Prompt, settings: Settings, origin: Origin) -> str:
+    """A content hash of everything that an inversion depends on, versions included."""
+    facts = {
+        "format": FORMAT,
+        "model": backbone.fingerprint,
+        "dtype": str(backbone.dtype),
+        "device": backbone.device.type,
+        "latent_scale": backbone.latent_scale,
+        "layout": asdict(backbone.layout),
+        "origin": asdict(origin),
+        "prompt": hash_tensors({"embeddings": prompt.embeddings}),
+        "text": prompt.text,
+        "grid": asdict(ddim_grid(backbone.schedule, settings.steps)),
+        "keyframes": settings.keyframes,
+        "seed": settings.seed,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _put(cache: "InversionCache", key: str, inversion: Inversion) -> None:
     try:
         cache.put(key, inversion)
     except EvenframeError as error:
         # A full disk must not cost the inversion: it is used now, and made again another day.
         log.warning("%s", error)
-    return inversion, False
-
-
-def inversion_key(
-    backbone: "Backbone",
-    frames: Tensor,
-    prompt: Prompt,
-    *,
-    steps: int,
-    keyframes: KeyFrames,
-    seed: int | None,
-) -> str:
-    """A content hash of everything that an inversion depends on, versions included."""
-    settings = {
-        "format": FORMAT,
-        "model": backbone.fingerprint,
-        "dtype": str(backbone.dtype),
-        "device": backbone.device.type,
-        "origin": asdict(origin_of(backbone, frames)),
-        "prompt": hash_tensors({"embeddings": prompt.embeddings}),
-        "text": prompt.text,
-        "steps": steps,
-        "keyframes": keyframes,
-        "seed": seed,
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 class InversionCache:

@@ -24,6 +24,7 @@ from .schedule import Grid
 
 FORMAT = "evenframe-inversion-1"
 TENSORS = {"trajectory", "embeddings"}
+CHECKED = TENSORS | {"rebuilt"}
 
 
 def save(inversion: Inversion, path: Path, key: str = "") -> Path:
@@ -36,6 +37,8 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
         "trajectory": inversion.trajectory,
         "embeddings": inversion.prompt.embeddings,
     }
+    if inversion.rebuilt is not None:
+        tensors["rebuilt"] = inversion.rebuilt
     header = {
         "key": key,
         "model": inversion.model,
@@ -64,9 +67,10 @@ def load(path: Path, key: str | None = None) -> Inversion:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT or set(file.keys()) != TENSORS:
+            names = set(file.keys())
+            if metadata.get("format") != FORMAT or names not in (TENSORS, CHECKED):
                 raise ValueError("it is another kind of file")
-            tensors = {name: file.get_tensor(name) for name in TENSORS}
+            tensors = {name: file.get_tensor(name) for name in names}
         if metadata["digest"] != _digest(metadata["header"], tensors):
             raise ValueError("its contents do not match its digest")
         header = json.loads(metadata["header"])
@@ -83,12 +87,12 @@ def load(path: Path, key: str | None = None) -> Inversion:
 
 def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inversion:
     """Build the value from a file's parts."""
-    trajectory = tensors["trajectory"]
-    grid = Grid(tuple(int(t) for t in header["timesteps"]), int(header["stride"]))
-    if trajectory.ndim != 5 or len(trajectory) != len(grid) + 1:
-        raise ValueError("its trajectory does not match its timesteps")
+    trajectory, rebuilt = tensors["trajectory"], tensors.get("rebuilt")
+    grid = Grid(_positions(header["timesteps"]), int(header["stride"]))
     if not trajectory.isfinite().all():
         raise ValueError("its trajectory holds what is not a number")
+    if rebuilt is not None and rebuilt.shape != trajectory[0, :1].shape:
+        raise ValueError("its rebuilt frame does not match its trajectory")
     words = tuple(
         Word(str(word["text"]), _positions(word["tokens"]), _positions(word["core"]))
         for word in header["words"]
@@ -105,7 +109,16 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     if mode not in MODES:
         raise ValueError(f"its attention store mode is '{mode}'")
     origin = Origin(**{name: str(value) for name, value in header["origin"].items()})
-    return Inversion(trajectory, prompt, grid, names, str(header["model"]), mode, origin=origin)
+    return Inversion(
+        trajectory,
+        prompt,
+        grid,
+        names,
+        str(header["model"]),
+        mode,
+        origin=origin,
+        rebuilt=rebuilt,
+    )
 
 
 def _positions(numbers: Sequence[Any]) -> tuple[int, ...]:

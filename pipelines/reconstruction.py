@@ -1,5 +1,6 @@
 """From the inverted noise back to the clip: how good is the inversion?"""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from .attention.keyframes import closure
 from .checks import require_finite, require_model
+from .errors import EvenframeError
+from .measure.psnr import psnr
 from .progress import OnStep, StepReport
 
 if TYPE_CHECKING:
@@ -40,6 +43,27 @@ def reconstruct(
         if on_step is not None:
             on_step(StepReport(index + 1, len(grid), timestep, latents, clean))
     return latents if wanted is None else latents[wanted : wanted + 1]
+
+
+def checked(
+    backbone: "Backbone", inversion: "Inversion", on_step: OnStep | None = None
+) -> "Inversion":
+    """The inversion with its middle frame rebuilt, which tells how good it is: see `compare`."""
+    rebuilt = reconstruct(backbone, inversion, middle_frame(inversion), on_step)
+    return replace(inversion, rebuilt=rebuilt.cpu())
+
+
+def compare(backbone: "Backbone", inversion: "Inversion", frames: Tensor) -> tuple[Tensor, float]:
+    """The clip's middle frame beside the rebuilt one of a checked inversion, and the PSNR.
+
+    frames: (f, h, w, 3), the clip that was inverted.
+    Returns ((1, h, 2w, 3) float32 on the CPU, decibels).
+    """
+    if inversion.rebuilt is None:
+        raise EvenframeError("The inversion was not checked: call reconstruction.checked first.")
+    rebuilt = backbone.decode(inversion.rebuilt)[0]
+    source = frames[middle_frame(inversion)].cpu().float()
+    return torch.cat([source, rebuilt], dim=1)[None], psnr(rebuilt, source)
 
 
 def middle_frame(inversion: "Inversion") -> int:

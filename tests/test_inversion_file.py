@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from evenframe.pipelines import inversion_file
+from evenframe.pipelines import inversion_file, origin
+from evenframe.pipelines.attention.sites import Layout
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.inversion import Inversion, Settings, invert
 from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert, inversion_key
-from evenframe.pipelines.origin import hash_tensors
+from evenframe.pipelines.origin import hash_tensors, origin_of
+from evenframe.pipelines.reconstruction import checked, reconstruct
+from evenframe.pipelines.schedule import Grid
+from evenframe.pipelines.stable_diffusion import StableDiffusion
 from evenframe.pipelines.tensor_file import ABANDONED_SECONDS, SUFFIX
 
 PROMPT = "a silver jeep, driving"
@@ -43,6 +48,20 @@ def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
         inversion.model,
         inversion.origin,
     )
+
+
+def test_the_rebuilt_frame_of_a_checked_inversion_comes_back(
+    backbone, inversion: Inversion, tmp_path: Path
+) -> None:
+    whole = checked(backbone, inversion)
+    assert whole.rebuilt is not None
+    assert torch.equal(whole.rebuilt, reconstruct(backbone, inversion, 0))
+    read = inversion_file.load(inversion_file.save(whole, tmp_path / "a.safetensors"))
+    assert read.rebuilt is not None and torch.equal(read.rebuilt, whole.rebuilt)
+    broken = replace(inversion, rebuilt=torch.zeros(1, 4, 2, 2))
+    path = inversion_file.save(broken, tmp_path / "b.safetensors")
+    with pytest.raises(EvenframeError, match="its rebuilt frame does not match its trajectory"):
+        inversion_file.load(path)
 
 
 def test_the_header_names_what_it_is_the_inversion_of(
@@ -74,6 +93,31 @@ def test_an_edit_from_disk_has_the_same_bytes(backbone, inversion, tmp_path: Pat
     )
     assert not read.records
     assert torch.equal(kept, again)
+
+
+@pytest.mark.parametrize(
+    "timesteps", [(1, 334, 667), (667, 334, 334), (667, 334, -1), (667, 334), (9, 8, 7, 6), ()]
+)
+def test_timesteps_that_are_no_way_to_a_picture_are_refused(
+    inversion: Inversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timesteps
+) -> None:
+    forged = copy(inversion)
+    monkeypatch.setattr(Grid, "__post_init__", lambda self: None)
+    object.__setattr__(forged, "grid", Grid(timesteps, 333))
+    path = inversion_file.save(forged, tmp_path / "a.safetensors")
+    monkeypatch.undo()
+    with pytest.raises(EvenframeError, match=r"a\.safetensors' is not a usable inversion"):
+        inversion_file.load(path)
+
+
+def test_timesteps_beyond_the_models_are_refused(backbone, inversion, tmp_path: Path) -> None:
+    foreign = replace(inversion, grid=Grid((1200, 334, 1), 333), records=())
+    read = inversion_file.load(inversion_file.save(foreign, tmp_path / "a.safetensors"))
+    message = "^The timestep 1200 is beyond the model's noise levels, 0 to 999: invert the clip"
+    with pytest.raises(EvenframeError, match=message):
+        reconstruct(backbone, read)
+    with pytest.raises(EvenframeError, match=message):
+        edit(backbone, read, "a red jeep, driving")
 
 
 @pytest.mark.parametrize("damage", ["byte", "header", "cut", "empty", "text"])
@@ -108,8 +152,8 @@ def test_the_second_time_nothing_is_inverted(backbone, frames, tmp_path: Path) -
     prompt = backbone.encode_prompt(PROMPT)
 
     def request(**changes) -> tuple[Inversion, bool]:
-        settings = {"steps": 2, "on_step": steps.append} | changes
-        return find_or_invert(cache, backbone, frames, prompt, **settings)
+        settings = replace(Settings(2), **changes)
+        return find_or_invert(cache, backbone, frames, prompt, settings, on_step=steps.append)
 
     first, found = request()
     assert (found, len(steps)) == (False, 2)
@@ -117,17 +161,64 @@ def test_the_second_time_nothing_is_inverted(backbone, frames, tmp_path: Path) -
     assert (found, len(steps)) == (True, 2)
     assert torch.equal(first.trajectory, second.trajectory)
     assert request(steps=3)[1] is False
-    assert request(keyframes="first")[1] is False
+    assert request(keyframes=("first",))[1] is False
     assert request(seed=1)[1] is False
+    assert request(store="recompute")[1] is True
+
+
+def test_what_is_found_is_as_the_store_says_whichever_it_was_made_with(
+    backbone, frames, tmp_path: Path
+) -> None:
+    """`auto` and `recompute` differ in rounding."""
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    find_or_invert(cache, backbone, frames, prompt, Settings(2, store="recompute"))
+    for store in ("auto", "resident", "recompute"):
+        inversion, found = find_or_invert(cache, backbone, frames, prompt, Settings(2, store=store))
+        assert (inversion.mode, found) == (store, True)
+
+
+def test_the_clip_is_hashed_once(
+    backbone, frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+
+    def counting(tensors):
+        hashed.extend(len(tensor) for name, tensor in tensors.items() if name == "frames")
+        return hash_tensors(tensors)
+
+    monkeypatch.setattr(origin, "hash_tensors", counting)
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    inversion, _ = find_or_invert(cache, backbone, frames, prompt, Settings(1))
+    assert hashed == [len(frames)]
+    assert inversion.origin.clip == hash_tensors({"frames": frames})
+
+
+def test_a_check_that_is_interrupted_does_not_cost_the_inversion(
+    backbone, frames, tmp_path: Path
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop(report) -> None:
+        raise Stop
+
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    request = (cache, backbone, frames, prompt, Settings(2))
+    with pytest.raises(Stop):
+        find_or_invert(*request, check=True, on_check=stop)
+    inversion, found = find_or_invert(*request, check=True)
+    assert found and inversion.rebuilt is not None
+    assert find_or_invert(*request)[0].rebuilt is not None
 
 
 def test_a_damaged_file_in_the_cache_is_made_again(backbone, frames, tmp_path: Path) -> None:
     cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
-    find_or_invert(cache, backbone, frames, prompt, steps=2)
+    request = (cache, backbone, frames, prompt, Settings(2))
+    find_or_invert(*request)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:1000])
-    assert find_or_invert(cache, backbone, frames, prompt, steps=2)[1] is False
-    assert find_or_invert(cache, backbone, frames, prompt, steps=2)[1] is True
+    assert find_or_invert(*request)[1] is False
+    assert find_or_invert(*request)[1] is True
 
 
 def test_a_file_under_another_key_does_not_count(inversion: Inversion, tmp_path: Path) -> None:
@@ -154,7 +245,7 @@ def test_the_cache_drops_what_killed_processes_left_half_written(
     abandoned, written = (tmp_path / f".x{SUFFIX}.{number}.partial" for number in (7, 8))
     for path, age in ((abandoned, 2 * ABANDONED_SECONDS), (written, 60)):
         path.touch()
-        os.utime(path, (time.time() - age,) * 2)
+        os.utime(path, (time.time() - age, time.time() - age))
     InversionCache(tmp_path, 10**9).put("one", inversion)
     assert sorted(path.name for path in tmp_path.iterdir()) == [written.name, f"one{SUFFIX}"]
 
@@ -171,9 +262,9 @@ def test_an_unknown_mode_is_refused_though_the_inversion_was_kept(
     backbone, frames, tmp_path: Path
 ) -> None:
     cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
-    find_or_invert(cache, backbone, frames, prompt, steps=2)
+    find_or_invert(cache, backbone, frames, prompt, Settings(2))
     with pytest.raises(EvenframeError, match="attention store mode 'maps' is unknown"):
-        find_or_invert(cache, backbone, frames, prompt, steps=2, store="maps")
+        find_or_invert(cache, backbone, frames, prompt, Settings(2, store="maps"))
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
@@ -182,19 +273,32 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
     (tmp_path / "file").write_text("in the way")
     cache = InversionCache(tmp_path / "file", 10**9)
     prompt = backbone.encode_prompt(PROMPT)
-    inversion, found = find_or_invert(cache, backbone, frames, prompt, steps=2)
+    inversion, found = find_or_invert(cache, backbone, frames, prompt, Settings(2))
     assert (inversion.frames, found) == (2, False)
     assert "The inversion could not be written" in caplog.text
 
 
 def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
-    def key(pixels=frames, text=PROMPT, **changes) -> str:
-        settings = {"steps": 2, "keyframes": ("own", "mid"), "seed": None} | changes
-        return inversion_key(backbone, pixels, backbone.encode_prompt(text), **settings)
+    def key(model=backbone, pixels=frames, text=PROMPT, **changes) -> str:
+        settings, prompt = replace(Settings(2), **changes), backbone.encode_prompt(text)
+        return inversion_key(model, prompt, settings, origin_of(backbone, pixels))
+
+    class Scaled(StableDiffusion):
+        @property
+        def latent_scale(self) -> float:
+            return 0.5
 
     changed = frames.clone()
     changed[0, 0, 0, 0] += 0.01
-    keys = [key(), key(changed), key(text="a jeep"), key(steps=3), key(keyframes=("first",))]
-    keys.append(key(seed=0))
+    keys = [
+        key(),
+        key(pixels=changed),
+        key(text="a jeep"),
+        key(steps=3),
+        key(keyframes=("first",)),
+        key(seed=0),
+        key(Scaled(**vars(backbone))),
+        key(replace(backbone, layout=Layout(32, 32))),
+    ]
     assert len(set(keys)) == len(keys)
-    assert key() == key()
+    assert key() == key(store="recompute")

@@ -1,0 +1,62 @@
+"""The nodes around an inversion: what they compute, and what they find again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from evenframe.nodes.host import ModelHandle, host
+from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.nodes.inversion import EvenframeInvert
+from evenframe.pipelines.stable_diffusion import StableDiffusion
+
+STEPS = 2
+
+
+@pytest.fixture(autouse=True)
+def session(tmp_path: Path) -> Iterator[Session]:
+    assert isinstance(host, StandaloneHost)
+    folders = Session(inputs=(tmp_path / "in",), output=tmp_path / "out", cache=tmp_path / "cache")
+    with host.using(folders):
+        yield folders
+
+
+@pytest.fixture
+def passes(backbone: StableDiffusion) -> Iterator[list[int]]:
+    """Grows with every pass of the denoiser."""
+    seen: list[int] = []
+    hook = backbone.unet.register_forward_pre_hook(lambda *_: seen.append(1))
+    yield seen
+    hook.remove()
+
+
+def invert(backbone: StableDiffusion, clip: Tensor, check: bool = True) -> Any:
+    prompt = backbone.encode_prompt("a shape")
+    return EvenframeInvert.execute(
+        ModelHandle(backbone), clip, prompt, STEPS, "own, mid", check, 1, -1
+    )
+
+
+def test_the_second_time_the_check_is_found_too(backbone, clip, passes: list[int]):
+    first = invert(backbone, clip)
+    assert len(passes) == 2 * STEPS
+    second = invert(backbone, clip)
+    assert len(passes) == 2 * STEPS
+    assert torch.equal(first[1], second[1]) and first[2] == second[2] > 0
+    assert first[1].shape == (1, 64, 2 * 128, 3)
+    assert second.ui["text"][0].startswith("found on disk; reconstruction ")
+
+
+def test_an_inversion_can_be_checked_later(backbone, clip, passes: list[int]):
+    assert invert(backbone, clip, check=False)[2] == 0
+    assert len(passes) == STEPS
+    assert invert(backbone, clip)[2] > 0
+    assert len(passes) == 2 * STEPS
+    assert invert(backbone, clip, check=False)[2] == 0
+    assert invert(backbone, clip)[2] > 0
+    assert len(passes) == 2 * STEPS
