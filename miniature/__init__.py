@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..pipelines.loading.components import Components
 
 
 def weights_dir() -> Path:
     """Folder of the shipped weights, in diffusers layout. Nothing is loaded or downloaded."""
     return Path(__file__).resolve().parent / "weights"
+
+
+def load_components(dtype: torch.dtype, folder: Path | None = None) -> Components:
+    """The shipped model, or another export of it, with the words that it was trained on.
+
+    Raises EvenframeError where a file of weights is missing or altered, with its hash.
+    """
+    from dataclasses import replace
+
+    from ..pipelines.loading.diffusers_folder import load_folder
+    from .integrity import check_weights
+    from .vocabulary import trained_words
+
+    folder = folder or weights_dir()
+    check_weights(folder)
+    components = load_folder(folder, dtype, "miniature")
+    return replace(components, trained_words=frozenset(trained_words()))

@@ -7,8 +7,6 @@ tell them apart, and no word stands for two different colours.
 
 from __future__ import annotations
 
-import re
-from difflib import get_close_matches
 from typing import Final
 
 Colour = tuple[float, float, float]
@@ -131,13 +129,3 @@ def trained_words() -> tuple[str, ...]:
 def all_words() -> tuple[str, ...]:
     """Every word that is one token: the trained ones and the spare ones, sorted."""
     return tuple(sorted({*trained_words(), *_SPARE}))
-
-
-def unknown_words(prompt: str) -> dict[str, list[str]]:
-    """Words of a prompt that the miniature was never trained on, each with the nearest that it was.
-
-    Such a word is encoded all the same, in pieces that mean nothing to the model.
-    """
-    known = trained_words()
-    words = dict.fromkeys(re.findall(r"[^\W_]+", prompt.lower()))
-    return {word: get_close_matches(word, known, 3, 0.5) for word in words if word not in known}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..pipelines.backbone import Backbone
     from ..pipelines.loading.components import Components
+    from ..pipelines.loading.single_file import Prediction
     from .host import ModelHandle
 
 MINIATURE = "miniature (built in)"
@@ -70,17 +71,10 @@ class EvenframeLoadModel(io.ComfyNode):
         return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
     @classmethod
-    def execute(cls, model: str, dtype: str, prediction: Any) -> io.NodeOutput:
+    def execute(cls, model: str, dtype: str, prediction: Prediction) -> io.NodeOutput:
         from ..pipelines import backbone
-        from ..pipelines.loading.diffusers_folder import load_folder
-        from ..pipelines.loading.single_file import load_checkpoint
 
-        path, is_folder = locate(model)
-        if is_folder:
-            name = "miniature" if model == MINIATURE else None
-            components = load_folder(path, torch_dtype(dtype), name)
-        else:
-            components = load_checkpoint(path, torch_dtype(dtype), prediction)
+        components = load_components(model, torch_dtype(dtype), prediction)
         modules = (components.unet, components.vae, components.text_encoder)
         handle = host.hold(backbone.from_components(components), modules)
         return io.NodeOutput(handle, ui={"text": [describe(components)]})
@@ -130,6 +124,18 @@ class EvenframeAdoptModel(io.ComfyNode):
 def model_options() -> list[str]:
     """The built-in model, checkpoint files, folders in the diffusers layout."""
     return [MINIATURE, *host.model_names("checkpoints"), *host.model_names("diffusers")]
+
+
+def load_components(model: str, dtype: torch.dtype, prediction: Prediction) -> Components:
+    """The parts of an option of `model_options`."""
+    from .. import miniature
+    from ..pipelines.loading.diffusers_folder import load_folder
+    from ..pipelines.loading.single_file import load_checkpoint
+
+    if model == MINIATURE:
+        return miniature.load_components(dtype)
+    path, is_folder = locate(model)
+    return load_folder(path, dtype) if is_folder else load_checkpoint(path, dtype, prediction)
 
 
 def locate(model: str) -> tuple[Path, bool]:

@@ -45,7 +45,7 @@ class EvenframePrompt(io.ComfyNode):
     def execute(cls, model: ModelHandle[Backbone], text: str) -> io.NodeOutput:
         prompt = host.load(model).encode_prompt(text)
         words = prompt.describe()
-        return io.NodeOutput(prompt, words, ui={"text": [words]})
+        return io.NodeOutput(prompt, words, ui={"text": [words, *prompt.notes]})
 
 
 NODES = [EvenframePrompt]

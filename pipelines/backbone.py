@@ -96,9 +96,9 @@ def load(
     from .loading.single_file import load_checkpoint
 
     if str(source) == MINIATURE:
-        from ..miniature import weights_dir
+        from ..miniature import load_components
 
-        return from_components(load_folder(weights_dir(), dtype, MINIATURE), device)
+        return from_components(load_components(dtype), device)
     path = Path(source)
     if path.is_dir():
         return from_components(load_folder(path, dtype), device)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 SIZE_MULTIPLE = 64
+SIZE_RATIO = 2
+"""How many times more or fewer pixels than a model's own size its frames may have unsaid."""
 OVERSHOOT = 0.5
 """How far outside 0..1 pixels may lie: resampling overshoots a little, another scale by far."""
 
@@ -44,6 +46,22 @@ def require_frames(frames: Tensor) -> None:
     low, high = float(frames.min()), float(frames.max())
     if low < -OVERSHOOT or high > 1 + OVERSHOOT:
         raise EvenframeError(f"frames have pixels from {low:g} to {high:g}: scale them to 0..1.")
+
+
+def size_notes(backbone: "Backbone", frame_size: tuple[int, int]) -> tuple[str, ...]:
+    """What to say of frames (height, width) far from what the model was trained on; else nothing.
+
+    They work, but such a model repeats its subjects in much larger frames and loses them in much
+    smaller ones.
+    """
+    (height, width), native = frame_size, backbone.native_size
+    if native**2 / SIZE_RATIO <= height * width <= SIZE_RATIO * native**2:
+        return ()
+    note = (
+        f"The frames are {width}x{height} pixels, and '{backbone.name}' was trained on "
+        f"{native}x{native}: load the clip with a max_side near {native}."
+    )
+    return (note,)
 
 
 def require_finite(latents: Tensor, stage: str, step: int, total: int, dtype: torch.dtype) -> None:

@@ -1,9 +1,11 @@
 """A prompt as tokens, words and embeddings."""
 
+import re
 import string
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -31,6 +33,7 @@ class Prompt:
     ids: token ids with BOS and EOS, without padding. words: in order.
     embeddings: (L, c), the text encoder's last hidden states, padded to L tokens.
     model: fingerprint of the model that encoded it.
+    notes: what the writer should know, a line each.
     """
 
     text: str
@@ -38,6 +41,7 @@ class Prompt:
     words: tuple[Word, ...]
     embeddings: Tensor
     model: str
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """The words, each with its token positions: "a[1] silver[2] jeep[3]"."""
@@ -45,8 +49,17 @@ class Prompt:
 
 
 @torch.no_grad()
-def encode(text: str, tokenizer: Any, text_encoder: Any, model: str) -> Prompt:
-    """Tokenize and encode a prompt. Raises EvenframeError where it is too long."""
+def encode(
+    text: str,
+    tokenizer: Any,
+    text_encoder: Any,
+    model: str,
+    trained: Collection[str] | None = None,
+) -> Prompt:
+    """Tokenize and encode a prompt. Raises EvenframeError where it is too long.
+
+    trained: all words of a model that was trained on few; the notes tell which it does not know.
+    """
     length = int(tokenizer.model_max_length)
     ids = tuple(tokenizer(text).input_ids)
     if len(ids) > length:
@@ -57,7 +70,25 @@ def encode(text: str, tokenizer: Any, text_encoder: Any, model: str) -> Prompt:
     padded = tokenizer(text, padding="max_length", max_length=length).input_ids
     device = next(text_encoder.parameters()).device
     states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
-    return Prompt(text, ids, split_words(text, ids, tokenizer), states[0].float(), model)
+    words = split_words(text, ids, tokenizer)
+    strange = {} if trained is None else unknown_words(text, trained)
+    notes = tuple(_strange(word, nearest) for word, nearest in strange.items())
+    return Prompt(text, ids, words, states[0].float(), model, notes)
+
+
+def unknown_words(text: str, trained: Collection[str]) -> dict[str, list[str]]:
+    """Words of a prompt that are not among the trained ones, each with the nearest that are.
+
+    Such a word is encoded all the same, in pieces that mean nothing to the model.
+    """
+    words = dict.fromkeys(re.findall(r"[^\W_]+", text.lower()))
+    known = sorted(trained)
+    return {word: get_close_matches(word, known, 3, 0.5) for word in words if word not in trained}
+
+
+def _strange(word: str, nearest: Sequence[str]) -> str:
+    known = f": the nearest it knows are {', '.join(nearest)}." if nearest else "."
+    return f"The model was never trained on '{word}'{known}"
 
 
 def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ...]:

@@ -34,7 +34,7 @@ class StableDiffusion:
     """A loaded Stable Diffusion 1.x or 2.x model.
 
     sites: its attention layers in the order of the forward pass.
-    layout: which of them methods use.
+    layout: which of them methods use. trained_words: see `Components`.
     """
 
     name: str
@@ -47,6 +47,7 @@ class StableDiffusion:
     native_size: int
     sites: tuple[Site, ...]
     layout: Layout
+    trained_words: frozenset[str] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -69,7 +70,9 @@ class StableDiffusion:
 
     def encode_prompt(self, text: str) -> Prompt:
         """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
-        return prompts.encode(text, self.tokenizer, self.text_encoder, self.fingerprint)
+        return prompts.encode(
+            text, self.tokenizer, self.text_encoder, self.fingerprint, self.trained_words
+        )
 
     @torch.no_grad()
     def encode(
@@ -221,6 +224,7 @@ def from_components(components: Components) -> StableDiffusion:
         native_size=components.native_size,
         sites=sites,
         layout=layout_for(components.native_size),
+        trained_words=components.trained_words,
     )
 
 

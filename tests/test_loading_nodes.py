@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import ldm_layout as layout
 import pytest
 import torch
 
-from evenframe.miniature import weights_dir
+from evenframe.miniature import load_components, weights_dir
+from evenframe.miniature.integrity import hash_file
 from evenframe.nodes import model as nodes
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.nodes.prompt import EvenframePrompt
+from evenframe.pipelines.checks import size_notes
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.loading.single_file import Prediction
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def session(models: Path) -> Iterator[None]:
         yield
 
 
-def load(model: str, dtype: str = "auto", prediction: str = "auto"):
+def load(model: str, dtype: str = "auto", prediction: Prediction = "auto"):
     return nodes.EvenframeLoadModel.execute(model, dtype, prediction)
 
 
@@ -90,10 +95,46 @@ def test_a_replaced_part_of_a_folder_is_loaded_again(tmp_path: Path) -> None:
         assert nodes.EvenframeLoadModel.fingerprint_inputs("folder") != before
 
 
-@pytest.mark.skipif(not weights_dir().is_dir(), reason="the miniature has no weights yet")
-def test_the_miniature_loads() -> None:
+@pytest.fixture(scope="module")
+def miniature():
     output = load(nodes.MINIATURE)
     assert output.ui["text"][0].startswith("miniature: 128 px, epsilon")
-    backbone = host.load(output.args[0])
-    assert backbone.native_size == 128
-    assert backbone.encode_prompt("a red circle").ids
+    return output.args[0]
+
+
+def test_the_miniature_says_which_words_it_does_not_know(miniature) -> None:
+    known = EvenframePrompt.execute(miniature, "a red circle on a gray background")
+    assert known.ui["text"] == [known.args[1]]
+    strange = EvenframePrompt.execute(miniature, "a red zircle")
+    assert list(strange.args[0].notes) == strange.ui["text"][1:]
+    [note] = strange.args[0].notes
+    assert note.startswith("The model was never trained on 'zircle': the nearest it knows are cir")
+
+
+def test_other_models_know_any_word(backbone) -> None:
+    assert backbone.encode_prompt("a red zircle").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [((128, 192), False), ((64, 128), False), ((64, 64), True), ((256, 256), True)],
+)
+def test_frames_far_from_a_models_own_size_are_said(miniature, size, said: bool) -> None:
+    notes = size_notes(miniature.model, size)
+    assert bool(notes) == said
+    if said:
+        assert notes[0].startswith(f"The frames are {size[1]}x{size[0]} pixels, and 'miniature'")
+
+
+def test_altered_weights_of_the_miniature_are_refused_with_their_hash(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(weights_dir(), folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(EvenframeError, match=hash_file(weights)):
+        load_components(torch.float32, folder)
+    weights.unlink()
+    with pytest.raises(EvenframeError, match="miss unet/diffusion_pytorch_model.safetensors"):
+        load_components(torch.float32, folder)

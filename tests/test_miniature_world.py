@@ -20,8 +20,8 @@ from evenframe.miniature.vocabulary import (
     HELD_OUT_FIGURES,
     HELD_OUT_OBJECTS,
     trained_words,
-    unknown_words,
 )
+from evenframe.pipelines.prompt import unknown_words
 
 
 def scenes(count: int, seed: int = 1, **options):
@@ -62,11 +62,12 @@ def test_every_word_of_a_prompt_is_known():
 
 
 def test_unknown_words_are_told_with_the_nearest_known():
-    assert unknown_words("a red circle, left of a blue square") == {}
-    told = unknown_words("a red zircle on a sky background")
+    known = trained_words()
+    assert unknown_words("a red circle, left of a blue square", known) == {}
+    told = unknown_words("a red zircle on a sky background", known)
     assert list(told) == ["zircle", "sky"]
     assert told["zircle"][0] == "circle"
-    assert "orange" in unknown_words("an orange circle")  # a spare token, but never trained
+    assert "orange" in unknown_words("an orange circle", known)  # a spare token, but never trained
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -27,6 +27,7 @@ class Components:
         `fingerprint.py` for what is hashed. Equal weights in another container (a folder, a file,
         a host's memory) have another fingerprint.
     name: for people.
+    trained_words: every word of the prompts it was trained on, where these are few; else None.
     """
 
     unet: UNet2DConditionModel
@@ -37,6 +38,7 @@ class Components:
     native_size: int
     fingerprint: str
     name: str
+    trained_words: frozenset[str] | None = None
 
 
 def vae_dtype(dtype: torch.dtype) -> torch.dtype:
