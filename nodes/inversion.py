@@ -216,12 +216,12 @@ class EvenframeSaveInversion(io.ComfyNode):
         from ..pipelines.inversion_file import save
         from ..pipelines.tensor_file import SUFFIX
 
-        path = save(inversion, host.output_path(filename_prefix, SUFFIX))
+        path = save(inversion, host.output_path(filename_prefix, SUFFIX), new=True)
         return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
 
 
 class EvenframeLoadInversion(io.ComfyNode):
-    """An inversion from a file of the input folder."""
+    """An inversion from a file of the input or the output folder."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -231,12 +231,13 @@ class EvenframeLoadInversion(io.ComfyNode):
             node_id="EvenframeLoadInversion",
             display_name="Load Inversion (Evenframe)",
             category=sockets.CATEGORY,
-            description="Read an inversion that was saved, from the input folder.",
+            description="Read an inversion that was saved.",
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.input_names({SUFFIX}),
-                    tooltip="A file that Save Inversion wrote, put into the input folder.",
+                    options=host.input_names({SUFFIX}, saved=True),
+                    tooltip="A file that Save Inversion wrote: of the output folder, marked so, or "
+                    "put into the input folder.",
                 )
             ],
             outputs=[sockets.Inversion.Output(display_name="inversion")],

@@ -27,10 +27,11 @@ TENSORS = {"trajectory", "embeddings"}
 CHECKED = TENSORS | {"rebuilt"}
 
 
-def save(inversion: Inversion, path: Path, key: str = "") -> Path:
+def save(inversion: Inversion, path: Path, key: str = "", *, new: bool = False) -> Path:
     """Write an inversion (its records are not kept: they are computed again when needed).
 
     The file appears whole or not at all. key: what it is an inversion of (inversion_cache.py).
+    new: never in the place of another file.
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     tensors = {
@@ -54,7 +55,7 @@ def save(inversion: Inversion, path: Path, key: str = "") -> Path:
     }
     text = json.dumps(header)
     metadata = {"format": FORMAT, "header": text, "digest": _digest(text, tensors)}
-    return tensor_file.write(path, tensors, metadata, "inversion")
+    return tensor_file.write(path, tensors, metadata, "inversion", new=new)
 
 
 def load(path: Path, key: str | None = None) -> Inversion:

@@ -1,4 +1,4 @@
-"""Files of tensors that appear whole or not at all, and folders of them that do not outgrow."""
+"""Files of tensors, and folders of them that do not outgrow."""
 
 import os
 import time
@@ -9,35 +9,40 @@ from pathlib import Path
 from torch import Tensor
 
 from .errors import EvenframeError
+from .whole_file import PARTIAL, new_file, replaced_file
 
 SUFFIX = ".safetensors"
-PARTIAL = ".partial"
 ABANDONED_SECONDS = 3600
 """A partial file that nobody has written to for so long belongs to a process that was killed."""
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], what: str) -> Path:
-    """Write a safetensors file under a temporary name, then give it its own.
+def write(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: dict[str, str],
+    what: str,
+    *,
+    new: bool = False,
+) -> Path:
+    """Write a safetensors file, which appears whole or not at all.
 
-    what: how an error names it. Raises EvenframeError where it cannot be written, such as on a full
-    disk; nothing is left behind then.
+    what: how an error names it. new: never in the place of another.
+    Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     from safetensors.torch import save_file
 
     whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(whole, partial, metadata)
-        os.replace(partial, path)
+        with (new_file if new else replaced_file)(path) as partial:
+            save_file(whole, partial, metadata)
+    except EvenframeError:
+        raise
     except Exception as error:
         raise EvenframeError(
             f"The {what} could not be written to '{path}': {error}. "
             "Free some space or choose another folder."
         ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return path
 
 

@@ -97,6 +97,23 @@ def test_input_files_stay_inside_the_allowed_folders(session: Session, tmp_path:
         host.input_path("a")
 
 
+def test_saved_files_are_read_by_marked_names(session: Session, tmp_path: Path):
+    saved = session.output / "a" / "x_00001_.safetensors"
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    (session.inputs[0] / "y.safetensors").touch()
+    (tmp_path / "secret").touch()
+    name = "a/x_00001_.safetensors [output]"
+    assert host.input_names([".safetensors"]) == ["y.safetensors"]
+    assert host.input_names([".safetensors"], saved=True) == ["y.safetensors", name]
+    assert host.input_path(name) == saved
+    with pytest.raises(EvenframeError, match="outside the folders"):
+        host.input_path("../secret [output]")
+    for absent in ("y.safetensors [output]", "a/x_00001_.safetensors"):
+        with pytest.raises(EvenframeError, match="No such input file"):
+            host.input_path(absent)
+
+
 def test_one_file_can_be_allowed_by_itself(session: Session, tmp_path: Path):
     chosen, other = tmp_path / "chosen.mp4", tmp_path / "other.mp4"
     chosen.touch()

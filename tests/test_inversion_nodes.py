@@ -12,7 +12,12 @@ from torch import Tensor
 
 from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
-from evenframe.nodes.inversion import EvenframeInvert
+from evenframe.nodes.inversion import (
+    EvenframeInvert,
+    EvenframeLoadInversion,
+    EvenframeSaveInversion,
+)
+from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 STEPS = 2
@@ -60,3 +65,31 @@ def test_an_inversion_can_be_checked_later(backbone, clip, passes: list[int]):
     assert invert(backbone, clip, check=False)[2] == 0
     assert invert(backbone, clip)[2] > 0
     assert len(passes) == 2 * STEPS
+
+
+def test_what_was_saved_is_offered_and_loaded(backbone, clip, session: Session):
+    inversion = invert(backbone, clip, check=False)[0]
+    EvenframeSaveInversion.execute(inversion, "sub/kept")
+    shown = EvenframeSaveInversion.execute(inversion, "sub/kept").ui["text"]
+    assert shown == ["kept_00002_.safetensors"]
+    (choice,) = EvenframeLoadInversion.define_schema().inputs
+    names = [f"sub/kept_0000{number}_.safetensors [output]" for number in (1, 2)]
+    assert choice.options == names  # type: ignore[attr-defined]
+    read = EvenframeLoadInversion.execute(names[1])[0]
+    assert torch.equal(read.trajectory, inversion.trajectory)
+    assert EvenframeLoadInversion.fingerprint_inputs(names[1])[0].startswith(str(session.output))
+
+
+def test_a_name_that_another_save_has_just_taken_is_never_overwritten(
+    backbone, clip, session: Session, monkeypatch: pytest.MonkeyPatch
+):
+    inversion = invert(backbone, clip, check=False)[0]
+    taken = session.output / "x_00001_.safetensors"
+    taken.parent.mkdir()
+    taken.write_text("another's")
+    monkeypatch.setattr(host, "output_path", lambda prefix, suffix: taken)
+    with pytest.raises(EvenframeError, match="exists and is never overwritten"):
+        EvenframeSaveInversion.execute(inversion, "x")
+    assert [(path.name, path.read_text()) for path in session.output.iterdir()] == [
+        (taken.name, "another's")
+    ]

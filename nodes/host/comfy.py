@@ -112,15 +112,17 @@ class ComfyHost:
             "press R to refresh, and choose it again."
         )
 
-    def input_names(self, extensions: Collection[str]) -> list[str]:
-        return folders.list_files(Path(folder_paths.get_input_directory()), extensions)
+    def input_names(self, extensions: Collection[str], saved: bool = False) -> list[str]:
+        names = folders.list_files(Path(folder_paths.get_input_directory()), extensions)
+        output = Path(folder_paths.get_output_directory())
+        return names + folders.list_saved(output, extensions) if saved else names
 
     def input_path(self, name: str) -> Path:
         try:
             path = Path(folder_paths.get_annotated_filepath(name))
         except ValueError as error:
             raise EvenframeError(
-                f"{name!r} lies outside ComfyUI's input folder: put the file there."
+                f"{name!r} lies outside ComfyUI's folders: put the file into the input folder."
             ) from error
         if not os.path.isfile(path):  # no error for a name that is too long
             raise EvenframeError(

@@ -159,12 +159,18 @@ class Host(Protocol):
         """Where `name` of `model_names(kind)` lies. EvenframeError if there is no such model."""
         ...
 
-    def input_names(self, extensions: Collection[str]) -> list[str]:
-        """Sorted names of input files with one of `extensions` (lower case, with the dot)."""
+    def input_names(self, extensions: Collection[str], saved: bool = False) -> list[str]:
+        """Sorted names of input files with one of `extensions` (lower case, with the dot).
+
+        saved: then those of the output folder, marked as ComfyUI does: "name [output]".
+        """
         ...
 
     def input_path(self, name: str) -> Path:
-        """The existing input file `name`. EvenframeError if absent or outside the folders."""
+        """The existing file `name` of `input_names`, whatever its ending.
+
+        EvenframeError if absent or outside the folders.
+        """
         ...
 
     def output_path(self, prefix: str, suffix: str) -> Path:

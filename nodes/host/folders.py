@@ -10,6 +10,8 @@ from pathlib import Path
 from ...pipelines.errors import EvenframeError
 from .door import SavedFile
 
+SAVED = " [output]"
+"""How ComfyUI marks the name of a file that lies in its output folder."""
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -24,6 +26,11 @@ def list_files(root: Path, extensions: Collection[str]) -> list[str]:
             if Path(file).suffix.lower() in extensions and not file.startswith(".")
         ]
     return sorted(names)
+
+
+def list_saved(output: Path, extensions: Collection[str]) -> list[str]:
+    """Names as of `list_files`, marked as those of the output folder."""
+    return [name + SAVED for name in list_files(output, extensions)]
 
 
 def list_diffusers(root: Path) -> list[str]:

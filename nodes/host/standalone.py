@@ -164,14 +164,15 @@ class StandaloneHost:
     def _model_roots(self, kind: ModelKind) -> list[Path]:
         return [root / kind if (root / kind).is_dir() else root for root in self.session.models]
 
-    def input_names(self, extensions: Collection[str]) -> list[str]:
+    def input_names(self, extensions: Collection[str], saved: bool = False) -> list[str]:
         """As the contract says; of a working directory only its own files, not its folders'."""
         names: set[str] = set()
         for root in self.session.inputs:
             found = folders.list_files(root, extensions) if root != Path(".") else _flat(extensions)
             names.update(found)
         files = (file for file in self.session.files if file.suffix.lower() in extensions)
-        return sorted(names | {str(file) for file in files})
+        given = sorted(names | {str(file) for file in files})
+        return given + folders.list_saved(self.session.output, extensions) if saved else given
 
     def input_path(self, name: str) -> Path:
         candidates = self._input_candidates(name)
@@ -192,7 +193,10 @@ class StandaloneHost:
             return []
         if Path(name).resolve() in {file.resolve() for file in self.session.files}:
             return [Path(name)]
-        return [root / name for root in self.session.inputs if folders.is_inside(root, root / name)]
+        roots = self.session.inputs
+        if name.endswith(folders.SAVED):
+            roots, name = (self.session.output,), name.removesuffix(folders.SAVED)
+        return [root / name for root in roots if folders.is_inside(root, root / name)]
 
     def output_path(self, prefix: str, suffix: str) -> Path:
         return folders.numbered(self.session.output, prefix, suffix)

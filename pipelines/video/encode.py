@@ -1,8 +1,6 @@
 """Save frames and sound as a video file."""
 
-import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
+from ..whole_file import new_file
 from .clip import Audio, as_rate, rgb_frames
 from .formats import FORMATS, Format
 from .metadata import add_gif_comment, add_xmp, disclosure, packed
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 OnFrame = Callable[[int], None]
 OnNote = Callable[[str], None]
@@ -69,7 +67,7 @@ def save(
         tell(warning)
     sound = _sound_for(kind, audio, pixels.shape[0] / rate, tell)
     fields = {**(disclosure() if disclose else {}), **(metadata or {})}
-    with _new_file(target) as partial:
+    with new_file(target) as partial:
         if kind.name == "gif":
             _write_gif(partial, pixels, rate, on_frame, tell)
             add_gif_comment(partial, packed(fields))
@@ -107,37 +105,6 @@ def _sound_for(kind: Format, audio: Audio | None, seconds: Fraction, tell: OnNot
         tell(f"The sound has {sound.samples.shape[0]} channels: the first two were kept.")
         sound = Audio(sound.samples[:2], sound.sample_rate)
     return sound
-
-
-@contextmanager
-def _new_file(target: Path) -> Iterator[Path]:
-    """Take the name `target`, and give a name to write to that becomes it at the end.
-
-    Whatever ends the writing early, an interrupt too, leaves neither.
-    """
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        target.open("xb").close()
-    except FileExistsError as error:
-        raise EvenframeError(
-            f"'{target}' exists and is never overwritten: give another name."
-        ) from error
-    except OSError as error:
-        raise EvenframeError(
-            f"'{target}' cannot be written: {error.strerror}. Check the folder."
-        ) from error
-    try:
-        yield partial
-        partial.replace(target)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        target.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in NO_SPACE:
-            raise EvenframeError(
-                f"The disk is full: '{target.name}' could not be written, and nothing of it was "
-                f"left. Free some space, or save to another disk. ({error.strerror})"
-            ) from error
-        raise
 
 
 def _write(
