@@ -26,8 +26,10 @@ def run(options: argparse.Namespace) -> int:
         )
     figures: dict[str, float | int | str] = {}
     for name in [options.name] if options.name else names:
-        measured = _module(name).run()
-        print(f"{name}\n{console.table(measured)}\n", flush=True)
+        module = _module(name)
+        measured = module.run()
+        table = console.table(measured, getattr(module, "TARGETS", {}))
+        print(f"{name}\n{table}\n", flush=True)
         figures |= measured
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def benchmarks() -> list[str]:
-    """Files of `benchmarks/` that have a function `run() -> {figure: number}`."""
+    """Files of `benchmarks/` with a function `run() -> {figure: number}`.
+
+    One may have `TARGETS`, the most that some of its figures may be.
+    """
     folder = Path(__file__).parents[1] / "benchmarks"  # a release for ComfyUI leaves it out
     found = (module.name for module in iter_modules([str(folder)]))
     return sorted(name for name in found if hasattr(_module(name), "run"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 WIDTH = 24
@@ -37,11 +37,20 @@ def progress(stream: TextIO | None = None) -> Callable[[str, int, int], None]:
     return report
 
 
-def table(figures: dict[str, float | int | str]) -> str:
-    """Figures as two columns, numbers short enough to read."""
+def table(
+    figures: Mapping[str, float | int | str], targets: Mapping[str, float] | None = None
+) -> str:
+    """Figures as columns, numbers short enough to read. targets: the most that some may be."""
     width = max(map(len, figures), default=0)
     rows = []
     for key, value in figures.items():
-        text = f"{value:.6g}" if isinstance(value, float) else f"{value}"
-        rows.append(f"{key:<{width}}  {text}")
+        row = (
+            f"{key:<{width}}  {value:.6g}"
+            if isinstance(value, float)
+            else f"{key:<{width}}  {value}"
+        )
+        most = (targets or {}).get(key)
+        if most is not None:
+            row += f"  at most {most:g}" + ("" if float(value) <= most else "  MISSED")
+        rows.append(row)
     return "\n".join(rows)

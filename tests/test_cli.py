@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -70,6 +71,8 @@ def test_bench_writes_one_flat_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     class Fake:
+        TARGETS: ClassVar = {"store.bytes": 12, "time.ratio": 1.2}
+
         @staticmethod
         def run() -> dict[str, float]:
             return {"store.bytes": 12, "time.ratio": 1.234567891}
@@ -79,7 +82,12 @@ def test_bench_writes_one_flat_object(
     path = tmp_path / "new" / "figures.json"
     assert main(["bench", "fake", "--json", str(path)]) == 0
     assert json.loads(path.read_text()) == {"store.bytes": 12, "time.ratio": 1.234567891}
-    assert "time.ratio   1.23457" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert told[:3] == [
+        "fake",
+        "store.bytes  12  at most 12",
+        "time.ratio   1.23457  at most 1.2  MISSED",
+    ]
 
 
 def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str]):
