@@ -220,7 +220,7 @@ def test_a_v_prediction_model_reconstructs(clip):
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_a_prediction_that_does_not_change_is_undone(clip, prediction: str):
-    """What is lost in a reconstruction is lost to the model, not to the steps."""
+    """What a reconstruction loses comes of a prediction that changes, not of the steps."""
     model = tiny(prediction=prediction)
     output = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(3))
     constant: Any = Fake(model, lambda latents, timestep, branches, *args: {"source": output})
