@@ -1,6 +1,7 @@
 """The denoising loop with controls."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,11 +9,12 @@ from torch import Tensor
 
 from .attention.store import SourceAttention
 from .checks import require_finite, require_model
-from .controls.base import Control, ControlRun, Edit, Step, in_turn
+from .controls.base import Control, Edit, Step, in_turn
 from .errors import EvenframeError
 from .progress import OnStep, StepReport
 from .prompt import Prompt
-from .schedule import noisy_latents
+from .schedule import add_noise, noisy_latents
+from .window import in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -37,11 +39,12 @@ def edit(
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt.
 
+    A clip that was inverted in windows is edited in the same ones.
     controls: applied in order, to attention as `in_turn` says, see controls/base.py.
     guidance_scale: 0..100; at 1 the target prompt alone, at 0 the negative prompt alone.
     start_step: 0..N-1, denoising steps to skip; the edit starts from the source's latents there.
     eta: 0..1, fresh noise per step (0 is DDIM: the same result for every seed).
-    seed: of that noise. Returns latents (f, c, h, w) float32.
+    seed: of that noise, and of what a control draws. Returns latents (f, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
     target = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
@@ -56,54 +59,108 @@ def edit(
     _require_range("start_step", start_step, 0, len(inversion.grid) - 1)
     _require_range("eta", eta, 0, 1)
     plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls))
-    runs = [control.begin(plan) for control in plan.controls]
     branches = _branches(target, against, guidance_scale)
-    generator = torch.Generator().manual_seed(seed)
-    return _denoise(plan, runs, branches, guidance_scale, start_step, eta, generator, on_step)
+    windows = [_Window(part, branches, guidance_scale, eta) for part in _parts(plan)]
+    return _denoise(plan, windows, start_step, torch.Generator().manual_seed(seed), on_step)
+
+
+def _parts(plan: Edit) -> list[Edit]:
+    """The edit, or of a clip in windows one for each."""
+    inversion, windows = plan.inversion, plan.inversion.windows
+    if len(windows) == 1:
+        return [plan]
+    return [
+        replace(plan, inversion=inversion.part(window), window=window, length=inversion.frames)
+        for window in windows
+    ]
 
 
 def _denoise(
     plan: Edit,
-    runs: Sequence[ControlRun],
-    branches: Mapping[str, Tensor],
-    guidance_scale: float,
+    windows: Sequence["_Window"],
     start_step: int,
-    eta: float,
     generator: torch.Generator,
     on_step: OnStep | None,
 ) -> Tensor:
     backbone, inversion, grid = plan.backbone, plan.inversion, plan.inversion.grid
-    source, table = inversion.source_attention(backbone), inversion.keyframe_table()
-    trajectory = inversion.trajectory
-    latents = trajectory[len(grid) - start_step].to(backbone.device)
-    attend = in_turn(runs)
+    latents = inversion.trajectory[len(grid) - start_step].to(backbone.device)
+    parts, weights = [window.frames for window in windows], inversion.windowing.weights
     for index in range(start_step, len(grid)):
-        timestep = grid.timesteps[index]
+        for turn in range(windows[0].repeats(index)):
+            if turn:
+                arrived, start = (
+                    backbone.schedule.alpha(timestep).to(latents)
+                    for timestep in (grid.after(index), grid.timesteps[index])
+                )
+                noise = torch.randn(latents.shape, generator=generator).to(latents)
+                latents = add_noise(latents, noise, arrived, start)
+            noise = windows[0].draw(latents.shape, generator)
+
+            def step(window: int, index=index, latents=latents, noise=noise):
+                return windows[window].step(index, latents, noise)
+
+            latents, clean = in_windows(parts, weights, step)
+        if on_step is not None:
+            on_step(StepReport(index + 1, len(grid), grid.timesteps[index], latents, clean))
+    return latents
+
+
+class _Window:
+    """The frames that are denoised at once: of most clips all, else those of one window.
+
+    Its results are averaged with those of the others. A step is linear in its latents and in the
+    prediction, so that this averages the predictions, and each window lets go of its source
+    attention before the next one begins.
+    """
+
+    def __init__(self, plan: Edit, branches: Mapping[str, Tensor], scale: float, eta: float):
+        self._plan, self._branches, self._scale, self._eta = plan, branches, scale, eta
+        self._runs = [control.begin(plan) for control in plan.controls]
+        self._source = plan.inversion.source_attention(plan.backbone)
+        self._table, self._attend = plan.inversion.keyframe_table(), in_turn(self._runs)
+
+    @property
+    def frames(self) -> range:
+        return self._plan.frames
+
+    def repeats(self, index: int) -> int:
+        """How often a step is taken."""
+        return max((run.repeats(index) for run in self._runs), default=1)
+
+    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Tensor | None:
+        """The fresh noise of one step, for all windows; None where eta wants none."""
+        return torch.randn(shape, generator=generator) if self._eta else None
+
+    def step(self, index: int, latents: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One denoising step: the latents at the next level, and the clean ones it implies.
+
+        latents, noise: (f, c, h, w) of the whole clip.
+        """
+        backbone, inversion, runs = self._plan.backbone, self._plan.inversion, self._runs
+        schedule, grid = backbone.schedule, inversion.grid
+        here, timestep = slice(self.frames.start, self.frames.stop), grid.timesteps[index]
+        latents = latents[here]
         sites = tuple({site for run in runs for site in run.source_sites(index)})
         step = Step(
             index,
             timestep,
-            source.at(index, sites) if sites else NOTHING,
-            trajectory[len(grid) - 1 - index].to(latents),
+            self._source.at(index, sites) if sites else NOTHING,
+            inversion.trajectory[len(grid) - 1 - index].to(latents),
         )
         for run in runs:
             run.prepare(step)
         for run in runs:
             latents = run.guide(latents, step)
-        predictions = backbone.predict(latents, timestep, branches, table, attend)
-        output = classifier_free(predictions, guidance_scale)
-        clean, noise = backbone.schedule.split(latents, output, timestep)
-        alpha = backbone.schedule.alpha(timestep).to(latents)
-        alpha_next = backbone.schedule.alpha(grid.after(index)).to(latents)
-        latents = _arrive(clean, noise, alpha, alpha_next, eta, generator)
+        predictions = backbone.predict(latents, timestep, self._branches, self._table, self._attend)
+        output = classifier_free(predictions, self._scale)
+        clean, epsilon = schedule.split(latents, output, timestep)
+        alpha, alpha_next = (schedule.alpha(t).to(latents) for t in (timestep, grid.after(index)))
+        fresh = None if noise is None else noise[here].to(latents)
+        latents = _arrive(clean, epsilon, alpha, alpha_next, self._eta, fresh)
         require_finite(latents, "edit", index, len(grid), backbone.dtype)
         for run in runs:
             latents = run.settle(latents, step)
-        # Before the next step's source attention comes: two at once would double what is in flight.
-        del step
-        if on_step is not None:
-            on_step(StepReport(index + 1, len(grid), timestep, latents, clean))
-    return latents
+        return latents, clean
 
 
 def classifier_free(predictions: Mapping[str, Tensor], scale: float) -> Tensor:
@@ -131,13 +188,12 @@ def _arrive(
     alpha: Tensor,
     alpha_next: Tensor,
     eta: float,
-    generator: torch.Generator,
+    noise: Tensor | None,
 ) -> Tensor:
     """The latents at the next noise level (DDIM, Eq. 12 and 16)."""
-    if eta == 0:
+    if noise is None:
         return noisy_latents(clean, epsilon, alpha_next)
     sigma = eta * ((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)).sqrt()
-    noise = torch.randn(clean.shape, generator=generator).to(clean)
     return alpha_next.sqrt() * clean + (1 - alpha_next - sigma**2).sqrt() * epsilon + sigma * noise
 
 

@@ -5,7 +5,7 @@ section 3.2 for what is kept on the way.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +33,7 @@ from .origin import Origin, origin_of
 from .progress import OnStep, StepReport
 from .prompt import Prompt
 from .schedule import Grid, ddim_grid
+from .window import WHOLE_CLIP, Windowing, in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -53,6 +54,7 @@ class Inversion:
         modes "recompute" and "auto", in the others when the inversion came from disk or a host took
         the memory back. Edits give the same either way.
     origin: the clip, the noise schedule and the versions that it was made with, by content.
+    windowing: how it was cut into windows, and edits are, too.
     rebuilt: (1, c, h, w), the middle frame's latents made again from the noise; None where that was
         not asked for (`reconstruction.checked`).
     """
@@ -66,6 +68,7 @@ class Inversion:
     records: Sequence[SourceAttention] = ()
     origin: Origin = field(default_factory=Origin)
     rebuilt: Tensor | None = None
+    windowing: Windowing = WHOLE_CLIP
 
     def __post_init__(self) -> None:
         if self.trajectory.ndim != 5 or len(self.trajectory) != len(self.grid) + 1:
@@ -79,6 +82,16 @@ class Inversion:
     def frames(self) -> int:
         """Frames of the clip."""
         return self.trajectory.shape[1]
+
+    @property
+    def windows(self) -> list[range]:
+        """The frames that are denoised at once, in turn."""
+        return self.windowing.cut(self.frames)
+
+    def part(self, frames: range) -> "Inversion":
+        """The inversion of one of its windows, which has key frames of its own."""
+        trajectory = self.trajectory[:, frames.start : frames.stop]
+        return replace(self, trajectory=trajectory, records=(), rebuilt=None, windowing=WHOLE_CLIP)
 
     def keyframe_table(self) -> Tensor | None:
         """(f, j) key-frame indices, or None."""
@@ -106,14 +119,15 @@ class Settings:
     """How a clip is inverted.
 
     steps: 1..1000. keyframes: see attention/keyframes.py. store: where the source's attention is
-    kept, "auto", "recompute", "offload" or "resident". seed: samples the autoencoder's
-    distribution; None takes its mode.
+    kept, "auto", "recompute", "offload" or "resident"; in windows it is never kept. seed: samples
+    the autoencoder's distribution; None takes its mode. windowing: see window.py.
     """
 
     steps: int = 50
     keyframes: KeyFrames = key_frames.DEFAULT
     store: str = "auto"
     seed: int | None = None
+    windowing: Windowing = WHOLE_CLIP
 
 
 def invert(
@@ -125,18 +139,19 @@ def invert(
     keyframes: str | Iterable[str | int] = key_frames.DEFAULT,
     store: str = "auto",
     seed: int | None = None,
+    windowing: Windowing = WHOLE_CLIP,
     on_step: OnStep | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
 ) -> Inversion:
     """Invert a clip with its source prompt, at guidance 1.
 
-    frames: (f, h, w, 3) in 0..1, sides multiples of 64. steps, store, seed: see `Settings`;
-    keyframes: the same, or their text. on_frame: called for each frame encoded, on_step after each
-    step. free: free bytes of a device, for "auto".
+    frames: (f, h, w, 3) in 0..1, sides multiples of 64. steps, store, seed, windowing: see
+    `Settings`; keyframes: the same, or their text. on_frame: called for each frame encoded,
+    on_step after each step. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
-    settings = Settings(steps, key_frames.parse(keyframes), store, seed)
+    settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing)
     source = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
     return invert_clip(
         backbone, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
@@ -160,11 +175,15 @@ def invert_clip(
     require_model(backbone, prompt.model, "source prompt")
     require_mode(settings.store)
     grid = ddim_grid(backbone.schedule, settings.steps)
+    parts = settings.windowing.cut(len(frames))
+    if len(parts) > 1:
+        # Where windows overlap, each has attention of its own: it is always computed again.
+        _require_unkept(settings.store, len(parts))
+        free = _no_room
     latents = backbone.encode(frames, settings.seed, on_frame)
-    table = key_frames.resolve(settings.keyframes, len(frames))
     keeper = _Keeper(backbone, settings.store, len(grid), free)
     return Inversion(
-        _walk(backbone, latents, prompt, grid, table, keeper, on_step),
+        _walk(backbone, latents, prompt, grid, settings, keeper, on_step),
         prompt,
         grid,
         settings.keyframes,
@@ -172,7 +191,20 @@ def invert_clip(
         keeper.mode,
         tuple(keeper.records),
         origin or origin_of(backbone, frames),
+        windowing=settings.windowing,
     )
+
+
+def _require_unkept(store: str, windows: int) -> None:
+    if store not in ("auto", "recompute"):
+        raise EvenframeError(
+            f"The attention store is '{store}', but of {windows} windows no attention is kept: "
+            "set the store to auto or recompute."
+        )
+
+
+def _no_room(device: torch.device) -> int:
+    return 0
 
 
 def _walk(
@@ -180,16 +212,24 @@ def _walk(
     latents: Tensor,
     prompt: Prompt,
     grid: Grid,
-    table: Tensor | None,
+    settings: Settings,
     keeper: "_Keeper",
     on_step: OnStep | None,
 ) -> Tensor:
     """The trajectory: inversion steps from the clean latents to the highest noise."""
     schedule, trajectory = backbone.schedule, [latents.float().cpu()]
+    branches = {"source": prompt.embeddings}
+    parts = settings.windowing.cut(len(latents))
+    table = key_frames.resolve(settings.keyframes, len(parts[0]))
     for done, timestep in enumerate(reversed(grid.timesteps)):
         recorder = keeper.recorder()
-        branches = {"source": prompt.embeddings}
-        output = backbone.predict(latents, timestep, branches, table, recorder.attend)["source"]
+
+        def predict(window: int, latents=latents, timestep=timestep, recorder=recorder):
+            part = latents[parts[window].start : parts[window].stop]
+            output = backbone.predict(part, timestep, branches, table, recorder.attend)
+            return (output["source"],)
+
+        [output] = in_windows(parts, settings.windowing.weights, predict)
         keeper.keep(recorder.record())
         arrival = grid.after(len(grid) - 1 - done)
         latents = schedule.inverse_step(latents, output, arrival, timestep)

@@ -89,6 +89,7 @@ def inversion_key(backbone: "Backbone", prompt: Prompt, settings: Settings, orig
         "grid": asdict(ddim_grid(backbone.schedule, settings.steps)),
         "keyframes": settings.keyframes,
         "seed": settings.seed,
+        "windowing": asdict(settings.windowing),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -21,6 +21,7 @@ from .inversion import Inversion
 from .origin import Origin, hash_tensors
 from .prompt import Prompt, Word
 from .schedule import Grid
+from .window import WHOLE_CLIP, Windowing
 
 FORMAT = "evenframe-inversion-1"
 TENSORS = {"trajectory", "embeddings"}
@@ -52,6 +53,7 @@ def save(inversion: Inversion, path: Path, key: str = "", *, new: bool = False) 
         "timesteps": inversion.grid.timesteps,
         "stride": inversion.grid.stride,
         "keyframes": inversion.keyframes,
+        "windowing": asdict(inversion.windowing),
     }
     text = json.dumps(header)
     metadata = {"format": FORMAT, "header": text, "digest": _digest(text, tensors)}
@@ -119,7 +121,16 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
         mode,
         origin=origin,
         rebuilt=rebuilt,
+        windowing=_windowing(header.get("windowing"), trajectory.shape[1]),
     )
+
+
+def _windowing(header: Mapping[str, Any] | None, frames: int) -> Windowing:
+    if header is None:  # a file from before there were windows
+        return WHOLE_CLIP
+    windowing = Windowing(int(header["size"]), int(header["stride"]), str(header["weights"]))
+    windowing.cut(frames)
+    return windowing
 
 
 def _positions(numbers: Sequence[Any]) -> tuple[int, ...]:

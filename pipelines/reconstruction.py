@@ -1,5 +1,6 @@
 """From the inverted noise back to the clip: how good is the inversion?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from .checks import require_finite, require_model
 from .errors import EvenframeError
 from .measure.psnr import psnr
 from .progress import OnStep, StepReport
+from .window import in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -26,10 +28,22 @@ def reconstruct(
 ) -> Tensor:
     """Denoise the inverted clip under its own prompt at guidance 1.
 
-    frame: only this one, with the key frames it depends on; None for all.
+    frame: only this one, with the key frames it depends on, and of windows in the one whose middle
+    is nearest; None for all, each window by itself.
     Returns latents (f, c, h, w) or (1, c, h, w), float32.
     """
     require_model(backbone, inversion.model, "inversion")
+    parts = inversion.windows
+    if len(parts) > 1 and frame is None:
+        [rebuilt] = in_windows(
+            parts,
+            inversion.windowing.weights,
+            lambda index: (reconstruct(backbone, inversion.part(parts[index]), None, on_step),),
+        )
+        return rebuilt
+    if len(parts) > 1 and frame is not None:
+        window = _nearest(parts, frame)
+        inversion, frame = inversion.part(window), frame - window.start
     frames, table, wanted = _selection(inversion, frame)
     grid, schedule = inversion.grid, backbone.schedule
     latents = inversion.trajectory[-1][frames].to(backbone.device)
@@ -69,6 +83,11 @@ def compare(backbone: "Backbone", inversion: "Inversion", frames: Tensor) -> tup
 def middle_frame(inversion: "Inversion") -> int:
     """The frame that previews show: the clip's middle one, (f-1)//2."""
     return (inversion.frames - 1) // 2
+
+
+def _nearest(windows: Sequence[range], frame: int) -> range:
+    """The window whose middle is nearest to a frame."""
+    return min(windows, key=lambda window: abs(window.start + window.stop - 1 - 2 * frame))
 
 
 def _selection(

@@ -181,6 +181,12 @@ def noisy_latents(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
     return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
 
 
+def add_noise(latents: Tensor, noise: Tensor, alpha_from: Tensor, alpha_to: Tensor) -> Tensor:
+    """Latents at more noise: sqrt(a_to / a_from) x + sqrt(1 - a_to / a_from) noise."""
+    kept = alpha_to / alpha_from
+    return kept.sqrt() * latents + (1 - kept).sqrt() * noise
+
+
 def ddim_step(latents: Tensor, epsilon: Tensor, alpha_from: Tensor, alpha_to: Tensor) -> Tensor:
     """Deterministic DDIM step (eta 0) between two noise levels, in either direction."""
     return noisy_latents(clean_latents(latents, epsilon, alpha_from), epsilon, alpha_to)

@@ -4,7 +4,7 @@ Source: the resource-friendly mode of "Re-Attentional Controllable Video Diffusi
 2025), as in "MultiDiffusion" (ICML 2023): where windows overlap, their predictions are averaged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,27 @@ WEIGHTS = ("uniform", "triangular")
 
 @dataclass(frozen=True)
 class Windowing:
-    """How a clip is cut. size: frames at once. stride: frames from one window to the next, at most
-    the size. weights: "uniform", or "triangular" where the middle of a window counts most."""
+    """How a clip is cut.
+
+    size: frames at once. stride: frames from one window to the next, at most the size.
+    weights: "uniform", or "triangular", where the middle of a window counts most.
+    """
 
     size: int
     stride: int
     weights: str = "triangular"
+
+    def cut(self, frames: int) -> list[range]:
+        """The windows of a clip. Raises EvenframeError for settings out of range."""
+        if self.weights not in WEIGHTS:
+            raise EvenframeError(
+                f"window weights '{self.weights}' are unknown: use {', '.join(WEIGHTS)}."
+            )
+        return windows(frames, self.size, self.stride)
+
+
+WHOLE_CLIP = Windowing(size=1_000_000, stride=1)
+"""A window larger than any clip: all frames at once."""
 
 
 def windows(frames: int, size: int, stride: int) -> list[range]:
@@ -52,8 +67,6 @@ def shares(parts: Sequence[range], weights: str = "uniform") -> list[Tensor]:
 
     parts: windows that cover a clip. A frame of a single window counts exactly 1 there.
     """
-    if weights not in WEIGHTS:
-        raise EvenframeError(f"window weights '{weights}' are unknown: use {', '.join(WEIGHTS)}.")
     profiles = [_profile(len(part), weights) for part in parts]
     total = torch.zeros(parts[-1].stop, dtype=torch.float64)
     for part, profile in zip(parts, profiles, strict=True):
@@ -62,6 +75,27 @@ def shares(parts: Sequence[range], weights: str = "uniform") -> list[Tensor]:
         profile / total[part.start : part.stop]
         for part, profile in zip(parts, profiles, strict=True)
     ]
+
+
+def in_windows(
+    parts: Sequence[range], weights: str, run: Callable[[int], Sequence[Tensor]]
+) -> tuple[Tensor, ...]:
+    """Run one window after the other, and average what they give, each by what it counts.
+
+    run: takes a window's index and gives tensors of its frames, (len(window), ...) each.
+    A single window's results are given as they are, to the bit.
+    """
+    if len(parts) == 1:
+        return tuple(run(0))
+    totals: list[Tensor] = []
+    for index, (part, share) in enumerate(zip(parts, shares(parts, weights), strict=True)):
+        results = run(index)
+        if not totals:
+            totals = [r.new_zeros(parts[-1].stop, *r.shape[1:]) for r in results]
+        for total, result in zip(totals, results, strict=True):
+            counted = share.to(result).view(-1, *[1] * (result.ndim - 1))
+            total[part.start : part.stop] += counted * result
+    return tuple(totals)
 
 
 def _profile(size: int, weights: str) -> Tensor:

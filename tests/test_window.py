@@ -1,12 +1,25 @@
-"""Windows over long clips: which frames, and what each counts."""
+"""Windows over long clips: which frames, what each counts, and what edits make of them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.joint_sampling import JointSampling
+from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.window import shares, windows
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.inversion_file import load, save
+from evenframe.pipelines.reconstruction import reconstruct
+from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.window import WHOLE_CLIP, Windowing, in_windows, shares, windows
 
 
 def counts(frames: int, size: int, stride: int) -> list[int]:
@@ -70,4 +83,141 @@ def test_windows_that_leave_out_frames_are_refused(cut: tuple[int, int, int], st
 
 def test_weights_that_do_not_exist_are_refused():
     with pytest.raises(EvenframeError, match="window weights 'gauss' are unknown: use uniform"):
-        shares([range(2)], "gauss")
+        Windowing(4, 2, "gauss").cut(8)
+
+
+def test_what_windows_give_is_averaged_by_what_they_count():
+    parts, clip = windows(6, 4, 2), torch.arange(6.0)[:, None]
+    doubled, same = in_windows(
+        parts,
+        "triangular",
+        lambda index: (
+            clip[parts[index].start : parts[index].stop] * 2,
+            torch.full((4,), float(index)),
+        ),
+    )
+    assert torch.allclose(doubled, clip * 2)
+    assert same.tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
+
+
+def test_a_single_window_gives_its_result_to_the_bit():
+    result = torch.tensor([-0.0, 1e-45, 3.0])
+    [found] = in_windows([range(3)], "uniform", lambda _: (result,))
+    assert found is result
+
+
+# In an edit
+
+SOURCE, TARGET = "a silver jeep on a road", "a red jeep on a road"
+CUT = Windowing(3, 2)
+FRAMES, STEPS = 5, 3
+
+
+@pytest.fixture(scope="module")
+def long_clip(clip) -> Tensor:
+    return torch.cat([clip, clip.flip(0)[1:]])
+
+
+@pytest.fixture(scope="module")
+def inversion(backbone, long_clip) -> Inversion:
+    return invert(backbone, long_clip, SOURCE, steps=STEPS, windowing=CUT)
+
+
+def all_controls() -> list[Any]:
+    boxes = [(0.0, 0.0, 60.0, 40.0)] * FRAMES
+    regions = Regions((box_region(boxes, (64, 128), name="it", words="red"),), FRAMES, (64, 128))
+    fusion = Fusion(blend_words=("jeep",), latent_blend=True)
+    return [fusion, Refocus(regions), JointSampling(regions)]
+
+
+def close(one: Tensor, other: Tensor, tolerance: float) -> bool:
+    return float((one - other).norm() / other.norm()) < tolerance
+
+
+@pytest.mark.parametrize("store", ["resident", "recompute"])
+def test_a_window_of_the_whole_clip_gives_the_same_bytes(backbone, long_clip, store: str):
+    results = []
+    for windowing in (WHOLE_CLIP, Windowing(FRAMES, 2), Windowing(64, 48)):
+        kept = invert(backbone, long_clip, SOURCE, steps=STEPS, store=store, windowing=windowing)
+        edited = edit(backbone, kept, TARGET, controls=all_controls(), eta=0.5, seed=3)
+        results.append((kept.trajectory, edited))
+    for trajectory, edited in results[1:]:
+        assert torch.equal(trajectory, results[0][0])
+        assert torch.equal(edited, results[0][1])
+
+
+def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, long_clip, inversion):
+    """Step by step, with each window predicted apart."""
+    schedule, grid = backbone.schedule, inversion.grid
+    parts = windows(FRAMES, CUT.size, CUT.stride)
+    branches = {
+        name: backbone.encode_prompt(text).embeddings
+        for name, text in (("source", SOURCE), ("target", TARGET))
+    }
+
+    def predict(latents: Tensor, timestep: int, name: str) -> Tensor:
+        total = torch.zeros_like(latents)
+        for part, share in zip(parts, shares(parts, CUT.weights), strict=True):
+            table = inversion.part(part).keyframe_table()
+            with torch.no_grad():
+                output = backbone.predict(
+                    latents[list(part)], timestep, {name: branches[name]}, table
+                )[name]
+            total[list(part)] += share.float()[:, None, None, None] * output
+        return total
+
+    latents = inversion.trajectory[0]
+    for done, timestep in enumerate(reversed(grid.timesteps)):
+        arrival = grid.after(len(grid) - 1 - done)
+        output = predict(latents, timestep, "source")
+        latents = schedule.inverse_step(latents, output, arrival, timestep)
+        assert close(inversion.trajectory[done + 1], latents, 1e-5)
+    for index, timestep in enumerate(grid.timesteps):
+        output = predict(latents, timestep, "target")
+        latents = schedule.mix(*schedule.split(latents, output, timestep), grid.after(index))
+    assert close(edit(backbone, inversion, TARGET, guidance_scale=1), latents, 1e-4)
+
+
+def test_no_pass_sees_more_frames_than_a_window(backbone, inversion, long_clip):
+    seen: list[int] = []
+    hook = backbone.unet.conv_in.register_forward_pre_hook(
+        lambda _, inputs: seen.append(len(inputs[0]))
+    )
+    edit(backbone, inversion, TARGET, guidance_scale=1, controls=all_controls())
+    reconstruct(backbone, inversion, 4)
+    invert(backbone, long_clip, SOURCE, steps=1, windowing=CUT)
+    hook.remove()
+    assert set(seen) <= set(range(1, CUT.size + 1))
+
+
+def test_all_windows_of_a_step_share_their_noise(backbone, inversion):
+    """Where nothing is edited, fresh noise in each window would average to less of it."""
+    box = box_region([(0, 0, 1, 1)] * FRAMES, (64, 128), name="dot")
+    control = JointSampling(Regions((box,), FRAMES, (64, 128)), noise="fresh")
+    noisy: list[Tensor] = []
+
+    def watch(report: Any) -> None:
+        noisy.append(report.latents)
+
+    edit(backbone, inversion, TARGET, guidance_scale=1, controls=[control], on_step=watch)
+    alpha = backbone.schedule.alpha(inversion.grid.after(0)).float()
+    noise = noisy[0] - alpha.sqrt() * inversion.trajectory[0]
+    deviation = noise[:, :, 1:, 1:].flatten(1).std(1) / (1 - alpha).sqrt()
+    assert torch.allclose(deviation, torch.ones(FRAMES), atol=0.12)
+
+
+def test_windows_survive_the_way_to_disk(inversion, tmp_path: Path):
+    assert load(save(inversion, tmp_path / "clip.inversion")).windowing == CUT
+
+
+def test_windows_keep_no_attention(backbone, long_clip, inversion):
+    assert inversion.records == () and inversion.mode == "auto"
+    with pytest.raises(EvenframeError, match="The attention store is 'resident', but of 2 windows"):
+        invert(backbone, long_clip, SOURCE, steps=1, store="resident", windowing=CUT)
+
+
+def test_a_frame_is_rebuilt_in_the_window_where_it_is_most_central(backbone, inversion):
+    alone = reconstruct(backbone, inversion, 1)
+    assert torch.equal(alone, reconstruct(backbone, inversion.part(range(3)), 1))
+    whole = reconstruct(backbone, replace(inversion, windowing=Windowing(3, 2, "uniform")))
+    assert close(whole[:2], reconstruct(backbone, inversion.part(range(3)))[:2], 1e-6)

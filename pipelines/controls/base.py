@@ -85,6 +85,10 @@ class ControlRun:
         """The sites whose source attention it needs at a denoising step."""
         return ()
 
+    def repeats(self, step: int) -> int:
+        """How often a denoising step is taken, with noise added again in between."""
+        return 1
+
     def prepare(self, step: Step) -> None:
         """Before anything else of a step."""
 

@@ -122,10 +122,10 @@ class RefocusRun(ControlRun):
                     f"Region '{region.name}' lies under later regions on all frames: "
                     "move it, or put it after them."
                 )
-        here = cells[:, edit.frames.start : edit.frames.stop].to(edit.backbone.device)
+        here = cells[:, edit.frames.start : edit.frames.stop]
         words = region_tokens(edit.prompt, [region.words for region in regions.items])
         return [
-            (tokens, mask)
+            (tokens, mask.to(edit.backbone.device))
             for phrases, mask in zip(words, here, strict=True)
             for tokens in phrases
             if mask.any()  # not of an object that these frames do not show

@@ -1,0 +1,94 @@
+"""Invariant Region-guided Joint Sampling (IRJS): keep what lies outside of the regions.
+
+Source: "Re-Attentional Controllable Video Diffusion Editing" (AAAI 2025), Eq. 8; the repeats are
+those of "RePaint" (CVPR 2022).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from ..region import Regions
+from ..schedule import noisy_latents
+from .base import ControlRun, Edit, Step
+from .fusion import Fusion
+
+NOISES = ("inversion", "fresh")
+
+
+@dataclass(frozen=True, eq=False)
+class JointSampling:
+    """Settings of IRJS.
+
+    regions: everything outside all of them is kept. noise: what V(t), the source at a noise level,
+        is made with: "inversion", the latents of the inversion, which do not flicker, or "fresh",
+        noise drawn once per step with the edit's seed (the paper).
+    repeats: 1..20, how often each step is taken, with noise added again in between; more
+        harmonise what is inside with what is outside.
+    """
+
+    regions: Regions
+    noise: str = "inversion"
+    repeats: int = 1
+
+    def begin(self, edit: Edit) -> "JointSamplingRun":
+        """Check the settings against the clip, and start."""
+        if self.noise not in NOISES:
+            raise EvenframeError(f"noise '{self.noise}' is unknown: use {' or '.join(NOISES)}.")
+        if not 1 <= self.repeats <= 20:
+            raise EvenframeError(f"repeats is {self.repeats}: choose 1 to 20.")
+        self.regions.require(edit.clip_frames, edit.frame_size)
+        if sum(isinstance(control, JointSampling) for control in edit.controls) > 1:
+            raise EvenframeError(
+                "There are two Joint Sampling controls: their order would matter. "
+                "Put all regions into one."
+            )
+        blends = any(isinstance(other, Fusion) and other.latent_blend for other in edit.controls)
+        if blends and self.noise == "fresh":
+            raise EvenframeError(
+                "Joint Sampling with fresh noise and Fusion's latent_blend keep the source at "
+                "different noise: set noise to 'inversion', or latent_blend to off."
+            )
+        return JointSamplingRun(self, edit)
+
+
+class JointSamplingRun(ControlRun):
+    """IRJS at work in one edit."""
+
+    def __init__(self, settings: JointSampling, edit: Edit):
+        trajectory = edit.inversion.trajectory
+        self._settings, self._edit = settings, edit
+        regions = settings.regions.part(edit.frames)
+        grid = (trajectory.shape[-2], trajectory.shape[-1])
+        self._mask = regions.coverage(grid)[:, None].to(edit.backbone.device)  # f 1 h w
+        self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
+
+    def repeats(self, step: int) -> int:
+        """As often as it is set."""
+        return self._settings.repeats
+
+    def settle(self, latents: Tensor, step: Step) -> Tensor:
+        """X~ = X M + V(t) (1-M) at the level that was reached (Eq. 8); V(0) after the last step."""
+        source = step.arrival
+        if self._settings.noise == "fresh" and step.index + 1 < self._edit.steps:
+            source = self._noisy_source(latents, step)
+        return keep_outside(latents, source, self._mask.to(latents))
+
+    def _noisy_source(self, latents: Tensor, step: Step) -> Tensor:
+        """V(t) = sqrt(a) V(0) + sqrt(1-a) noise; the noise is the same in all windows."""
+        edit = self._edit
+        shape = (edit.clip_frames, *latents.shape[1:])
+        noise = torch.randn(shape, generator=self._generator)
+        noise = noise[edit.frames.start : edit.frames.stop].to(latents)
+        alpha = edit.backbone.schedule.alpha(edit.inversion.grid.after(step.index))
+        return noisy_latents(edit.inversion.trajectory[0].to(latents), noise, alpha.to(latents))
+
+
+def keep_outside(latents: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+    """X M + V (1-M) (Eq. 8): exactly the source where the mask is 0.
+
+    latents, source: (f, c, h, w). mask: (f, 1, h, w) in 0..1, 1 where the edit is.
+    """
+    return latents * mask + source * (1 - mask)

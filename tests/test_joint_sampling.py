@@ -1,0 +1,184 @@
+"""IRJS: what lies outside of the regions stays the source's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from evenframe.pipelines.controls.base import Edit
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.joint_sampling import JointSampling, keep_outside
+from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.loading import shipped
+from evenframe.pipelines.progress import StepReport
+from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.schedule import NoiseSchedule, add_noise, noisy_latents
+
+SOURCE, TARGET = "a silver jeep on a road", "a red jeep on a road"
+SIZE, STEPS = (64, 128), 4
+
+
+def regions(soften: int = 0) -> Regions:
+    box = [(32.0, 16.0, 96.0, 64.0)] * 3
+    return Regions((box_region(box, SIZE, name="it", words="red", soften=soften),), 3, SIZE)
+
+
+@pytest.fixture(scope="module")
+def inversion(backbone, clip) -> Inversion:
+    return invert(backbone, clip, SOURCE, steps=STEPS)
+
+
+def edited(backbone, inversion: Inversion, *controls: Any, **settings: Any) -> Tensor:
+    return edit(backbone, inversion, TARGET, guidance_scale=2, controls=controls, **settings)
+
+
+# Eq. 8
+
+
+@pytest.mark.parametrize(
+    ("timestep", "mean", "deviation"),
+    [(981, 0.07600, 0.99711), (501, 0.52440, 0.85147), (1, 0.99915, 0.04128)],
+)
+def test_the_source_at_a_noise_level(timestep: int, mean: float, deviation: float):
+    schedule = NoiseSchedule.from_config(shipped.config("sd15", "scheduler"))
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    alpha = schedule.alpha(timestep)
+    assert float(noisy_latents(one, zero, alpha)) == pytest.approx(mean, abs=5e-6)
+    assert float(noisy_latents(zero, one, alpha)) == pytest.approx(deviation, abs=5e-6)
+
+
+def test_inside_the_edit_and_outside_the_source():
+    edit_, source = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
+    mask = torch.zeros(2, 1, 8, 8)
+    assert torch.equal(keep_outside(edit_, source, mask), source)
+    assert torch.equal(keep_outside(edit_, source, mask + 1), edit_)
+    assert torch.allclose(keep_outside(edit_, source, mask + 0.25), 0.25 * edit_ + 0.75 * source)
+
+
+def test_noise_is_added_as_the_schedule_says():
+    """From x at one level to the next: the signal and the noise have their shares again."""
+    low, high = torch.tensor(0.9, dtype=torch.float64), torch.tensor(0.4, dtype=torch.float64)
+    one = torch.ones(1, dtype=torch.float64)
+    signal = add_noise(low.sqrt() * one, 0 * one, low, high)
+    assert float(signal) == pytest.approx(float(high.sqrt()))
+    variance = add_noise((1 - low).sqrt() * one, 0 * one, low, high) ** 2
+    variance += add_noise(0 * one, one, low, high) ** 2
+    assert float(variance) == pytest.approx(float(1 - high))
+
+
+# In an edit
+
+
+def watched(backbone, inversion: Inversion, *controls: Any, **settings: Any) -> list[Tensor]:
+    """The latents after each step."""
+    seen: list[Tensor] = []
+
+    def keep(report: StepReport) -> None:
+        seen.append(report.latents)
+
+    edited(backbone, inversion, *controls, on_step=keep, **settings)
+    return seen
+
+
+def test_outside_the_inversions_latents_are_kept_at_every_step(backbone, inversion):
+    plain = edited(backbone, inversion)
+    steps = watched(backbone, inversion, JointSampling(regions()))
+    for index, latents in enumerate(steps):
+        source = inversion.trajectory[STEPS - 1 - index]
+        outside = torch.ones(8, 16, dtype=torch.bool)
+        outside[2:8, 4:12] = False
+        assert torch.equal(latents[..., outside], source[..., outside])
+        assert not torch.equal(latents[..., ~outside], source[..., ~outside])
+    assert not torch.equal(plain[..., outside], inversion.trajectory[0][..., outside])
+
+
+def test_fresh_noise_ends_in_the_source_itself(backbone, inversion):
+    control = JointSampling(regions(), noise="fresh")
+    steps = watched(backbone, inversion, control, seed=1)
+    again = watched(backbone, inversion, control, seed=1)
+    other = watched(backbone, inversion, control, seed=2)
+    assert torch.equal(steps[0], again[0]) and not torch.equal(steps[0], other[0])
+    corner = steps[-1][..., :2, :4]
+    assert torch.equal(corner, inversion.trajectory[0][..., :2, :4])
+    alpha = backbone.schedule.alpha(inversion.grid.after(0)).float()
+    noise = (steps[0] - alpha.sqrt() * inversion.trajectory[0])[..., :2, :] / (1 - alpha).sqrt()
+    assert float(noise.std()) == pytest.approx(1, abs=0.1)
+
+
+def test_a_region_of_the_whole_frame_changes_nothing(backbone, inversion):
+    whole = Regions((mask_region(torch.ones(SIZE), 3, SIZE, name="all"),), 3, SIZE)
+    kept = edited(backbone, inversion, JointSampling(whole))
+    assert torch.equal(kept, edited(backbone, inversion))
+
+
+def test_a_soft_edge_mixes_both(backbone, inversion):
+    soft = edited(backbone, inversion, JointSampling(regions(soften=24)))
+    hard = edited(backbone, inversion, JointSampling(regions()))
+    assert torch.equal(soft[..., :2, :], hard[..., :2, :])
+    assert not torch.allclose(soft, hard)
+
+
+def test_repeats_take_each_step_again_from_more_noise(backbone, inversion):
+    passes: list[int] = []
+    hook = backbone.unet.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
+    results = [
+        edited(backbone, inversion, JointSampling(regions(), repeats=count), seed=seed)
+        for count, seed in ((1, 0), (1, 5), (2, 0), (2, 5))
+    ]
+    hook.remove()
+    assert len(passes) == STEPS * (1 + 1 + 2 + 2)
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[2], results[3]) and not torch.equal(results[0], results[2])
+    assert torch.equal(results[2][..., :2, :], inversion.trajectory[0][..., :2, :])
+
+
+def test_with_refocus_and_fusion_in_any_order(backbone, inversion):
+    fusion = Fusion(blend_words=("jeep",), latent_blend=True)
+    controls = [fusion, Refocus(regions()), JointSampling(regions())]
+    orders = [controls, controls[::-1], [controls[1], controls[2], controls[0]]]
+    results = [edited(backbone, inversion, *order) for order in orders]
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+
+
+# What it refuses
+
+
+def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
+    with pytest.raises(EvenframeError) as caught:
+        call(*args, **settings)
+    return str(caught.value).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"noise": "white"}, "noise 'white' is unknown: use inversion or fresh"),
+        ({"repeats": 0}, "repeats is 0: choose 1 to 20"),
+    ],
+)
+def test_settings_out_of_range(backbone, inversion, settings, starts: str):
+    plan = Edit(backbone, inversion, inversion.prompt)
+    assert refused(JointSampling(regions(), **settings).begin, plan).startswith(starts)
+
+
+def test_controls_that_conflict_are_named(backbone, inversion):
+    fusion = Fusion(blend_words=("jeep",), latent_blend=True)
+    for controls in (
+        [JointSampling(regions(), noise="fresh"), fusion],
+        [fusion, JointSampling(regions(), noise="fresh")],
+    ):
+        message = refused(edited, backbone, inversion, *controls)
+        assert message.startswith("Joint Sampling with fresh noise and Fusion's latent_blend keep")
+    message = refused(edited, backbone, inversion, *[JointSampling(regions())] * 2)
+    assert message.startswith("There are two Joint Sampling controls")
+
+
+def test_regions_of_another_clip_are_refused(backbone, inversion):
+    other = Regions(regions().items, 3, (64, 64))
+    message = refused(edited, backbone, inversion, JointSampling(other))
+    assert message.startswith("The regions are for 3 frames of 64x64 pixels, but the clip has 3")
