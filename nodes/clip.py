@@ -20,7 +20,7 @@ MAX_FRAMES = 100_000
 
 
 def _choice_inputs() -> list[io.Input]:
-    """Which frames are kept."""
+    """Which frames are kept: the fields of `Choice`."""
     return [
         io.Int.Input(
             "max_frames",
@@ -194,28 +194,12 @@ class EvenframeLoadVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        file: str,
-        max_frames: int,
-        skip: int,
-        stride: int,
-        frame_rate: float,
-        fit: str,
-        max_side: int,
-        width: int,
-        height: int,
+        cls, file: str, fit: str, max_side: int, width: int, height: int, **choice: Any
     ) -> io.NodeOutput:
-        from ..pipelines.video import load
+        from ..pipelines.video import Choice, load
 
-        decoded = 0 if frame_rate or not max_frames else skip + (max_frames - 1) * stride + 1
-        clip = load(
-            host.input_path(file),
-            max_frames=max_frames,
-            skip=skip,
-            stride=stride,
-            frame_rate=frame_rate or None,
-            on_frame=_bar(decoded, "Loading"),
-        )
+        wanted = Choice(**choice)
+        clip = load(host.input_path(file), wanted, on_frame=_bar(wanted.needed, "Loading"))
         return _given(clip, fit, max_side, width, height)
 
 
@@ -240,35 +224,19 @@ class EvenframeClipFromVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        video: Any,
-        max_frames: int,
-        skip: int,
-        stride: int,
-        frame_rate: float,
-        fit: str,
-        max_side: int,
-        width: int,
-        height: int,
+        cls, video: Any, fit: str, max_side: int, width: int, height: int, **choice: Any
     ) -> io.NodeOutput:
-        from ..pipelines.video import clip_from_images, load, select
+        from ..pipelines.video import Choice, clip_from_images, load, select
 
-        path, rate = host.video_file(video), frame_rate or None
+        wanted, path = Choice(**choice), host.video_file(video)
         if path is not None:  # decoded as a stream, never the whole file
-            clip = load(
-                path,
-                max_frames=max_frames,
-                skip=skip,
-                stride=stride,
-                frame_rate=rate,
-                on_frame=_bar(0, "Loading"),
-            )
+            clip = load(path, wanted, on_frame=_bar(0, "Loading"))
         else:
             parts = video.get_components()
-            whole = clip_from_images(
+            clip = clip_from_images(
                 parts.images, parts.frame_rate, _audio(parts.audio), source="video"
             )
-            clip = select(whole, max_frames=max_frames, skip=skip, stride=stride, frame_rate=rate)
+            clip = select(clip, wanted)
         return _given(clip, fit, max_side, width, height)
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.video import load
+from evenframe.pipelines.video import Choice, load
 
 RATE = 10
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
@@ -109,12 +109,12 @@ def test_every_container_gives_its_frames(
 
 def test_cap_skip_and_stride(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4")
-    clip = load(path, skip=2, stride=3, max_frames=3)
+    clip = load(path, Choice(3, skip=2, stride=3))
     assert numbers(clip.frames) == [2, 5, 8]
     assert clip.frame_rate == Fraction(10, 3)
     assert clip.timestamps == pytest.approx((0.2, 0.5, 0.8))
-    assert numbers(load(path, skip=11).frames) == [11]
-    assert load(path, skip=11).frame_rate == RATE
+    assert numbers(load(path, Choice(skip=11)).frames) == [11]
+    assert load(path, Choice(skip=11)).frame_rate == RATE
 
 
 def test_one_frame(tmp_path: Path) -> None:
@@ -126,12 +126,12 @@ def test_target_rate_follows_the_times(tmp_path: Path) -> None:
     """Half a second at 10 a second, then half a second at 4: each look shows what was on."""
     times = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0]
     path = write_video(tmp_path / "a.mkv", 8, times=times)
-    assert numbers(load(path, frame_rate=8).frames)[:8] == [0, 1, 2, 3, 5, 5, 6, 6]
-    slower = load(path, frame_rate=4)
+    assert numbers(load(path, Choice(frame_rate=8)).frames)[:8] == [0, 1, 2, 3, 5, 5, 6, 6]
+    slower = load(path, Choice(frame_rate=4))
     assert numbers(slower.frames)[:4] == [0, 2, 5, 6] and slower.frame_rate == 4
-    even = load(write_video(tmp_path / "b.mp4", 12), frame_rate=5)
+    even = load(write_video(tmp_path / "b.mp4", 12), Choice(frame_rate=5))
     assert numbers(even.frames) == [0, 2, 4, 6, 8, 10]
-    doubled = load(tmp_path / "b.mp4", frame_rate=20, skip=1, stride=2, max_frames=3)
+    doubled = load(tmp_path / "b.mp4", Choice(3, 1, 2, 20))
     assert numbers(doubled.frames) == [0, 1, 2] and doubled.frame_rate == 10
 
 
@@ -155,7 +155,7 @@ def test_sound_belongs_to_the_kept_frames(tmp_path: Path, name: str) -> None:
     if name.endswith("webm"):
         name, codec = "a.mkv", "libvpx-vp9"
     path = write_video(tmp_path / name, 30, sound=sound, codec=codec)
-    clip = load(path, skip=5, max_frames=10, stride=2)
+    clip = load(path, Choice(10, skip=5, stride=2))
     assert clip.frame_rate == 5 and clip.seconds == 2
     assert clip.audio is not None and clip.audio.sample_rate == 16000
     samples = clip.audio.samples[0]
@@ -297,7 +297,7 @@ def test_a_file_cut_short_gives_what_decodes(tmp_path: Path, name: str) -> None:
     clip = load(path)
     assert 5 <= len(clip) <= 25
     assert "cut short" in clip.warnings[0]
-    assert load(path, max_frames=4).warnings == ()  # the missing part was not asked for
+    assert load(path, Choice(4)).warnings == ()  # the missing part was not asked for
 
 
 def test_damage_in_the_middle_is_left_out(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_choices_out_of_range(
 ) -> None:
     path = write_video(tmp_path / "a.mp4")
     with pytest.raises(EvenframeError) as caught:
-        load(path, **arguments)  # type: ignore[arg-type]
+        load(path, Choice(**arguments))  # type: ignore[arg-type]
     first = str(caught.value).splitlines()[0]
     assert all(word in first for word in words), first
 
@@ -387,7 +387,7 @@ def test_an_interrupt_passes_and_closes_the_file(tmp_path: Path, arguments: dict
             raise Interrupt
 
     with pytest.raises(Interrupt):
-        load(path, on_frame=on_frame, **arguments)  # type: ignore[arg-type]
+        load(path, Choice(**arguments), on_frame=on_frame)
     assert seen == [1, 2, 3, 4, 5]
     if sys.platform == "linux":
         assert str(path) not in open_files()
@@ -410,13 +410,13 @@ def test_memory_grows_with_the_frames_kept(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(pixels.PixelReader, "read", counted)
     decoded: list[int] = []
     tracemalloc.start()
-    clip = load(path, skip=100, stride=100, on_frame=decoded.append)
+    clip = load(path, Choice(skip=100, stride=100), on_frame=decoded.append)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(clip) == len(read) == 5 and len(decoded) == 600
     assert peak < 40 * frame_bytes  # of 600 frames
     decoded.clear()
-    assert len(load(path, max_frames=8, on_frame=decoded.append)) == 8
+    assert len(load(path, Choice(8), on_frame=decoded.append)) == 8
     assert len(decoded) == 8
 
 
@@ -447,7 +447,7 @@ def test_real_clips(
 ) -> None:
     path = real_clips / f"{name}.mp4"
     decoded: list[int] = []
-    clip = load(path, stride=3, on_frame=decoded.append)
+    clip = load(path, Choice(stride=3), on_frame=decoded.append)
     assert len(decoded) == count and len(clip) == -(-count // 3)
     assert (clip.width, clip.height) == size
     assert clip.frame_rate == Fraction(rate, 3) and clip.warnings == ()

@@ -14,11 +14,11 @@ import torch
 from comfyui_server import ComfyServer
 
 from evenframe.nodes import clip as nodes
-from evenframe.nodes.host import host, workflow
+from evenframe.nodes.host import host, io, workflow
 from evenframe.nodes.host.executor import Executor, RunResult
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.video import Audio, load, read_metadata, save
+from evenframe.pipelines.video import Audio, Choice, load, read_metadata, save
 
 
 def write_source(path: Path, count: int = 20) -> Path:
@@ -76,7 +76,7 @@ def test_load_and_save(folder: Path) -> None:
         {"filename": "clip_00001_.mp4", "subfolder": "try", "type": "output"}
     ]
     path = folder / "output" / "try" / "clip_00001_.mp4"
-    saved, source = load(path), load(folder / "input" / "clip.mp4", skip=2, stride=2, max_frames=6)
+    saved, source = load(path), load(folder / "input" / "clip.mp4", Choice(6, 2, 2))
     assert saved.frames.shape == source.frames.shape and saved.frame_rate == 5
     assert float((saved.frames - source.frames).abs().mean()) < 0.01
     assert saved.audio is not None and saved.audio.seconds == pytest.approx(1.2, abs=0.05)
@@ -158,16 +158,19 @@ def test_a_video_made_of_images(folder: Path) -> None:
         def get_components(self) -> type[Parts]:
             return Parts
 
-    output = nodes.EvenframeClipFromVideo.execute(Video(), 3, 2, 2, 0.0, "crop", 0, 0, 0)
+    def clip_of(**choice: float) -> io.NodeOutput:
+        return nodes.EvenframeClipFromVideo.execute(Video(), "crop", 0, 0, 0, **choice)
+
+    output = clip_of(max_frames=3, skip=2, stride=2, frame_rate=0.0)
     frames, clip, audio, rate, _ = output.args
     assert torch.equal(frames, Parts.images[[2, 4, 6]]) and rate == 5.0
     assert audio["waveform"].shape == (1, 1, 9600)
     assert float(audio["waveform"][0, 0, 0]) == pytest.approx(0.2)
     assert clip.timestamps == pytest.approx((0.2, 0.4, 0.6))
-    faster = nodes.EvenframeClipFromVideo.execute(Video(), 0, 0, 1, 5.0, "crop", 0, 0, 0)
+    faster = clip_of(frame_rate=5.0)
     assert torch.equal(faster.args[0], Parts.images[::2]) and faster.args[3] == 5.0
     with pytest.raises(EvenframeError, match="skip is 10"):
-        nodes.EvenframeClipFromVideo.execute(Video(), 0, 10, 1, 0.0, "crop", 0, 0, 0)
+        clip_of(skip=10)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from .decode import load
 from .encode import save
 from .fit import FIT_MODES, Fit, fit, fit_clip, unfit, unfit_clip
 from .metadata import disclosure, read_metadata, workflow_metadata
-from .timing import select
+from .timing import Choice, select
 
 __all__ = [
     "FIT_MODES",
     "Audio",
+    "Choice",
     "Clip",
     "Fit",
     "as_rate",

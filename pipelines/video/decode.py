@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EvenframeError
-from .clip import Clip, as_rate
+from .clip import Clip
 from .deinterlace import progressive
 from .pixels import PixelReader, stacked
 from .sound import read_sound
@@ -21,33 +21,21 @@ from .source import (
     timed_frames,
     video_stream,
 )
-from .timing import check_choice, kept, playing_rate, resampled
+from .timing import EVERY, Choice, playing_rate
 
 OnFrame = Callable[[int], None]
 
 
 def load(
     path: str | PathLike[str],
+    choice: Choice = EVERY,
     *,
-    max_frames: int = 0,
-    skip: int = 0,
-    stride: int = 1,
-    frame_rate: float | Fraction | None = None,
     audio: bool = True,
     on_frame: OnFrame | None = None,
 ) -> Clip:
     """Decode a video file (mp4, mov, mkv, webm, gif, and other common containers).
 
-    The choices apply in this order: the video is brought to `frame_rate`, `skip` frames are left
-    out, every `stride`-th of the others is kept, and `max_frames` of these end it.
-
-    max_frames: keep at most so many; 0 keeps all. Memory grows with the frames kept, never with
-        the length of the file.
-    skip: leave out so many frames at the beginning.
-    stride: keep every `stride`-th frame. The clip then plays at the file's rate / stride, so that
-        it lasts as long as that part of the file, and the sound fits without being stretched.
-    frame_rate: resample to this rate by the frames' times, which is right for variable frame rates
-        too; None keeps the frames as they are.
+    choice: which frames are kept. Memory grows with these, never with the length of the file.
     audio: whether to read the sound of the kept part.
     on_frame: called for every decoded frame with how many were decoded; what it raises (an
         interrupt) ends the loading and closes the file.
@@ -59,8 +47,6 @@ def load(
     Raises EvenframeError: no such file, not a video, no frames left, a value out of range.
     """
     file = Path(path)
-    check_choice(max_frames, skip, stride)
-    target = None if not frame_rate else as_rate(frame_rate)
     findings = Findings()
     arrays: list[np.ndarray] = []
     times: list[Fraction] = []
@@ -72,17 +58,15 @@ def load(
         pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
         frames = _announced(timed_frames(container, stream, findings), on_frame)
         frames = progressive(frames, findings)
-        if target is not None:
-            frames = resampled(frames, target)
-        for shown in kept(frames, skip, stride, max_frames):
+        for shown in choice.of(frames):
             arrays.append(pixels.read(shown.frame))
             times.append(shown.time)
     if not arrays:
-        raise _nothing_left(file, findings, skip, target)
-    if target is not None:
-        rate = target / stride
+        raise _nothing_left(file, findings, choice)
+    if choice.rate is not None:
+        rate = choice.rate / choice.stride
     else:
-        rate, even = playing_rate(times, stride, claims, FALLBACK_RATE)
+        rate, even = playing_rate(times, choice.stride, claims, FALLBACK_RATE)
         if not even:
             findings.note(
                 f"The frame rate varies: the frames play evenly at {float(rate):.4g} a second. "
@@ -107,16 +91,15 @@ def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Ti
         yield frame
 
 
-def _nothing_left(
-    file: Path, findings: Findings, skip: int, target: Fraction | None
-) -> EvenframeError:
+def _nothing_left(file: Path, findings: Findings, choice: Choice) -> EvenframeError:
     if findings.decoded == 0:
         return EvenframeError(
             f"No frame of '{file.name}' could be decoded: the file is empty or damaged. "
             "Give another file."
         )
-    at = "" if target is None else f" (before the frame rate was brought to {float(target):g})"
+    rate = choice.rate
+    at = "" if rate is None else f" (before the frame rate was brought to {float(rate):g})"
     return EvenframeError(
-        f"No frames are left: skip is {skip}, and '{file.name}' has {findings.decoded} "
+        f"No frames are left: skip is {choice.skip}, and '{file.name}' has {findings.decoded} "
         f"frames{at}. Give a smaller skip."
     )

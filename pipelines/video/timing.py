@@ -1,7 +1,7 @@
 """Which frames are kept, and the rate at which they play."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -13,14 +13,57 @@ from .source import Timed
 TOLERANCE = Fraction(1, 200)
 
 
-def check_choice(max_frames: int, skip: int, stride: int) -> None:
-    """Raise EvenframeError for a choice of frames that makes no sense."""
-    if max_frames < 0:
-        raise EvenframeError(f"max_frames is {max_frames}: give 0 (all frames) or more.")
-    if skip < 0:
-        raise EvenframeError(f"skip is {skip}: give 0 or more frames.")
-    if stride < 1:
-        raise EvenframeError(f"stride is {stride}: give 1 (every frame) or more.")
+@dataclass(frozen=True)
+class Choice:
+    """Which frames of a video are kept; the settings apply in the order rate, skip, stride, most.
+
+    max_frames: keep at most so many; 0 keeps all.
+    skip: leave out so many frames at the beginning.
+    stride: keep every `stride`-th frame. The clip then plays at the video's rate / stride, so that
+        it lasts as long as that part of the video, and the sound fits without being stretched.
+    frame_rate: first bring the video to this rate by the frames' times, which is right for variable
+        frame rates too; 0 or None keeps the frames as they are.
+    """
+
+    max_frames: int = 0
+    skip: int = 0
+    stride: int = 1
+    frame_rate: float | Fraction | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_frames < 0:
+            raise EvenframeError(f"max_frames is {self.max_frames}: give 0 (all frames) or more.")
+        if self.skip < 0:
+            raise EvenframeError(f"skip is {self.skip}: give 0 or more frames.")
+        if self.stride < 1:
+            raise EvenframeError(f"stride is {self.stride}: give 1 (every frame) or more.")
+        _ = self.rate  # raises
+
+    @property
+    def rate(self) -> Fraction | None:
+        """The frame rate to bring the video to; None keeps its own."""
+        return as_rate(self.frame_rate) if self.frame_rate else None
+
+    @property
+    def needed(self) -> int:
+        """Frames to decode until the last that is kept; 0 where only the video can tell."""
+        if self.rate is not None or not self.max_frames:
+            return 0
+        return self.skip + (self.max_frames - 1) * self.stride + 1
+
+    def of(self, frames: Iterator[Timed]) -> Iterator[Timed]:
+        """The frames that are kept, in their order; no further ones are asked for."""
+        count, rate = 0, self.rate
+        for index, frame in enumerate(frames if rate is None else resampled(frames, rate)):
+            if index < self.skip or (index - self.skip) % self.stride:
+                continue
+            yield frame
+            count += 1
+            if count == self.max_frames:
+                return
+
+
+EVERY = Choice()
 
 
 def resampled(frames: Iterator[Timed], rate: Fraction) -> Iterator[Timed]:
@@ -42,18 +85,6 @@ def resampled(frames: Iterator[Timed], rate: Fraction) -> Iterator[Timed]:
     while start + look / rate < end or look == 0:
         yield Timed(shown.frame, start + look / rate, 1 / rate)
         look += 1
-
-
-def kept(frames: Iterator[Timed], skip: int, stride: int, max_frames: int) -> Iterator[Timed]:
-    """Drop the first `skip`, keep every `stride`-th of the others, and stop after `max_frames`."""
-    count = 0
-    for index, frame in enumerate(frames):
-        if index < skip or (index - skip) % stride:
-            continue
-        yield frame
-        count += 1
-        if count == max_frames:
-            return
 
 
 def playing_rate(
@@ -82,35 +113,23 @@ def playing_rate(
     return rate, max(gaps) - min(gaps) <= 2 * TOLERANCE
 
 
-def select(
-    clip: Clip,
-    *,
-    max_frames: int = 0,
-    skip: int = 0,
-    stride: int = 1,
-    frame_rate: float | Fraction | None = None,
-) -> Clip:
+def select(clip: Clip, choice: Choice) -> Clip:
     """Some frames of a clip, chosen as `load` chooses them, with the sound that belongs to them."""
-    check_choice(max_frames, skip, stride)
-    rate = as_rate(frame_rate) if frame_rate else clip.frame_rate
-    own = 1 / clip.frame_rate
-    frames = (Timed(index, index * own, own) for index in range(len(clip)))
-    if frame_rate:
-        frames = resampled(frames, rate)
-    chosen = list(kept(frames, skip, stride, max_frames))
+    rate, own = choice.rate or clip.frame_rate, 1 / clip.frame_rate
+    chosen = list(choice.of(Timed(index, index * own, own) for index in range(len(clip))))
     if not chosen:
         raise EvenframeError(
-            f"No frames are left: skip is {skip}, and '{clip.source}' has {len(clip)} frames. "
-            "Give a smaller skip."
+            f"No frames are left: skip is {choice.skip}, and '{clip.source}' has {len(clip)} "
+            "frames. Give a smaller skip."
         )
     indices = [shown.frame for shown in chosen]
     audio = clip.audio
     if audio is not None:
-        audio = audio.since(chosen[0].time).cut(len(chosen) * stride / rate)
+        audio = audio.since(chosen[0].time).cut(len(chosen) * choice.stride / rate)
     return replace(
         clip,
         frames=clip.frames if indices == list(range(len(clip))) else clip.frames[indices],
-        frame_rate=rate / stride,
+        frame_rate=rate / choice.stride,
         audio=audio if audio is not None and audio.samples.shape[1] else None,
         timestamps=tuple(clip.timestamps[index] for index in indices) if clip.timestamps else (),
         original=None if clip.original is None else clip.original[indices],
