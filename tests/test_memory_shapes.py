@@ -8,20 +8,35 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.region import Regions, box_region
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
-FUSIONS = {
+# 3 frames of 192x128 pixels: the latents, and the grids of the four levels below them.
+HEIGHT, WIDTH, FRAMES = 128, 192, 3
+# Two regions: with one, queries of 16 + 2 dimensions would look like a map of 6 x 18 tokens.
+TWO = Regions(
+    tuple(
+        box_region([(left, 0, left + 64, 64)] * FRAMES, (HEIGHT, WIDTH), name=str(left))
+        for left in (0, 96)
+    ),
+    FRAMES,
+    (HEIGHT, WIDTH),
+)
+CONTROLS = {
     "refine": Fusion("refine", 1.0, 1.0),
     "replace": Fusion("replace", 1.0, 1.0),
     "everything": Fusion(
         "refine", 1.0, 1.0, ("jeep",), 0.5, (("red", 10.0),), latent_blend=True, blend_window=(0, 1)
     ),
+    "self modulator": SelfModulator(subject=("jeep",)),
+    "self modulator, additive": SelfModulator(form="additive", tau=0, regions=TWO),
+    "cross reweighter": CrossReweighter(("red",), subject=("jeep",), spread=True),
 }
-# 3 frames of 192x128 pixels: the latents, and the grids of the four levels below them.
-HEIGHT, WIDTH, FRAMES = 128, 192, 3
 TOKENS = [(HEIGHT // stride) * (WIDTH // stride) for stride in (8, 16, 32, 64)]
 SEEN = (1, 2, FRAMES)  # frames that a frame may attend to
 
@@ -75,11 +90,11 @@ def test_inverting_builds_no_map(backbone, store: str, keyframes: str):
 
 
 @pytest.mark.parametrize("store", ["recompute", "resident", "offload"])
-@pytest.mark.parametrize("name", FUSIONS)
+@pytest.mark.parametrize("name", CONTROLS)
 def test_editing_with_every_control_builds_no_map(backbone, store: str, name: str):
     inversion = invert(backbone, clip(), SOURCE, steps=2, store=store)
     with Watch() as watch:
-        edit(backbone, inversion, TARGET, guidance_scale=2, controls=[FUSIONS[name]])
+        edit(backbone, inversion, TARGET, guidance_scale=2, controls=[CONTROLS[name]])
     assert watch.looked_at > 1000
     assert watch.maps == []
 

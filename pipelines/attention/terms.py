@@ -4,7 +4,8 @@ Every control in this package is linear in attention maps, so none needs a map: 
 times V is two attention calls, a change of columns is a change of V (both exact).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -13,17 +14,26 @@ from torch import Tensor
 
 from .sites import Site
 
+Rewrite = Callable[[Tensor, int, slice], Tensor]
+"""(logits (heads, rows, m), frame, rows) -> logits: changes some rows of one frame's attention."""
+
+ROWS_ELEMENTS = 2**22
+"""Logits that are in memory at once where rows are rewritten: 16 MB in float32."""
+
 
 @dataclass(frozen=True)
 class Term:
-    """gate * softmax(q k^T / sqrt(d) + bias) v.
+    """gate * softmax(q k^T scale + bias) v.
 
-    q: (f, heads, n, d); k: (f, heads, m, d); v: (f, heads, m, d).
+    q: (f, heads, n, d); k: (f, heads, m, d); v: (f, heads, m, d), or narrower than q and k.
     gate: weight of each query row, broadcastable to (f, heads, n, 1), or None for 1.
     bias: added to the logits, of at least two dimensions that broadcast to (f, heads, n, m),
         or None for 0.
     source: whether q and k are the source's. The rows are the same pixels, and in self-attention
         the columns too; in cross-attention the columns are tokens of the source prompt.
+    scale: of the logits, or None for 1 / sqrt(d).
+    rewrite: changes the logits after the bias, for what no bias can say; such a term is evaluated
+        some rows at a time, in twice the time or more. None leaves them.
     """
 
     q: Tensor
@@ -32,6 +42,8 @@ class Term:
     gate: Tensor | None = None
     bias: Tensor | None = None
     source: bool = False
+    scale: float | None = None
+    rewrite: Rewrite | None = None
 
 
 Terms = tuple[Term, ...]
@@ -82,7 +94,7 @@ def evaluate(terms: Terms) -> Tensor:
     """Sum of the terms: (f, heads, n, d)."""
     total: Tensor | None = None
     for term in terms:
-        out = F.scaled_dot_product_attention(term.q, term.k, term.v, attn_mask=term.bias)
+        out = _fused(term) if term.rewrite is None else _by_rows(term, term.rewrite)
         gate = None if term.gate is None else term.gate.to(out.dtype)
         if total is None:
             total = out if gate is None else out * gate
@@ -91,6 +103,67 @@ def evaluate(terms: Terms) -> Tensor:
     if total is None:
         raise ValueError("an attention call needs at least one term")
     return total
+
+
+def extended(term: Term, rows: Tensor, columns: Tensor) -> Term:
+    """The term with sum_r rows[i, r] columns[j, r] added to its logits, without a matrix of them.
+
+    rows: (f, heads, n, r), columns: (f, heads, m, r), or what broadcasts to them. Exact: they
+    become more dimensions of the queries and the keys.
+    """
+    scale = _scale(term)
+
+    def joined(tokens: Tensor, more: Tensor) -> Tensor:
+        more = more.to(tokens).expand(*tokens.shape[:-1], -1)
+        return torch.cat([tokens, more], dim=-1)
+
+    q, k = joined(term.q, rows), joined(term.k, columns / scale)
+    return replace(term, q=q, k=k, scale=scale)
+
+
+def logits_of(term: Term) -> Tensor:
+    """q k^T scale + bias, (f, heads, n, m), in float32 or better, before any `rewrite`.
+
+    For few keys, such as a prompt's: with the keys of a frame this is what nobody may build.
+    """
+    dtype = torch.promote_types(term.q.dtype, torch.float32)
+    logits = term.q.to(dtype) @ term.k.to(dtype).transpose(-1, -2) * _scale(term)
+    return logits if term.bias is None else logits + term.bias
+
+
+def _scale(term: Term) -> float:
+    return term.q.shape[-1] ** -0.5 if term.scale is None else term.scale
+
+
+def _fused(term: Term) -> Tensor:
+    q, k, v = term.q, term.k, term.v
+    width = v.shape[-1]
+    if width < q.shape[-1]:  # values of another width would fall off the fast path
+        v = F.pad(v, (0, q.shape[-1] - width))
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=term.bias, scale=term.scale)
+    return out[..., :width]
+
+
+def _by_rows(term: Term, rewrite: Rewrite) -> Tensor:
+    """Some rows of one frame at a time: memory grows with the keys, never with queries x keys."""
+    frames, heads, n, _ = term.q.shape
+    m = term.k.shape[2]
+    dtype = torch.promote_types(term.q.dtype, torch.float32)
+    # At most half of them: the whole of a small map would be a map.
+    count = max(1, min(-(-n // 2), ROWS_ELEMENTS // (heads * m)))
+    bias = None if term.bias is None else term.bias.expand(frames, heads, n, m)
+    outputs = []
+    for frame in range(frames):
+        keys = (term.k[frame].to(dtype) * _scale(term)).transpose(-1, -2)  # heads d m
+        values = term.v[frame].to(dtype)
+        for start in range(0, n, count):
+            rows = slice(start, min(start + count, n))
+            logits = term.q[frame, :, rows].to(dtype) @ keys  # heads rows m
+            if bias is not None:
+                logits = logits + bias[frame, :, rows]
+            outputs.append(torch.softmax(rewrite(logits, frame, rows), dim=-1) @ values)
+    out = torch.cat(outputs, dim=1).unflatten(1, (frames, n))  # heads f n d
+    return out.transpose(0, 1).to(term.v.dtype)
 
 
 def probabilities(q: Tensor, k: Tensor) -> Tensor:

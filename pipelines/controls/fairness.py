@@ -17,6 +17,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..errors import EvenframeError
+
 SCHEDULES = ("constant", "power")
 POWER, POWER_SHARE = 5, 0.3
 """VideoGrain: ((t-1)/1000)^5 in the first 15 of 50 steps."""
@@ -145,6 +147,34 @@ def schedule_weight(kind: str, timestep: int, step: int, steps: int) -> float:
         return 1.0
     active = step < round(POWER_SHARE * steps)
     return max(timestep - 1, 0) ** POWER / 1000**POWER if active else 0.0
+
+
+def step_weight(
+    schedule: str, window: tuple[float, float], timestep: int, step: int, steps: int
+) -> float:
+    """rho of a step, 0 outside the window."""
+    if not round(window[0] * steps) <= step < round(window[1] * steps):
+        return 0.0
+    return schedule_weight(schedule, timestep, step, steps)
+
+
+def require_ranges(ranges: dict[str, tuple[float, float]]) -> None:
+    """Raise EvenframeError for a (value, largest) that is not in 0..largest."""
+    for name, (value, high) in ranges.items():
+        if not 0 <= value <= high:
+            raise EvenframeError(f"{name} is {value}: choose a value from 0 to {high:g}.")
+
+
+def require_window(window: tuple[float, float], schedule: str) -> None:
+    """Raise EvenframeError for a window outside 0..1 or reversed, or an unknown schedule."""
+    start, end = window
+    require_ranges({"window start": (start, 1.0), "window end": (end, 1.0)})
+    if start > end:
+        raise EvenframeError(
+            f"window starts at {start} and ends at {end}: it must not end before it starts."
+        )
+    if schedule not in SCHEDULES:
+        raise EvenframeError(f"schedule '{schedule}' is unknown: use {', '.join(SCHEDULES)}.")
 
 
 def unit_length(vectors: Tensor) -> Tensor:

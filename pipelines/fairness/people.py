@@ -44,20 +44,32 @@ def find_person(
     Raises EvenframeError where the words are not in the prompt, where the lexicon finds two
     persons, and where no word is clearly the closest: nothing is guessed in silence.
     """
-    have = plain_words(word.text for word in prompt.words)
     if words.strip():
         return Found(find_places(prompt, words), "named")
+    places = known_person(prompt)
+    if places:
+        return Found(places, "lexicon")
+    have = plain_words(word.text for word in prompt.words)
+    return _ranked(prompt, have, attribute, embed)
+
+
+def known_person(prompt: Prompt) -> tuple[tuple[int, int], ...]:
+    """Where a prompt names a profession, or else a person, by the lexicon; () where it does not.
+
+    Raises EvenframeError where it names several.
+    """
+    have = plain_words(word.text for word in prompt.words)
     for name in ("professions.txt", "people.txt"):
         places = _longest_matches(have, lexicon(name))
-        if len({tuple(have[start:end]) for start, end in places}) > 1:
-            people = ", ".join(" ".join(have[start:end]) for start, end in places)
+        people = [" ".join(have[start:end]) for start, end in places]
+        if len(set(people)) > 1:
             raise EvenframeError(
-                f"The prompt '{prompt.text}' names several people ({people}): say whose attribute "
-                f"'{attribute}' is, as words of the prompt."
+                f"The prompt '{prompt.text}' names several people ({', '.join(people)}): say which "
+                "one is meant, as words of the prompt."
             )
         if places:
-            return Found(places, "lexicon")
-    return _ranked(prompt, have, attribute, embed)
+            return places
+    return ()
 
 
 @cache

@@ -1,0 +1,183 @@
+"""FAME's cross-attention reweighting: a person's pixels listen more to the word for the person.
+
+Source: "FAME: Fairness-aware Attention-modulated Video Editing" (arXiv 2510.22960, 2025): scores
+are adjusted by the cosine similarity between spatial query features and the fairness token
+embeddings, continuously. The formula is this project's own, see fairness.py: both are compared in
+the layer's key space, head by head.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..alignment import align_tokens
+from ..attention.terms import Call, Term, Terms, extended, logits_of
+from ..errors import EvenframeError
+from ..fairness.people import known_person
+from ..prompt import Prompt, find_places, find_tokens
+from ..region import Regions
+from .base import ControlRun, Edit, Step
+from .fairness import modulate_cross_logits, require_ranges, require_window, step_weight
+from .subject import Subjects, find_subjects
+
+
+@dataclass(frozen=True)
+class CrossReweighter:
+    """Settings of the reweighting.
+
+    words: of the target prompt, the ones that stand for the person. (): those that the regions
+        name, each in its own region; else the profession or person that the lexicon knows.
+    strength: alpha, 0..1; weight: lambda_c, 0..1; 0 of either changes nothing.
+    eos: raise the attention to the prompt's end as well, which sums up the prompt.
+    spread: stretch each word's cosines to 0..1 over the pixels, where raw ones are flat.
+    schedule: "constant" or "power", see `fairness.schedule_weight`. window: (start, end) shares of
+        the steps in which it acts.
+    regions: the people, or None: then where the source looks at the words of `subject`, above
+        `threshold` (0..2) of each frame's maximum. Neither: everywhere.
+    """
+
+    words: tuple[str, ...] = ()
+    strength: float = 0.5
+    weight: float = 0.4
+    eos: bool = False
+    spread: bool = False
+    schedule: str = "constant"
+    window: tuple[float, float] = (0.0, 1.0)
+    regions: Regions | None = None
+    subject: tuple[str, ...] = ()
+    threshold: float = 0.3
+
+    def begin(self, edit: Edit) -> ControlRun:
+        """Check the settings against both prompts and start."""
+        ranges = {
+            "strength (alpha)": (self.strength, 1.0),
+            "weight (lambda)": (self.weight, 1.0),
+            "threshold": (self.threshold, 2.0),
+        }
+        require_ranges(ranges)
+        require_window(self.window, self.schedule)
+        people = self._people(edit)
+        if self.strength == 0 or self.weight == 0:
+            return ControlRun()
+        subjects = None
+        if self.regions is not None or self.subject:
+            subjects = find_subjects(edit, self.regions, self.subject, self.threshold)
+        return CrossReweighterRun(self, edit, people, subjects)
+
+    def _people(self, edit: Edit) -> list["Person"]:
+        items = () if self.regions is None else self.regions.items
+        named = [(index, region.words) for index, region in enumerate(items) if region.words]
+        if named and not self.words:
+            return [person(edit, [words], index, self.eos) for index, words in named]
+        return [person(edit, self.words or _known(edit.prompt), None, self.eos)]
+
+
+def _known(prompt: Prompt) -> tuple[str, ...]:
+    places = known_person(prompt)
+    if not places:
+        raise EvenframeError(
+            f"No word of the prompt '{prompt.text}' is known to stand for a person: name the words."
+        )
+    start, end = places[0]
+    return (" ".join(word.text for word in prompt.words[start:end]),)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose words are raised where. target, source: token positions in either prompt, those of the
+    source where it has the words. region: index of the region, or None for all."""
+
+    target: tuple[int, ...]
+    source: tuple[int, ...]
+    region: int | None
+
+
+def person(edit: Edit, words: Sequence[str], region: int | None, eos: bool) -> Person:
+    """The tokens of some words in both prompts. Raises EvenframeError for a word not there."""
+    target, source = edit.prompt, edit.inversion.prompt
+    tokens = {token for word in words for token in find_tokens(target, word)}
+    theirs = {token for word in words for token in _in_source(source, target, word)}
+    if eos:
+        tokens.add(len(target.ids) - 1)
+        theirs.add(len(source.ids) - 1)
+    return Person(tuple(sorted(tokens)), tuple(sorted(theirs)), region)
+
+
+def _in_source(source: Prompt, target: Prompt, word: str) -> list[int]:
+    """The source tokens that a word of the target comes from: the same word, or, in prompts of
+    equally many words, the one in its place."""
+    mapper, _ = align_tokens(source.ids, target.ids, len(target.embeddings))
+    same = [int(mapper[token]) for token in find_tokens(target, word) if mapper[token] >= 0]
+    if same or len(source.words) != len(target.words):
+        return same
+    places = [index for place in find_places(target, word) for index in range(*place)]
+    return [token for index in places for token in source.words[index].tokens]
+
+
+class CrossReweighterRun(ControlRun):
+    """The reweighting at work in one edit."""
+
+    def __init__(
+        self,
+        settings: CrossReweighter,
+        edit: Edit,
+        people: Sequence[Person],
+        subjects: Subjects | None,
+    ):
+        self._settings, self._people, self._subjects = settings, people, subjects
+        self._steps, self._coarse = edit.steps, edit.backbone.layout.keyframe_stride
+        self._rho = 0.0
+
+    def prepare(self, step: Step) -> None:
+        """Look up the schedule."""
+        settings = self._settings
+        self._rho = step_weight(
+            settings.schedule, settings.window, step.timestep, step.index, self._steps
+        )
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        """Reweight the target branch's cross-attention, in the coarser layers."""
+        inside = call.site.kind == "cross" and call.site.stride >= self._coarse
+        if call.branch != "target" or not inside or self._rho == 0:
+            return terms
+        return tuple(self._reweighted(term, call) for term in terms)
+
+    def _reweighted(self, term: Term, call: Call) -> Term:
+        for who in self._people:
+            tokens = who.source if term.source else who.target
+            if tokens:
+                term = self._raised(term, call, tokens, self._mask(call, who.region))
+        return term
+
+    def _raised(
+        self, term: Term, call: Call, tokens: tuple[int, ...], subject: Tensor | None
+    ) -> Term:
+        """The term with some columns raised: one more dimension of queries and keys for each."""
+        settings, width = self._settings, call.q.shape[-1]
+        logits = logits_of(term)  # f heads n tokens: as few columns as the prompt has tokens
+        # What other controls have added to queries and keys is no feature of pixel or word.
+        raised = modulate_cross_logits(
+            logits,
+            term.q[..., :width].to(logits),
+            term.k[..., :width].to(logits),
+            tokens,
+            settings.strength,
+            settings.weight,
+            subject,
+            self._rho,
+            settings.spread,
+        )
+        chosen = torch.tensor(tokens, device=logits.device)
+        columns = torch.zeros(
+            term.k.shape[2], len(tokens), dtype=term.k.dtype, device=term.k.device
+        )
+        columns[chosen, torch.arange(len(tokens), device=chosen.device)] = 1
+        return extended(term, (raised - logits)[..., chosen], columns)
+
+    def _mask(self, call: Call, region: int | None) -> Tensor | None:
+        """(f, 1, n) in 0..1, or None for everywhere."""
+        if self._subjects is None:
+            return None
+        return self._subjects.mask(call.grid, region).to(call.q.device)[:, None]

@@ -1,0 +1,230 @@
+"""FAME's temporal self-attention modulation: one person stays one person in every frame.
+
+Source: "FAME: Fairness-aware Attention-modulated Video Editing" (arXiv 2510.22960, 2025) for what
+is done: coherence inside a region across frames is reinforced, interaction between regions
+suppressed, with a decay over time and a soft similarity mask. The formulas are this project's own,
+see fairness.py.
+
+No matrix of queries x keys is built. The relative form, and any form with a similarity, rewrites
+the logits some rows at a time. The additive form without a similarity depends on the pair of
+regions alone, so a few more dimensions of the queries and keys say it all, and the attention stays
+one fused call.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..attention.terms import Call, Term, Terms, extended
+from ..errors import EvenframeError
+from ..region import Regions
+from .base import ControlRun, Edit, Step
+from .fairness import (
+    add_to_self_logits,
+    frame_weights,
+    modulate_self_logits,
+    require_ranges,
+    require_window,
+    similarity,
+    step_weight,
+    unit_length,
+)
+from .subject import Subjects, find_subjects
+
+FORMS = ("relative", "additive")
+PATCH = 3
+"""Side of the neighbourhood, in tokens, whose latents tell how alike two places are."""
+
+
+@dataclass(frozen=True)
+class SelfModulator:
+    """Settings of the modulation.
+
+    strength: alpha, 0..1; 0 changes nothing. same: lambda, 0..1, pull inside a region. other: mu,
+        0..1, push between regions.
+    tau: temperature of the similarity, 0..10; 0 lets the regions alone decide.
+    frame_decay: frames after which the pull is down to 0.37; above 0, infinity for no decay.
+    form: "relative" to each row's maximum and minimum, or "additive": `unit` logits in their place.
+    unit: 0..100 logits.
+    schedule: "constant" or "power", see `fairness.schedule_weight`. window: (start, end) shares of
+        the steps in which it acts.
+    regions: the people, or None: then where the source looks at the words of `subject`, above
+        `threshold` (0..2) of each frame's maximum.
+    """
+
+    strength: float = 0.5
+    same: float = 0.6
+    other: float = 0.4
+    tau: float = 0.1
+    frame_decay: float = 4.0
+    form: str = "relative"
+    unit: float = 4.0
+    schedule: str = "constant"
+    window: tuple[float, float] = (0.0, 1.0)
+    regions: Regions | None = None
+    subject: tuple[str, ...] = ()
+    threshold: float = 0.3
+
+    def begin(self, edit: Edit) -> ControlRun:
+        """Check the settings against the clip and start."""
+        self._check()
+        if self.strength == 0 or self.same == self.other == 0:
+            return ControlRun()
+        subjects = find_subjects(edit, self.regions, self.subject, self.threshold)
+        return SelfModulatorRun(self, edit, subjects)
+
+    def _check(self) -> None:
+        ranges = {
+            "strength (alpha)": (self.strength, 1.0),
+            "same (lambda)": (self.same, 1.0),
+            "other (mu)": (self.other, 1.0),
+            "tau": (self.tau, 10.0),
+            "unit": (self.unit, 100.0),
+            "threshold": (self.threshold, 2.0),
+        }
+        require_ranges(ranges)
+        require_window(self.window, self.schedule)
+        if not self.frame_decay > 0:
+            raise EvenframeError(
+                f"frame_decay is {self.frame_decay}: choose a number of frames above 0."
+            )
+        if self.form not in FORMS:
+            raise EvenframeError(f"form '{self.form}' is unknown: use {', '.join(FORMS)}.")
+
+
+class SelfModulatorRun(ControlRun):
+    """The modulation at work in one edit."""
+
+    def __init__(self, settings: SelfModulator, edit: Edit, subjects: Subjects):
+        self._settings, self._subjects, self._steps = settings, subjects, edit.steps
+        self._coarse = edit.backbone.layout.keyframe_stride
+        self._frames = torch.tensor(list(edit.frames))
+        self._latents = edit.inversion.trajectory[0]
+        self._known: dict[tuple[int, int], Pixels] = {}
+        self._rho = 0.0
+
+    def prepare(self, step: Step) -> None:
+        """Look up the schedule."""
+        settings = self._settings
+        self._rho = step_weight(
+            settings.schedule, settings.window, step.timestep, step.index, self._steps
+        )
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        """Modulate the target branch's self-attention where it looks at other frames."""
+        inside = call.site.kind == "self" and call.site.stride >= self._coarse
+        if call.branch != "target" or not inside or self._rho == 0:
+            return terms
+        settings, pixels = self._settings, self._pixels(call)
+        if settings.form == "additive" and settings.tau == 0:
+            amount = settings.unit * settings.strength * self._rho
+            rows, columns = region_bias(
+                pixels, call.keyframes, amount, settings.same, settings.other, settings.frame_decay
+            )
+            return tuple(extended(term, rows[:, None], columns[:, None]) for term in terms)
+        return tuple(self._rewritten(term, pixels, call.keyframes) for term in terms)
+
+    def _rewritten(self, term: Term, pixels: "Pixels", keyframes: Tensor | None) -> Term:
+        settings = self._settings
+        form = modulate_self_logits
+        if settings.form == "additive":
+            form = partial(add_to_self_logits, unit=settings.unit)
+        earlier = term.rewrite
+
+        def rewrite(logits: Tensor, frame: int, rows: slice) -> Tensor:
+            if earlier is not None:
+                logits = earlier(logits, frame, rows)
+            keys = pixels.seen_by(frame, keyframes)
+            return form(
+                logits,
+                pixels.ids[frame, rows],
+                keys.ids.flatten(),
+                pixels.frames[frame],
+                keys.frames.repeat_interleave(pixels.ids.shape[1]),
+                pixels.similarity(frame, rows, keys, settings.tau),
+                settings.strength,
+                settings.same,
+                settings.other,
+                settings.frame_decay,
+                self._rho,
+            )
+
+        return replace(term, rewrite=rewrite)
+
+    def _pixels(self, call: Call) -> "Pixels":
+        """What is known of the tokens of a grid; the same at every step."""
+        if call.grid not in self._known:
+            device = call.q.device
+            dtype = torch.promote_types(call.q.dtype, torch.float32)
+            features = appearance(self._latents, call.grid).to(device, dtype)
+            self._known[call.grid] = Pixels(
+                len(self._subjects.regions.items),
+                self._subjects.ids(call.grid).to(device),
+                self._frames.to(device, dtype),
+                features if self._settings.tau else None,
+            )
+        return self._known[call.grid]
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """The tokens of some frames. ids: (f, n), 0 for background, else 1..regions. frames: (f,) their
+    place in the clip. features: (f, n, s) of unit length, or None."""
+
+    regions: int
+    ids: Tensor
+    frames: Tensor
+    features: Tensor | None
+
+    def seen_by(self, frame: int, keyframes: Tensor | None) -> "Pixels":
+        """The tokens of the frames that a frame attends to: all those of its key frames."""
+        chosen = [frame] if keyframes is None else keyframes[frame]
+        features = None if self.features is None else self.features[chosen]
+        return Pixels(self.regions, self.ids[chosen], self.frames[chosen], features)
+
+    def similarity(self, frame: int, rows: slice, keys: "Pixels", tau: float) -> Tensor | None:
+        """S (rows, m) of some rows of a frame."""
+        if self.features is None or keys.features is None:
+            return None
+        return similarity(self.features[frame, rows] @ keys.features.flatten(0, 1).T, tau)
+
+
+def appearance(latents: Tensor, grid: tuple[int, int]) -> Tensor:
+    """What tells how alike two places of a clip are: (f, n, s), of unit length.
+
+    latents: (f, c, h, w) of the clean source. The features of a token are the latents of its 3x3
+    neighbourhood on the grid, less their mean over the clip. This project's own choice: the paper's
+    features are not known.
+    """
+    small = F.interpolate(latents.float(), grid, mode="area")
+    around = F.pad(small, (PATCH // 2,) * 4, mode="replicate")
+    features = F.unfold(around, PATCH).transpose(1, 2)  # f n (c 3 3)
+    return unit_length(features - features.mean((0, 1)))
+
+
+def region_bias(
+    pixels: Pixels,
+    keyframes: Tensor | None,
+    amount: float,
+    same: float,
+    other: float,
+    frame_decay: float,
+) -> tuple[Tensor, Tensor]:
+    """The additive form as (rows (f, n, r), columns (f, m, r)) whose products are the bias.
+
+    amount: unit times alpha times rho. Between equal regions lambda delta, between others -mu. A
+    constant of a row does not count in a softmax, so mu is added to every pair: others get 0, and
+    one dimension for each of the r regions, background included, is enough.
+    """
+    rows = F.one_hot(pixels.ids, pixels.regions + 1).to(pixels.frames)  # f n r
+    own = torch.arange(len(rows), device=rows.device)[:, None]
+    table = own if keyframes is None else keyframes.to(rows.device)  # f j
+    near = frame_weights(pixels.frames[:, None] - pixels.frames[table], frame_decay)  # f j
+    # Background is neutral to itself.
+    pull = torch.tensor([0.0, *[same] * pixels.regions], dtype=rows.dtype, device=rows.device)
+    weight = amount * (near[..., None] * pull + other)  # f j r
+    columns = rows[table] * weight[:, :, None]  # f j n r
+    return rows, columns.flatten(1, 2)

@@ -1,0 +1,477 @@
+"""FAME's controls against dense maps in double precision, and inside a whole model."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from evenframe.pipelines.attention import terms as attention
+from evenframe.pipelines.attention.keyframes import parse, resolve
+from evenframe.pipelines.attention.sites import Layout, Site
+from evenframe.pipelines.attention.store import SourceAttention
+from evenframe.pipelines.attention.terms import Call, Term, evaluate
+from evenframe.pipelines.controls import fairness as fame
+from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, in_turn
+from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.self_modulator import SelfModulator, appearance
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.schedule import Grid
+
+SELF, CROSS = Site("a.attn1", "self", 8, 0), Site("a.attn2", "cross", 8, 1)
+HEADS, WIDTH, FRAMES, ROWS, COLUMNS = 2, 4, 3, 4, 8
+TOKENS = ROWS * COLUMNS
+SIZE = (ROWS * 8, COLUMNS * 8)
+SOURCE = "a man walking down a road"
+TARGET = "a doctor walking down a road"
+NO_PROMPT: Any = None
+PERSON = box_region([(0, 0, 24 + 8 * f, 24) for f in range(FRAMES)], SIZE, name="p", words="doctor")
+OTHER = box_region([(40, 8, 64, 32)] * FRAMES, SIZE, name="q", words="road")
+REGIONS = Regions((PERSON, OTHER), FRAMES, SIZE)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+class TwoLayers:
+    """As much of a backbone as the controls look at."""
+
+    name = fingerprint = "two layers"
+    sites = (SELF, CROSS)
+    layout = Layout(keyframe_stride=8, mask_stride=8)
+    device, dtype = torch.device("cpu"), torch.float64
+
+    def frame_size(self, latents: Tensor) -> tuple[int, int]:
+        return latents.shape[-2] * 8, latents.shape[-1] * 8
+
+
+@pytest.fixture(scope="module")
+def plan(backbone) -> Callable[..., Edit]:
+    prompts = {text: backbone.encode_prompt(text) for text in (SOURCE, TARGET)}
+
+    def made(keyframes: str = "all", window: range | None = None, steps: int = 4) -> Edit:
+        frames = FRAMES if window is None else len(window)
+        grid = Grid(tuple(range(1 + 100 * (steps - 1), 0, -100)), 100)
+        trajectory = random(steps + 1, frames, 4, ROWS, COLUMNS)
+        inversion = Inversion(trajectory, prompts[SOURCE], grid, parse(keyframes), "two layers")
+        model: Any = TwoLayers()
+        return Edit(model, inversion, prompts[TARGET], window, FRAMES if window else 0)
+
+    return made
+
+
+def source_attention() -> SourceAttention:
+    return SourceAttention(
+        {
+            SELF.name: random(FRAMES, HEADS, TOKENS, WIDTH, seed=1),
+            CROSS.name: random(FRAMES, HEADS, TOKENS, WIDTH, seed=2),
+        },
+        {
+            SELF.name: random(FRAMES, HEADS, TOKENS, WIDTH, seed=3),
+            CROSS.name: random(1, HEADS, 77, WIDTH, seed=4),
+        },
+    )
+
+
+def started(control: Control, plan: Edit, index: int = 0) -> ControlRun:
+    run = control.begin(plan)
+    timestep = plan.inversion.grid.timesteps[index]
+    run.prepare(Step(index, timestep, source_attention(), plan.inversion.trajectory[0]))
+    return run
+
+
+def a_call(site: Site, table: Tensor | None, branch: str = "target", frames: int = FRAMES) -> Call:
+    tokens = 77 if site.kind == "cross" else TOKENS
+    k, v = (random(frames, HEADS, tokens, WIDTH, seed=seed) for seed in (6, 7))
+    if site.kind == "cross":  # the prompt is the same in every frame
+        k, v = (tensor[:1].expand(frames, -1, -1, -1) for tensor in (k, v))
+    q = 3 * random(frames, HEADS, TOKENS, WIDTH, seed=5)
+    return Call(site, branch, (ROWS, COLUMNS), q, k, v, table if site.kind == "self" else None)
+
+
+# Self-attention
+
+
+def ids_of(frame: int) -> Tensor:
+    """Region ids of one frame's tokens, by hand."""
+    cells = torch.zeros(ROWS, COLUMNS, dtype=torch.long)
+    cells[:3, : 3 + frame] = 1
+    cells[1:, 5:] = 2
+    return cells.flatten()
+
+
+def dense_self(
+    call: Call, q: Tensor, k: Tensor, settings: SelfModulator, plan: Edit, rho: float = 1.0
+) -> Tensor:
+    """The modulated attention of one term, every map written out. k: before frames are gathered."""
+    first = plan.frames.start
+    features = appearance(plan.inversion.trajectory[0], call.grid).double()
+    outputs = []
+    for frame in range(len(q)):
+        keys = [frame] if call.keyframes is None else call.keyframes[frame].tolist()
+        similar = None
+        if settings.tau:
+            cosine = features[frame] @ torch.cat([features[key] for key in keys]).T
+            similar = fame.similarity(cosine, settings.tau)
+        logits = q[frame] @ torch.cat([k[key] for key in keys], 1).transpose(-1, -2) / WIDTH**0.5
+        form = fame.modulate_self_logits
+        if settings.form == "additive":
+            form = fame.add_to_self_logits
+        modulated = form(
+            logits,
+            ids_of(first + frame),
+            torch.cat([ids_of(first + key) for key in keys]),
+            first + frame,
+            torch.tensor([first + key for key in keys for _ in range(TOKENS)]),
+            similar,
+            settings.strength,
+            settings.same,
+            settings.other,
+            settings.frame_decay,
+            rho,
+        )
+        outputs.append(torch.softmax(modulated, -1) @ torch.cat([call.v[key] for key in keys], 1))
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("keyframes", ["all", "own, mid", "own"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SelfModulator(),
+        SelfModulator(tau=0, strength=1, same=1, other=1),
+        SelfModulator(tau=0, frame_decay=math.inf),
+        SelfModulator(form="additive"),
+        SelfModulator(form="additive", tau=0),
+        SelfModulator(form="additive", tau=0, same=1, other=0, frame_decay=1),
+    ],
+    ids=["relative", "full", "no-decay", "additive-similar", "additive", "additive-same"],
+)
+def test_fast_forms_are_those_of_the_maps(plan, settings: SelfModulator, keyframes: str):
+    settings, made = replace(settings, regions=REGIONS), plan(keyframes)
+    call = a_call(SELF, resolve(parse(keyframes), FRAMES))
+    out = evaluate(started(settings, made).attend(call, call.plain()))
+    expected = dense_self(call, call.q, call.k, settings, made)
+    assert torch.allclose(out, expected, atol=1e-12)
+    assert not torch.allclose(out, evaluate(call.plain()), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)]
+)
+@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+def test_fast_forms_hold_in_every_precision(plan, dtype, tolerance: float, settings):
+    settings, made = replace(settings, regions=REGIONS), plan("all")
+    call = a_call(SELF, resolve(("all",), FRAMES))
+    small = replace(call, q=call.q.to(dtype), k=call.k.to(dtype), v=call.v.to(dtype))
+    out = evaluate(started(settings, made).attend(small, small.plain()))
+    assert out.dtype == dtype
+    expected = dense_self(call, call.q, call.k, settings, made)
+    assert (out.double() - expected).abs().max() < tolerance * expected.abs().max()
+
+
+def test_rows_are_the_same_however_many_are_taken_at_once(plan, monkeypatch):
+    call = a_call(SELF, resolve(("all",), FRAMES))
+    run = started(SelfModulator(regions=REGIONS), plan())
+    whole = evaluate(run.attend(call, call.plain()))
+    monkeypatch.setattr(attention, "ROWS_ELEMENTS", 5 * HEADS * TOKENS * FRAMES)
+    assert torch.allclose(evaluate(run.attend(call, call.plain())), whole, atol=1e-14)
+
+
+def test_a_window_of_a_clip_keeps_its_regions_and_its_frame_numbers(plan):
+    window = range(1, 3)
+    settings, made = SelfModulator(regions=REGIONS, frame_decay=1), plan("all", window)
+    call = a_call(SELF, resolve(("all",), 2), frames=2)
+    out = evaluate(started(settings, made).attend(call, call.plain()))
+    assert torch.allclose(out, dense_self(call, call.q, call.k, settings, made), atol=1e-12)
+
+
+def test_the_source_is_modulated_where_fusion_puts_it(plan):
+    """In whatever order they stand: fusion first, then the modulation of what it left."""
+    settings, made = SelfModulator(regions=REGIONS), plan("own, mid")
+    call, source = a_call(SELF, resolve(parse("own, mid"), FRAMES)), source_attention()
+    expected = dense_self(call, source.queries[SELF.name], source.keys[SELF.name], settings, made)
+    for controls in ((Fusion(), settings), (settings, Fusion())):
+        attend = in_turn([started(control, made) for control in controls])
+        assert torch.allclose(evaluate(attend(call, call.plain())), expected, atol=1e-12)
+
+
+def test_a_bias_and_a_gate_of_another_control_are_kept(plan):
+    call = a_call(SELF, resolve(("all",), FRAMES))
+    bias, gate = random(HEADS, TOKENS, TOKENS * FRAMES), torch.tensor(0.5).double()
+    term = replace(call.plain()[0], bias=bias, gate=gate)
+    for settings in (SelfModulator(), SelfModulator(form="additive", tau=0)):
+        run = started(replace(settings, regions=REGIONS, strength=1e-12), plan())
+        out = evaluate(run.attend(call, (term,)))
+        assert torch.allclose(out, evaluate((term,)), atol=1e-9)
+
+
+def test_two_modulations_follow_each_other(plan):
+    call = a_call(SELF, resolve(("all",), FRAMES))
+    one, two = SelfModulator(tau=0, form="additive", unit=2), SelfModulator(tau=0, other=0)
+    runs = [started(replace(settings, regions=REGIONS), plan()) for settings in (one, two)]
+    (term,) = runs[1].attend(call, runs[0].attend(call, call.plain()))
+    assert term.rewrite is not None and term.q.shape[-1] == WIDTH + 3
+    twice = started(replace(one, regions=REGIONS), plan())
+    both = evaluate(twice.attend(call, runs[0].attend(call, call.plain())))
+    doubled = started(replace(one, regions=REGIONS, unit=4), plan())
+    assert torch.allclose(both, evaluate(doubled.attend(call, call.plain())), atol=1e-12)
+
+
+def test_the_schedule_and_the_window_say_when(plan):
+    call = a_call(SELF, None)
+    terms = call.plain()
+    for settings, acting in (
+        (SelfModulator(schedule="power"), [0, 1, 2]),
+        (SelfModulator(window=(0.2, 0.5)), [2, 3, 4]),
+    ):
+        made = plan("own", steps=10)
+        changed = [
+            index
+            for index in range(10)
+            if started(replace(settings, regions=REGIONS), made, index).attend(call, terms)
+            is not terms
+        ]
+        assert changed == acting
+
+
+def test_other_branches_and_finer_layers_are_left_alone(plan):
+    for control in (SelfModulator(regions=REGIONS), CrossReweighter(regions=REGIONS)):
+        run = started(control, plan())
+        for site in (SELF, CROSS):
+            for call in (
+                a_call(site, None, "negative"),
+                a_call(site, None, "source"),
+                replace(a_call(site, None), site=replace(site, stride=4)),
+            ):
+                terms = call.plain()
+                assert run.attend(call, terms) is terms
+
+
+# Cross-attention
+
+
+def test_reweighting_is_that_of_the_maps(plan):
+    made, call = plan(), a_call(CROSS, None)
+    settings = CrossReweighter(regions=REGIONS, weight=0.8, eos=True)
+    out = evaluate(started(settings, made).attend(call, call.plain()))
+    logits = call.q @ call.k.transpose(-1, -2) / WIDTH**0.5
+    end = len(made.prompt.ids) - 1
+    # One after the other: what is raised stays below the row's largest.
+    for region, tokens in ((1, [2, end]), (2, [6, end])):
+        subject = torch.stack([(ids_of(frame) == region).double() for frame in range(FRAMES)])
+        logits = fame.modulate_cross_logits(
+            logits, call.q, call.k, tokens, 0.5, 0.8, subject[:, None]
+        )
+    assert torch.allclose(out, torch.softmax(logits, -1) @ call.v, atol=1e-12)
+    assert not torch.allclose(out, evaluate(call.plain()), atol=1e-3)
+
+
+def test_without_a_subject_the_word_is_raised_everywhere(plan):
+    made, call = plan(), a_call(CROSS, None)
+    logits = call.q @ call.k.transpose(-1, -2) / WIDTH**0.5
+    expected = fame.modulate_cross_logits(logits, call.q, call.k, [2], 0.5, 0.4, None, 1, True)
+    for settings in (CrossReweighter(("doctor",), spread=True), CrossReweighter(spread=True)):
+        out = evaluate(started(settings, made).attend(call, call.plain()))
+        assert torch.allclose(out, torch.softmax(expected, -1) @ call.v, atol=1e-12)
+
+
+def test_the_source_is_reweighted_by_its_own_tokens(plan):
+    """The doctor of the target stands where the man of the source stood."""
+    made, call, source = plan(), a_call(CROSS, None), source_attention()
+    q, k = source.queries[CROSS.name], source.keys[CROSS.name].expand(FRAMES, -1, -1, -1)
+    terms = (Term(q, k, call.v, source=True),)
+    logits = q @ k.transpose(-1, -2) / WIDTH**0.5
+    expected = fame.modulate_cross_logits(logits, q, k, [2], 0.5, 0.4)
+    out = evaluate(started(CrossReweighter(), made).attend(call, terms))
+    assert torch.allclose(out, torch.softmax(expected, -1) @ call.v, atol=1e-12)
+
+
+# Cost
+
+
+class Largest(TorchDispatchMode):
+    """The most elements that any tensor has."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.elements = max(self.elements, tensor.untyped_storage().nbytes() // 8)
+        return out
+
+
+@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+def test_memory_grows_with_the_tokens_not_with_their_square(monkeypatch, settings):
+    monkeypatch.setattr(attention, "ROWS_ELEMENTS", 2**12)
+    most = []
+    for side in (8, 16):
+        size = (side * 8, side * 8)
+        half = box_region([(0, 0, side * 4, side * 8)] * 2, size, name="p")
+        grid = Grid((1,), 1000)
+        trajectory = random(2, 2, 4, side, side)
+        inversion = Inversion(trajectory, NO_PROMPT, grid, ("all",), "two layers")
+        model: Any = TwoLayers()
+        made = Edit(model, inversion, NO_PROMPT)
+        run = started(replace(settings, regions=Regions((half,), 2, size)), made)
+        q, k, v = (random(2, HEADS, side * side, WIDTH, seed=seed) for seed in range(3))
+        call = Call(SELF, "target", (side, side), q, k, v, torch.tensor([[0, 1], [0, 1]]))
+        terms = run.attend(call, call.plain())
+        with Largest() as watch:
+            terms = run.attend(call, call.plain())
+            if settings.tau:  # else one fused call, which has its own proof
+                evaluate(terms)
+        most.append(watch.elements)
+    assert most[1] <= 4.5 * most[0]  # four times the tokens, sixteen times the pairs
+
+
+@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+@pytest.mark.parametrize(("side", "width"), [(32, 80), (16, 160), (8, 160)])
+def test_the_work_is_at_most_a_tenth_more(settings: SelfModulator, side: int, width: int):
+    """All frames at the three grids of Stable Diffusion, by count."""
+    heads, frames, meta = 8, 8, torch.device("meta")
+    stride = 512 // side
+    box = box_region([(0, 0, 256, 512)] * frames, (512, 512), name="p")
+    inversion = Inversion(
+        torch.zeros(2, frames, 4, 64, 64),
+        NO_PROMPT,
+        Grid((1,), 1000),
+        ("all",),
+        "two layers",
+    )
+    model: Any = TwoLayers()
+    made = Edit(model, inversion, NO_PROMPT)
+    run = started(replace(settings, regions=Regions((box,), frames, (512, 512))), made)
+    q, k, v = (torch.empty(frames, heads, side * side, width, device=meta) for _ in range(3))
+    table = torch.arange(frames).expand(frames, -1)
+    call = Call(Site("s", "self", stride, 0), "target", (side, side), q, k, v, table)
+
+    def work(action: Callable[[], Any]) -> int:
+        with FlopCounterMode(display=False) as counter:
+            action()
+        return counter.get_total_flops()
+
+    plain = work(lambda: evaluate(call.plain()))
+    assert work(lambda: evaluate(run.attend(call, call.plain()))) <= 1.10 * plain
+
+
+# Whole edits
+
+
+GUIDANCE = 3.0
+WORDS = ("jeep",)
+JEEP, PAINTED = "a silver jeep driving down a road", "a red jeep driving down a road"
+
+
+@pytest.fixture(scope="module")
+def inverted(backbone, clip) -> Inversion:
+    return invert(backbone, clip, JEEP, steps=3, keyframes="all")
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        SelfModulator(strength=0, subject=WORDS),
+        SelfModulator(same=0, other=0, subject=WORDS),
+        SelfModulator(window=(0, 0), subject=WORDS),
+        CrossReweighter(("jeep",), strength=0, subject=WORDS),
+        CrossReweighter(("jeep",), weight=0),
+        CrossReweighter(("jeep",), window=(1, 1)),
+    ],
+)
+def test_neutral_settings_are_bit_identical_to_no_control(backbone, inverted, control):
+    plain = edit(backbone, inverted, PAINTED, guidance_scale=GUIDANCE)
+    assert torch.equal(
+        edit(backbone, inverted, PAINTED, controls=[control], guidance_scale=GUIDANCE), plain
+    )
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        SelfModulator(subject=WORDS),
+        SelfModulator(form="additive", tau=0, subject=WORDS),
+        CrossReweighter(("jeep",), subject=WORDS),
+        CrossReweighter(("jeep",), weight=1, strength=1, eos=True, spread=True),
+    ],
+)
+def test_only_the_conditional_branch_changes(backbone, inverted, control):
+    target = backbone.encode_prompt(PAINTED)
+    run = control.begin(Edit(backbone, inverted, target))
+    latents, timestep = inverted.trajectory[3], inverted.grid.timesteps[0]
+    run.prepare(Step(0, timestep, SourceAttention({}, {}), latents))
+    branches = {"negative": backbone.encode_prompt("").embeddings, "target": target.embeddings}
+    table = inverted.keyframe_table()
+    with torch.no_grad():
+        plain = backbone.predict(latents, timestep, branches, table)
+        controlled = backbone.predict(latents, timestep, branches, table, run.attend)
+    assert torch.equal(plain["negative"], controlled["negative"])
+    assert not torch.allclose(plain["target"], controlled["target"], atol=1e-4)
+
+
+def test_all_of_it_works_together_and_repeats_to_the_bit(backbone, inverted):
+    controls = [
+        SelfModulator(subject=WORDS),
+        CrossReweighter(("jeep",), subject=WORDS),
+        Fusion("refine", 0.5, 0.5, ("jeep",), latent_blend=True),
+    ]
+    one, two = (
+        edit(backbone, inverted, PAINTED, controls=controls, guidance_scale=GUIDANCE)
+        for _ in range(2)
+    )
+    assert torch.equal(one, two) and one.isfinite().all()
+    for index in range(3):
+        fewer = [control for at, control in enumerate(controls) if at != index]
+        assert not torch.equal(
+            edit(backbone, inverted, PAINTED, controls=fewer, guidance_scale=GUIDANCE), one
+        )
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("control", "starts"),
+    [
+        (SelfModulator(strength=1.1), "strength (alpha) is 1.1: choose a value from 0 to 1"),
+        (SelfModulator(same=-0.1), "same (lambda) is -0.1: choose"),
+        (SelfModulator(other=math.nan), "other (mu) is nan: choose"),
+        (SelfModulator(tau=-1), "tau is -1: choose a value from 0 to 10"),
+        (SelfModulator(frame_decay=0), "frame_decay is 0: choose a number of frames above 0"),
+        (SelfModulator(form="dense"), "form 'dense' is unknown: use relative, additive"),
+        (SelfModulator(schedule="late"), "schedule 'late' is unknown: use constant, power"),
+        (SelfModulator(window=(0.5, 0.2)), "window starts at 0.5 and ends at 0.2: it must not"),
+        (SelfModulator(), "There is no subject: name the words of the source prompt"),
+        (SelfModulator(regions=Regions((), 3, SIZE)), "There are no regions: draw one"),
+        (SelfModulator(regions=REGIONS.part(range(2))), "The regions are for 2 frames"),
+        (CrossReweighter(weight=2), "weight (lambda) is 2: choose a value from 0 to 1"),
+        (CrossReweighter(("nurse",)), f"The word 'nurse' is not in the prompt '{TARGET}'"),
+        (
+            CrossReweighter(regions=Regions((replace(PERSON, words="nurse"),), 3, SIZE)),
+            f"The word 'nurse' is not in the prompt '{TARGET}'",
+        ),
+    ],
+)
+def test_settings_out_of_range_say_what_to_do(plan, control: Control, starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        control.begin(plan())
+    assert str(caught.value).startswith(starts)
+
+
+def test_a_prompt_without_a_person_is_refused(backbone, inverted):
+    with pytest.raises(EvenframeError, match="^No word of the prompt '.*' is known to stand for"):
+        CrossReweighter().begin(Edit(backbone, inverted, backbone.encode_prompt(PAINTED)))
