@@ -8,34 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Any, ClassVar
-
-
-class FolderType(StrEnum):
-    input = "input"
-    output = "output"
-    temp = "temp"
 
 
 class UploadType(StrEnum):
     image = "image_upload"
-    audio = "audio_upload"
     video = "video_upload"
-    model = "file_upload"
-
-
-class NumberDisplay(StrEnum):
-    number = "number"
-    slider = "slider"
-    gradient_slider = "gradientslider"
-
-
-class ControlAfterGenerate(StrEnum):
-    fixed = "fixed"
-    increment = "increment"
-    decrement = "decrement"
-    randomize = "randomize"
 
 
 @dataclass
@@ -48,9 +27,6 @@ class Input:
     display_name: str | None = None
     optional: bool = False
     tooltip: str | None = None
-    lazy: bool | None = None
-    extra_dict: dict[str, Any] | None = None
-    raw_link: bool | None = None
     advanced: bool | None = None
 
     def get_io_type(self) -> str:
@@ -63,8 +39,6 @@ class WidgetInput(Input):
 
     _: KW_ONLY
     default: Any = None
-    socketless: bool | None = None
-    force_input: bool | None = None
 
 
 @dataclass
@@ -75,14 +49,12 @@ class Output:
     id: str | None = None
     display_name: str | None = None
     tooltip: str | None = None
-    is_output_list: bool = False
 
 
 class SocketType:
     """A type of value that sockets carry: its name, and its input and output."""
 
     io_type: ClassVar[str] = "*"
-    Type: ClassVar[Any] = Any
     Input: ClassVar[type[Input]] = Input
     Output: ClassVar[type[Output]] = Output
 
@@ -103,8 +75,6 @@ Video = Custom("VIDEO")
 Model = Custom("MODEL")
 Clip = Custom("CLIP")
 Vae = Custom("VAE")
-Conditioning = Custom("CONDITIONING")
-AnyType = Custom("*")
 
 
 class _IntOutput(Output):
@@ -123,10 +93,8 @@ class _BooleanOutput(Output):
     io_type = "BOOLEAN"
 
 
-@dataclass
 class _ComboOutput(Output):
-    io_type: ClassVar[str] = "COMBO"
-    options: list[str] = field(default_factory=list)
+    io_type = "COMBO"
 
 
 @dataclass
@@ -137,8 +105,7 @@ class _IntInput(WidgetInput):
     min: int | None = None
     max: int | None = None
     step: int | None = None
-    control_after_generate: bool | ControlAfterGenerate | None = None
-    display_mode: NumberDisplay | None = None
+    control_after_generate: bool | None = None
 
 
 @dataclass
@@ -149,8 +116,6 @@ class _FloatInput(WidgetInput):
     min: float | None = None
     max: float | None = None
     step: float | None = None
-    round: float | None = None
-    display_mode: NumberDisplay | None = None
 
 
 @dataclass
@@ -159,8 +124,6 @@ class _StringInput(WidgetInput):
     _: KW_ONLY
     default: str | None = None
     multiline: bool = False
-    placeholder: str | None = None
-    dynamic_prompts: bool | None = None
 
 
 @dataclass
@@ -168,8 +131,6 @@ class _BooleanInput(WidgetInput):
     io_type: ClassVar[str] = "BOOLEAN"
     _: KW_ONLY
     default: bool | None = None
-    label_on: str | None = None
-    label_off: str | None = None
 
 
 @dataclass
@@ -177,44 +138,36 @@ class _ComboInput(WidgetInput):
     io_type: ClassVar[str] = "COMBO"
     options: Any = None
     _: KW_ONLY
-    default: str | int | Enum | None = None
-    control_after_generate: bool | ControlAfterGenerate | None = None
+    default: str | None = None
     upload: UploadType | None = None
-    image_folder: FolderType | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.options, type) and issubclass(self.options, Enum):
-            self.options = [member.value for member in self.options]
-        if isinstance(self.default, Enum):
-            self.default = self.default.value
 
 
 class Int(SocketType):
-    io_type, Type = "INT", int
+    io_type = "INT"
     Input: ClassVar[type[_IntInput]] = _IntInput
     Output: ClassVar[type[_IntOutput]] = _IntOutput
 
 
 class Float(SocketType):
-    io_type, Type = "FLOAT", float
+    io_type = "FLOAT"
     Input: ClassVar[type[_FloatInput]] = _FloatInput
     Output: ClassVar[type[_FloatOutput]] = _FloatOutput
 
 
 class String(SocketType):
-    io_type, Type = "STRING", str
+    io_type = "STRING"
     Input: ClassVar[type[_StringInput]] = _StringInput
     Output: ClassVar[type[_StringOutput]] = _StringOutput
 
 
 class Boolean(SocketType):
-    io_type, Type = "BOOLEAN", bool
+    io_type = "BOOLEAN"
     Input: ClassVar[type[_BooleanInput]] = _BooleanInput
     Output: ClassVar[type[_BooleanOutput]] = _BooleanOutput
 
 
 class Combo(SocketType):
-    io_type, Type = "COMBO", str
+    io_type = "COMBO"
     Input: ClassVar[type[_ComboInput]] = _ComboInput
     Output: ClassVar[type[_ComboOutput]] = _ComboOutput
 
@@ -225,7 +178,6 @@ class Hidden(StrEnum):
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
     extra_pnginfo = "EXTRA_PNGINFO"
-    dynprompt = "DYNPROMPT"
 
 
 @dataclass(frozen=True)
@@ -240,7 +192,6 @@ class HiddenHolder:
     unique_id: str | None = None
     prompt: dict[str, Any] | None = None
     extra_pnginfo: dict[str, Any] | None = None
-    dynprompt: Any = None
 
 
 @dataclass
@@ -255,16 +206,8 @@ class Schema:
     hidden: list[Hidden] = field(default_factory=list)
     description: str = ""
     search_aliases: list[str] = field(default_factory=list)
-    is_input_list: bool = False
     is_output_node: bool = False
-    is_deprecated: bool = False
-    is_experimental: bool = False
-    is_dev_only: bool = False
     not_idempotent: bool = False
-    enable_expand: bool = False
-    accept_all_inputs: bool = False
-    essentials_category: str | None = None
-    has_intermediate_output: bool = False
 
     def finalize(self) -> None:
         """Name the outputs that have no name; give output nodes what they write into files."""
@@ -285,21 +228,9 @@ class Schema:
 class NodeOutput:
     """What `execute` returns: one value an output, and `ui`, what the user interface shows."""
 
-    def __init__(
-        self,
-        *args: Any,
-        ui: Any = None,
-        expand: dict[str, Any] | None = None,
-        block_execution: str | None = None,
-    ) -> None:
+    def __init__(self, *args: Any, ui: Any = None) -> None:
         self.args = args
         self.ui = ui
-        self.expand = expand
-        self.block_execution = block_execution
-
-    @property
-    def result(self) -> tuple[Any, ...] | None:
-        return self.args or None
 
     def __getitem__(self, index: int) -> Any:
         return self.args[index]
@@ -341,9 +272,6 @@ class ComfyNode(ABC):
 
 class ComfyExtension(ABC):
     """What a pack's entry point returns."""
-
-    async def on_load(self) -> None:  # noqa: B027 - an empty hook, as in ComfyUI
-        """Called once before the nodes are asked for."""
 
     @abstractmethod
     async def get_node_list(self) -> list[type[ComfyNode]]: ...
