@@ -81,7 +81,7 @@ class EvenframeLoadModel(io.ComfyNode):
 
 
 class EvenframeAdoptModel(io.ComfyNode):
-    """The model that other nodes loaded, without a second copy of its weights."""
+    """The model that other nodes loaded, sharing its weights wherever ComfyUI has them whole."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -90,7 +90,8 @@ class EvenframeAdoptModel(io.ComfyNode):
             display_name="Adopt Model (Evenframe)",
             category=sockets.CATEGORY,
             description="Use the model, text encoder and VAE that ComfyUI's own nodes have loaded, "
-            "LoRAs applied by other nodes included. The weights are shared, not copied.",
+            "LoRAs applied by other nodes included. The weights are shared, not copied, unless "
+            "ComfyUI streams them to the GPU (dynamic VRAM).",
             search_aliases=["lora", "use loaded model", "convert model"],
             inputs=[
                 io.Model.Input("model", tooltip="A Stable Diffusion 1.x or 2.1 model."),
