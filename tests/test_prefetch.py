@@ -7,7 +7,7 @@ import torch
 
 from evenframe.pipelines.attention.prefetch import PrefetchedAttention
 from evenframe.pipelines.attention.sites import Site
-from evenframe.pipelines.attention.store import KeptAttention, SourceAttention
+from evenframe.pipelines.attention.store import KeptAttention, SourceAttention, keep
 
 FINE, COARSE = Site("fine", "self", 16, 0), Site("coarse", "self", 32, 1)
 STEPS = 4
@@ -53,3 +53,30 @@ def test_a_skipped_step_is_read_all_the_same(kept: Counting) -> None:
     source = PrefetchedAttention(kept)
     source.at(0, [FINE])
     assert source.at(3, [FINE]).queries["fine"].unique().item() == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_a_busy_gpu_reads_is_each_steps_own() -> None:
+    """Copies run beside the computation; what is computed with them must not see another step's."""
+    device = torch.device("cuda")
+    steps, shape = 12, (8, 8, 1024, 40)
+    on_gpu = [
+        SourceAttention(
+            {"fine": torch.full(shape, float(index), device=device, dtype=torch.float16)},
+            {"fine": torch.full(shape, -float(index), device=device, dtype=torch.float16)},
+        )
+        for index in range(steps)
+    ]
+    records = tuple(keep(record, "offload") for record in on_gpu)
+    for record in records:
+        assert all(t.is_pinned() for t in (*record.queries.values(), *record.keys.values()))
+    source = PrefetchedAttention(KeptAttention(records, device, torch.float32))
+    work = torch.rand(2048, 2048, device=device)
+    sums = []
+    for step in range(steps):
+        found = source.at(step, [FINE])
+        for _ in range(20):  # keeps the GPU behind, so that frees and copies overlap it
+            work = torch.tanh(work @ work)
+        sums.append(found.queries["fine"].double().mean() - found.keys["fine"].double().mean())
+        del found
+    assert torch.stack(sums).tolist() == [2.0 * (steps - 1 - step) for step in range(steps)]

@@ -39,7 +39,7 @@ class PrefetchedAttention:
             ahead = self._copy(step, sites)
         if self._stream is not None:
             current = torch.cuda.current_stream(self.kept.device)
-            current.wait_stream(self._stream)
+            current.wait_stream(self._stream)  # which holds no later copy than this step's
             for tensor in (*ahead.queries.values(), *ahead.keys.values()):
                 tensor.record_stream(current)  # freed only once this step has read it
         return ahead.only(sites)

@@ -60,12 +60,19 @@ class SourceAttention:
         return SourceAttention(moved(self.queries), moved(self.keys))
 
     def pinned(self) -> "SourceAttention":
-        """The same in page-locked host memory, which a GPU reads while it computes."""
+        """The same in page-locked host memory, which a GPU reads while it computes.
 
-        def locked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {name: tensor.cpu().pin_memory() for name, tensor in tensors.items()}
+        torch rounds each tensor's block up to a power of two, so it takes up to twice `nbytes`.
+        """
 
-        return SourceAttention(locked(self.queries), locked(self.keys))
+        def locked(tensor: Tensor) -> Tensor:
+            # One copy, and complete when it returns: another stream will read it without waiting.
+            return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)
+
+        return SourceAttention(
+            {name: locked(tensor) for name, tensor in self.queries.items()},
+            {name: locked(tensor) for name, tensor in self.keys.items()},
+        )
 
 
 @dataclass
@@ -151,7 +158,7 @@ def require_mode(mode: str) -> None:
 def choose_mode(mode: str, needed: int, device_free: int, host_free: int) -> str:
     """Resolve "auto": resident in half of the free device memory, else offload, else recompute.
 
-    needed: bytes of the whole store.
+    needed: bytes of the whole store; half, for page-locked blocks may be twice as large.
     """
     require_mode(mode)
     if mode != "auto":
