@@ -9,6 +9,7 @@ from .host import io
 
 if TYPE_CHECKING:
     from ..pipelines.controls.base import Control
+    from ..pipelines.region import Regions
 
 BLEND_TOOLTIP = (
     "Words of the source prompt, separated by commas. Where the model looks at them, the edit is "
@@ -182,4 +183,177 @@ class EvenframeFusionPreset(io.ComfyNode):
         return io.NodeOutput((*controls, fusion), ui={"text": [note]})
 
 
-NODES = [EvenframeAttentionFusion, EvenframeFusionPreset]
+class EvenframeRefocus(io.ComfyNode):
+    """ReAtCo's RAD: each object in its own region."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.controls.refocus import CHECKPOINTING, OUTER_COUNTS, RULES
+
+        return io.Schema(
+            node_id="EvenframeRefocus",
+            display_name="RAD Refocuser (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Move each word's attention into its region, so that every object of the "
+            "edit appears where it belongs (ReAtCo).",
+            search_aliases=[
+                "reatco",
+                "re-attentional diffusion",
+                "layout guidance",
+                "multi object",
+            ],
+            inputs=[
+                sockets.Regions.Input(
+                    "regions", tooltip="Where the objects belong, each with words of the prompt."
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=20.0,
+                    min=0.0,
+                    max=10000.0,
+                    step=1.0,
+                    tooltip="How far the latents are moved. Published: 20 with rule 'code', 1 with "
+                    "'paper'. More where objects stay away, less where they break.",
+                ),
+                _share("start", 0.0, "Share of the steps after which the guidance begins."),
+                _share(
+                    "end",
+                    0.5,
+                    "Share of the steps after which it ends. Each guided step takes about half "
+                    "again as long.",
+                ),
+                io.Float.Input(
+                    "top_fraction",
+                    default=0.2,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Share of a region's cells that count, those with the most attention. "
+                    "Larger fills the region, and holds the object less well.",
+                ),
+                io.Boolean.Input(
+                    "refine",
+                    default=False,
+                    tooltip="Move the latents up to 20 times more at three early steps, until the "
+                    "attention is there. For objects that stay away; slow.",
+                ),
+                io.Combo.Input(
+                    "rule",
+                    options=list(RULES),
+                    default="code",
+                    advanced=True,
+                    tooltip="How the scale falls from step to step: as the published code has it, "
+                    "or as the paper.",
+                ),
+                io.Combo.Input(
+                    "outer_count",
+                    options=list(OUTER_COUNTS),
+                    default="complement",
+                    advanced=True,
+                    tooltip="Cells that count outside of a region: the fraction of them all, or as "
+                    "many as inside.",
+                ),
+                io.Boolean.Input(
+                    "sharpen",
+                    default=True,
+                    advanced=True,
+                    tooltip="Let the words of the prompt compete for each place.",
+                ),
+                io.Boolean.Input(
+                    "smooth",
+                    default=True,
+                    advanced=True,
+                    tooltip="Smooth the attention over neighbouring places and frames.",
+                ),
+                io.Combo.Input(
+                    "checkpointing",
+                    options=list(CHECKPOINTING),
+                    default="auto",
+                    advanced=True,
+                    tooltip="Compute parts twice instead of keeping them: a fifth of the memory, "
+                    "a third more time, the same result. auto: where memory is short.",
+                ),
+                _chain_input(),
+            ],
+            outputs=[sockets.Controls.Output(display_name="controls")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        regions: Regions,
+        scale: float,
+        start: float,
+        end: float,
+        top_fraction: float,
+        refine: bool,
+        rule: str,
+        outer_count: str,
+        sharpen: bool,
+        smooth: bool,
+        checkpointing: str,
+        controls: tuple[Control, ...] = (),
+    ) -> io.NodeOutput:
+        from ..pipelines.controls.refocus import Refocus
+
+        refocus = Refocus(
+            regions,
+            rule=rule,
+            scale=scale,
+            steps=(start, end),
+            top_fraction=top_fraction,
+            outer_count=outer_count,
+            sharpen=sharpen,
+            smooth=smooth,
+            refine=refine,
+            checkpointing=checkpointing,
+        )
+        return io.NodeOutput((*controls, refocus))
+
+
+class EvenframeJointSampling(io.ComfyNode):
+    """ReAtCo's IRJS: everything outside of the regions stays as it is."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.controls.joint_sampling import NOISES
+
+        return io.Schema(
+            node_id="EvenframeJointSampling",
+            display_name="IRJS Blender (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Keep the clip outside of the regions: after each step, the source takes "
+            "its place there again (ReAtCo).",
+            search_aliases=["reatco", "joint sampling", "background preservation", "inpaint"],
+            inputs=[
+                sockets.Regions.Input("regions", tooltip="Where the clip may change."),
+                io.Combo.Input(
+                    "noise",
+                    options=list(NOISES),
+                    default="inversion",
+                    tooltip="What the source is blurred with at each step: the inversion's own, "
+                    "which cannot flicker, or fresh noise with the editor's seed, as published.",
+                ),
+                io.Int.Input(
+                    "repeats",
+                    default=1,
+                    min=1,
+                    max=20,
+                    tooltip="How often each step is taken. More let the edit fit in better with "
+                    "what is around it, and take as many times longer.",
+                ),
+                _chain_input(),
+            ],
+            outputs=[sockets.Controls.Output(display_name="controls")],
+        )
+
+    @classmethod
+    def execute(
+        cls, regions: Regions, noise: str, repeats: int, controls: tuple[Control, ...] = ()
+    ) -> io.NodeOutput:
+        from ..pipelines.controls.joint_sampling import JointSampling
+
+        return io.NodeOutput((*controls, JointSampling(regions, noise, repeats)))
+
+
+NODES = [EvenframeAttentionFusion, EvenframeFusionPreset, EvenframeRefocus, EvenframeJointSampling]

@@ -74,7 +74,7 @@ class EvenframeAttentionViewer(io.ComfyNode):
 
         frames, _ = rgb_frames(frames)
         size = model.model.frame_size(inversion.trajectory[0])
-        backbone = host.load(model, model.model.working_bytes(inversion.frames, size, branches=1))
+        backbone = host.load(model, model.model.working_bytes(inversion.at_once, size, branches=1))
         with advice(ATTENTION_ADVICE):
             view = look(backbone, inversion, parse_phrases(words), at, threshold)
         picture = heat(view.maps, frames)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..pipelines.backbone import Backbone
     from ..pipelines.inversion import Inversion
     from ..pipelines.prompt import Prompt
+    from ..pipelines.window import Windowing
     from .host import ModelHandle
 
 GIGABYTE = 10**9
@@ -50,6 +51,56 @@ class EvenframeAttentionStore(io.ComfyNode):
     @classmethod
     def execute(cls, mode: str) -> io.NodeOutput:
         return io.NodeOutput(mode)
+
+
+class EvenframeWindows(io.ComfyNode):
+    """Cut a long clip into overlapping windows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        from ..pipelines.window import WEIGHTS
+
+        return io.Schema(
+            node_id="EvenframeWindows",
+            display_name="Windows (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Invert and edit a long clip in overlapping windows of frames, so that "
+            "memory does not grow with it.",
+            search_aliases=["long video", "context window", "sliding window"],
+            inputs=[
+                io.Int.Input(
+                    "size",
+                    default=16,
+                    min=1,
+                    max=1000,
+                    tooltip="Frames at once. A window larger than the clip is the clip.",
+                ),
+                io.Int.Input(
+                    "stride",
+                    default=12,
+                    min=1,
+                    max=1000,
+                    tooltip="Frames from one window to the next, at most the size. Smaller "
+                    "overlaps more: smoother, and slower.",
+                ),
+                io.Combo.Input(
+                    "weights",
+                    options=list(WEIGHTS),
+                    default="triangular",
+                    tooltip="What a window counts where others overlap it: its middle more than "
+                    "its ends, or the same everywhere.",
+                ),
+            ],
+            outputs=[sockets.Windows.Output(display_name="windows")],
+        )
+
+    @classmethod
+    def execute(cls, size: int, stride: int, weights: str) -> io.NodeOutput:
+        from ..pipelines.window import Windowing
+
+        windowing = Windowing(size, stride, weights)
+        windowing.cut(1)  # says what is wrong here, not in the inverter
+        return io.NodeOutput(windowing)
 
 
 class EvenframeInvert(io.ComfyNode):
@@ -113,6 +164,12 @@ class EvenframeInvert(io.ComfyNode):
                     tooltip="-1 takes the mode of the autoencoder's distribution, which is the "
                     "same every time; any other number samples it with that seed.",
                 ),
+                sockets.Windows.Input(
+                    "windows",
+                    optional=True,
+                    tooltip="For long clips: how inversion and edits are cut into windows. All "
+                    "frames at once where nothing is linked.",
+                ),
             ],
             outputs=[
                 sockets.Inversion.Output(display_name="inversion"),
@@ -139,6 +196,7 @@ class EvenframeInvert(io.ComfyNode):
         cache_gb: int,
         sample_seed: int,
         store: str = "auto",
+        windows: Windowing | None = None,
     ) -> io.NodeOutput:
         from ..pipelines.attention import keyframes
         from ..pipelines.checks import size_notes
@@ -146,13 +204,16 @@ class EvenframeInvert(io.ComfyNode):
         from ..pipelines.inversion_cache import InversionCache, find_or_invert
         from ..pipelines.reconstruction import compare
         from ..pipelines.video.clip import rgb_frames
+        from ..pipelines.window import WHOLE_CLIP
 
         frames, _ = rgb_frames(frames)
         size = (frames.shape[1], frames.shape[2])
-        memory = model.model.working_bytes(len(frames), size, branches=1)
+        windowing = windows or WHOLE_CLIP
+        at_once = len(windowing.cut(len(frames))[0])
+        memory = model.model.working_bytes(at_once, size, branches=1)
         backbone = host.load(model, memory)
         seed = None if sample_seed < 0 else sample_seed
-        settings = Settings(steps, keyframes.parse(key_frames), store, seed)
+        settings = Settings(steps, keyframes.parse(key_frames), store, seed, windowing)
         cache = InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE)
         with advice(ATTENTION_ADVICE):
             inversion, found = find_or_invert(
@@ -257,6 +318,7 @@ class EvenframeLoadInversion(io.ComfyNode):
 
 NODES = [
     EvenframeAttentionStore,
+    EvenframeWindows,
     EvenframeInvert,
     EvenframeSaveInversion,
     EvenframeLoadInversion,

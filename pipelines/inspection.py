@@ -12,6 +12,7 @@ from .attention.maps import mask_sites, word_maps
 from .checks import require_model
 from .controls.fusion import blend_mask
 from .prompt import find_tokens
+from .window import in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -48,8 +49,14 @@ def look(
     sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
     size = backbone.frame_size(inversion.trajectory[0])
     step = round(at * (len(inversion.grid) - 1))
-    source = inversion.source_attention(backbone).at(step, sites)
-    maps = word_maps(source, sites, tokens, size).cpu()
+    parts = inversion.windows
+
+    def seen(window: int) -> tuple[Tensor]:
+        source = inversion.part(parts[window]).source_attention(backbone).at(step, sites)
+        return (word_maps(source, sites, tokens, size).cpu().transpose(0, 1),)
+
+    [maps] = in_windows(parts, inversion.windowing.weights, seen)
+    maps = maps.transpose(0, 1)  # (layers heads) f h w
     mean = maps.mean(0)  # f h w
     grid = (mean.shape[1], mean.shape[2])
     mask = blend_mask(maps, [grid], threshold)[grid]

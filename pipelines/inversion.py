@@ -88,8 +88,15 @@ class Inversion:
         """The frames that are denoised at once, in turn."""
         return self.windowing.cut(self.frames)
 
+    @property
+    def at_once(self) -> int:
+        """Frames of a window."""
+        return len(self.windows[0])
+
     def part(self, frames: range) -> "Inversion":
         """The inversion of one of its windows, which has key frames of its own."""
+        if len(frames) == self.frames:
+            return self
         trajectory = self.trajectory[:, frames.start : frames.stop]
         return replace(self, trajectory=trajectory, records=(), rebuilt=None, windowing=WHOLE_CLIP)
 

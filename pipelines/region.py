@@ -67,9 +67,22 @@ class Regions:
                 f"has {want[0]} of {want[2]}x{want[1]}: draw them on the frames that are inverted."
             )
 
-    def add(self, region: Region) -> "Regions":
-        """With one more region, on top."""
-        return replace(self, items=(*self.items, region))
+    def on(self, below: "Regions | None") -> "Regions":
+        """These on top of others of the same clip."""
+        if below is None:
+            return self
+        below.require(self.frames, self.frame_size)
+        return replace(self, items=(*below.items, *self.items))
+
+    def painted(self) -> Tensor:
+        """(f, h, w) at the frames' size, for pictures: 0 outside, (k+1)/n in region k of n."""
+        visible = self.cells(self.frame_size)
+        values = torch.arange(1, len(visible) + 1) / len(visible)
+        return (visible * values[:, None, None, None]).sum(0)
+
+    def describe(self) -> str:
+        """Each region with its words: "left: jellyfish; right: goldfish"."""
+        return "; ".join(f"{region.name}: {region.words or 'no words'}" for region in self.items)
 
     def cells(self, grid: tuple[int, int]) -> Tensor:
         """(regions, f, rows, columns) of 0 and 1: the visible cells of each region.

@@ -166,9 +166,13 @@ def test_coverage_is_the_union_with_soft_edges():
 def test_a_later_region_lies_on_top():
     lower = box_region([(0, 0, 64, 64)], SIZE, name="lower")
     upper = box_region([(32, 0, 96, 64)], SIZE, name="upper")
-    cells = Regions((lower,), 1, SIZE).add(upper).cells((8, 16))
+    both = only(upper).on(only(lower))
+    cells = both.cells((8, 16))
     assert cells[0, 0, 0].tolist() == [1] * 4 + [0] * 12
     assert cells[1, 0, 0].tolist() == [0] * 4 + [1] * 8 + [0] * 4
+    assert both.painted()[0, 0, ::8].tolist() == [0.5] * 4 + [1] * 8 + [0] * 4
+    assert only(upper).on(None).items == (upper,)
+    assert refused(only(upper).on, only(lower, frames=2)).startswith("The regions are for 2 frames")
 
 
 def test_a_part_of_the_frames():

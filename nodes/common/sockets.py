@@ -1,7 +1,8 @@
 """The pack's own socket types. What travels on them is frozen.
 
 CLIP: `Clip`. MODEL: `ModelHandle` of a backbone. PROMPT: `Prompt`. STORE: the attention store's
-mode, a str. INVERSION: `Inversion`. CONTROLS: a tuple of controls, applied in order.
+mode, a str. WINDOWS: `Windowing`. INVERSION: `Inversion`. REGIONS: `Regions`. CONTROLS: a tuple of
+controls, applied in order.
 """
 
 from __future__ import annotations
@@ -14,5 +15,7 @@ Clip = io.Custom("EVENFRAME_CLIP")
 Model = io.Custom("EVENFRAME_MODEL")
 Prompt = io.Custom("EVENFRAME_PROMPT")
 Store = io.Custom("EVENFRAME_STORE")
+Windows = io.Custom("EVENFRAME_WINDOWS")
 Inversion = io.Custom("EVENFRAME_INVERSION")
+Regions = io.Custom("EVENFRAME_REGIONS")
 Controls = io.Custom("EVENFRAME_CONTROLS")

@@ -1,0 +1,52 @@
+"""The source's own pixels outside of the regions, where the autoencoder would change them."""
+
+import torch
+from torch import Tensor
+
+from .errors import EvenframeError
+from .region import feather
+
+
+def paste_outside(
+    edited: Tensor, source: Tensor, mask: Tensor, feathered: int = 8, linear: bool = False
+) -> Tensor:
+    """The edit inside the mask, the source outside, with a soft edge that lies inside.
+
+    edited, source: (f, h, w, 3) in 0..1. mask: (f, h, w) in 0..1. feathered: width of the edge in
+    pixels, 0..1024. linear: mix light instead of sRGB values, which keeps bright edges bright.
+    Where the mask is 0, pixels are equal to the source's. Raises EvenframeError.
+    """
+    if edited.shape != source.shape:
+        raise EvenframeError(
+            f"The edit has {_size(edited)}, the source {_size(source)}: "
+            "paste the frames that were inverted."
+        )
+    if mask.shape != edited.shape[:3]:
+        raise EvenframeError(
+            f"The regions are for {_size(mask)}, but the clip has {_size(edited)}: "
+            "draw them on the frames that were inverted."
+        )
+    if not 0 <= feathered <= 1024:
+        raise EvenframeError(f"feather is {feathered}: choose 0 to 1024 pixels.")
+    inside = feather(mask, feathered)[..., None]  # f h w 1
+    if linear:
+        mixed = _encoded(torch.lerp(_light(source), _light(edited), inside))
+    else:
+        mixed = torch.lerp(source, edited, inside)
+    return torch.where(inside == 0, source, mixed)
+
+
+def _light(pixels: Tensor) -> Tensor:
+    """sRGB values as light (IEC 61966-2-1)."""
+    return torch.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
+
+
+def _encoded(light: Tensor) -> Tensor:
+    """Light as sRGB values (IEC 61966-2-1)."""
+    bright = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(light <= 0.0031308, 12.92 * light, bright)
+
+
+def _size(frames: Tensor) -> str:
+    count, height, width = frames.shape[:3]
+    return f"{count} frames of {width}x{height} pixels"

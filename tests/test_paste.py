@@ -1,0 +1,46 @@
+"""The source's pixels outside of the regions."""
+
+import pytest
+import torch
+
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.paste import paste_outside
+
+GENERATOR = torch.Generator().manual_seed(0)
+EDITED, SOURCE = (torch.rand(2, 32, 48, 3, generator=GENERATOR) for _ in "es")
+MASK = torch.zeros(2, 32, 48)
+MASK[:, 8:24, 8:40] = 1
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("feathered", [0, 5])
+def test_pixels_outside_are_equal_to_the_sources(feathered: int, linear: bool):
+    pasted = paste_outside(EDITED, SOURCE, MASK, feathered, linear)
+    assert torch.equal(pasted[MASK == 0], SOURCE[MASK == 0])
+    assert torch.allclose(pasted[:, 16, 20], EDITED[:, 16, 20], atol=1e-6)
+    edge = pasted[:, 16, 8]
+    assert torch.allclose(edge, EDITED[:, 16, 8], atol=1e-6) == (feathered == 0)
+
+
+def test_an_edge_in_linear_light_mixes_light():
+    white, black = torch.ones(1, 1, 1, 3), torch.zeros(1, 1, 1, 3)
+    half = torch.full((1, 1, 1), 0.5)
+    assert float(paste_outside(white, black, half, 0)[..., 0]) == 0.5
+    # Half of the light of white is 0.735 in sRGB.
+    assert float(paste_outside(white, black, half, 0, linear=True)[..., 0]) == pytest.approx(
+        0.7354, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("edited", "mask", "feathered", "starts"),
+    [
+        (EDITED[:1], MASK[:1], 0, "The edit has 1 frames of 48x32 pixels, the source 2 frames"),
+        (EDITED, MASK[:, :16], 0, "The regions are for 2 frames of 48x16 pixels, but the clip"),
+        (EDITED, MASK, -1, "feather is -1: choose 0 to 1024 pixels"),
+    ],
+)
+def test_what_does_not_fit_is_refused(edited, mask, feathered: int, starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        paste_outside(edited, SOURCE, mask, feathered)
+    assert str(caught.value).startswith(starts)

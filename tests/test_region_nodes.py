@@ -1,0 +1,144 @@
+"""ReAtCo's nodes: one graph with all of them, and each by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from whole_edit import edit_workflow, save_tiny_model
+
+from evenframe.nodes import node_classes
+from evenframe.nodes.control import EvenframeJointSampling, EvenframeRefocus
+from evenframe.nodes.edit import EvenframePasteSource
+from evenframe.nodes.host import host, workflow
+from evenframe.nodes.host.executor import Executor
+from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.nodes.inversion import EvenframeWindows
+from evenframe.nodes.region import EXAMPLE, EvenframeDrawRegions, EvenframeMaskRegion
+from evenframe.pipelines.controls.joint_sampling import JointSampling
+from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.errors import EvenframeError
+
+BOX = {"name": "left", "words": "blue circle", "box": [0, 0.25, 0.5, 1]}
+TEXT = json.dumps({"version": 1, "regions": [BOX]})
+
+
+@pytest.fixture(autouse=True)
+def session(tmp_path: Path) -> Iterator[Session]:
+    assert isinstance(host, StandaloneHost)
+    folders = Session(
+        models=(tmp_path / "models",),
+        output=tmp_path / "output",
+        temp=tmp_path / "temp",
+        cache=tmp_path / "cache",
+    )
+    with host.using(folders):
+        yield folders
+
+
+def node(name: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": f"Evenframe{name}", "inputs": inputs}
+
+
+def reatco_workflow() -> dict[str, Any]:
+    """Two regions, RAD, IRJS and fusion, in windows, with the source pasted outside."""
+    graph = edit_workflow(steps=2)
+    graph["clip"]["inputs"]["max_frames"] = 3
+    del graph["invert"]["inputs"]["store"], graph["store"]
+    graph["windows"] = node("Windows", size=2, stride=1, weights="triangular")
+    graph["invert"]["inputs"]["windows"] = ["windows", 0]
+    graph["draw"] = node("DrawRegions", frames=["clip", 0], text=TEXT)
+    graph["refocus"] = node(
+        "Refocus",
+        regions=["draw", 0],
+        scale=20.0,
+        start=0.0,
+        end=1.0,
+        top_fraction=0.2,
+        refine=False,
+        rule="code",
+        outer_count="complement",
+        sharpen=True,
+        smooth=True,
+        checkpointing="auto",
+        controls=["fusion", 0],
+    )
+    graph["joint"] = node(
+        "JointSampling",
+        regions=["draw", 0],
+        noise="inversion",
+        repeats=1,
+        controls=["refocus", 0],
+    )
+    graph["edit"]["inputs"]["controls"] = ["joint", 0]
+    graph["paste"] = node(
+        "PasteSource",
+        frames=["decode", 0],
+        source=["clip", 0],
+        regions=["draw", 0],
+        feather=4,
+        linear_light=True,
+    )
+    graph["save"]["inputs"]["frames"] = ["paste", 0]
+    return graph
+
+
+def test_a_graph_with_all_of_reatco(tmp_path: Path):
+    assert isinstance(host, StandaloneHost)
+    save_tiny_model(tmp_path / "models" / "diffusers" / "tiny")
+    result = Executor(host, node_classes()).run(workflow.parse(reatco_workflow()))
+    [source] = [result.results["clip"].values[0]]
+    [pasted] = result.results["paste"].values
+    latents = result.results["edit"].values[0]["samples"]
+    assert latents.shape == (3, 4, 16, 16) and latents.isfinite().all()
+    assert torch.equal(pasted[:, :, 64:], source[:, :, 64:])
+    assert torch.equal(pasted[:, :32], source[:, :32])
+    assert not torch.equal(pasted[:, 32:, :64], source[:, 32:, :64])
+
+
+def test_regions_are_drawn_one_above_the_other(clip: Tensor):
+    below = EvenframeDrawRegions.execute(clip, EXAMPLE)
+    drawn = EvenframeDrawRegions.execute(clip, TEXT, below[0])
+    assert [region.name for region in drawn[0].items] == ["left", "right", "left"]
+    assert drawn[1].shape == (3, 64, 128) and drawn[1][0, 63, 0] == 1
+    assert drawn[2].shape == clip.shape
+    assert drawn.ui["text"] == ["left: no words; right: no words; left: blue circle"]
+    assert len(drawn.ui["images"]) == 3
+
+
+def test_a_mask_becomes_a_region(clip: Tensor):
+    mask = torch.zeros(1, 64, 128)
+    mask[0, 30, 60] = 1
+    regions, covered, _ = EvenframeMaskRegion.execute(clip, mask, "dot", "circle", 2, 0).args
+    [region] = regions.items
+    assert (region.name, region.words, regions.frames) == ("dot", "circle", 3)
+    assert covered.sum() == 3 * 25
+
+
+def test_controls_are_added_to_the_chain(clip: Tensor):
+    regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
+    before: Any = object()
+    settings: list[Any] = [20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
+    chain = EvenframeRefocus.execute(regions, *settings, controls=(before,))[0]
+    chain = EvenframeJointSampling.execute(regions, "fresh", 3, chain)[0]
+    first, refocus, joint = chain
+    assert first is before and isinstance(refocus, Refocus) and isinstance(joint, JointSampling)
+    assert refocus.steps == (0.1, 0.6) and refocus.rule == "paper" and refocus.refine
+    assert (refocus.outer_count, refocus.sharpen, refocus.smooth) == ("region", False, True)
+    assert (refocus.top_fraction, refocus.checkpointing) == (0.3, "on")
+    assert (joint.noise, joint.repeats) == ("fresh", 3)
+
+
+def test_what_is_wrong_is_said_where_it_is_set(clip: Tensor):
+    with pytest.raises(EvenframeError, match="The stride of the windows is 9: choose 1 to 4"):
+        EvenframeWindows.execute(4, 9, "uniform")
+    with pytest.raises(EvenframeError, match="The regions are not JSON"):
+        EvenframeDrawRegions.execute(clip, "left")
+    regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
+    with pytest.raises(EvenframeError, match="The regions are for 3 frames of 128x64 pixels"):
+        EvenframePasteSource.execute(clip[:2], clip[:2], regions, 8, False)
