@@ -21,8 +21,8 @@ from .base import Edit
 class Subjects:
     """The people of an edit, by the frames at work.
 
-    regions: one for each. soft: (f, h, w) in 0..1, how surely each place belongs to them, where
-    the source's attention says so; None where regions were given.
+    regions: one for each. soft: (f, h, w) in 0..1, how much the source looks at them from each
+    place, 0 below the threshold; None where regions were given.
     """
 
     regions: Regions
@@ -64,4 +64,5 @@ def find_subjects(
     view = look(edit.backbone, edit.inversion, words, threshold=threshold)
     frames, size = len(view.mask), edit.frame_size
     found = mask_region(view.mask, frames, size, name=", ".join(words))
-    return Subjects(Regions((found,), frames, size), view.maps.float())
+    maps = view.maps.float()
+    return Subjects(Regions((found,), frames, size), maps * (maps > threshold))

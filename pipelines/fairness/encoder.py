@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MASKS = ("hard", "soft")
 EOS_SCOPES = ("first", "first+padding", "none")
 SOFT_MIDDLE, SOFT_WIDTH = 0.5, 0.1
+SHOWN = 0.005
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Record:
     notes: tuple[str, ...]
 
     def describe(self) -> str:
-        """The record as lines of text."""
+        """The record as lines of text, without tokens that hardly changed."""
         lines = [f"target    {self.target}", f"fairness  {self.fair}"]
         for wish, found in self.found:
             ranked = "".join(f", {word} {cosine:.2f}" for word, cosine in found.ranking[:3])
@@ -74,6 +75,7 @@ class Record:
         lines += [
             f"{row.word}[{row.token}] <- {row.weight:.3g} {row.fair_word}[{row.fair_token}]"
             for row in self.blended
+            if row.weight >= SHOWN
         ]
         return "\n".join([*lines, *self.notes])
 
