@@ -255,7 +255,9 @@ def test_a_word_of_several_tokens_is_blended_whole(backbone):
 
 def test_nothing_is_guessed(backbone):
     two = refused(backbone, "a doctor and a nurse", "female")
-    assert two.startswith("The prompt 'a doctor and a nurse' names several people (doctor, nurse): say")
+    assert two.startswith(
+        "The prompt 'a doctor and a nurse' names several people (doctor, nurse): say"
+    )
     assert refused(backbone, "the and of", "female").startswith(
         "No word of the prompt 'the and of'"
     )
