@@ -1,0 +1,129 @@
+"""What FAME's controls cost, counted for Stable Diffusion 1.5 at 512x512: the keys `cost.*`.
+
+Every self-attention layer at 32x32, 16x16 and 8x8 tokens looks at all of 8 frames; two people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from ..pipelines.attention.sites import Site
+from ..pipelines.attention.terms import Call, Term, evaluate
+from ..pipelines.controls.base import Edit, Step
+from ..pipelines.controls.self_modulator import SelfModulator
+from ..pipelines.inversion import Inversion
+from ..pipelines.region import Regions, box_region
+from .counting import FRAMES, SIZE, STEPS, flops, meta_inversion, meta_model, meta_prompt
+from .counting import TARGET as PROMPT
+
+Figures = dict[str, float | int | str]
+FUSED = SelfModulator(form="additive", tau=0)
+HALF = 2
+
+
+def cost() -> Figures:
+    """Work over that of the same attention without the modulator, and bytes beside a mask's."""
+    forms = {"modulator": SelfModulator(), "additive": FUSED}
+    figures: Figures = {}
+    for name, settings in forms.items():
+        attention, whole = work(settings)
+        figures[f"cost.{name}_ratio"] = round(attention, 4)
+        figures[f"cost.{name}_pass_ratio"] = round(whole, 4)
+    tokens = (SIZE // 16) ** 2 * FRAMES
+    figures["cost.dense_mask_bytes"] = tokens * tokens * HALF
+    figures["cost.additive_bytes"] = 3 * tokens * (1 + FRAMES) * 8 * HALF
+    return figures | times()
+
+
+def work(settings: SelfModulator) -> tuple[float, float]:
+    """(the coarse self-attention, the whole pass) with the modulator, over both without it."""
+    model = meta_model()
+    inversion = replace(meta_inversion(model), keyframes=("all",))
+    run = settings_run(model, inversion, settings)
+    branch = {"target": inversion.prompt.embeddings}
+    table = inversion.keyframe_table()
+    calls: list[Call] = []
+
+    def keep(call: Call, terms: Any) -> Any:
+        if call.keyframes is not None:
+            calls.append(call)
+        return terms
+
+    def forward(attend: Any) -> None:
+        model.predict(inversion.trajectory[0], 1, branch, table, attend)
+
+    plain_pass = flops(lambda: forward(keep))
+    with_pass = flops(lambda: forward(run.attend))
+    plain = sum(flops(lambda call=call: evaluate(call.plain())) for call in calls)
+    modulated = sum(
+        flops(lambda call=call: evaluate(run.attend(call, call.plain()))) for call in calls
+    )
+    return modulated / plain, with_pass / plain_pass
+
+
+def settings_run(model: Any, inversion: Inversion, settings: SelfModulator) -> Any:
+    """The modulator at work on two people that stand side by side."""
+    people = tuple(
+        box_region([(left, 64, left + 200, 480)] * FRAMES, (SIZE, SIZE), name=str(left))
+        for left in (40, 270)
+    )
+    regions = Regions(people, FRAMES, (SIZE, SIZE))
+    edit = Edit(model, inversion, meta_prompt(model, PROMPT))
+    run = replace(settings, regions=regions).begin(edit)
+    nothing: Any = None
+    run.prepare(Step(0, 981, nothing, inversion.trajectory[0]))
+    return run
+
+
+def times(side: int = 16, width: int = 24, heads: int = 2, repeats: int = 5) -> Figures:
+    """Seconds over plain attention on the CPU at the built-in model's size, interleaved; the dense
+    mask, which fits here, beside them."""
+    torch.manual_seed(0)
+    frames, n = FRAMES, side * side
+    q, k, v = (torch.randn(frames, heads, n, width) for _ in range(3))
+    call = Call(
+        Site("s", "self", SIZE // side, 0),
+        "target",
+        (side, side),
+        q,
+        k,
+        v,
+        torch.arange(frames).expand(frames, -1),
+    )
+    model = meta_model()
+    inversion = replace(
+        meta_inversion(model),
+        keyframes=("all",),
+        trajectory=torch.randn(STEPS + 1, frames, 4, SIZE // 8, SIZE // 8),
+    )
+    dense = torch.randn(frames, 1, n, n * frames)
+    ways = {
+        "plain": lambda: evaluate(call.plain()),
+        "modulator": _timed(settings_run(model, inversion, SelfModulator()), call),
+        "additive": _timed(settings_run(model, inversion, FUSED), call),
+        "dense_mask": lambda: evaluate((Term(q, call.gather(k), call.gather(v), bias=dense),)),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            start = perf_counter()
+            way()
+            seconds[name].append(perf_counter() - start)
+    median = {name: sorted(found)[repeats // 2] for name, found in seconds.items()}
+    return {
+        f"cost.{name}_time_ratio": round(median[name] / median["plain"], 2)
+        for name in ("modulator", "additive", "dense_mask")
+    }
+
+
+def _timed(run: Any, call: Call) -> Any:
+    return lambda: evaluate(run.attend(call, call.plain()))
+
+
+if __name__ == "__main__":
+    for key, value in cost().items():
+        print(f"{key:<28} {value}")
