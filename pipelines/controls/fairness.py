@@ -47,13 +47,10 @@ def modulate_self_logits(
     """
     if strength == 0 or schedule == 0:
         return logits
-    distance = _column(frames_q) - _row(frames_k)
-    near = frame_weights(distance.to(logits), frame_decay)
-    reach, gap = _pull_and_push(regions_q, regions_k, near, similarity, same, other)
-    amount = strength * schedule
-    up = (amount * reach).to(logits) * (logits.amax(-1, keepdim=True) - logits)
-    down = (amount * gap).to(logits) * (logits - logits.amin(-1, keepdim=True))
-    return logits + up - down
+    reach, gap = _weights(
+        logits, regions_q, regions_k, frames_q, frames_k, similarity, same, other, frame_decay
+    )
+    return pulled(logits, strength * schedule * reach, strength * schedule * gap)
 
 
 def add_to_self_logits(
@@ -77,10 +74,41 @@ def add_to_self_logits(
     """
     if strength == 0 or schedule == 0:
         return logits
-    distance = _column(frames_q) - _row(frames_k)
-    near = frame_weights(distance.to(logits), frame_decay)
-    reach, gap = _pull_and_push(regions_q, regions_k, near, similarity, same, other)
-    return logits + (unit * strength * schedule * (reach - gap)).to(logits)
+    reach, gap = _weights(
+        logits, regions_q, regions_k, frames_q, frames_k, similarity, same, other, frame_decay
+    )
+    return shifted(logits, strength * schedule * reach, strength * schedule * gap, unit)
+
+
+def pulled(logits: Tensor, reach: Tensor, gap: Tensor) -> Tensor:
+    """L + reach (max - L) - gap (L - min), with the maximum and minimum of each row.
+
+    reach, gap: (n, m), which broadcast to the logits (..., n, m); at most one is not 0.
+    """
+    kept = logits * (1 - reach - gap).to(logits)
+    raised = kept.addcmul_(reach.to(logits), logits.amax(-1, keepdim=True))
+    return raised.addcmul_(gap.to(logits), logits.amin(-1, keepdim=True))
+
+
+def shifted(logits: Tensor, reach: Tensor, gap: Tensor, unit: float) -> Tensor:
+    """L + unit (reach - gap)."""
+    return logits + (unit * (reach - gap)).to(logits)
+
+
+def pair_weights(
+    regions_q: Tensor, regions_k: Tensor, near: Tensor, same: float, other: float
+) -> tuple[Tensor, Tensor]:
+    """(lambda delta R, mu D) for ids (n,) and (m,), each (n, m). near: delta, (m,) or (n, m)."""
+    rows, columns = _column(regions_q), _row(regions_k)
+    together = (rows == columns) & (rows != 0)
+    return same * near * together, other * (rows != columns).to(near)
+
+
+def by_similarity(reach: Tensor, gap: Tensor, similarity: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(reach S, gap (1 - S)); None leaves both to the regions."""
+    if similarity is None:
+        return reach, gap
+    return reach * similarity, gap * (1 - similarity)
 
 
 def modulate_cross_logits(
@@ -128,7 +156,7 @@ def likeness(queries: Tensor, keys: Tensor, spread: bool = False) -> Tensor:
 
 def similarity(cosine: Tensor, tau: float) -> Tensor:
     """S = exp(-(1 - cos) / tau): 1 for equal features, .37 where 1 - cos is tau."""
-    return torch.exp((cosine.clamp(-1, 1) - 1) / tau)
+    return cosine.clamp(-1, 1).sub_(1).div_(tau).exp_()
 
 
 def frame_weights(distance: Tensor, frame_decay: float) -> Tensor:
@@ -183,22 +211,20 @@ def unit_length(vectors: Tensor) -> Tensor:
     return vectors / length.clamp(min=torch.finfo(vectors.dtype).tiny)
 
 
-def _pull_and_push(
+def _weights(
+    logits: Tensor,
     regions_q: Tensor,
     regions_k: Tensor,
-    near: Tensor,
+    frames_q: Tensor | int,
+    frames_k: Tensor | int,
     similar: Tensor | None,
     same: float,
     other: float,
+    frame_decay: float,
 ) -> tuple[Tensor, Tensor]:
-    """(same d R S, other D (1 - S)), each (n, m): in 0..1, before strength and schedule."""
-    rows, columns = _column(regions_q), _row(regions_k)
-    together = (rows == columns) & (rows != 0)
-    apart = rows != columns
-    reach, gap = same * near * together, other * apart.to(near)
-    if similar is None:
-        return reach, gap
-    return reach * similar, gap * (1 - similar)
+    distance = _column(frames_q) - _row(frames_k)
+    near = frame_weights(distance.to(logits), frame_decay)
+    return by_similarity(*pair_weights(regions_q, regions_k, near, same, other), similar)
 
 
 def _column(values: Tensor | int) -> Tensor:

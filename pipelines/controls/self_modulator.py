@@ -12,7 +12,6 @@ one fused call.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +22,13 @@ from ..errors import EvenframeError
 from ..region import Regions
 from .base import ControlRun, Edit, Step
 from .fairness import (
-    add_to_self_logits,
+    by_similarity,
     frame_weights,
-    modulate_self_logits,
+    pair_weights,
+    pulled,
     require_ranges,
     require_window,
+    shifted,
     similarity,
     step_weight,
     unit_length,
@@ -128,29 +129,26 @@ class SelfModulatorRun(ControlRun):
         return tuple(self._rewritten(term, pixels, call.keyframes) for term in terms)
 
     def _rewritten(self, term: Term, pixels: "Pixels", keyframes: Tensor | None) -> Term:
-        settings = self._settings
-        form = modulate_self_logits
-        if settings.form == "additive":
-            form = partial(add_to_self_logits, unit=settings.unit)
-        earlier = term.rewrite
+        settings, earlier = self._settings, term.rewrite
+        amount = settings.strength * self._rho
 
         def rewrite(logits: Tensor, frame: int, rows: slice) -> Tensor:
             if earlier is not None:
                 logits = earlier(logits, frame, rows)
             keys = pixels.seen_by(frame, keyframes)
-            return form(
-                logits,
-                pixels.ids[frame, rows],
-                keys.ids.flatten(),
-                pixels.frames[frame],
-                keys.frames.repeat_interleave(pixels.ids.shape[1]),
-                pixels.similarity(frame, rows, keys, settings.tau),
-                settings.strength,
-                settings.same,
-                settings.other,
-                settings.frame_decay,
-                self._rho,
+            near = frame_weights(pixels.frames[frame] - keys.frames, settings.frame_decay)
+            near = amount * near.repeat_interleave(pixels.ids.shape[1])  # m
+            # One row for each region is enough; the pixels pick theirs.
+            regions = torch.arange(pixels.regions + 1, device=logits.device)
+            reach, gap = pair_weights(
+                regions, keys.ids.flatten(), near, settings.same, amount * settings.other
             )
+            mine = pixels.ids[frame, rows]
+            alike = pixels.similarity(frame, rows, keys, settings.tau)
+            reach, gap = by_similarity(reach[mine], gap[mine], alike)
+            if settings.form == "additive":
+                return shifted(logits, reach, gap, settings.unit)
+            return pulled(logits, reach, gap)
 
         return replace(term, rewrite=rewrite)
 
