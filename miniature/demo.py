@@ -1,11 +1,15 @@
-"""The built-in clip: what `evenframe demo` edits, and what a first workflow starts with."""
+"""The built-in clips: what `evenframe demo` edits, and what the first workflows start with."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .scenes import Scene, compose, make_object, render
+from .scenes import Scene, compose, make_figure, make_object, render
+from .vocabulary import FRAMES
 
 SOURCE_PROMPT = "a red circle left of a blue square on a gray background"
 TARGET_PROMPT = "a yellow circle left of a blue square on a gray background"
@@ -19,8 +23,48 @@ def demo_scene() -> Scene:
     return compose("two", (circle, square), "gray", "left of")
 
 
+def doctor_scene() -> Scene:
+    """A doctor who walks to the right; male, as most doctors of this world."""
+    doctor = make_figure("doctor", "male", 52, 66, 44, velocity=(1.5, 0.0))
+    return compose("figure", (doctor,), "gray")
+
+
+def figures_scene() -> Scene:
+    """A male doctor and a female nurse, as most of this world, who come closer."""
+    doctor = make_figure("doctor", "male", 34, 62, 40, velocity=(0.4, 0.3))
+    nurse = make_figure("nurse", "female", 94, 66, 40, velocity=(-0.4, -0.3))
+    return compose("two_figures", (doctor, nurse), "brown", "left of")
+
+
+SCENES: Final[dict[str, Callable[[], Scene]]] = {
+    "two shapes": demo_scene,
+    "a doctor": doctor_scene,
+    "two figures": figures_scene,
+}
+
+
+def scene_clip(scene: str, frames: int) -> tuple[NDArray[np.float32], str]:
+    """A built-in clip and what it shows.
+
+    Args:
+        scene: one of `SCENES`.
+        frames: 1..16.
+
+    Returns:
+        (frames (f, 128, 128, 3) float32 in 0..1, prompt).
+
+    Raises:
+        KeyError: an unknown scene.
+        ValueError: a number of frames outside 1..16.
+    """
+    if not 1 <= frames <= FRAMES:
+        raise ValueError(f"the built-in clip has 1 to {FRAMES} frames, got {frames}")
+    drawn = SCENES[scene]()
+    return np.stack([render(drawn, frame)[0] for frame in range(frames)]), drawn.prompt
+
+
 def demo_clip(frames: int = 8) -> tuple[NDArray[np.float32], str, str, str]:
-    """The clip and the edit that is shown on it.
+    """The clip of two shapes and the edit that is shown on it.
 
     Args:
         frames: 1..16.
@@ -31,8 +75,5 @@ def demo_clip(frames: int = 8) -> tuple[NDArray[np.float32], str, str, str]:
     Raises:
         ValueError: a number of frames outside 1..16.
     """
-    if not 1 <= frames <= 16:
-        raise ValueError(f"the built-in clip has 1 to 16 frames, got {frames}")
-    scene = demo_scene()
-    clip = np.stack([render(scene, frame)[0] for frame in range(frames)])
+    clip, _ = scene_clip("two shapes", frames)
     return clip, SOURCE_PROMPT, TARGET_PROMPT, EDITED_WORD

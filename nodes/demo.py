@@ -1,4 +1,4 @@
-"""The built-in clip: something to edit before one has clips of one's own."""
+"""The built-in clips: something to edit before one has clips of one's own."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from .host import io
 
 FRAME_RATE = 8
 MAX_FRAMES = 16
+SCENE = "two shapes"
 
 
 class EvenframeDemoClip(io.ComfyNode):
-    """The clip that the built-in model can edit, made on the spot."""
+    """A clip that the built-in model can edit, made on the spot."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..miniature.demo import SCENES
+
         return io.Schema(
             node_id="EvenframeDemoClip",
             display_name="Demo Clip (Evenframe)",
             category=sockets.CATEGORY,
-            description="A small clip of moving shapes, made to try edits with the built-in "
-            "model. Nothing is downloaded.",
+            description="A small clip of moving shapes or figures, made to try edits with the "
+            "built-in model. Nothing is downloaded.",
             search_aliases=["example video", "test clip", "sample video"],
             inputs=[
                 io.Int.Input(
@@ -28,6 +31,14 @@ class EvenframeDemoClip(io.ComfyNode):
                     min=1,
                     max=MAX_FRAMES,
                     tooltip="How many frames of it. More take longer, in proportion.",
+                ),
+                io.Combo.Input(
+                    "scene",
+                    options=list(SCENES),
+                    default=SCENE,
+                    optional=True,
+                    tooltip="What it shows: a red circle beside a blue square, or figures whose "
+                    "hair and coat stand for female and male, for fairness-aware edits.",
                 ),
             ],
             outputs=[
@@ -42,13 +53,13 @@ class EvenframeDemoClip(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, max_frames: int) -> io.NodeOutput:
+    def execute(cls, max_frames: int, scene: str = SCENE) -> io.NodeOutput:
         import torch
 
-        from ..miniature.demo import demo_clip
+        from ..miniature.demo import scene_clip
         from ..pipelines.video import clip_from_images
 
-        frames, prompt, _, _ = demo_clip(max_frames)
+        frames, prompt = scene_clip(scene, max_frames)
         clip = clip_from_images(torch.from_numpy(frames), FRAME_RATE, source="demo clip")
         return io.NodeOutput(clip.frames, clip, prompt, ui={"text": (prompt, clip.describe())})
 

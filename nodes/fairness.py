@@ -185,7 +185,9 @@ class EvenframeFairnessTargets(io.ComfyNode):
                     default=0,
                     min=0,
                     max=99999,
-                    tooltip="Which clip this is, counted from 0.",
+                    control_after_generate=io.ControlAfterGenerate.increment,
+                    tooltip="Which clip this is, counted from 0. The editor counts it up after "
+                    "each run.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..pipelines.inversion import Inversion
     from .host import ModelHandle
 
+SHEET_CLIPS = "abcdefghi"
+"""The sockets of a contact sheet: as many as a sheet of three by three holds."""
+
 
 class EvenframeAttentionViewer(io.ComfyNode):
     """Where the source looks at some of its words: as a heat map, and as the blend mask."""
@@ -120,4 +123,47 @@ class EvenframeCompare(io.ComfyNode):
         return io.NodeOutput(torch.cat([left, right], dim=2), psnr(left, right))
 
 
-NODES = [EvenframeAttentionViewer, EvenframeCompare]
+class EvenframeContactSheet(io.ComfyNode):
+    """Clips in a labelled grid, playing together."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        others = [
+            io.Image.Input(name, optional=True, tooltip="A clip of the same size.")
+            for name in SHEET_CLIPS[1:]
+        ]
+        return io.Schema(
+            node_id="EvenframeContactSheet",
+            display_name="Contact Sheet (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Put clips of equal size into a labelled grid, in which they play "
+            "together: to compare settings.",
+            search_aliases=["grid", "sweep", "xy plot", "compare"],
+            inputs=[
+                io.Image.Input(SHEET_CLIPS[0], tooltip="The first clip; more follow row by row."),
+                *others,
+                io.String.Input(
+                    "labels",
+                    multiline=True,
+                    default="",
+                    tooltip="One line for each linked clip. Empty: no labels.",
+                ),
+                io.Int.Input(
+                    "columns", default=3, min=1, max=len(SHEET_CLIPS), tooltip="Clips in a row."
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="frames")],
+        )
+
+    @classmethod
+    def execute(cls, labels: str, columns: int, **clips: Tensor) -> io.NodeOutput:
+        from ..pipelines.pictures import grid
+        from ..pipelines.video.clip import rgb_frames
+
+        linked = [rgb_frames(clips[name])[0] for name in SHEET_CLIPS if name in clips]
+        lines = [line.strip() for line in labels.strip().splitlines()]
+        sheet = grid(linked, lines, columns)
+        return io.NodeOutput(sheet, ui=feedback.shown(sheet[:1], ", ".join(lines)))
+
+
+NODES = [EvenframeAttentionViewer, EvenframeCompare, EvenframeContactSheet]

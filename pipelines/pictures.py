@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,19 +32,60 @@ def sheet(rows: Sequence[tuple[str, Tensor]], columns: int = 8) -> "Image":
 
     rows: (label, frames (f, h, w, 3) in 0..1); of long clips, evenly spaced frames are shown.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     shown = [(label, spread(frames, columns)) for label, frames in rows]
     width = max(frames.shape[0] * frames.shape[2] for _, frames in shown)
     height = sum(frames.shape[1] + LABEL_HEIGHT for _, frames in shown)
     picture = Image.new("RGB", (width, height), "white")
-    draw, top = ImageDraw.Draw(picture), 0
+    top = 0
     for label, frames in shown:
-        draw.text((4, top + 3), label, fill="black")
+        picture.paste(_label(label, width), (0, top))
         strip = torch.cat(list(frames), dim=1)  # h (f w) 3
         picture.paste(to_image(strip), (0, top + LABEL_HEIGHT))
         top += frames.shape[1] + LABEL_HEIGHT
     return picture
+
+
+def grid(clips: Sequence[Tensor], labels: Sequence[str] = (), columns: int = 3) -> Tensor:
+    """Clips in a grid, row by row, playing together, each under its label.
+
+    clips: (f, h, w, 3) in 0..1, all of one shape. labels: one for each clip, or none at all.
+    Returns (f, H, W, 3); cells without a clip are white.
+    Raises EvenframeError for clips of other shapes and another number of labels.
+    """
+    shapes = sorted({tuple(clip.shape[:3]) for clip in clips})
+    if len(shapes) > 1:
+        told = " and ".join(map(str, shapes))
+        raise EvenframeError(
+            f"The clips differ in size, {told} (frames, height, width): give clips of equal size."
+        )
+    if labels and len(labels) != len(clips):
+        raise EvenframeError(
+            f"There are {len(labels)} labels for {len(clips)} clips: give one for each, or none."
+        )
+    cells = list(map(_under, labels, clips)) if labels else list(clips)
+    columns = min(columns, len(cells))
+    cells += [torch.ones_like(cells[0])] * (-len(cells) % columns)
+    rows = [torch.cat(cells[at : at + columns], dim=2) for at in range(0, len(cells), columns)]
+    return torch.cat(rows, dim=1)
+
+
+def _under(label: str, frames: Tensor) -> Tensor:
+    """Frames (f, h, w, 3) below a strip with the label."""
+    strip = np.asarray(_label(label, frames.shape[2]), np.float32) / 255
+    return torch.cat(
+        [torch.from_numpy(strip).to(frames).expand(len(frames), -1, -1, -1), frames], 1
+    )
+
+
+def _label(text: str, width: int) -> "Image":
+    """A strip of LABEL_HEIGHT pixels with a line of text."""
+    from PIL import Image, ImageDraw
+
+    strip = Image.new("RGB", (width, LABEL_HEIGHT), "white")
+    ImageDraw.Draw(strip).text((4, 3), text, fill="black")
+    return strip
 
 
 def spread(frames: Tensor, count: int) -> Tensor:

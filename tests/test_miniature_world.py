@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenframe.miniature.demo import SOURCE_PROMPT, demo_clip, demo_scene
+from evenframe.miniature.demo import SCENES, SOURCE_PROMPT, demo_clip, demo_scene, scene_clip
+from evenframe.miniature.judge import analyse
 from evenframe.miniature.scenes import (
     KINDS,
     compose,
@@ -14,6 +15,7 @@ from evenframe.miniature.scenes import (
     render,
     sample_scene,
 )
+from evenframe.miniature.verdict import judge_scene
 from evenframe.miniature.vocabulary import (
     FEMALE_SHARE,
     FRAMES,
@@ -126,3 +128,16 @@ def test_the_demo_clip_shows_its_source_prompt():
     assert not np.array_equal(frames[0], frames[-1])
     with pytest.raises(ValueError, match="1 to 16"):
         demo_clip(17)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_built_in_clip_shows_what_its_prompt_says(name: str):
+    frames, prompt = scene_clip(name, 16)
+    scene = SCENES[name]()
+    assert prompt == scene.prompt and len(frames) == 16
+    for frame in (frames[0], frames[7]):
+        assert judge_scene(scene, analyse(frame)).right
+    figures = [item for item in scene.items if item.is_figure]
+    assert not any(item.explicit for item in figures)
+    shown = [figure.presentation for figure in analyse(frames[0]).figures]
+    assert sorted(map(str, shown)) == sorted(str(item.presentation) for item in figures)

@@ -17,6 +17,13 @@ class UploadType(StrEnum):
     video = "video_upload"
 
 
+class ControlAfterGenerate(StrEnum):
+    """What the editor does with a value after each run."""
+
+    fixed = "fixed"
+    increment = "increment"
+
+
 @dataclass
 class Input:
     """A socket without a widget."""
@@ -105,7 +112,7 @@ class _IntInput(WidgetInput):
     min: int | None = None
     max: int | None = None
     step: int | None = None
-    control_after_generate: bool | None = None
+    control_after_generate: bool | ControlAfterGenerate | None = None
 
 
 @dataclass
