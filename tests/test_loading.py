@@ -210,6 +210,32 @@ def test_a_pickle_of_tensors_loads_and_one_with_code_does_not_run(
     assert not trace.exists()
 
 
+def _wrapped_in_itself() -> dict[str, Any]:
+    checkpoint: dict[str, Any] = {"epoch": 3}
+    checkpoint["state_dict"] = checkpoint
+    return checkpoint
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x80\x02no opcodes", "cannot be read safely, or is damaged"),
+        (b"\x80\x02\x85.", "cannot be read safely, or is damaged"),
+        (_wrapped_in_itself(), "is not a model that is known"),
+        ({0: torch.zeros(2), "lora_up.weight": torch.zeros(2)}, "is a LoRA"),
+        ([1, 2], "something else than a checkpoint"),
+    ],
+)
+def test_a_pickle_of_anything_else_says_so(content: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(EvenframeError, match=rf"^'odd\.ckpt' .*{words}"):
+        load_checkpoint(path)
+
+
 class _Payload:
     def __init__(self, path: str) -> None:
         self.path = path

@@ -5,7 +5,6 @@ The configuration comes with the package (`shipped.py`) and the widths from the 
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,13 +126,14 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         mapped = zipfile.is_zipfile(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # a damaged pickle raises whatever its opcodes happen to
         raise EvenframeError(
             f"'{path.name}' is a pickle that cannot be read safely, or is damaged: pickles can run "
             "code, so convert it to .safetensors or download that version."
         ) from error
-    while isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
+    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):
         raise EvenframeError(f"'{path.name}' is a pickle of something else than a checkpoint.")
-    return {key: value for key, value in loaded.items() if isinstance(value, Tensor)}
+    named = {key: value for key, value in loaded.items() if isinstance(key, str)}
+    return {key: value for key, value in named.items() if isinstance(value, Tensor)}
