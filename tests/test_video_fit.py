@@ -201,6 +201,7 @@ def test_rates() -> None:
     assert as_rate(29.97) == Fraction(30000, 1001)
     assert as_rate(Fraction(10, 3)) == Fraction(10, 3)
     assert as_rate(Fraction(23.976)) == Fraction(24000, 1001)
+    assert as_rate(0.004) == Fraction(1, 250)
     for bad in (0, -1, 1001, float("inf"), "fast", None):
         with pytest.raises(EvenframeError, match="frame rate"):
             as_rate(bad)  # type: ignore[arg-type]

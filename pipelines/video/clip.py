@@ -114,7 +114,7 @@ def as_rate(rate: float | str | Fraction) -> Fraction:
         return rate
     whole = round(exact * 1001 / 1000)
     television = Fraction(whole * 1000, 1001)
-    if exact.denominator != 1 and abs(television - exact) < Fraction(1, 200):
+    if whole and exact.denominator != 1 and abs(television - exact) < Fraction(1, 200):
         return television
     return exact.limit_denominator(1000) or exact
 
