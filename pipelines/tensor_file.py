@@ -1,5 +1,6 @@
-"""Files of tensors, and folders of them that do not outgrow."""
+"""Files of tensors that show when they were altered, and folders of them that do not outgrow."""
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .errors import EvenframeError
+from .origin import hash_tensors
 from .whole_file import PARTIAL, new_file, replaced_file
 
 SUFFIX = ".safetensors"
@@ -18,20 +20,23 @@ ABANDONED_SECONDS = 3600
 
 def write(
     path: Path,
+    kind: str,
+    header: str,
     tensors: Mapping[str, Tensor],
-    metadata: dict[str, str],
     what: str,
     *,
     new: bool = False,
 ) -> Path:
     """Write a safetensors file, which appears whole or not at all.
 
+    kind: its format and version; header: any text; a digest over header and tensors goes with them.
     what: how an error names it. new: never in the place of another.
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     from safetensors.torch import save_file
 
     whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"format": kind, "header": header, "digest": _digest(header, whole)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (new_file if new else replaced_file)(path) as partial:
@@ -44,6 +49,33 @@ def write(
             "Free some space or choose another folder."
         ) from error
     return path
+
+
+def read(path: Path, kind: str) -> tuple[str, dict[str, Tensor]]:
+    """The header and the tensors of a file that `write` made.
+
+    Raises ValueError that says why it is not one, whole and unaltered; FileNotFoundError.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != kind:
+                raise ValueError("it is another kind of file")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise ValueError(str(error)) from error
+    header = metadata.get("header", "")
+    if metadata.get("digest") != _digest(header, tensors):
+        raise ValueError("its contents do not match its digest")
+    return header, tensors
+
+
+def _digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256((header + hash_tensors(tensors)).encode()).hexdigest()
 
 
 def touch(path: Path) -> None:

@@ -97,12 +97,31 @@ def test_other_versions_compute_their_own(run: Run) -> None:
     assert Start.calls == ["start", "costly", "show"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"no tensors", None])
-def test_a_damaged_file_is_computed_again(run: Run, tmp_path: Path, damage: bytes | None) -> None:
+def cut(data: bytes) -> bytes:
+    return data[:-3]
+
+
+def altered(data: bytes) -> bytes:
+    return data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda _: b"no tensors", cut, altered])
+def test_a_damaged_file_is_computed_again(
+    run: Run, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
     run()
     (path,) = (tmp_path / "results").iterdir()
-    path.write_bytes(path.read_bytes()[:-3] if damage is None else damage)
+    path.write_bytes(damage(path.read_bytes()))
     assert (run(), Start.calls) == ("32.0", ["start", "costly", "show"])
+
+
+def test_a_file_under_the_name_of_another_is_computed_again(run: Run, tmp_path: Path) -> None:
+    run(2)
+    (two,) = (tmp_path / "results").iterdir()
+    run(3)
+    (three,) = set((tmp_path / "results").iterdir()) - {two}
+    three.write_bytes(two.read_bytes())
+    assert run(3) == "48.0"
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing_else(run: Run, tmp_path: Path) -> None:

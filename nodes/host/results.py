@@ -34,24 +34,22 @@ class ResultCache:
         return types == ["LATENT"] and not schema.is_output_node
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The LATENT value of a node's key, or None; a damaged file counts as absent."""
-        from safetensors import SafetensorError, safe_open
-
+        """The LATENT value of a node's key, or None; a damaged or altered file counts as absent."""
         path = self._path(key)
         try:
-            with safe_open(path, framework="pt") as file:
-                if (file.metadata() or {}).get("format") != FORMAT:
-                    return None
-                samples = file.get_tensor("samples")
-        except (OSError, SafetensorError):
+            name, value = tensor_file.read(path, FORMAT)
+        except (FileNotFoundError, ValueError):
+            return None
+        if name != path.stem or value.keys() != {"samples"}:
             return None
         tensor_file.touch(path)
-        return {"samples": samples}
+        return value
 
     def put(self, key: str, value: dict[str, Any]) -> None:
         """Keep a LATENT value. EvenframeError where it cannot be written."""
         if set(value) == {"samples"}:
-            path = tensor_file.write(self._path(key), value, {"format": FORMAT}, "result")
+            path = self._path(key)
+            tensor_file.write(path, FORMAT, path.stem, value, "result")
             tensor_file.drop_oldest(self._folder, self._limit, keep=path)
 
     def _path(self, key: str) -> Path:
