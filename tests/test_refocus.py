@@ -386,11 +386,26 @@ def test_two_of_them_conflict(model, inversion):
     assert message.startswith("There are two Refocus controls: their order would matter")
 
 
+def test_no_frame_moves_further_than_half_its_latents(model, inversion):
+    latents = inversion.trajectory[-1]
+    run = begun(model, inversion)
+    step = first_step(inversion)
+    update = torch.zeros_like(latents)
+    update[0], update[1] = 3 * latents[0], 0.4 * latents[1]
+    moved = latents - run._move(latents, update, step)
+    assert torch.allclose(moved[0], 0.5 * latents[0], atol=1e-5)
+    assert torch.allclose(moved[1:], update[1:], atol=1e-6)
+
+
 def test_guidance_that_diverges_is_stopped_with_a_hint(model, inversion):
-    control = Refocus(regions(), scale=10_000.0)
-    message = refused(edit, model, inversion, TARGET, controls=[control])
-    assert message.startswith(f"The guidance of Refocus diverges at step 1 of {STEPS}: its update")
-    assert "Reduce its scale, 10000," in message
+    """Not by one update that is too large, but by two in a row."""
+    run, latents = begun(model, inversion, scale=300.0), inversion.trajectory[-1]
+    for factor in (2.0, 0.1, 2.0):
+        run._move(latents, factor * latents, first_step(inversion))
+    message = refused(run._move, latents, 2 * latents, first_step(inversion, 2))
+    assert message.startswith(f"The guidance of Refocus diverges at step 3 of {STEPS}: its update")
+    assert "is 2 times as large as the latents" in message
+    assert "Reduce its scale, 300," in message
 
 
 def test_guidance_that_is_no_number_is_stopped(inversion):

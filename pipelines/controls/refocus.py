@@ -39,6 +39,8 @@ PUBLISHED_FRAMES = 4
 REFINEMENTS = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
 """(share of the steps, threshold): there every word's 1 - L_IR shall reach the threshold."""
 MOST_REFINEMENTS = 20
+LARGEST_MOVE = 0.5
+"""Of a frame's latents: the norm of what one update may take from it."""
 LOSS_SCALES = {torch.float16: (2.0**12, 2.0**6, 1.0)}
 """Factors of the loss, tried in turn: in float16 small gradients vanish, large ones overflow."""
 
@@ -101,7 +103,7 @@ class RefocusRun(ControlRun):
 
     def __init__(self, settings: Refocus, edit: Edit):
         backbone = edit.backbone
-        self._settings, self._edit = settings, edit
+        self._settings, self._edit, self._too_large = settings, edit, 0
         self._sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
         self._last = max(self._sites, key=lambda site: site.order)
         start, end = (round(share * edit.steps) for share in settings.steps)
@@ -205,14 +207,22 @@ class RefocusRun(ControlRun):
         return needed > free_memory(backbone.device) // 2
 
     def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:
-        ratio = float(update.norm() / latents.norm())
-        if ratio > 1:
+        """Take an update, no frame's further than LARGEST_MOVE; stop where two are far too large.
+
+        Sharpened maps switch from word to word like a step, and a frame that is just there has a
+        gradient far beyond the others'. It is gone with the next update, unless guidance diverges.
+        """
+        size, have = (x.flatten(1).norm(dim=1) for x in (update, latents))  # f
+        ratio = float(size.norm() / have.norm())
+        self._too_large = self._too_large + 1 if ratio > 1 else 0
+        if self._too_large > 1:
             raise EvenframeError(
                 f"The guidance of Refocus diverges at step {step.index + 1} of {self._edit.steps}: "
-                f"its update is {ratio:.3g} times as large as the latents. Reduce its scale, "
-                f"{self._settings.scale:g}, or end it earlier."
+                f"its update is {ratio:.3g} times as large as the latents, and so was the one "
+                f"before. Reduce its scale, {self._settings.scale:g}, or end it earlier."
             )
-        return latents - update
+        allowed = (LARGEST_MOVE * have / size.clamp(min=1e-12)).clamp(max=1)
+        return latents - allowed[:, None, None, None] * update
 
 
 class _Collector:
