@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .common import sockets
+from .common.files import Stamp, stamp
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -185,12 +186,8 @@ class EvenframeLoadVideo(io.ComfyNode):
             return str(error)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str | None, **others: Any) -> tuple[Any, ...]:
-        if file is None:
-            return ()
-        path = host.input_path(file)
-        status = path.stat()
-        return str(path), status.st_mtime_ns, status.st_size
+    def fingerprint_inputs(cls, file: str | None, **others: Any) -> Stamp | None:
+        return None if file is None else stamp(host.input_path(file))  # None: linked
 
     @classmethod
     def execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .common import feedback, sockets
+from .common.files import Stamp, stamp
 from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
 
@@ -305,9 +306,8 @@ class EvenframeLoadInversion(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> tuple[str, int]:
-        path = host.input_path(file)
-        return str(path), path.stat().st_mtime_ns
+    def fingerprint_inputs(cls, file: str | None) -> Stamp | None:
+        return None if file is None else stamp(host.input_path(file))  # None: linked
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:

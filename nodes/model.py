@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .common import sockets
+from .common.files import Stamp, stamp
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -64,11 +65,13 @@ class EvenframeLoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, model: str, **others: Any) -> Any:
-        """Load again when a file of the model was replaced."""
+    def fingerprint_inputs(cls, model: str | None, **others: Any) -> list[Stamp]:
+        """Load again when a file of the model was replaced, a configuration too."""
+        if model is None:  # linked, not yet known
+            return []
         path, is_folder = locate(model)
-        files = sorted(path.rglob("*.safetensors")) if is_folder else [path]
-        return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        files = sorted(path.rglob("*")) if is_folder else [path]
+        return [stamp(file) for file in files if file.is_file()]
 
     @classmethod
     def execute(cls, model: str, dtype: str, prediction: Prediction) -> io.NodeOutput:

@@ -83,16 +83,24 @@ def test_a_replaced_file_is_loaded_again(models: Path) -> None:
     assert fingerprint("tiny.safetensors", dtype="auto") != before
 
 
-def test_a_replaced_part_of_a_folder_is_loaded_again(tmp_path: Path) -> None:
-    weights = tmp_path / "diffusers" / "folder" / "unet" / "diffusion_pytorch_model.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"old")
-    (weights.parents[1] / "model_index.json").write_text("{}")
+@pytest.mark.parametrize(
+    "name", ["unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"]
+)
+def test_a_replaced_part_of_a_folder_is_loaded_again(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "diffusers" / "folder"
+    part = folder / name
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"old")
+    (folder / "model_index.json").write_text("{}")
     assert isinstance(host, StandaloneHost)
     with host.using(Session(models=(tmp_path,))):
         before = nodes.EvenframeLoadModel.fingerprint_inputs("folder")
-        os.utime(weights, (1, 1))
+        os.utime(part, (1, 1))
         assert nodes.EvenframeLoadModel.fingerprint_inputs("folder") != before
+
+
+def test_a_linked_model_has_no_fingerprint_yet() -> None:
+    assert nodes.EvenframeLoadModel.fingerprint_inputs(None) == []
 
 
 @pytest.fixture(scope="module")
