@@ -20,10 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run one or all benchmarks, print their table, write one flat object of key and number."""
     names = benchmarks()
-    if options.name is not None and options.name not in names:
+    if not names:
         raise EvenframeError(
-            f"No benchmark {options.name!r}: there are {', '.join(names) or 'none here'}."
+            "There are no benchmarks here: take a clone of the repository, a release for ComfyUI "
+            "leaves them out."
         )
+    if options.name is not None and options.name not in names:
+        raise EvenframeError(f"No benchmark {options.name!r}: there are {', '.join(names)}.")
     figures: dict[str, float | int | str] = {}
     for name in [options.name] if options.name else names:
         module = _module(name)

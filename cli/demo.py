@@ -60,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Edit, write a video, a sheet and a JSON file, and print where they are."""
+    from ..nodes.host.folders import make_folder
     from ..pipelines import backbone
 
+    make_folder(options.output)  # rather now than after the edit
     result = edit_clip(backbone.load(), STEPS, console.progress())
     files = write(result, options.output)
     print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
@@ -154,7 +156,6 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
     from ..pipelines.pictures import sheet
     from ..pipelines.video import save
 
-    folder.mkdir(parents=True, exist_ok=True)
     video = numbered(folder, "demo", ".mp4")
     files = {
         "video": video,

@@ -90,6 +90,23 @@ def test_bench_writes_one_flat_object(
     ]
 
 
+def test_a_release_without_benchmarks_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(bench, "benchmarks", list)
+    assert main(["bench"]) == 1
+    assert "There are no benchmarks here" in capsys.readouterr().err
+
+
+def test_a_demo_that_could_not_be_written_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(demo, "edit_clip", lambda *_: pytest.fail("edited all the same"))
+    assert main(["demo", "--output", str(tmp_path / "file")]) == 1
+    assert "file' cannot be made: File exists" in capsys.readouterr().err
+
+
 def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "no-such"]) == 1
     assert "No benchmark 'no-such'" in capsys.readouterr().err

@@ -79,6 +79,16 @@ def test_models_are_listed_and_found_by_name(session: Session):
             host.model_path("checkpoints", name)
 
 
+def test_models_in_linked_folders_are_found(session: Session, tmp_path: Path):
+    (tmp_path / "disk" / "sd15").mkdir(parents=True)
+    (tmp_path / "disk" / "sd15" / "model_index.json").touch()
+    (tmp_path / "disk" / "v1.safetensors").touch()
+    for kind in ("checkpoints", "diffusers"):
+        (session.models[0] / kind / "disk").symlink_to(tmp_path / "disk")
+    assert host.model_names("checkpoints") == ["disk/v1.safetensors"]
+    assert host.model_names("diffusers") == ["disk/sd15"]
+
+
 def test_input_files_stay_inside_the_allowed_folders(session: Session, tmp_path: Path):
     clip = session.inputs[0] / "a" / "clip.mp4"
     clip.parent.mkdir()
@@ -144,6 +154,15 @@ def test_output_files_are_numbered_and_stay_inside(session: Session):
 
 def test_the_cache_folder_is_made(session: Session):
     assert host.cache_dir().is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_said(session: Session):
+    session.output.write_text("in the way")
+    session.cache.write_text("in the way")
+    with pytest.raises(EvenframeError, match=r"output/clips' cannot be made: Not a directory\."):
+        host.output_path("clips/edit", ".mp4")
+    with pytest.raises(EvenframeError, match=r"File exists. Choose another with EVENFRAME_CACHE"):
+        host.cache_dir()
 
 
 def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -15,10 +15,13 @@ SAVED = " [output]"
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
-def list_files(root: Path, extensions: Collection[str]) -> list[str]:
-    """Names of the files below `root` (with `/`, relative to it) with one of `extensions`."""
+def list_files(root: Path, extensions: Collection[str], follow: bool = False) -> list[str]:
+    """Names of the files below `root` (with `/`, relative to it) with one of `extensions`.
+
+    follow: into linked folders too.
+    """
     names = []
-    for folder, subfolders, files in os.walk(root):
+    for folder, subfolders, files in os.walk(root, followlinks=follow):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         names += [
             (Path(folder) / file).relative_to(root).as_posix()
@@ -34,8 +37,9 @@ def list_saved(output: Path, extensions: Collection[str]) -> list[str]:
 
 
 def list_diffusers(root: Path) -> list[str]:
-    """Names of the folders below `root` that hold a model_index.json."""
-    found = (Path(folder) for folder, _, files in os.walk(root) if "model_index.json" in files)
+    """Names of the folders below `root`, linked ones too, that hold a model_index.json."""
+    walk = os.walk(root, followlinks=True)  # as ComfyUI: models are often links to another disk
+    found = (Path(folder) for folder, _, files in walk if "model_index.json" in files)
     return sorted(path.relative_to(root).as_posix() for path in found if path != root)
 
 
@@ -55,10 +59,20 @@ def numbered(root: Path, prefix: str, suffix: str) -> Path:
             f"{prefix!r} is not a name inside the output folder: "
             "give a file name, with subfolders if you like, without '..' or a leading '/'."
         )
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(stem.parent)
     taken = re.compile(re.escape(stem.name) + r"_(\d+)_")
     numbers = [int(m.group(1)) for name in os.listdir(stem.parent) if (m := taken.match(name))]
     return stem.parent / f"{stem.name}_{max(numbers, default=0) + 1:05}_{suffix}"
+
+
+def make_folder(path: Path, remedy: str = "Choose another folder.") -> None:
+    """Make a folder where there is none; EvenframeError that ends with `remedy` where it cannot."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EvenframeError(
+            f"The folder '{path}' cannot be made: {error.strerror}. {remedy}"
+        ) from error
 
 
 def saved(path: Path, roots: Mapping[str, Path]) -> SavedFile:

@@ -217,14 +217,14 @@ class StandaloneHost:
         return True
 
     def cache_dir(self) -> Path:
-        self.session.cache.mkdir(parents=True, exist_ok=True)
+        folders.make_folder(self.session.cache, "Choose another with EVENFRAME_CACHE.")
         return self.session.cache
 
 
 def _models(kind: ModelKind, root: Path) -> list[str]:
     if kind == "diffusers":
         return folders.list_diffusers(root)
-    return folders.list_files(root, folders.CHECKPOINT_EXTENSIONS)
+    return folders.list_files(root, folders.CHECKPOINT_EXTENSIONS, follow=True)
 
 
 def _flat(extensions: Collection[str]) -> list[str]:
