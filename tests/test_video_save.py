@@ -81,6 +81,15 @@ def test_the_workflow_and_the_disclosure_travel(tmp_path: Path, ending: str) -> 
     assert len(load(path)) == 2
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_field_takes_the_place_of_the_disclosure(tmp_path: Path, ending: str) -> None:
+    fields = workflow_metadata(extra={"comment": "filmed", "digital_source_type": "camera"})
+    path = save(tmp_path / f"a.{ending}", frames_of(2), 10, metadata=fields)
+    read = read_metadata(path)
+    assert "generative AI" in read["comment"]
+    assert read["digital_source_type"].endswith("/compositeWithTrainedAlgorithmicMedia")
+
+
 def test_without_disclosure(tmp_path: Path) -> None:
     path = save(tmp_path / "a.mp4", frames_of(2), 10, disclose=False)
     assert not {"comment", "digital_source_type", "xmp"} & set(read_metadata(path))

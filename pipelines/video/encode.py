@@ -47,7 +47,7 @@ def save(
     frames: (f, h, w, 3) float, 0..1; other images as in `clip_from_images`.
     audio: sound that starts with the first frame; cut where the frames end. A GIF has none.
     metadata: fields to write into the file, see `workflow_metadata`; `disclose` adds that the
-        video was edited with generative AI.
+        video was edited with generative AI, whatever these say.
     crf: quality of H.264 (0..51, 16 when None) or VP9 (0..63, 24 when None), less is better.
     on_frame: called after every frame with how many are done; what it raises (an interrupt) ends
         the saving and leaves no file.
@@ -66,7 +66,7 @@ def save(
     for warning in warnings:
         tell(warning)
     sound = _sound_for(kind, audio, pixels.shape[0] / rate, tell)
-    fields = {**(disclosure() if disclose else {}), **(metadata or {})}
+    fields = {**(metadata or {}), **(disclosure() if disclose else {})}
     with new_file(target) as partial:
         if kind.name == "gif":
             _write_gif(partial, pixels, rate, on_frame, tell)
@@ -74,7 +74,7 @@ def save(
         else:
             _write(partial, kind, pixels, rate, sound, fields, crf, on_frame, tell)
             if disclose and kind.boxes:
-                add_xmp(partial, fields)
+                add_xmp(partial)
     return target
 
 

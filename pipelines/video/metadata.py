@@ -7,7 +7,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-from xml.sax.saxutils import quoteattr
 
 from .source import opened
 
@@ -87,16 +86,15 @@ def add_gif_comment(path: Path, text: str) -> None:
     path.write_bytes(data[:head] + block + data[head:])
 
 
-def add_xmp(path: Path, fields: Mapping[str, str]) -> None:
-    """Append an XMP packet with the statement and the IPTC digital source type to an mp4 file."""
-    kind = quoteattr(fields.get("digital_source_type", DIGITAL_SOURCE_TYPE))
+def add_xmp(path: Path) -> None:
+    """Append an XMP packet with the IPTC digital source type to an mp4 or mov file."""
     packet = (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" '
         'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-        f"Iptc4xmpExt:DigitalSourceType={kind}/>"
+        f'Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>'
         '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     ).encode()
     box = (8 + len(XMP_BOX) + len(packet)).to_bytes(4, "big") + b"uuid" + XMP_BOX + packet
