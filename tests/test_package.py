@@ -62,6 +62,11 @@ def test_every_folder_of_modules_is_packed():
     assert packed == found
 
 
+def test_every_pattern_of_data_packs_something():
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["evenframe"]
+    assert [pattern for pattern in patterns if not any(ROOT.glob(pattern))] == []
+
+
 def test_versions_agree():
     assert PROJECT["project"]["version"] == evenframe.__version__
 
