@@ -6,11 +6,13 @@ The keys `guidance.*` and `window.*` are counted at full size (guidance.py), `re
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..pipelines import backbone
 from ..pipelines.backbone import Backbone
 from . import guidance, two_objects
+from .plot import plot_shares
 
 CLIPS, SWEPT, KEPT = 60, 24, 16
 
@@ -26,11 +28,15 @@ AT_LEAST = {"refocus.share_with": 0.85, "refocus.gain": 0.25, "invariant.psnr_ga
 
 
 def run(
-    json_path: Path | None = None, model: Backbone | None = None, scale: float = 1.0
+    json_path: Path | None = None,
+    model: Backbone | None = None,
+    scale: float = 1.0,
+    plot_path: Path | None = None,
 ) -> dict[str, float]:
     """Measure; print each figure beside its target; `json_path`: also write them there.
 
     model: another than the shipped weights. scale: share of the clips (1 for published figures).
+    plot_path: a picture of the shares over K.
     """
     chosen = model or backbone.load()
     clips, swept, kept = (max(2, round(count * scale)) for count in (CLIPS, SWEPT, KEPT))
@@ -45,10 +51,22 @@ def run(
         for key, value in part.items():
             print(_line(key, value), flush=True)
         figures |= part
+    if plot_path is not None:
+        plot_fractions(plot_path, figures)
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return figures
+
+
+def plot_fractions(path: Path, figures: Mapping[str, float]) -> None:
+    """Draw the share of clips with both objects in place, for each K that was tried."""
+    bars = []
+    for fraction in two_objects.FRACTIONS:
+        key = f"refocus.share_k{fraction * 100:.0f}"
+        share, low, high = (figures[name] for name in (key, f"{key}.low", f"{key}.high"))
+        bars.append((f"{fraction * 100:.0f} %", share, low, high))
+    plot_shares(path, "Both objects right and on their side", bars, "K, of a region's cells")
 
 
 def _line(key: str, value: float) -> str:
@@ -65,8 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure ReAtCo.")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the clips to edit")
+    parser.add_argument("--plot", type=Path, help="picture of the shares over K")
     args = parser.parse_args()
-    run(args.json, scale=args.scale)
+    run(args.json, scale=args.scale, plot_path=args.plot)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """What ReAtCo costs at full size, counted: the figures of docs/reatco.md."""
 
-import pytest
+from pathlib import Path
 
-from evenframe.benchmarks import guidance, refocus, two_objects
+import pytest
+from PIL import Image
+
+from evenframe.benchmarks import guidance, plot, refocus, two_objects
 from evenframe.miniature.judge import analyse
 from evenframe.miniature.scenes import render
 from evenframe.miniature.verdict import judge_scene
@@ -34,3 +37,14 @@ def test_the_cases_of_the_bench_ask_for_what_can_be_seen():
     assert [c.target.prompt for c in two_objects.cases(3)] == [
         c.target.prompt for c in two_objects.cases(6)[:3]
     ]
+
+
+def test_the_shares_over_k_are_drawn(tmp_path: Path):
+    figures = {}
+    for index, fraction in enumerate(two_objects.FRACTIONS):
+        figures |= two_objects.share(f"refocus.share_k{fraction * 100:.0f}", 12 - 2 * index, 12)
+    refocus.plot_fractions(tmp_path / "k.png", figures)
+    with Image.open(tmp_path / "k.png") as picture:
+        colours = picture.getcolors(10_000) or []
+    bars = {colour: count for count, colour in colours}[plot.BAR]
+    assert 0.1 < bars / (plot.WIDTH * plot.HEIGHT) < 0.3
