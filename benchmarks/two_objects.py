@@ -135,7 +135,9 @@ def refocusing(model: Backbone, count: int, swept: int) -> dict[str, float]:
         if index < swept:
             for fraction in FRACTIONS:
                 control = Refocus(case.regions, top_fraction=fraction)
-                by_fraction[fraction] += placed(case, edited(model, case, inversion, control))
+                known = fraction == Refocus.top_fraction
+                frames = refocused if known else edited(model, case, inversion, control)
+                by_fraction[fraction] += placed(case, frames)
     figures = {}
     for name, number in right.items():
         figures |= share(f"refocus.share_{name}", number, count)
