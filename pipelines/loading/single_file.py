@@ -5,7 +5,6 @@ The configuration comes with the package (`shipped.py`) and the widths from the 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from . import fingerprint, ldm
 from .components import Components
 from .compose import LdmTensors, compose
 from .sniff import Sniffed, classify, require_supported, sniff
+from .tensors import read_pickle, read_safetensors
 
 Prediction = Literal["auto", "epsilon", "v_prediction"]
 PREDICTIONS = ("auto", "epsilon", "v_prediction")
@@ -50,13 +50,13 @@ def load_checkpoint(
     found = sniff(path)
     with torch.inference_mode(False):
         if found.container == "pickle":
-            tensors = _read_pickle(path)
+            tensors = read_pickle(path)
             shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
             found = Sniffed("pickle", classify(shapes), shapes)
             family = require_supported(path, found)
         else:
             family = require_supported(path, found)
-            tensors = _read_safetensors(path)
+            tensors = read_safetensors(path)
         if prediction == "auto":
             prediction = guess_prediction(family, tensors, found.metadata)
         return _compose(path, family, tensors, dtype, prediction)
@@ -109,31 +109,3 @@ def text_layers(family: str, text_shapes: ldm.Shapes) -> int | None:
     if family == "sd15":
         return None
     return ldm.text_config(family, text_shapes)["num_hidden_layers"] - 1
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise EvenframeError(f"'{path.name}' is damaged ({error}): download it again.") from error
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    """Tensors of a pickle, without running anything in it."""
-    try:
-        mapped = zipfile.is_zipfile(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # a damaged pickle raises whatever its opcodes happen to
-        raise EvenframeError(
-            f"'{path.name}' is a pickle that cannot be read safely, or is damaged: pickles can run "
-            "code, so convert it to .safetensors or download that version."
-        ) from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict):
-        raise EvenframeError(f"'{path.name}' is a pickle of something else than a checkpoint.")
-    named = {key: value for key, value in loaded.items() if isinstance(key, str)}
-    return {key: value for key, value in named.items() if isinstance(value, Tensor)}

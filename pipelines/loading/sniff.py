@@ -74,8 +74,8 @@ REFUSALS: Mapping[str, str] = {
 }
 
 
-def sniff(path: str | Path) -> Sniffed:
-    """Say what a checkpoint file is.
+def sniff(path: str | Path, wanted: str = WANTED) -> Sniffed:
+    """Say what a checkpoint file is. wanted: what an error says to choose instead.
 
     Raises:
         EvenframeError: no such file, a folder, empty, truncated, or not a safetensors file.
@@ -86,11 +86,11 @@ def sniff(path: str | Path) -> Sniffed:
         start = file.read(512)
         if _is_pickle(start):
             return Sniffed("pickle", "pickle")
-        _refuse_others(path, start)
+        _refuse_others(path, start, wanted)
         length = int.from_bytes(start[:8], "little")
-        header = _read_header(path, size, length, file)
+        header = _read_header(path, size, length, file, wanted)
     metadata = _metadata(header.pop("__metadata__", {}))
-    shapes = _shapes(path, header, size - 8 - length)
+    shapes = _shapes(path, header, size - 8 - length, wanted)
     return Sniffed("safetensors", classify(shapes), shapes, metadata)
 
 
@@ -180,7 +180,7 @@ def _is_pickle(start: bytes) -> bool:
     return start.startswith(b"PK\x03\x04") or (is_bare and start[4:8] != bytes(4))
 
 
-def _refuse_others(path: Path, start: bytes) -> None:
+def _refuse_others(path: Path, start: bytes, wanted: str) -> None:
     text = start.lstrip().lower()
     if text.startswith(b"version https://git-lfs"):
         raise EvenframeError(
@@ -193,13 +193,13 @@ def _refuse_others(path: Path, start: bytes) -> None:
             "licence page). Download it again."
         )
     if start.startswith(b"GGUF"):
-        raise EvenframeError(f"'{path.name}' is a quantized GGUF model: choose {WANTED}.")
+        raise EvenframeError(f"'{path.name}' is a quantized GGUF model: choose {wanted}.")
 
 
-def _read_header(path: Path, size: int, length: int, file: BinaryIO) -> dict:
+def _read_header(path: Path, size: int, length: int, file: BinaryIO, wanted: str) -> dict:
     # The length of a real header is far below 2^40; text or noise in its place is far above.
     if size < 8 or length > MAX_HEADER or length < 2:
-        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {WANTED}.")
+        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {wanted}.")
     if 8 + length > size:
         raise EvenframeError(
             f"'{path.name}' is cut short: it has {size} bytes but its header alone takes "
@@ -214,7 +214,7 @@ def _read_header(path: Path, size: int, length: int, file: BinaryIO) -> dict:
             "Download it again."
         ) from None
     if not isinstance(header, dict):
-        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {WANTED}.")
+        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {wanted}.")
     return header
 
 
@@ -224,7 +224,7 @@ def _metadata(entry: object) -> dict[str, str]:
     return {key: value for key, value in entry.items() if isinstance(value, str)}
 
 
-def _shapes(path: Path, header: dict, data: int) -> dict[str, tuple[int, ...]]:
+def _shapes(path: Path, header: dict, data: int, wanted: str) -> dict[str, tuple[int, ...]]:
     try:
         shapes = {key: tuple(int(n) for n in entry["shape"]) for key, entry in header.items()}
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
@@ -239,5 +239,5 @@ def _shapes(path: Path, header: dict, data: int) -> dict[str, tuple[int, ...]]:
             "Download it again."
         )
     if not shapes:
-        raise EvenframeError(f"'{path.name}' holds no tensors: choose {WANTED}.")
+        raise EvenframeError(f"'{path.name}' holds no tensors: choose {wanted}.")
     return shapes
