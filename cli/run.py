@@ -66,12 +66,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _results(host: Host) -> ResultCache:
     """Where costly results outlive this process."""
+    from importlib.metadata import version
+
     import torch
 
     from .. import __version__
     from ..nodes.host.results import ResultCache
 
-    versions = f"evenframe {__version__}, torch {torch.__version__}, {host.device()}"
+    libraries = " ".join(f"{name} {version(name)}" for name in ("diffusers", "transformers"))
+    versions = f"evenframe {__version__} torch {torch.__version__} {libraries} {host.device()}"
     return ResultCache(host.cache_dir() / "results", RESULTS_BYTES, versions)
 
 
