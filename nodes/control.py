@@ -73,7 +73,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
                     max=2.0,
                     step=0.05,
                     tooltip="How strongly a place must look at the blend words to be edited, "
-                    "relative to the strongest of its frame. 0 edits everywhere, above 1 nowhere.",
+                    "relative to the strongest of its frame. 0 edits everywhere, 1 nowhere.",
                 ),
                 io.String.Input(
                     "weights",

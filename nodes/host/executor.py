@@ -284,9 +284,7 @@ def _done(returned: Any, schema: io.Schema) -> Done:
 
 
 def _typed(socket: io.Input, text: str) -> Any:
-    """What someone typed, as JSON where the input wants no text."""
-    if isinstance(socket, io.String.Input):
-        return text
+    """What someone typed, where text cannot stand for it; `checked` converts numbers."""
     if isinstance(socket, io.Combo.Input) and text in map(str, socket.options or []):
         return next(option for option in socket.options if str(option) == text)
     if isinstance(socket, io.Boolean.Input) and text.casefold() in ("true", "false"):

@@ -40,8 +40,8 @@ class Fusion:
     self_steps: share of steps, 0..1, in which self-attention comes from the source.
     blend_words: words of the source prompt; where they look, self-attention is the edit's own.
         None: the source's everywhere.
-    threshold: 0..1, of those words' attention relative to its maximum in the frame; 0 edits
-        everywhere, above 1 nowhere.
+    threshold: 0..2, of those words' attention relative to its maximum in the frame; 0 edits
+        everywhere, 1 and more nowhere.
     weights: (target word, factor >= 0) pairs, which scale the word's attention columns.
     latent_blend: keep the source's latents where the blend words do not look, too.
     blend_window: (start, end) shares of the steps in which they are kept.
