@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     for name in [options.name] if options.name else names:
         module = _module(name)
         measured = module.run()
-        table = console.table(measured, getattr(module, "TARGETS", {}))
+        limits = (getattr(module, limit, {}) for limit in ("TARGETS", "FLOORS"))
+        table = console.table(measured, *limits)
         print(f"{name}\n{table}\n", flush=True)
         figures |= measured
     if options.json:
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 def benchmarks() -> list[str]:
     """Files of `benchmarks/` with a function `run() -> {figure: number}`.
 
-    One may have `TARGETS`, the most that some of its figures may be.
+    One may have `TARGETS`, the most that some of its figures may be, and `FLOORS`, the least.
     """
     folder = Path(__file__).parents[1] / "benchmarks"  # a release for ComfyUI leaves it out
     found = (module.name for module in iter_modules([str(folder)]))

@@ -38,9 +38,11 @@ def progress(stream: TextIO | None = None) -> Callable[[str, int, int], None]:
 
 
 def table(
-    figures: Mapping[str, float | int | str], targets: Mapping[str, float] | None = None
+    figures: Mapping[str, float | int | str],
+    most: Mapping[str, float] | None = None,
+    least: Mapping[str, float] | None = None,
 ) -> str:
-    """Figures as columns, numbers short enough to read. targets: the most that some may be."""
+    """Figures as columns, numbers short enough to read. most, least: what some may be."""
     width = max(map(len, figures), default=0)
     rows = []
     for key, value in figures.items():
@@ -49,8 +51,10 @@ def table(
             if isinstance(value, float)
             else f"{key:<{width}}  {value}"
         )
-        most = (targets or {}).get(key)
-        if most is not None:
-            row += f"  at most {most:g}" + ("" if float(value) <= most else "  MISSED")
+        high, low = (most or {}).get(key), (least or {}).get(key)
+        if high is not None:
+            row += f"  at most {high:g}" + ("" if float(value) <= high else "  MISSED")
+        if low is not None:
+            row += f"  at least {low:g}" + ("" if float(value) >= low else "  MISSED")
         rows.append(row)
     return "\n".join(rows)

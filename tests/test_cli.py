@@ -72,6 +72,7 @@ def test_bench_writes_one_flat_object(
 ):
     class Fake:
         TARGETS: ClassVar = {"store.bytes": 12, "time.ratio": 1.2}
+        FLOORS: ClassVar = {"store.bytes": 10, "time.ratio": 2}
 
         @staticmethod
         def run() -> dict[str, float]:
@@ -85,8 +86,8 @@ def test_bench_writes_one_flat_object(
     told = capsys.readouterr().out.splitlines()
     assert told[:3] == [
         "fake",
-        "store.bytes  12  at most 12",
-        "time.ratio   1.23457  at most 1.2  MISSED",
+        "store.bytes  12  at most 12  at least 10",
+        "time.ratio   1.23457  at most 1.2  MISSED  at least 2  MISSED",
     ]
 
 
