@@ -10,6 +10,8 @@ from torch.utils._pytree import tree_leaves
 
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.joint_sampling import JointSampling
+from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
@@ -21,8 +23,8 @@ HEIGHT, WIDTH, FRAMES = 128, 192, 3
 # Two regions: with one, queries of 16 + 2 dimensions would look like a map of 6 x 18 tokens.
 TWO = Regions(
     tuple(
-        box_region([(left, 0, left + 64, 64)] * FRAMES, (HEIGHT, WIDTH), name=str(left))
-        for left in (0, 96)
+        box_region([(left, 0, left + 64, 64)] * FRAMES, (HEIGHT, WIDTH), name=word, words=word)
+        for left, word in ((0, "red"), (96, "jeep"))
     ),
     FRAMES,
     (HEIGHT, WIDTH),
@@ -36,6 +38,9 @@ CONTROLS = {
     "self modulator": SelfModulator(subject=("jeep",)),
     "self modulator, additive": SelfModulator(form="additive", tau=0, regions=TWO),
     "cross reweighter": CrossReweighter(("red",), subject=("jeep",), spread=True),
+    "refocus": Refocus(TWO, steps=(0, 1), checkpointing="off"),
+    "refocus, checkpointed": Refocus(TWO, steps=(0, 1), checkpointing="on"),
+    "joint sampling": JointSampling(TWO, noise="fresh", repeats=2),
 }
 TOKENS = [(HEIGHT // stride) * (WIDTH // stride) for stride in (8, 16, 32, 64)]
 SEEN = (1, 2, FRAMES)  # frames that a frame may attend to

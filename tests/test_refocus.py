@@ -145,7 +145,7 @@ def test_blocks_after_the_last_map_are_never_called(model, inversion):
     assert after == [] and needed == [1]
 
 
-def test_one_branch_is_guided_and_no_self_attention_map_is_built(model, inversion):
+def test_one_branch_is_guided(model, inversion):
     run = begun(model, inversion)
     seen: list[tuple[int, ...]] = []
     with calls_of(model.unet.conv_in) as passes:

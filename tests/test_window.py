@@ -15,6 +15,7 @@ from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inspection import look
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.inversion_file import load, save
 from evenframe.pipelines.reconstruction import reconstruct
@@ -185,6 +186,7 @@ def test_no_pass_sees_more_frames_than_a_window(backbone, inversion, long_clip):
     )
     edit(backbone, inversion, TARGET, guidance_scale=1, controls=all_controls())
     reconstruct(backbone, inversion, 4)
+    assert look(backbone, inversion, ["jeep"]).maps.shape == (FRAMES, 8, 16)
     invert(backbone, long_clip, SOURCE, steps=1, windowing=CUT)
     hook.remove()
     assert set(seen) <= set(range(1, CUT.size + 1))
