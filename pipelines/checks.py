@@ -36,16 +36,27 @@ def require_frames(frames: Tensor) -> None:
             f"frames are {str(frames.dtype).removeprefix('torch.')}: give floating-point pixels "
             "from 0 to 1 (divide bytes by 255)."
         )
-    finite = frames.isfinite().flatten(1).all(1)
-    if not finite.all():
-        bad = int((~finite).nonzero()[0])
-        raise EvenframeError(
-            f"frame {bad} has pixels that are not numbers (NaN or infinite): "
-            "repair or leave out that frame."
-        )
+    require_numbers(frames)
     low, high = float(frames.min()), float(frames.max())
     if low < -OVERSHOOT or high > 1 + OVERSHOOT:
         raise EvenframeError(f"frames have pixels from {low:g} to {high:g}: scale them to 0..1.")
+
+
+def require_numbers(frames: Tensor) -> None:
+    """Every pixel of frames (f, ...) must be finite; an error names the first frame with another."""
+    for index, frame in enumerate(frames):
+        # The sum is quicker; it may overflow where no pixel is infinite.
+        if not frame.sum().isfinite() and not frame.isfinite().all():
+            raise EvenframeError(
+                f"Frame {index} has pixels that are not numbers (NaN or infinite): "
+                "repair or leave out that frame."
+            )
+
+
+def require_range(name: str, value: float, low: float, high: float) -> None:
+    """A setting must lie from `low` to `high`, both included; NaN does not."""
+    if not low <= value <= high:
+        raise EvenframeError(f"{name} is {value}: choose a value from {low:g} to {high:g}.")
 
 
 def size_notes(backbone: "Backbone", frame_size: tuple[int, int]) -> tuple[str, ...]:

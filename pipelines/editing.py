@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from .attention.store import SourceAttention
-from .checks import require_finite, require_model
+from .checks import require_finite, require_model, require_range
 from .controls.base import Control, Edit, Step, in_turn
-from .errors import EvenframeError
 from .progress import OnStep, StepReport
 from .prompt import Prompt
 from .schedule import add_noise, noisy_latents
@@ -55,9 +54,9 @@ def edit(
         (against.model, "negative prompt"),
     ):
         require_model(backbone, model, what)
-    _require_range("guidance_scale", guidance_scale, 0, 100)
-    _require_range("start_step", start_step, 0, len(inversion.grid) - 1)
-    _require_range("eta", eta, 0, 1)
+    require_range("guidance_scale", guidance_scale, 0, 100)
+    require_range("start_step", start_step, 0, len(inversion.grid) - 1)
+    require_range("eta", eta, 0, 1)
     plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls))
     branches = _branches(target, against, guidance_scale)
     windows = [_Window(part, branches, guidance_scale, eta) for part in _parts(plan)]
@@ -195,8 +194,3 @@ def _arrive(
         return noisy_latents(clean, epsilon, alpha_next)
     sigma = eta * ((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)).sqrt()
     return alpha_next.sqrt() * clean + (1 - alpha_next - sigma**2).sqrt() * epsilon + sigma * noise
-
-
-def _require_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise EvenframeError(f"{name} is {value}: choose a value from {low} to {high}.")

@@ -274,7 +274,7 @@ def test_frames_that_cannot_be_inverted_are_refused(backbone, clip):
         "The clip has no frames: give at least one": clip[:0],
         "frames are 127x64 pixels: both sides must be multiples of 64": clip[:, :, :127],
         "frames are 128x0 pixels": clip[:, :0],
-        "frame 1 has pixels that are not numbers (NaN or infinite)": broken,
+        "Frame 1 has pixels that are not numbers (NaN or infinite)": broken,
         "frames are uint8: give floating-point pixels from 0 to 1": (clip * 255).byte(),
         "frames have pixels from 0 to ": clip * 255,
     }

@@ -22,6 +22,7 @@ from ..attention.maps import mask_sites, word_maps
 from ..attention.sites import Site
 from ..attention.store import SourceAttention, kept_sites
 from ..attention.terms import Call, Term, Terms
+from ..checks import require_range
 from ..errors import EvenframeError
 from ..prompt import Prompt, find_tokens
 from .base import ControlRun, Edit, Step
@@ -77,18 +78,14 @@ class Fusion:
             "blend_window end": (self.blend_window[1], 1.0),
         }
         for name, (value, high) in ranges.items():
-            if not 0 <= value <= high:
-                raise EvenframeError(f"{name} is {value}: choose a value from 0 to {high:g}.")
+            require_range(name, value, 0, high)
         if self.blend_window[0] > self.blend_window[1]:
             raise EvenframeError(
                 f"blend_window starts at {self.blend_window[0]} and ends at "
                 f"{self.blend_window[1]}: it must not end before it starts."
             )
         for word, factor in self.weights:
-            if not 0 <= factor <= 1000:
-                raise EvenframeError(
-                    f"the weight of '{word}' is {factor}: choose a value from 0 to 1000."
-                )
+            require_range(f"the weight of '{word}'", factor, 0, 1000)
         if self.latent_blend and not self.blend_words:
             raise EvenframeError(
                 "latent_blend is on, but there are no blend words: "

@@ -1,12 +1,12 @@
 """The clip: frames, their rate, and their sound."""
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
+from ..checks import require_numbers
 from ..errors import EvenframeError
 from .fit import Fit
 
@@ -152,12 +152,7 @@ def rgb_frames(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
         raise EvenframeError("There are no images: give at least one frame.")
     frames = images.detach().cpu()
     frames = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
-    for index, frame in enumerate(frames):
-        if not math.isfinite(float(frame.sum())) and not bool(frame.isfinite().all()):
-            raise EvenframeError(
-                f"Frame {index} has pixels that are not numbers (NaN or infinite): "
-                "repair or leave out that frame."
-            )
+    require_numbers(frames)
     warnings: list[str] = []
     if float(frames.min()) < 0 or float(frames.max()) > 1:
         warnings.append("Pixels outside 0..1 were brought into that range.")
