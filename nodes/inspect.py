@@ -163,7 +163,7 @@ class EvenframeContactSheet(io.ComfyNode):
         linked = [rgb_frames(clips[name])[0] for name in SHEET_CLIPS if name in clips]
         lines = [line.strip() for line in labels.strip().splitlines()]
         sheet = grid(linked, lines, columns)
-        return io.NodeOutput(sheet, ui=feedback.shown(sheet[:1], ", ".join(lines)))
+        return io.NodeOutput(sheet, ui=feedback.shown(sheet[:1], "\n".join(lines)))
 
 
 NODES = [EvenframeAttentionViewer, EvenframeCompare, EvenframeContactSheet]

@@ -73,10 +73,9 @@ def grid(clips: Sequence[Tensor], labels: Sequence[str] = (), columns: int = 3) 
 
 def _under(label: str, frames: Tensor) -> Tensor:
     """Frames (f, h, w, 3) below a strip with the label."""
-    strip = np.asarray(_label(label, frames.shape[2]), np.float32) / 255
-    return torch.cat(
-        [torch.from_numpy(strip).to(frames).expand(len(frames), -1, -1, -1), frames], 1
-    )
+    pixels = np.asarray(_label(label, frames.shape[2]), np.float32) / 255
+    strip = torch.from_numpy(pixels).to(frames).expand(len(frames), -1, -1, -1)
+    return torch.cat([strip, frames], dim=1)
 
 
 def _label(text: str, width: int) -> "Image":

@@ -19,6 +19,8 @@ LIGHT = {
     "max_side": 128,
     "width": 64,
     "height": 64,
+    "size": 1,
+    "stride": 1,
 }
 
 
@@ -34,7 +36,18 @@ def light(path: Path) -> dict[str, Any]:
         for name in inputs.keys() & LIGHT.keys():
             if inputs[name] and not isinstance(inputs[name], list):  # 0 means "as it comes"
                 inputs[name] = LIGHT[name]
+        if node["class_type"] == "EvenframeDrawRegions":
+            inputs["text"] = _shortened(inputs["text"])
     return graph
+
+
+def _shortened(text: str) -> str:
+    """Regions without the key frames that the shortened clip does not have."""
+    told = json.loads(text)
+    for region in told["regions"]:
+        if "keyframes" in region:
+            region["keyframes"] = [key for key in region["keyframes"] if key["frame"] < FRAMES]
+    return json.dumps(told)
 
 
 def provide_clips(graph: dict[str, Any], folder: Path) -> None:

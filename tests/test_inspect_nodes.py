@@ -29,7 +29,7 @@ def test_a_sheet_takes_linked_clips_in_the_order_of_the_sockets():
     assert [sheet[0, 20, 0, 0], sheet[0, 20, 64, 0], sheet[0, 50, 0, 0]] == pytest.approx(
         [0.2, 0.4, 0.6]
     )
-    assert result.ui["text"] == ["one, two, three"] and len(result.ui["images"]) == 1
+    assert result.ui["text"] == ["one\ntwo\nthree"] and len(result.ui["images"]) == 1
 
 
 def test_a_sheet_without_labels_is_the_clips_alone():
