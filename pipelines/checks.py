@@ -43,7 +43,7 @@ def require_frames(frames: Tensor) -> None:
 
 
 def require_numbers(frames: Tensor) -> None:
-    """Every pixel of frames (f, ...) must be finite; an error names the first frame with another."""
+    """Pixels of frames (f, ...) must be finite; an error names the first frame where one is not."""
     for index, frame in enumerate(frames):
         # The sum is quicker; it may overflow where no pixel is infinite.
         if not frame.sum().isfinite() and not frame.isfinite().all():
