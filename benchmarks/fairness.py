@@ -38,6 +38,7 @@ from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar, wilson
 from ..pipelines.prompt import Prompt
 from . import fairness_cost
+from .plot import plot_shares
 
 SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 4.0
 RIGHT_FRAMES = 0.9
@@ -161,6 +162,19 @@ def sweep(model: Backbone, clips: int, steps: int) -> Figures:
             figures[f"{key}.profession"] = _mean([o.profession for o in found])
             figures[f"{key}.flips"] = _mean([o.flips for o in found], 4)
     return figures
+
+
+def plot_sweep(path: Path, figures: Figures) -> None:
+    """Draw correction over the strengths, a picture for each: `path` with the name added."""
+    for name in ("alpha", "lambda"):
+        bars = []
+        for value in SWEPT:
+            key = f"sweep.{name}.{value:g}.corrected"
+            share, low, high = (float(figures[end]) for end in (key, f"{key}.low", f"{key}.high"))
+            kept = figures[f"sweep.{name}.{value:g}.background_psnr_db"]
+            bars.append((f"{value:g}\n{kept} dB", share, low, high))
+        title = f"Corrected clips over {name}; background PSNR below"
+        plot_shares(path.with_stem(f"{path.stem}-{name}"), title, bars, "")
 
 
 def bias_before(model: sampling.Miniature, count: int) -> Figures:
@@ -342,14 +356,18 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="picture of the first clips to write")
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--run", type=Path, help="training run to draw the bias with")
+    parser.add_argument("--model", type=Path, help="folder of another model than the built-in one")
     parser.add_argument("--sweep", action="store_true", help="the strengths instead")
+    parser.add_argument("--plot", type=Path, help="pictures of the sweep to write")
     args = parser.parse_args()
+    model = load() if args.model is None else load(args.model)
     if args.sweep:
-        figures = sweep(load(), args.clips, args.steps)
+        figures = sweep(model, args.clips, args.steps)
+        if args.plot:
+            plot_sweep(args.plot, figures)
     else:
-        sampler = sampling.load_run(args.run) if args.run else None
-        figures = run(None, sampler, args.clips, args.steps, sheet=args.sheet)
+        sampler = sampling.load(args.model)
+        figures = run(model, sampler, args.clips, args.steps, sheet=args.sheet)
     text = json.dumps(figures, indent=2)
     print(text)
     if args.json:
