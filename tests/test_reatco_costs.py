@@ -15,7 +15,7 @@ from evenframe.miniature.verdict import judge_scene
 def test_the_guidance_and_the_windows_cost_what_they_may():
     figures = guidance.guidance() | guidance.window_memory()
     for key, value in figures.items():
-        assert value <= refocus.AT_MOST.get(key, float("inf")), key
+        assert value <= refocus.TARGETS.get(key, float("inf")), key
     assert figures["guidance.original_run_pflop"] > 3 * figures["guidance.run_pflop"]
     assert figures["guidance.checkpointed_mb_per_frame"] > 0
     assert figures["window.memory_ratio"] > 1
