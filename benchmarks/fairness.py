@@ -40,7 +40,7 @@ from ..pipelines.prompt import Prompt
 from . import fairness_cost
 from .plot import plot_shares
 
-SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 4.0
+SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 7.5
 RIGHT_FRAMES = 0.9
 """Share of a clip's frames that must show the target for the clip to count."""
 RING = 9
@@ -76,7 +76,11 @@ class Settings:
     modulator: SelfModulator = field(default_factory=SelfModulator)
     reweighter: CrossReweighter = field(default_factory=CrossReweighter)
     fusion: Fusion = field(
-        default_factory=lambda: Fusion("refine", cross_steps=0.3, self_steps=0.3, latent_blend=True)
+        # The words stay where the source has them, shapes are free. A wide mask, used late: a tight
+        # one keeps the outline that shall change.
+        default_factory=lambda: Fusion(
+            "refine", 0.8, 0.0, threshold=0.1, latent_blend=True, blend_window=(0.5, 1.0)
+        )
     )
 
     def controls(self, arm: str, profession: str) -> tuple[Control, ...]:
