@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from .run import folders
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every model by kind and name."""
-    from ..nodes.host import host
+    from ..nodes.host import ModelKind, host
     from ..nodes.host.standalone import Session, StandaloneHost
     from ..nodes.model import MINIATURE
 
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     session = Session.from_environment(**folders(options))
     print(f"built in     {MINIATURE}")
     with host.using(session):
-        for kind in ("checkpoints", "diffusers"):
+        for kind in get_args(ModelKind):
             for name in host.model_names(kind):
                 print(f"{kind:<12} {name}")
     print(f"looked in {', '.join(str(root.resolve()) for root in session.models)}")

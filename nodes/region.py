@@ -18,18 +18,20 @@ EXAMPLE = """{"version": 1, "unit": "fraction", "regions": [
 ]}"""
 
 
-def _edge(name: str, tooltip: str) -> io.Input:
+def edge_input(name: str, tooltip: str) -> io.Input:
     """An input for a number of pixels at a region's edge."""
     return io.Int.Input(name, default=0, min=0, max=1024, tooltip=tooltip)
 
 
-def _below() -> io.Input:
+def below_input() -> io.Input:
+    """An input for regions that lie below."""
     return sockets.Regions.Input(
         "regions", optional=True, tooltip="Regions of the same clip that lie below."
     )
 
 
-def _outputs() -> list[io.Output]:
+def region_outputs() -> list[io.Output]:
+    """What every node that makes regions gives."""
     return [
         sockets.Regions.Output(display_name="regions"),
         io.Mask.Output(display_name="mask", tooltip="All regions together, with soft edges."),
@@ -37,7 +39,8 @@ def _outputs() -> list[io.Output]:
     ]
 
 
-def _result(regions: Regions, frames: Tensor) -> io.NodeOutput:
+def region_result(regions: Regions, frames: Tensor) -> io.NodeOutput:
+    """The values of `region_outputs`, and some frames to show."""
     from ..pipelines.pictures import heat, spread
 
     picture = heat(regions.painted(), frames)
@@ -67,9 +70,9 @@ class EvenframeDrawRegions(io.ComfyNode):
                     "box (left, top, right, bottom), a polygon or keyframes. The help page has "
                     "examples.",
                 ),
-                _below(),
+                below_input(),
             ],
-            outputs=_outputs(),
+            outputs=region_outputs(),
         )
 
     @classmethod
@@ -79,7 +82,7 @@ class EvenframeDrawRegions(io.ComfyNode):
 
         frames, _ = rgb_frames(frames)
         drawn = parse_regions(text, len(frames), (frames.shape[1], frames.shape[2]))
-        return _result(drawn.on(regions), frames)
+        return region_result(drawn.on(regions), frames)
 
 
 class EvenframeMaskRegion(io.ComfyNode):
@@ -104,11 +107,11 @@ class EvenframeMaskRegion(io.ComfyNode):
                     default="",
                     tooltip="The words of the target prompt that belong there, with commas.",
                 ),
-                _edge("grow", "By how many pixels the mask spreads."),
-                _edge("soften", "Width in pixels of the soft edge, inside the mask."),
-                _below(),
+                edge_input("grow", "By how many pixels the mask spreads."),
+                edge_input("soften", "Width in pixels of the soft edge, inside the mask."),
+                below_input(),
             ],
-            outputs=_outputs(),
+            outputs=region_outputs(),
         )
 
     @classmethod
@@ -128,7 +131,7 @@ class EvenframeMaskRegion(io.ComfyNode):
         frames, _ = rgb_frames(frames)
         count, size = len(frames), (frames.shape[1], frames.shape[2])
         region = mask_region(mask, count, size, name=name, words=words, grow=grow, soften=soften)
-        return _result(Regions((region,), count, size).on(regions), frames)
+        return region_result(Regions((region,), count, size).on(regions), frames)
 
 
 NODES = [EvenframeDrawRegions, EvenframeMaskRegion]

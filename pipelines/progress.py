@@ -23,3 +23,6 @@ class StepReport:
 
 OnStep = Callable[[StepReport], None]
 """Called after every step; what it raises (an interrupt) ends the loop."""
+
+OnFrame = Callable[[int], None]
+"""Called after every frame with how many are done; what it raises (an interrupt) ends the loop."""

@@ -89,6 +89,16 @@ def test_models_in_linked_folders_are_found(session: Session, tmp_path: Path):
     assert host.model_names("diffusers") == ["disk/sd15"]
 
 
+def test_sam_files_and_folders_share_a_folder(session: Session):
+    sams = session.models[0] / "sams"
+    (sams / "tiny").mkdir(parents=True)
+    for name in ("vit_b.pth", "tiny/config.json", "tiny/model.safetensors"):
+        (sams / name).touch()
+    assert host.model_names("sams") == ["vit_b.pth"]
+    assert host.model_names("sam2") == ["tiny"]
+    assert host.model_path("sam2", "tiny") == sams / "tiny"
+
+
 def test_input_files_stay_inside_the_allowed_folders(session: Session, tmp_path: Path):
     clip = session.inputs[0] / "a" / "clip.mp4"
     clip.parent.mkdir()

@@ -99,16 +99,17 @@ class ComfyHost:
     def model_names(self, kind: ModelKind) -> list[str]:
         if kind == "checkpoints":
             return folder_paths.get_filename_list("checkpoints")
-        roots = map(Path, folder_paths.get_folder_paths("diffusers"))
-        return sorted({name for root in roots for name in folders.list_diffusers(root)})
+        roots = _model_roots(kind)
+        return sorted({name for root in roots for name in folders.list_models(kind, root)})
 
     def model_path(self, kind: ModelKind, name: str) -> Path:
         if name in self.model_names(kind):
-            for root in map(Path, folder_paths.get_folder_paths(kind)):
+            for root in _model_roots(kind):
                 if (root / name).exists():
                     return root / name
+        folder = "sams" if kind == "sam2" else kind
         raise EvenframeError(
-            f"No model {name!r} among ComfyUI's {kind}: put it into models/{kind}, "
+            f"No model {name!r} among ComfyUI's {kind}: put it into models/{folder}, "
             "press R to refresh, and choose it again."
         )
 
@@ -158,3 +159,11 @@ class ComfyHost:
         path = Path(folder_paths.get_system_user_directory("evenframe"))
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _model_roots(kind: ModelKind) -> list[Path]:
+    if kind not in ("sams", "sam2"):
+        return [Path(root) for root in folder_paths.get_folder_paths(kind)]
+    # ComfyUI itself does not know `sams`; other packs and extra_model_paths.yaml may name it.
+    known = folder_paths.folder_names_and_paths.get("sams")
+    return [Path(root) for root in known[0]] if known else [Path(folder_paths.models_dir) / "sams"]

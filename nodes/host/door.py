@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ...pipelines.loading.components import Components
 
-ModelKind = Literal["checkpoints", "diffusers"]
+ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]
 Model = TypeVar("Model")
 Item = TypeVar("Item")
 
@@ -152,7 +152,8 @@ class Host(Protocol):
         ...
 
     def model_names(self, kind: ModelKind) -> list[str]:
-        """Sorted names: checkpoint files, or diffusers folders (those with model_index.json)."""
+        """Sorted names: checkpoint files; diffusers folders (those with model_index.json); in the
+        folder `sams`, files of SAM 1, and folders with config.json (sam2)."""
         ...
 
     def model_path(self, kind: ModelKind, name: str) -> Path:

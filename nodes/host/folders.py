@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ...pipelines.errors import EvenframeError
-from .door import SavedFile
+from .door import ModelKind, SavedFile
 
 SAVED = " [output]"
 """How ComfyUI marks the name of a file that lies in its output folder."""
@@ -36,10 +36,23 @@ def list_saved(output: Path, extensions: Collection[str]) -> list[str]:
     return [name + SAVED for name in list_files(output, extensions)]
 
 
-def list_diffusers(root: Path) -> list[str]:
-    """Names of the folders below `root`, linked ones too, that hold a model_index.json."""
+def list_models(kind: ModelKind, root: Path) -> list[str]:
+    """Names of the models of a kind below its folder `root`."""
+    if kind == "diffusers":
+        return list_folders(root, "model_index.json")
+    if kind == "sam2":
+        return list_folders(root, "config.json")
+    names = list_files(root, CHECKPOINT_EXTENSIONS, follow=True)
+    if kind == "sams":  # weights in a folder of SAM 2 are no file of SAM 1
+        inside = tuple(f"{folder}/" for folder in list_folders(root, "config.json"))
+        names = [name for name in names if not name.startswith(inside)]
+    return names
+
+
+def list_folders(root: Path, holding: str) -> list[str]:
+    """Names of the folders below `root`, linked ones too, that hold a file of this name."""
     walk = os.walk(root, followlinks=True)  # as ComfyUI: models are often links to another disk
-    found = (Path(folder) for folder, _, files in walk if "model_index.json" in files)
+    found = (Path(folder) for folder, _, files in walk if holding in files)
     return sorted(path.relative_to(root).as_posix() for path in found if path != root)
 
 

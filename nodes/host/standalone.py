@@ -36,7 +36,7 @@ def _ignore_progress(label: str, done: int, total: int) -> None:
 class Session:
     """What one run in a plain process uses.
 
-    models: folders that hold `checkpoints/` and `diffusers/`, or checkpoints themselves.
+    models: folders that hold `checkpoints/`, `diffusers/` and `sams/`, or checkpoints themselves.
     inputs: folders whose files a workflow may read; files: single files beside those.
     report: called with (label, done, total).
     cancel: set it, from any thread, to stop the run within a step.
@@ -148,11 +148,13 @@ class StandaloneHost:
         return items
 
     def model_names(self, kind: ModelKind) -> list[str]:
-        return sorted({name for root in self._model_roots(kind) for name in _models(kind, root)})
+        return sorted(
+            {name for root in self._model_roots(kind) for name in folders.list_models(kind, root)}
+        )
 
     def model_path(self, kind: ModelKind, name: str) -> Path:
         for root in self._model_roots(kind):
-            if name in _models(kind, root):
+            if name in folders.list_models(kind, root):
                 return root / name
         names = ", ".join(self.model_names(kind)) or "none"
         looked = ", ".join(str(root) for root in self.session.models)
@@ -162,6 +164,8 @@ class StandaloneHost:
         )
 
     def _model_roots(self, kind: ModelKind) -> list[Path]:
+        if kind in ("sams", "sam2"):
+            return [root / "sams" for root in self.session.models]
         return [root / kind if (root / kind).is_dir() else root for root in self.session.models]
 
     def input_names(self, extensions: Collection[str], saved: bool = False) -> list[str]:
@@ -219,12 +223,6 @@ class StandaloneHost:
     def cache_dir(self) -> Path:
         folders.make_folder(self.session.cache, "Choose another with EVENFRAME_CACHE.")
         return self.session.cache
-
-
-def _models(kind: ModelKind, root: Path) -> list[str]:
-    if kind == "diffusers":
-        return folders.list_diffusers(root)
-    return folders.list_files(root, folders.CHECKPOINT_EXTENSIONS, follow=True)
 
 
 def _flat(extensions: Collection[str]) -> list[str]:

@@ -1,0 +1,125 @@
+"""Tracked regions: from a box or points on one frame to every frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .common import sockets
+from .host import host, io
+from .region import below_input, edge_input, region_outputs, region_result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines.region import Regions
+    from ..pipelines.tracking.prompt import Prompt
+
+EXAMPLE = '{"version": 1, "frame": 0, "box": [0.25, 0.25, 0.75, 0.75]}'
+NO_SEGMENTER = "none"
+FLOW = "optical flow"
+
+
+class EvenframeTrackRegion(io.ComfyNode):
+    """A region that follows an object through the clip, from one frame on."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeTrackRegion",
+            display_name="Track Region (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Say with a box or points on one frame which object is meant, and get its "
+            "region on every frame. Works without weights; better with SAM and SAM 2.",
+            search_aliases=["segment anything", "sam", "sam2", "optical flow", "mask", "tracker"],
+            inputs=[
+                io.Image.Input("frames", tooltip="The clip that is inverted."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default=EXAMPLE,
+                    tooltip="The object on one frame, as JSON: a frame number, a box (left, top, "
+                    "right, bottom) or points. The help page has examples.",
+                ),
+                io.String.Input("name", default="object", tooltip="For messages."),
+                io.String.Input(
+                    "words",
+                    default="",
+                    tooltip="The words of the target prompt that belong there, with commas.",
+                ),
+                io.Combo.Input(
+                    "segmenter",
+                    options=[NO_SEGMENTER, *host.model_names("sams")],
+                    default=NO_SEGMENTER,
+                    tooltip="What makes a mask of the box or points on their frame: a SAM 1 "
+                    "checkpoint of models/sams, or 'none'.",
+                ),
+                io.Combo.Input(
+                    "tracker",
+                    options=[FLOW, *host.model_names("sam2")],
+                    default=FLOW,
+                    tooltip="What follows it through the clip: 'optical flow', which needs no "
+                    "weights, or a folder of SAM 2 in models/sams.",
+                ),
+                edge_input("grow", "By how many pixels the region spreads."),
+                edge_input("soften", "Width in pixels of the soft edge, inside the region."),
+                below_input(),
+            ],
+            outputs=region_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        frames: Tensor,
+        text: str,
+        name: str,
+        words: str,
+        segmenter: str,
+        tracker: str,
+        grow: int,
+        soften: int,
+        regions: Regions | None = None,
+    ) -> io.NodeOutput:
+        from ..pipelines.region import Regions
+        from ..pipelines.tracking.prompt import parse_prompt
+        from ..pipelines.tracking.track import track
+        from ..pipelines.video.clip import rgb_frames
+
+        frames, _ = rgb_frames(frames)
+        count, size = len(frames), (frames.shape[1], frames.shape[2])
+        prompt = parse_prompt(text, count, size)
+        mask = None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, prompt)
+        model = None if tracker == FLOW else _tracker(tracker)
+        progress = host.progress(count, "Tracking")
+        region = track(
+            frames,
+            prompt,
+            mask,
+            model,
+            name=name,
+            words=words,
+            grow=grow,
+            soften=soften,
+            on_frame=progress.step,
+        )
+        return region_result(Regions((region,), count, size).on(regions), frames)
+
+
+def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
+    from ..pipelines.tracking import sam
+
+    host.check_interrupt()
+    model = sam.load_sam(host.model_path("sams", segmenter))
+    handle = host.hold(model, [model])
+    return sam.segment(host.load(handle, sam.MEMORY_BYTES), frames[prompt.frame], prompt)
+
+
+def _tracker(tracker: str) -> Any:
+    from ..pipelines.tracking import sam2
+
+    host.check_interrupt()
+    model = sam2.load_sam2(host.model_path("sam2", tracker))
+    return host.load(host.hold(model, [model.model]), sam2.MEMORY_BYTES)
+
+
+NODES = [EvenframeTrackRegion]

@@ -1,0 +1,179 @@
+"""SAM 1 on one frame: from a box or points to a mask.
+
+Source: "Segment Anything" (ICCV 2023), by the package `segment-anything`, which is optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from ..loading.sniff import classify, sniff
+from ..loading.tensors import read_pickle, read_safetensors
+from ..pictures import to_bytes
+from .prompt import Prompt
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
+
+WANTED = "a SAM 1 checkpoint (sam_vit_b, sam_vit_l or sam_vit_h)"
+ENCODER = "image_encoder."
+PATCH = ENCODER + "patch_embed.proj.weight"
+KNOWN = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+SIGNS = {
+    "image_encoder.trunk.": "a SAM 2 checkpoint in its own format; its folder in the format of "
+    "transformers goes to the tracker",
+    "image_encoder.layers.": "MobileSAM",
+    "mask_decoder.hf_token.": "HQ-SAM",
+    "vision_encoder.": "a model in the format of transformers",
+}
+"""Beginnings of names that only relatives of SAM 1 have."""
+MEMORY_BYTES = 6 * 2**30
+"""Room to compute in: two copies of the largest model's attention maps, with some to spare."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The image encoder of a file. side: of its square image, in patches of `patch` pixels."""
+
+    width: int
+    depth: int
+    heads: int
+    patch: int
+    side: int
+    window: int
+    global_blocks: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """vit_b, vit_l or vit_h, or its width where it is none of them."""
+        return KNOWN.get(self.width, f"vit of width {self.width}")
+
+
+def load_sam(path: str | Path) -> Sam:
+    """Load a checkpoint: safetensors, or a pickle that holds nothing but tensors.
+
+    Raises EvenframeError where the file is something else or the package is not installed.
+    """
+    path = Path(path)
+    _require_package()
+    is_pickle = sniff(path, WANTED).container == "pickle"
+    with torch.inference_mode(False):
+        tensors = (read_pickle if is_pickle else read_safetensors)(path)
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        sam = build(encoder_of(shapes, path.name))
+        try:
+            sam.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise _refusal(path.name, shapes, str(error)) from error
+    return sam.eval().requires_grad_(False)
+
+
+def encoder_of(shapes: Shapes, file: str) -> Encoder:
+    """What a file's tensors say of its image encoder. Raises EvenframeError where it has none."""
+    try:
+        width, _, patch, _ = shapes[PATCH]
+        side = shapes[ENCODER + "pos_embed"][1]
+        block = ENCODER + "blocks.{}.attn.rel_pos_h"
+        depth = len([name for name in shapes if name.endswith(".attn.rel_pos_h")])
+        reaches = [shapes[block.format(index)] for index in range(depth)]
+        heads = width // reaches[0][1]
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise _refusal(file, shapes, "it has no such image encoder") from error
+    # A block that looks at n patches along a side knows 2n - 1 distances.
+    globally = tuple(index for index, (reach, _) in enumerate(reaches) if reach == 2 * side - 1)
+    windows = [(reach + 1) // 2 for reach, _ in reaches if reach != 2 * side - 1]
+    return Encoder(width, depth, heads, patch, side, max(windows, default=0), globally)
+
+
+def segment(sam: Sam, frame: Tensor, prompt: Prompt) -> Tensor:
+    """The mask (h, w) of 0 and 1 of what is prompted on a frame (h, w, 3) in 0..1.
+
+    Of a single point, which may mean a part or the whole, SAM gives three masks: the one that it
+    trusts most. Raises EvenframeError where it finds nothing.
+    """
+    import numpy as np
+    from segment_anything import SamPredictor
+
+    predictor = SamPredictor(sam)
+    predictor.set_image(to_bytes(frame).numpy())
+    labels = prompt.labels()
+    masks, scores, _ = predictor.predict(
+        point_coords=np.array(prompt.coordinates()) if labels else None,
+        point_labels=np.array(labels) if labels else None,
+        box=None if prompt.box is None else np.array(prompt.box),
+        multimask_output=prompt.box is None and len(labels) == 1,
+    )
+    mask = torch.as_tensor(masks[int(np.argmax(scores))]).float()
+    if not mask.any():
+        raise EvenframeError(
+            f"SAM found nothing on frame {prompt.frame}: draw the box closer around the object, or "
+            "put a point on it."
+        )
+    return mask
+
+
+def build(encoder: Encoder) -> Sam:
+    """An empty model. Apart from the image encoder, all that were published are alike."""
+    from segment_anything.modeling import (
+        ImageEncoderViT,
+        MaskDecoder,
+        PromptEncoder,
+        Sam,
+        TwoWayTransformer,
+    )
+
+    pixels, channels = encoder.side * encoder.patch, 256
+    return Sam(
+        ImageEncoderViT(
+            img_size=pixels,
+            patch_size=encoder.patch,
+            embed_dim=encoder.width,
+            depth=encoder.depth,
+            num_heads=encoder.heads,
+            out_chans=channels,
+            norm_layer=cast(type[torch.nn.Module], partial(torch.nn.LayerNorm, eps=1e-6)),
+            use_rel_pos=True,
+            window_size=encoder.window,
+            global_attn_indexes=encoder.global_blocks,
+        ),
+        PromptEncoder(
+            embed_dim=channels,
+            image_embedding_size=(encoder.side, encoder.side),
+            input_image_size=(pixels, pixels),
+            mask_in_chans=16,
+        ),
+        MaskDecoder(
+            transformer_dim=channels,
+            transformer=TwoWayTransformer(
+                depth=2, embedding_dim=channels, num_heads=8, mlp_dim=2048
+            ),
+        ),
+    )
+
+
+def _refusal(file: str, shapes: Shapes, reason: str) -> EvenframeError:
+    found = [what for sign, what in SIGNS.items() if any(n.startswith(sign) for n in shapes)]
+    kind = classify(shapes).replace("_", " ")
+    what = found[0] if found else None if kind == "other" else f"of the kind '{kind}'"
+    told = f"it is {what}" if what else reason.splitlines()[0].rstrip(":. ")
+    return EvenframeError(f"'{file}' is not a SAM 1 checkpoint ({told}): choose {WANTED}.")
+
+
+def _require_package() -> None:
+    try:
+        import segment_anything  # noqa: F401
+    except ImportError as error:
+        raise EvenframeError(
+            "SAM 1 needs the package segment-anything, which is not installed: install it with "
+            "`pip install segment-anything`, or choose no segmenter."
+        ) from error

@@ -1,0 +1,137 @@
+"""SAM 2 on a whole clip, by transformers: from a prompt on one frame to masks on all.
+
+Source: "SAM 2: Segment Anything in Images and Videos" (ICLR 2025).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import EvenframeError
+from ..pictures import to_bytes
+from ..progress import OnFrame
+from .prompt import Prompt
+
+if TYPE_CHECKING:
+    from transformers import Sam2VideoModel, Sam2VideoProcessor
+
+WANTED = "a folder of SAM 2 in the format of transformers, such as sam2.1-hiera-tiny"
+MEMORY_BYTES = 3 * 2**30
+"""Room to compute in, for the largest model at 1024 pixels."""
+OBJECT = 1
+"""The only object of a session."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sam2:
+    """model: holds the weights. processor: fits frames and prompts to its square image."""
+
+    model: Sam2VideoModel
+    processor: Sam2VideoProcessor
+
+
+def load_sam2(folder: str | Path) -> Sam2:
+    """Load a folder with config.json, safetensors and the processor's files. Never downloads.
+
+    Raises EvenframeError for any other folder.
+    """
+    from safetensors import SafetensorError
+    from transformers import Sam2VideoModel, Sam2VideoProcessor
+
+    folder = Path(folder)
+    _require_sam2(folder)
+    try:
+        with torch.inference_mode(False):
+            loaded: Any = Sam2VideoModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
+            model, report = loaded
+        processor = Sam2VideoProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise EvenframeError(
+            f"'{folder.name}' could not be loaded ({_first_line(error)}): download it again, with "
+            "model.safetensors and all .json files."
+        ) from error
+    if report["missing_keys"]:
+        raise EvenframeError(
+            f"'{folder.name}' lacks {len(report['missing_keys'])} tensors of SAM 2, such as "
+            f"{min(report['missing_keys'])}: download it again."
+        )
+    return Sam2(model.eval().requires_grad_(False), processor)
+
+
+def follow(
+    sam2: Sam2, frames: Tensor, prompt: Prompt, mask: Tensor | None, on_frame: OnFrame | None = None
+) -> Tensor:
+    """Masks (f, h, w) of 0 and 1 on all frames (f, h, w, 3) in 0..1; empty where it is hidden.
+
+    mask: (h, w) of 0 and 1 on the prompt's frame, which then stands for its box and points.
+    Raises EvenframeError where nothing is found on the prompted frame.
+    """
+    device, size = sam2.model.device, (frames.shape[1], frames.shape[2])
+    session = sam2.processor.init_video_session(
+        video=to_bytes(frames).permute(0, 3, 1, 2),
+        inference_device=device,
+        processing_device="cpu",
+        video_storage_device="cpu",
+        inference_state_device="cpu",
+        dtype=sam2.model.dtype,
+    )
+    sam2.processor.add_inputs_to_inference_session(
+        session, prompt.frame, OBJECT, **_inputs(prompt, mask)
+    )
+    masks, done = torch.zeros(len(frames), *size), 0
+    for reverse in (False, True):
+        found = sam2.model.propagate_in_video_iterator(session, prompt.frame, reverse=reverse)
+        for result in found:
+            assert result.pred_masks is not None
+            scores = result.pred_masks.float().cpu()  # 1 1 rows columns
+            sized = F.interpolate(scores, size, mode="bilinear", align_corners=False)
+            masks[result.frame_idx] = (sized[0, 0] > 0).float()
+            if reverse and result.frame_idx == prompt.frame:
+                continue  # it begins with the prompted frame again
+            done += 1
+            if on_frame is not None:
+                on_frame(done)
+    if not masks[prompt.frame].any():
+        raise EvenframeError(
+            f"SAM 2 found nothing on frame {prompt.frame}: draw the box closer around the object, "
+            "or put a point on it."
+        )
+    return masks
+
+
+def _inputs(prompt: Prompt, mask: Tensor | None) -> dict[str, Any]:
+    """What the processor takes: nested by image, object and point."""
+    if mask is not None:
+        return {"input_masks": mask}
+    inputs: dict[str, Any] = {}
+    if prompt.labels():
+        inputs["input_points"] = [[prompt.coordinates()]]
+        inputs["input_labels"] = [[prompt.labels()]]
+    if prompt.box is not None:
+        inputs["input_boxes"] = [[list(prompt.box)]]
+    return inputs
+
+
+def _require_sam2(folder: Path) -> None:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvenframeError(
+            f"'{folder.name}' has no readable config.json: choose {WANTED}."
+        ) from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "sam2_video":
+        raise EvenframeError(f"'{folder.name}' is a model of type {kind!r}: choose {WANTED}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,327 @@
+"""Tracked regions: flow against scenes of known truth, SAM 1 and SAM 2 with tiny random weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from tracking_models import save_tiny_sam2, tiny_sam
+
+from evenframe.miniature import scenes
+from evenframe.nodes.host import host
+from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
+from evenframe.nodes.region import EvenframeDrawRegions
+from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.region import Box
+from evenframe.pipelines.tracking import flow, sam, sam2
+from evenframe.pipelines.tracking.prompt import Prompt, parse_prompt
+
+SIZE = (64, 96)
+BOX = (10.0, 10.0, 40.0, 40.0)
+
+
+def rendered(scene: scenes.Scene, frames: int = 16) -> tuple[Tensor, Tensor]:
+    """Frames (f, 128, 128, 3) and true masks (items, f, 128, 128) of 0 and 1."""
+    drawn = [scenes.render(scene, frame) for frame in range(frames)]
+    images = torch.stack([torch.from_numpy(image) for image, _ in drawn])
+    masks = torch.stack([torch.from_numpy(mask) for _, mask in drawn], dim=1)
+    return images, (masks > 0.5).float()
+
+
+def overlap(mask: Tensor, truth: Tensor) -> list[float]:
+    """Intersection over union on every frame."""
+    both, either = (mask * truth).sum((1, 2)), torch.maximum(mask, truth).sum((1, 2))
+    return (both / either).tolist()
+
+
+def around(mask: Tensor, margin: int = 2) -> Box:
+    rows, columns = mask.nonzero().T
+    low, high = -margin, margin + 1
+    return (
+        float(columns.min() + low),
+        float(rows.min() + low),
+        float(columns.max() + high),
+        float(rows.max() + high),
+    )
+
+
+@pytest.mark.parametrize("kind, least", [("one", 0.96), ("two", 0.88), ("figure", 0.93)])
+def test_a_mask_follows_what_moves(kind: str, least: float):
+    scene = scenes.sample_scene(np.random.default_rng(0), kind)
+    frames, truth = rendered(scene)
+    masks = flow.follow_mask(frames, truth[0, 8], 8)
+    assert torch.equal(masks[8], truth[0, 8])
+    assert set(masks.unique().tolist()) <= {0, 1}
+    assert min(overlap(masks, truth[0])) > least
+    still = truth[0, 8].expand_as(truth[0])
+    assert min(overlap(masks, truth[0])) > min(overlap(still, truth[0])) + 0.1
+
+
+def crossing() -> tuple[Tensor, Tensor]:
+    """A square passes in front of a circle that stands."""
+    behind = scenes.make_object("red", "circle", 64, 64, 22)
+    front = scenes.make_object("blue", "square", 26, 64, 20, velocity=(4, 0))
+    return rendered(scenes.compose("two", (behind, front), "gray"))
+
+
+def test_what_passes_in_front_is_followed_and_what_is_hidden_is_dropped():
+    frames, truth = crossing()
+    front = flow.follow_mask(frames, truth[1, 0], 0)
+    assert min(overlap(front, truth[1])) > 0.8
+    behind = flow.follow_mask(frames, truth[0, 0], 0)
+    hidden = truth[1] * truth[0, 0]  # where the square lies over the circle's place
+    most = int(hidden.sum((1, 2)).argmax())
+    assert (behind[most] * hidden[most]).sum() < 0.1 * hidden[most].sum()
+
+
+def test_a_box_follows_what_moves_towards_both_ends():
+    scene = scenes.sample_scene(np.random.default_rng(3), "one")
+    frames, truth = rendered(scene)
+    boxes = flow.follow_box(frames, around(truth[0, 5]), 5)
+    assert boxes[5] == around(truth[0, 5])
+    for box, mask in zip(boxes, truth[0], strict=True):
+        assert np.abs(np.subtract(box, around(mask))).max() < 3
+
+
+def test_a_box_grows_with_what_it_holds():
+    texture = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    sides = [64, 68, 72, 76, 80]
+    frames = torch.zeros(5, 128, 128, 3)
+    for frame, side in zip(frames, sides, strict=True):
+        low = 64 - side // 2
+        sized = torch.nn.functional.interpolate(texture, (side, side), mode="bilinear")
+        frame[low : low + side, low : low + side] = sized[0].permute(1, 2, 0)
+    boxes = flow.follow_box(frames, (32, 32, 96, 96), 0)
+    left, top, right, bottom = boxes[-1]
+    assert right - left == pytest.approx(80, abs=3) and bottom - top == pytest.approx(80, abs=3)
+    assert (left + right) / 2 == pytest.approx(64, abs=1.5)
+
+
+def test_sampling_is_exact_at_pixels_and_empty_outside():
+    image = torch.rand(5, 7, 2, generator=torch.Generator().manual_seed(0))
+    points = flow._pixels(torch.zeros(5, 7, 2))
+    assert torch.allclose(flow._sample(image, points), image, atol=1e-5)
+    half = flow._sample(image, points + torch.tensor([0.5, 0]))
+    assert torch.allclose(half[:, :-1], (image[:, :-1] + image[:, 1:]) / 2, atol=1e-5)
+    assert flow._sample(image, points + 100).abs().max() == 0
+
+
+def test_a_prompt_is_read_in_fractions_and_pixels():
+    text = '{"version": 1, "frame": 2, "box": [0.25, 0, 0.5, 1], "points": [[0.5, 0.5]]}'
+    assert parse_prompt(text, 3, SIZE) == Prompt(2, (24, 0, 48, 64), ((48, 32),))
+    text = '{"version": 1, "unit": "pixel", "points": [[1, 2]], "outside": [[3, 4]]}'
+    prompt = parse_prompt(text, 3, SIZE)
+    assert (prompt.frame, prompt.coordinates(), prompt.labels()) == (0, [[1, 2], [3, 4]], [1, 0])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("box", "The box or points are not JSON"),
+        ('{"version": 1}', "neither a box nor points"),
+        ('{"version": 1, "outside": [[0, 0]]}', "neither a box nor points"),
+        ('{"version": 2, "box": [0, 0, 1, 1]}', "version is 2"),
+        (
+            '{"version": 1, "frame": 3, "box": [0, 0, 1, 1]}',
+            "frame is 3, beyond the clip: .* 0 to 2",
+        ),
+        ('{"version": 1, "box": [1.5, 0, 2, 1]}', "outside the frame of 96x64"),
+        ('{"version": 1, "box": [0.5, 0, 0.2, 1]}', "reversed or empty"),
+        ('{"version": 1, "box": [NaN, 0, 1, 1]}', "no number"),
+        ('{"version": 1, "points": [[1.2, 0]]}', r"points\[0\] is \(115.2, 0\), outside the frame"),
+        ('{"version": 1, "points": [[0.5]]}', r"points\[0\] is a list of 1"),
+        ('{"version": 1, "bbox": [0, 0, 1, 1]}', "'bbox', which is unknown"),
+    ],
+)
+def test_a_bad_prompt_is_refused(text: str, message: str):
+    with pytest.raises(EvenframeError, match=message):
+        parse_prompt(text, 3, SIZE)
+
+
+@pytest.fixture(scope="module")
+def frames() -> Tensor:
+    return torch.rand(4, *SIZE, 3, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def sams(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with a tiny SAM 1, twice, and a tiny SAM 2."""
+    pytest.importorskip("segment_anything", reason="segment-anything is not installed")
+    from safetensors.torch import save_file
+
+    models = tmp_path_factory.mktemp("models")
+    tensors = tiny_sam().state_dict()
+    (models / "sams").mkdir()
+    torch.save(tensors, models / "sams" / "tiny.pth")
+    save_file(tensors, models / "sams" / "tiny.safetensors")
+    save_tiny_sam2(models / "sams" / "sam2-tiny")
+    return models
+
+
+def test_the_encoders_of_sam_are_recognised():
+    def shapes(width: int, depth: int, heads: int, everywhere: set[int]) -> dict[str, Any]:
+        reach = {index: 127 if index in everywhere else 27 for index in range(depth)}
+        block = "image_encoder.blocks.{}.attn.rel_pos_h"
+        return {
+            "image_encoder.patch_embed.proj.weight": (width, 3, 16, 16),
+            "image_encoder.pos_embed": (1, 64, 64, width),
+            **{block.format(index): (reach[index], width // heads) for index in range(depth)},
+        }
+
+    for name, *sizes in (
+        ("vit_b", 768, 12, 12, {2, 5, 8, 11}),
+        ("vit_l", 1024, 24, 16, {5, 11, 17, 23}),
+        ("vit_h", 1280, 32, 16, {7, 15, 23, 31}),
+    ):
+        encoder = sam.encoder_of(shapes(*sizes), "file")
+        assert encoder.name == name
+        assert (encoder.depth, encoder.heads, set(encoder.global_blocks)) == tuple(sizes[1:])
+        assert (encoder.side, encoder.patch, encoder.window) == (64, 16, 14)
+
+
+def test_sam_gives_the_same_mask_from_both_kinds_of_file(sams: Path, frames: Tensor):
+    prompt = Prompt(0, BOX, ((20.0, 20.0),), ((50.0, 50.0),))
+    masks = [
+        sam.segment(sam.load_sam(sams / "sams" / name), frames[0], prompt)
+        for name in ("tiny.pth", "tiny.safetensors")
+    ]
+    assert masks[0].shape == SIZE and set(masks[0].unique().tolist()) == {0, 1}
+    assert torch.equal(*masks)
+
+
+def test_what_is_no_sam_is_refused(sams: Path, tmp_path: Path):
+    from safetensors.torch import save_file
+
+    def refused(name: str, tensors: dict[str, Tensor]) -> str:
+        save_file(tensors, tmp_path / name)
+        with pytest.raises(EvenframeError) as caught:
+            sam.load_sam(tmp_path / name)
+        return str(caught.value)
+
+    lora = {"lora_unet_a.lora_up.weight": torch.zeros(2)}
+    assert "not a SAM 1 checkpoint (it is of the kind 'lora'): choose" in refused("a.sft", lora)
+    native = {"image_encoder.trunk.pos_embed": torch.zeros(2)}
+    assert "(it is a SAM 2 checkpoint in its own format" in refused("b.sft", native)
+    whole = dict(tiny_sam().state_dict())
+    hq = whole | {"mask_decoder.hf_token.weight": torch.zeros(1, 256)}
+    assert "(it is HQ-SAM)" in refused("c.sft", hq)
+    whole.pop("prompt_encoder.no_mask_embed.weight")
+    assert "not a SAM 1 checkpoint" in refused("d.sft", whole)
+    assert "'e.sft' is not a SAM 1 checkpoint" in refused("e.sft", {"x": torch.zeros(1)})
+    torch.save({"model": Path("x")}, tmp_path / "f.pth")
+    with pytest.raises(EvenframeError, match="'f.pth' is a pickle that cannot be read safely"):
+        sam.load_sam(tmp_path / "f.pth")
+    (tmp_path / "g.pth").write_text("x" * 100)
+    with pytest.raises(EvenframeError, match="'g.pth' is not a safetensors file: choose a SAM 1"):
+        sam.load_sam(tmp_path / "g.pth")
+
+
+def test_an_empty_mask_is_refused(sams: Path, frames: Tensor):
+    model = sam.load_sam(sams / "sams" / "tiny.pth")
+    model.mask_threshold = 1e9
+    with pytest.raises(EvenframeError, match="SAM found nothing on frame 0: draw the box closer"):
+        sam.segment(model, frames[0], Prompt(0, BOX))
+
+
+def test_packages_that_are_missing_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, frames: Tensor
+):
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    with pytest.raises(EvenframeError, match="pip install segment-anything"):
+        sam.load_sam(tmp_path / "any.pth")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(EvenframeError, match="pip install opencv-python-headless"):
+        flow.follow_box(frames, BOX, 0)
+
+
+def test_sam2_follows_from_the_prompted_frame_both_ways(sams: Path, frames: Tensor):
+    model = sam2.load_sam2(sams / "sams" / "sam2-tiny")
+    counted: list[int] = []
+    found = sam2.follow(model, frames, Prompt(1, BOX), None, counted.append)
+    assert counted == [1, 2, 3, 4]
+    assert found.shape == (4, *SIZE) and set(found.unique().tolist()) <= {0, 1}
+    assert torch.equal(found, sam2.follow(model, frames, Prompt(1, BOX), None))
+    pointed = sam2.follow(model, frames, Prompt(1, None, ((20.0, 20.0),), ((60.0, 5.0),)), None)
+    assert not torch.equal(found[1], pointed[1])
+    mask = torch.zeros(SIZE)
+    mask[16:48, 24:72] = 1
+    drawn = sam2.follow(model, frames, Prompt(1, BOX), mask)
+    assert (drawn[1] - mask).abs().mean() < 0.02
+    with pytest.raises(EvenframeError, match="SAM 2 found nothing on frame 1"):
+        sam2.follow(model, frames, Prompt(1, BOX), torch.zeros(SIZE))
+
+
+def test_what_is_no_sam2_is_refused(sams: Path, tmp_path: Path):
+    with pytest.raises(EvenframeError, match="has no readable config.json: choose a folder"):
+        sam2.load_sam2(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "sam"}')
+    with pytest.raises(EvenframeError, match="is a model of type 'sam': choose a folder of SAM 2"):
+        sam2.load_sam2(tmp_path)
+    config = sams / "sams" / "sam2-tiny" / "config.json"
+    (tmp_path / "config.json").write_bytes(config.read_bytes())
+    with pytest.raises(EvenframeError, match="could not be loaded .*download it again"):
+        sam2.load_sam2(tmp_path)
+
+
+@pytest.fixture
+def session(tmp_path: Path, sams: Path) -> Iterator[Session]:
+    assert isinstance(host, StandaloneHost)
+    folders = Session(models=(sams,), output=tmp_path / "output", temp=tmp_path / "temp")
+    with host.using(folders):
+        yield folders
+
+
+def tracked(frames: Tensor, segmenter: str = NO_SEGMENTER, tracker: str = FLOW, **prompt: Any):
+    text = json.dumps({"version": 1, "unit": "pixel", "frame": 1, **prompt})
+    return EvenframeTrackRegion.execute(
+        frames, text, "thing", "red circle", segmenter, tracker, 0, 0
+    )
+
+
+def test_the_node_offers_what_lies_in_the_folder(session: Session):
+    inputs = {socket.id: socket for socket in EvenframeTrackRegion.define_schema().inputs}
+    assert inputs["segmenter"].options == ["none", "tiny.pth", "tiny.safetensors"]
+    assert inputs["tracker"].options == ["optical flow", "sam2-tiny"]
+
+
+@pytest.mark.parametrize("segmenter", [NO_SEGMENTER, "tiny.pth"])
+@pytest.mark.parametrize("tracker", [FLOW, "sam2-tiny"])
+def test_the_node_tracks_with_what_was_chosen(
+    session: Session, frames: Tensor, segmenter: str, tracker: str
+):
+    regions, mask, picture = tracked(frames, segmenter, tracker, box=BOX).args
+    [region] = regions.items
+    assert (region.name, region.words, regions.frame_size) == ("thing", "red circle", SIZE)
+    assert (region.boxes is None) == ((segmenter, tracker) != (NO_SEGMENTER, FLOW))
+    assert mask.shape == (4, *SIZE) and picture.shape == frames.shape
+    assert mask[1].any()
+
+
+def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
+    below = EvenframeDrawRegions.execute(
+        frames, '{"version": 1, "regions": [{"name": "a", "box": [0, 0, 1, 1]}]}'
+    )[0]
+    text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
+    result = EvenframeTrackRegion.execute(
+        frames, text, "b", "", NO_SEGMENTER, FLOW, 4, 0, regions=below
+    )
+    assert [region.name for region in result[0].items] == ["a", "b"]
+
+
+def test_points_need_a_model(session: Session, frames: Tensor):
+    with pytest.raises(EvenframeError, match="Points need a model that segments: choose a SAM"):
+        tracked(frames, points=[[20, 20]])
+
+
+def test_tracking_stops_at_the_next_frame(session: Session, frames: Tensor):
+    session.cancel.set()
+    with pytest.raises(Interrupted):
+        tracked(frames, box=BOX)
