@@ -105,6 +105,17 @@ def test_a_box_grows_with_what_it_holds():
     assert (left + right) / 2 == pytest.approx(64, abs=1.5)
 
 
+def test_a_box_stops_at_the_edge_of_the_frame():
+    item = scenes.make_object("red", "square", 100, 64, 20, velocity=(8, 0))
+    frames, truth = rendered(scenes.compose("one", (item,), "gray"), frames=12)
+    assert truth[0, -1].sum() == 0, "it has left"
+    counted: list[int] = []
+    boxes = flow.follow_box(frames, around(truth[0, 0]), 0, counted.append)
+    assert counted == list(range(2, 13))
+    assert all(left < 128 and right > left for left, _, right, _ in boxes)
+    assert boxes[-1][0] > 110
+
+
 def test_sampling_is_exact_at_pixels_and_empty_outside():
     image = torch.rand(5, 7, 2, generator=torch.Generator().manual_seed(0))
     points = flow._pixels(torch.zeros(5, 7, 2))

@@ -71,7 +71,7 @@ def follow_box(frames: Tensor, box: Box, start: int, on_frame: OnFrame | None = 
     """A box (pixels) on every frame, from the one on the frame `start`.
 
     It moves by the median of a grid of points and grows by the median of their distances' ratios;
-    the half of the points that return worst is left out.
+    the half of the points that return worst is left out. It stops where it would leave the frame.
     """
     boxes: list[Box] = [box] * len(frames)
     for step in _steps(frames, start, on_frame):
@@ -81,7 +81,7 @@ def follow_box(frames: Tensor, box: Box, start: int, on_frame: OnFrame | None = 
 
 def _moved(box: Box, step: _Step) -> Box:
     points = _grid(box, step.there.shape[:2])
-    if len(points) == 0:  # it has left the frame
+    if len(points) == 0:  # so little of it is left in the frame
         return box
     moved = points + _sample(step.there, points[None])[0]
     error = (moved + _sample(step.back, moved[None])[0] - points).norm(dim=-1)
@@ -94,12 +94,12 @@ def _moved(box: Box, step: _Step) -> Box:
     centre_x, centre_y = (left + right) / 2 + x, (top + bottom) / 2 + y
     half_width = max((right - left) * scale, MIN_SIDE) / 2
     half_height = max((bottom - top) * scale, MIN_SIDE) / 2
-    return (
-        centre_x - half_width,
-        centre_y - half_height,
-        centre_x + half_width,
-        centre_y + half_height,
-    )
+    now_left, now_right = centre_x - half_width, centre_x + half_width
+    now_top, now_bottom = centre_y - half_height, centre_y + half_height
+    rows, columns = step.there.shape[:2]
+    if now_right <= 0 or now_bottom <= 0 or now_left >= columns or now_top >= rows:
+        return box
+    return now_left, now_top, now_right, now_bottom
 
 
 def _grid(box: Box, frame_size: tuple[int, ...]) -> Tensor:
@@ -118,7 +118,7 @@ def _steps(frames: Tensor, start: int, on_frame: OnFrame | None) -> Iterator[_St
     grey = _grey(frames)
     later = [(now - 1, now) for now in range(start + 1, len(frames))]
     earlier = [(now + 1, now) for now in range(start - 1, -1, -1)]
-    for done, (before, now) in enumerate(later + earlier, start=1):
+    for done, (before, now) in enumerate(later + earlier, start=2):  # the first was given
         there = torch.from_numpy(flow.calc(grey[before], grey[now], None))
         back = torch.from_numpy(flow.calc(grey[now], grey[before], None))
         yield _Step(before, now, there, back)
@@ -144,7 +144,7 @@ def _grey(frames: Tensor) -> "np.ndarray":
 
     Luma would not tell things of other colours but the same brightness apart.
     """
-    colours = frames.reshape(-1, 3).double()
+    colours = frames[:, ::4, ::4].reshape(-1, 3).double()
     axis = torch.linalg.eigh(torch.cov(colours.T)).eigenvectors[:, -1]
     grey = frames @ axis.float()
     low, high = grey.min(), grey.max()
