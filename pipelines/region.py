@@ -84,12 +84,13 @@ class Regions:
         """Each region with its words: "left: jellyfish; right: goldfish"."""
         return "; ".join(f"{region.name}: {region.words or 'no words'}" for region in self.items)
 
-    def cells(self, grid: tuple[int, int]) -> Tensor:
+    def cells(self, grid: tuple[int, int], warn: bool = True) -> Tensor:
         """(regions, f, rows, columns) of 0 and 1: the visible cells of each region.
 
         A region that is smaller than one cell has one, unless another lies on top of it.
+        warn: say so in the log.
         """
-        masks = [_cells(region, self.frame_size, grid) for region in self.items]
+        masks = [_cells(region, self.frame_size, grid, warn) for region in self.items]
         for lower, mask in enumerate(masks):
             for upper in masks[lower + 1 :]:
                 mask = mask * (1 - upper)
@@ -245,12 +246,15 @@ def _grow(masks: Tensor, pixels: int) -> Tensor:
     return masks
 
 
-def _cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+def _cells(
+    region: Region, frame_size: tuple[int, int], grid: tuple[int, int], warn: bool = True
+) -> Tensor:
     """(f, rows, columns) of 0 and 1, at least one 1 on every frame that shows the region."""
     if region.boxes is not None:
         sides = region.boxes[:, 2:] - region.boxes[:, :2]  # f (width, height)
         cell = torch.tensor(frame_size).flip(0) / torch.tensor(grid).flip(0)
-        _warn_small(region, grid, int((sides < cell).any(1).sum()))
+        if warn:
+            _warn_small(region, grid, int((sides < cell).any(1).sum()))
         return _box_cells(region.boxes, frame_size, grid)
     assert region.masks is not None
     share = F.interpolate(region.masks[:, None], grid, mode="area")[:, 0]
@@ -258,7 +262,8 @@ def _cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -
     small = (cells.sum((1, 2)) == 0) & (share.amax((1, 2)) > 0)
     for frame in small.nonzero()[:, 0].tolist():
         cells[frame].view(-1)[share[frame].argmax()] = 1  # the cell that holds most of it
-    _warn_small(region, grid, int(small.sum()))
+    if warn:
+        _warn_small(region, grid, int(small.sum()))
     return cells
 
 

@@ -125,6 +125,10 @@ def test_less_than_a_cell_counts_as_one_with_a_warning(caplog):
     with caplog.at_level(logging.WARNING):
         only(box_region([(3, 3, 5, 40)], SIZE, name="thin")).cells((8, 16))
     assert "Region 'thin' is smaller than one cell" in caplog.text
+    caplog.clear()
+    only(mask_region(masks, 2, SIZE, name="dot"), 2).cells((8, 16), warn=False)
+    only(box_region([(3, 3, 5, 40)], SIZE, name="thin")).cells((8, 16), warn=False)
+    assert caplog.text == ""
 
 
 def test_regions_grow_by_pixels():

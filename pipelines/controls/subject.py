@@ -30,7 +30,7 @@ class Subjects:
 
     def ids(self, grid: tuple[int, int]) -> Tensor:
         """(f, n) region ids from 1 on a grid of n tokens; 0 is background."""
-        cells = self.regions.cells(grid).flatten(2)  # regions f n
+        cells = self._cells(grid)
         numbers = torch.arange(1, len(cells) + 1, dtype=cells.dtype)[:, None, None]
         return (cells * numbers).amax(0).long()
 
@@ -38,8 +38,12 @@ class Subjects:
         """(f, n) in 0..1: one region, by index, or all of them."""
         if self.soft is not None:
             return F.interpolate(self.soft[:, None], grid, mode="area").flatten(1)
-        cells = self.regions.cells(grid).flatten(2)
+        cells = self._cells(grid)
         return cells.amax(0) if index is None else cells[index]
+
+    def _cells(self, grid: tuple[int, int]) -> Tensor:
+        """(regions, f, n). Layers are as coarse as they are: a small region is no news there."""
+        return self.regions.cells(grid, warn=False).flatten(2)
 
 
 def find_subjects(
