@@ -34,6 +34,7 @@ TOKENS = ROWS * COLUMNS
 SIZE = (ROWS * 8, COLUMNS * 8)
 SOURCE = "a man walking down a road"
 TARGET = "a doctor walking down a road"
+LONGER = "a tall doctor walking down a road"
 NO_PROMPT: Any = None
 PERSON = box_region([(0, 0, 24 + 8 * f, 24) for f in range(FRAMES)], SIZE, name="p", words="doctor")
 OTHER = box_region([(40, 8, 64, 32)] * FRAMES, SIZE, name="q", words="road")
@@ -59,15 +60,17 @@ class TwoLayers:
 
 @pytest.fixture(scope="module")
 def plan(backbone) -> Callable[..., Edit]:
-    prompts = {text: backbone.encode_prompt(text) for text in (SOURCE, TARGET)}
+    prompts = {text: backbone.encode_prompt(text) for text in (SOURCE, TARGET, LONGER)}
 
-    def made(keyframes: str = "all", window: range | None = None, steps: int = 4) -> Edit:
+    def made(
+        keyframes: str = "all", window: range | None = None, steps: int = 4, target: str = TARGET
+    ) -> Edit:
         frames = FRAMES if window is None else len(window)
         grid = Grid(tuple(range(1 + 100 * (steps - 1), 0, -100)), 100)
         trajectory = random(steps + 1, frames, 4, ROWS, COLUMNS)
         inversion = Inversion(trajectory, prompts[SOURCE], grid, parse(keyframes), "two layers")
         model: Any = TwoLayers()
-        return Edit(model, inversion, prompts[TARGET], window, FRAMES if window else 0)
+        return Edit(model, inversion, prompts[target], window, FRAMES if window else 0)
 
     return made
 
@@ -288,15 +291,21 @@ def test_without_a_subject_the_word_is_raised_everywhere(plan):
         assert torch.allclose(out, torch.softmax(expected, -1) @ call.v, atol=1e-12)
 
 
-def test_the_source_is_reweighted_by_its_own_tokens(plan):
-    """The doctor of the target stands where the man of the source stood."""
-    made, call, source = plan(), a_call(CROSS, None), source_attention()
+@pytest.mark.parametrize(
+    ("target", "word", "token"),
+    [(TARGET, "doctor", 2), (LONGER, "road", 6), (LONGER, "doctor", None)],
+    ids=["in-its-place", "moved", "new"],
+)
+def test_the_source_is_reweighted_by_its_own_tokens(plan, target: str, word: str, token):
+    """The doctor stands where the man of the source stood; the road is the sixth word there."""
+    made, call, source = plan(target=target), a_call(CROSS, None), source_attention()
     q, k = source.queries[CROSS.name], source.keys[CROSS.name].expand(FRAMES, -1, -1, -1)
     terms = (Term(q, k, call.v, source=True),)
     logits = q @ k.transpose(-1, -2) / WIDTH**0.5
-    expected = fame.modulate_cross_logits(logits, q, k, [2], 0.5, 0.4)
-    out = evaluate(started(CrossReweighter(), made).attend(call, terms))
-    assert torch.allclose(out, torch.softmax(expected, -1) @ call.v, atol=1e-12)
+    if token is not None:
+        logits = fame.modulate_cross_logits(logits, q, k, [token], 0.5, 0.4)
+    out = evaluate(started(CrossReweighter((word,)), made).attend(call, terms))
+    assert torch.allclose(out, torch.softmax(logits, -1) @ call.v, atol=1e-12)
 
 
 # Cost
