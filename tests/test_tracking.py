@@ -82,6 +82,30 @@ def test_what_passes_in_front_is_followed_and_what_is_hidden_is_dropped():
     assert (behind[most] * hidden[most]).sum() < 0.1 * hidden[most].sum()
 
 
+def test_flows_that_cancel_agree():
+    there, back = torch.zeros(8, 20, 2), torch.zeros(8, 20, 2)
+    there[..., 0], back[..., 0] = 3, -3
+    agree = flow._agree(there, back)
+    assert agree[:, :17].all() and not agree[:, 17:].any(), "the rest leaves the frame"
+    back[:, 10] = torch.tensor([-3, 1])  # where column 7 goes
+    assert (~flow._agree(there, back)).nonzero()[:, 1].unique().tolist() == [7, 17, 18, 19]
+
+
+def test_what_flow_does_not_explain_is_dropped_but_no_hole_is_left(monkeypatch: pytest.MonkeyPatch):
+    frames, still = torch.zeros(2, 20, 40, 3), torch.zeros(20, 40, 2)
+    astray = still.clone()
+    for columns in (slice(5, 6), slice(20, 40)):  # a line inside of the mask; its right half
+        frames[1, :, columns] = 1
+        astray[:, columns] = torch.tensor([0.0, 5.0])
+    astray[0, 0] = torch.tensor([0.0, 5.0])  # astray, but of the same colour
+    steps = [flow._Step(0, 1, astray, still)]
+    monkeypatch.setattr(flow, "_steps", lambda *_: iter(steps))
+    mask = torch.zeros(20, 40)
+    mask[:, :30] = 1
+    followed = flow.follow_mask(frames, mask, 0)[1]
+    assert followed[:, :20].all() and not followed[:, 20 + flow.NEAR :].any()
+
+
 def test_a_box_follows_what_moves_towards_both_ends():
     scene = scenes.sample_scene(np.random.default_rng(3), "one")
     frames, truth = rendered(scene)
