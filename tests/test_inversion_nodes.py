@@ -77,7 +77,8 @@ def test_what_was_saved_is_offered_and_loaded(backbone, clip, session: Session):
     assert choice.options == names  # type: ignore[attr-defined]
     read = EvenframeLoadInversion.execute(names[1])[0]
     assert torch.equal(read.trajectory, inversion.trajectory)
-    assert EvenframeLoadInversion.fingerprint_inputs(names[1])[0].startswith(str(session.output))
+    stamp = EvenframeLoadInversion.fingerprint_inputs(names[1])
+    assert stamp is not None and stamp[0].startswith(str(session.output))
 
 
 def test_a_name_that_another_save_has_just_taken_is_never_overwritten(

@@ -215,6 +215,7 @@ def test_what_is_no_workflow_is_refused(graph: Any, message: str):
     ("graph", "message"),
     [
         (changed("2", count=["1", 1]), "linked to output 1 of node 1, which has 1"),
+        (changed("2", count=["1", -1]), "linked to output -1 of node 1, which has 1"),
         (changed("2", count=["2", 0]), "circle"),
         (changed("3", images=["1", 0]), "images takes IMAGE, but output 0 of node 1 gives INT"),
         (
