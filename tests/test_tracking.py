@@ -211,14 +211,16 @@ def test_the_encoders_of_sam_are_recognised():
             **{block.format(index): (reach[index], width // heads) for index in range(depth)},
         }
 
-    for name, *sizes in (
+    published: list[tuple[str, int, int, int, set[int]]] = [
         ("vit_b", 768, 12, 12, {2, 5, 8, 11}),
         ("vit_l", 1024, 24, 16, {5, 11, 17, 23}),
         ("vit_h", 1280, 32, 16, {7, 15, 23, 31}),
-    ):
-        encoder = sam.encoder_of(shapes(*sizes), "file")
+    ]
+    for name, width, depth, heads, everywhere in published:
+        encoder = sam.encoder_of(shapes(width, depth, heads, everywhere), "file")
         assert encoder.name == name
-        assert (encoder.depth, encoder.heads, set(encoder.global_blocks)) == tuple(sizes[1:])
+        assert (encoder.depth, encoder.heads) == (depth, heads)
+        assert set(encoder.global_blocks) == everywhere
         assert (encoder.side, encoder.patch, encoder.window) == (64, 16, 14)
 
 
@@ -322,7 +324,9 @@ def tracked(frames: Tensor, segmenter: str = NO_SEGMENTER, tracker: str = FLOW, 
 
 
 def test_the_node_offers_what_lies_in_the_folder(session: Session):
-    inputs = {socket.id: socket for socket in EvenframeTrackRegion.define_schema().inputs}
+    inputs: dict[str, Any] = {
+        socket.id: socket for socket in EvenframeTrackRegion.define_schema().inputs
+    }
     assert inputs["segmenter"].options == ["none", "tiny.pth", "tiny.safetensors"]
     assert inputs["tracker"].options == ["optical flow", "sam2-tiny"]
 
