@@ -6,6 +6,7 @@ import torch
 
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
+from evenframe.pipelines.backbone import Backbone
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion
@@ -14,7 +15,8 @@ from evenframe.pipelines.stable_diffusion import StableDiffusion
 def test_latents_on_the_socket_are_the_autoencoders_own(backbone: StableDiffusion):
     """ComfyUI's VAE Decode takes them; the pack's decoder brings the model's scale back."""
     frames = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
-    prompt, handle = backbone.encode_prompt("a jeep"), ModelHandle(backbone)
+    prompt = backbone.encode_prompt("a jeep")
+    handle: ModelHandle[Backbone] = ModelHandle(backbone)
     inversion = invert(backbone, frames, prompt, steps=1)
     scaled = edit(backbone, inversion, prompt, guidance_scale=1)
     latents = EvenframeEdit.execute(handle, inversion, prompt, 1.0, 0, 0.0, 0, 0)[0]
