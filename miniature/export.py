@@ -40,11 +40,28 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
     size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
     if size > LIMIT:
         raise ValueError(f"the weights take {size} bytes, more than {LIMIT}")
+    facts = {"sample": sample_statistics(partial)} | (facts or {})
     training = {"recipe": snapshot["recipe"], "size": snapshot["size"], **snapshot["counters"]}
-    _write_json(partial / "training.json", training | (facts or {}))
+    _write_json(partial / "training.json", training | facts)
     _write_json(partial / HASHES, hash_folder(partial))
-    (partial / "README.md").write_text(model_card(training, size, facts or {}), encoding="utf-8")
+    (partial / "README.md").write_text(model_card(training, size, facts), encoding="utf-8")
     _replace(partial, folder)
+
+
+def sample_statistics(folder: Path) -> dict[str, Any]:
+    """Mean and standard deviation, by latent channel, of a picture drawn from fixed noise: what a
+    machine that computes as it should gets again."""
+    from .sampling import initial_noise, load, sample
+
+    prompt, seed = "a red circle on a gray background", 5
+    latents = sample(load(folder), [prompt], initial_noise([seed]))
+    means, deviations = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    return {
+        "prompt": prompt,
+        "seed": seed,
+        "mean": [round(value, 4) for value in means.tolist()],
+        "std": [round(value, 4) for value in deviations.tolist()],
+    }
 
 
 def _write_modules(snapshot: dict[str, Any], autoencoder_file: Path, folder: Path) -> None:

@@ -10,9 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..pipelines.backbone import Backbone
+from ..pipelines.inversion import Inversion, invert
+from ..pipelines.reconstruction import reconstruct
 from .attention_loss import ExplicitProcessor
 from .judge import analyse
-from .sampling import GUIDANCE, Miniature, initial_noise, invert, sample
+from .sampling import GUIDANCE, Miniature, backbone_of, initial_noise, sample
 from .scenes import KINDS, Scene, compose, make_figure, render, sample_scene
 from .verdict import Verdict, judge_scene
 from .vocabulary import PLAIN_BACKGROUNDS
@@ -76,11 +79,17 @@ def psnr(images: Array, reference: Array) -> list[float]:
 def inversion_psnr(model: Miniature, scenes: Sequence[Scene], steps: int = 50) -> list[float]:
     """PSNR in dB of DDIM inversion and reconstruction at guidance 1 against the autoencoder's
     own reconstruction."""
-    images = np.stack([render(scene)[0] for scene in scenes])
-    latents, prompts = model.encode(images), [scene.prompt for scene in scenes]
-    noise = invert(model, prompts, latents, steps)
-    again = sample(model, prompts, noise, steps, guidance=1)
+    backbone = backbone_of(model)
+    inverted = [_invert(backbone, scene, steps) for scene in scenes]
+    again = torch.cat([reconstruct(backbone, inversion) for inversion in inverted])
+    latents = torch.cat([inversion.trajectory[0] for inversion in inverted])
     return psnr(model.decode(again), model.decode(latents))
+
+
+def _invert(backbone: Backbone, scene: Scene, steps: int) -> Inversion:
+    """The inversion of a scene's first frame."""
+    frame = torch.from_numpy(render(scene)[0])[None]
+    return invert(backbone, frame, scene.prompt, steps=steps, keyframes="own", store="recompute")
 
 
 def leak(model: Miniature, count: int, seed: int) -> tuple[int, int, int]:
@@ -94,8 +103,8 @@ def leak(model: Miniature, count: int, seed: int) -> tuple[int, int, int]:
         if target.says_background and source.background != target.background:
             sources.append(source)
             targets.append(target)
-    images = np.stack([render(scene)[0] for scene in sources])
-    noise = invert(model, [s.prompt for s in sources], model.encode(images), 25)
+    backbone = backbone_of(model)
+    noise = torch.cat([_invert(backbone, scene, 25).trajectory[-1] for scene in sources])
     drawn = model.decode(sample(model, [t.prompt for t in targets], noise))
     seen = [analyse(image).background for image in drawn]
     leaked = sum(b == s.background for b, s in zip(seen, sources, strict=True))

@@ -1,13 +1,13 @@
-"""Plain text-to-image sampling and DDIM inversion with the miniature, for measuring it.
+"""Plain text-to-image sampling with the miniature, for measuring it, on checkpoints too.
 
-Editing goes through ``pipelines``; this is the small loop that the world bench and the training
-need, on checkpoints too.
+``backbone_of`` gives the same networks to ``pipelines``, for everything else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import weights_dir
+from ..pipelines.backbone import Backbone, from_components
+from . import load_components, weights_dir
 from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
 from .tokenizer import WordEncoder, vocabulary
 
-GUIDANCE = 2.5
+GUIDANCE = 4.0
 """Best guidance scale of the shipped weights for plain sampling."""
 
 
@@ -80,6 +81,18 @@ def load_run(run: Path) -> Miniature:
     return Miniature(unet.eval(), text.eval(), autoencoder.eval())
 
 
+def backbone_of(model: Miniature) -> Backbone:
+    """The networks as ``pipelines`` uses them; the given ones stay as they are."""
+    parts = replace(
+        load_components(torch.float32),
+        unet=deepcopy(model.unet),  # its attention processors will be others
+        vae=model.autoencoder,
+        text_encoder=model.text,
+        fingerprint="measured",
+    )
+    return from_components(parts)
+
+
 def initial_noise(seeds: Sequence[int]) -> Tensor:
     """Noise (n, 4, 16, 16), each from its own seed, so that a batch's make-up changes nothing."""
     drawn = [
@@ -117,24 +130,3 @@ def sample(
             latents = scheduler.step(predicted, int(timestep), latents).prev_sample
         done.append(latents)
     return torch.cat(done)
-
-
-@torch.no_grad()
-def invert(model: Miniature, prompts: Sequence[str], latents: Tensor, steps: int = 50) -> Tensor:
-    """Noise that DDIM at guidance 1 takes back to the latents (Song et al. 2020, Eq. 12 run
-    upwards); noise is predicted at the lower timestep of each step."""
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-    scheduler: Any = DDIMScheduler(**SAMPLER)
-    scheduler.set_timesteps(steps)
-    kept = scheduler.alphas_cumprod
-    context = model.embed(prompts)
-    rising = [int(t) for t in reversed(scheduler.timesteps)]
-    below = [rising[0] - 1000 // steps, *rising[:-1]]
-    for low, high in zip(below, rising, strict=True):
-        a = kept[low] if low >= 0 else scheduler.final_alpha_cumprod
-        b = kept[high]
-        predicted = model.unet(latents, max(low, 0), context).sample
-        clean = (latents - (1 - a).sqrt() * predicted) / a.sqrt()
-        latents = b.sqrt() * clean + (1 - b).sqrt() * predicted
-    return latents
