@@ -56,7 +56,9 @@ class Task:
             "plain": (),
             "fusion": (fusion,),
             "mask": (replace(fusion, blend_words=words),),
-            "blend": (replace(fusion, blend_words=words, latent_blend=True),),
+            "blend": (
+                replace(fusion, blend_words=words, latent_blend=True, blend_window=(0.2, 1.0)),
+            ),
         }[arm]
 
 
