@@ -97,8 +97,9 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     with timing.of("check"):
         inversion = checked(model, inversion, _shown(report, "Checking"))
         _, reconstruction_psnr = compare(model, inversion, source)
-    # The colour and the shape it belongs to are edited; the rest of the clip is kept.
-    fusion = replace(PRESETS[PRESET].settings((), EDITED), latent_blend=True)
+    # The colour and the shape it belongs to are edited; the rest of the clip is kept to the end.
+    preset = PRESETS[PRESET].settings((), EDITED)
+    fusion = replace(preset, latent_blend=True, blend_window=(0.2, 1.0))
     with timing.of("edit"):
         latents = edit(
             model,
