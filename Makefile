@@ -28,7 +28,7 @@ endif
 help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
 	@echo "make test       ruff, pyright and pytest"
-	@echo "make bench      the figures; BENCH=attention for one of them"
+	@echo "make bench      all figures, in hours; BENCH=attention for one of them"
 	@echo "make lint | typecheck | format | miniature | clean"
 
 $(INSTALLED): pyproject.toml requirements.txt constraints-dev.txt

@@ -302,3 +302,16 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(store="recompute")
+
+
+def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: StableDiffusion):
+    schedule, frames = backbone.schedule, torch.zeros(1, 64, 64, 3)
+    others = [
+        replace(schedule, prediction="v_prediction"),
+        replace(schedule, steps_offset=schedule.steps_offset + 1),
+        replace(schedule, alphas_cumprod=schedule.alphas_cumprod * 0.999),
+    ]
+    hashes = {
+        origin_of(replace(backbone, schedule=each), frames).schedule for each in [schedule, *others]
+    }
+    assert len(hashes) == 4
