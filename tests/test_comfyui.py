@@ -183,6 +183,23 @@ def test_a_whole_edit_runs_and_the_next_one_finds_its_inversion(
 
 
 @pytest.mark.slow
+def test_a_saved_inversion_is_offered_and_loaded(comfyui: ComfyServer, tiny_model: str):
+    graph = edit_workflow()
+    inputs = {"inversion": ["invert", 0], "filename_prefix": "kept/clip"}
+    graph["keep"] = {"class_type": "EvenframeSaveInversion", "inputs": inputs}
+    kept = comfyui.run(graph)
+    assert kept.outcome == "execution_success", failure(kept)
+    [schema] = comfyui.get("/object_info/EvenframeLoadInversion").values()
+    offered = json.dumps(schema["input"]["required"]["file"])
+    name = next(f"kept/{p.name} [output]" for p in comfyui.files(kept) if p.suffix != ".mp4")
+    assert name in offered
+    graph["load"] = {"class_type": "EvenframeLoadInversion", "inputs": {"file": name}}
+    graph["edit"]["inputs"]["inversion"] = ["load", 0]
+    loaded = comfyui.run(graph)
+    assert loaded.outcome == "execution_success", failure(loaded)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("node", ["invert", "edit"])
 def test_an_interrupt_ends_inversion_and_edit_within_a_step(
     comfyui: ComfyServer, tiny_model: str, node: str
