@@ -17,6 +17,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..checks import require_range
 from ..errors import EvenframeError
 
 SCHEDULES = ("constant", "power")
@@ -189,8 +190,7 @@ def step_weight(
 def require_ranges(ranges: dict[str, tuple[float, float]]) -> None:
     """Raise EvenframeError for a (value, largest) that is not in 0..largest."""
     for name, (value, high) in ranges.items():
-        if not 0 <= value <= high:
-            raise EvenframeError(f"{name} is {value}: choose a value from 0 to {high:g}.")
+        require_range(name, value, 0, high)
 
 
 def require_window(window: tuple[float, float], schedule: str) -> None:

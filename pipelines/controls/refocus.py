@@ -19,6 +19,7 @@ from ..attention.maps import mask_sites
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
 from ..attention.terms import Call, Terms, probabilities
+from ..checks import require_range
 from ..errors import EvenframeError
 from ..memory import free_memory
 from ..prompt import Prompt, find_places, parse_phrases
@@ -89,8 +90,7 @@ class Refocus:
         check_counting(self.top_fraction, self.outer_count)
         require_choice("rule", self.rule, RULES)
         require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
-        if not 0 <= self.scale <= 10_000:
-            raise EvenframeError(f"scale is {self.scale}: choose a value from 0 to 10000.")
+        require_range("scale", self.scale, 0, 10_000)
         start, end = self.steps
         if not 0 <= start <= end <= 1:
             raise EvenframeError(

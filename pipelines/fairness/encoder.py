@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..checks import require_model
+from ..checks import require_model, require_range
 from ..errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
@@ -250,8 +250,7 @@ def _first_changed(prompt: Prompt, fair: Prompt) -> int:
 
 
 def _check_blend(target: Tensor, fair: Tensor, strength: float, eos_scope: str) -> None:
-    if not 0 <= strength <= 1:
-        raise EvenframeError(f"strength (lambda) is {strength}: choose a value from 0 to 1.")
+    require_range("strength (lambda)", strength, 0, 1)
     if eos_scope not in EOS_SCOPES:
         raise EvenframeError(f"eos_scope '{eos_scope}' is unknown: use {', '.join(EOS_SCOPES)}.")
     if target.shape[-1] != fair.shape[-1]:
