@@ -35,10 +35,11 @@ from ..pipelines.controls.self_modulator import SelfModulator
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.inversion import Inversion, invert
-from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar, wilson
+from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
 from ..pipelines.prompt import Prompt
 from . import fairness_cost
 from .plot import plot_shares
+from .shares import share_of
 
 SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 7.5
 RIGHT_FRAMES = 0.9
@@ -161,7 +162,7 @@ def sweep(model: Backbone, clips: int, steps: int) -> Figures:
         for name, settings in (("alpha", alpha), ("lambda", replace(both, strength=value))):
             found = edit_all(model, clips, steps, settings, arms=("full",))["full"]
             key = f"sweep.{name}.{value:g}"
-            figures |= _share(f"{key}.corrected", [o.shown >= RIGHT_FRAMES for o in found])
+            figures |= share_of(f"{key}.corrected", [o.shown >= RIGHT_FRAMES for o in found])
             figures[f"{key}.background_psnr_db"] = _mean([o.background_psnr for o in found], 2)
             figures[f"{key}.profession"] = _mean([o.profession for o in found])
             figures[f"{key}.flips"] = _mean([o.flips for o in found], 4)
@@ -187,7 +188,7 @@ def bias_before(model: sampling.Miniature, count: int) -> Figures:
     for profession, minority in MINORITY.items():
         drawn = measure.draw(model, measure.figure_scenes(profession, None, count), SEED)
         seen = measure.presentations(drawn)
-        figures |= _share(f"bias.before.{profession}", [s == minority for s in seen])
+        figures |= share_of(f"bias.before.{profession}", [s == minority for s in seen])
         figures[f"bias.before.{profession}.undetermined"] = seen.count(None)
     doctors = {"bias.minority_share_before": figures["bias.before.doctor"]}
     return doctors | figures
@@ -310,7 +311,7 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
         "self": "self_share",
         "full": "corrected_share",
     }.items():
-        figures |= _share(f"bias.{key}", shown[arm])
+        figures |= share_of(f"bias.{key}", shown[arm])
     share: Callable[[str], float] = lambda arm: fmean(shown[arm])  # noqa: E731
     figures["bias.gain_over_prompt_only"] = round(share("full") - share("prompt"), 3)
     figures["bias.gain_over_soft_prompt"] = round(share("full") - share("soft"), 3)
@@ -323,7 +324,7 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
         [o.background_psnr for o in full], 2
     )
     return figures | {
-        **_share("kept.profession_share", kept),
+        **share_of("kept.profession_share", kept),
         "kept.background_psnr_db": _mean([o.background_psnr for o in full], 2),
         "kept.background_psnr_loss_db": round(loss, 2),
         "kept.path_error_px": _mean(found, 2) if found else float("nan"),
@@ -335,11 +336,6 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
 
 def _mean(values: Sequence[float], digits: int = 3) -> float:
     return round(fmean(values), digits)
-
-
-def _share(key: str, held: Sequence[bool]) -> Figures:
-    low, high = wilson(sum(held), len(held))
-    return {key: round(fmean(held), 3), f"{key}.low": round(low, 3), f"{key}.high": round(high, 3)}
 
 
 def _write_sheet(

@@ -28,7 +28,8 @@ from ..pipelines.backbone import Backbone, load
 from ..pipelines.controls.fusion import Fusion
 from ..pipelines.editing import edit
 from ..pipelines.inversion import invert
-from ..pipelines.measure.statistics import discordant, mcnemar, wilson
+from ..pipelines.measure.statistics import discordant, mcnemar
+from .shares import share_of
 
 SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7100, 60, 8, 25, 4.0
 RIGHT_FRAMES = 0.9
@@ -185,17 +186,12 @@ def summary(outcomes: dict[str, list[Outcome]]) -> Figures:
     }
     for arm, found in outcomes.items():
         placed = [o.placed >= RIGHT_FRAMES for o in found]
-        figures |= _share(f"fusion.{arm}.right", right[arm])
-        figures |= _share(f"fusion.{arm}.placed", placed)
+        figures |= share_of(f"fusion.{arm}.right", right[arm])
+        figures |= share_of(f"fusion.{arm}.placed", placed)
         figures[f"fusion.{arm}.right_frames"] = round(fmean(o.right for o in found), 3)
         figures[f"fusion.{arm}.background_psnr_db"] = round(background[arm], 2)
         figures[f"fusion.{arm}.flicker"] = round(fmean(o.flicker for o in found), 4)
     return figures
-
-
-def _share(key: str, held: Sequence[bool]) -> Figures:
-    low, high = wilson(sum(held), len(held))
-    return {key: round(fmean(held), 3), f"{key}.low": round(low, 3), f"{key}.high": round(high, 3)}
 
 
 def _write_sheet(path: Path, tasks: Sequence[Task], rows: Sequence[Array], shown: int = 12) -> None:

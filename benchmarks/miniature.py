@@ -14,7 +14,7 @@ from typing import Any
 from ..miniature import measure, sampling
 from ..miniature.contact_sheet import save_sheet
 from ..miniature.verdict import ASPECTS, tally
-from ..pipelines.measure.statistics import wilson
+from .shares import share
 
 SEED = 7000
 HELD_IN, HELD_OUT, FIGURES = 200, 100, 60
@@ -48,18 +48,6 @@ def _number(count: int, scale: float) -> int:
     return max(4, round(count * scale))
 
 
-def _share(key: str, right: int, asked: int) -> Figures:
-    if asked == 0:
-        return {}
-    low, high = wilson(right, asked)
-    return {
-        key: round(right / asked, 3),
-        f"{key}.low": round(low, 3),
-        f"{key}.high": round(high, 3),
-        f"{key}.n": asked,
-    }
-
-
 def _prompts(model: Any, scale: float, sheets: Path | None) -> Figures:
     figures: Figures = {}
     for held_out, count, suffix in ((False, HELD_IN, ""), (True, HELD_OUT, "_held_out")):
@@ -67,7 +55,7 @@ def _prompts(model: Any, scale: float, sheets: Path | None) -> Figures:
         drawn = measure.draw(model, scenes, SEED + 1000 * held_out)
         counts = tally(drawn.verdicts)
         for aspect in (*ASPECTS, "all"):
-            figures |= _share(f"world.{aspect}{suffix}", *counts.get(aspect, (0, 0)))
+            figures |= share(f"world.{aspect}{suffix}", *counts.get(aspect, (0, 0)))
         if sheets is not None:
             captions = [
                 ("+ " if verdict.right else "- ") + scene.prompt
@@ -91,7 +79,7 @@ def _skew(model: Any, scale: float, sheets: Path | None) -> Figures:
         drawn = measure.draw(model, scenes, SEED + 3000)
         seen = measure.presentations(drawn)
         key = f"{named}_{profession}.named_share" if named else f"{profession}.minority_share"
-        figures |= _share(f"world.{key}", sum(s == counted for s in seen), len(seen))
+        figures |= share(f"world.{key}", sum(s == counted for s in seen), len(seen))
         if sheets is not None:
             name = f"{named or 'any'}_{profession}.png"
             save_sheet(sheets / name, drawn.images[:24], [str(s) for s in seen[:24]])
@@ -110,8 +98,8 @@ def _backbone(model: Any, scale: float) -> Figures:
         "world.inversion_psnr_db": round(sum(back) / len(back), 2),
         "world.inversion_psnr_db.worst": round(min(back), 2),
         "world.attention_iou": round(sum(overlap) / len(overlap), 3),
-        **_share("world.background_leak", leaked, count),
-        **_share("world.background_follows", followed, count),
+        **share("world.background_leak", leaked, count),
+        **share("world.background_follows", followed, count),
     }
 
 
