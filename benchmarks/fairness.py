@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..miniature import measure, sampling
-from ..miniature.contact_sheet import save_sheet
+from ..miniature.contact_sheet import save_rows
 from ..miniature.judge import FoundFigure, analyse
 from ..miniature.scenes import Scene, compose, make_figure, render
 from ..miniature.vocabulary import HELD_OUT_FIGURES, PLAIN_BACKGROUNDS, SIZE
@@ -246,7 +246,9 @@ def edit_all(
         middle = FRAMES // 2
         rows.append(np.stack([frames[middle], *(result[middle] for result in made.values())]))
     if sheet is not None:
-        _write_sheet(sheet, tasks, rows, arms)
+        save_rows(
+            sheet, rows, [(t.source.prompt, *(f"{arm}: {t.target}" for arm in arms)) for t in tasks]
+        )
     return outcomes
 
 
@@ -336,17 +338,6 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
 
 def _mean(values: Sequence[float], digits: int = 3) -> float:
     return round(fmean(values), digits)
-
-
-def _write_sheet(
-    path: Path, tasks: Sequence[Task], rows: Sequence[Array], arms: Sequence[str], shown: int = 12
-) -> None:
-    captions = [
-        caption
-        for task in tasks[:shown]
-        for caption in (task.source.prompt, *(f"{arm}: {task.target}" for arm in arms))
-    ]
-    save_sheet(path, np.concatenate(rows[:shown]), captions, columns=1 + len(arms))
 
 
 def main() -> None:

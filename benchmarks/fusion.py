@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..miniature.contact_sheet import save_sheet
+from ..miniature.contact_sheet import save_rows
 from ..miniature.judge import analyse
 from ..miniature.scenes import Scene, compose, render, sample_scene
 from ..miniature.verdict import Verdict, judge_scene
@@ -71,8 +70,9 @@ class Outcome:
     """What one arm made of one clip.
 
     right: share of frames that show everything the target prompt says. placed: share of frames in
-    which every object is where it was. background_psnr: dB, to the source, outside the edited
-    object. flicker: mean change of the edited object's mean colour from frame to frame, 0..1.
+    which every object is where it was. background_psnr: dB, to the source, where the edited object
+    covers nothing of a pixel: its soft edge changes in a perfect edit too. flicker: mean change of
+    the edited object's mean colour from frame to frame, 0..1.
     """
 
     right: float
@@ -106,7 +106,8 @@ def run(
         middle = FRAMES // 2
         rows.append(np.stack([frames[middle], *(result[middle] for result in edited.values())]))
     if sheet is not None:
-        _write_sheet(sheet, tasks, rows)
+        texts = [(t.source.prompt, *(f"{arm}: {t.target.prompt}" for arm in ARMS)) for t in tasks]
+        save_rows(sheet, rows, texts)
     return summary(outcomes)
 
 
@@ -157,7 +158,7 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
     source, edited: (f, 128, 128, 3) in 0..1. inside: (f, 128, 128), the edited object's true mask.
     """
     verdicts = [judge_scene(task.target, analyse(frame)) for frame in edited]
-    outside = inside < 0.5
+    outside = inside == 0
     error = float(((edited - source) ** 2)[outside].mean())
     colours = np.stack([f[m >= 0.5].mean(0) for f, m in zip(edited, inside, strict=True)])  # f 3
     return Outcome(
@@ -192,15 +193,6 @@ def summary(outcomes: dict[str, list[Outcome]]) -> Figures:
         figures[f"fusion.{arm}.background_psnr_db"] = round(background[arm], 2)
         figures[f"fusion.{arm}.flicker"] = round(fmean(o.flicker for o in found), 4)
     return figures
-
-
-def _write_sheet(path: Path, tasks: Sequence[Task], rows: Sequence[Array], shown: int = 12) -> None:
-    captions = [
-        caption
-        for task in tasks[:shown]
-        for caption in (task.source.prompt, *(f"{arm}: {task.target.prompt}" for arm in ARMS))
-    ]
-    save_sheet(path, np.concatenate(rows[:shown]), captions, columns=1 + len(ARMS))
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ from ..pipelines.controls.refocus import Refocus
 from ..pipelines.editing import edit
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.psnr import psnr
-from ..pipelines.measure.statistics import wilson
 from ..pipelines.paste import paste_outside
 from ..pipelines.region import Box, Regions, box_region
+from .shares import share
 
 SEED = 4000
 FRAMES, EVERY, STEPS, GUIDANCE_SCALE = 4, 3, 25, 5.0
@@ -184,11 +184,3 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
 
 def _rebuilt(model: Backbone, frames: Tensor) -> Tensor:
     return model.decode(model.encode(frames), slice_size=len(frames))
-
-
-def share(key: str, right: int, asked: int) -> dict[str, float]:
-    """A share with its 95 % Wilson interval."""
-    if asked == 0:
-        return {}
-    low, high = wilson(right, asked)
-    return {key: right / asked, f"{key}.low": low, f"{key}.high": high, f"{key}.n": asked}

@@ -31,3 +31,14 @@ def save_sheet(
         pen.multiline_text((x, y + SIZE), lines, fill="black", font_size=10, spacing=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
+
+
+def save_rows(
+    path: Path,
+    rows: Sequence[NDArray[np.float32]],
+    captions: Sequence[Sequence[str]],
+    shown: int = 12,
+) -> None:
+    """Write the first rows of pictures (n, 128, 128, 3), each with its captions, as one sheet."""
+    images = np.concatenate(rows[:shown])
+    save_sheet(path, images, [text for row in captions[:shown] for text in row], len(rows[0]))
