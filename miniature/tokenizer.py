@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ class WordEncoder:
         self.ids, _ = vocabulary()
         self.start, self.end = self.ids[START], self.ids[END]
 
-    def __call__(self, words: list[str]) -> list[int]:
+    def __call__(self, words: Sequence[str]) -> list[int]:
         """77 ids: start, words, then end as padding.
 
         Raises:

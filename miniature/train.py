@@ -1,8 +1,9 @@
 """Training of the miniature's UNet and text encoder: seeded, resumable, on a CPU or one GPU.
 
-Epsilon prediction with min-SNR weights (Hang et al. 2023, Eq. 6, gamma 5), noise offset, dropped
-prompts, an averaged copy of the weights, and a supervised cross-attention loss. Progress is kept
-in a state file after every few minutes, so that a run can be stopped and gone on with at any time.
+Epsilon prediction with min-SNR weights (Hang et al. 2023, Eq. 6, gamma 5) and more for the noisiest
+steps, noise offset, dropped prompts, an averaged copy of the weights, and two supervised losses:
+words look at their objects, and say their layout. Progress is kept in a state file after
+every few minutes, so that a run can be stopped and gone on with at any time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from . import pool as pools
 from .attention_loss import ExplicitProcessor, localisation_loss
+from .layout_loss import LayoutLoss
 from .models import SCHEDULE, Size, make_text_encoder, make_unet
 from .optimiser import MatrixOptimiser
 from .tokenizer import WordEncoder
@@ -36,9 +38,12 @@ class Recipe:
         batch: noisy samples per step; each scene is used ``repeats`` times with other noise.
         warmup: steps of linear warm-up.
         snr_limit: gamma of min-SNR.
+        high_noise: added to min-SNR's weight of the clean latents' error, which otherwise vanishes
+            with the signal: in the noisiest steps it is decided what stands where.
         noise_offset: standard deviation of a constant added per channel, against the leak of the
             background's mean through the noise that Stable Diffusion's schedule leaves.
         localisation: weight of the cross-attention loss.
+        layout: weight of the loss on the text encoder's states.
         swap_padding: share of samples whose padding embeddings are the empty prompt's.
         drop_prompt: share of empty prompts.
     """
@@ -49,9 +54,11 @@ class Recipe:
     warmup: int = 200
     weight_decay: float = 1e-3
     snr_limit: float = 5.0
+    high_noise: float = 0.2
     noise_offset: float = 0.4
-    localisation: float = 0.2
-    coarse_localisation: float = 0.1
+    localisation: float = 0.4
+    coarse_localisation: float = 0.2
+    layout: float = 1.0
     swap_padding: float = 0.5
     drop_prompt: float = 0.1
     average: float = 0.9995
@@ -94,8 +101,10 @@ class Trainer:
         snr = kept / (1 - kept)
         self.signal = kept.sqrt().float().to(self.device)
         self.noise = (1 - kept).sqrt().float().to(self.device)
-        self.weight = (snr.clamp(max=recipe.snr_limit) / snr).float().to(self.device)
+        self.weight = ((snr.clamp(max=recipe.snr_limit) + recipe.high_noise) / snr).float()
+        self.weight = self.weight.to(self.device)
         self.empty = torch.tensor([self.encoder([])], device=self.device)
+        self.layout_loss = LayoutLoss(self.encoder, size.text_width, self.device)
 
     def draw(self, pool: pools.Pool) -> Batch:
         """A random batch of scenes."""
@@ -128,7 +137,8 @@ class Trainer:
         scenes = len(batch.ids)
         dropped = self._uniform(scenes) < recipe.drop_prompt
         ids = torch.where(dropped[:, None], self.empty, batch.ids)
-        context = self._embed(ids).repeat(repeats, 1, 1)  # (r s) 77 c
+        states = self._embed(ids)
+        context = states.repeat(repeats, 1, 1)  # (r s) 77 c
         clean = batch.latents.repeat(repeats, 1, 1, 1)
         time_index = torch.randint(1000, (len(clean),), generator=self.random).to(self.device)
         offset = recipe.noise_offset * self._normal(len(clean), 4, 1, 1)
@@ -139,10 +149,13 @@ class Trainer:
         ).contiguous(memory_format=torch.channels_last)
         predicted = self.unet(noisy, time_index, context).sample.float()
         error = (predicted - noise).square().mean((1, 2, 3))
-        slots = torch.where(dropped[:, None], -1, batch.slots).repeat(repeats, 1)
-        missed = self._localisation(slots, batch.masks.repeat(repeats, 1, 1, 1))
-        loss = (error * self.weight[time_index]).mean() + missed
-        return loss, {"time": time_index, "error": error.detach(), "missed": missed.detach()}
+        slots = torch.where(dropped[:, None], -1, batch.slots)
+        masks = batch.masks.repeat(repeats, 1, 1, 1)
+        missed = self._localisation(slots.repeat(repeats, 1), masks)
+        unsaid = self.layout_loss(states, ids, slots)
+        loss = (error * self.weight[time_index]).mean() + missed + recipe.layout * unsaid
+        report = {"time": time_index, "error": error, "missed": missed, "unsaid": unsaid}
+        return loss, {name: value.detach() for name, value in report.items()}
 
     def _embed(self, ids: Tensor) -> Tensor:
         """Embeddings with, in some samples, the padding of the empty prompt.
@@ -270,6 +283,7 @@ class Window:
     error: Tensor
     count: Tensor
     missed: float = 0.0
+    unsaid: float = 0.0
     steps: int = 0
 
     def add(self, report: dict[str, Tensor]) -> None:
@@ -278,6 +292,7 @@ class Window:
         self.error.index_add_(0, quarter, report["error"].float().cpu())
         self.count.index_add_(0, quarter, torch.ones(len(quarter)))
         self.missed += float(report["missed"])
+        self.unsaid += float(report["unsaid"])
         self.steps += 1
 
     def line(self) -> dict[str, Any]:
@@ -286,6 +301,7 @@ class Window:
         return {
             "error_by_quarter": [round(v, 5) for v in means.tolist()],
             "missed": round(self.missed / max(1, self.steps), 5),
+            "unsaid": round(self.unsaid / max(1, self.steps), 5),
         }
 
 

@@ -12,6 +12,7 @@ from evenframe.miniature.attention_loss import localisation_loss
 from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
 from evenframe.miniature.integrity import check_weights
 from evenframe.miniature.latents import LatentMap, fit_latent_map, load_latent_map
+from evenframe.miniature.layout_loss import LayoutLoss
 from evenframe.miniature.models import Size, make_autoencoder
 from evenframe.miniature.pool import make_shard
 from evenframe.miniature.scenes import render, sample_scene
@@ -173,3 +174,29 @@ def test_the_stored_latent_map_whitens_the_world():
     stored, fitted = load_latent_map(), fit_latent_map(scenes=1000)
     assert np.allclose(stored.weight, fitted.weight, atol=0.35)
     assert np.allclose(stored.bias, fitted.bias, atol=0.2)
+
+
+def test_layout_loss_asks_what_can_be_known_and_falls_to_zero():
+    encoder = WordEncoder()
+    loss = LayoutLoss(encoder, 16, torch.device("cpu"))
+    places = (
+        {"red": 0, "circle": 0, "left": -1, "blue": 1, "cross": 1, "gray": 2},
+        {"two": 0, "green": 0, "squares": 0, "gray": 2},
+    )
+    prompts = ("a red circle left of a blue cross on a gray", "two green squares on a gray")
+    ids = torch.tensor([encoder(prompt.split()) for prompt in prompts])
+    slots = torch.full((2, 77), -1)
+    for row, (prompt, slot) in enumerate(zip(prompts, places, strict=True)):
+        for position, word in enumerate(prompt.split(), 1):
+            slots[row, position] = slot.get(word, -1)
+    said = torch.zeros(2, 77, 16)
+    for row, position, place in (
+        *((0, position, (-3.0, 0, 0)) for position in (4, 7, 8)),  # left, blue, cross
+        *((1, position, (0, 0, -3.0)) for position in (1, 2, 3)),  # two, green, squares
+    ):
+        said[row, position] = loss.axes @ torch.tensor(place)
+    assert float(loss(said, ids, slots)) == pytest.approx(0, abs=1e-6)
+    assert float(loss(-said, ids, slots)) == pytest.approx(4, abs=1e-4)
+    assert float(loss(torch.zeros_like(said), ids, slots)) == pytest.approx(1, abs=1e-5)
+    empty = torch.tensor([encoder([])])
+    assert float(loss(said[:1], empty, slots[:1])) == 0
