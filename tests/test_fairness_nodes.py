@@ -12,18 +12,16 @@ import pytest
 import torch
 
 from evenframe.nodes import node_classes
-from evenframe.nodes.fairness import (
-    EvenframeCrossReweighter,
-    EvenframeFairnessPrompt,
-    EvenframeFairnessTargets,
-    EvenframeSelfModulator,
-)
+from evenframe.nodes.fairness import EvenframeFairnessPrompt
+from evenframe.nodes.fairness_controls import EvenframeCrossReweighter, EvenframeSelfModulator
+from evenframe.nodes.fairness_targets import EvenframeFairnessTargets
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.region import Regions
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +54,27 @@ def test_settings_become_controls_at_the_end_of_the_chain():
     assert second == SelfModulator(frame_decay=math.inf, subject=("man", "dog"))
     output = EvenframeCrossReweighter.execute(**defaults(EvenframeCrossReweighter))
     assert output.args[0] == (CrossReweighter(),)
+
+
+@pytest.mark.parametrize("node", [EvenframeSelfModulator, EvenframeCrossReweighter])
+def test_both_controls_take_where_and_when_alike(node: Any):
+    regions = Regions((), 1, (64, 64))
+    placed = {"schedule": "power", "start": 0.1, "end": 0.7, "threshold": 0.4}
+    given = defaults(node) | placed | {"subject": " man,dog", "regions": regions}
+    (control,) = node.execute(**given).args[0]
+    assert (control.schedule, control.window, control.threshold) == ("power", (0.1, 0.7), 0.4)
+    assert control.subject == ("man", "dog") and control.regions is regions
+
+
+def test_the_menu_keeps_its_order():
+    names = [cls.GET_SCHEMA().node_id for cls in node_classes()]
+    start = names.index("EvenframeFairnessPrompt")
+    assert names[start : start + 4] == [
+        "EvenframeFairnessPrompt",
+        "EvenframeSelfModulator",
+        "EvenframeCrossReweighter",
+        "EvenframeFairnessTargets",
+    ]
 
 
 def test_targets_give_each_clip_its_attribute_and_the_log():
