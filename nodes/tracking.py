@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .common import sockets
+from .common.files import Stamp, stamps
 from .host import host, io
 from .region import below_input, edge_input, region_outputs, region_result
 
@@ -66,6 +67,18 @@ class EvenframeTrackRegion(io.ComfyNode):
             ],
             outputs=region_outputs(),
         )
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, segmenter: str | None, tracker: str | None, **others: Any
+    ) -> list[Stamp]:
+        """Track again when a file of a chosen model was replaced."""
+        found: list[Stamp] = []
+        if segmenter not in (None, NO_SEGMENTER):  # None: linked, not yet known
+            found += stamps(host.model_path("sams", segmenter))
+        if tracker not in (None, FLOW):
+            found += stamps(host.model_path("sam2", tracker))
+        return found
 
     @classmethod
     def execute(

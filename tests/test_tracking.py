@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from torch import Tensor
 from tracking_models import save_tiny_sam2, tiny_sam
 
 from evenframe.miniature import scenes
-from evenframe.nodes.host import host
+from evenframe.nodes import node_classes
+from evenframe.nodes.host import host, workflow
+from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
@@ -25,6 +28,13 @@ from evenframe.pipelines.tracking import flow, sam, sam2
 from evenframe.pipelines.tracking.prompt import Prompt, parse_prompt
 
 SIZE = (64, 96)
+SAVED = {
+    "filename_prefix": "tracked",
+    "format": "gif",
+    "frame_rate": 0.0,
+    "undo_fit": True,
+    "crf": -1,
+}
 BOX = (10.0, 10.0, 40.0, 40.0)
 
 
@@ -321,6 +331,58 @@ def tracked(frames: Tensor, segmenter: str = NO_SEGMENTER, tracker: str = FLOW, 
     return EvenframeTrackRegion.execute(
         frames, text, "thing", "red circle", segmenter, tracker, 0, 0
     )
+
+
+def graph(**changes: Any) -> workflow.Workflow:
+    """The built-in clip, its red circle tracked and saved; `changes` to Track Region's inputs."""
+    inputs: dict[str, Any] = {
+        "frames": ["clip", 0],
+        "text": '{"version": 1, "unit": "pixel", "box": [8, 19, 62, 73]}',
+        "name": "thing",
+        "words": "",
+        "segmenter": NO_SEGMENTER,
+        "tracker": FLOW,
+        "grow": 0,
+        "soften": 0,
+    }
+    nodes = {
+        "clip": ("DemoClip", {"max_frames": 3}),
+        "track": ("TrackRegion", inputs | changes),
+        "save": ("SaveVideo", SAVED | {"frames": ["track", 2]}),
+    }
+    return workflow.parse(
+        {
+            node_id: {"class_type": f"Evenframe{name}", "inputs": inputs}
+            for node_id, (name, inputs) in nodes.items()
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, file",
+    [
+        ({"segmenter": "tiny.pth"}, "tiny.pth"),
+        ({"tracker": "sam2-tiny"}, "sam2-tiny/model.safetensors"),
+        ({"tracker": "sam2-tiny"}, "sam2-tiny/processor_config.json"),
+    ],
+)
+def test_a_replaced_model_tracks_again(session: Session, changes: dict[str, Any], file: str):
+    assert isinstance(host, StandaloneHost)
+    executor = Executor(host, node_classes())
+    chosen, other = graph(**changes), session.models[0] / "sams" / "tiny.safetensors"
+    assert "track" in executor.run(chosen).executed
+    os.utime(other, (1, 1))
+    assert executor.run(chosen).executed == (), "another model"
+    os.utime(session.models[0] / "sams" / file, (1, 1))
+    assert executor.run(chosen).executed == ("track", "save")
+    os.utime(session.models[0] / "sams" / file, (2, 2))
+    assert "track" in executor.run(chosen).executed
+
+
+def test_without_a_model_nothing_is_looked_for(session: Session):
+    fingerprint = EvenframeTrackRegion.fingerprint_inputs
+    assert fingerprint(NO_SEGMENTER, FLOW, name="thing") == []
+    assert fingerprint(None, None) == [], "linked, not yet known"
 
 
 def test_the_node_offers_what_lies_in_the_folder(session: Session):

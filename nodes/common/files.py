@@ -11,3 +11,9 @@ def stamp(path: Path) -> Stamp:
     """A file's path, size and time of change: equal as long as nobody writes to it."""
     status = path.stat()
     return str(path), status.st_size, status.st_mtime_ns
+
+
+def stamps(path: Path) -> list[Stamp]:
+    """Those of a file, or of all files in a folder, by path."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [stamp(file) for file in files if file.is_file()]
