@@ -119,7 +119,8 @@ class Outcome:
 
     shown: share of frames that show the target presentation. profession: share of frames with the
     right profession. flips: flip rate of the presentation. background_psnr: dB to the source.
-    path_error: mean distance in pixels from the source's centre, over frames with a figure.
+    path_error: mean distance in pixels from where the judge sees the source's centre, over
+    frames with a figure.
     """
 
     shown: float
@@ -271,15 +272,14 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
 
     source, edited: (f, 128, 128, 3) in 0..1. inside: (f, 128, 128), the figure's true mask.
     """
-    figures = [_figure(frame) for frame in edited]
+    figures, before = ([_figure(frame) for frame in frames] for frames in (edited, source))
     shown = [None if figure is None else figure.presentation for figure in figures]
     outside = ~_grown(inside)
     error = float(((edited - source) ** 2)[outside].mean())
-    item = task.source.items[0]
     apart = [
-        float(np.hypot(figure.x - item.centre(frame)[0], figure.y - item.centre(frame)[1]))
-        for frame, figure in enumerate(figures)
-        if figure is not None
+        float(np.hypot(now.x - then.x, now.y - then.y))
+        for now, then in zip(figures, before, strict=True)
+        if now is not None and then is not None
     ]
     return Outcome(
         shown=fmean(one == task.target for one in shown),
