@@ -1,4 +1,4 @@
-"""Tracked regions: from a box or points on one frame to every frame."""
+"""Tracked regions: from a box, points or a mask on one frame to every frame."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class EvenframeTrackRegion(io.ComfyNode):
             node_id="EvenframeTrackRegion",
             display_name="Track Region (Evenframe)",
             category=sockets.CATEGORY,
-            description="Say with a box or points on one frame which object is meant, and get its "
-            "region on every frame. Works without weights; better with SAM and SAM 2.",
+            description="Say with a box, points or a mask on one frame which object is meant, and "
+            "get its region on every frame. Works without weights; better with SAM and SAM 2.",
             search_aliases=["segment anything", "sam", "sam2", "optical flow", "mask", "tracker"],
             inputs=[
                 io.Image.Input("frames", tooltip="The clip that is inverted."),
@@ -39,7 +39,8 @@ class EvenframeTrackRegion(io.ComfyNode):
                     multiline=True,
                     default=EXAMPLE,
                     tooltip="The object on one frame, as JSON: a frame number, a box (left, top, "
-                    "right, bottom) or points. The help page has examples.",
+                    "right, bottom) or points. Beside a mask, only the frame counts. The help page "
+                    "has examples.",
                 ),
                 io.String.Input("name", default="object", tooltip="For messages."),
                 io.String.Input(
@@ -64,6 +65,13 @@ class EvenframeTrackRegion(io.ComfyNode):
                 edge_input("grow", "By how many pixels the region spreads."),
                 edge_input("soften", "Width in pixels of the soft edge, inside the region."),
                 below_input(),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="The object painted in white, instead of a box or points: on the frame "
+                    "that the text names, or one mask for each frame. The segmenter must be "
+                    "'none'.",
+                ),
             ],
             outputs=region_outputs(),
         )
@@ -92,6 +100,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         grow: int,
         soften: int,
         regions: Regions | None = None,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..pipelines.region import Regions
         from ..pipelines.tracking.prompt import parse_prompt
@@ -100,14 +109,14 @@ class EvenframeTrackRegion(io.ComfyNode):
 
         frames, _ = rgb_frames(frames)
         count, size = len(frames), (frames.shape[1], frames.shape[2])
-        prompt = parse_prompt(text, count, size)
-        mask = None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, prompt)
+        prompt = parse_prompt(text, count, size, masked=mask is not None)
+        start = _start(mask, segmenter, frames, prompt)
         model = None if tracker == FLOW else _tracker(tracker)
         progress = host.progress(count, "Tracking")
         region = track(
             frames,
             prompt,
-            mask,
+            start,
             model,
             name=name,
             words=words,
@@ -116,6 +125,21 @@ class EvenframeTrackRegion(io.ComfyNode):
             on_frame=progress.step,
         )
         return region_result(Regions((region,), count, size).on(regions), frames)
+
+
+def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:
+    """The mask (h, w) to begin with, painted or found; None where the box or points do."""
+    from ..pipelines.errors import EvenframeError
+    from ..pipelines.tracking.prompt import painted_mask
+
+    if mask is None:
+        return None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, prompt)
+    if segmenter != NO_SEGMENTER:
+        raise EvenframeError(
+            f"There is a mask, and the segmenter '{segmenter}' would make another: set segmenter "
+            f"to '{NO_SEGMENTER}', or unlink the mask."
+        )
+    return painted_mask(mask, prompt.frame, len(frames), (frames.shape[1], frames.shape[2]))
 
 
 def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from tracking_models import save_tiny_sam2, tiny_sam
 
-from evenframe.miniature import scenes
+from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
@@ -25,7 +26,7 @@ from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.region import Box
 from evenframe.pipelines.tracking import flow, sam, sam2
-from evenframe.pipelines.tracking.prompt import Prompt, parse_prompt
+from evenframe.pipelines.tracking.prompt import Prompt, painted_mask, parse_prompt
 
 SIZE = (64, 96)
 SAVED = {
@@ -35,6 +36,20 @@ SAVED = {
     "undo_fit": True,
     "crf": -1,
 }
+FRAMES, FRAME = 5, 3
+"""Of the built-in clip; a mask is painted for the second."""
+CIRCLE = [
+    [36.8 + 25 * math.cos(angle), 53.2 + 25 * math.sin(angle)]
+    for angle in (2 * math.pi * index / 48 for index in range(48))
+]
+"""The red circle of the built-in clip, on that frame, in pixels."""
+PAINTED = json.dumps(
+    {
+        "version": 1,
+        "unit": "pixel",
+        "regions": [{"name": "circle", "words": "", "polygon": CIRCLE}],
+    }
+)
 BOX = (10.0, 10.0, 40.0, 40.0)
 
 
@@ -191,6 +206,48 @@ def test_a_bad_prompt_is_refused(text: str, message: str):
         parse_prompt(text, 3, SIZE)
 
 
+def test_beside_a_mask_the_text_needs_to_say_the_frame_only():
+    assert parse_prompt('{"version": 1, "frame": 2}', 3, SIZE, masked=True) == Prompt(2)
+    text = '{"version": 1, "box": [0, 0, 1, 1]}'
+    assert parse_prompt(text, 3, SIZE, masked=True) == Prompt(0, (0, 0, 96, 64))
+    with pytest.raises(EvenframeError, match="frame is 3, beyond the clip"):
+        parse_prompt('{"version": 1, "frame": 3}', 3, SIZE, masked=True)
+
+
+def test_a_painted_mask_is_that_of_its_frame():
+    masks = torch.zeros(3, *SIZE)
+    masks[1, 10, 20:24] = torch.tensor([0.49, 0.5, 0.51, 1])
+    masks[2, 30, 40] = 1
+    wanted = torch.zeros(SIZE)
+    wanted[10, 21:24] = 1
+    for given in (masks, masks[1:2], masks[1], masks.half()):
+        assert torch.equal(painted_mask(given, 1, 3, SIZE), wanted)
+    assert painted_mask(masks[:1] + 1, 0, 1, SIZE).all(), "a clip of one frame"
+
+
+@pytest.mark.parametrize(
+    "masks, message",
+    [
+        (torch.ones(2, *SIZE), r"\(2, 64, 96\), but the clip has 3 frames of 96x64 .* of frame 1"),
+        (torch.ones(1, 96, 64), r"shape \(1, 96, 64\), .* give a mask of frame 1, \(1, 64, 96\)"),
+        (torch.ones(3, 32, 48), r"shape \(3, 32, 48\), .* one for each frame, \(3, 64, 96\)"),
+        (torch.ones(1, 1, *SIZE), r"shape \(1, 1, 64, 96\)"),
+        (torch.ones(96), r"shape \(96,\)"),
+        (torch.ones(0, *SIZE), r"shape \(0, 64, 96\)"),
+        (
+            torch.zeros(1, *SIZE),
+            "mask of frame 1 is empty, its largest value is 0: paint the object",
+        ),
+        (torch.full((3, *SIZE), 0.4), "mask of frame 1 is empty, its largest value is 0.4"),
+        (torch.full((1, *SIZE), 255.0), "has values from 255 to 255: give 0 to 1"),
+        (torch.full((1, *SIZE), float("nan")), "has values from nan to nan: give 0 to 1"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(masks: Tensor, message: str):
+    with pytest.raises(EvenframeError, match=message):
+        painted_mask(masks, 1, 3, SIZE)
+
+
 @pytest.fixture(scope="module")
 def frames() -> Tensor:
     return torch.rand(4, *SIZE, 3, generator=torch.Generator().manual_seed(1))
@@ -302,7 +359,7 @@ def test_sam2_follows_from_the_prompted_frame_both_ways(sams: Path, frames: Tens
     mask[16:48, 24:72] = 1
     drawn = sam2.follow(model, frames, Prompt(1, BOX), mask)
     assert (drawn[1] - mask).abs().mean() < 0.02
-    with pytest.raises(EvenframeError, match="SAM 2 found nothing on frame 1"):
+    with pytest.raises(EvenframeError, match="SAM 2 found nothing on frame 1: give a larger mask"):
         sam2.follow(model, frames, Prompt(1, BOX), torch.zeros(SIZE))
 
 
@@ -346,7 +403,8 @@ def graph(**changes: Any) -> workflow.Workflow:
         "soften": 0,
     }
     nodes = {
-        "clip": ("DemoClip", {"max_frames": 3}),
+        "clip": ("DemoClip", {"max_frames": FRAMES}),
+        "paint": ("DrawRegions", {"frames": ["clip", 0], "text": PAINTED}),
         "track": ("TrackRegion", inputs | changes),
         "save": ("SaveVideo", SAVED | {"frames": ["track", 2]}),
     }
@@ -383,6 +441,41 @@ def test_without_a_model_nothing_is_looked_for(session: Session):
     fingerprint = EvenframeTrackRegion.fingerprint_inputs
     assert fingerprint(NO_SEGMENTER, FLOW, name="thing") == []
     assert fingerprint(None, None) == [], "linked, not yet known"
+
+
+def test_a_painted_mask_is_followed_whatever_box_the_text_has(session: Session):
+    assert isinstance(host, StandaloneHost)
+    _, truth = rendered(demo.demo_scene(), FRAMES)
+    executor = Executor(host, node_classes())
+
+    def follow(**more: Any) -> tuple[Tensor, Tensor]:
+        text = json.dumps({"version": 1, "frame": FRAME, **more})
+        done = executor.run(graph(text=text, mask=["paint", 1])).results
+        [region] = done["track"].values[0].items
+        return region.masks, done["paint"].values[1]
+
+    masks, painted = follow()
+    assert torch.equal(masks[FRAME], painted[FRAME])
+    assert min(overlap(masks, truth[0])) > 0.93
+    assert min(overlap(masks, truth[0])) > min(overlap(painted, truth[0])) + 0.1
+    assert torch.equal(masks, follow(box=[0.6, 0.4, 1, 0.8])[0])
+    assert torch.equal(masks, follow(points=[[0.9, 0.9]])[0])
+
+
+def test_sam2_follows_a_painted_mask(session: Session):
+    assert isinstance(host, StandaloneHost)
+    text = json.dumps({"version": 1, "frame": FRAME})
+    chosen = graph(text=text, tracker="sam2-tiny", mask=["paint", 1])
+    done = Executor(host, node_classes()).run(chosen).results
+    mask, painted = done["track"].values[1], done["paint"].values[1]
+    assert (mask[FRAME] - painted[FRAME]).abs().mean() < 0.02
+
+
+def test_a_mask_and_a_segmenter_are_one_too_many(session: Session):
+    assert isinstance(host, StandaloneHost)
+    chosen = graph(segmenter="tiny.pth", mask=["paint", 1])
+    with pytest.raises(EvenframeError, match="There is a mask, and the segmenter 'tiny.pth' would"):
+        Executor(host, node_classes()).run(chosen)
 
 
 def test_the_node_offers_what_lies_in_the_folder(session: Session):

@@ -1,4 +1,4 @@
-"""From a box or points on one frame to a region on every frame.
+"""From a box, points or a mask on one frame to a region on every frame.
 
 `prompt.py`: what was drawn. `sam.py`: its mask, by SAM 1. `flow.py`, `sam2.py`: on the other
 frames, by optical flow or by SAM 2.

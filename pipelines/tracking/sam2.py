@@ -101,10 +101,10 @@ def follow(
             if on_frame is not None:
                 on_frame(done)
     if not masks[prompt.frame].any():
-        raise EvenframeError(
-            f"SAM 2 found nothing on frame {prompt.frame}: draw the box closer around the object, "
-            "or put a point on it."
-        )
+        remedy = "draw the box closer around the object, or put a point on it"
+        if mask is not None:
+            remedy = "give a larger mask, or follow it by optical flow"
+        raise EvenframeError(f"SAM 2 found nothing on frame {prompt.frame}: {remedy}.")
     return masks
 
 

@@ -30,7 +30,8 @@ def track(
 ) -> Region:
     """The region of a prompted object on all frames (f, h, w, 3) in 0..1.
 
-    mask: (h, w) of 0 and 1 on the prompt's frame, of a segmenter; None leaves it to the tracker.
+    mask: (h, w) of 0 and 1 on the prompt's frame, painted or of a segmenter; it stands for box and
+        points. None leaves these to the tracker.
     model: SAM 2 as the tracker; None takes optical flow, which follows a mask as a mask and a box
         as a box. Raises EvenframeError where there is neither.
     """
@@ -39,7 +40,7 @@ def track(
         if prompt.box is None or prompt.labels():
             raise EvenframeError(
                 "Points need a model that segments: choose a SAM checkpoint as the segmenter or "
-                "SAM 2 as the tracker, or give a box alone."
+                "SAM 2 as the tracker, or give a box alone or a mask."
             )
         boxes = flow.follow_box(frames, prompt.box, prompt.frame, on_frame)
         return box_region(boxes, size, name=name, words=words, grow=grow, soften=soften)
