@@ -343,6 +343,13 @@ class EvenframeSaveVideo(io.ComfyNode):
                     tooltip="Quality: less is better and larger, 0 is the best. mp4, mov and mkv "
                     "go to 51, webm to 63. -1 takes a good one.",
                 ),
+                io.String.Input(
+                    "log",
+                    optional=True,
+                    force_input=True,
+                    tooltip="Text to keep in the file, beside the workflow: the log of Fairness "
+                    "Targets, or the record of Fairness Prompt Encoder.",
+                ),
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="The saved video."),
@@ -362,10 +369,12 @@ class EvenframeSaveVideo(io.ComfyNode):
         crf: int,
         clip: Clip | None = None,
         audio: dict[str, Any] | None = None,
+        log: str = "",
     ) -> io.NodeOutput:
-        from ..pipelines.video import save, unfit_clip, workflow_metadata
+        from ..pipelines.video import log_metadata, save, unfit_clip, workflow_metadata
         from ..pipelines.video.clip import rgb_frames
 
+        logged = log_metadata(log)
         frames, notes = rgb_frames(frames)
         said = list(notes)
         if clip is not None and undo_fit:
@@ -373,12 +382,14 @@ class EvenframeSaveVideo(io.ComfyNode):
             said.append(f"Size: {note}")
         sound = _audio(audio) or (clip.audio if clip is not None else None)
         own = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        # The workflow first: editors look for it near the beginning of a file.
+        fields = (own if host.embeds_workflow() else {}) | logged
         path = save(
             host.output_path(filename_prefix, f".{format}"),
             frames,
             frame_rate or (clip.frame_rate if clip is not None else 8),
             sound,
-            own if host.embeds_workflow() else None,
+            fields,
             crf=None if crf < 0 else crf,
             on_frame=_bar(len(frames), "Saving"),
             on_note=said.append,

@@ -51,7 +51,9 @@ class EvenframeFairnessTargets(io.ComfyNode):
                     tooltip="For the attribute of Fairness Prompt Encoder.",
                 ),
                 io.String.Output(
-                    display_name="log", tooltip="The whole batch's assignment, as JSON."
+                    display_name="log",
+                    tooltip="Which clip this is, and the whole batch's assignment, as JSON: for "
+                    "the log of Save Video.",
                 ),
             ],
         )
@@ -61,9 +63,9 @@ class EvenframeFairnessTargets(io.ComfyNode):
         from ..pipelines.fairness.targets import parse_shares, plan
 
         batch = plan(parse_shares(shares), count, seed)
-        attribute = batch.at(index)
-        text = f"clip {index + 1} of {count}: {attribute}\n{batch.log()}"
-        return io.NodeOutput(attribute, batch.log(), ui={"text": [text]})
+        attribute, log = batch.at(index), batch.log(index)
+        text = f"clip {index + 1} of {count}: {attribute}\n{log}"
+        return io.NodeOutput(attribute, log, ui={"text": [text]})
 
 
 NODES = [EvenframeFairnessTargets]

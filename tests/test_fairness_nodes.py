@@ -90,6 +90,33 @@ def test_targets_give_each_clip_its_attribute_and_the_log():
         EvenframeFairnessTargets.execute("female: 1", 10, 10, 0)
 
 
+def test_a_saved_clip_of_a_batch_holds_its_log():
+    import av
+
+    graph = {
+        "targets": node("FairnessTargets", shares="a: 0.75, b: 0.25", count=4, index=2, seed=5),
+        "clip": node("DemoClip", max_frames=2),
+        "save": node(
+            "SaveVideo",
+            frames=["clip", 0],
+            log=["targets", 1],
+            filename_prefix="one",
+            format="mp4",
+            frame_rate=8.0,
+            undo_fit=False,
+            crf=-1,
+        ),
+    }
+    assert isinstance(host, StandaloneHost)
+    results = Executor(host, node_classes()).run(workflow.parse(graph)).results
+    attribute, log = results["targets"].values
+    with av.open(str(host.session.output / "one_00001_.mp4")) as container:
+        kept = json.loads(container.metadata["evenframe_log"])
+    assert kept == json.loads(log) and kept["seed"] == 5
+    assert (kept["index"], kept["attribute"]) == (2, attribute)
+    assert kept["counts"] == {"a": 3, "b": 1} and kept["attributes"][2] == attribute
+
+
 def test_presets_are_offered_by_name():
     preset = EvenframeFairnessPrompt.GET_SCHEMA().inputs[2]
     options = preset.options  # type: ignore[attr-defined]

@@ -83,5 +83,7 @@ def test_the_log_holds_what_is_needed_to_check_a_batch():
     assert told["seed"] == 7 and told["shares"] == HALVES
     assert tuple(told["attributes"]) == batch.attributes == assign(HALVES, 4, 7)
     assert batch.at(3) == batch.attributes[3]
+    own = {"index": 3, "attribute": batch.attributes[3]}
+    assert json.loads(batch.log(3)) == told | own
     with pytest.raises(EvenframeError, match="^index is 4: choose one from 0 to 3"):
         batch.at(4)

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.video import Audio, load, read_metadata, save, workflow_metadata
+from evenframe.pipelines.video import (
+    Audio,
+    load,
+    log_metadata,
+    read_metadata,
+    save,
+    workflow_metadata,
+)
+from evenframe.pipelines.video.metadata import LOG_BYTES
 
 ENDINGS = ["mp4", "mov", "mkv", "webm", "gif"]
 
@@ -88,6 +96,27 @@ def test_no_field_takes_the_place_of_the_disclosure(tmp_path: Path, ending: str)
     read = read_metadata(path)
     assert "generative AI" in read["comment"]
     assert read["digital_source_type"].endswith("/compositeWithTrainedAlgorithmicMedia")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_log_travels_as_it_was_given(tmp_path: Path, ending: str) -> None:
+    lines = 'two\nlines, {"index": 3, "attribute": "é 🐬 }"}'
+    longest = lines + "x" * (LOG_BYTES - len(lines.encode()))
+    for number, log in enumerate((lines, longest)):
+        fields = workflow_metadata({"1": {}}) | log_metadata(log)
+        read = read_metadata(save(tmp_path / f"{number}.{ending}", frames_of(2), 10, None, fields))
+        assert read["evenframe_log"] == log
+        assert read["prompt"] == '{"1": {}}' and "generative AI" in read["comment"]
+
+
+def test_a_log_that_no_file_can_hold_is_refused() -> None:
+    assert log_metadata("") == {}
+    message = f"^The log has {LOG_BYTES + 1} bytes: a file takes at most {LOG_BYTES}. Save without"
+    with pytest.raises(EvenframeError, match=message):
+        log_metadata("é" * (LOG_BYTES // 2) + "x")
+    for log in ("a\0b", "a\ud83d"):
+        with pytest.raises(EvenframeError, match="^The log has characters that no file can hold"):
+            log_metadata(log)
 
 
 def test_without_disclosure(tmp_path: Path) -> None:

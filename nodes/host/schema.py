@@ -131,6 +131,7 @@ class _StringInput(WidgetInput):
     _: KW_ONLY
     default: str | None = None
     multiline: bool = False
+    force_input: bool | None = None  # a socket without a text field
 
 
 @dataclass

@@ -94,10 +94,15 @@ class Assignment:
             )
         return self.attributes[index]
 
-    def log(self) -> str:
-        """All of it as JSON, for a file's metadata: the batch can be checked against it."""
+    def log(self, index: int | None = None) -> str:
+        """All of it as JSON, for a file's metadata: the batch can be checked against it.
+
+        index: of the clip that the file holds, 0..count-1, which is then told too.
+        """
+        own = {} if index is None else {"index": index, "attribute": self.at(index)}
         counts = {name: self.attributes.count(name) for name in self.shares}
         told = {
+            **own,
             "shares": dict(self.shares),
             "seed": self.seed,
             "counts": counts,

@@ -7,7 +7,7 @@ from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load
 from .encode import save
 from .fit import FIT_MODES, Fit, fit, fit_clip, unfit, unfit_clip
-from .metadata import disclosure, read_metadata, workflow_metadata
+from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .timing import Choice, select
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "fit",
     "fit_clip",
     "load",
+    "log_metadata",
     "read_metadata",
     "save",
     "select",

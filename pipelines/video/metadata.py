@@ -1,4 +1,4 @@
-"""What a saved file says of itself: the workflow that made it, and that AI edited it."""
+"""What a saved file says of itself: the workflow that made it, a log, and that AI edited it."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ..errors import EvenframeError
 from .source import opened
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/: a recording partly made by a trained model.
@@ -15,6 +16,10 @@ DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 )
 STATEMENT = "Edited with generative AI (Evenframe)."
+
+LOG_FIELD = "evenframe_log"
+LOG_BYTES = 2**18
+"""What every file of a batch may carry beside its workflow; editors read 2 MiB of a file for it."""
 
 # XMP Specification Part 3: the box of an ISO base media file that holds an XMP packet.
 XMP_BOX = UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
@@ -38,6 +43,26 @@ def workflow_metadata(
     if prompt is not None:
         fields["prompt"] = prompt
     return {name: _json(value) for name, value in fields.items()}
+
+
+def log_metadata(log: str) -> dict[str, str]:
+    """A text that shall stay with a video, such as the log of a batch, as a container field.
+
+    It comes back from `read_metadata` as `evenframe_log`, as it was given; "" makes no field.
+    Raises EvenframeError where it is too long, or has characters that no field can hold.
+    """
+    if "\0" in log or any("\ud800" <= sign <= "\udfff" for sign in log):
+        raise EvenframeError(
+            "The log has characters that no file can hold (NUL or half a surrogate pair): "
+            "remove them."
+        )
+    size = len(log.encode())
+    if size > LOG_BYTES:
+        raise EvenframeError(
+            f"The log has {size} bytes: a file takes at most {LOG_BYTES}. "
+            "Save without it, or log a smaller batch."
+        )
+    return {LOG_FIELD: log} if log else {}
 
 
 def _json(value: Any) -> str:
