@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,25 @@ def test_every_template_is_listed_and_served(comfyui: ComfyServer):
     for name in expected:
         graph = comfyui.get(f"/api/workflow_templates/evenframe/{quote(name)}.json")
         assert graph["nodes"], f"{name} is not in the editor's format"
+
+
+def test_track_region_offers_the_models_of_a_folder_that_need_not_exist(comfyui: ComfyServer):
+    sams = comfyui.base / "models" / "sams"
+
+    def offered() -> list[list[str]]:
+        [schema] = comfyui.get("/object_info/EvenframeTrackRegion").values()
+        required = schema["input"]["required"]
+        return [required[name][1]["options"] for name in ("segmenter", "tracker")]
+
+    assert not sams.exists() and offered() == [["none"], ["optical flow"]]
+    sams.touch()
+    assert offered() == [["none"], ["optical flow"]], "a file in its place"
+    sams.unlink()
+    (sams / "tiny").mkdir(parents=True)
+    for name in ("vit_b.pth", "tiny/config.json"):
+        (sams / name).touch()
+    assert offered() == [["none", "vit_b.pth"], ["optical flow", "tiny"]]
+    shutil.rmtree(sams)
 
 
 def test_the_door_leads_to_the_servers_own_services(comfyui: ComfyServer):

@@ -99,6 +99,30 @@ def test_sam_files_and_folders_share_a_folder(session: Session):
     assert host.model_path("sam2", "tiny") == sams / "tiny"
 
 
+@pytest.mark.parametrize("place", ["nothing", "a file", "a dead link", "an empty folder", "a loop"])
+def test_where_there_is_no_model_of_sam_none_is_listed(session: Session, place: str):
+    sams = session.models[0] / "sams"
+    if place == "a file":
+        sams.touch()
+    elif place == "a dead link":
+        sams.symlink_to("elsewhere")
+    elif place != "nothing":
+        sams.mkdir()
+    if place == "a loop":
+        (sams / "again").symlink_to(sams)
+    assert host.model_names("sams") == host.model_names("sam2") == []
+    for kind in ("sams", "sam2"):
+        with pytest.raises(EvenframeError, match=f"No model 'tiny' among the {kind} .* are none"):
+            host.model_path(kind, "tiny")
+
+
+def test_folders_of_models_need_not_exist(tmp_path: Path):
+    assert isinstance(host, StandaloneHost)
+    with host.using(Session(models=(tmp_path / "nowhere",))):
+        for kind in ("checkpoints", "diffusers", "sams", "sam2"):
+            assert host.model_names(kind) == []
+
+
 def test_input_files_stay_inside_the_allowed_folders(session: Session, tmp_path: Path):
     clip = session.inputs[0] / "a" / "clip.mp4"
     clip.parent.mkdir()
