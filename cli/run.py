@@ -10,11 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..pipelines.errors import EvenframeError
 from . import console
 
 if TYPE_CHECKING:
     from ..nodes.host import Host
+    from ..nodes.host.executor import Executor, RunResult
     from ..nodes.host.results import ResultCache
+    from ..nodes.host.workflow import Workflow
 
 RESULTS_BYTES = 2 * 10**9
 
@@ -29,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="change a value; NODE is an id, a title or a class; may be given again",
     )
     parser.add_argument(
+        "--each",
+        metavar="NODE.INPUT=FIRST..LAST",
+        help="run once for each whole number: a batch, as with Targets.index=0..9",
+    )
+    parser.add_argument(
         "--input", action="append", type=Path, metavar="DIR", help="a folder to read clips from"
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="where results go")
@@ -38,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the workflow, show progress, print the files it saved."""
+    """Run the workflow, or a batch of it, show progress, print the files it saved."""
     from ..nodes import node_classes
     from ..nodes.host import host, workflow
     from ..nodes.host.executor import Executor
@@ -57,11 +65,47 @@ def run(options: argparse.Namespace) -> int:
             executor = Executor(host, node_classes(), _results(host))
             for assignment in options.set:
                 graph = executor.assign(graph, assignment)
-            result = executor.run(graph, _show_node)
-        for done in result.results.values():
-            for line in _shown(done.ui, session.output):
-                print(line)
+            for one in _runs(executor, graph, options.each):
+                _print(executor.run(one, _show_node), session.output)
     return 0
+
+
+def _runs(executor: Executor, graph: Workflow, each: str | None) -> Iterator[Workflow]:
+    """The workflows to run: one, or those of `--each`, announced one by one.
+
+    The executor keeps what they share, such as the model and the inversion.
+    """
+    if each is None:
+        yield graph
+        return
+    target, numbers = _numbers(each)
+    # What lies out of range is said before the first of them runs.
+    executor.check(executor.assign(graph, f"{target}={numbers[-1]}"))
+    for position, number in enumerate(numbers, start=1):
+        assignment = f"{target}={number}"
+        print(f"run {position} of {len(numbers)}: {assignment}", file=sys.stderr, flush=True)
+        yield executor.assign(graph, assignment)
+
+
+def _numbers(each: str) -> tuple[str, range]:
+    """`Node.input` and the numbers of `Node.input=FIRST..LAST`."""
+    target, _, text = each.partition("=")
+    first, _, last = text.partition("..")
+    numbers = range(0)
+    if first.isdecimal() and last.isdecimal():
+        numbers = range(int(first), int(last) + 1)
+    if not numbers:
+        raise EvenframeError(
+            f"--each is {each!r}, which names no whole numbers: write Node.input=FIRST..LAST, as "
+            "in Targets.index=0..9."
+        )
+    return target, numbers
+
+
+def _print(result: RunResult, output: Path) -> None:
+    for done in result.results.values():
+        for line in _shown(done.ui, output):
+            print(line, flush=True)
 
 
 def _results(host: Host) -> ResultCache:

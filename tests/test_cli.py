@@ -45,6 +45,84 @@ def test_an_error_is_one_line_without_a_traceback(
     assert told.count("\n") == 1
 
 
+BATCH = {
+    "clip": {"class_type": "EvenframeDemoClip", "inputs": {"max_frames": 2}},
+    "targets": {
+        "class_type": "EvenframeFairnessTargets",
+        "inputs": {"shares": "a: 0.5, b: 0.5", "count": 4, "index": 0, "seed": 3},
+        "_meta": {"title": "Targets"},
+    },
+    "save": {
+        "class_type": "EvenframeSaveVideo",
+        "inputs": {
+            "frames": ["clip", 0],
+            "log": ["targets", 1],
+            "filename_prefix": "clip",
+            "format": "mp4",
+            "frame_rate": 8.0,
+            "undo_fit": False,
+            "crf": -1,
+        },
+    },
+}
+
+
+@pytest.fixture
+def batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command that runs `BATCH`."""
+    monkeypatch.setenv("EVENFRAME_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "batch.json").write_text(json.dumps(BATCH))
+    return ["run", str(tmp_path / "batch.json"), "--output", str(tmp_path / "output")]
+
+
+def test_one_command_runs_a_batch_and_each_file_holds_its_log(
+    batch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    from evenframe.pipelines.video import read_metadata
+
+    assert main([*batch, "--each", "Targets.index=0..3"]) == 0
+    told = capsys.readouterr()
+    files = [tmp_path / "output" / f"clip_{number:05}_.mp4" for number in range(1, 5)]
+    assert sorted((tmp_path / "output").iterdir()) == files
+    assert [line for line in told.out.splitlines() if line.endswith(".mp4")] == list(
+        map(str, files)
+    )
+    logs = [json.loads(read_metadata(file)["evenframe_log"]) for file in files]
+    assert [log["index"] for log in logs] == [0, 1, 2, 3]
+    assert [log["attribute"] for log in logs] == logs[0]["attributes"]
+    assert sorted(logs[0]["attributes"]) == ["a", "a", "b", "b"]
+    assert "run 4 of 4: Targets.index=3" in told.err
+    assert told.err.count("EvenframeDemoClip (unchanged)") == 3, "what runs share is made once"
+
+
+@pytest.mark.parametrize(
+    ("each", "message"),
+    [
+        ("Targets.index=3", "--each is 'Targets.index=3', which names no whole numbers: write"),
+        ("Targets.index=3..0", "names no whole numbers"),
+        ("Targets.index=a..b", "names no whole numbers"),
+        ("Targets.index=0..100000", "index is 100000, must be a number from 0 to 99999"),
+        ("Target.index=0..3", "The workflow has no node 'Target'"),
+        ("index=0..3", "is not of the form Node.input=value"),
+    ],
+)
+def test_a_batch_that_cannot_be_is_refused_before_it_begins(
+    batch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], each: str, message: str
+):
+    assert main([*batch, "--each", each]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "output").exists()
+
+
+def test_what_a_batch_has_saved_is_told_where_a_later_run_fails(
+    batch: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert main([*batch, "--each", "Targets.index=3..4"]) == 1
+    told = capsys.readouterr()
+    assert "clip_00001_.mp4" in told.out
+    assert "index is 4: choose one from 0 to 3" in told.err
+
+
 def test_debug_shows_where_an_error_arose(tmp_path: Path):
     for arguments in (["--debug", "run", "none.json"], ["run", "none.json", "--debug"]):
         done = subprocess.run(

@@ -12,6 +12,7 @@ import pytest
 
 from evenframe.__main__ import main
 from evenframe.nodes import node_classes
+from evenframe.pipelines.video import read_metadata
 from example_workflows import ROOT, api_examples, check_video, light, provide_clips
 
 SCHEMAS = {cls.GET_SCHEMA().node_id: cls.GET_SCHEMA() for cls in node_classes()}
@@ -90,6 +91,26 @@ def test_an_example_runs_without_comfyui(
     for video in videos:
         assert str(video) in told.out
         check_video(video, graph)
+
+
+@pytest.mark.slow
+def test_the_batch_recipe_keeps_its_log_in_every_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("EVENFRAME_CACHE", str(tmp_path / "cache"))
+    graph = light(ROOT / "examples_workflows" / "api" / "FAME batch with targets.json")
+    workflow, output = tmp_path / "batch.json", tmp_path / "output"
+    workflow.write_text(json.dumps(graph))
+    batch = ["--each", "Targets.index=0..3", "--output", str(output)]
+    assert main(["run", str(workflow), *batch]) == 0, capsys.readouterr().err
+    for prefix in ("fame_batch_0", "fame_batch_compared_0"):
+        files = sorted((output / "evenframe").glob(f"{prefix}*.mp4"))
+        logs = [json.loads(read_metadata(file)["evenframe_log"]) for file in files]
+        assert [log["index"] for log in logs] == [0, 1, 2, 3]
+        assert {tuple(log["attributes"]) for log in logs} == {
+            tuple(log["attribute"] for log in logs)
+        }
+        assert logs[0]["counts"] == {"female": 2, "male": 2}
 
 
 @pytest.mark.parametrize(
