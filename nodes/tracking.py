@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .common import sockets
 from .common.files import Stamp, stamps
@@ -11,10 +11,13 @@ from .region import below_input, edge_input, region_outputs, region_result
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
     from ..pipelines.region import Regions
     from ..pipelines.tracking.prompt import Prompt
+    from ..pipelines.tracking.sam2 import Sam2
 
+Model = TypeVar("Model")
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.25, 0.25, 0.75, 0.75]}'
 NO_SEGMENTER = "none"
 FLOW = "optical flow"
@@ -147,16 +150,26 @@ def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
 
     host.check_interrupt()
     model = sam.load_sam(host.model_path("sams", segmenter))
-    handle = host.hold(model, [model])
-    return sam.segment(host.load(handle, sam.MEMORY_BYTES), frames[prompt.frame], prompt)
+    return sam.segment(_ready(model, model, sam.MEMORY_BYTES), frames[prompt.frame], prompt)
 
 
-def _tracker(tracker: str) -> Any:
+def _tracker(tracker: str) -> Sam2:
     from ..pipelines.tracking import sam2
 
     host.check_interrupt()
     model = sam2.load_sam2(host.model_path("sam2", tracker))
-    return host.load(host.hold(model, [model.model]), sam2.MEMORY_BYTES)
+    return _ready(model, model.model, sam2.MEMORY_BYTES)
+
+
+def _ready(model: Model, module: Module, memory_bytes: int) -> Model:
+    """The model, its weights in `module`, where it computes.
+
+    Reading a file and moving its weights take seconds each: whoever cancels waits for one of them.
+    """
+    host.check_interrupt()
+    ready = host.load(host.hold(model, [module]), memory_bytes)
+    host.check_interrupt()
+    return ready
 
 
 NODES = [EvenframeTrackRegion]

@@ -7,7 +7,9 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -515,7 +517,59 @@ def test_points_need_a_model(session: Session, frames: Tensor):
         tracked(frames, points=[[20, 20]])
 
 
-def test_tracking_stops_at_the_next_frame(session: Session, frames: Tensor):
-    session.cancel.set()
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("tracker", [FLOW, "sam2-tiny"])
+def test_tracking_stops_at_the_next_frame(session: Session, tracker: str, mask: bool):
+    reported: list[int] = []
+
+    def report(label: str, done: int, total: int) -> None:
+        if label == "Tracking":
+            reported.append(done)
+        if len(reported) == 2:
+            session.cancel.set()
+
+    assert isinstance(host, StandaloneHost)
+    changes: dict[str, Any] = {"mask": ["paint", 1]} if mask else {}
+    with host.using(replace(session, report=report)), pytest.raises(Interrupted):
+        Executor(host, node_classes()).run(graph(tracker=tracker, **changes))
+    assert reported == ([2, 3] if tracker == FLOW else [1, 2]), f"of {FRAMES}"
+
+
+@pytest.mark.parametrize("when", ["read", "moved"])
+@pytest.mark.parametrize(
+    "choice, module, read, use",
+    [
+        ({"segmenter": "tiny.pth"}, sam, "load_sam", "segment"),
+        ({"tracker": "sam2-tiny"}, sam2, "load_sam2", "follow"),
+    ],
+)
+def test_a_model_that_was_loaded_is_not_used_after_an_interrupt(
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    choice: dict[str, str],
+    module: ModuleType,
+    read: str,
+    use: str,
+    when: str,
+):
+    done: list[str] = []
+
+    def watched(owner: Any, name: str, step: str) -> None:
+        real = getattr(owner, name)
+
+        def watch(*values: Any) -> Any:
+            done.append(step)
+            result = real(*values)
+            if step == when:
+                session.cancel.set()
+            return result
+
+        monkeypatch.setattr(owner, name, watch)
+
+    assert isinstance(host, StandaloneHost)
+    watched(module, read, "read")
+    watched(host, "load", "moved")
+    watched(module, use, "used")
     with pytest.raises(Interrupted):
-        tracked(frames, box=BOX)
+        Executor(host, node_classes()).run(graph(**choice))
+    assert done == (["read"] if when == "read" else ["read", "moved"])
