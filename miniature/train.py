@@ -2,8 +2,8 @@
 
 Epsilon prediction with min-SNR weights (Hang et al. 2023, Eq. 6, gamma 5) and more for the noisiest
 steps, noise offset, dropped prompts, an averaged copy of the weights, and two supervised losses:
-words look at their objects, and say their layout. Progress is kept in a state file after
-every few minutes, so that a run can be stopped and gone on with at any time.
+words look at their things, and their states say what they mean. Progress is kept in a state file
+after every few minutes, so that a run can be stopped and gone on with at any time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from . import pool as pools
 from .attention_loss import ExplicitProcessor, localisation_loss
-from .layout_loss import LayoutLoss
+from .meaning_loss import MeaningLoss
 from .models import SCHEDULE, Size, make_text_encoder, make_unet
 from .optimiser import MatrixOptimiser
 from .tokenizer import WordEncoder
@@ -43,7 +43,7 @@ class Recipe:
         noise_offset: standard deviation of a constant added per channel, against the leak of the
             background's mean through the noise that Stable Diffusion's schedule leaves.
         localisation: weight of the cross-attention loss.
-        layout: weight of the loss on the text encoder's states.
+        meaning: weight of the loss on the text encoder's states.
         swap_padding: share of samples whose padding embeddings are the empty prompt's.
         drop_prompt: share of empty prompts.
     """
@@ -58,7 +58,7 @@ class Recipe:
     noise_offset: float = 0.4
     localisation: float = 0.4
     coarse_localisation: float = 0.2
-    layout: float = 1.0
+    meaning: float = 1.0
     swap_padding: float = 0.5
     drop_prompt: float = 0.1
     average: float = 0.9995
@@ -104,7 +104,7 @@ class Trainer:
         self.weight = ((snr.clamp(max=recipe.snr_limit) + recipe.high_noise) / snr).float()
         self.weight = self.weight.to(self.device)
         self.empty = torch.tensor([self.encoder([])], device=self.device)
-        self.layout_loss = LayoutLoss(self.encoder, size.text_width, self.device)
+        self.meaning_loss = MeaningLoss(self.encoder, size.text_width, self.device)
 
     def draw(self, pool: pools.Pool) -> Batch:
         """A random batch of scenes."""
@@ -152,8 +152,8 @@ class Trainer:
         slots = torch.where(dropped[:, None], -1, batch.slots)
         masks = batch.masks.repeat(repeats, 1, 1, 1)
         missed = self._localisation(slots.repeat(repeats, 1), masks)
-        unsaid = self.layout_loss(states, ids, slots)
-        loss = (error * self.weight[time_index]).mean() + missed + recipe.layout * unsaid
+        unsaid = self.meaning_loss(states, ids, slots)
+        loss = (error * self.weight[time_index]).mean() + missed + recipe.meaning * unsaid
         report = {"time": time_index, "error": error, "missed": missed, "unsaid": unsaid}
         return loss, {name: value.detach() for name, value in report.items()}
 

@@ -12,7 +12,7 @@ from evenframe.miniature.attention_loss import localisation_loss
 from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
 from evenframe.miniature.integrity import check_weights
 from evenframe.miniature.latents import LatentMap, fit_latent_map, load_latent_map
-from evenframe.miniature.layout_loss import LayoutLoss
+from evenframe.miniature.meaning_loss import MeaningLoss
 from evenframe.miniature.models import Size, make_autoencoder
 from evenframe.miniature.pool import make_shard
 from evenframe.miniature.scenes import render, sample_scene
@@ -25,7 +25,7 @@ from evenframe.pipelines.errors import EvenframeError
 TINY = Size(
     unet=(8, 8, 16, 16),
     unet_groups=4,
-    text_width=16,
+    text_width=32,
     text_layers=1,
     text_heads=2,
     autoencoder=(16, 16, 32, 32),
@@ -176,27 +176,38 @@ def test_the_stored_latent_map_whitens_the_world():
     assert np.allclose(stored.bias, fitted.bias, atol=0.2)
 
 
-def test_layout_loss_asks_what_can_be_known_and_falls_to_zero():
+def test_meaning_loss_asks_what_can_be_known_and_falls_to_zero():
     encoder = WordEncoder()
-    loss = LayoutLoss(encoder, 16, torch.device("cpu"))
-    places = (
-        {"red": 0, "circle": 0, "left": -1, "blue": 1, "cross": 1, "gray": 2},
-        {"two": 0, "green": 0, "squares": 0, "gray": 2},
+    loss = MeaningLoss(encoder, 64, torch.device("cpu"))
+    things = (
+        {"red": 0, "circle": 0, "blue": 1, "cross": 1, "gray": 2},
+        {"two": 0, "green": 0, "squares": 0, "navy": 2},
+        {"female": 0, "doctor": 0, "woman": 1, "teal": 2},
     )
-    prompts = ("a red circle left of a blue cross on a gray", "two green squares on a gray")
+    said = (
+        ("red", "red circle", "left", "blue left", "blue cross left", "gray"),
+        ("two", "two green", "two green square", "navy"),
+        ("female", "female doctor", "right", "female person right", "teal"),
+    )
+    prompts = (
+        "a red circle left of a blue cross on a gray",
+        "two green squares on a navy",
+        "a female doctor right of a woman on a teal",
+    )
     ids = torch.tensor([encoder(prompt.split()) for prompt in prompts])
-    slots = torch.full((2, 77), -1)
-    for row, (prompt, slot) in enumerate(zip(prompts, places, strict=True)):
+    slots = torch.full((3, 77), -1)
+    states = torch.zeros(3, 77, 64)
+    for row, prompt in enumerate(prompts):
+        meanings = iter(said[row])
         for position, word in enumerate(prompt.split(), 1):
-            slots[row, position] = slot.get(word, -1)
-    said = torch.zeros(2, 77, 16)
-    for row, position, place in (
-        *((0, position, (-3.0, 0, 0)) for position in (4, 7, 8)),  # left, blue, cross
-        *((1, position, (0, 0, -3.0)) for position in (1, 2, 3)),  # two, green, squares
-    ):
-        said[row, position] = loss.axes @ torch.tensor(place)
-    assert float(loss(said, ids, slots)) == pytest.approx(0, abs=1e-6)
-    assert float(loss(-said, ids, slots)) == pytest.approx(4, abs=1e-4)
-    assert float(loss(torch.zeros_like(said), ids, slots)) == pytest.approx(1, abs=1e-5)
+            slots[row, position] = things[row].get(word, -1)
+            if word in things[row] or word in ("left", "right"):
+                meant = sum(loss.places[encoder([w])[1]] for w in next(meanings).split())
+                states[row, position] = loss.axes @ meant
+        assert not list(meanings)
+    assert float(loss(states, ids, slots)) == pytest.approx(0, abs=1e-6)
+    words = sum(len(meaning.split()) for row in said for meaning in row)
+    asked = sum(len(row) for row in said)
+    assert float(loss(torch.zeros_like(states), ids, slots)) == pytest.approx(words / asked)
     empty = torch.tensor([encoder([])])
-    assert float(loss(said[:1], empty, slots[:1])) == 0
+    assert float(loss(states[:1], empty, torch.full((1, 77), -1))) == 0

@@ -1,0 +1,80 @@
+"""A loss on the text encoder: each word's state says what the prompt has told of its thing so far.
+
+Trained by the denoiser's error alone, a text encoder this small lets words fall together. After
+347,000 samples "left" and "right" differed by 7 %, because layout is decided in the noisiest steps,
+where a better prediction hardly lowers the error: order was a coin's toss. And the states of the
+last word of "a female doctor" and "a female engineer" differed by 1 %: the attention loss wants
+both words at the same place, which is easiest where they are the same.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .pool import SLOTS
+from .tokenizer import WordEncoder
+from .vocabulary import (
+    BACKGROUNDS,
+    NUMBERS,
+    OBJECT_COLOURS,
+    PERSON_WORDS,
+    PRESENTATIONS,
+    PROFESSIONS,
+    RELATIONS,
+    SHAPES,
+    plural,
+)
+
+_SEED, _REACH = 2026, 3.0
+
+
+class MeaningLoss:
+    """Squared distance of the states from their meaning, along fixed directions.
+
+    A word of an object, figure or background means itself and the words before it for the same
+    thing; objects and figures also the relation before them; a relation means itself. The text
+    encoder is causal, so what stands before cannot know what follows. Other words are free.
+    """
+
+    def __init__(self, encoder: WordEncoder, width: int, device: torch.device) -> None:
+        meanings = _meanings()
+        places = torch.zeros(len(encoder.ids), len(next(iter(meanings.values()))))
+        random = torch.Generator().manual_seed(_SEED)
+        axes = torch.linalg.qr(torch.randn(width, places.shape[1], generator=random))[0]
+        for word, meaning in meanings.items():
+            places[encoder([word])[1]] = _REACH * torch.tensor(meaning)
+        self.axes, self.places = axes.to(device), places.to(device)  # c m; of each token id, v m
+
+    def __call__(self, states: Tensor, ids: Tensor, slots: Tensor) -> Tensor:
+        """states: (n, 77, c). ids, slots: (n, 77), slots as ``localisation_loss`` has them."""
+        own = self.places[ids]  # n 77 m
+        relation = own * (slots < 0)[..., None]
+        meant = relation.cumsum(1) * (slots < SLOTS - 1)[..., None]
+        for slot in range(SLOTS):
+            of_slot = (slots == slot)[..., None]
+            meant = meant + (own * of_slot).cumsum(1) * of_slot
+        asked = (slots >= 0) | relation.any(-1)  # n 77
+        missed = (states.float() @ self.axes - meant).square().sum(-1)
+        return (missed * asked).sum() / asked.sum().clamp(min=1) / _REACH**2
+
+
+def _meanings() -> dict[str, list[float]]:
+    """Coordinates of each word: opposites share an axis, all others have their own."""
+    kinds = (*OBJECT_COLOURS, *SHAPES, *BACKGROUNDS, *PROFESSIONS)
+
+    axes = ("x", "y", "number", "presentation", *kinds)
+
+    def at(**places: float) -> list[float]:
+        return [places.get(axis, 0.0) for axis in axes]
+
+    few, many = NUMBERS.values()
+    female, male = PRESENTATIONS
+    meanings = {kind: at(**{kind: 1.0}) for kind in kinds}
+    meanings |= {plural(shape): meanings[shape] for shape in SHAPES}
+    meanings |= {words.split()[0]: at(x=x, y=y) for words, (x, y) in RELATIONS.items()}
+    meanings |= {few: at(number=-1.0), many: at(number=1.0)}
+    for name, side in ((female, -1.0), (male, 1.0)):
+        meanings[name] = at(presentation=side)
+        meanings[PERSON_WORDS[name]] = at(presentation=side, person=1.0)
+    return meanings
