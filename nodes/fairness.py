@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .common import sockets
+from .common.files import Stamp, stamps
 from .host import host, io
 
 if TYPE_CHECKING:
     from ..pipelines.backbone import Backbone
+    from ..pipelines.fairness.presets import Presets
     from ..pipelines.prompt import Prompt
     from .host import ModelHandle
 
 NO_PRESET = "none"
+
+
+def _choices() -> list[str]:
+    """What `preset` offers. Raises EvenframeError for a preset file of the user's that is wrong."""
+    from ..pipelines.fairness.presets import with_own
+
+    return _options(with_own(host.presets_dir()))
+
+
+def _options(presets: Presets) -> list[str]:
+    named = (f"{preset}: {value}" for preset, values in presets.items() for value in values)
+    return [NO_PRESET, *named]
 
 
 class EvenframeFairnessPrompt(io.ComfyNode):
@@ -20,10 +34,15 @@ class EvenframeFairnessPrompt(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.fairness.attributes import shipped
+        from ..pipelines.errors import EvenframeError
         from ..pipelines.fairness.encoder import EOS_SCOPES, MASKS
+        from ..pipelines.fairness.presets import shipped
 
-        presets = [f"{preset}: {value}" for preset, values in shipped().items() for value in values]
+        broken = ""
+        try:
+            offered = _choices()
+        except EvenframeError as error:  # the menu stays whole; a run says it too
+            offered, broken = _options(shipped()), f" Your own are missing: {error}"
         return io.Schema(
             node_id="EvenframeFairnessPrompt",
             display_name="Fairness Prompt Encoder (Evenframe)",
@@ -36,10 +55,10 @@ class EvenframeFairnessPrompt(io.ComfyNode):
                 sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
                 io.Combo.Input(
                     "preset",
-                    options=[NO_PRESET, *presets],
+                    options=offered,
                     default=NO_PRESET,
-                    tooltip="An attribute that comes with the pack. Together with attribute, both "
-                    "are asked for.",
+                    tooltip="An attribute that comes with the pack, or from a file of your own. "
+                    f"Together with attribute, both are asked for.{broken}",
                 ),
                 io.String.Input(
                     "attribute",
@@ -87,6 +106,24 @@ class EvenframeFairnessPrompt(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, preset: str | None) -> bool | str:
+        # Naming the preset puts this in the place of the host's check, which cannot say why a
+        # preset of a broken file is gone.
+        from ..pipelines.errors import EvenframeError
+
+        try:
+            offered = _choices()
+        except EvenframeError as error:
+            return str(error)
+        if preset is None or preset in offered:  # None: linked, not yet known
+            return True
+        return f"preset is '{preset}', which there is no more: choose one that the node offers."
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> list[Stamp]:
+        return stamps(host.presets_dir())
+
+    @classmethod
     def execute(
         cls,
         model: ModelHandle[Backbone],
@@ -99,6 +136,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
         eos_scope: str,
     ) -> io.NodeOutput:
         from ..pipelines.fairness.encoder import encode_fair, parse_wishes
+        from ..pipelines.fairness.presets import with_own
 
         chosen = "" if preset == NO_PRESET else preset.rpartition(": ")[2]
         wishes = parse_wishes(chosen, words) + parse_wishes(attribute, words)
@@ -109,6 +147,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
             strength=strength,
             mask=mask,
             eos_scope=eos_scope,
+            presets=with_own(host.presets_dir()),
         )
         record = fair.record.describe()
         return io.NodeOutput(fair.prompt, record, ui={"text": [record]})

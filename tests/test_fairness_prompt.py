@@ -1,13 +1,10 @@
 """The fairness prompt encoder: which words, which tokens, how much."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.fairness.attributes import find_attribute, read_presets, shipped
 from evenframe.pipelines.fairness.encoder import (
     FairPrompt,
     Wish,
@@ -17,6 +14,7 @@ from evenframe.pipelines.fairness.encoder import (
     soft_weight,
 )
 from evenframe.pipelines.fairness.people import lexicon
+from evenframe.pipelines.fairness.presets import shipped
 
 TENNIS = "a doctor is playing tennis"
 TARGET = torch.tensor([1.0, 0.0]).expand(10, 2)
@@ -282,15 +280,6 @@ def test_the_presets_are_there_and_readable():
     assert ("doctor",) in lexicon("professions.txt") and ("police", "officer") in lexicon(
         "professions.txt"
     )
-
-
-def test_a_user_adds_a_preset_as_a_file(tmp_path: Path):
-    path = tmp_path / "clothes.toml"
-    path.write_text('name = "clothes"\n[values.formal]\ntext = "formally dressed {}"\n')
-    assert find_attribute("Formal", read_presets([path])).before == "formally dressed"
-    path.write_text('name = "clothes"\n[values.formal]\n')
-    with pytest.raises(EvenframeError, match="^The attribute file 'clothes.toml' cannot be read"):
-        read_presets([path])
 
 
 # Bad input

@@ -154,11 +154,18 @@ class ComfyHost:
     def embeds_workflow(self) -> bool:
         return not args.disable_metadata
 
+    def presets_dir(self) -> Path:
+        return _own_dir() / "presets"
+
     def cache_dir(self) -> Path:
-        # A "system user" folder: ComfyUI serves nothing of it over HTTP.
-        path = Path(folder_paths.get_system_user_directory("evenframe"))
+        path = _own_dir()
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _own_dir() -> Path:
+    # A "system user" folder: ComfyUI serves nothing of it over HTTP.
+    return Path(folder_paths.get_system_user_directory("evenframe"))
 
 
 def _model_roots(kind: ModelKind) -> list[Path]:

@@ -201,6 +201,10 @@ class Host(Protocol):
         """Whether saved files may carry the workflow that made them."""
         ...
 
+    def presets_dir(self) -> Path:
+        """A folder for the user's own preset files; it need not exist."""
+        ...
+
     def cache_dir(self) -> Path:
         """A folder of the pack's own that outlives the process, made if need be."""
         ...

@@ -38,6 +38,7 @@ class Session:
 
     models: folders that hold `checkpoints/`, `diffusers/` and `sams/`, or checkpoints themselves.
     inputs: folders whose files a workflow may read; files: single files beside those.
+    presets: a folder of the user's own preset files.
     report: called with (label, done, total).
     cancel: set it, from any thread, to stop the run within a step.
     """
@@ -48,19 +49,23 @@ class Session:
     output: Path = Path("output")
     temp: Path = Path(tempfile.gettempdir()) / "evenframe"
     cache: Path = Path.home() / ".cache" / "evenframe"
+    presets: Path = Path.home() / ".config" / "evenframe" / "presets"
     report: Report = _ignore_progress
     cancel: threading.Event = field(default_factory=threading.Event)
 
     @staticmethod
     def from_environment(**changes: Any) -> Session:
-        """EVENFRAME_MODELS, _INPUT, _OUTPUT and _CACHE, or folders of the working directory."""
+        """EVENFRAME_MODELS, _INPUT and _OUTPUT, or folders of the working directory; _CACHE and
+        _PRESETS, or folders of the user."""
         variable = os.environ.get
         caches = Path(variable("XDG_CACHE_HOME") or Path.home() / ".cache")
+        settled = Path(variable("XDG_CONFIG_HOME") or Path.home() / ".config")
         settings: dict[str, Any] = {
             "models": _paths(variable("EVENFRAME_MODELS") or "models"),
             "inputs": _paths(variable("EVENFRAME_INPUT") or f"input{os.pathsep}."),
             "output": Path(variable("EVENFRAME_OUTPUT") or "output"),
             "cache": Path(variable("EVENFRAME_CACHE") or caches / "evenframe"),
+            "presets": Path(variable("EVENFRAME_PRESETS") or settled / "evenframe" / "presets"),
         }
         return Session(**(settings | changes))
 
@@ -219,6 +224,9 @@ class StandaloneHost:
 
     def embeds_workflow(self) -> bool:
         return True
+
+    def presets_dir(self) -> Path:
+        return self.session.presets
 
     def cache_dir(self) -> Path:
         folders.make_folder(self.session.cache, "Choose another with EVENFRAME_CACHE.")

@@ -18,6 +18,7 @@ from ..errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
 from .people import Found, find_person
+from .presets import Presets, shipped
 from .wording import Draft, write
 
 if TYPE_CHECKING:
@@ -97,12 +98,14 @@ def encode_fair(
     strength: float = 0.5,
     mask: str = "hard",
     eos_scope: str = "first",
+    presets: Presets | None = None,
 ) -> FairPrompt:
     """Blend a prompt towards the same prompt with each person's attribute made explicit.
 
     strength: lambda, 0..1; 0 gives the target as it is, about 0.5 is best, above 0.75 distorts.
     mask: "hard" blends the words of the persons, "soft" also tokens like them. eos_scope: "first",
-    "first+padding" or "none", see `blend_embeddings`.
+    "first+padding" or "none", see `blend_embeddings`. presets: attributes that have a name; None
+    for the shipped ones.
     Raises EvenframeError for settings out of range, empty attributes, words that are not found, and
     a fairness prompt that is too long.
     """
@@ -112,7 +115,8 @@ def encode_fair(
         raise EvenframeError(f"mask '{mask}' is unknown: use {', '.join(MASKS)}.")
     if not wishes:
         raise EvenframeError("There is no attribute: write one, as in 'female'.")
-    found = [_find(backbone, prompt, wish) for wish in wishes]
+    known = shipped() if presets is None else presets
+    found = [_find(backbone, prompt, wish, known) for wish in wishes]
     pairs = [(attribute, places.places) for _, attribute, places in found]
     draft = write([word.text for word in prompt.words], pairs)
     fair = _encode_longer(backbone.encode_prompt, draft.text)
@@ -206,8 +210,10 @@ def parse_wishes(text: str, words: str = "") -> tuple[Wish, ...]:
     return tuple(wishes)
 
 
-def _find(backbone: "Backbone", prompt: Prompt, wish: Wish) -> tuple[Wish, Attribute, Found]:
-    attribute = find_attribute(wish.attribute)
+def _find(
+    backbone: "Backbone", prompt: Prompt, wish: Wish, presets: Presets
+) -> tuple[Wish, Attribute, Found]:
+    attribute = find_attribute(wish.attribute, presets)
 
     def embed(text: str) -> Tensor:
         encoded = backbone.encode_prompt(text)
