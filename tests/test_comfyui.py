@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
+import torch
 from comfyui_server import ComfyServer, PromptRefused, Run, wait_for
+from PIL import Image
+from tracking_models import tiny_sam
 from whole_edit import edit_workflow, save_tiny_model
 
+from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
 from example_workflows import api_examples, check_video, light, provide_clips
 
@@ -81,6 +87,9 @@ def test_track_region_offers_the_models_of_a_folder_that_need_not_exist(comfyui:
     assert not sams.exists() and offered() == [["none"], ["optical flow"]]
     sams.touch()
     assert offered() == [["none"], ["optical flow"]], "a file in its place"
+    sams.unlink()
+    sams.symlink_to("elsewhere")
+    assert offered() == [["none"], ["optical flow"]], "a dead link"
     sams.unlink()
     (sams / "tiny").mkdir(parents=True)
     for name in ("vit_b.pth", "tiny/config.json"):
@@ -171,6 +180,91 @@ def test_memory_that_is_lent_is_taken_back_when_room_is_needed(comfyui: ComfySer
         "gives_all_where_less_is_wanted": [True, 0],
         "dropped": 0,
     }
+
+
+AROUND = '{"version": 1, "unit": "pixel", "box": [9, 20, 61, 72]}'
+"""The red circle of the built-in clip, on its first frame."""
+
+
+def tracking(**start: Any) -> dict[str, Any]:
+    """The built-in clip made negative where the object is that Track Region follows."""
+    told = {"name": "circle", "words": "", "grow": 0, "soften": 0}
+    pasted = {"source": ["clip", 0], "regions": ["track", 0], "feather": 0, "linear_light": False}
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "clip": ("EvenframeDemoClip", {"max_frames": 16}),
+        "painted": ("LoadImageMask", {"image": "painted.png", "channel": "red"}),
+        "track": (
+            "EvenframeTrackRegion",
+            {"frames": ["clip", 0], "segmenter": "none", "tracker": "optical flow"} | told | start,
+        ),
+        "mask": ("MaskToImage", {"mask": ["track", 1]}),
+        "masks": ("PreviewImage", {"images": ["mask", 0]}),
+        "negative": ("ImageInvert", {"image": ["clip", 0]}),
+        "paste": ("EvenframePasteSource", {"frames": ["negative", 0]} | pasted),
+        "pasted": ("PreviewImage", {"images": ["paste", 0]}),
+        "picture": ("PreviewImage", {"images": ["track", 2]}),
+    }
+    return {key: {"class_type": name, "inputs": given} for key, (name, given) in nodes.items()}
+
+
+def pictures(comfyui: ComfyServer, run: Run, node: str) -> np.ndarray:
+    """(f, h, w, 3) in 0..1: what a node of ComfyUI's own shows."""
+    shown = comfyui.outputs(run)[node]["images"]
+    paths = [comfyui.base / at["type"] / at["subfolder"] / at["filename"] for at in shown]
+    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths]) / 255
+
+
+def centres(masks: np.ndarray) -> np.ndarray:
+    """(f, 2): the mean column and row of each mask (f, h, w) of 0 and 1."""
+    return np.array([[indices.mean() for indices in np.nonzero(mask)[::-1]] for mask in masks])
+
+
+@pytest.mark.parametrize("start", ["box", "mask"])
+def test_a_region_follows_its_object_and_is_used(comfyui: ComfyServer, start: str):
+    drawn = [scenes.render(demo.demo_scene(), frame) for frame in range(16)]
+    frames = np.stack([frame for frame, _ in drawn])
+    truth = np.stack([masks[0] > 0.5 for _, masks in drawn])  # the red circle
+    Image.fromarray(truth[8].astype(np.uint8) * 255).save(comfyui.base / "input" / "painted.png")
+    given: dict[str, Any] = {"text": AROUND}
+    if start == "mask":
+        given = {"text": '{"version": 1, "frame": 8}', "mask": ["painted", 0]}
+    run = comfyui.run(tracking(**given))
+    assert run.outcome == "execution_success", failure(run)
+    reported = [data["value"] for data in run.of("progress") if data["node"] == "track"]
+    assert reported and reported[-1] == 16
+
+    masks = pictures(comfyui, run, "masks")[..., 0]
+    assert masks.shape == truth.shape and set(np.unique(masks)) == {0, 1}
+    off = np.abs(centres(masks) - centres(truth)).max()
+    assert off < (3 if start == "box" else 1), "pixels: a box drifts a little with each frame"
+    assert np.abs(centres(truth)[15] - centres(truth)[0]).max() > 30, "and it moves far"
+    covered = (masks * truth).sum((1, 2)) / truth.sum((1, 2))
+    assert covered.min() > 0.95
+    share = masks.sum((1, 2)) / truth.sum((1, 2))  # a box of the circle has 4 / pi of its area
+    assert share.max() < (1.45 if start == "box" else 1.05)
+
+    inside = masks[..., None] == 1
+    expected = np.where(inside, 1 - frames, frames)
+    assert np.abs(pictures(comfyui, run, "pasted") - expected).max() < 1.5 / 255
+
+
+def test_a_replaced_checkpoint_of_sam_tracks_again(comfyui: ComfyServer):
+    pytest.importorskip("segment_anything", reason="segment-anything is not installed")
+    checkpoint = comfyui.base / "models" / "sams" / "tiny.pth"
+    checkpoint.parent.mkdir()
+    torch.save(tiny_sam().state_dict(), checkpoint)
+    graph = tracking(text=AROUND, segmenter=checkpoint.name)
+
+    def cached() -> set[str]:
+        run = comfyui.run(graph)
+        assert run.outcome == "execution_success", failure(run)
+        return set(run.of("execution_cached")[0]["nodes"])
+
+    assert "track" not in cached()
+    assert {"clip", "track"} <= cached()
+    os.utime(checkpoint, (1, 1))
+    assert {"clip", "track"} & cached() == {"clip"}
+    shutil.rmtree(checkpoint.parent)
 
 
 @pytest.fixture(scope="module")
