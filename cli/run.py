@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--each",
+        action="append",
+        default=[],
         metavar="NODE.INPUT=FIRST..LAST",
         help="run once for each whole number: a batch, as with Targets.index=0..9",
     )
@@ -70,17 +72,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _runs(executor: Executor, graph: Workflow, each: str | None) -> Iterator[Workflow]:
+def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[Workflow]:
     """The workflows to run: one, or those of `--each`, announced one by one.
 
     The executor keeps what they share, such as the model and the inversion.
     """
-    if each is None:
+    if not each:
         yield graph
         return
-    target, numbers = _numbers(each)
-    # What lies out of range is said before the first of them runs.
-    executor.check(executor.assign(graph, f"{target}={numbers[-1]}"))
+    if len(each) > 1:
+        raise EvenframeError(f"--each is given {len(each)} times: a batch counts up one input.")
+    target, numbers = _numbers(each[0])
+    for end in (numbers[0], numbers[-1]):  # what lies out of range is said before the first runs
+        executor.check(executor.assign(graph, f"{target}={end}"))
     for position, number in enumerate(numbers, start=1):
         assignment = f"{target}={number}"
         print(f"run {position} of {len(numbers)}: {assignment}", file=sys.stderr, flush=True)
@@ -92,7 +96,7 @@ def _numbers(each: str) -> tuple[str, range]:
     target, _, text = each.partition("=")
     first, _, last = text.partition("..")
     numbers = range(0)
-    if first.isdecimal() and last.isdecimal():
+    if all(text.removeprefix("-").isdecimal() for text in (first, last)):
         numbers = range(int(first), int(last) + 1)
     if not numbers:
         raise EvenframeError(

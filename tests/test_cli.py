@@ -102,6 +102,7 @@ def test_one_command_runs_a_batch_and_each_file_holds_its_log(
         ("Targets.index=3..0", "names no whole numbers"),
         ("Targets.index=a..b", "names no whole numbers"),
         ("Targets.index=0..100000", "index is 100000, must be a number from 0 to 99999"),
+        ("Targets.index=-1..3", "index is -1, must be a number from 0 to 99999"),
         ("Target.index=0..3", "The workflow has no node 'Target'"),
         ("index=0..3", "is not of the form Node.input=value"),
     ],
@@ -111,6 +112,14 @@ def test_a_batch_that_cannot_be_is_refused_before_it_begins(
 ):
     assert main([*batch, "--each", each]) == 1
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_batch_counts_up_one_input(
+    batch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([*batch, "--each", "Targets.index=0..1", "--each", "Targets.seed=0..2"]) == 1
+    assert "--each is given 2 times" in capsys.readouterr().err
     assert not (tmp_path / "output").exists()
 
 
