@@ -29,6 +29,10 @@ def _options(presets: Presets) -> list[str]:
     return [NO_PRESET, *named]
 
 
+def _gone(preset: str) -> str:
+    return f"preset is '{preset}', which there is no more: choose one that the node offers."
+
+
 class EvenframeFairnessPrompt(io.ComfyNode):
     """A target prompt whose person has an attribute, blended in softly; shows what was blended."""
 
@@ -117,7 +121,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
             return str(error)
         if preset is None or preset in offered:  # None: linked, not yet known
             return True
-        return f"preset is '{preset}', which there is no more: choose one that the node offers."
+        return _gone(preset)
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> list[Stamp]:
@@ -135,9 +139,13 @@ class EvenframeFairnessPrompt(io.ComfyNode):
         mask: str,
         eos_scope: str,
     ) -> io.NodeOutput:
+        from ..pipelines.errors import EvenframeError
         from ..pipelines.fairness.encoder import encode_fair, parse_wishes
         from ..pipelines.fairness.presets import with_own
 
+        presets = with_own(host.presets_dir())
+        if preset not in _options(presets):  # it came by a link, which nothing checked
+            raise EvenframeError(_gone(preset))
         chosen = "" if preset == NO_PRESET else preset.rpartition(": ")[2]
         wishes = parse_wishes(chosen, words) + parse_wishes(attribute, words)
         fair = encode_fair(
@@ -147,7 +155,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
             strength=strength,
             mask=mask,
             eos_scope=eos_scope,
-            presets=with_own(host.presets_dir()),
+            presets=presets,
         )
         record = fair.record.describe()
         return io.NodeOutput(fair.prompt, record, ui={"text": [record]})

@@ -185,6 +185,9 @@ def test_a_wrong_file_stops_a_run_and_spares_the_menu(folder: Path):
     (folder / "mine.toml").unlink()
     with pytest.raises(EvenframeError, match="preset is 'a: b', which there is no more: choose"):
         executor.check(workflow.parse(wished("a: b")))
+    with pytest.raises(EvenframeError, match="preset is 'a: b', which there is no more"):
+        linked = {"preset": "a: b", "attribute": "", "words": "", "strength": 0.5}
+        EvenframeFairnessPrompt.execute(None, None, **linked, mask="hard", eos_scope="first")  # pyright: ignore
     executor.check(workflow.parse(wished("gender presentation: female")))
 
 
