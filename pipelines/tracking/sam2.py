@@ -103,7 +103,7 @@ def follow(
     if not masks[prompt.frame].any():
         remedy = "draw the box closer around the object, or put a point on it"
         if mask is not None:
-            remedy = "give a larger mask, or follow it by optical flow"
+            remedy = "give a larger mask (of a segmenter: draw its box closer), or use optical flow"
         raise EvenframeError(f"SAM 2 found nothing on frame {prompt.frame}: {remedy}.")
     return masks
 
