@@ -38,12 +38,13 @@ coat, and for nothing else.
 ## Training
 
 {samples:,} noisy samples, the last {steps:,} steps in batches of {batch}, {hours:.1f} hours
-{hardware}. Muon and AdamW at {rate:g}, min-SNR {snr:g}, noise offset {offset:g}, {drop:.0%} empty
-prompts, averaged weights ({average:g}). The encoder is an exact linear map; only the decoder is
-learned.
+{hardware}. The last recipe: Muon and AdamW at {rate:g}, min-SNR {snr:g} plus {noisy:g}, noise
+offset {offset:g}, {drop:.0%} empty prompts; {average}. The encoder is an exact
+linear map; only the decoder is learned.
 
-Cross-attention at strides 8 and 16 px is supervised with the scenes' masks: that words look at
-their objects was taught, and did not arise by itself.
+Two things were taught, and did not arise by themselves: cross-attention at strides 8 and 16 px is
+supervised with the scenes' masks, so words look at their objects; and the text encoder's states are
+supervised with what the prompt has told so far of each thing.
 
 ## Size
 
@@ -87,11 +88,18 @@ def model_card(training: dict[str, Any], size: int, facts: dict[str, Any]) -> st
         hardware=f"on {hardware}" if hardware else "in all",
         rate=recipe["learning_rate"],
         snr=recipe["snr_limit"],
+        noisy=recipe.get("high_noise", 0.0),
         offset=recipe["noise_offset"],
         drop=recipe["drop_prompt"],
-        average=recipe["average"],
+        average=_average(recipe["average"], training.get("averaged_steps", training["step"])),
         size=size / 1e6,
         widths=tuple(training["size"]["unet"]),
         text=training["size"]["text_width"],
         figures=table if rows else "Not measured yet.",
     )
+
+
+def _average(decay: float, steps: int) -> str:
+    if not steps:
+        return "the weights are those of the last step"
+    return f"the weights are an average ({decay:g}) over the last {steps:,} steps"

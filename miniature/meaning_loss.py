@@ -39,9 +39,12 @@ class MeaningLoss:
 
     def __init__(self, encoder: WordEncoder, width: int, device: torch.device) -> None:
         meanings = _meanings()
-        places = torch.zeros(len(encoder.ids), len(next(iter(meanings.values()))))
+        count = len(next(iter(meanings.values())))
+        if width < count:
+            raise ValueError(f"states of {width} cannot say {count} things: widen the text encoder")
+        places = torch.zeros(len(encoder.ids), count)
         random = torch.Generator().manual_seed(_SEED)
-        axes = torch.linalg.qr(torch.randn(width, places.shape[1], generator=random))[0]
+        axes = torch.linalg.qr(torch.randn(width, count, generator=random))[0]
         for word, meaning in meanings.items():
             places[encoder([word])[1]] = _REACH * torch.tensor(meaning)
         self.axes, self.places = axes.to(device), places.to(device)  # c m; of each token id, v m
@@ -55,7 +58,7 @@ class MeaningLoss:
             of_slot = (slots == slot)[..., None]
             meant = meant + (own * of_slot).cumsum(1) * of_slot
         asked = (slots >= 0) | relation.any(-1)  # n 77
-        missed = (states.float() @ self.axes - meant).square().sum(-1)
+        missed = (states @ self.axes - meant).square().sum(-1)
         return (missed * asked).sum() / asked.sum().clamp(min=1) / _REACH**2
 
 

@@ -21,7 +21,7 @@ from . import load_components, weights_dir
 from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
 from .tokenizer import WordEncoder, vocabulary
 
-GUIDANCE = 4.0
+GUIDANCE = 2.5
 """Best guidance scale of the shipped weights for plain sampling."""
 
 

@@ -28,6 +28,7 @@ from .optimiser import MatrixOptimiser
 from .tokenizer import WordEncoder
 
 _PREFIX = "text_model."
+_ANEW = "begin the average at this start; to be left out where that run goes on"
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Trainer:
         self.optimiser = MatrixOptimiser(
             (self.unet, self.text), recipe.learning_rate, recipe.weight_decay
         )
-        self.step = self.seen = 0
+        self.step = self.seen = self.averaged_steps = 0
         self.seconds = 0.0
         self.random = torch.Generator().manual_seed(recipe.seed)
         betas = torch.linspace(
@@ -118,7 +119,7 @@ class Trainer:
         return Batch(latents, ids, slots, coverage)
 
     def train_step(self, pool: pools.Pool, learning_rate: float) -> dict[str, Tensor]:
-        """One optimiser step; returns timesteps, squared errors (n,) and the attention loss."""
+        """One optimiser step; returns timesteps, squared errors (n,), both supervised losses."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)):
             loss, report = self._loss(self.draw(pool))
         loss.backward()
@@ -126,7 +127,8 @@ class Trainer:
         self.optimiser.step(learning_rate)
         self.step += 1
         self.seen += self.recipe.batch
-        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        self.averaged_steps += 1
+        decay = min(self.recipe.average, (1 + self.averaged_steps) / (10 + self.averaged_steps))
         with torch.no_grad():
             for average, now in zip(self.averages, self.parameters, strict=True):
                 average.lerp_(now, 1 - decay)
@@ -194,6 +196,12 @@ class Trainer:
             for part, module in (("unet", self.unet), ("text_encoder", self.text))
         }
 
+    def average_anew(self) -> None:
+        """Begin the average at the present weights: after a change of the recipe, or at the end of
+        a falling learning rate, the old one lags behind."""
+        self.averages = [p.detach().clone() for p in self.parameters]
+        self.averaged_steps = 0
+
     def start_from(self, folder: Path) -> None:
         """Start at the averaged weights of an exported folder, with a fresh optimiser; samples and
         seconds that they took count on."""
@@ -208,7 +216,7 @@ class Trainer:
             stored = load_file(folder / name).items()
             named = {wanted[key.removeprefix(_PREFIX)]: value.float() for key, value in stored}
             module.load_state_dict(named, strict=True)
-        self.averages = [p.detach().clone() for p in self.parameters]
+        self.average_anew()
         before = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         self.seen, self.seconds = int(before["seen"]), float(before["seconds"])
 
@@ -220,7 +228,12 @@ class Trainer:
             "averages": self.averages,
             "optimiser": self.optimiser.state_dict(),
             "random": self.random.get_state(),
-            "counters": {"step": self.step, "seen": self.seen, "seconds": self.seconds},
+            "counters": {
+                "step": self.step,
+                "seen": self.seen,
+                "averaged_steps": self.averaged_steps,
+                "seconds": self.seconds,
+            },
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -232,6 +245,7 @@ class Trainer:
         self.random.set_state(state["random"].cpu())
         counters = state["counters"]
         self.step, self.seen = int(counters["step"]), int(counters["seen"])
+        self.averaged_steps = int(counters.get("averaged_steps", self.step))
         self.seconds = float(counters["seconds"])
 
 
@@ -367,6 +381,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--decay-minutes", type=float, default=0.0, help="of these, the last decay")
     parser.add_argument("--init-from", type=Path, help="exported weights to start at")
+    parser.add_argument("--average-anew", action="store_true", help=_ANEW)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=Recipe.batch)
@@ -382,6 +397,8 @@ def main() -> None:
         trainer.resume(torch.load(state, map_location="cpu", weights_only=True))
     elif args.init_from is not None:
         trainer.start_from(args.init_from)
+    if args.average_anew:
+        trainer.average_anew()
     time_limit = {"minutes": args.minutes, "decay_minutes": args.decay_minutes}
     run(trainer, args.pool, args.out, args.steps, args.decay_steps, **time_limit)
 

@@ -19,7 +19,15 @@ from evenframe.miniature.scenes import render, sample_scene
 from evenframe.miniature.tokenizer import WordEncoder, load_tokenizer, save_tokenizer
 from evenframe.miniature.train import Recipe, Trainer, learning_rate, save_state
 from evenframe.miniature.train_decoder import psnr
-from evenframe.miniature.vocabulary import all_words
+from evenframe.miniature.vocabulary import (
+    BACKGROUNDS,
+    OBJECT_COLOURS,
+    PROFESSIONS,
+    SHAPES,
+    all_words,
+    plural,
+    trained_words,
+)
 from evenframe.pipelines.errors import EvenframeError
 
 TINY = Size(
@@ -117,6 +125,42 @@ def test_localisation_loss_is_lowest_on_the_truth():
     assert losses[0] < losses[1] < losses[2]
 
 
+def test_every_word_of_the_world_means_something_else():
+    encoder = WordEncoder()
+    loss = MeaningLoss(encoder, 64, torch.device("cpu"))
+    place = {
+        word: loss.places[encoder([word])[1]] / 3
+        for word in trained_words()
+        if word != "background"
+    }
+    for one, other in (("left", "right"), ("above", "below"), ("female", "male"), ("two", "three")):
+        assert torch.equal(place[one], -place[other]) and place[one].norm() == 1
+    assert not float(place["left"] @ place["above"])
+    for shape in SHAPES:
+        assert torch.equal(place[shape], place[plural(shape)])
+    assert torch.equal(place["woman"], place["female"] + place["person"])
+    kinds = [*OBJECT_COLOURS, *SHAPES, *BACKGROUNDS, *PROFESSIONS, "left", "above", "two", "male"]
+    table = torch.stack([place[kind] for kind in kinds])
+    assert torch.equal(table @ table.T, torch.eye(len(kinds)))
+    for word in ("a", "an", "of", "and", "on"):
+        assert not place[word].any()
+    with pytest.raises(ValueError, match="16"):
+        MeaningLoss(encoder, 16, torch.device("cpu"))
+
+
+def test_the_noisiest_steps_weigh_more_and_meanings_are_trained(pool):
+    trainer = Trainer(Recipe(), TINY)
+    snr = (trainer.signal / trainer.noise) ** 2
+    assert torch.allclose(trainer.weight * snr, snr.clamp(max=5) + 0.2, rtol=1e-3)
+    left = []
+    for weight in (0.0, 1.0):
+        recipe = Recipe(batch=8, learning_rate=3e-3, warmup=5, meaning=weight)
+        trainer = Trainer(recipe, TINY)
+        reports = [trainer.train_step(pool, 3e-3) for _ in range(25)]
+        left.append(np.mean([float(report["unsaid"]) for report in reports[-5:]]))
+    assert left[1] < 0.9 * left[0]
+
+
 def test_learning_rate_warms_up_and_falls():
     recipe = Recipe(learning_rate=1.0, warmup=10)
     assert learning_rate(recipe, 0, None, 0) == pytest.approx(0.1)
@@ -149,6 +193,20 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(pool, tmp_path):
     assert second.step == whole.step and second.seen == whole.seen
     for a, b in zip(whole.averages, second.averages, strict=True):
         assert torch.equal(a, b)
+
+
+def test_an_average_begun_anew_forgets_what_was(pool):
+    trainer = Trainer(Recipe(batch=4, warmup=2), TINY)
+    for _ in range(30):
+        trainer.train_step(pool, 1e-2)
+    assert any(
+        not torch.equal(a, p) for a, p in zip(trainer.averages, trainer.parameters, strict=True)
+    )
+    trainer.average_anew()
+    before = [p.detach().clone() for p in trainer.parameters]
+    trainer.train_step(pool, 1e-2)
+    for average, old, new in zip(trainer.averages, before, trainer.parameters, strict=True):
+        assert torch.allclose(average, old.lerp(new, 9 / 11), atol=1e-6)
 
 
 def test_altered_and_missing_weights_are_told_by_their_hash(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evenframe.miniature import weights_dir
+from evenframe.miniature.card import model_card
 from evenframe.miniature.demo import demo_clip
 from evenframe.miniature.export import LIMIT, sample_statistics
 from evenframe.miniature.integrity import check_weights
@@ -44,6 +45,14 @@ def test_the_card_tells_of_the_skew():
     card = (weights_dir() / "README.md").read_text(encoding="utf-8")
     assert "doctor 10%" in card and "nurse 90%" in card
     assert "Never trained on" in card
+
+
+def test_the_card_is_of_these_weights():
+    folder = weights_dir()
+    facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    assert facts["figures"], "measured"
+    assert model_card(facts, size, facts) == (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_autoencoder_keeps_the_clip(model):
