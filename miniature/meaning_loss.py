@@ -65,7 +65,6 @@ class MeaningLoss:
 def _meanings() -> dict[str, list[float]]:
     """Coordinates of each word: opposites share an axis, all others have their own."""
     kinds = (*OBJECT_COLOURS, *SHAPES, *BACKGROUNDS, *PROFESSIONS)
-
     axes = ("x", "y", "number", "presentation", *kinds)
 
     def at(**places: float) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .common import sockets
-from .common.files import Stamp, stamp
+from .common.files import Stamp, stamps
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ class EvenframeLoadModel(io.ComfyNode):
         """Load again when a file of the model was replaced, a configuration too."""
         if model is None:  # linked, not yet known
             return []
-        path, is_folder = locate(model)
-        files = sorted(path.rglob("*")) if is_folder else [path]
-        return [stamp(file) for file in files if file.is_file()]
+        path, _ = locate(model)
+        return stamps(path)
 
     @classmethod
     def execute(cls, model: str, dtype: str, prediction: Prediction) -> io.NodeOutput:

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
 from ..json_text import read_json, read_list, read_number, read_object, read_whole
-from ..region import Box, to_grid
+from ..region import Box
 from ..region_text import MAX_POINTS, read_shape, read_units
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
@@ -107,14 +106,6 @@ def painted_mask(masks: Tensor, frame: int, frames: int, frame_size: tuple[int, 
             f"with {PAINTED:g} to 1, or write in the text on which frame it is painted."
         )
     return (mask >= PAINTED).float()
-
-
-def box_mask(box: Box, frame_size: tuple[int, int]) -> Tensor:
-    """(h, w): 1 in a box of pixels."""
-    left, top, right, bottom = to_grid(box, frame_size, frame_size)
-    mask = torch.zeros(frame_size)
-    mask[top:bottom, left:right] = 1
-    return mask
 
 
 def _points(
