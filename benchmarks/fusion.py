@@ -1,8 +1,8 @@
 """What FateZero's fusion does to an edit, judged from pixels: the keys `fusion.*`.
 
 Clips of the built-in world in which one object takes another colour; each is edited plainly, with
-fusion, with fusion inside a mask, and with the latents kept outside that mask, too. All four start
-from the same inversion, so their clips are pairs.
+fusion, with a mask for its self-attention, with the latents kept outside that mask, too, and with
+the mask for the latents alone. All five start from the same inversion, so their clips are pairs.
 """
 
 from __future__ import annotations
@@ -49,20 +49,22 @@ class Task:
     item: int
 
     def controls(self, arm: str) -> tuple[Fusion, ...]:
-        """The controls of an arm: "plain", "fusion", "mask" or "blend"."""
+        """The controls of an arm, one of `ARMS`."""
         words = (self.source.items[self.item].phrase(),)
-        fusion = Fusion("replace", cross_steps=0.7, self_steps=0.7)
+        # A colour changes no outline, so the structure is the source's in almost all steps.
+        fusion = Fusion("replace", cross_steps=0.9, self_steps=0.9)
+        masked = replace(fusion, blend_words=words)
+        both = replace(masked, latent_blend=True, blend_window=(0.2, 1.0))
         return {
             "plain": (),
             "fusion": (fusion,),
-            "mask": (replace(fusion, blend_words=words),),
-            "blend": (
-                replace(fusion, blend_words=words, latent_blend=True, blend_window=(0.2, 1.0)),
-            ),
+            "mask": (masked,),
+            "both": (both,),
+            "blend": (replace(both, self_blend=False),),
         }[arm]
 
 
-ARMS = ("plain", "fusion", "mask", "blend")
+ARMS = ("plain", "fusion", "mask", "both", "blend")
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,15 @@ class EvenframeAttentionFusion(io.ComfyNode):
                     "Share of the steps after which the latent blend ends.",
                     advanced=True,
                 ),
+                io.Boolean.Input(
+                    "self_blend",
+                    default=True,
+                    optional=True,
+                    tooltip="Free the self-attention where the model looks at the blend words, for "
+                    "another shape. Off: it stays the source's there, too, for another colour or "
+                    "texture; the blend words then say where the latent blend leaves off.",
+                    advanced=True,
+                ),
                 _chain_input(),
             ],
             outputs=[sockets.Controls.Output(display_name="controls")],
@@ -116,6 +125,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
         latent_blend: bool,
         blend_start: float,
         blend_end: float,
+        self_blend: bool = True,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.fusion import Fusion
@@ -128,6 +138,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
             blend_words=parse_phrases(blend_words),
             threshold=threshold,
             weights=parse_weights(weights),
+            self_blend=self_blend,
             latent_blend=latent_blend,
             blend_window=(blend_start, blend_end),
         )

@@ -339,6 +339,22 @@ def test_a_latent_blend_reaches_beyond_the_other_windows(prompts):
     assert run.source_sites(5) == {CROSS}
 
 
+def test_without_self_blend_the_mask_is_for_the_latents_alone(prompts):
+    settings = Fusion("refine", 0.5, 1.0, ("jeep",), self_blend=False, latent_blend=True)
+    run = a_run(settings, prompts, TARGET, steps=10)
+    plain = a_run(replace(settings, blend_words=(), latent_blend=False), prompts, TARGET, steps=10)
+    for index in range(10):
+        asked = run.source_sites(index)
+        assert asked >= plain.source_sites(index)
+        assert (CROSS in asked) == (index < 8)  # the words' windows end at 5, the blend's at 8
+        call = a_call(SELF)
+        for each in (run, plain):
+            each.prepare(a_step(index))
+        assert torch.equal(fused(run, call), fused(plain, call))
+        latents = random(FRAMES, 4, ROWS, COLUMNS, seed=index)
+        assert (run.settle(latents, a_step(index)) is latents) == (index not in range(2, 8))
+
+
 # Inside a model
 
 
@@ -416,6 +432,10 @@ def refused(settings: Fusion, prompts: dict[str, Prompt], target: str = TARGET) 
         (Fusion(weights=(("car", 2.0),)), f"The word 'car' is not in the prompt '{TARGET}'"),
         (Fusion(blend_words=("painting",)), f"The word 'painting' is not in the prompt '{SOURCE}'"),
         (Fusion(latent_blend=True), "latent_blend is on, but there are no blend words"),
+        (
+            Fusion(blend_words=("jeep",), self_blend=False),
+            "The blend words 'jeep' would do nothing, because self_blend and latent_blend are off",
+        ),
         (Fusion("replace"), "Replace needs prompts of equally many words, but the source has 7"),
     ],
 )

@@ -39,12 +39,14 @@ class Fusion:
         takes no attention from the source and only applies the weights.
     cross_steps: share of steps, 0..1, in which cross-attention is controlled, from the start.
     self_steps: share of steps, 0..1, in which self-attention comes from the source.
-    blend_words: words of the source prompt; where they look, self-attention is the edit's own.
-        None: the source's everywhere.
+    blend_words: words of the source prompt; where they look, the edit is free, as the next
+        settings say. (): self-attention is the source's everywhere.
     threshold: 0..2, of those words' attention relative to its maximum in the frame; 0 edits
         everywhere, 1 and more nowhere.
     weights: (target word, factor >= 0) pairs, which scale the word's attention columns.
-    latent_blend: keep the source's latents where the blend words do not look, too.
+    self_blend: where the blend words look, self-attention is the edit's own, which frees shapes.
+        False: it is the source's there, too, which keeps them: for a colour or a texture.
+    latent_blend: keep the source's latents where the blend words do not look.
     blend_window: (start, end) shares of the steps in which they are kept.
     """
 
@@ -54,6 +56,7 @@ class Fusion:
     blend_words: tuple[str, ...] = ()
     threshold: float = 0.3
     weights: tuple[tuple[str, float], ...] = ()
+    self_blend: bool = True
     latent_blend: bool = False
     blend_window: tuple[float, float] = (0.2, 0.8)
 
@@ -86,6 +89,11 @@ class Fusion:
             )
         for word, factor in self.weights:
             require_range(f"the weight of '{word}'", factor, 0, 1000)
+        if self.blend_words and not (self.self_blend or self.latent_blend):
+            raise EvenframeError(
+                f"The blend words '{', '.join(self.blend_words)}' would do nothing, because "
+                "self_blend and latent_blend are off: switch one on, or leave the words out."
+            )
         if self.latent_blend and not self.blend_words:
             raise EvenframeError(
                 "latent_blend is on, but there are no blend words: "
@@ -117,16 +125,16 @@ class FusionRun(ControlRun):
         self._uses_own = bool(mix.own.any())
         self._cross_end, self._self_end = windows(settings, steps)
         low, high = settings.blend_window
-        self._blend_range = range(int(low * steps), int(high * steps))
-        if not settings.latent_blend:
-            self._blend_range = range(0)
+        blends = bool(blend_tokens) and settings.latent_blend
+        self._blend_range = range(int(low * steps), int(high * steps)) if blends else range(0)
+        self._gate_end = self._self_end if blend_tokens and settings.self_blend else 0
         self._kept = kept_sites(backbone.sites, backbone.layout)
         self._mask_sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
         self._frame_size = backbone.frame_size(edit.inversion.trajectory[0])
         self._latent_size = tuple(edit.inversion.trajectory.shape[-2:])
         self._source = SourceAttention({}, {})
         self._masks: Mapping[tuple[int, int], Tensor] = {}
-        self._cross_on = self._self_on = False
+        self._cross_on = self._self_on = self._gated = False
 
     def source_sites(self, step: int) -> Collection[Site]:
         """Cross and self sites inside their windows, mask sites wherever a mask is used."""
@@ -135,7 +143,7 @@ class FusionRun(ControlRun):
             sites.update(site for site in self._kept if site.kind == "cross")
         if step < self._self_end:
             sites.update(site for site in self._kept if site.kind == "self")
-        if self._blend_tokens and (step < self._self_end or step in self._blend_range):
+        if self._masked(step):
             sites.update(self._mask_sites)
         return sites
 
@@ -144,8 +152,9 @@ class FusionRun(ControlRun):
         self._source = step.source
         self._cross_on = step.index < self._cross_end
         self._self_on = step.index < self._self_end
+        self._gated = step.index < self._gate_end
         self._masks = {}
-        if self._blend_tokens and (self._self_on or step.index in self._blend_range):
+        if self._masked(step.index):
             maps = word_maps(step.source, self._mask_sites, self._blend_tokens, self._frame_size)
             grids = {site.grid(self._frame_size) for site in self._kept if site.kind == "self"}
             sizes = [*grids, (self._latent_size[0], self._latent_size[1])]
@@ -169,11 +178,14 @@ class FusionRun(ControlRun):
         mask = masks[self._latent_size[0], self._latent_size[1]].to(latents)[:, None]  # f 1 h w
         return step.arrival + mask * (latents - step.arrival)
 
+    def _masked(self, step: int) -> bool:
+        return step < self._gate_end or step in self._blend_range
+
     def _fuse_self(self, call: Call, terms: Terms) -> Terms:
         name = call.site.name
         keys = call.gather(self._source.keys[name])
         source = Term(self._source.queries[name], keys, call.values, source=True)
-        if not self._masks:
+        if not self._gated:
             return (source,)
         inside = self._masks[call.grid].flatten(1)[:, None, :, None].to(call.q)  # f 1 (h w) 1
         edited = tuple(replace(term, gate=_times(term.gate, inside)) for term in terms)
