@@ -350,8 +350,19 @@ class EvenframeJointSampling(io.ComfyNode):
                     default=1,
                     min=1,
                     max=20,
-                    tooltip="How often each step is taken. More let the edit fit in better with "
+                    tooltip="How often a step is taken. More let the edit fit in better with "
                     "what is around it, and take as many times longer.",
+                ),
+                io.Float.Input(
+                    "repeat_steps",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Share of the steps, from the start, that are taken so often. About "
+                    "0.3 draws anew what stands there, and then leaves it in its place.",
+                    advanced=True,
                 ),
                 _chain_input(),
             ],
@@ -360,11 +371,16 @@ class EvenframeJointSampling(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, regions: Regions, noise: str, repeats: int, controls: tuple[Control, ...] = ()
+        cls,
+        regions: Regions,
+        noise: str,
+        repeats: int,
+        repeat_steps: float = 1.0,
+        controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.joint_sampling import JointSampling
 
-        return io.NodeOutput((*controls, JointSampling(regions, noise, repeats)))
+        return io.NodeOutput((*controls, JointSampling(regions, noise, repeats, repeat_steps)))
 
 
 NODES = [EvenframeAttentionFusion, EvenframeFusionPreset, EvenframeRefocus, EvenframeJointSampling]

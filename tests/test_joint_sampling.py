@@ -137,6 +137,13 @@ def test_repeats_take_each_step_again_from_more_noise(backbone, inversion):
     assert torch.equal(results[2][..., :2, :], inversion.trajectory[0][..., :2, :])
 
 
+@pytest.mark.parametrize(("share", "taken"), [(0.0, 0), (0.5, STEPS // 2), (1.0, STEPS)])
+def test_a_share_of_the_steps_is_repeated_from_the_start(backbone, inversion, share, taken):
+    control = JointSampling(regions(), repeats=3, repeat_steps=share)
+    run = control.begin(Edit(backbone, inversion, inversion.prompt))
+    assert [run.repeats(step) for step in range(STEPS)] == [3] * taken + [1] * (STEPS - taken)
+
+
 def test_with_refocus_and_fusion_in_any_order(backbone, inversion):
     fusion = Fusion(blend_words=("jeep",), latent_blend=True)
     controls = [fusion, Refocus(regions()), JointSampling(regions())]
@@ -159,6 +166,7 @@ def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
     [
         ({"noise": "white"}, "noise 'white' is unknown: use inversion or fresh"),
         ({"repeats": 0}, "repeats is 0: choose 1 to 20"),
+        ({"repeat_steps": 1.5}, "repeat_steps is 1.5: choose a value from 0 to 1"),
     ],
 )
 def test_settings_out_of_range(backbone, inversion, settings, starts: str):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checks import require_range
 from ..errors import EvenframeError
 from ..region import Regions
 from ..schedule import noisy_latents
@@ -25,13 +26,16 @@ class JointSampling:
     regions: everything outside all of them is kept. noise: what V(t), the source at a noise level,
         is made with: "inversion", the latents of the inversion, which do not flicker, or "fresh",
         noise drawn once per step with the edit's seed (the paper).
-    repeats: 1..20, how often each step is taken, with noise added again in between; more
-        harmonise what is inside with what is outside.
+    repeats: 1..20, how often a step is taken, with noise added again in between; more harmonise
+        what is inside with what is outside.
+    repeat_steps: share of the steps, 0..1, that are taken so often, from the start; fewer leave
+        what stands there by then in its place.
     """
 
     regions: Regions
     noise: str = "inversion"
     repeats: int = 1
+    repeat_steps: float = 1.0
 
     def begin(self, edit: Edit) -> "JointSamplingRun":
         """Check the settings against the clip, and start."""
@@ -39,6 +43,7 @@ class JointSampling:
             raise EvenframeError(f"noise '{self.noise}' is unknown: use {' or '.join(NOISES)}.")
         if not 1 <= self.repeats <= 20:
             raise EvenframeError(f"repeats is {self.repeats}: choose 1 to 20.")
+        require_range("repeat_steps", self.repeat_steps, 0, 1)
         self.regions.require(edit.clip_frames, edit.frame_size)
         if sum(isinstance(control, JointSampling) for control in edit.controls) > 1:
             raise EvenframeError(
@@ -66,8 +71,9 @@ class JointSamplingRun(ControlRun):
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
     def repeats(self, step: int) -> int:
-        """As often as it is set."""
-        return self._settings.repeats
+        """As often as it is set, as long as it is set."""
+        settings = self._settings
+        return settings.repeats if step < int(settings.repeat_steps * self._edit.steps) else 1
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """X~ = X M + V(t) (1-M) at the level that was reached (Eq. 8); V(0) after the last step."""
