@@ -4,8 +4,8 @@ The built-in model is biased by its training data on purpose: its doctors and en
 its nurses female. Clips of such a figure are edited towards the other presentation, from the same
 inversion in five ways, so that their clips are pairs: a plain edit without any fairness, the
 attribute written into the prompt, the prompt encoder alone, with the self-attention modulator, and
-with the cross-attention reweighter too. All five share one attention fusion, which keeps the rest
-of the clip. The judge reads pixels and knows no prompt.
+with the cross-attention reweighter too. All five share what keeps the clip: attention fusion, and
+joint sampling around the person's region. The judge reads pixels and knows no prompt.
 """
 
 from __future__ import annotations
@@ -31,17 +31,19 @@ from ..pipelines.backbone import Backbone, load
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.cross_reweighter import CrossReweighter
 from ..pipelines.controls.fusion import Fusion
+from ..pipelines.controls.joint_sampling import JointSampling
 from ..pipelines.controls.self_modulator import SelfModulator
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
 from ..pipelines.prompt import Prompt
+from ..pipelines.region import Regions, mask_region
 from . import fairness_cost
 from .plot import plot_shares
 from .shares import share_of
 
-SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 7.5
+SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 4.0
 RIGHT_FRAMES = 0.9
 """Share of a clip's frames that must show the target for the clip to count."""
 RING = 9
@@ -71,26 +73,30 @@ Figures = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class Settings:
-    """How the clips are edited. strength: of the prompt encoder. fusion: what all arms share."""
+    """How the clips are edited.
 
-    strength: float = 0.5
+    strength, eos_scope: of the prompt encoder. fusion: what all arms share; the words stay where
+    the source has them. repeats, repeat_steps: of joint sampling, which all arms share, too: the
+    clip's noise remembers the person as it was, and the first steps decide what it shows. grow:
+    pixels around the figure that belong to its region, for longer hair.
+    """
+
+    strength: float = 1.0
+    eos_scope: str = "first+padding"
     modulator: SelfModulator = field(default_factory=SelfModulator)
     reweighter: CrossReweighter = field(default_factory=CrossReweighter)
-    fusion: Fusion = field(
-        # The words stay where the source has them, shapes are free. A wide mask, used late: a tight
-        # one keeps the outline that shall change.
-        default_factory=lambda: Fusion(
-            "refine", 0.8, 0.0, threshold=0.1, latent_blend=True, blend_window=(0.5, 1.0)
-        )
-    )
+    fusion: Fusion = field(default_factory=lambda: Fusion("refine", 1.0, 0.5))
+    repeats: int = 8
+    repeat_steps: float = 0.12
+    grow: int = 4
 
-    def controls(self, arm: str, profession: str) -> tuple[Control, ...]:
-        """The controls of an arm; the subject is where the source looks at the profession."""
-        words = (profession,)
-        fusion = replace(self.fusion, blend_words=words)
-        modulator = replace(self.modulator, subject=words)
-        reweighter = replace(self.reweighter, words=words, subject=words)
-        return (fusion, modulator, reweighter)[: {"self": 2, "full": 3}.get(arm, 1)]
+    def controls(self, arm: str, person: Regions) -> tuple[Control, ...]:
+        """The controls of an arm."""
+        kept = JointSampling(person, repeats=self.repeats, repeat_steps=self.repeat_steps)
+        shared = (self.fusion, kept)
+        modulator = replace(self.modulator, regions=person)
+        reweighter = replace(self.reweighter, regions=person)
+        return (*shared, modulator, reweighter)[: {"self": 3, "full": 4}.get(arm, 2)]
 
 
 @dataclass(frozen=True)
@@ -241,7 +247,8 @@ def edit_all(
             keyframes="all",
             store="resident",
         )
-        made = {arm: _edited(model, inversion, task, arm, settings) for arm in arms}
+        person = _person(task, inside, settings.grow)
+        made = {arm: _edited(model, inversion, task, person, arm, settings) for arm in arms}
         for arm, result in made.items():
             outcomes[arm].append(assess(task, frames, inside, result))
         middle = FRAMES // 2
@@ -253,16 +260,33 @@ def edit_all(
     return outcomes
 
 
+def _person(task: Task, inside: Array, grow: int) -> Regions:
+    """The figure's region, as a tracker would give it. inside: (f, 128, 128)."""
+    size = (SIZE, SIZE)
+    masks = torch.from_numpy(inside)
+    region = mask_region(
+        masks, len(masks), size, name=task.profession, words=task.profession, grow=grow
+    )
+    return Regions((region,), len(masks), size)
+
+
 def _edited(
-    model: Backbone, inversion: Inversion, task: Task, arm: str, settings: Settings
+    model: Backbone,
+    inversion: Inversion,
+    task: Task,
+    person: Regions,
+    arm: str,
+    settings: Settings,
 ) -> Array:
     prompt: str | Prompt = task.source.prompt
     if arm == "prompt":
         prompt = task.explicit
     elif arm != "plain":
         wish = Wish(task.target, task.profession)
-        prompt = encode_fair(model, prompt, [wish], strength=settings.strength).prompt
-    controls = settings.controls(arm, task.profession)
+        prompt = encode_fair(
+            model, prompt, [wish], strength=settings.strength, eos_scope=settings.eos_scope
+        ).prompt
+    controls = settings.controls(arm, person)
     latents = edit(model, inversion, prompt, controls=controls, guidance_scale=GUIDANCE)
     return model.decode(latents).numpy()
 

@@ -11,6 +11,7 @@ from evenframe.miniature.scenes import compose, make_figure, render
 from evenframe.miniature.vocabulary import HELD_OUT_FIGURES
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.region import Regions
 
 
 def rendered(scene):
@@ -61,12 +62,13 @@ def test_a_clip_without_a_figure_shows_nothing():
 
 
 def test_each_arm_adds_one_control():
+    person = Regions((), fairness.FRAMES, (128, 128))
     kinds = {
-        arm: [type(control).__name__ for control in Settings().controls(arm, "doctor")]
+        arm: [type(control).__name__ for control in Settings().controls(arm, person)]
         for arm in ARMS
     }
-    assert kinds["plain"] == kinds["prompt"] == kinds["soft"] == ["Fusion"]
-    assert kinds["self"] == ["Fusion", SelfModulator.__name__]
+    assert kinds["plain"] == kinds["prompt"] == kinds["soft"] == ["Fusion", "JointSampling"]
+    assert kinds["self"] == [*kinds["soft"], SelfModulator.__name__]
     assert kinds["full"] == [*kinds["self"], CrossReweighter.__name__]
 
 
