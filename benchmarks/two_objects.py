@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from ..miniature.judge import analyse
 from ..miniature.scenes import Item, Scene, compose, render, sample_scene
@@ -152,7 +153,8 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
 
     The autoencoder's own reconstruction is of the source. `pasted` is its reconstruction of the
     edit with the source pasted outside: what it makes of the same surroundings where something
-    else stands inside.
+    else stands inside. `cell_away` leaves out one latent's width beside the regions, where the
+    decoder mixes both sides.
     """
     found: dict[str, list[float]] = {}
     equal = True
@@ -162,14 +164,17 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
         kept = edited(model, case, inversion, refocus, joint)
         mask = case.regions.coverage(case.regions.frame_size)
         pasted, outside = paste_outside(kept, case.frames, mask), mask == 0
-        for name, frames in (
-            ("off", edited(model, case, inversion, refocus)),
-            ("on", kept),
-            ("autoencoder", _rebuilt(model, case.frames)),
-            ("pasted", _rebuilt(model, pasted)),
+        away = max_pool2d(mask[:, None], 2 * CELL + 1, stride=1, padding=CELL)[:, 0] == 0
+        rebuilt = _rebuilt(model, case.frames)
+        for name, frames, where in (
+            ("off", edited(model, case, inversion, refocus), outside),
+            ("on", kept, outside),
+            ("autoencoder", rebuilt, outside),
+            ("pasted", _rebuilt(model, pasted), outside),
+            ("on_away", kept, away),
+            ("autoencoder_away", rebuilt, away),
         ):
-            decibels = psnr(frames[outside], case.frames[outside])
-            found.setdefault(name, []).append(decibels)
+            found.setdefault(name, []).append(psnr(frames[where], case.frames[where]))
         equal &= torch.equal(pasted[outside], case.frames[outside])
     mean = {name: sum(values) / len(values) for name, values in found.items()}
     return {
@@ -178,6 +183,7 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
         "invariant.psnr_gain_db": mean["on"] - mean["off"],
         "invariant.psnr_to_autoencoder_db": mean["autoencoder"] - mean["on"],
         "invariant.psnr_to_pasted_autoencoder_db": mean["pasted"] - mean["on"],
+        "invariant.psnr_to_autoencoder_cell_away_db": mean["autoencoder_away"] - mean["on_away"],
         "invariant.pasted_equal": float(equal),
     }
 
