@@ -24,6 +24,8 @@ def main() -> None:
     args = parser.parse_args()
     pool, run = args.cache / "pool", args.cache / "run"
     _part("pool", str(pool), "--shards", str(args.shards))
+    # Numbers are the hardest part of the world, and rare in it.
+    _part("pool", str(pool), "--shards", str(args.shards // 4), "--kind", "count")
     if not (run / "autoencoder.pt").exists():
         _part("train_decoder", "--out", str(run), "--minutes", str(args.decoder_minutes))
     steps = ("--steps", str(args.steps), "--decay-steps", str(args.decay_steps))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .latents import LatentMap, load_latent_map
-from .scenes import FRAMES, Scene, render, sample_scene
+from .scenes import FRAMES, KINDS, Scene, render, sample_scene
 from .tokenizer import LENGTH, WordEncoder
 
 SHARD = 4096
@@ -42,8 +42,13 @@ class Pool:
         return len(self.latents)
 
 
-def make_shard(seed: int, index: int, latent_map: LatentMap, size: int = SHARD) -> Pool:
-    """Render shard ``index`` of the pool of a seed; the same arguments give the same bytes."""
+def make_shard(
+    seed: int, index: int, latent_map: LatentMap, size: int = SHARD, kind: str | None = None
+) -> Pool:
+    """Render shard ``index`` of the pool of a seed; the same arguments give the same bytes.
+
+    kind: one of ``KINDS``, for scenes of that kind alone.
+    """
     rng = np.random.default_rng([seed, index])
     encoder = WordEncoder()
     latents = np.empty((size, 4, 16, 16), np.float16)
@@ -51,7 +56,7 @@ def make_shard(seed: int, index: int, latent_map: LatentMap, size: int = SHARD) 
     slots = np.full((size, LENGTH), -1, np.int8)
     masks = np.empty((size, SLOTS, 16, 16), np.uint8)
     for i in range(size):
-        scene = sample_scene(rng)
+        scene = sample_scene(rng, kind)
         image, visible = render(scene, _training_frame(rng, scene))
         latents[i] = latent_map.encode(image[None])[0]
         ids[i] = encoder([word for word, _ in scene.words])
@@ -76,15 +81,15 @@ def _coarse_masks(scene: Scene, visible: NDArray[np.float32]) -> NDArray[np.uint
     return (np.clip(result, 0, 1) * 255).astype(np.uint8)
 
 
-def fill(folder: Path, seed: int, shards: int) -> None:
+def fill(folder: Path, seed: int, shards: int, kind: str | None = None) -> None:
     """Write the shards that are missing."""
     folder.mkdir(parents=True, exist_ok=True)
     latent_map = load_latent_map()
     for index in range(shards):
-        path = folder / f"shard-{index:03d}.npz"
+        path = folder / f"shard-{kind + '-' if kind else ''}{index:03d}.npz"
         if path.exists():
             continue
-        pool = make_shard(seed, index, latent_map)
+        pool = make_shard(seed, index, latent_map, kind=kind)
         partial = path.with_suffix(".part.npz")
         np.savez(partial, **vars(pool))
         partial.rename(path)
@@ -100,13 +105,14 @@ def load(paths: list[Path]) -> Pool:
 
 
 def main() -> None:
-    """``python -m evenframe.miniature.pool FOLDER --shards N``."""
+    """``python -m evenframe.miniature.pool FOLDER --shards N [--kind KIND]``."""
     parser = argparse.ArgumentParser(description="Render training scenes.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--shards", type=int, default=32)
+    parser.add_argument("--kind", choices=KINDS, help="scenes of one kind, to practise it")
     args = parser.parse_args()
-    fill(args.folder, args.seed, args.shards)
+    fill(args.folder, args.seed, args.shards, args.kind)
 
 
 if __name__ == "__main__":

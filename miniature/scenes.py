@@ -371,17 +371,37 @@ def _two_figures(rng: np.random.Generator) -> _Made:
 
 
 def _count(rng: np.random.Generator) -> _Made:
+    """Two or three like objects at equal angles around a common centre.
+
+    Both numbers are as frequent: the number is drawn once and kept while a place is looked for,
+    since three fit less often than two.
+    """
     number = int(rng.integers(2, 4))
     first = _object(rng, *((20, 26) if number == 2 else (17, 20)))
     first = replace(first, word=plural(first.noun))
-    drift = rng.uniform(-0.6, 0.6, 2)
+    while True:
+        items = _ring(rng, first, number)
+        if _fits(items, "count", None):
+            return items, None
+
+
+def _ring(rng: np.random.Generator, first: Item, number: int) -> tuple[Item, ...]:
+    """Copies of an item at equal angles around a common centre, moving together."""
+    vx, vy = (float(v) for v in rng.uniform(-0.6, 0.6, 2))
     middle = (FRAMES - 1) / 2
-    items = []
-    for _ in range(number):
-        x, y = _somewhere(rng, first)
-        vx, vy = (float(v) for v in drift)
-        items.append(replace(first, x=x - vx * middle, y=y - vy * middle, vx=vx, vy=vy))
-    return tuple(items), None
+    cx, cy = 64 - middle * vx + rng.uniform(-12, 12), 64 - middle * vy + rng.uniform(-12, 12)
+    reach = rng.uniform(first.radius + _GAP / 2, SIZE / 2 - first.radius)
+    angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(number) / number
+    return tuple(
+        replace(
+            first,
+            x=float(cx + reach * np.cos(angle)),
+            y=float(cy + reach * np.sin(angle)),
+            vx=vx,
+            vy=vy,
+        )
+        for angle in angles
+    )
 
 
 def _crossing(rng: np.random.Generator) -> _Made:

@@ -21,6 +21,7 @@ from evenframe.miniature.train import Recipe, Trainer, learning_rate, save_state
 from evenframe.miniature.train_decoder import psnr
 from evenframe.miniature.vocabulary import (
     BACKGROUNDS,
+    NUMBERS,
     OBJECT_COLOURS,
     PROFESSIONS,
     SHAPES,
@@ -99,6 +100,12 @@ def test_the_decoder_starts_as_the_inverse_map(latent_map, images):
     assert psnr(decoded, target).mean() > 18
     cells = torch.nn.functional.avg_pool2d(target, 8)
     assert (torch.nn.functional.avg_pool2d(decoded, 8) - cells).abs().mean() < 0.05
+
+
+def test_a_pool_of_one_kind_holds_nothing_else(latent_map):
+    made = make_shard(0, 0, latent_map, 16, kind="count")
+    numbers = {WordEncoder()([word])[1] for word in NUMBERS.values()}
+    assert set(made.ids[:, 1].tolist()) == numbers
 
 
 def test_pool_masks_and_slots_name_the_same_things(pool):

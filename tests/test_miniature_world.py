@@ -36,6 +36,17 @@ def combinations(scene):
         yield (item.noun, scene.background) if item.is_figure else (item.colour, item.noun)
 
 
+def test_both_numbers_are_as_frequent_and_their_objects_evenly_apart():
+    drawn = scenes(200, kind="count")
+    assert 80 <= sum(len(scene.items) == 3 for scene in drawn) <= 120
+    for scene in drawn:
+        assert scene.prompt.split()[0] == {2: "two", 3: "three"}[len(scene.items)]
+        assert len({(i.noun, i.colour, i.radius, i.vx, i.vy) for i in scene.items}) == 1
+        places = np.array([(item.x, item.y) for item in scene.items])
+        apart = np.hypot(*(places - np.roll(places, 1, axis=0)).T)
+        assert np.ptp(apart) < 1e-9
+
+
 def test_the_same_seed_gives_the_same_scenes_and_pixels():
     first, second = scenes(20), scenes(20)
     assert first == second
