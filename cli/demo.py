@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
     from ..pipelines.backbone import Backbone
 
-# Half of FateZero's 50 steps and of its guidance of 7.5: enough for the built-in model, which more
-# guidance only makes harsher.
-FRAMES, FRAME_RATE, STEPS, GUIDANCE = 8, 8, 25, 4.0
+# Half of FateZero's 50 steps and a third of its guidance of 7.5: enough for the built-in model,
+# which more guidance only makes harsher.
+FRAMES, FRAME_RATE, STEPS, GUIDANCE = 8, 8, 25, 2.5
 KEY_FRAMES = "mid"
-PRESET = "attribute, one word for one"
 EDITED = ("red", "circle")
 Report = Callable[[str, int, int], None]
 
@@ -78,7 +77,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     import torch
 
     from ..miniature.demo import demo_clip
-    from ..pipelines.controls.fusion_presets import PRESETS
+    from ..pipelines.controls.fusion import Fusion
     from ..pipelines.editing import edit
     from ..pipelines.inversion import invert
     from ..pipelines.reconstruction import checked, compare
@@ -97,9 +96,17 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     with timing.of("check"):
         inversion = checked(model, inversion, _shown(report, "Checking"))
         _, reconstruction_psnr = compare(model, inversion, source)
-    # The colour and the shape it belongs to are edited; the rest of the clip is kept to the end.
-    preset = PRESETS[PRESET].settings((), EDITED)
-    fusion = replace(preset, latent_blend=True, blend_window=(0.2, 1.0))
+    # A colour changes no outline: attention is the source's, and the mask is for the latents, which
+    # are the clip's outside it to the end.
+    fusion = Fusion(
+        "replace",
+        cross_steps=0.9,
+        self_steps=0.9,
+        blend_words=EDITED,
+        self_blend=False,
+        latent_blend=True,
+        blend_window=(0.2, 1.0),
+    )
     with timing.of("edit"):
         latents = edit(
             model,
@@ -122,7 +129,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             "key_frames": KEY_FRAMES,
             "guidance_scale": GUIDANCE,
             "attention": inversion.mode,
-            "fusion": {"preset": PRESET, **asdict(fusion)},
+            "fusion": asdict(fusion),
         },
         figures={
             "reconstruction_psnr_db": round(reconstruction_psnr, 2),

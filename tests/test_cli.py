@@ -240,5 +240,5 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
     assert "generative AI" in read_metadata(video)["comment"]
     assert Image.open(video.with_suffix(".png")).width == demo.FRAMES * 128
     figures = json.loads(video.with_suffix(".json").read_text())
-    assert figures["settings"]["fusion"]["preset"] == demo.PRESET
+    assert figures["settings"]["fusion"]["blend_words"] == list(demo.EDITED)
     assert figures["figures"]["reconstruction_psnr_db"] > 0
