@@ -2,7 +2,8 @@
 
 Clips of the built-in world in which one object takes another colour; each is edited plainly, with
 fusion, with a mask for its self-attention, with the latents kept outside that mask, too, and with
-the mask for the latents alone. All five start from the same inversion, so their clips are pairs.
+the mask for the latents alone, which is what a change of colour wants. All five start from the same
+inversion, so their clips are pairs.
 """
 
 from __future__ import annotations
@@ -54,17 +55,17 @@ class Task:
         # A colour changes no outline, so the structure is the source's in almost all steps.
         fusion = Fusion("replace", cross_steps=0.9, self_steps=0.9)
         masked = replace(fusion, blend_words=words)
-        both = replace(masked, latent_blend=True, blend_window=(0.2, 1.0))
+        blend = replace(masked, latent_blend=True, blend_window=(0.2, 1.0))
         return {
             "plain": (),
             "fusion": (fusion,),
             "mask": (masked,),
-            "both": (both,),
-            "blend": (replace(both, self_blend=False),),
+            "blend": (blend,),
+            "latents": (replace(blend, self_blend=False),),
         }[arm]
 
 
-ARMS = ("plain", "fusion", "mask", "both", "blend")
+ARMS = ("plain", "fusion", "mask", "blend", "latents")
 
 
 @dataclass(frozen=True)
@@ -179,13 +180,13 @@ def _in_place(scene: Scene, verdict: Verdict, frame: int) -> bool:
 
 
 def summary(outcomes: dict[str, list[Outcome]]) -> Figures:
-    """Figures of every arm, and the whole method (blend) against the plain edit."""
+    """Figures of every arm, and those of `latents` against the plain edit."""
     right = {arm: [o.right >= RIGHT_FRAMES for o in found] for arm, found in outcomes.items()}
     background = {arm: fmean(o.background_psnr for o in found) for arm, found in outcomes.items()}
     figures: Figures = {
-        "fusion.right_share": round(fmean(right["blend"]), 3),
-        "fusion.right_gain_p": mcnemar(*discordant(right["plain"], right["blend"])),
-        "fusion.background_gain_db": round(background["blend"] - background["plain"], 2),
+        "fusion.right_share": round(fmean(right["latents"]), 3),
+        "fusion.right_gain_p": mcnemar(*discordant(right["plain"], right["latents"])),
+        "fusion.background_gain_db": round(background["latents"] - background["plain"], 2),
     }
     for arm, found in outcomes.items():
         placed = [o.placed >= RIGHT_FRAMES for o in found]

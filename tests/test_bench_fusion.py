@@ -44,7 +44,7 @@ def test_a_moved_object_is_not_in_place():
 
 def test_the_summary_compares_pairs():
     good, bad = Outcome(1, 1, 35, 0.01), Outcome(0.5, 1, 20, 0.1)
-    outcomes = {arm: [bad] * 8 for arm in ARMS} | {"blend": [good] * 8}
+    outcomes = {arm: [bad] * 8 for arm in ARMS} | {"latents": [good] * 8}
     figures = summary(outcomes)
     assert figures["fusion.right_share"] == 1 and figures["fusion.plain.right"] == 0
     assert figures["fusion.background_gain_db"] == 15
