@@ -5,7 +5,9 @@ its nurses female. Clips of such a figure are edited towards the other presentat
 inversion in five ways, so that their clips are pairs: a plain edit without any fairness, the
 attribute written into the prompt, the prompt encoder alone, with the self-attention modulator, and
 with the cross-attention reweighter too. All five share what keeps the clip: attention fusion, and
-joint sampling around the person's region. The judge reads pixels and knows no prompt.
+joint sampling around the person's true region. So the scene is kept by them, in every arm, and the
+figures of what is kept say that the controls leave it so. The judge reads pixels and knows no
+prompt.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ class Settings:
     reweighter: CrossReweighter = field(default_factory=CrossReweighter)
     fusion: Fusion = field(default_factory=lambda: Fusion("refine", 1.0, 0.5))
     repeats: int = 8
-    repeat_steps: float = 0.12
+    repeat_steps: float = 0.15
     grow: int = 4
 
     def controls(self, arm: str, person: Regions) -> tuple[Control, ...]:

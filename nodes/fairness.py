@@ -83,7 +83,8 @@ class EvenframeFairnessPrompt(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     tooltip="How far the words move towards the attribute (lambda). 0 changes "
-                    "nothing, below 0.25 hardly shows, above 0.75 distorts.",
+                    "nothing, below 0.25 hardly shows, above 0.75 distorts, with larger models; "
+                    "the built-in one needs 0.75 to 1.",
                 ),
                 io.Combo.Input(
                     "mask",

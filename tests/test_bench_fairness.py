@@ -10,6 +10,7 @@ from evenframe.benchmarks.fairness import ARMS, MINORITY, Outcome, Settings, ass
 from evenframe.miniature.scenes import compose, make_figure, render
 from evenframe.miniature.vocabulary import HELD_OUT_FIGURES
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.region import Regions
 
@@ -70,6 +71,9 @@ def test_each_arm_adds_one_control():
     assert kinds["plain"] == kinds["prompt"] == kinds["soft"] == ["Fusion", "JointSampling"]
     assert kinds["self"] == [*kinds["soft"], SelfModulator.__name__]
     assert kinds["full"] == [*kinds["self"], CrossReweighter.__name__]
+    _, kept, *steered = Settings(repeats=5, repeat_steps=0.4).controls("full", person)
+    assert isinstance(kept, JointSampling) and (kept.repeats, kept.repeat_steps) == (5, 0.4)
+    assert all(getattr(control, "regions") is person for control in (kept, *steered))  # noqa: B009
 
 
 def test_the_summary_compares_pairs():
