@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BLEND_TOOLTIP = (
     "Words of the source prompt, separated by commas. Where the model looks at them, the edit is "
-    "free; elsewhere the source's self-attention is kept. Empty: it is kept everywhere."
+    "free; elsewhere the source is kept. Empty: its self-attention is kept everywhere."
 )
 
 
@@ -351,7 +351,7 @@ class EvenframeJointSampling(io.ComfyNode):
                     min=1,
                     max=20,
                     tooltip="How often a step is taken. More let the edit fit in better with "
-                    "what is around it, and take as many times longer.",
+                    "what is around it; these steps take as many times longer.",
                 ),
                 io.Float.Input(
                     "repeat_steps",

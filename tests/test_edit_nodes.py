@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
+from evenframe.nodes.control import EvenframeAttentionFusion, EvenframeJointSampling
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
 from evenframe.pipelines.backbone import Backbone
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.region import Regions
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 
@@ -23,3 +29,23 @@ def test_latents_on_the_socket_are_the_autoencoders_own(backbone: StableDiffusio
     assert torch.equal(latents["samples"], scaled / backbone.vae.config.scaling_factor)
     shown = EvenframeDecode.execute(handle, latents, 1)[0]
     assert torch.allclose(shown, backbone.decode(scaled), atol=1e-4)
+
+
+def test_files_from_before_an_input_was_there_mean_the_same():
+    """Both inputs came last and are optional, so that older graphs need no change."""
+    for node, name in (
+        (EvenframeAttentionFusion, "self_blend"),
+        (EvenframeJointSampling, "repeat_steps"),
+    ):
+        *_, last, chain = node.GET_SCHEMA().inputs
+        assert (last.id, last.optional, chain.id) == (name, True, "controls")
+    before: list[Any] = ["refine", 0.8, 0.7, "jeep", 0.3, "red: 2", True, 0.1, 0.9]
+    [old] = EvenframeAttentionFusion.execute(*before)[0]
+    [new] = EvenframeAttentionFusion.execute(*before, self_blend=False)[0]
+    expected = Fusion("refine", 0.8, 0.7, ("jeep",), 0.3, (("red", 2.0),), True, True, (0.1, 0.9))
+    assert old == expected and not new.self_blend
+    regions = Regions((), 1, (64, 64))
+    [joint] = EvenframeJointSampling.execute(regions, "inversion", 3)[0]
+    assert (joint.repeats, joint.repeat_steps) == (3, JointSampling(regions).repeat_steps)
+    [first] = EvenframeJointSampling.execute(regions, "inversion", 3, repeat_steps=0.5)[0]
+    assert (first.repeats, first.repeat_steps) == (3, 0.5)

@@ -125,8 +125,9 @@ class FusionRun(ControlRun):
         self._uses_own = bool(mix.own.any())
         self._cross_end, self._self_end = windows(settings, steps)
         low, high = settings.blend_window
-        blends = bool(blend_tokens) and settings.latent_blend
-        self._blend_range = range(int(low * steps), int(high * steps)) if blends else range(0)
+        self._blend_range = range(int(low * steps), int(high * steps))
+        if not settings.latent_blend:
+            self._blend_range = range(0)
         self._gate_end = self._self_end if blend_tokens and settings.self_blend else 0
         self._kept = kept_sites(backbone.sites, backbone.layout)
         self._mask_sites = mask_sites(backbone.sites, backbone.layout.mask_stride)

@@ -28,8 +28,8 @@ class JointSampling:
         noise drawn once per step with the edit's seed (the paper).
     repeats: 1..20, how often a step is taken, with noise added again in between; more harmonise
         what is inside with what is outside.
-    repeat_steps: share of the steps, 0..1, that are taken so often, from the start; fewer leave
-        what stands there by then in its place.
+    repeat_steps: share of the steps, 0..1, that are taken so often, from the start, rounded down to
+        whole steps; fewer leave what stands there by then in its place.
     """
 
     regions: Regions
@@ -65,15 +65,15 @@ class JointSamplingRun(ControlRun):
     def __init__(self, settings: JointSampling, edit: Edit):
         trajectory = edit.inversion.trajectory
         self._settings, self._edit = settings, edit
+        self._repeat_end = int(settings.repeat_steps * edit.steps)
         regions = settings.regions.part(edit.frames)
         grid = (trajectory.shape[-2], trajectory.shape[-1])
         self._mask = regions.coverage(grid)[:, None].to(edit.backbone.device)  # f 1 h w
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
     def repeats(self, step: int) -> int:
-        """As often as it is set, as long as it is set."""
-        settings = self._settings
-        return settings.repeats if step < int(settings.repeat_steps * self._edit.steps) else 1
+        """`repeats` in the first `repeat_steps` of the steps, then once."""
+        return self._settings.repeats if step < self._repeat_end else 1
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """X~ = X M + V(t) (1-M) at the level that was reached (Eq. 8); V(0) after the last step."""
