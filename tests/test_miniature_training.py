@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from evenframe.miniature import pool as pools
 from evenframe.miniature.attention_loss import localisation_loss
 from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
 from evenframe.miniature.integrity import check_weights
@@ -106,6 +107,15 @@ def test_a_pool_of_one_kind_holds_nothing_else(latent_map):
     made = make_shard(0, 0, latent_map, 16, kind="count")
     numbers = {WordEncoder()([word])[1] for word in NUMBERS.values()}
     assert set(made.ids[:, 1].tolist()) == numbers
+
+
+def test_scenes_to_practise_lie_beside_the_others(pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "make_shard", lambda *_, **__: pool)
+    pools.fill(tmp_path, 0, 1)
+    pools.fill(tmp_path, 0, 2, "count")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["shard-000.npz", "shard-count-000.npz", "shard-count-001.npz"]
+    assert len(pools.load(sorted(tmp_path.iterdir()))) == 3 * len(pool)
 
 
 def test_pool_masks_and_slots_name_the_same_things(pool):
