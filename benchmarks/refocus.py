@@ -40,17 +40,19 @@ def run(
     clips, swept, kept = (max(2, round(count * scale)) for count in (CLIPS, SWEPT, KEPT))
     figures = guidance.guidance() | guidance.window_memory()
     figures |= two_objects.invariant(chosen, kept)
-    figures |= two_objects.refocusing(chosen, clips, swept)
+    figures |= two_objects.refocusing(chosen, clips)
+    figures |= two_objects.unsaid(chosen, clips, swept)
     if plot_path is not None:
         plot_fractions(plot_path, figures)
     return figures
 
 
 def plot_fractions(path: Path, figures: Mapping[str, float]) -> None:
-    """Draw the share of clips with both objects in place, for each K that was tried."""
+    """Draw the share of clips with both objects in place, for each K that was tried, where only the
+    regions say the sides."""
     bars = []
     for fraction in two_objects.FRACTIONS:
-        key = f"refocus.share_k{fraction * 100:.0f}"
+        key = f"refocus.unsaid_share_k{fraction * 100:.0f}"
         share, low, high = (figures[name] for name in (key, f"{key}.low", f"{key}.high"))
         bars.append((f"{fraction * 100:.0f} %", share, low, high))
     plot_shares(path, "Both objects right and on their side", bars, "K, of a region's cells")

@@ -45,6 +45,11 @@ class Case:
     frames: Tensor
     regions: Regions
 
+    @property
+    def unsaid(self) -> str:
+        """The target prompt with "and" in the place of the sides."""
+        return compose(self.target.kind, self.target.items, self.target.background).prompt
+
 
 def cases(count: int, seed: int = SEED) -> list[Case]:
     """Seeded cases; the same for every setting that is compared."""
@@ -101,10 +106,16 @@ def inverted(model: Backbone, case: Case) -> Inversion:
     return invert(model, case.frames, case.source.prompt, steps=STEPS, store="recompute")
 
 
-def edited(model: Backbone, case: Case, inversion: Inversion, *controls: Any) -> Tensor:
-    """The frames of an edit with these controls, (f, h, w, 3)."""
-    prompt = case.target.prompt
-    latents = edit(model, inversion, prompt, controls=controls, guidance_scale=GUIDANCE_SCALE)
+def edited(
+    model: Backbone,
+    case: Case,
+    inversion: Inversion,
+    *controls: Any,
+    prompt: str | None = None,
+) -> Tensor:
+    """The frames of an edit with these controls, (f, h, w, 3). prompt: another than the case's."""
+    asked = case.target.prompt if prompt is None else prompt
+    latents = edit(model, inversion, asked, controls=controls, guidance_scale=GUIDANCE_SCALE)
     return model.decode(latents, slice_size=FRAMES)
 
 
@@ -118,33 +129,51 @@ def _right(verdict: Verdict, aspects: Sequence[str]) -> bool:
     return all(all(verdict.answers[aspect]) for aspect in (*aspects, "relation"))
 
 
-def refocusing(model: Backbone, count: int, swept: int) -> dict[str, float]:
+def refocusing(model: Backbone, count: int) -> dict[str, float]:
     """Shares of clips with both objects in their places, with RAD and without, paired.
 
-    `share_colour_*` asks for their colours only, not for their shapes.
-    swept: clips for each of FRACTIONS.
+    The prompt names the sides. `share_colour_*` asks for colours and sides only, not for shapes.
     """
     right: dict[str, int] = {}
-    by_fraction = dict.fromkeys(FRACTIONS, 0)
-    for index, case in enumerate(cases(count)):
+    for case in cases(count):
         inversion = inverted(model, case)
-        plain = edited(model, case, inversion)
-        refocused = edited(model, case, inversion, Refocus(case.regions))
-        for name, frames in (("with", refocused), ("without", plain)):
+        for name, controls in (("with", [Refocus(case.regions)]), ("without", [])):
+            frames = edited(model, case, inversion, *controls)
             for key, aspects in ((name, ("color", "shape")), (f"colour_{name}", ("color",))):
                 right[key] = right.get(key, 0) + placed(case, frames, aspects)
-        if index < swept:
-            for fraction in FRACTIONS:
-                control = Refocus(case.regions, top_fraction=fraction)
-                known = fraction == Refocus.top_fraction
-                frames = refocused if known else edited(model, case, inversion, control)
-                by_fraction[fraction] += placed(case, frames)
     figures = {}
     for name, number in right.items():
         figures |= share(f"refocus.share_{name}", number, count)
     figures["refocus.gain"] = figures["refocus.share_with"] - figures["refocus.share_without"]
+    return figures
+
+
+def unsaid(model: Backbone, count: int, swept: int) -> dict[str, float]:
+    """The same where the prompt says "and", and only the regions say which object is where.
+
+    swept: clips for each of FRACTIONS.
+    """
+    right = {"with": 0, "without": 0}
+    by_fraction = dict.fromkeys(FRACTIONS, 0)
+    for index, case in enumerate(cases(count)):
+        inversion, prompt = inverted(model, case), case.unsaid
+        plain = edited(model, case, inversion, prompt=prompt)
+        refocused = edited(model, case, inversion, Refocus(case.regions), prompt=prompt)
+        right["without"] += placed(case, plain)
+        right["with"] += placed(case, refocused)
+        for fraction in FRACTIONS if index < swept else ():
+            known = fraction == Refocus.top_fraction
+            control = Refocus(case.regions, top_fraction=fraction)
+            frames = refocused if known else edited(model, case, inversion, control, prompt=prompt)
+            by_fraction[fraction] += placed(case, frames)
+    figures = {}
+    for name, number in right.items():
+        figures |= share(f"refocus.unsaid_share_{name}", number, count)
+    figures["refocus.unsaid_gain"] = (
+        figures["refocus.unsaid_share_with"] - figures["refocus.unsaid_share_without"]
+    )
     for fraction, number in by_fraction.items():
-        figures |= share(f"refocus.share_k{fraction * 100:.0f}", number, swept)
+        figures |= share(f"refocus.unsaid_share_k{fraction * 100:.0f}", number, swept)
     return figures
 
 

@@ -43,7 +43,7 @@ def test_the_cases_of_the_bench_ask_for_what_can_be_seen():
 def test_the_shares_over_k_are_drawn(tmp_path: Path):
     figures = {}
     for index, fraction in enumerate(two_objects.FRACTIONS):
-        figures |= share(f"refocus.share_k{fraction * 100:.0f}", 12 - 2 * index, 12)
+        figures |= share(f"refocus.unsaid_share_k{fraction * 100:.0f}", 12 - 2 * index, 12)
     refocus.plot_fractions(tmp_path / "k.png", figures)
     with Image.open(tmp_path / "k.png") as picture:
         colours = picture.getcolors(10_000) or []
