@@ -398,13 +398,13 @@ def test_no_frame_moves_further_than_half_its_latents(model, inversion):
 
 
 def test_guidance_that_diverges_is_stopped_with_a_hint(model, inversion):
-    """Not by one update that is too large, but by two in a row."""
+    """Not by updates that are too large now and then, but by three in a row."""
     run, latents = begun(model, inversion, scale=300.0), inversion.trajectory[-1]
-    for factor in (2.0, 0.1, 2.0):
+    for factor in (2.0, 2.0, 0.1, 2.0, 2.0):
         run._move(latents, factor * latents, first_step(inversion))
     message = refused(run._move, latents, 2 * latents, first_step(inversion, 2))
     assert message.startswith(f"The guidance of Refocus diverges at step 3 of {STEPS}: its update")
-    assert "is 2 times as large as the latents" in message
+    assert "is 2 times as large as the latents, and so were the 2 before." in message
     assert "Reduce its scale, 300," in message
 
 

@@ -63,6 +63,8 @@ REFINEMENTS = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
 MOST_REFINEMENTS = 20
 LARGEST_MOVE = 0.5
 """Of a frame's latents: the norm of what one update may take from it."""
+MOST_TOO_LARGE = 3
+"""Updates in a row that are larger than the latents, at which guidance is stopped."""
 LOSS_SCALES = {torch.float16: (2.0**12, 2.0**6, 1.0)}
 """Factors of the loss, tried in turn: in float16 small gradients vanish, large ones overflow."""
 
@@ -228,19 +230,21 @@ class RefocusRun(ControlRun):
         return needed > free_memory(backbone.device) // 2
 
     def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:
-        """Take an update, no frame's further than LARGEST_MOVE; stop where two are far too large.
+        """Take an update, no frame's further than LARGEST_MOVE; stop where one after the other is
+        far too large.
 
         Sharpened maps switch from word to word like a step, and a frame that is just there has a
-        gradient far beyond the others'. It is gone with the next update, unless guidance diverges.
+        gradient far beyond the others'. It is soon gone again, unless guidance diverges.
         """
         size, have = (x.flatten(1).norm(dim=1) for x in (update, latents))  # f
         ratio = float(size.norm() / have.norm())
         self._too_large = self._too_large + 1 if ratio > 1 else 0
-        if self._too_large > 1:
+        if self._too_large == MOST_TOO_LARGE:
             raise EvenframeError(
                 f"The guidance of Refocus diverges at step {step.index + 1} of {self._edit.steps}: "
-                f"its update is {ratio:.3g} times as large as the latents, and so was the one "
-                f"before. Reduce its scale, {self._settings.scale:g}, or end it earlier."
+                f"its update is {ratio:.3g} times as large as the latents, and so were the "
+                f"{MOST_TOO_LARGE - 1} before. Reduce its scale, {self._settings.scale:g}, or end "
+                "it earlier."
             )
         allowed = (LARGEST_MOVE * have / size.clamp(min=1e-12)).clamp(max=1)
         return latents - allowed[:, None, None, None] * update
