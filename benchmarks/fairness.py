@@ -22,7 +22,6 @@ from statistics import fmean
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..miniature import measure, sampling
 from ..miniature.contact_sheet import save_rows
@@ -40,7 +39,7 @@ from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
 from ..pipelines.prompt import Prompt
-from ..pipelines.region import Regions, mask_region
+from ..pipelines.region import Regions, grown, mask_region
 from . import fairness_cost
 from .plot import plot_shares
 from .shares import share_of
@@ -300,7 +299,7 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
     """
     figures, before = ([_figure(frame) for frame in frames] for frames in (edited, source))
     shown = [None if figure is None else figure.presentation for figure in figures]
-    outside = ~_grown(inside)
+    outside = (grown(torch.from_numpy(inside), RING) == 0).numpy()
     error = float(((edited - source) ** 2)[outside].mean())
     apart = [
         float(np.hypot(now.x - then.x, now.y - then.y))
@@ -319,12 +318,6 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
 def _figure(frame: Array) -> FoundFigure | None:
     found = analyse(frame).figures
     return found[0] if found else None
-
-
-def _grown(inside: Array) -> NDArray[np.bool_]:
-    masks: Tensor = torch.from_numpy(inside)[:, None]
-    grown = torch.nn.functional.max_pool2d(masks, 2 * RING + 1, stride=1, padding=RING)
-    return (grown[:, 0] > 0).numpy()
 
 
 def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 from ..miniature.judge import analyse
 from ..miniature.scenes import Item, Scene, compose, render, sample_scene
@@ -26,7 +25,7 @@ from ..pipelines.editing import edit
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.paste import paste_outside
-from ..pipelines.region import Box, Regions, box_region
+from ..pipelines.region import Box, Regions, box_region, grown
 from .shares import share
 
 SEED = 4000
@@ -193,7 +192,7 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
         kept = edited(model, case, inversion, refocus, joint)
         mask = case.regions.coverage(case.regions.frame_size)
         pasted, outside = paste_outside(kept, case.frames, mask), mask == 0
-        away = max_pool2d(mask[:, None], 2 * CELL + 1, stride=1, padding=CELL)[:, 0] == 0
+        away = grown(mask, CELL) == 0
         rebuilt = _rebuilt(model, case.frames)
         for name, frames, where in (
             ("off", edited(model, case, inversion, refocus), outside),

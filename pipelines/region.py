@@ -147,8 +147,8 @@ def box_region(
         require_box(box, frame_size, f"region '{name}', frame {index}")
     outward = torch.tensor([-grow, -grow, grow, grow], dtype=torch.float64)
     limits = torch.tensor(tuple(reversed(frame_size)) * 2, dtype=torch.float64)
-    grown = torch.tensor(boxes, dtype=torch.float64) + outward
-    return Region(name, words, boxes=torch.minimum(grown.clamp(min=0), limits), soften=soften)
+    larger = torch.tensor(boxes, dtype=torch.float64) + outward
+    return Region(name, words, boxes=torch.minimum(larger.clamp(min=0), limits), soften=soften)
 
 
 def mask_region(
@@ -190,7 +190,7 @@ def mask_region(
             f"The mask of region '{name}' is empty on all frames: draw it, or leave the region out."
         )
     return Region(
-        name, words, masks=_grow(masks, grow).expand(frames, -1, -1).contiguous(), soften=soften
+        name, words, masks=grown(masks, grow).expand(frames, -1, -1).contiguous(), soften=soften
     )
 
 
@@ -223,7 +223,7 @@ def feather(masks: Tensor, pixels: int) -> Tensor:
     if pixels <= 0:
         return masks
     radius = (pixels + 1) // 2
-    eroded = 1 - _grow(1 - masks, radius)
+    eroded = 1 - grown(1 - masks, radius)
     for kernel in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
         padding = (kernel[0] // 2, kernel[1] // 2)
         eroded = F.avg_pool2d(eroded[:, None], kernel, 1, padding, count_include_pad=False)[:, 0]
@@ -236,7 +236,7 @@ def _check_edges(name: str, grow: int, soften: int) -> None:
             raise EvenframeError(f"{what} of region '{name}' is {value}: choose 0 to 1024 pixels.")
 
 
-def _grow(masks: Tensor, pixels: int) -> Tensor:
+def grown(masks: Tensor, pixels: int) -> Tensor:
     """Spread masks (f, h, w) by so many pixels in every direction."""
     if pixels == 0:
         return masks
