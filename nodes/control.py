@@ -364,6 +364,17 @@ class EvenframeJointSampling(io.ComfyNode):
                     "0.3 draws anew what stands there, and then leaves it in its place.",
                     advanced=True,
                 ),
+                io.Int.Input(
+                    "inset",
+                    default=0,
+                    min=0,
+                    max=16,
+                    optional=True,
+                    tooltip="Latent cells (8 pixels) inside a region's edge that stay the source's "
+                    "too: 1 or 2 keep what is decoded outside free of what is inside. Draw the "
+                    "region that much larger.",
+                    advanced=True,
+                ),
                 _chain_input(),
             ],
             outputs=[sockets.Controls.Output(display_name="controls")],
@@ -376,11 +387,13 @@ class EvenframeJointSampling(io.ComfyNode):
         noise: str,
         repeats: int,
         repeat_steps: float = 1.0,
+        inset: int = 0,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.joint_sampling import JointSampling
 
-        return io.NodeOutput((*controls, JointSampling(regions, noise, repeats, repeat_steps)))
+        control = JointSampling(regions, noise, repeats, repeat_steps, inset)
+        return io.NodeOutput((*controls, control))
 
 
 NODES = [EvenframeAttentionFusion, EvenframeFusionPreset, EvenframeRefocus, EvenframeJointSampling]

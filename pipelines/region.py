@@ -223,7 +223,7 @@ def feather(masks: Tensor, pixels: int) -> Tensor:
     if pixels <= 0:
         return masks
     radius = (pixels + 1) // 2
-    eroded = 1 - grown(1 - masks, radius)
+    eroded = shrunk(masks, radius)
     for kernel in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
         padding = (kernel[0] // 2, kernel[1] // 2)
         eroded = F.avg_pool2d(eroded[:, None], kernel, 1, padding, count_include_pad=False)[:, 0]
@@ -244,6 +244,11 @@ def grown(masks: Tensor, pixels: int) -> Tensor:
         padding = (kernel[0] // 2, kernel[1] // 2)
         masks = F.max_pool2d(masks[:, None], kernel, 1, padding)[:, 0]
     return masks
+
+
+def shrunk(masks: Tensor, pixels: int) -> Tensor:
+    """Take so many pixels from masks (f, h, w) along their border; the frame's edge is none."""
+    return masks if pixels == 0 else 1 - grown(1 - masks, pixels)
 
 
 def _cells(

@@ -32,13 +32,15 @@ def test_latents_on_the_socket_are_the_autoencoders_own(backbone: StableDiffusio
 
 
 def test_files_from_before_an_input_was_there_mean_the_same():
-    """Both inputs came last and are optional, so that older graphs need no change."""
-    for node, name in (
-        (EvenframeAttentionFusion, "self_blend"),
-        (EvenframeJointSampling, "repeat_steps"),
+    """The inputs came last and are optional, so that older graphs need no change."""
+    for node, names in (
+        (EvenframeAttentionFusion, ["self_blend"]),
+        (EvenframeJointSampling, ["repeat_steps", "inset"]),
     ):
-        *_, last, chain = node.GET_SCHEMA().inputs
-        assert (last.id, last.optional, chain.id) == (name, True, "controls")
+        *inputs, chain = node.GET_SCHEMA().inputs
+        last = inputs[-len(names) :]
+        assert [each.id for each in last] == names and all(each.optional for each in last)
+        assert chain.id == "controls"
     before: list[Any] = ["refine", 0.8, 0.7, "jeep", 0.3, "red: 2", True, 0.1, 0.9]
     [old] = EvenframeAttentionFusion.execute(*before)[0]
     [new] = EvenframeAttentionFusion.execute(*before, self_blend=False)[0]
@@ -46,6 +48,6 @@ def test_files_from_before_an_input_was_there_mean_the_same():
     assert old == expected and not new.self_blend
     regions = Regions((), 1, (64, 64))
     [joint] = EvenframeJointSampling.execute(regions, "inversion", 3)[0]
-    assert (joint.repeats, joint.repeat_steps) == (3, JointSampling(regions).repeat_steps)
+    assert (joint.repeats, joint.repeat_steps, joint.inset) == (3, 1.0, 0)
     [first] = EvenframeJointSampling.execute(regions, "inversion", 3, repeat_steps=0.5)[0]
     assert (first.repeats, first.repeat_steps) == (3, 0.5)

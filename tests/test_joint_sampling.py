@@ -97,6 +97,18 @@ def test_outside_the_inversions_latents_are_kept_at_every_step(backbone, inversi
     assert not torch.equal(plain[..., outside], inversion.trajectory[0][..., outside])
 
 
+def test_an_inset_keeps_the_cells_inside_the_edge_too(backbone, inversion):
+    """On three sides; the frame's own edge, below, is none."""
+    for latents, index in zip(
+        watched(backbone, inversion, JointSampling(regions(), inset=1)), range(STEPS), strict=True
+    ):
+        source = inversion.trajectory[STEPS - 1 - index]
+        kept = torch.ones(8, 16, dtype=torch.bool)
+        kept[3:8, 5:11] = False
+        assert torch.equal(latents[..., kept], source[..., kept])
+        assert (latents != source)[..., ~kept].any(dim=0).any(dim=0).all()
+
+
 def test_fresh_noise_ends_in_the_source_itself(backbone, inversion):
     control = JointSampling(regions(), noise="fresh")
     steps = watched(backbone, inversion, control, seed=1)
@@ -167,6 +179,8 @@ def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
         ({"noise": "white"}, "noise 'white' is unknown: use inversion or fresh"),
         ({"repeats": 0}, "repeats is 0: choose 1 to 20"),
         ({"repeat_steps": 1.5}, "repeat_steps is 1.5: choose a value from 0 to 1"),
+        ({"inset": -1}, "inset is -1: choose a value from 0 to 16"),
+        ({"inset": 4}, "inset is 4: it leaves nothing of the regions"),
     ],
 )
 def test_settings_out_of_range(backbone, inversion, settings, starts: str):

@@ -125,13 +125,14 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     before: Any = object()
     settings: list[Any] = [20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
     chain = EvenframeRefocus.execute(regions, *settings, controls=(before,))[0]
-    chain = EvenframeJointSampling.execute(regions, "fresh", 3, 0.4, chain)[0]
+    chain = EvenframeJointSampling.execute(regions, "fresh", 3, 0.4, 2, chain)[0]
     first, refocus, joint = chain
     assert first is before and isinstance(refocus, Refocus) and isinstance(joint, JointSampling)
     assert refocus.steps == (0.1, 0.6) and refocus.rule == "paper" and refocus.refine
     assert (refocus.outer_count, refocus.sharpen, refocus.smooth) == ("region", False, True)
     assert (refocus.top_fraction, refocus.checkpointing) == (0.3, "on")
-    assert (joint.noise, joint.repeats, joint.repeat_steps) == ("fresh", 3, 0.4)
+    assert (joint.noise, joint.repeats) == ("fresh", 3)
+    assert (joint.repeat_steps, joint.inset) == (0.4, 2)
 
 
 def test_what_is_wrong_is_said_where_it_is_set(clip: Tensor):

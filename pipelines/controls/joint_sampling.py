@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checks import require_range
 from ..errors import EvenframeError
-from ..region import Regions
+from ..region import Regions, shrunk
 from ..schedule import noisy_latents
 from .base import ControlRun, Edit, Step
 from .fusion import Fusion
@@ -30,12 +30,15 @@ class JointSampling:
         what is inside with what is outside.
     repeat_steps: share of the steps, 0..1, that are taken so often, from the start, rounded down to
         whole steps; fewer leave what stands there by then in its place.
+    inset: 0..16, latent cells along the inside of a region's edge that are kept as well. A decoder
+        mixes neighbours: one or two cells keep the pixels right outside from what is inside.
     """
 
     regions: Regions
     noise: str = "inversion"
     repeats: int = 1
     repeat_steps: float = 1.0
+    inset: int = 0
 
     def begin(self, edit: Edit) -> "JointSamplingRun":
         """Check the settings against the clip, and start."""
@@ -44,6 +47,7 @@ class JointSampling:
         if not 1 <= self.repeats <= 20:
             raise EvenframeError(f"repeats is {self.repeats}: choose 1 to 20.")
         require_range("repeat_steps", self.repeat_steps, 0, 1)
+        require_range("inset", self.inset, 0, 16)
         self.regions.require(edit.clip_frames, edit.frame_size)
         if sum(isinstance(control, JointSampling) for control in edit.controls) > 1:
             raise EvenframeError(
@@ -66,9 +70,15 @@ class JointSamplingRun(ControlRun):
         trajectory = edit.inversion.trajectory
         self._settings, self._edit = settings, edit
         self._repeat_end = int(settings.repeat_steps * edit.steps)
-        regions = settings.regions.part(edit.frames)
-        grid = (trajectory.shape[-2], trajectory.shape[-1])
-        self._mask = regions.coverage(grid)[:, None].to(edit.backbone.device)  # f 1 h w
+        covered = settings.regions.coverage((trajectory.shape[-2], trajectory.shape[-1]))
+        mask = shrunk(covered, settings.inset)
+        if settings.inset and not mask.any():
+            raise EvenframeError(
+                f"inset is {settings.inset}: it leaves nothing of the regions. Choose fewer latent "
+                "cells, or larger regions."
+            )
+        here = slice(edit.frames.start, edit.frames.stop)
+        self._mask = mask[here, None].to(edit.backbone.device)  # f 1 h w
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
     def repeats(self, step: int) -> int:
