@@ -40,8 +40,13 @@ def _no_constant(what: str, name: str) -> float:
     raise EvenframeError(f"The {what} hold {name}, which is no number: give a finite one.")
 
 
-def read_object(value: Any, where: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
-    """An object with all of the `needed` names, some of the `allowed`, and no others."""
+def read_object(
+    value: Any, where: str, needed: set[str], allowed: set[str], example: str = ""
+) -> dict[str, Any]:
+    """An object with all of the `needed` names, some of the `allowed`, and no others.
+
+    example: what to write, for messages.
+    """
     if not isinstance(value, dict):
         raise EvenframeError(f"{where} is {shown(value)}: give an object, {{...}}.")
     for name in value:
@@ -52,7 +57,8 @@ def read_object(value: Any, where: str, needed: set[str], allowed: set[str]) -> 
             )
     for name in sorted(needed):
         if name not in value:
-            raise EvenframeError(f"{where} has no {name}: add it.")
+            shape = f", as in {example}" if example else ""
+            raise EvenframeError(f"{where} has no {name}: add it{shape}.")
     return value
 
 

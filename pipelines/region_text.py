@@ -34,9 +34,8 @@ Shape = list[float]
 
 def parse_regions(text: str, frames: int, frame_size: tuple[int, int]) -> Regions:
     """Read regions for a clip of so many frames of (height, width) pixels."""
-    data = read_object(
-        read_json(text, "regions", EXAMPLE), "the text", {"version", "regions"}, {"unit"}
-    )
+    value = read_json(text, "regions", EXAMPLE)
+    data = read_object(value, "The text", {"version", "regions"}, {"unit"}, EXAMPLE)
     scale = read_units(data, frame_size)
     entries = read_list(data["regions"], "regions", 1, MAX_REGIONS)
     items = [

@@ -57,9 +57,10 @@ def parse_prompt(
     """
     data = read_object(
         read_json(text, "box or points", EXAMPLE),
-        "the text",
+        "The text",
         {"version"},
         {"unit", "frame", "box", "points", "outside"},
+        EXAMPLE,
     )
     scale = read_units(data, frame_size)
     frame = read_whole(data.get("frame", 0), "frame")
