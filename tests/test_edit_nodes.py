@@ -11,7 +11,6 @@ from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
 from evenframe.pipelines.backbone import Backbone
 from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.region import Regions
