@@ -1,4 +1,4 @@
-"""FAME's formulas against the published values and slow loops in double precision."""
+"""FAME's formulas against the specified values and slow loops in double precision."""
 
 import math
 
@@ -51,14 +51,14 @@ def test_background_is_neutral_to_itself_and_different_from_a_subject():
         assert subject[row].int().tolist() == [0, 1, 1, 0, 1, 1, 0, 0]
 
 
-def test_the_decay_over_frames_is_the_published_one():
+def test_the_decay_over_frames_is_the_specified_one():
     decay = fame.frame_weights(torch.arange(5.0), 4)
     assert torch.allclose(decay, torch.tensor([1, 0.7788, 0.6065, 0.4724, 0.3679]), **CLOSE)
     assert torch.equal(fame.frame_weights(torch.arange(5.0), NEVER), torch.ones(5))
     assert torch.equal(fame.frame_weights(torch.tensor([-2.0]), 4), decay[2:3])
 
 
-def test_the_similarity_is_the_published_one():
+def test_the_similarity_is_the_specified_one():
     similar = fame.similarity(torch.tensor([1.0, 0.9, 0.5]), 0.1)
     assert torch.allclose(similar, torch.tensor([1, 0.3679, 0.00674]), **CLOSE)
 

@@ -40,7 +40,7 @@ def refused(*arguments, **settings) -> str:
 # Blending
 
 
-def test_embeddings_are_blended_by_the_published_values():
+def test_embeddings_are_blended_by_the_specified_values():
     out = blend_embeddings(TARGET, FAIR, MAPPER, MASK, 0.25, "first")
     assert out[2].tolist() == out[6].tolist() == [0.75, 0.25]
     kept = [0, 1, 3, 4, 5, 7, 8, 9]
@@ -109,7 +109,7 @@ def test_embeddings_of_another_width_are_refused():
         blend_embeddings(TARGET, FAIR, MAPPER, MASK, 0.5, "all")
 
 
-def test_the_soft_mask_has_the_published_values():
+def test_the_soft_mask_has_the_specified_values():
     weights = soft_weight(torch.tensor([0.5, 0.3, 0.0]))
     assert torch.allclose(weights, torch.tensor([0.5, 0.1192, 0.00669]), atol=5e-5)
 
