@@ -209,6 +209,30 @@ def test_an_attribute_that_is_there_already_changes_nothing(backbone):
     assert torch.equal(found.prompt.embeddings, target.embeddings)
 
 
+@pytest.mark.parametrize(
+    ("target", "attribute", "starts"),
+    [
+        ("a doctor and a doctor", "doctor: female, doctor: male", "'female' and 'male' (gender pr"),
+        ("a doctor", "female, male", "'female' and 'male' (gender presentation) are both for 'doc"),
+        ("a doctor", "female, female", "'female' and 'female' (gender presentation) are both for"),
+        ("a doctor", "young adult, elderly man", "'young adult' and 'elderly man' (age group) are"),
+        (
+            "a tall doctor and a doctor",
+            "tall doctor: Monk 2, doctor: Monk 9",
+            "'Monk 2' and 'Monk 9' (skin tone) are both for 'tall doctor': keep one. Where two",
+        ),
+    ],
+)
+def test_a_person_has_one_attribute_of_a_kind(backbone, target: str, attribute: str, starts: str):
+    assert refused(backbone, target, attribute).startswith(starts)
+
+
+def test_people_of_one_word_are_told_apart_by_more_words(backbone):
+    wish = "tall doctor: female, small doctor: male"
+    said = written(backbone, "a tall doctor and a small doctor", wish)
+    assert said == "a female tall doctor and a male small doctor"
+
+
 def test_an_attribute_behind_its_word_is_told_to_be_weak(backbone):
     (note,) = fair(backbone, "a doctor runs", "{} in a sari").record.notes
     assert note.startswith("'in a sari' stands after 'doctor', and a text encoder reads forwards")

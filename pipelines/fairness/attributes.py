@@ -17,12 +17,14 @@ class Attribute:
     name: of the value, or the free text. text: for the fairness prompt, with {} for the word that
     it describes. words: those by which a prompt may say it already. others: words that say another
     value of the same preset, each with its counterpart in this one, or "" where there is none.
+    kinds: the presets that it is a value of, or whose words it has.
     """
 
     name: str
     text: str
     words: tuple[str, ...] = ()
     others: tuple[tuple[str, str], ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def before(self) -> str:
@@ -56,7 +58,8 @@ def find_attribute(text: str, presets: Mapping[str, Mapping[str, Attribute]]) ->
     like = [value for value in values if said & {value.name.lower(), *value.words}]
     # Free text stands for itself: no single word of it takes another's place.
     others = tuple((word, "") for value in like for word, _ in value.others)
-    return Attribute(plain, wording, others=others)
+    kinds = tuple(dict.fromkeys(kind for value in like for kind in value.kinds))
+    return Attribute(plain, wording, others=others, kinds=kinds)
 
 
 def template(text: str) -> str:

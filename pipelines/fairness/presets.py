@@ -94,9 +94,9 @@ class _Reader:
             )
         if not isinstance(tables, dict) or not tables:
             raise self._wrong("there are no values: write one, as in [values.formal]", "values")
-        return name, self._values(tables)
+        return name, self._values(name, tables)
 
-    def _values(self, tables: Mapping[str, Any]) -> dict[str, Attribute]:
+    def _values(self, preset: str, tables: Mapping[str, Any]) -> dict[str, Attribute]:
         for value, table in tables.items():
             if not isinstance(table, dict):
                 raise self._wrong(
@@ -123,6 +123,7 @@ class _Reader:
                 self._template(table, value),
                 words[value],
                 others(value, words, instead[value]),
+                (preset,),
             )
             for value, table in tables.items()
         }

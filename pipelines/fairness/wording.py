@@ -5,7 +5,9 @@ What FAME's paper calls p_fair; how the words are put is this project's own.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
+from ..errors import EvenframeError
 from ..prompt import plain_words, punctuation_apart
 from .attributes import Attribute
 from .people import STOP_WORDS
@@ -68,13 +70,11 @@ def write(
     words: of the target prompt. wishes: attributes with the (first, end) word indices that they
     are for. An attribute that the prompt has already is left; a word that says the contrary gives
     its place, and a note says so. Pronouns follow where there is one wish.
+    Raises EvenframeError where two attributes of a kind are for the same words.
     """
-    draft, plain, pairs = (
-        Draft(list(zip(words, range(len(words)), strict=True))),
-        None,
-        list(wishes),
-    )
-    plain = plain_words(words)
+    draft = Draft(list(zip(words, range(len(words)), strict=True)))
+    plain, pairs = plain_words(words), list(wishes)
+    _require_apart(plain, pairs)
     for attribute, places in pairs:
         for start, end in places:
             draft.relevant.update(range(start, end))
@@ -82,6 +82,26 @@ def write(
         if len(pairs) == 1:
             _turn_pronouns(draft, plain, attribute)
     return draft
+
+
+def _require_apart(
+    plain: Sequence[str], wishes: Sequence[tuple[Attribute, Sequence[tuple[int, int]]]]
+) -> None:
+    """A person has one attribute of a kind."""
+    for (one, here), (two, there) in combinations(wishes, 2):
+        kinds = [kind for kind in one.kinds if kind in two.kinds]
+        shared = [
+            " ".join(plain[start:end])
+            for start, end in here
+            for first, last in there
+            if start < last and first < end
+        ]
+        if kinds and shared:
+            raise EvenframeError(
+                f"'{one.name}' and '{two.name}' ({kinds[0]}) are both for '{shared[0]}': keep one. "
+                "Where two people are meant, give each words of its own: in 'a tall doctor and a "
+                "small doctor', 'tall doctor: female, small doctor: male'."
+            )
 
 
 def _make_explicit(
