@@ -1,5 +1,7 @@
 """The fairness prompt encoder: which words, which tokens, how much."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -200,6 +202,13 @@ def test_a_contradiction_is_told_and_its_word_is_blended(backbone):
     )
     rows = [(row.word, row.token, row.fair_word, row.fair_token) for row in record.blended]
     assert rows[:2] == [("male", 2, "female", 2), ("doctor", 3, "doctor", 3)]
+
+
+def test_words_that_the_model_was_never_trained_on_are_told(backbone):
+    small = replace(backbone, trained_words=frozenset({"a", "doctor", "female"}))
+    assert fair(small, "a doctor", "female").record.notes == ()
+    (note,) = fair(small, "a doctor", "elderly").record.notes
+    assert note == "The model was never trained on 'elderly'."
 
 
 def test_an_attribute_that_is_there_already_changes_nothing(backbone):

@@ -58,7 +58,7 @@ class Record:
     """What was blended, for people to read.
 
     target, fair: both prompts. found: how each wish's words were found. blended: every token with a
-    weight above 0. notes: contradictions and the like, as sentences.
+    weight above 0. notes: contradictions, words that the model does not know, as sentences.
     """
 
     target: str
@@ -134,7 +134,7 @@ def encode_fair(
         fair.text,
         tuple((wish, places) for wish, _, places in found),
         _rows(prompt, fair, mapper, weights, strength, eos_scope),
-        tuple(dict.fromkeys(draft.notes)),
+        tuple(dict.fromkeys([*draft.notes, *fair.notes])),
     )
     return FairPrompt(replace(prompt, embeddings=states), record)
 
