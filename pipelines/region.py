@@ -98,7 +98,10 @@ class Regions:
         return torch.stack(masks)
 
     def coverage(self, grid: tuple[int, int]) -> Tensor:
-        """(f, rows, columns) in 0..1: the union of all regions, with their soft edges."""
+        """(f, rows, columns) in 0..1: the union of all regions, with their soft edges.
+
+        Masks keep the grey values that they came with.
+        """
         masks = [_soft_cells(region, self.frame_size, grid) for region in self.items]
         return torch.stack(masks).amax(0)
 
@@ -254,7 +257,11 @@ def shrunk(masks: Tensor, pixels: int) -> Tensor:
 def _cells(
     region: Region, frame_size: tuple[int, int], grid: tuple[int, int], warn: bool = True
 ) -> Tensor:
-    """(f, rows, columns) of 0 and 1, at least one 1 on every frame that shows the region."""
+    """(f, rows, columns) of 0 and 1, at least one 1 on every frame that shows the region.
+
+    Of a mask, those that hold at least half of the frame's largest value, so that a faint one
+    counts as far as a white one does.
+    """
     if region.boxes is not None:
         sides = region.boxes[:, 2:] - region.boxes[:, :2]  # f (width, height)
         cell = torch.tensor(frame_size).flip(0) / torch.tensor(grid).flip(0)
@@ -263,7 +270,8 @@ def _cells(
         return _box_cells(region.boxes, frame_size, grid)
     assert region.masks is not None
     share = F.interpolate(region.masks[:, None], grid, mode="area")[:, 0]
-    cells = (share >= 0.5).float()
+    peak = region.masks.amax((1, 2), keepdim=True)
+    cells = ((share >= peak / 2) & (peak > 0)).float()
     small = (cells.sum((1, 2)) == 0) & (share.amax((1, 2)) > 0)
     for frame in small.nonzero()[:, 0].tolist():
         cells[frame].view(-1)[share[frame].argmax()] = 1  # the cell that holds most of it
@@ -290,10 +298,11 @@ def _box_cells(boxes: Tensor, frame_size: tuple[int, int], grid: tuple[int, int]
 
 
 def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """(f, rows, columns) in 0..1: as `_cells`, or with the region's soft edge."""
-    if not region.soften:
-        return _cells(region, frame_size, grid)
+    """(f, rows, columns) in 0..1: as `_cells`, or with its soft edge and its mask's grey values."""
     masks = region.masks
+    grey = masks is not None and bool(((masks > 0) & (masks < 1)).any())
+    if not region.soften and not grey:
+        return _cells(region, frame_size, grid)
     if masks is None:
         assert region.boxes is not None
         masks = _box_cells(region.boxes, frame_size, frame_size)

@@ -207,8 +207,8 @@ def test_a_contradiction_is_told_and_its_word_is_blended(backbone):
 def test_words_that_the_model_was_never_trained_on_are_told(backbone):
     small = replace(backbone, trained_words=frozenset({"a", "doctor", "female"}))
     assert fair(small, "a doctor", "female").record.notes == ()
-    (note,) = fair(small, "a doctor", "elderly").record.notes
-    assert note == "The model was never trained on 'elderly'."
+    (note,) = fair(small, "a doctor", "tall").record.notes
+    assert note.startswith("The model was never trained on 'tall'")
 
 
 def test_an_attribute_that_is_there_already_changes_nothing(backbone):

@@ -109,6 +109,32 @@ def test_a_mask_is_scaled_by_what_it_covers():
     assert torch.equal(cells[0], (share >= 0.5).float())
 
 
+def test_a_faint_mask_has_the_cells_of_a_white_one(caplog):
+    faint = disc() * torch.tensor([0.4, 1e-3])[:, None, None]
+    with caplog.at_level(logging.WARNING):
+        cells = only(mask_region(faint, 2, SIZE, name="disc"), 2).cells((8, 16))
+    assert torch.equal(cells, only(mask_region(disc(), 2, SIZE, name="disc"), 2).cells((8, 16)))
+    assert caplog.text == ""
+    faint[1] = 0
+    assert not only(mask_region(faint, 2, SIZE, name="disc"), 2).cells((8, 16))[0, 1].any()
+
+
+@pytest.mark.parametrize("soften", [0, 1])
+def test_coverage_keeps_the_grey_values_of_a_mask(soften: int):
+    ramp = torch.linspace(0, 0.4, 128).expand(2, *SIZE).contiguous()
+    region = mask_region(ramp, 2, SIZE, name="ramp", soften=soften)
+    assert torch.equal(only(region, 2).coverage(SIZE), feather(ramp, soften))
+    means = feather(ramp, soften).reshape(2, 8, 8, 16, 8).mean((2, 4))
+    assert torch.allclose(only(region, 2).coverage((8, 16)), means)
+
+
+def test_coverage_of_hard_masks_is_their_cells():
+    regions = only(mask_region(disc(), 2, SIZE, name="disc"), 2)
+    for grid in (SIZE, (8, 16)):
+        assert torch.equal(regions.coverage(grid), regions.cells(grid)[0])
+    assert torch.equal(regions.coverage(SIZE), disc())
+
+
 def test_one_mask_holds_for_all_frames():
     one = only(mask_region(disc(1)[0], 3, SIZE, name="disc"), 3)
     assert torch.equal(one.cells((8, 16))[0, 2], one.cells((8, 16))[0, 0])
