@@ -64,7 +64,8 @@ class EvenframeFairnessTargets(io.ComfyNode):
 
         batch = plan(parse_shares(shares), count, seed)
         attribute, log = batch.at(index), batch.log(index)
-        text = f"clip {index + 1} of {count}: {attribute}\n{log}"
+        lines = [f"clip {index + 1} of {count}: {attribute}", batch.note, log]
+        text = "\n".join(line for line in lines if line)
         return io.NodeOutput(attribute, log, ui={"text": [text]})
 
 

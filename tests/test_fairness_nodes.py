@@ -90,6 +90,15 @@ def test_targets_give_each_clip_its_attribute_and_the_log():
         EvenframeFairnessTargets.execute("female: 1", 10, 10, 0)
 
 
+def test_targets_show_that_shares_were_scaled():
+    with pytest.warns(UserWarning):
+        output = EvenframeFairnessTargets.execute("female: 3, male: 3", 10, 1, 4)
+    assert output.ui is not None
+    first, second, log = output.ui["text"][0].splitlines()  # pyright: ignore
+    assert first.startswith("clip 2 of 10: ")
+    assert second == "The shares sum to 6: they are scaled to 1." and log == output.args[1]
+
+
 def test_a_saved_clip_of_a_batch_holds_its_log():
     import av
 

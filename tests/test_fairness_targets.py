@@ -43,7 +43,7 @@ def test_a_share_of_nothing_gets_nothing():
 
 
 def test_shares_that_do_not_sum_to_one_are_scaled_with_a_warning():
-    with pytest.warns(UserWarning, match="sum to 4: they are scaled"):
+    with pytest.warns(UserWarning, match="^The shares sum to 4: they are scaled to 1"):
         batch = assign({"female": 1, "male": 3}, 8)
     assert batch.count("male") == 6
 
@@ -72,18 +72,30 @@ def test_shares_are_read_from_text():
     for text in ("female", "female: half", ": 0.5"):
         with pytest.raises(EvenframeError, match="cannot be read: write 'attribute: share'"):
             parse_shares(text)
-    with pytest.raises(EvenframeError, match="'a' has two shares"):
-        parse_shares("a: .5, a: .5")
+    for text in ("a: .5, a: .5", "A: .5, a: .5"):
+        with pytest.raises(EvenframeError, match="'a' has two shares"):
+            parse_shares(text)
 
 
 def test_the_log_holds_what_is_needed_to_check_a_batch():
     batch = plan(HALVES, 4, 7)
     told = json.loads(batch.log())
     assert told["counts"] == {"female": 2, "male": 2}
-    assert told["seed"] == 7 and told["shares"] == HALVES
+    assert told["seed"] == 7 and told["shares"] == told["normalised"] == HALVES
+    assert "note" not in told
     assert tuple(told["attributes"]) == batch.attributes == assign(HALVES, 4, 7)
     assert batch.at(3) == batch.attributes[3]
     own = {"index": 3, "attribute": batch.attributes[3]}
     assert json.loads(batch.log(3)) == told | own
     with pytest.raises(EvenframeError, match="^index is 4: choose one from 0 to 3"):
         batch.at(4)
+
+
+def test_the_log_tells_of_shares_that_were_scaled():
+    with pytest.warns(UserWarning) as warned:
+        told = json.loads(plan({"female": 1, "male": 3}, 4).log())
+    assert told["shares"] == {"female": 1, "male": 3}
+    assert told["normalised"] == {"female": 0.25, "male": 0.75}
+    [warning] = warned
+    assert warning.filename == __file__
+    assert told["note"] == str(warning.message) == "The shares sum to 4: they are scaled to 1."

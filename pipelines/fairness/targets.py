@@ -52,9 +52,15 @@ def normalised(shares: Mapping[str, float]) -> dict[str, float]:
     total = math.fsum(shares.values())
     if total == 0:
         raise EvenframeError("All shares are 0: give at least one attribute a share above 0.")
-    if abs(total - 1) > 1e-6:
-        warnings.warn(f"The shares sum to {total:g}: they are scaled to sum to 1.", stacklevel=3)
+    if note := scaling_note(shares):
+        warnings.warn(note, stacklevel=3)
     return {name: share / total for name, share in shares.items()}
+
+
+def scaling_note(shares: Mapping[str, float]) -> str:
+    """What to say of shares that do not sum to 1, or ""."""
+    total = math.fsum(shares.values())
+    return "" if abs(total - 1) <= 1e-6 else f"The shares sum to {total:g}: they are scaled to 1."
 
 
 def parse_shares(text: str) -> dict[str, float]:
@@ -71,7 +77,7 @@ def parse_shares(text: str) -> dict[str, float]:
                 f"The share '{part}' cannot be read: write 'attribute: share', as in "
                 "'female: 0.5, male: 0.5'."
             )
-        if name in shares:
+        if name.casefold() in map(str.casefold, shares):
             raise EvenframeError(f"'{name}' has two shares: name each attribute once.")
         shares[name] = share
     return shares
@@ -79,11 +85,16 @@ def parse_shares(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A batch's assignment with what it was made from."""
+    """A batch's assignment with what it was made from.
+
+    shares: as they were given. normalised: scaled to sum to 1; note: says so where that was needed.
+    """
 
     shares: Mapping[str, float]
+    normalised: Mapping[str, float]
     seed: int
     attributes: tuple[str, ...]
+    note: str = ""
 
     def at(self, index: int) -> str:
         """The attribute of a clip, 0..count-1. Raises EvenframeError outside."""
@@ -104,16 +115,18 @@ class Assignment:
         told = {
             **own,
             "shares": dict(self.shares),
+            "normalised": dict(self.normalised),
             "seed": self.seed,
             "counts": counts,
             "attributes": list(self.attributes),
         }
-        return json.dumps(told)
+        return json.dumps(told | ({"note": self.note} if self.note else {}))
 
 
 def plan(shares: Mapping[str, float], count: int, seed: int = 0) -> Assignment:
     """`assign`, with its log."""
-    return Assignment(dict(shares), seed, assign(shares, count, seed))
+    wanted = normalised(shares)
+    return Assignment(dict(shares), wanted, seed, assign(wanted, count, seed), scaling_note(shares))
 
 
 def _largest_remainder(
