@@ -219,8 +219,8 @@ class EvenframePasteSource(io.ComfyNode):
         from ..pipelines.video.clip import rgb_frames
 
         (edited, _), (original, _) = rgb_frames(frames), rgb_frames(source)
-        mask = regions.coverage(regions.frame_size)
-        return io.NodeOutput(paste_outside(edited, original, mask, feather, linear_light))
+        masks = regions.coverages(regions.frame_size)
+        return io.NodeOutput(paste_outside(edited, original, masks, feather, linear_light))
 
 
 NODES = [EvenframeEdit, EvenframeDecode, EvenframePasteSource]

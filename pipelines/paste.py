@@ -1,5 +1,7 @@
 """The source's own pixels outside of the regions, where the autoencoder would change them."""
 
+from bisect import bisect_left
+
 import torch
 from torch import Tensor
 
@@ -12,28 +14,54 @@ def paste_outside(
 ) -> Tensor:
     """The edit inside the mask, the source outside, with a soft edge that lies inside.
 
-    edited, source: (f, h, w, 3) in 0..1. mask: (f, h, w) in 0..1. feathered: width of the edge in
-    pixels, 0..1024. linear: mix light instead of sRGB values, which keeps bright edges bright.
+    edited, source: (f, h, w, 3) in 0..1. mask: (f, h, w) in 0..1, or (n, f, h, w) of n regions,
+    each of which keeps its middle. feathered: width of the edge in pixels, 0..1024.
+    linear: mix light instead of sRGB values, which keeps bright edges bright.
     Where the mask is 0, pixels are equal to the source's. Raises EvenframeError.
     """
+    masks = mask[None] if mask.ndim == 3 else mask
     if edited.shape != source.shape:
         raise EvenframeError(
             f"The edit has {_size(edited)}, the source {_size(source)}: "
             "paste the frames that were inverted."
         )
-    if mask.shape != edited.shape[:3]:
+    if masks.shape[1:] != edited.shape[:3]:
         raise EvenframeError(
-            f"The regions are for {_size(mask)}, but the clip has {_size(edited)}: "
+            f"The regions are for {_size(masks[0])}, but the clip has {_size(edited)}: "
             "draw them on the frames that were inverted."
         )
     if not 0 <= feathered <= 1024:
         raise EvenframeError(f"feather is {feathered}: choose 0 to 1024 pixels.")
-    inside = feather(mask, feathered)[..., None]  # f h w 1
+    inside = _feathered(masks, feathered)[..., None].to(edited)  # f h w 1
     if linear:
         mixed = _encoded(torch.lerp(_light(source), _light(edited), inside))
     else:
         mixed = torch.lerp(source, edited, inside)
     return torch.where(inside == 0, source, mixed)
+
+
+def _feathered(masks: Tensor, pixels: int) -> Tensor:
+    """(f, h, w): the union of masks (n, f, h, w), with a soft edge.
+
+    Where an edge is so wide that a region would lose its middle, the region has a narrower one.
+    """
+    union = feather(masks.amax(0), pixels)
+    for mask in masks:
+        for soft, single in zip(union, mask, strict=True):
+            if _lost(single, soft):
+                # bisect counts the widths, from 1 on, that are not too wide
+                width = bisect_left(
+                    range(1, pixels + 1),
+                    True,
+                    key=lambda width, one=single: _lost(one, feather(one[None], width)[0]),
+                )
+                torch.maximum(soft, feather(single[None], width)[0], out=soft)
+    return union
+
+
+def _lost(mask: Tensor, soft: Tensor) -> bool:
+    """Whether no place of a mask (h, w) is left as it was, to rounding, by its soft edge."""
+    return bool((soft * (mask > 0)).max() < 0.999 * mask.max())
 
 
 def _light(pixels: Tensor) -> Tensor:

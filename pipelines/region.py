@@ -102,8 +102,11 @@ class Regions:
 
         Masks keep the grey values that they came with.
         """
-        masks = [_soft_cells(region, self.frame_size, grid) for region in self.items]
-        return torch.stack(masks).amax(0)
+        return self.coverages(grid).amax(0)
+
+    def coverages(self, grid: tuple[int, int]) -> Tensor:
+        """(regions, f, rows, columns) in 0..1: as `coverage`, of each region alone."""
+        return torch.stack([_soft_cells(region, self.frame_size, grid) for region in self.items])
 
 
 def to_grid(

@@ -32,6 +32,39 @@ def test_an_edge_in_linear_light_mixes_light():
     )
 
 
+def box(rows: int, columns: int = 40) -> torch.Tensor:
+    mask = torch.zeros(2, 32, 48)
+    mask[:, 4 : 4 + rows, 4 : 4 + columns] = 1
+    return mask
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 12, 16])
+@pytest.mark.parametrize("feathered", [8, 1000])
+@pytest.mark.parametrize("strength", [1.0, 0.4])
+def test_the_middle_of_a_thin_region_stays_the_edit(rows: int, feathered: int, strength: float):
+    mask = strength * box(rows)
+    pasted = paste_outside(EDITED, SOURCE, mask, feathered)
+    inside = ((pasted - SOURCE) / (EDITED - SOURCE)).median(-1).values
+    assert inside.amax((1, 2)).tolist() == pytest.approx([strength] * 2, abs=1e-3)
+    assert (rows < 5) == bool((inside[:, 4, 4:44] > 0.99 * strength).all()), "an edge, if it fits"
+    assert torch.equal(pasted[mask == 0], SOURCE[mask == 0])
+
+
+def test_a_small_region_is_kept_beside_a_large_one():
+    large, small = box(28, 20), torch.zeros(2, 32, 48)
+    small[1, 10:16, 38:44] = 1
+    pasted = paste_outside(EDITED, SOURCE, torch.stack([large, small]))
+    assert torch.equal(pasted[1, 12:14, 40:42], EDITED[1, 12:14, 40:42])
+    alone = paste_outside(EDITED, SOURCE, large)
+    assert torch.equal(pasted[..., :38, :], alone[..., :38, :]) and torch.equal(pasted[0], alone[0])
+
+
+def test_there_is_no_seam_between_regions_that_touch():
+    left, right = box(28, 20), box(28) - box(28, 20)
+    pasted = paste_outside(EDITED, SOURCE, torch.stack([left, right]))
+    assert torch.equal(pasted, paste_outside(EDITED, SOURCE, box(28)))
+
+
 @pytest.mark.parametrize(
     ("edited", "mask", "feathered", "starts"),
     [

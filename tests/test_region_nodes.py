@@ -135,6 +135,17 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     assert (joint.repeat_steps, joint.inset) == (0.4, 2)
 
 
+def test_the_source_is_pasted_around_each_region(clip: Tensor):
+    edited = 1 - clip
+    boxes = [[0, 0, 0.5, 1], [0.8, 0.4, 0.85, 0.5]]  # the second is 6 pixels wide and high
+    items = [{"name": str(box), "box": box} for box in boxes]
+    regions = EvenframeDrawRegions.execute(clip, json.dumps({"version": 1, "regions": items}))[0]
+    pasted = EvenframePasteSource.execute(edited, clip, regions, 8, False)[0]
+    assert torch.equal(pasted[:, 28, 104], edited[:, 28, 104])
+    assert torch.equal(pasted[:, 32, 20], edited[:, 32, 20])
+    assert torch.equal(pasted[:, :, 64:100], clip[:, :, 64:100])
+
+
 def test_what_is_wrong_is_said_where_it_is_set(clip: Tensor):
     with pytest.raises(EvenframeError, match="The stride of the windows is 9: choose 1 to 4"):
         EvenframeWindows.execute(4, 9, "uniform")
