@@ -30,6 +30,11 @@ def paste_outside(
             f"The regions are for {_size(masks[0])}, but the clip has {_size(edited)}: "
             "draw them on the frames that were inverted."
         )
+    if not edited.is_floating_point() or edited.dtype != source.dtype:
+        raise EvenframeError(
+            f"The edit's pixels are {_kind(edited)}, the source's {_kind(source)}: give both as "
+            "floating-point numbers of one kind, 0 to 1 (divide bytes by 255)."
+        )
     if not 0 <= feathered <= 1024:
         raise EvenframeError(f"feather is {feathered}: choose 0 to 1024 pixels.")
     inside = _feathered(masks, feathered)[..., None].to(edited)  # f h w 1
@@ -73,6 +78,10 @@ def _encoded(light: Tensor) -> Tensor:
     """Light as sRGB values (IEC 61966-2-1)."""
     bright = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light <= 0.0031308, 12.92 * light, bright)
+
+
+def _kind(frames: Tensor) -> str:
+    return str(frames.dtype).removeprefix("torch.")
 
 
 def _size(frames: Tensor) -> str:

@@ -66,6 +66,19 @@ def test_there_is_no_seam_between_regions_that_touch():
 
 
 @pytest.mark.parametrize(
+    ("edited", "source", "starts"),
+    [
+        (EDITED.byte(), SOURCE.byte(), "The edit's pixels are uint8, the source's uint8: give"),
+        (EDITED.half(), SOURCE, "The edit's pixels are float16, the source's float32: give both"),
+    ],
+)
+def test_pixels_of_another_kind_are_refused(edited, source, starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        paste_outside(edited, source, MASK)
+    assert str(caught.value).startswith(starts)
+
+
+@pytest.mark.parametrize(
     ("edited", "mask", "feathered", "starts"),
     [
         (EDITED[:1], MASK[:1], 0, "The edit has 1 frames of 48x32 pixels, the source 2 frames"),
