@@ -111,6 +111,38 @@ def test_embeddings_of_another_width_are_refused():
         blend_embeddings(TARGET, FAIR, MAPPER, MASK, 0.5, "all")
 
 
+@pytest.mark.parametrize(
+    ("mapper", "mask", "starts"),
+    [
+        (MAPPER, MASK + 0.5, "The mask has the value 1.5: give 0 to 1."),
+        (MAPPER, -MASK, "The mask has the value -1: give 0 to 1."),
+        (MAPPER, MASK / MASK[0], "The mask has the value nan: give 0 to 1."),
+        (MAPPER, MASK[:5], "The mapper has 7 tokens and the mask the shape (5,): give both for"),
+        (MAPPER, MASK[None], "The mapper has 7 tokens and the mask the shape (1, 7): give both"),
+        (MAPPER, torch.zeros(11), "The mapper has 7 tokens and the mask the shape (11,): give"),
+        (torch.arange(10), [], "The mapper has 10 tokens and the mask the shape (0,): give both"),
+        ([*range(10), 9], [0.0] * 11, "The mapper has 11 tokens and the mask the shape (11,): "),
+        ([], [], "The mapper has the shape (0,): give the fairness position of each token of"),
+        ([-1, -1], [0, 0], "The mapper has the shape (2,): give the fair"),
+        (MAPPER[None], MASK, "The mapper has the shape (1, 7): give the fair"),
+        (MAPPER + 3, MASK, "The mapper has positions from 3 to 10: give those of the fairness pro"),
+        (MAPPER - 2, MASK, "The mapper has positions from -2 to 5: give those of the fairness pro"),
+    ],
+)
+def test_a_mask_or_mapper_that_means_nothing_is_refused(mapper, mask, starts: str):
+    for strength in (0, 0.5):
+        with pytest.raises(EvenframeError) as caught:
+            blend_embeddings(TARGET, FAIR, mapper, mask, strength)
+        assert str(caught.value).startswith(starts)
+
+
+def test_embeddings_of_several_prompts_are_refused():
+    with pytest.raises(EvenframeError, match=r"^The target embeddings have the shape \(1, 10, 2\)"):
+        blend_embeddings(TARGET[None], FAIR, MAPPER, MASK)
+    with pytest.raises(EvenframeError, match=r"^The fairness embeddings have the shape \(1, 10, 2"):
+        blend_embeddings(TARGET, FAIR[None], MAPPER, MASK)
+
+
 def test_the_soft_mask_has_the_specified_values():
     weights = soft_weight(torch.tensor([0.5, 0.3, 0.0]))
     assert torch.allclose(weights, torch.tensor([0.5, 0.1192, 0.00669]), atol=5e-5)
