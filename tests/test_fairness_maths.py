@@ -1,6 +1,7 @@
 """FAME's formulas against the specified values and slow loops in double precision."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.pipelines.controls import fairness as fame
+from evenframe.pipelines.errors import EvenframeError
 
 IDS = torch.tensor([0, 1, 1, 0, 1, 1, 0, 0])  # two frames of four pixels
 FRAMES = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
 ROW = torch.tensor([[2.0, 1.0, 0.0, -1.0]], dtype=torch.float64)
-NEVER = math.inf
+NEVER, NAN = math.inf, math.nan
 CLOSE = {"atol": 5e-5, "rtol": 0}
 
 
@@ -198,3 +200,69 @@ def test_flat_cosines_can_be_spread_over_the_pixels():
     assert torch.equal(spread.amax(-2), torch.ones(1, 3).double())
     flat = fame.likeness(torch.ones(1, 6, 4), torch.ones(1, 3, 4), spread=True)
     assert flat.isfinite().all()
+
+
+# Bad input
+
+
+SELF: dict[str, Any] = {
+    "regions_q": IDS,
+    "regions_k": IDS,
+    "frames_q": FRAMES,
+    "frames_k": FRAMES,
+    "similarity": None,
+    "strength": 0.5,
+    "same": 0.6,
+    "other": 0.4,
+    "frame_decay": 4.0,
+}
+CROSS: dict[str, Any] = {
+    "queries": random(8, 4),
+    "keys": random(8, 4),
+    "tokens": [1],
+    "strength": 0.5,
+    "weight": 0.4,
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "starts"),
+    [
+        ({"strength": 1.5}, "strength is 1.5: choose a value from 0 to 1"),
+        ({"strength": 0, "same": NAN}, "same is nan: choose a value from 0 to 1"),
+        ({"other": -0.1}, "other is -0.1: choose a value from 0 to 1"),
+        ({"schedule": 2}, "schedule is 2: choose a value from 0 to 1"),
+        ({"frame_decay": 0}, "frame_decay is 0: choose a number of frames above 0"),
+        ({"frame_decay": NAN}, "frame_decay is nan: choose a number of frames above 0"),
+        ({"regions_q": IDS[:7]}, "regions_q has the shape (7,), but there are 8 queries: give one"),
+        ({"regions_k": IDS[:1]}, "regions_k has the shape (1,), but there are 8 keys: give one"),
+        ({"frames_q": FRAMES[:7]}, "frames_q has the shape (7,), but there are 8 queries"),
+        ({"frames_k": FRAMES[:7]}, "frames_k has the shape (7,), but there are 8 keys"),
+    ],
+)
+@pytest.mark.parametrize("form", [fame.modulate_self_logits, fame.add_to_self_logits])
+def test_self_modulation_refuses_what_means_nothing(form, wrong: dict[str, Any], starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        form(random(8, 8), **SELF | wrong)
+    assert str(caught.value).startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "starts"),
+    [
+        ({"strength": -1}, "strength is -1: choose a value from 0 to 1"),
+        ({"weight": 1.1}, "weight is 1.1: choose a value from 0 to 1"),
+        ({"schedule": NAN}, "schedule is nan: choose a value from 0 to 1"),
+        ({"subject": torch.ones(7)}, "subject has the shape (7,), but there are 8 queries: give"),
+    ],
+)
+def test_cross_modulation_refuses_what_means_nothing(wrong: dict[str, Any], starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        fame.modulate_cross_logits(random(8, 8), **CROSS | wrong)
+    assert str(caught.value).startswith(starts)
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0, NAN])
+def test_a_similarity_needs_a_temperature(tau: float):
+    with pytest.raises(EvenframeError, match=f"^tau is {tau}: choose a number above 0, or leave"):
+        fame.similarity(torch.ones(3), tau)

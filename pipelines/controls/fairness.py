@@ -45,7 +45,9 @@ def modulate_self_logits(
     broadcastable to (n, m); None lets the regions alone decide (S is R). strength, same, other:
     alpha, lambda and mu, 0..1. frame_decay: tau_f in frames, above 0; infinity for no decay.
     schedule: rho, 0..1. With alpha or rho 0 the logits come back as they are.
+    Raises EvenframeError for numbers out of range and for lengths that are not those of the logits.
     """
+    _require_shares(strength=strength, same=same, other=other, schedule=schedule)
     if strength == 0 or schedule == 0:
         return logits
     reach, gap = _weights(
@@ -73,6 +75,7 @@ def add_to_self_logits(
     It does not depend on the row, so without a similarity fused attention evaluates it
     (`region_bias`). Arguments otherwise as for `modulate_self_logits`.
     """
+    _require_shares(strength=strength, same=same, other=other, schedule=schedule)
     if strength == 0 or schedule == 0:
         return logits
     reach, gap = _weights(
@@ -129,8 +132,9 @@ def modulate_cross_logits(
     alike is C = max(0, cos(q, W_K e)). tokens: positions among the m. strength, weight: alpha and
     lambda_c, 0..1. subject: m, (..., n) in 0..1, or one number; None is 1 everywhere. schedule:
     rho, 0..1. spread: stretch C of each token to 0..1 over the pixels, where raw cosines are flat.
-    With alpha or rho 0 the logits come back as they are.
+    With alpha or rho 0 the logits come back as they are. Raises as `modulate_self_logits`.
     """
+    _require_shares(strength=strength, weight=weight, schedule=schedule)
     if strength == 0 or schedule == 0:
         return logits
     chosen = torch.as_tensor(tokens, device=logits.device, dtype=torch.long).flatten()
@@ -138,6 +142,7 @@ def modulate_cross_logits(
     amount = strength * schedule * weight * likeness(queries, keys[..., chosen, :], spread)
     if subject is not None:
         mask = torch.as_tensor(subject, dtype=logits.dtype, device=logits.device)
+        _require_length("subject", mask, _lengths(logits)[0], "queries")
         amount = amount * (mask[..., None] if mask.ndim else mask)
     raised = columns + amount.to(logits) * (logits.amax(-1, keepdim=True) - columns)
     return logits.index_copy(-1, chosen, raised)
@@ -156,12 +161,17 @@ def likeness(queries: Tensor, keys: Tensor, spread: bool = False) -> Tensor:
 
 
 def similarity(cosine: Tensor, tau: float) -> Tensor:
-    """S = exp(-(1 - cos) / tau): 1 for equal features, .37 where 1 - cos is tau."""
+    """S = exp(-(1 - cos) / tau): 1 for equal features, .37 where 1 - cos is tau. tau: above 0."""
+    if not tau > 0:
+        raise EvenframeError(
+            f"tau is {tau}: choose a number above 0, or leave the similarity to the regions."
+        )
     return cosine.clamp(-1, 1).sub_(1).div_(tau).exp_()
 
 
 def frame_weights(distance: Tensor, frame_decay: float) -> Tensor:
     """delta = exp(-|f - g| / tau_f) of frame distances; all 1 where tau_f is infinite."""
+    require_decay(frame_decay)
     if math.isinf(frame_decay):
         return torch.ones_like(distance)
     return torch.exp(-distance.abs() / frame_decay)
@@ -193,6 +203,12 @@ def require_ranges(ranges: dict[str, tuple[float, float]]) -> None:
         require_range(name, value, 0, high)
 
 
+def require_decay(frame_decay: float) -> None:
+    """Raise EvenframeError for a tau_f that is not above 0."""
+    if not frame_decay > 0:
+        raise EvenframeError(f"frame_decay is {frame_decay}: choose a number of frames above 0.")
+
+
 def require_window(window: tuple[float, float], schedule: str) -> None:
     """Raise EvenframeError for a window outside 0..1 or reversed, or an unknown schedule."""
     start, end = window
@@ -222,9 +238,33 @@ def _weights(
     other: float,
     frame_decay: float,
 ) -> tuple[Tensor, Tensor]:
+    rows, columns = _lengths(logits)
+    _require_length("regions_q", regions_q, rows, "queries")
+    _require_length("regions_k", regions_k, columns, "keys")
+    _require_length("frames_q", frames_q, rows, "queries")
+    _require_length("frames_k", frames_k, columns, "keys")
     distance = _column(frames_q) - _row(frames_k)
     near = frame_weights(distance.to(logits), frame_decay)
     return by_similarity(*pair_weights(regions_q, regions_k, near, same, other), similar)
+
+
+def _require_shares(**values: float) -> None:
+    for name, value in values.items():
+        require_range(name, value, 0, 1)
+
+
+def _lengths(logits: Tensor) -> tuple[int, int]:
+    """How many queries and keys; a single row may come without its dimension."""
+    return logits.shape[-2] if logits.ndim > 1 else 1, logits.shape[-1]
+
+
+def _require_length(name: str, values: Tensor | float, length: int, what: str) -> None:
+    """One value for each of the queries or keys, or a single number."""
+    shape = tuple(torch.as_tensor(values).shape)
+    if shape and shape[-1] != length:
+        raise EvenframeError(
+            f"{name} has the shape {shape}, but there are {length} {what}: give one value for each."
+        )
 
 
 def _column(values: Tensor | int) -> Tensor:

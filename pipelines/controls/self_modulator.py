@@ -26,6 +26,7 @@ from .fairness import (
     frame_weights,
     pair_weights,
     pulled,
+    require_decay,
     require_ranges,
     require_window,
     shifted,
@@ -88,10 +89,7 @@ class SelfModulator:
         }
         require_ranges(ranges)
         require_window(self.window, self.schedule)
-        if not self.frame_decay > 0:
-            raise EvenframeError(
-                f"frame_decay is {self.frame_decay}: choose a number of frames above 0."
-            )
+        require_decay(self.frame_decay)
         if self.form not in FORMS:
             raise EvenframeError(f"form '{self.form}' is unknown: use {', '.join(FORMS)}.")
 
