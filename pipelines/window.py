@@ -46,6 +46,10 @@ def windows(frames: int, size: int, stride: int) -> list[range]:
     size: 1 or more; larger than the clip means the whole clip. stride: 1..size.
     Raises EvenframeError for others.
     """
+    counts = {"number of frames": frames, "window's size": size, "windows' stride": stride}
+    for what, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise EvenframeError(f"The {what} is {value!r}: give a whole number.")
     if frames < 1:
         raise EvenframeError(f"The clip has {frames} frames: give at least one.")
     if size < 1:

@@ -74,9 +74,12 @@ def test_triangular_weights_favour_the_middle_of_a_window():
         ((8, 0, 1), "The window has 0 frames: choose 1 or more"),
         ((8, 4, 5), "The stride of the windows is 5: choose 1 to 4"),
         ((8, 4, 0), "The stride of the windows is 0: choose 1 to 4"),
+        ((8, 4.0, 1), "The window's size is 4.0: give a whole number"),
+        ((8, 4, True), "The windows' stride is True: give a whole number"),
+        ((float("nan"), 4, 1), "The number of frames is nan: give a whole number"),
     ],
 )
-def test_windows_that_leave_out_frames_are_refused(cut: tuple[int, int, int], starts: str):
+def test_windows_that_leave_out_frames_are_refused(cut: Any, starts: str):
     with pytest.raises(EvenframeError) as caught:
         windows(*cut)
     assert str(caught.value).startswith(starts)
