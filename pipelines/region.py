@@ -2,14 +2,16 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import EvenframeError
+from .json_text import shown
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Regions:
         A region that is smaller than one cell has one, unless another lies on top of it.
         warn: say so in the log.
         """
+        self._require_items()
         masks = [_cells(region, self.frame_size, grid, warn) for region in self.items]
         for lower, mask in enumerate(masks):
             for upper in masks[lower + 1 :]:
@@ -106,22 +109,29 @@ class Regions:
 
     def coverages(self, grid: tuple[int, int]) -> Tensor:
         """(regions, f, rows, columns) in 0..1: as `coverage`, of each region alone."""
+        self._require_items()
         return torch.stack([_soft_cells(region, self.frame_size, grid) for region in self.items])
+
+    def _require_items(self) -> None:
+        if not self.items:
+            raise EvenframeError("There are no regions: draw one.")
 
 
 def to_grid(
-    box: Sequence[float], frame_size: tuple[int, int], grid_size: tuple[int, int]
+    box: Sequence[float] | Tensor, frame_size: tuple[int, int], grid_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """A box of pixels as (left, top, right, bottom) cells of a grid, the last two exclusive.
 
     box: left, top, right, bottom. frame_size, grid_size: (height, width), (rows, columns).
     Edges are clamped to the frame and rounded half to even; a box that is smaller than a cell gives
-    the cell that holds its centre. Raises EvenframeError as `require_box`.
+    the cell that holds its centre. Raises EvenframeError as `require_box`, and for an empty grid.
     """
-    require_box(box, frame_size)
     (height, width), (rows, columns) = frame_size, grid_size
-    left, right = _span(box[0], box[2], width, columns)
-    top, bottom = _span(box[1], box[3], height, rows)
+    if rows < 1 or columns < 1:
+        raise EvenframeError(f"The grid has {rows} rows and {columns} columns: give 1 or more.")
+    x1, y1, x2, y2 = require_box(box, frame_size)
+    left, right = _span(x1, x2, width, columns)
+    top, bottom = _span(y1, y2, height, rows)
     return left, top, right, bottom
 
 
@@ -136,7 +146,7 @@ def _span(low: float, high: float, length: int, count: int) -> tuple[int, int]:
 
 
 def box_region(
-    boxes: Sequence[Box],
+    boxes: Sequence[Box] | Tensor,
     frame_size: tuple[int, int],
     *,
     name: str,
@@ -149,11 +159,13 @@ def box_region(
     Raises EvenframeError for boxes that are reversed, outside the frame or not finite.
     """
     _check_edges(name, grow, soften)
-    for index, box in enumerate(boxes):
+    checked = [
         require_box(box, frame_size, f"region '{name}', frame {index}")
+        for index, box in enumerate(boxes)
+    ]
     outward = torch.tensor([-grow, -grow, grow, grow], dtype=torch.float64)
     limits = torch.tensor(tuple(reversed(frame_size)) * 2, dtype=torch.float64)
-    larger = torch.tensor(boxes, dtype=torch.float64) + outward
+    larger = torch.tensor(checked, dtype=torch.float64) + outward
     return Region(name, words, boxes=torch.minimum(larger.clamp(min=0), limits), soften=soften)
 
 
@@ -200,25 +212,39 @@ def mask_region(
     )
 
 
-def require_box(box: Sequence[float], frame_size: tuple[int, int], owner: str = "") -> None:
-    """Raise EvenframeError for a box (pixels) that is reversed, outside the frame or not finite.
+def require_box(box: Sequence[float] | Tensor, frame_size: tuple[int, int], owner: str = "") -> Box:
+    """A box (pixels) as four numbers.
 
-    owner: what it belongs to, for the message.
+    owner: what it belongs to, for the message. Raises EvenframeError for one that is something
+    else, reversed, outside the frame or not finite.
     """
     height, width = frame_size
-    left, top, right, bottom = box
-    shown = "The box [" + ", ".join(f"{value:g}" for value in box) + "]"
-    shown += f" of {owner}" if owner else ""
-    if not all(math.isfinite(value) for value in box):
-        raise EvenframeError(f"{shown} is not finite: give four numbers.")
+    of = f" of {owner}" if owner else ""
+    left, top, right, bottom = edges = _four_numbers(box, of)
+    told = "The box [" + ", ".join(f"{edge:g}" for edge in edges) + f"]{of}"
+    if not all(math.isfinite(edge) for edge in edges):
+        raise EvenframeError(f"{told} is not finite: give four numbers.")
     if left >= right or top >= bottom:
         raise EvenframeError(
-            f"{shown} is reversed or empty: give left, top, right, bottom, the smaller one first."
+            f"{told} is reversed or empty: give left, top, right, bottom, the smaller one first."
         )
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
         raise EvenframeError(
-            f"{shown} lies outside the frame of {width}x{height} pixels: move it inside."
+            f"{told} lies outside the frame of {width}x{height} pixels: move it inside."
         )
+    return edges
+
+
+def _four_numbers(box: object, of: str) -> Box:
+    """of: as in "The box of it", for the message."""
+    values = box.tolist() if isinstance(box, Tensor) else box
+    numbers = tuple(values) if isinstance(values, Iterable) else ()
+    if len(numbers) != 4 or not all(isinstance(number, Real) for number in numbers):
+        raise EvenframeError(
+            f"The box{of} is {shown(values)}: give four numbers, left, top, right, bottom."
+        )
+    left, top, right, bottom = (float(number) for number in numbers)
+    return left, top, right, bottom
 
 
 def feather(masks: Tensor, pixels: int) -> Tensor:

@@ -66,6 +66,13 @@ def test_a_box_stays_in_the_grid_and_has_a_cell(box, cells):
     assert to_grid(box, FRAME, (14, 24)) == cells
 
 
+def test_a_box_may_be_a_tensor():
+    boxes = torch.tensor([[93, 287, 269, 417]])
+    assert to_grid(boxes[0], FRAME, (14, 24)) == (3, 9, 8, 13)
+    found = box_region(boxes, FRAME, name="it").boxes
+    assert found is not None and torch.equal(found, boxes.double())
+
+
 @given(st.tuples(*[st.floats(-2000, 2000)] * 4), st.integers(1, 40), st.integers(1, 40))
 def test_every_box_has_cells_or_is_refused(box, rows: int, columns: int):
     try:
@@ -93,6 +100,36 @@ def test_boxes_that_are_none(box, starts: str):
     assert refused(to_grid, box, FRAME, (14, 24)).startswith(starts)
     message = refused(box_region, [box], FRAME, name="left")
     assert "region 'left', frame 0" in message
+
+
+@pytest.mark.parametrize(
+    ("box", "starts"),
+    [
+        ((0, 0, 3), "The box is (0, 0, 3): give four numbers, left, top, right, bottom"),
+        ([0, 0, 3, 5, 7], "The box is [0, 0, 3, 5, 7]: give four numbers"),
+        ("1234", "The box is '1234': give four numbers"),
+        (None, "The box is None: give four numbers"),
+        ((0, 0, "3", 5), "The box is (0, 0, '3', 5): give four numbers"),
+        (torch.ones(4, 4), "The box is [[1.0, "),
+        (torch.tensor(3), "The box is 3: give four numbers"),
+    ],
+)
+def test_what_is_no_box(box: Any, starts: str):
+    assert refused(to_grid, box, FRAME, (14, 24)).startswith(starts)
+    message = refused(box_region, [box], FRAME, name="left")
+    assert message.startswith("The box of region 'left', frame 0 is ")
+
+
+@pytest.mark.parametrize("grid", [(0, 4), (4, 0), (-1, 4)])
+def test_a_grid_without_cells(grid: tuple[int, int]):
+    message = refused(to_grid, (0, 0, 3, 5), FRAME, grid)
+    assert message.startswith(f"The grid has {grid[0]} rows and {grid[1]} columns: give 1 or more")
+
+
+@pytest.mark.parametrize("ask", ["cells", "coverage", "coverages"])
+def test_there_must_be_regions(ask: str):
+    message = refused(getattr(Regions((), 1, SIZE), ask), (8, 16))
+    assert message == "There are no regions: draw one."
 
 
 # Masks and their edges
