@@ -184,7 +184,7 @@ class EvenframeCrossReweighter(io.ComfyNode):
                     "words",
                     default="",
                     tooltip="Words of the target prompt that stand for the person, with commas. "
-                    "Empty: the regions' own words, else a profession that the pack knows.",
+                    "Empty: the regions' own words, else a person that the pack knows.",
                 ),
                 _share("strength", 0.5, "How much of it (alpha). 0 changes nothing."),
                 _share("weight", 0.4, "How far a word that fits is raised (lambda)."),

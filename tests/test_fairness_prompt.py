@@ -15,7 +15,7 @@ from evenframe.pipelines.fairness.encoder import (
     parse_wishes,
     soft_weight,
 )
-from evenframe.pipelines.fairness.people import lexicon
+from evenframe.pipelines.fairness.people import find_person, lexicon
 from evenframe.pipelines.fairness.presets import shipped
 
 TENNIS = "a doctor is playing tennis"
@@ -319,7 +319,7 @@ def test_a_word_of_several_tokens_is_blended_whole(backbone):
 def test_nothing_is_guessed(backbone):
     two = refused(backbone, "a doctor and a nurse", "female")
     assert two.startswith(
-        "The prompt 'a doctor and a nurse' names several people (doctor, nurse): say"
+        "The prompt 'a doctor and a nurse' names several people, or may (doctor, nurse): say"
     )
     assert refused(backbone, "the and of", "female").startswith(
         "No word of the prompt 'the and of'"
@@ -327,6 +327,35 @@ def test_nothing_is_guessed(backbone):
     alike = refused(backbone, "red blue", "red blue")
     assert "is clearly the one that 'red blue' is for (closest: " in alike
     assert alike.endswith("): name the words.")
+
+
+@pytest.mark.parametrize(
+    ("target", "both"),
+    [
+        ("two women cook dinner", "women, cook"),
+        ("a woman judges a dog show", "woman, judges"),
+        ("a man who is a doctor", "man, doctor"),
+    ],
+)
+def test_a_verb_is_not_taken_for_a_person(backbone, target: str, both: str):
+    assert f"names several people, or may ({both}): say" in refused(backbone, target, "female")
+    word = both.partition(",")[0]
+    ((wish, found),) = fair(backbone, target, "older", word).record.found
+    assert (wish.words, found.how) == (word, "named")
+
+
+@pytest.mark.parametrize("text", ["dog", "dog cat"])
+def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text: str):
+    # The best of these cosines is -0.14, and the next far below.
+    vectors = {"": (0.0, 0.0), "female": (1.0, 0.0), "dog": (-0.14, 0.99), "cat": (-0.9, 0.4)}
+
+    def embed(word: str) -> torch.Tensor:
+        return torch.tensor(vectors[word])
+
+    with pytest.raises(
+        EvenframeError, match=f"^No word of the prompt '{text}' is one that 'female"
+    ):
+        find_person(backbone.encode_prompt(text), "", "female", embed)
 
 
 # Attributes

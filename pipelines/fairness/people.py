@@ -38,11 +38,11 @@ class Found:
 def find_person(
     prompt: Prompt, words: str, attribute: str, embed: Callable[[str], Tensor]
 ) -> Found:
-    """The words that an attribute is for: those named, else a profession, else the best ranked.
+    """The words that an attribute is for: those named, else those known, else the best ranked.
 
     words: of the prompt, or "" to look for them. embed: pools a text to a vector (c,).
     Raises EvenframeError where the words are not in the prompt, where the lexicon finds two
-    persons, and where no word is clearly the closest: nothing is guessed in silence.
+    persons, and where no word is close, or none clearly the closest: nothing is guessed in silence.
     """
     if words.strip():
         return Found(find_places(prompt, words), "named")
@@ -54,22 +54,24 @@ def find_person(
 
 
 def known_person(prompt: Prompt) -> tuple[tuple[int, int], ...]:
-    """Where a prompt names a profession, or else a person, by the lexicon; () where it does not.
+    """Where a prompt names a profession or a person, by the lexicon; () where it does not.
 
-    Raises EvenframeError where it names several.
+    Raises EvenframeError where it names several, or may: 'two women cook dinner' has no cook.
     """
     have = plain_words(word.text for word in prompt.words)
-    for name in ("professions.txt", "people.txt"):
-        places = _longest_matches(have, lexicon(name))
-        people = [" ".join(have[start:end]) for start, end in places]
-        if len(set(people)) > 1:
-            raise EvenframeError(
-                f"The prompt '{prompt.text}' names several people ({', '.join(people)}): say which "
-                "one is meant, as words of the prompt."
-            )
-        if places:
-            return places
-    return ()
+    places = people_in(have)
+    people = [" ".join(have[start:end]) for start, end in places]
+    if len(set(people)) > 1:
+        raise EvenframeError(
+            f"The prompt '{prompt.text}' names several people, or may ({', '.join(people)}): say "
+            "which one is meant, as words of the prompt."
+        )
+    return places
+
+
+def people_in(have: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Places (start, end) of the plain words for professions and persons, by the lexicon."""
+    return _longest_matches(have, lexicon("professions.txt") | lexicon("people.txt"))
 
 
 @cache
@@ -108,7 +110,7 @@ def _singular(words: Sequence[str]) -> set[tuple[str, ...]]:
 def _ranked(
     prompt: Prompt, have: Sequence[str], attribute: str, embed: Callable[[str], Tensor]
 ) -> Found:
-    """The word whose meaning is closest to the attribute's, if it clearly is."""
+    """The word whose meaning is closest to the attribute's, if it is close and clearly so."""
     candidates = list(dict.fromkeys(word for word in have if word and word not in STOP_WORDS))
     if not candidates:
         raise EvenframeError(
@@ -121,10 +123,12 @@ def _ranked(
     cosines = torch.cosine_similarity(pooled - centre, towards[None], dim=-1).tolist()
     pairs = list(zip(candidates, cosines, strict=True))
     ranking = sorted(pairs, key=lambda pair: pair[1], reverse=True)
-    if len(ranking) > 1 and ranking[0][1] - ranking[1][1] < MARGIN:
+    far = ranking[0][1] <= 0
+    if far or (len(ranking) > 1 and ranking[0][1] - ranking[1][1] < MARGIN):
         close = ", ".join(f"{word} {cosine:.2f}" for word, cosine in ranking[:3])
         raise EvenframeError(
-            f"No word of the prompt '{prompt.text}' is clearly the one that '{attribute}' is for "
+            f"No word of the prompt '{prompt.text}' is {'one' if far else 'clearly the one'} that "
+            f"'{attribute}' is for "
             f"(closest: {close}): name the words."
         )
     best = ranking[0][0]
