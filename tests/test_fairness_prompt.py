@@ -15,7 +15,7 @@ from evenframe.pipelines.fairness.encoder import (
     parse_wishes,
     soft_weight,
 )
-from evenframe.pipelines.fairness.people import find_person, lexicon
+from evenframe.pipelines.fairness.people import find_person, lexicon, require_adult
 from evenframe.pipelines.fairness.presets import shipped
 
 TENNIS = "a doctor is playing tennis"
@@ -356,6 +356,30 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
         EvenframeError, match=f"^No word of the prompt '{text}' is one that 'female"
     ):
         find_person(backbone.encode_prompt(text), "", "female", embed)
+
+
+@pytest.mark.parametrize(
+    ("target", "attribute", "words", "child"),
+    [
+        ("a girl runs", "female", "girl", "girl"),
+        ("two Schoolboys run", "older", "two schoolboys", "schoolboys"),
+        ("a doctor runs", "little girl", "", "girl"),
+        ("a doctor runs", "teenager", "", "teenager"),
+    ],
+)
+def test_children_are_left_alone(backbone, target: str, attribute: str, words: str, child: str):
+    said = refused(backbone, target, attribute, words)
+    assert said.startswith(f"'{child}' describes a child: this pack edits how adults are shown.")
+
+
+def test_no_preset_describes_a_child(backbone):
+    for values in shipped().values():
+        for value in values.values():
+            for text in (value.before, *value.words, *(instead for _, instead in value.others)):
+                require_adult(text)
+    assert written(backbone, "a teacher with two children", "female", "teacher") == (
+        "a female teacher with two children"
+    )
 
 
 # Attributes

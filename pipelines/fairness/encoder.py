@@ -17,7 +17,7 @@ from ..checks import require_model, require_range
 from ..errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
-from .people import Found, find_person
+from .people import Found, find_person, require_adult
 from .presets import Presets, shipped
 from .wording import Draft, write
 
@@ -106,8 +106,8 @@ def encode_fair(
     mask: "hard" blends the words of the persons, "soft" also tokens like them. eos_scope: "first",
     "first+padding" or "none", see `blend_embeddings`. presets: attributes that have a name; None
     for the shipped ones.
-    Raises EvenframeError for settings out of range, empty attributes, words that are not found, and
-    a fairness prompt that is too long.
+    Raises EvenframeError for settings out of range, empty attributes, words that are not found,
+    children, and a fairness prompt that is too long.
     """
     prompt = target if isinstance(target, Prompt) else backbone.encode_prompt(target)
     require_model(backbone, prompt.model, "target prompt")
@@ -224,6 +224,8 @@ def _find(
     found = find_person(prompt, wish.words, attribute.name, embed)
     start, end = found.places[0]
     said = " ".join(plain_words(word.text for word in prompt.words[start:end]))
+    for text in (attribute.before, said):
+        require_adult(text)
     return Wish(wish.attribute, said), attribute, found
 
 

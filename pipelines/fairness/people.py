@@ -74,6 +74,16 @@ def people_in(have: Sequence[str]) -> tuple[tuple[int, int], ...]:
     return _longest_matches(have, lexicon("professions.txt") | lexicon("people.txt"))
 
 
+def require_adult(text: str) -> None:
+    """Raise EvenframeError for words that describe a child."""
+    words = plain_words(text.split())
+    for start, end in _longest_matches(words, lexicon("children.txt")):
+        raise EvenframeError(
+            f"'{' '.join(words[start:end])}' describes a child: this pack edits how adults are "
+            "shown. Where an adult is meant, write so, as in 'woman', 'man' or 'young adult'."
+        )
+
+
 @cache
 def lexicon(name: str) -> frozenset[tuple[str, ...]]:
     """Words of a shipped list: comments and empty lines left out."""
