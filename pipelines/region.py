@@ -212,13 +212,16 @@ def mask_region(
     )
 
 
-def require_box(box: Sequence[float] | Tensor, frame_size: tuple[int, int], owner: str = "") -> Box:
-    """A box (pixels) as four numbers.
+def require_box(
+    box: Sequence[float] | Tensor, frame_size: tuple[int, int] | None, owner: str = ""
+) -> Box:
+    """A box as four numbers.
 
+    frame_size: (height, width) in pixels, as the box is; None for one in fractions of the frame.
     owner: what it belongs to, for the message. Raises EvenframeError for one that is something
     else, reversed, outside the frame or not finite.
     """
-    height, width = frame_size
+    height, width = frame_size or (1, 1)
     of = f" of {owner}" if owner else ""
     left, top, right, bottom = edges = _four_numbers(box, of)
     told = "The box [" + ", ".join(f"{edge:g}" for edge in edges) + f"]{of}"
@@ -229,9 +232,8 @@ def require_box(box: Sequence[float] | Tensor, frame_size: tuple[int, int], owne
             f"{told} is reversed or empty: give left, top, right, bottom, the smaller one first."
         )
     if right <= 0 or bottom <= 0 or left >= width or top >= height:
-        raise EvenframeError(
-            f"{told} lies outside the frame of {width}x{height} pixels: move it inside."
-        )
+        frame = f" of {width}x{height} pixels" if frame_size else ", 0 to 1"
+        raise EvenframeError(f"{told} lies outside the frame{frame}: move it inside.")
     return edges
 
 

@@ -25,6 +25,10 @@ from .region import Box, Region, Regions, box_region, mask_region, require_box
 
 VERSION = 1
 UNITS = ("fraction", "pixel")
+PIXELS = (1, 1)
+"""How many pixels a pixel is in x and y."""
+LARGEST_FRACTION = 2
+"""Fractions may lie outside of the frame, but not so far as pixels that were taken for them."""
 MAX_REGIONS, MAX_KEYFRAMES, MAX_POINTS = 32, 10_000, 1000
 EXAMPLE = '{"version": 1, "regions": [{"name": ..., "words": ..., "box": ...}]}'
 
@@ -56,7 +60,7 @@ def read_units(data: Mapping[str, Any], frame_size: tuple[int, int]) -> tuple[in
     if unit not in UNITS:
         raise EvenframeError(f"unit is {shown(unit)}: use {' or '.join(UNITS)}.")
     height, width = frame_size
-    return (width, height) if unit == "fraction" else (1, 1)
+    return (width, height) if unit == "fraction" else PIXELS
 
 
 def _region(
@@ -156,12 +160,28 @@ def read_shape(
     else:
         points = [read_list(point, where, 2, 2) for point in read_list(value, where, 3, MAX_POINTS)]
         values = [read_number(v, where) for point in points for v in point]
-    pixels = [value * scale[index % 2] for index, value in enumerate(values)]
+    require_fractions(values, where, scale)
+    if scale == PIXELS and all(0 <= v <= 1 for v in values):
+        raise EvenframeError(
+            f"{where} is {shown(value)}, not more than a pixel: for fractions of the frame, write "
+            '"unit": "fraction".'
+        )
     # A polygon's box says whether there is anything of it to see.
-    xs, ys = pixels[::2], pixels[1::2]
-    box = pixels if kind == "box" else [min(xs), min(ys), max(xs), max(ys)]
-    require_box(box, frame_size, where)
-    return pixels
+    xs, ys = values[::2], values[1::2]
+    box = values if kind == "box" else [min(xs), min(ys), max(xs), max(ys)]
+    owner = where.rpartition(".")[0] if kind == "box" else where
+    require_box(box, frame_size if scale == PIXELS else None, owner)
+    return [v * scale[index % 2] for index, v in enumerate(values)]
+
+
+def require_fractions(values: Sequence[float], where: str, scale: tuple[int, int]) -> None:
+    """Raise EvenframeError for fractions that are pixels, it seems. scale: of `read_units`."""
+    largest = max(values, key=abs)
+    if scale != PIXELS and abs(largest) > LARGEST_FRACTION:
+        raise EvenframeError(
+            f"{where} has {largest:g}, but the unit is the fraction of the frame, 0 to 1: for "
+            'pixels, write "unit": "pixel".'
+        )
 
 
 def _polygons(shapes: Sequence[Shape], frame_size: tuple[int, int]) -> Tensor:

@@ -346,8 +346,38 @@ def test_a_polygon_covers_the_pixels_inside():
         (text(BOX | {"box": [0, 0, 1]}), "regions[0].box is a list of 3: give a list of 4"),
         (text(BOX | {"box": [0, 0, 1, True]}), "regions[0].box has True: give a number"),
         (text(BOX | {"box": [0, 0, 1, 1e9]}), "regions[0].box has 1000000000.0: give a number"),
-        (text(BOX | {"box": [1, 0, 0, 1]}), "The box [128, 0, 0, 64] of regions[0].box is rever"),
-        (text(BOX | {"box": [1.5, 0, 2, 1]}), "The box [192, 0, 256, 64] of regions[0].box lies"),
+        (text(BOX | {"box": [1, 0, 0, 1]}), "The box [1, 0, 0, 1] of regions[0] is reversed"),
+        (
+            text(BOX | {"box": [1.5, 0, 2, 1]}),
+            "The box [1.5, 0, 2, 1] of regions[0] lies outside the frame, 0 to 1: move",
+        ),
+        (
+            text(BOX | {"box": [200, 0, 220, 9]}, unit="pixel"),
+            "The box [200, 0, 220, 9] of regions[0] lies outside the frame of 128x64 pixels: move",
+        ),
+        (
+            text({"name": "it", "polygon": [[1.5, 0], [1.75, 0], [1.75, 1]]}),
+            "The box [1.5, 0, 1.75, 1] of regions[0].polygon lies outside the frame, 0 to 1",
+        ),
+        (
+            text(BOX | {"box": [20, 10, 60, 40]}),
+            "regions[0].box has 60, but the unit is the fraction of the frame, 0 to 1: for pixels, "
+            'write "unit": "pixel".',
+        ),
+        (text(BOX | {"box": [0, 0, 64, 64]}), "regions[0].box has 64, but the unit is the fract"),
+        (
+            text({"name": "it", "polygon": [[0, 0], [1, 0], [1, -30]]}),
+            "regions[0].polygon has -30, but the unit is the fraction",
+        ),
+        (
+            text(BOX, unit="pixel"),
+            "regions[0].box is [0.25, 0.5, 0.5, 1.0], not more than a pixel: for fractions of the "
+            'frame, write "unit": "fraction".',
+        ),
+        (
+            text({"name": "it", "polygon": [[0, 0], [1, 0], [1, 1]]}, unit="pixel"),
+            "regions[0].polygon is [[0, 0], [1, 0], [1, 1]], not more than a pixel",
+        ),
         (text(BOX).replace("0.25", "NaN"), "The regions hold NaN, which is no number"),
         (text(BOX | {"name": 3}), "regions[0].name is 3: give a short text"),
         (text(BOX | {"grow": 1.5}), "regions[0].grow is 1.5: give a whole number, 0 or more"),
@@ -414,7 +444,8 @@ values = st.recursive(
 
 @given(values, st.sampled_from(["regions", "unit", "version"]))
 def test_any_text_gives_regions_or_says_what_is_wrong(value: Any, name: str):
-    data = {"version": 1, "unit": "pixel", "regions": [BOX]} | {name: value}
+    box = {"name": "left", "box": [2, 4, 4, 8]}
+    data = {"version": 1, "unit": "pixel", "regions": [box]} | {name: value}
     try:
         assert parse_regions(json.dumps(data), 2, (8, 8)).frames == 2
     except EvenframeError as error:

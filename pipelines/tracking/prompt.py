@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import EvenframeError
-from ..json_text import read_json, read_list, read_number, read_object, read_whole
+from ..json_text import read_json, read_list, read_number, read_object, read_whole, shown
 from ..region import Box
-from ..region_text import MAX_POINTS, read_shape, read_units
+from ..region_text import MAX_POINTS, PIXELS, read_shape, read_units, require_fractions
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
 PAINTED = 0.5
@@ -118,12 +118,13 @@ def _points(
     points = []
     for index, entry in enumerate(read_list(data[name], name, 1, MAX_POINTS)):
         where = f"{name}[{index}]"
-        x, y = (read_number(value, where) for value in read_list(entry, where, 2, 2))
-        x, y = x * scale[0], y * scale[1]
+        typed = [read_number(value, where) for value in read_list(entry, where, 2, 2)]
+        require_fractions(typed, where, scale)
+        x, y = typed[0] * scale[0], typed[1] * scale[1]
         if not (0 <= x <= width and 0 <= y <= height):
+            frame = f" of {width}x{height} pixels" if scale == PIXELS else ", 0 to 1"
             raise EvenframeError(
-                f"{where} is ({x:g}, {y:g}), outside the frame of {width}x{height} pixels: "
-                "move it inside."
+                f"{where} is {shown(entry)}, outside the frame{frame}: move it inside."
             )
         points.append((x, y))
     return tuple(points)
