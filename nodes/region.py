@@ -39,12 +39,13 @@ def region_outputs() -> list[io.Output]:
     ]
 
 
-def region_result(regions: Regions, frames: Tensor) -> io.NodeOutput:
-    """The values of `region_outputs`, and some frames to show."""
+def region_result(regions: Regions, frames: Tensor, note: str = "") -> io.NodeOutput:
+    """The values of `region_outputs`, some frames to show, and what to say beside their names."""
     from ..pipelines.pictures import heat, spread
 
     picture = heat(regions.painted(), frames)
-    shown = feedback.shown(spread(picture, 4), regions.describe())
+    text = "\n".join(line for line in (regions.describe(), note) if line)
+    shown = feedback.shown(spread(picture, 4), text)
     return io.NodeOutput(regions, regions.coverage(regions.frame_size), picture, ui=shown)
 
 

@@ -116,7 +116,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         start = _start(mask, segmenter, frames, prompt)
         model = None if tracker == FLOW else _tracker(tracker)
         progress = host.progress(count, "Tracking")
-        region = track(
+        tracked = track(
             frames,
             prompt,
             start,
@@ -127,7 +127,8 @@ class EvenframeTrackRegion(io.ComfyNode):
             soften=soften,
             on_frame=progress.step,
         )
-        return region_result(Regions((region,), count, size).on(regions), frames)
+        own = Regions((tracked.region,), count, size)
+        return region_result(own.on(regions), frames, tracked.note())
 
 
 def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:

@@ -513,6 +513,48 @@ def test_the_node_tracks_with_what_was_chosen(
     assert mask[1].any()
 
 
+def shrinking(sides: list[int]) -> Tensor:
+    """Masks (f, 64, 96) of squares; a side of 0 is an empty one."""
+    masks = torch.zeros(len(sides), *SIZE)
+    for mask, side in zip(masks, sides, strict=True):
+        mask[20 : 20 + side, 30 : 30 + side] = 1
+    return masks
+
+
+@pytest.mark.parametrize("grow", [0, 8])
+def test_the_node_says_where_the_object_is_lost(
+    session: Session, monkeypatch: pytest.MonkeyPatch, grow: int
+):
+    def text(sides: list[int]) -> str:
+        monkeypatch.setattr(flow, "follow_mask", lambda *_: shrinking(sides))
+        frames = torch.rand(len(sides), *SIZE, 3, generator=torch.Generator().manual_seed(1))
+        prompt = '{"version": 1, "frame": 1}'
+        return EvenframeTrackRegion.execute(
+            frames, prompt, "o", "", NO_SEGMENTER, FLOW, grow, 0, mask=torch.ones(SIZE)
+        ).ui["text"][0]
+
+    assert text([16, 16, 17, 6]) == "o: no words"
+    names, note = text([16, 16, 5, 5, 0, 5, 0, 0]).split("\n")
+    assert names == "o: no words"
+    assert note == (
+        "Region 'o' is empty on frames 4, 6 to 7, below 10% of its area of frame 1 on frames "
+        "2 to 3, 5. If the object is seen there, prompt a frame nearer to them, draw the box "
+        "closer, or choose SAM 2."
+    )
+    assert "is empty on frame 0. If" in text([0, 16])
+    assert "is empty on frames 2, 4, 6, 8, 10, 12 and more. If" in text([9, 9] + [0, 9] * 8)
+
+
+def test_a_box_is_measured_within_the_frame(session: Session, monkeypatch: pytest.MonkeyPatch):
+    boxes = [(10.0, 10.0, 40.0, 40.0), (94.0, 10.0, 124.0, 40.0)]
+    monkeypatch.setattr(flow, "follow_box", lambda *_: boxes)
+    text = '{"version": 1, "unit": "pixel", "box": [10, 10, 40, 40]}'
+    told = EvenframeTrackRegion.execute(
+        torch.rand(2, *SIZE, 3), text, "o", "", NO_SEGMENTER, FLOW, 0, 0
+    ).ui["text"][0]
+    assert "Region 'o' is below 10% of its area of frame 0 on frame 1. If" in told
+
+
 def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
     below = EvenframeDrawRegions.execute(
         frames, '{"version": 1, "regions": [{"name": "a", "box": [0, 0, 1, 1]}]}'
