@@ -215,6 +215,20 @@ def test_the_record_says_what_was_blended(backbone):
         ("a young male doctor", "elderly woman", "an elderly woman doctor"),
         ("an old doctor", "young adult", "a young adult doctor"),
         ("a doctor", "older, female", "an older female doctor"),
+        ("a doctor and his dog", "older, female", "an older female doctor and her dog"),
+        (
+            "a doctor and a nurse with his dog",
+            "doctor: female",
+            "a female doctor and a nurse with his dog",
+        ),
+        ("a waitress", "male", "a male waiter"),
+        ("an actress", "androgynous", "an actor"),
+        ("two businesswomen", "male", "two businessmen"),
+        ("a male nurse and a doctor", "doctor: female", "a male nurse and a female doctor"),
+        ("a very dark-skinned doctor", "Monk 3", "a light-skinned doctor"),
+        ("a very light-skinned doctor", "Monk 1", "a very light-skinned doctor"),
+        ("a senior engineer", "young adult", "a senior young adult engineer"),
+        ("a mature student", "older", "a mature older student"),
         (
             "a doctor and a nurse",
             "doctor: female, nurse: older male",
@@ -241,6 +255,42 @@ def test_words_that_the_model_was_never_trained_on_are_told(backbone):
     assert fair(small, "a doctor", "female").record.notes == ()
     (note,) = fair(small, "a doctor", "tall").record.notes
     assert note.startswith("The model was never trained on 'tall'")
+
+
+@pytest.mark.parametrize(
+    ("target", "attribute", "word", "stays"),
+    [
+        ("a man who is a doctor", "doctor: female", "man", True),
+        ("a doctor helps a nurse in his car", "doctor: female", "his", True),
+        ("a doctor and his dog", "elderly woman", "his", True),
+        ("a waitress", "male", "waitress", False),
+        ("a businesswoman", "male", "businesswoman", False),
+        ("an actress", "male", "actress", False),
+        ("a dark-skinned doctor", "Monk 2", "dark-skinned", False),
+        ("a doctor in a wheelchair", "crutches", "wheelchair", True),
+        ("a cane-using doctor", "guide dog", "cane-using", False),
+    ],
+)
+def test_a_contradiction_is_never_silent(
+    backbone, target: str, attribute: str, word: str, stays: bool
+):
+    record = fair(backbone, target, attribute).record
+    (note,) = record.notes
+    assert note.startswith(f"The prompt {'also ' if stays else ''}says '{word}', which ")
+    assert (word in record.fair.split()) == stays
+
+
+@pytest.mark.parametrize(
+    ("target", "attribute"),
+    [
+        ("a male nurse and a doctor", "doctor: female"),
+        ("a doctor and a nurse", "doctor: female, nurse: male"),
+        ("a doctor with a white cane", "white cane"),
+        ("a senior engineer", "young adult"),
+    ],
+)
+def test_what_is_no_contradiction_is_not_told(backbone, target: str, attribute: str):
+    assert fair(backbone, target, attribute).record.notes == ()
 
 
 def test_an_attribute_that_is_there_already_changes_nothing(backbone):

@@ -114,6 +114,8 @@ def _singular(words: Sequence[str]) -> set[tuple[str, ...]]:
     forms = {last, last.removesuffix("s"), last.removesuffix("es")}
     if last.endswith("ies"):
         forms.add(last.removesuffix("ies") + "y")
+    if last.endswith("men"):
+        forms.add(last.removesuffix("men") + "man")
     return {(*rest, form) for form in forms}
 
 

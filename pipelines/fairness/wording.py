@@ -10,10 +10,16 @@ from itertools import combinations
 from ..errors import EvenframeError
 from ..prompt import plain_words, punctuation_apart
 from .attributes import Attribute
-from .people import STOP_WORDS
+from .people import STOP_WORDS, people_in
 
 ARTICLES = {"a", "an"}
 PRONOUNS = frozenset({"she", "her", "herself", "he", "him", "his", "himself", "they", "their"})
+
+DEGREES = frozenset({"very", "quite", "rather", "deep"})
+"""They go with the word behind them: 'very dark-skinned' is no 'very light-skinned'."""
+
+Places = Sequence[tuple[int, int]]
+"""(first, end) word indices, end exclusive."""
 
 
 @dataclass
@@ -53,6 +59,10 @@ class Draft:
         self.words[at:at] = [(word, None) for word in text.split()]
         self._fix_article(at)
 
+    def drop(self, origin: int) -> None:
+        """Leave a target word out."""
+        del self.words[self.place(origin)]
+
     def _fix_article(self, at: int) -> None:
         """ "a" or "an" by the letter that follows now."""
         if at == 0 or self.words[at - 1][0].lower() not in ARTICLES:
@@ -63,30 +73,33 @@ class Draft:
 
 def write(
     words: Sequence[str],
-    wishes: Iterable[tuple[Attribute, Sequence[tuple[int, int]]]],
+    wishes: Iterable[tuple[Attribute, Places]],
 ) -> Draft:
     """Make attributes explicit in a prompt.
 
-    words: of the target prompt. wishes: attributes with the (first, end) word indices that they
-    are for. An attribute that the prompt has already is left; a word that says the contrary gives
-    its place, and a note says so. Pronouns follow where there is one wish.
+    words: of the target prompt. wishes: attributes with the places that they are for. An attribute
+    that the prompt has already is left; a word of its place that says the contrary gives its own,
+    and so does a pronoun with nobody else before it. A note says so, and also where such a word
+    stands elsewhere.
     Raises EvenframeError where two attributes of a kind are for the same words.
     """
     draft = Draft(list(zip(words, range(len(words)), strict=True)))
     plain, pairs = plain_words(words), list(wishes)
     _require_apart(plain, pairs)
+    people = {*people_in(plain), *(place for _, places in pairs for place in places)}
     for attribute, places in pairs:
+        told: set[int] = set()
         for start, end in places:
             draft.relevant.update(range(start, end))
-            _make_explicit(draft, plain, attribute, start, end)
-        if len(pairs) == 1:
-            _turn_pronouns(draft, plain, attribute)
+            told |= _make_explicit(draft, plain, attribute, start, end)
+        own = {index for start, end in places for index in (*_description(plain, start), end - 1)}
+        strangers = [place for place in people if own.isdisjoint(range(*place))]
+        told |= _turn_pronouns(draft, plain, attribute, strangers)
+        _tell_elsewhere(draft, plain, attribute, told, strangers)
     return draft
 
 
-def _require_apart(
-    plain: Sequence[str], wishes: Sequence[tuple[Attribute, Sequence[tuple[int, int]]]]
-) -> None:
+def _require_apart(plain: Sequence[str], wishes: Sequence[tuple[Attribute, Places]]) -> None:
     """A person has one attribute of a kind."""
     for (one, here), (two, there) in combinations(wishes, 2):
         kinds = [kind for kind in one.kinds if kind in two.kinds]
@@ -106,15 +119,18 @@ def _require_apart(
 
 def _make_explicit(
     draft: Draft, plain: Sequence[str], attribute: Attribute, start: int, end: int
-) -> None:
+) -> set[int]:
+    """Returns which of the words that say the contrary are dealt with."""
     contrary, noun = dict(attribute.others), plain[end - 1]
     described = _description(plain, start)
     against = [index for index in described if plain[index] in contrary]
+    done = set(against)
     said = {noun, *(plain[index] for index in described)}
     if noun in contrary:
         draft.put(end - 1, contrary[noun] or attribute.before or noun)
         _tell(draft, noun, attribute)
-    elif against:
+        done = {end - 1}
+    elif against and not _has(plain, attribute, start, end):
         _put_against(draft, plain, against, attribute)
         draft.add(draft.place(end - 1) + 1, attribute.after)
     elif said & set(attribute.words) or _has(plain, attribute, start, end):
@@ -127,6 +143,7 @@ def _make_explicit(
             f"'{attribute.after}' stands after '{noun}', and a text encoder reads forwards: "
             "only what follows knows of it. Where the effect is too small, put it before."
         )
+    return done
 
 
 def _put_against(
@@ -135,6 +152,8 @@ def _put_against(
     """The attribute's words in the places of those that contradict it, the last in the last."""
     words = attribute.before.split()
     used = against[-len(words) :] if words else []
+    if used and used[0] > 0 and plain[used[0] - 1] in DEGREES:
+        draft.drop(used[0] - 1)
     for count, index in enumerate(used):
         text = (
             words[count + len(words) - len(used)]
@@ -153,12 +172,34 @@ def _tell(draft: Draft, word: str, attribute: Attribute) -> None:
     )
 
 
-def _turn_pronouns(draft: Draft, plain: Sequence[str], attribute: Attribute) -> None:
+def _turn_pronouns(
+    draft: Draft, plain: Sequence[str], attribute: Attribute, strangers: Places
+) -> set[int]:
+    """Pronouns before the first stranger; behind, they may be the stranger's. Returns which."""
     contrary = dict(attribute.others)
+    nobody_else = min((start for start, _ in strangers), default=len(plain))
+    turned = {
+        index
+        for index, word in enumerate(plain[:nobody_else])
+        if word in PRONOUNS and contrary.get(word)
+    }
+    for index in sorted(turned):
+        draft.put(index, contrary[plain[index]])
+        _tell(draft, plain[index], attribute)
+    return turned
+
+
+def _tell_elsewhere(
+    draft: Draft, plain: Sequence[str], attribute: Attribute, told: set[int], strangers: Places
+) -> None:
+    """Contrary words that stay; what describes a stranger is none."""
+    theirs = {index for start, _ in strangers for index in _description(plain, start)}
     for index, word in enumerate(plain):
-        if word in PRONOUNS and contrary.get(word):
-            draft.put(index, contrary[word])
-            _tell(draft, word, attribute)
+        if word in dict(attribute.others) and index not in told | theirs:
+            draft.notes.append(
+                f"The prompt also says '{word}', which is not '{attribute.name}', and it stays: "
+                "where it is about the same person, write another word."
+            )
 
 
 def _description(plain: Sequence[str], start: int) -> list[int]:
