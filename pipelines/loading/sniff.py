@@ -199,7 +199,9 @@ def _refuse_others(path: Path, start: bytes, wanted: str) -> None:
 def _read_header(path: Path, size: int, length: int, file: BinaryIO, wanted: str) -> dict:
     # The length of a real header is far below 2^40; text or noise in its place is far above.
     if size < 8 or length > MAX_HEADER or length < 2:
-        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {wanted}.")
+        raise EvenframeError(
+            f"'{path.name}' is not a safetensors file, nor a pickle: choose {wanted}."
+        )
     if 8 + length > size:
         raise EvenframeError(
             f"'{path.name}' is cut short: it has {size} bytes but its header alone takes "
@@ -214,7 +216,9 @@ def _read_header(path: Path, size: int, length: int, file: BinaryIO, wanted: str
             "Download it again."
         ) from None
     if not isinstance(header, dict):
-        raise EvenframeError(f"'{path.name}' is not a safetensors file: choose {wanted}.")
+        raise EvenframeError(
+            f"'{path.name}' is not a safetensors file, nor a pickle: choose {wanted}."
+        )
     return header
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
+from .sniff import WANTED
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -22,8 +23,11 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise EvenframeError(f"'{path.name}' is damaged ({error}): download it again.") from error
 
 
-def read_pickle(path: Path) -> dict[str, Tensor]:
-    """Tensors of a pickle, without running anything in it. Raises EvenframeError for any other."""
+def read_pickle(path: Path, wanted: str = WANTED) -> dict[str, Tensor]:
+    """Tensors of a pickle, without running anything in it. Raises EvenframeError for any other.
+
+    wanted: what an error says to choose instead.
+    """
     try:
         mapped = zipfile.is_zipfile(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -35,6 +39,8 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):
-        raise EvenframeError(f"'{path.name}' is a pickle of something else than a checkpoint.")
+        raise EvenframeError(
+            f"'{path.name}' is a pickle of something else than a checkpoint: choose {wanted}."
+        )
     named = {key: value for key, value in loaded.items() if isinstance(key, str)}
     return {key: value for key, value in named.items() if isinstance(value, Tensor)}

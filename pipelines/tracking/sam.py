@@ -66,9 +66,14 @@ def load_sam(path: str | Path) -> Sam:
     """
     path = Path(path)
     _require_package()
+    if path.is_dir():
+        raise EvenframeError(
+            f"'{path.name}' is a folder: choose {WANTED}, a single file. A folder of SAM 2 goes to "
+            "the tracker."
+        )
     is_pickle = sniff(path, WANTED).container == "pickle"
     with torch.inference_mode(False):
-        tensors = (read_pickle if is_pickle else read_safetensors)(path)
+        tensors = read_pickle(path, WANTED) if is_pickle else read_safetensors(path)
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         sam = build(encoder_of(shapes, path.name))
         try:
