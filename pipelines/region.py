@@ -89,16 +89,23 @@ class Regions:
     def cells(self, grid: tuple[int, int], warn: bool = True) -> Tensor:
         """(regions, f, rows, columns) of 0 and 1: the visible cells of each region.
 
-        A region that is smaller than one cell has one, unless another lies on top of it.
+        A region that is smaller than one cell has one, unless another lies on top of it. Where two
+        need the same cell and do not overlap in the frame, both have it.
         warn: say so in the log.
         """
+        cells = self._all_cells(grid, warn)
+        visible = cells * (1 - _above(cells))
+        squeezed = (visible.amax((2, 3)) == 0) & (cells.amax((2, 3)) > 0)  # regions f
+        if squeezed.any() and grid != self.frame_size:
+            pixels = self._all_cells(self.frame_size, warn=False)
+            apart = squeezed & ((pixels * _above(pixels)).amax((2, 3)) == 0)
+            visible[apart] = cells[apart]
+        return visible
+
+    def _all_cells(self, grid: tuple[int, int], warn: bool) -> Tensor:
+        """As `cells`, with those that later regions lie on."""
         self._require_items()
-        masks = [_cells(region, self.frame_size, grid, warn) for region in self.items]
-        for lower, mask in enumerate(masks):
-            for upper in masks[lower + 1 :]:
-                mask = mask * (1 - upper)
-            masks[lower] = mask
-        return torch.stack(masks)
+        return torch.stack([_cells(item, self.frame_size, grid, warn) for item in self.items])
 
     def coverage(self, grid: tuple[int, int]) -> Tensor:
         """(f, rows, columns) in 0..1: the union of all regions, with their soft edges.
@@ -309,6 +316,14 @@ def _cells(
     if warn:
         _warn_small(region, grid, int(small.sum()))
     return cells
+
+
+def _above(cells: Tensor) -> Tensor:
+    """(regions, f, rows, columns): where any later region is, for cells of the same shape."""
+    later = torch.zeros_like(cells)
+    for index in range(len(cells) - 2, -1, -1):
+        later[index] = torch.maximum(later[index + 1], cells[index + 1])
+    return later
 
 
 def _warn_small(region: Region, grid: tuple[int, int], frames: int) -> None:

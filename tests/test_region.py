@@ -242,6 +242,29 @@ def test_a_later_region_lies_on_top():
     assert refused(only(upper).on, only(lower, frames=2)).startswith("The regions are for 2 frames")
 
 
+def test_small_regions_side_by_side_share_their_cell():
+    left = box_region([(33, 33, 36, 38), (33, 33, 36, 38)], SIZE, name="left")
+    right = box_region([(36, 33, 39, 38), (35, 33, 39, 38)], SIZE, name="right")
+    cells = Regions((left, right), 2, SIZE).cells((8, 16))
+    assert cells[:, 0].nonzero().tolist() == [[0, 4, 4], [1, 4, 4]]
+    assert cells[:, 1].nonzero().tolist() == [[1, 4, 4]], "they overlap, the upper one has it"
+
+
+def test_cells_are_those_that_no_later_region_takes():
+    """Against a loop over pixels, of boxes larger than a cell."""
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.randint(0, 40, (5, 3, 2), generator=generator)
+    boxes = torch.cat([corners, corners + torch.tensor([24, 20])], dim=-1)
+    regions = Regions(tuple(box_region(item, SIZE, name="it") for item in boxes), 3, SIZE)
+    expected = torch.zeros(5, 3, 8, 16)
+    for index, item in enumerate(boxes):
+        for frame, box in enumerate(item):
+            left, top, right, bottom = to_grid(box, SIZE, (8, 16))
+            expected[:index, frame, top:bottom, left:right] = 0
+            expected[index, frame, top:bottom, left:right] = 1
+    assert torch.equal(regions.cells((8, 16)), expected)
+
+
 def test_a_part_of_the_frames():
     boxes = [(float(i), 0.0, i + 32.0, 32.0) for i in range(0, 64, 8)]
     masked = mask_region(torch.rand(8, *SIZE), 8, SIZE, name="noise")
