@@ -36,8 +36,8 @@ def _control_inputs() -> list[io.Input]:
         io.String.Input(
             "subject",
             default="",
-            tooltip="Words of the source prompt, with commas: where no regions are linked, the "
-            "person is where the source looks at them. Attention Viewer shows it.",
+            tooltip="Words of the source prompt: where no regions are linked, the person is where "
+            "the source looks at them. A comma for each further person. Attention Viewer shows it.",
         ),
         io.Float.Input(
             "threshold",

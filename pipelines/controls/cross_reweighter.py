@@ -34,8 +34,8 @@ class CrossReweighter:
     spread: stretch each word's cosines to 0..1 over the pixels, where raw ones are flat.
     schedule: "constant" or "power", see `fairness.schedule_weight`. window: (start, end) shares of
         the steps in which it acts.
-    regions: the people, or None: then where the source looks at the words of `subject`, above
-        `threshold` (0..2) of each frame's maximum. Neither: everywhere.
+    regions: the people, or None: then where the source looks at the phrases of `subject`, see
+        `find_subjects`. Neither: everywhere.
     """
 
     words: tuple[str, ...] = ()

@@ -53,8 +53,8 @@ class SelfModulator:
     unit: 0..100 logits.
     schedule: "constant" or "power", see `fairness.schedule_weight`. window: (start, end) shares of
         the steps in which it acts.
-    regions: the people, or None: then where the source looks at the words of `subject`, above
-        `threshold` (0..2) of each frame's maximum.
+    regions: the people, or None: then where the source looks at the phrases of `subject`, one for
+        each, see `find_subjects`.
     """
 
     strength: float = 0.5

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import EvenframeError
 from ..inspection import look
-from ..region import Regions, mask_region
+from ..region import Region, Regions, mask_region
 from .base import Edit
 
 
@@ -21,8 +21,8 @@ from .base import Edit
 class Subjects:
     """The people of an edit, by the frames at work.
 
-    regions: one for each. soft: (f, h, w) in 0..1, how much the source looks at them from each
-    place, 0 below the threshold; None where regions were given.
+    regions: one for each. soft: (regions, f, h, w) in 0..1, how much the source looks at each of
+    them from each place; None where regions were given.
     """
 
     regions: Regions
@@ -35,10 +35,10 @@ class Subjects:
         return (cells * numbers).amax(0).long()
 
     def mask(self, grid: tuple[int, int], index: int | None = None) -> Tensor:
-        """(f, n) in 0..1: one region, by index, or all of them."""
-        if self.soft is not None:
-            return F.interpolate(self.soft[:, None], grid, mode="area").flatten(1)
+        """(f, n) in 0..1: one region, by index, or all of them; soft inside, 0 outside."""
         cells = self._cells(grid)
+        if self.soft is not None:
+            cells = cells * F.interpolate(self.soft, grid, mode="area").flatten(2)
         return cells.amax(0) if index is None else cells[index]
 
     def _cells(self, grid: tuple[int, int]) -> Tensor:
@@ -51,9 +51,10 @@ def find_subjects(
 ) -> Subjects:
     """Regions for the frames at work.
 
-    regions: of the whole clip; they win. words: of the source prompt; where it looks at them
-    halfway through the denoising, above `threshold` (0..2) times each frame's maximum, is the one
-    region. Raises EvenframeError where there is neither, or where nothing is found.
+    regions: of the whole clip; they win. words: of the source prompt, a phrase for each person.
+    Where it looks at a phrase halfway through the denoising is that person's region: fusion's mask
+    at this `threshold` (0..2), less the places that look at another phrase more.
+    Raises EvenframeError where there is neither, or where nothing is found.
     """
     if regions is not None:
         regions.require(edit.clip_frames, edit.frame_size)
@@ -65,8 +66,18 @@ def find_subjects(
             "There is no subject: name the words of the source prompt that stand for the person, "
             "or connect regions."
         )
-    view = look(edit.backbone, edit.inversion, words, threshold=threshold)
-    frames, size = len(view.mask), edit.frame_size
-    found = mask_region(view.mask, frames, size, name=", ".join(words))
-    maps = view.maps.float()
-    return Subjects(Regions((found,), frames, size), maps * (maps > threshold))
+    views = [look(edit.backbone, edit.inversion, [phrase], threshold=threshold) for phrase in words]
+    maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
+    most = F.interpolate(maps, size).argmax(0)  # f h w: which phrase it looks at most
+    masks = [view.mask * (most == index) for index, view in enumerate(views)]
+    found = [_region(*pair, size, threshold) for pair in zip(words, masks, strict=True)]
+    return Subjects(Regions(tuple(found), len(most), size), maps)
+
+
+def _region(phrase: str, mask: Tensor, size: tuple[int, int], threshold: float) -> Region:
+    if not mask.any():
+        raise EvenframeError(
+            f"The source looks at '{phrase}' nowhere above the threshold {threshold:g} (0 to 2), "
+            "or everywhere at another subject more: lower the threshold or name another word."
+        )
+    return mask_region(mask, len(mask), size, name=phrase)
