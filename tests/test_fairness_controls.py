@@ -308,6 +308,20 @@ def test_the_source_is_reweighted_by_its_own_tokens(plan, target: str, word: str
     assert torch.allclose(out, torch.softmax(logits, -1) @ call.v, atol=1e-12)
 
 
+def test_a_region_without_words_beside_one_with_words_is_told(plan, caplog):
+    regions = Regions((PERSON, replace(OTHER, words="")), FRAMES, SIZE)
+    made, call = plan(), a_call(CROSS, None)
+    with caplog.at_level("WARNING"):
+        out = evaluate(started(CrossReweighter(regions=regions), made).attend(call, call.plain()))
+    assert caplog.messages == [
+        "Region 'q' has no words: nothing is raised there. Give it words of the target prompt, as "
+        "the other regions have."
+    ]
+    regions = Regions((replace(PERSON, words="doctor, road"),), FRAMES, SIZE)
+    both = evaluate(started(CrossReweighter(regions=regions), made).attend(call, call.plain()))
+    assert not torch.equal(both, out)
+
+
 # Cost
 
 

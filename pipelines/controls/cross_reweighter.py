@@ -6,6 +6,7 @@ embeddings, continuously. The formula is this project's own, see fairness.py: bo
 the layer's key space, head by head.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,11 +17,13 @@ from ..alignment import align_tokens
 from ..attention.terms import Call, Term, Terms, extended, logits_of
 from ..errors import EvenframeError
 from ..fairness.people import known_person
-from ..prompt import Prompt, find_places, find_tokens
+from ..prompt import Prompt, find_places, find_tokens, parse_phrases
 from ..region import Regions
 from .base import ControlRun, Edit, Step
 from .fairness import modulate_cross_logits, require_ranges, require_window, step_weight
 from .subject import Subjects, find_subjects
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,17 @@ class CrossReweighter:
 
     def _people(self, edit: Edit) -> list["Person"]:
         items = () if self.regions is None else self.regions.items
-        named = [(index, region.words) for index, region in enumerate(items) if region.words]
-        if named and not self.words:
-            return [person(edit, [words], index, self.eos) for index, words in named]
+        named = [parse_phrases(region.words) for region in items]
+        if any(named) and not self.words:
+            for region, words in zip(items, named, strict=True):
+                if not words:
+                    log.warning(
+                        "Region '%s' has no words: nothing is raised there. Give it words of the "
+                        "target prompt, as the other regions have.",
+                        region.name,
+                    )
+            pairs = [(index, words) for index, words in enumerate(named) if words]
+            return [person(edit, words, index, self.eos) for index, words in pairs]
         return [person(edit, self.words or _known(edit.prompt), None, self.eos)]
 
 
