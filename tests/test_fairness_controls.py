@@ -21,9 +21,13 @@ from evenframe.pipelines.controls import fairness as fame
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, in_turn
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.joint_sampling import JointSampling
+from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator, appearance
+from evenframe.pipelines.controls.subject import find_subjects
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.fairness.encoder import encode_fair, parse_wishes
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.region import Regions, box_region
 from evenframe.pipelines.schedule import Grid
@@ -462,6 +466,49 @@ def test_all_of_it_works_together_and_repeats_to_the_bit(backbone, inverted):
         assert not torch.equal(
             edit(backbone, inverted, PAINTED, controls=fewer, guidance_scale=GUIDANCE), one
         )
+
+
+def test_two_people_in_one_edit_with_all_controls(backbone, clip):
+    """RAD moves, fusion keeps, both fairness controls act in each region, IRJS keeps the rest."""
+    source, target = "a doctor and a nurse on a road", "a doctor and a nurse on a beach"
+    inversion = invert(backbone, clip, source, steps=3, keyframes="all")
+    size = backbone.frame_size(inversion.trajectory[0])
+    boxes = {"doctor": (0, 0, 64, 64), "nurse": (64, 8, 112, 64)}
+    people = (box_region([box] * 3, size, name=word, words=word) for word, box in boxes.items())
+    regions = Regions(tuple(people), 3, size)
+    wishes = parse_wishes("doctor: female, nurse: male")
+    prompt = encode_fair(backbone, target, wishes).prompt
+    controls: list[Control] = [
+        Refocus(regions),
+        Fusion("refine", 0.5, 0.5),
+        SelfModulator(regions=regions),
+        CrossReweighter(regions=regions),
+        JointSampling(regions),
+    ]
+
+    def made(chosen: list[Control]) -> Tensor:
+        return edit(backbone, inversion, prompt, controls=chosen, guidance_scale=GUIDANCE)
+
+    whole = made(controls)
+    assert whole.isfinite().all() and torch.equal(made(controls), whole)
+    for index, control in enumerate(controls):
+        rest = made(controls[:index] + controls[index + 1 :])
+        assert not torch.equal(rest, whole), control
+
+
+@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+def test_region_ids_may_skip(plan, settings: SelfModulator):
+    """A region that others hide leaves its number out: 1 and 3 are told apart as 1 and 2 are."""
+    hidden = replace(OTHER, name="hidden", words="walking")
+    skipping = Regions((PERSON, hidden, OTHER), FRAMES, SIZE)
+    ids = find_subjects(plan(), skipping, (), 0).ids((ROWS, COLUMNS))
+    assert ids.unique().tolist() == [0, 1, 3]
+    call, made = a_call(SELF, resolve(("all",), FRAMES)), plan("all")
+    out, expected = (
+        evaluate(started(replace(settings, regions=regions), made).attend(call, call.plain()))
+        for regions in (skipping, REGIONS)
+    )
+    assert torch.equal(out, expected)
 
 
 # Bad input

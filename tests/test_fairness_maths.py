@@ -158,6 +158,17 @@ def test_self_modulation_is_that_of_the_loops(seed, a, same, other, tau, rho):
     assert torch.allclose(fame.add_to_self_logits(logits, *arguments), additive, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", [fame.modulate_self_logits, fame.add_to_self_logits])
+def test_ids_that_skip_are_ids(form):
+    ids, logits = torch.tensor([0, 1, 2, 2, 1, 0, 0, 2]), random(8, 8)
+    skipping = torch.where(ids == 2, 3, ids)
+    one, two = (
+        form(logits, which, which, FRAMES, FRAMES, None, 0.5, 0.6, 0.4, 4.0)
+        for which in (ids, skipping)
+    )
+    assert torch.equal(one, two)
+
+
 # Cross-attention
 
 

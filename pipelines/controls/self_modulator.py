@@ -156,9 +156,12 @@ class SelfModulatorRun(ControlRun):
             device = call.q.device
             dtype = torch.promote_types(call.q.dtype, torch.float32)
             features = appearance(self._latents, call.grid).to(device, dtype)
+            ids = self._subjects.ids(call.grid)
+            # A region that others hide has no number: each is one more dimension.
+            shown = torch.cat([torch.zeros_like(ids[0, :1]), ids.flatten()]).unique()
             self._known[call.grid] = Pixels(
-                len(self._subjects.regions.items),
-                self._subjects.ids(call.grid).to(device),
+                len(shown) - 1,
+                torch.searchsorted(shown, ids).to(device),
                 self._frames.to(device, dtype),
                 features if self._settings.tau else None,
             )
