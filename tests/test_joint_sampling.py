@@ -164,6 +164,18 @@ def test_with_refocus_and_fusion_in_any_order(backbone, inversion):
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 
+def test_an_inset_that_swallows_one_region_names_it(backbone, inversion):
+    small = box_region(
+        [(0.0, 0.0, 16.0, 16.0), (0.0, 0.0, 8.0, 8.0), (0.0, 0.0, 16.0, 16.0)],
+        SIZE,
+        name="small",
+    )
+    both = Regions((*regions().items, small), 3, SIZE)
+    plan = Edit(backbone, inversion, inversion.prompt)
+    message = refused(JointSampling(both, inset=1).begin, plan)
+    assert message.startswith("inset is 1: on frame 1 it leaves nothing of region 'small'")
+
+
 # What it refuses
 
 
@@ -180,7 +192,7 @@ def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
         ({"repeats": 0}, "repeats is 0: choose 1 to 20"),
         ({"repeat_steps": 1.5}, "repeat_steps is 1.5: choose a value from 0 to 1"),
         ({"inset": -1}, "inset is -1: choose a value from 0 to 16"),
-        ({"inset": 4}, "inset is 4: it leaves nothing of the regions"),
+        ({"inset": 4}, "inset is 4: on frame 0 it leaves nothing of region 'it'"),
     ],
 )
 def test_settings_out_of_range(backbone, inversion, settings, starts: str):

@@ -4,7 +4,7 @@ Source: "Re-Attentional Controllable Video Diffusion Editing" (AAAI 2025), Eq. 8
 those of "RePaint" (CVPR 2022).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -70,15 +70,12 @@ class JointSamplingRun(ControlRun):
         trajectory = edit.inversion.trajectory
         self._settings, self._edit = settings, edit
         self._repeat_end = int(settings.repeat_steps * edit.steps)
-        covered = settings.regions.coverage((trajectory.shape[-2], trajectory.shape[-1]))
-        mask = shrunk(covered, settings.inset)
-        if settings.inset and not mask.any():
-            raise EvenframeError(
-                f"inset is {settings.inset}: it leaves nothing of the regions. Choose fewer latent "
-                "cells, or larger regions."
-            )
-        here = slice(edit.frames.start, edit.frames.stop)
-        self._mask = mask[here, None].to(edit.backbone.device)  # f 1 h w
+        regions = settings.regions.part(edit.frames)
+        grid = (trajectory.shape[-2], trajectory.shape[-1])
+        mask = shrunk(regions.coverage(grid), settings.inset)
+        if settings.inset:
+            _require_room(regions, mask, edit.frames, settings.inset)
+        self._mask = mask[:, None].to(edit.backbone.device)  # f 1 h w
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
     def repeats(self, step: int) -> int:
@@ -100,6 +97,19 @@ class JointSamplingRun(ControlRun):
         noise = noise[edit.frames.start : edit.frames.stop].to(latents)
         alpha = edit.backbone.schedule.alpha(edit.inversion.grid.after(step.index))
         return noisy_latents(edit.inversion.trajectory[0].to(latents), noise, alpha.to(latents))
+
+
+def _require_room(regions: Regions, mask: Tensor, frames: range, inset: int) -> None:
+    """Each region must have cells in the mask (f, h, w) on all frames where it has any."""
+    grid = (mask.shape[-2], mask.shape[-1])
+    for region in regions.items:
+        own = replace(regions, items=(region,)).coverage(grid)
+        there, left = (cells.flatten(1).amax(1) > 0 for cells in (own, own * mask))
+        for frame in (there & ~left).nonzero().flatten().tolist():
+            raise EvenframeError(
+                f"inset is {inset}: on frame {frames[frame]} it leaves nothing of region "
+                f"'{region.name}'. Choose fewer latent cells, or a larger region."
+            )
 
 
 def keep_outside(latents: Tensor, source: Tensor, mask: Tensor) -> Tensor:
