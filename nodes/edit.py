@@ -133,6 +133,7 @@ class EvenframeEdit(io.ComfyNode):
                     every=preview_every,
                     frame=middle_frame(inversion),
                 ),
+                on_pass=host.check_interrupt,
             )
         # The host's latents are the autoencoder's own, before the model's scale.
         return io.NodeOutput({"samples": (latents / backbone.latent_scale).cpu()})

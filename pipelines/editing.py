@@ -10,7 +10,7 @@ from torch import Tensor
 from .attention.store import SourceAttention
 from .checks import require_finite, require_model, require_range
 from .controls.base import Control, Edit, Step, in_turn
-from .progress import OnStep, StepReport
+from .progress import OnPass, OnStep, StepReport, carry_on
 from .prompt import Prompt
 from .schedule import add_noise, noisy_latents
 from .window import in_windows
@@ -35,6 +35,7 @@ def edit(
     eta: float = 0.0,
     seed: int = 0,
     on_step: OnStep | None = None,
+    on_pass: OnPass = carry_on,
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt.
 
@@ -57,7 +58,7 @@ def edit(
     require_range("guidance_scale", guidance_scale, 0, 100)
     require_range("start_step", start_step, 0, len(inversion.grid) - 1)
     require_range("eta", eta, 0, 1)
-    plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls))
+    plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass)
     branches = _branches(target, against, guidance_scale)
     windows = [_Window(part, branches, guidance_scale, eta) for part in _parts(plan)]
     return _denoise(plan, windows, start_step, torch.Generator().manual_seed(seed), on_step)
@@ -135,6 +136,7 @@ class _Window:
 
         latents, noise: (f, c, h, w) of the whole clip.
         """
+        self._plan.on_pass()
         backbone, inversion, runs = self._plan.backbone, self._plan.inversion, self._runs
         schedule, grid = backbone.schedule, inversion.grid
         here, timestep = slice(self.frames.start, self.frames.stop), grid.timesteps[index]

@@ -26,3 +26,10 @@ OnStep = Callable[[StepReport], None]
 
 OnFrame = Callable[[int], None]
 """Called after every frame with how many are done; what it raises (an interrupt) ends the loop."""
+
+OnPass = Callable[[], None]
+"""Called before every pass of a step that may take many; what it raises (an interrupt) ends it."""
+
+
+def carry_on() -> None:
+    """The `OnPass` of who need not stop early."""

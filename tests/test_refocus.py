@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ from evenframe.pipelines.controls.refocus import (
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.progress import StepReport
+from evenframe.pipelines.region import Region, Regions, box_region, mask_region
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 SOURCE, TARGET = "two dolphins in the ocean", "a jellyfish and a goldfish in the ocean"
@@ -91,7 +93,7 @@ def full_gradient(model: StableDiffusion, inversion: Inversion) -> Tensor:
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
     cells = regions(inversion.frames).cells((2, 4))
-    for mask, [tokens] in zip(cells, region_tokens(target, ["jellyfish", "goldfish"]), strict=True):
+    for mask, [tokens] in zip(cells, region_tokens(target, regions().items), strict=True):
         word = conditioned[..., [token - 1 for token in tokens]].mean(-1)
         loss = loss + sum(region_losses(word, mask))
     return torch.autograd.grad(loss, latents)[0]
@@ -322,19 +324,74 @@ def test_a_region_of_one_pixel_and_one_of_the_whole_frame(model, inversion, capl
 
 def test_words_of_several_tokens_and_phrases(model):
     prompt = model.encode_prompt("a jellyfish and a big goldfish, in the ocean")
-    [[jellyfish], [phrase, ocean]] = region_tokens(prompt, ["jellyfish", "Big goldfish, ocean"])
+    [[jellyfish], [phrase, ocean]] = region_tokens(
+        prompt, naming("jellyfish", "Big goldfish, ocean")
+    )
     words = {word.text: word.core or word.tokens for word in prompt.words}
     assert jellyfish == words["jellyfish"] and ocean == words["ocean"]
     assert phrase == words["big"] + words["goldfish,"]
 
 
+def naming(*words: str) -> list[Region]:
+    return [Region(f"r{index}", phrase) for index, phrase in enumerate(words)]
+
+
 def test_a_word_that_occurs_twice_goes_to_the_regions_in_order(model, caplog):
     prompt = model.encode_prompt("a fish and a fish")
     with caplog.at_level(logging.WARNING):
-        assert region_tokens(prompt, ["fish", "fish", "fish"]) == [[(2,)], [(5,)], [(5,)]]
-    assert (
-        "The word 'fish' occurs 2 times in the prompt 'a fish and a fish': number 1" in caplog.text
+        assert region_tokens(prompt, naming(*["fish"] * 3)) == [[(2,)], [(5,)], [(5,)]]
+    said = "The word 'fish' occurs 2 times in the prompt 'a fish and a fish': region 'r1' takes"
+    assert f"{said} number 2" in caplog.text
+
+
+def test_a_word_of_a_phrase_is_not_taken_twice(model):
+    prompt = model.encode_prompt("a red fish and a blue fish")
+    [[red_fish], [fish]] = region_tokens(prompt, naming("red fish", "fish"))
+    assert not set(red_fish) & set(fish)
+    with pytest.raises(EvenframeError) as caught:
+        region_tokens(model.encode_prompt("a red fish"), naming("red fish", "fish"))
+    assert str(caught.value).startswith(
+        "The words 'fish' of region 'r1' are a part of those of region 'r0', too: name words"
     )
+
+
+def test_regions_of_one_word_are_one(model, inversion):
+    """Two dolphins may be in two places: their word is pulled to both."""
+    both = Regions(tuple(replace(r, words="jellyfish") for r in regions().items), 3, SIZE)
+    [(tokens, mask)] = (
+        Refocus(both).begin(Edit(model, inversion, model.encode_prompt(TARGET)))._words
+    )
+    grid = (mask.shape[-2], mask.shape[-1])
+    assert torch.equal(mask, regions().cells(grid).amax(0)) and len(tokens) == 1
+
+
+def test_an_interrupt_ends_a_refinement_between_its_passes(model, inversion):
+    class Stopped(Exception):
+        pass
+
+    asked = iter(range(3))
+
+    def on_pass() -> None:
+        if next(asked) == 2:
+            raise Stopped
+
+    steps: list[int] = []
+
+    def on_step(report: StepReport) -> None:
+        steps.append(report.done)
+
+    control = Refocus(regions(), refine=True, scale=1e-6)
+    with pytest.raises(Stopped):
+        edit(model, inversion, TARGET, controls=[control], on_step=on_step, on_pass=on_pass)
+    assert not steps
+
+
+def test_the_scale_is_as_published_for_the_rule(model, inversion):
+    sizes = [
+        float(update(begun(model, inversion, **settings), inversion).norm())
+        for settings in ({"rule": "paper"}, {"rule": "paper", "scale": 1.0}, {})
+    ]
+    assert sizes[0] == sizes[1] < sizes[2]
 
 
 # What it refuses

@@ -14,6 +14,7 @@ from ..attention.processor import Attend
 from ..attention.sites import Site
 from ..attention.store import SourceAttention
 from ..attention.terms import Call, Terms
+from ..progress import OnPass, carry_on
 from ..prompt import Prompt
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Edit:
 
     inversion: of the frames at work. window: which frames of the clip these are, or None for all.
     length: frames of the whole clip where there is a window. seed: of fresh noise.
-    controls: all of the edit's.
+    controls: all of the edit's. on_pass: to be called before a control's own passes.
     """
 
     backbone: "Backbone"
@@ -37,6 +38,7 @@ class Edit:
     length: int = 0
     seed: int = 0
     controls: "tuple[Control, ...]" = ()
+    on_pass: OnPass = carry_on
 
     @property
     def steps(self) -> int:

@@ -11,7 +11,7 @@ refocus_losses.py; whoever uses RAD finds all of it here.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from ..checks import require_range
 from ..errors import EvenframeError
 from ..memory import free_memory
 from ..prompt import Prompt, find_places, parse_phrases
-from ..region import Regions
+from ..region import Region, Regions
 from .base import ControlRun, Edit, Step
 from .refocus_losses import (
     OUTER_COUNTS,
@@ -83,7 +83,7 @@ class Refocus:
 
     regions: Regions
     rule: str = "code"
-    scale: float = PUBLISHED_SCALE["code"]
+    scale: float | None = None
     steps: tuple[float, float] = (0.0, 0.5)
     top_fraction: float = 0.2
     outer_count: str = "complement"
@@ -91,6 +91,11 @@ class Refocus:
     smooth: bool = True
     refine: bool = False
     checkpointing: str = "auto"
+
+    @property
+    def first_step(self) -> float:
+        """The scale: of the first update, and where none is set, as published for the rule."""
+        return PUBLISHED_SCALE[self.rule] if self.scale is None else self.scale
 
     def begin(self, edit: Edit) -> "RefocusRun":
         """Check the settings against the clip and the target prompt, and start."""
@@ -113,7 +118,7 @@ class Refocus:
         check_counting(self.top_fraction, self.outer_count)
         require_choice("rule", self.rule, RULES)
         require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
-        require_range("scale", self.scale, 0, 10_000)
+        require_range("scale", self.first_step, 0, 10_000)
         start, end = self.steps
         if not 0 <= start <= end <= 1:
             raise EvenframeError(
@@ -139,7 +144,8 @@ class RefocusRun(ControlRun):
             self._words = self._find_words(settings.regions, edit)
 
     def _find_words(self, regions: Regions, edit: Edit) -> list[tuple[tuple[int, ...], Tensor]]:
-        """Tokens of each phrase and the mask (f, h, w) of its region, on the grid of the maps."""
+        """Tokens of each phrase and the mask (f, h, w) of its region, or of all regions that name
+        the same, on the grid of the maps."""
         cells = regions.cells(self._sites[0].grid(edit.frame_size))
         for region, mask in zip(regions.items, cells, strict=True):
             if not mask.any():
@@ -147,14 +153,15 @@ class RefocusRun(ControlRun):
                     f"Region '{region.name}' lies under later regions on all frames: "
                     "move it, or put it after them."
                 )
-        here = cells[:, edit.frames.start : edit.frames.stop]
-        words = region_tokens(edit.prompt, [region.words for region in regions.items])
-        return [
-            (tokens, mask.to(edit.backbone.device))
-            for phrases, mask in zip(words, here, strict=True)
-            for tokens in phrases
-            if mask.any()  # not of an object that these frames do not show
-        ]
+        here = cells[:, edit.frames.start : edit.frames.stop].to(edit.backbone.device)
+        first = edit.frames.start == 0  # else this window's messages were said before
+        words = region_tokens(edit.prompt, regions.items, log.warning if first else _silent)
+        masks: dict[tuple[int, ...], Tensor] = {}
+        for phrases, mask in zip(words, here, strict=True):
+            for tokens in phrases:
+                masks[tokens] = torch.maximum(mask, masks.get(tokens, mask))
+        # Not those of objects that these frames do not show.
+        return [(tokens, mask) for tokens, mask in masks.items() if mask.any()]
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
         """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
@@ -192,6 +199,7 @@ class RefocusRun(ControlRun):
 
     def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
         """(largest L_IR, dL/dX)."""
+        self._edit.on_pass()
         backbone = self._edit.backbone
         # A host may run all this under inference mode, in which nothing can be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
@@ -243,8 +251,8 @@ class RefocusRun(ControlRun):
             raise EvenframeError(
                 f"The guidance of Refocus diverges at step {step.index + 1} of {self._edit.steps}: "
                 f"its update is {ratio:.3g} times as large as the latents, and so were the "
-                f"{MOST_TOO_LARGE - 1} before. Reduce its scale, {self._settings.scale:g}, or end "
-                "it earlier."
+                f"{MOST_TOO_LARGE - 1} before. Reduce its scale, "
+                f"{self._settings.first_step:g}, or end it earlier."
             )
         allowed = (LARGEST_MOVE * have / size.clamp(min=1e-12)).clamp(max=1)
         return latents - allowed[:, None, None, None] * update
@@ -267,26 +275,59 @@ class _Collector:
         return terms
 
 
-def region_tokens(prompt: Prompt, words: Sequence[str]) -> list[list[tuple[int, ...]]]:
+def region_tokens(
+    prompt: Prompt, regions: Sequence[Region], warn: Callable[..., None] = log.warning
+) -> list[list[tuple[int, ...]]]:
     """The tokens of each phrase of each region's words, which commas separate.
 
-    A phrase that occurs more than once goes to the regions that name it in order: the first takes
-    the first place, the second the next. Raises EvenframeError for one that does not occur.
+    A phrase takes the first of its places that none before it has taken; where none is left, the
+    last one belongs to several regions. Raises EvenframeError for one that does not occur, and for
+    one that is a part of another's. warn: told which place is taken where there are several.
     """
-    taken: dict[str, int] = {}
-    found: list[list[tuple[int, ...]]] = []
-    for text in words:
-        found.append([])
-        for phrase in parse_phrases(text):
-            places = find_places(prompt, phrase)
-            index = min(taken.get(phrase.lower(), 0), len(places) - 1)
-            taken[phrase.lower()] = index + 1
-            start, end = places[index]
-            if len(places) > 1:
-                log.warning(
-                    "The word '%s' occurs %d times in the prompt '%s': number %d is taken.",
-                    *(phrase, len(places), prompt.text, index + 1),
-                )
-            chosen = prompt.words[start:end]
-            found[-1].append(tuple(t for word in chosen for t in word.core or word.tokens))
-    return found
+    taken: dict[tuple[int, int], str] = {}
+    return [
+        [
+            _tokens(prompt, _place(prompt, phrase, region.name, taken, warn))
+            for phrase in parse_phrases(region.words)
+        ]
+        for region in regions
+    ]
+
+
+def _place(
+    prompt: Prompt,
+    phrase: str,
+    region: str,
+    taken: dict[tuple[int, int], str],
+    warn: Callable[..., None],
+) -> tuple[int, int]:
+    """(first, end) word of a region's phrase; it is added to what is taken."""
+    places = find_places(prompt, phrase)
+    free = [place for place in places if not any(_overlap(place, other) for other in taken)]
+    chosen = free[0] if free else places[-1]
+    if not free and chosen not in taken:
+        other = next(name for place, name in taken.items() if _overlap(place, chosen))
+        raise EvenframeError(
+            f"The words '{phrase}' of region '{region}' are {other}, too: name words that no "
+            "other region has, or the very same ones."
+        )
+    taken.setdefault(chosen, f"a part of those of region '{region}'")
+    if len(places) > 1:
+        warn(
+            "The word '%s' occurs %d times in the prompt '%s': region '%s' takes number %d.",
+            *(phrase, len(places), prompt.text, region, places.index(chosen) + 1),
+        )
+    return chosen
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _tokens(prompt: Prompt, place: tuple[int, int]) -> tuple[int, ...]:
+    chosen = prompt.words[place[0] : place[1]]
+    return tuple(t for word in chosen for t in word.core or word.tokens)
+
+
+def _silent(*_: object) -> None:
+    """Warns of nothing."""
