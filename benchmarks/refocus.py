@@ -40,8 +40,7 @@ def run(
     clips, swept, kept = (max(2, round(count * scale)) for count in (CLIPS, SWEPT, KEPT))
     figures = guidance.guidance() | guidance.window_memory()
     figures |= two_objects.invariant(chosen, kept)
-    figures |= two_objects.refocusing(chosen, clips)
-    figures |= two_objects.unsaid(chosen, clips, swept)
+    figures |= two_objects.refocusing(chosen, clips, swept)
     if plot_path is not None:
         plot_fractions(plot_path, figures)
     return figures
