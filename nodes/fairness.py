@@ -39,7 +39,8 @@ class EvenframeFairnessPrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         from ..pipelines.errors import EvenframeError
-        from ..pipelines.fairness.encoder import EOS_SCOPES, MASKS
+        from ..pipelines.fairness.blending import EOS_SCOPES
+        from ..pipelines.fairness.encoder import MASKS
         from ..pipelines.fairness.presets import shipped
 
         broken = ""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..checks import require_model, require_range
+from ..checks import require_model
 from ..errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
+from .blending import blend_embeddings, reach
 from .people import Found, find_person, require_adult
 from .presets import Presets, shipped
 from .wording import Draft, write
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ..backbone import Backbone
 
 MASKS = ("hard", "soft")
-EOS_SCOPES = ("first", "first+padding", "none")
 SOFT_MIDDLE, SOFT_WIDTH = 0.5, 0.1
 SHOWN = 0.005
 
@@ -139,35 +139,6 @@ def encode_fair(
     return FairPrompt(replace(prompt, embeddings=states), record)
 
 
-def blend_embeddings(
-    target: Tensor,
-    fair: Tensor,
-    mapper: Tensor | Sequence[int],
-    mask: Tensor | Sequence[float],
-    strength: float = 0.5,
-    eos_scope: str = "first",
-) -> Tensor:
-    """e_i <- (1 - lambda M_i) e_target,i + lambda M_i e_fair,pi(i).
-
-    target, fair: (L, c) embeddings. mapper: pi, the fairness position of each of the target's
-    tokens from BOS to EOS, -1 for none; its end, or where it is padded to L the last token that it
-    moves or the mask selects, is the EOS. mask: M, 0..1 for the same tokens. strength: lambda,
-    0..1; 0 gives the target itself. eos_scope: M is 1 on the "first" EOS, on "first+padding", or,
-    with "none", 0 on both. BOS is never blended.
-    Returns (L, c). Raises EvenframeError for values out of range and for shapes that do not fit.
-    """
-    _check_blend(target, fair, strength, eos_scope)
-    length = len(target)
-    _check_mapper(mapper, len(fair))
-    _check_mask(mask, len(mapper), length)
-    if strength == 0:
-        return target
-    end = _end_of(mapper, mask, length)
-    weights, index = _reach(mapper, mask, end, length, len(fair), eos_scope)
-    share = (strength * weights).to(target)[:, None]
-    return torch.lerp(target, fair[index.to(fair.device)].to(target), share)
-
-
 def soft_mask(states: Tensor, chosen: Sequence[int]) -> Tensor:
     """M of tokens that resemble the chosen ones: max over j of sigmoid((cos - .5) / .1).
 
@@ -259,97 +230,12 @@ def _first_changed(prompt: Prompt, fair: Prompt) -> int:
     return next((index for index, (a, b) in pairs if a != b), len(prompt.ids))
 
 
-def _check_blend(target: Tensor, fair: Tensor, strength: float, eos_scope: str) -> None:
-    require_range("strength (lambda)", strength, 0, 1)
-    if eos_scope not in EOS_SCOPES:
-        raise EvenframeError(f"eos_scope '{eos_scope}' is unknown: use {', '.join(EOS_SCOPES)}.")
-    for name, states in (("target", target), ("fairness", fair)):
-        if states.ndim != 2:
-            raise EvenframeError(
-                f"The {name} embeddings have the shape {tuple(states.shape)}: give those of one "
-                "prompt, (tokens, width)."
-            )
-    if target.shape[-1] != fair.shape[-1]:
-        raise EvenframeError(
-            f"The prompts have embeddings of {target.shape[-1]} and {fair.shape[-1]} numbers: "
-            "encode both with the text encoder of the same model."
-        )
-
-
-def _check_mapper(mapper: Tensor | Sequence[int], fair_length: int) -> None:
-    moved_to = torch.as_tensor(mapper)
-    if moved_to.ndim != 1 or not (moved_to >= 0).any():
-        raise EvenframeError(
-            f"The mapper has the shape {tuple(moved_to.shape)}: give the fairness position of "
-            "each token of the target, in a row, with one that is not -1."
-        )
-    low, high = int(moved_to.min()), int(moved_to.max())
-    if low < -1 or high >= fair_length:
-        raise EvenframeError(
-            f"The mapper has positions from {low} to {high}: give those of the fairness prompt, "
-            f"0 to {fair_length - 1}, or -1 for none."
-        )
-
-
-def _check_mask(mask: Tensor | Sequence[float], mapped: int, length: int) -> None:
-    """A mask is as long as the mapper; either may be padded to the length of the embeddings."""
-    weights = torch.as_tensor(mask)
-    if mapped > length or weights.ndim != 1 or not _fits(len(weights), mapped, length):
-        raise EvenframeError(
-            f"The mapper has {mapped} tokens and the mask the shape {tuple(weights.shape)}: give "
-            f"both for the same tokens of the target, at most {length}."
-        )
-    wrong = weights[~((weights >= 0) & (weights <= 1))]
-    if len(wrong):
-        raise EvenframeError(f"The mask has the value {float(wrong[0]):g}: give 0 to 1.")
-
-
-def _fits(masked: int, mapped: int, length: int) -> bool:
-    return masked in (mapped, length) or (mapped == length and 0 < masked < length)
-
-
-def _reach(
-    mapper: Tensor | Sequence[int],
-    mask: Tensor | Sequence[float],
-    end: int,
-    length: int,
-    fair_length: int,
-    eos_scope: str,
-) -> tuple[Tensor, Tensor]:
-    """(M, pi) for all L positions, with BOS, EOS and padding as they shall be."""
-    weights, index = torch.zeros(length), torch.arange(length)
-    given = torch.as_tensor(mapper, dtype=torch.long).cpu()[: end + 1]
-    index[: len(given)] = given
-    chosen = torch.as_tensor(mask, dtype=torch.float32).cpu()[:end]
-    weights[: len(chosen)] = chosen
-    weights[end:] = {"first": 0.0, "first+padding": 1.0, "none": 0.0}[eos_scope]
-    weights[end] = 0.0 if eos_scope == "none" else 1.0
-    weights[0] = 0.0
-    weights[index < 0] = 0.0
-    return weights, index.clamp(0, fair_length - 1)
-
-
-def _end_of(mapper: Tensor | Sequence[int], mask: Tensor | Sequence[float], length: int) -> int:
-    """The position of the EOS; see `blend_embeddings`."""
-    moved_to = torch.as_tensor(mapper).cpu()
-    paired = (moved_to >= 0).nonzero().flatten()
-    last = int(paired[-1])
-    if last + 1 < length:
-        return last
-    marked = moved_to != torch.arange(len(moved_to))
-    selected = torch.as_tensor(mask).cpu() > 0
-    if not selected[-1]:  # a mask that reaches over the padding says nothing of the end
-        marked[: len(selected)] |= selected[: len(marked)]
-    found = marked.nonzero().flatten()
-    return int(found[-1]) if len(found) else length - 1
-
-
 def _rows(
     prompt: Prompt, fair: Prompt, mapper: Tensor, mask: Tensor, strength: float, eos_scope: str
 ) -> tuple[Blended, ...]:
     """The record's rows: every token of the prompt that was blended; padding counts as the EOS."""
     end = len(prompt.ids) - 1
-    weights, index = _reach(mapper, mask, end, end + 1, len(fair.ids), eos_scope)
+    weights, index = reach(mapper, mask, end, end + 1, len(fair.ids), eos_scope)
     names, fair_names = _names(prompt), _names(fair)
     return tuple(
         Blended(token, names[token], strength * float(weight), int(at), fair_names[int(at)])
