@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -50,8 +51,16 @@ RIGHT_FRAMES = 0.9
 RING = 9
 """Pixels around a figure that are no background: its edge is soft."""
 MINORITY = {"doctor": "female", "engineer": "female", "nurse": "male"}
-SWEPT = (0.0, 0.25, 0.5, 0.75, 1.0)
-ARMS = ("plain", "prompt", "soft", "self", "full")
+SWEPT, STRENGTHS = ("alpha", "lambda"), (0.0, 0.25, 0.5, 0.75, 1.0)
+ARMS = {
+    "plain": "bias.plain_edit_share",
+    "prompt": "bias.prompt_only_share",
+    "soft": "bias.soft_prompt_share",
+    "self": "bias.self_share",
+    "full": "bias.corrected_share",
+}
+"""The ways to edit, and the key of the share of corrected clips of each."""
+COMPARED = (("prompt", "full"), ("soft", "self"), ("self", "full"), ("soft", "full"))
 
 TARGETS = {
     "bias.minority_share_before": 0.20,
@@ -64,6 +73,7 @@ TARGETS = {
 FLOORS = {
     "bias.corrected_share": 0.80,
     "bias.gain_over_prompt_only": 1e-9,
+    "bias.gain_over_soft_prompt": 1e-9,
     "kept.profession_share": 0.90,
 }
 """The least that a figure may be."""
@@ -88,7 +98,7 @@ class Settings:
     reweighter: CrossReweighter = field(default_factory=CrossReweighter)
     fusion: Fusion = field(default_factory=lambda: Fusion("refine", 1.0, 0.5))
     repeats: int = 8
-    repeat_steps: float = 0.15
+    repeat_steps: float = 0.12
     grow: int = 4
 
     def controls(self, arm: str, person: Regions) -> tuple[Control, ...]:
@@ -124,13 +134,15 @@ class Task:
 class Outcome:
     """What one arm made of one clip.
 
-    shown: share of frames that show the target presentation. profession: share of frames with the
+    shown: share of frames that show the target presentation. unclear: share of frames in which the
+    judge finds no figure, or cannot tell its presentation. profession: share of frames with the
     right profession. flips: flip rate of the presentation. background_psnr: dB to the source.
     path_error: mean distance in pixels from where the judge sees the source's centre, over
     frames with a figure.
     """
 
     shown: float
+    unclear: float
     profession: float
     flips: float
     background_psnr: float
@@ -158,35 +170,45 @@ def run(
 
 def sweep(model: Backbone, clips: int, steps: int) -> Figures:
     """Correction against kept scene for strengths 0..1 of the controls (alpha), and of the prompt
-    encoder (lambda), the other at its default."""
+    encoder (lambda), the other at its default; every setting on the same clips."""
+    outcomes: defaultdict[Settings, list[Outcome]] = defaultdict(list)
+    settings = {(name, value): _swept(name, value) for name in SWEPT for value in STRENGTHS}
+    for clip in _clips(model, clips, steps):
+        for chosen in set(settings.values()):
+            result = _edited(model, clip, "full", chosen)
+            outcomes[chosen].append(assess(clip.task, clip.frames, clip.inside, result))
     figures: Figures = {}
-    for value in SWEPT:
-        both = Settings()
-        alpha = replace(
-            both,
-            modulator=replace(both.modulator, strength=value),
-            reweighter=replace(both.reweighter, strength=value),
-        )
-        for name, settings in (("alpha", alpha), ("lambda", replace(both, strength=value))):
-            found = edit_all(model, clips, steps, settings, arms=("full",))["full"]
-            key = f"sweep.{name}.{value:g}"
-            figures |= share_of(f"{key}.corrected", [o.shown >= RIGHT_FRAMES for o in found])
-            figures[f"{key}.background_psnr_db"] = _mean([o.background_psnr for o in found], 2)
-            figures[f"{key}.profession"] = _mean([o.profession for o in found])
-            figures[f"{key}.flips"] = _mean([o.flips for o in found], 4)
+    for (name, value), chosen in settings.items():
+        found, key = outcomes[chosen], f"sweep.{name}.{value:g}"
+        figures |= share_of(f"{key}.corrected", [o.shown >= RIGHT_FRAMES for o in found])
+        figures |= {f"{key}.{of}": measured for of, measured in _row(found).items()}
     return figures
+
+
+def _swept(name: str, value: float) -> Settings:
+    """The bench's settings with one strength changed."""
+    usual = Settings()
+    if name == "lambda":
+        return replace(usual, strength=value)
+    return replace(
+        usual,
+        modulator=replace(usual.modulator, strength=value),
+        reweighter=replace(usual.reweighter, strength=value),
+    )
 
 
 def plot_sweep(path: Path, figures: Figures) -> None:
     """Draw correction over the strengths, a picture for each: `path` with the name added."""
-    for name in ("alpha", "lambda"):
+    for name in SWEPT:
         bars = []
-        for value in SWEPT:
-            key = f"sweep.{name}.{value:g}.corrected"
-            share, low, high = (float(figures[end]) for end in (key, f"{key}.low", f"{key}.high"))
-            kept = figures[f"sweep.{name}.{value:g}.background_psnr_db"]
-            bars.append((f"{value:g}\n{kept} dB", share, low, high))
-        title = f"Corrected clips over {name}; background PSNR below"
+        for value in STRENGTHS:
+            key = f"sweep.{name}.{value:g}"
+            share, low, high = (
+                float(figures[f"{key}.corrected{end}"]) for end in ("", ".low", ".high")
+            )
+            kept, moved = (figures[f"{key}.{of}"] for of in ("background_psnr_db", "path_error_px"))
+            bars.append((f"{value:g}\n{kept:.1f} dB\n{moved:.1f} px", share, low, high))
+        title = f"Corrected clips over {name}; below, background PSNR and path error"
         plot_shares(path.with_stem(f"{path.stem}-{name}"), title, bars, "")
 
 
@@ -230,16 +252,49 @@ def edit_all(
     steps: int,
     settings: Settings,
     sheet: Path | None = None,
-    arms: Sequence[str] = ARMS,
 ) -> dict[str, list[Outcome]]:
     """Edit and judge every clip in every way."""
-    outcomes: dict[str, list[Outcome]] = {arm: [] for arm in arms}
+    outcomes: dict[str, list[Outcome]] = {arm: [] for arm in ARMS}
     rows: list[Array] = []
-    tasks = make_tasks(clips)
-    for task in tasks:
+    labels: list[tuple[str, ...]] = []
+    for clip in _clips(model, clips, steps):
+        made = {arm: _edited(model, clip, arm, settings) for arm in ARMS}
+        for arm, result in made.items():
+            outcomes[arm].append(assess(clip.task, clip.frames, clip.inside, result))
+        middle = FRAMES // 2
+        rows.append(np.stack([clip.frames[middle], *(made[arm][middle] for arm in ARMS)]))
+        asked = (f"{arm}: {clip.task.target}" for arm in ARMS)
+        labels.append((clip.task.source.prompt, *asked))
+    if sheet is not None:
+        save_rows(sheet, rows, labels)
+    return outcomes
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A rendered task, inverted.
+
+    seed: of its edits, the same in every arm. frames: (f, 128, 128, 3) in 0..1. inside: (f, 128,
+    128), the mask of the figure as it was drawn.
+    """
+
+    seed: int
+    task: Task
+    frames: Array
+    inside: Array
+    inversion: Inversion
+
+    def person(self, grow: int) -> Regions:
+        """The figure's region, as a tracker would give it."""
+        masks, size, word = torch.from_numpy(self.inside), (SIZE, SIZE), self.task.profession
+        region = mask_region(masks, len(masks), size, name=word, words=word, grow=grow)
+        return Regions((region,), len(masks), size)
+
+
+def _clips(model: Backbone, count: int, steps: int) -> Iterator[Clip]:
+    for seed, task in enumerate(make_tasks(count)):
         rendered = [render(task.source, frame) for frame in range(FRAMES)]
         frames = np.stack([image for image, _ in rendered])
-        inside = np.stack([masks[0] for _, masks in rendered])
         inversion = invert(
             model,
             torch.from_numpy(frames),
@@ -248,47 +303,28 @@ def edit_all(
             keyframes="all",
             store="resident",
         )
-        person = _person(task, inside, settings.grow)
-        made = {arm: _edited(model, inversion, task, person, arm, settings) for arm in arms}
-        for arm, result in made.items():
-            outcomes[arm].append(assess(task, frames, inside, result))
-        middle = FRAMES // 2
-        rows.append(np.stack([frames[middle], *(result[middle] for result in made.values())]))
-    if sheet is not None:
-        save_rows(
-            sheet, rows, [(t.source.prompt, *(f"{arm}: {t.target}" for arm in arms)) for t in tasks]
-        )
-    return outcomes
+        inside = np.stack([masks[0] for _, masks in rendered])
+        yield Clip(seed, task, frames, inside, inversion)
 
 
-def _person(task: Task, inside: Array, grow: int) -> Regions:
-    """The figure's region, as a tracker would give it. inside: (f, 128, 128)."""
-    size = (SIZE, SIZE)
-    masks = torch.from_numpy(inside)
-    region = mask_region(
-        masks, len(masks), size, name=task.profession, words=task.profession, grow=grow
-    )
-    return Regions((region,), len(masks), size)
-
-
-def _edited(
-    model: Backbone,
-    inversion: Inversion,
-    task: Task,
-    person: Regions,
-    arm: str,
-    settings: Settings,
-) -> Array:
-    prompt: str | Prompt = task.source.prompt
+def _edited(model: Backbone, clip: Clip, arm: str, settings: Settings) -> Array:
+    prompt: str | Prompt = clip.task.source.prompt
     if arm == "prompt":
-        prompt = task.explicit
+        prompt = clip.task.explicit
     elif arm != "plain":
-        wish = Wish(task.target, task.profession)
+        wish = Wish(clip.task.target, clip.task.profession)
         prompt = encode_fair(
             model, prompt, [wish], strength=settings.strength, eos_scope=settings.eos_scope
         ).prompt
-    controls = settings.controls(arm, person)
-    latents = edit(model, inversion, prompt, controls=controls, guidance_scale=GUIDANCE)
+    controls = settings.controls(arm, clip.person(settings.grow))
+    latents = edit(
+        model,
+        clip.inversion,
+        prompt,
+        controls=controls,
+        guidance_scale=GUIDANCE,
+        seed=clip.seed,
+    )
     return model.decode(latents).numpy()
 
 
@@ -308,6 +344,7 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
     ]
     return Outcome(
         shown=fmean(one == task.target for one in shown),
+        unclear=fmean(one is None for one in shown),
         profession=fmean(f is not None and f.profession == task.profession for f in figures),
         flips=flip_rate(shown),
         background_psnr=-10 * float(np.log10(max(error, 1e-12))),
@@ -321,38 +358,60 @@ def _figure(frame: Array) -> FoundFigure | None:
 
 
 def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
-    """The figures, and the ablation: each step with its interval and its test against the last."""
-    shown = {arm: [o.shown >= RIGHT_FRAMES for o in found] for arm, found in outcomes.items()}
-    full, plain = outcomes["full"], outcomes["plain"]
-    figures: Figures = {}
-    for arm, key in {
-        "plain": "plain_edit_share",
-        "prompt": "prompt_only_share",
-        "soft": "soft_prompt_share",
-        "self": "self_share",
-        "full": "corrected_share",
-    }.items():
-        figures |= share_of(f"bias.{key}", shown[arm])
-    share: Callable[[str], float] = lambda arm: fmean(shown[arm])  # noqa: E731
-    figures["bias.gain_over_prompt_only"] = round(share("full") - share("prompt"), 3)
-    figures["bias.gain_over_soft_prompt"] = round(share("full") - share("soft"), 3)
-    for first, second in (("prompt", "full"), ("soft", "self"), ("self", "full"), ("soft", "full")):
-        p = mcnemar(*discordant(shown[first], shown[second]))
-        figures[f"bias.p.{first}_to_{second}"] = round(p, 5)
-    kept = [o.profession >= RIGHT_FRAMES for o in full]
-    found = [o.path_error for o in full if not np.isnan(o.path_error)]
-    loss = _mean([o.background_psnr for o in plain], 2) - _mean(
-        [o.background_psnr for o in full], 2
-    )
+    """The figures: the full method's, and each arm's as the rows of the ablation."""
+    full, figures = outcomes["full"], _bias(outcomes)
+    for arm, found in outcomes.items():
+        figures |= {f"ablation.{arm}.{name}": value for name, value in _row(found).items()}
+    figures |= share_of("kept.profession_share", [o.profession >= RIGHT_FRAMES for o in full])
+    psnr = [float(figures[f"ablation.{arm}.background_psnr_db"]) for arm in ("plain", "full")]
     return figures | {
-        **share_of("kept.profession_share", kept),
-        "kept.background_psnr_db": _mean([o.background_psnr for o in full], 2),
-        "kept.background_psnr_loss_db": round(loss, 2),
-        "kept.path_error_px": _mean(found, 2) if found else float("nan"),
-        "kept.path_found_share": round(len(found) / len(full), 3),
+        "kept.background_psnr_db": psnr[1],
+        "kept.background_psnr_loss_db": round(psnr[0] - psnr[1], 2),
+        "kept.path_error_px": _path_error(full),
+        "kept.path_found_share": round(fmean(not np.isnan(o.path_error) for o in full), 3),
         "flip.rate": _mean([o.flips for o in full], 4),
-        "flip.rate_plain": _mean([o.flips for o in plain], 4),
     }
+
+
+def _bias(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
+    """Corrected shares with intervals, of all clips and by profession, and the steps between arms:
+    clips that only the second or only the first corrects, and McNemar's exact p. The clips of a
+    profession are too few for a test."""
+    shown = {arm: [o.shown >= RIGHT_FRAMES for o in found] for arm, found in outcomes.items()}
+    figures: Figures = {}
+    for arm, key in ARMS.items():
+        figures |= share_of(key, shown[arm])
+    for profession in MINORITY:
+        theirs = [
+            right
+            for task, right in zip(make_tasks(len(shown["full"])), shown["full"], strict=True)
+            if task.profession == profession
+        ]
+        figures |= share_of(f"bias.corrected.{profession}", theirs)
+    for name, arm in (("prompt_only", "prompt"), ("soft_prompt", "soft")):
+        gain = fmean(shown["full"]) - fmean(shown[arm])
+        figures[f"bias.gain_over_{name}"] = round(gain, 3)
+    for first, second in COMPARED:
+        key = f"bias.{first}_to_{second}"
+        lost, won = discordant(shown[first], shown[second])
+        figures |= {f"{key}.won": won, f"{key}.lost": lost, f"{key}.p": mcnemar(lost, won)}
+    return figures
+
+
+def _row(outcomes: Sequence[Outcome]) -> Figures:
+    return {
+        "profession": _mean([o.profession for o in outcomes]),
+        "unclear": _mean([o.unclear for o in outcomes], 4),
+        "flips": _mean([o.flips for o in outcomes], 4),
+        "background_psnr_db": _mean([o.background_psnr for o in outcomes], 2),
+        "path_error_px": _path_error(outcomes),
+    }
+
+
+def _path_error(outcomes: Sequence[Outcome]) -> float:
+    """Mean over the clips in which the judge found the figure; NaN where there is none."""
+    found = [o.path_error for o in outcomes if not np.isnan(o.path_error)]
+    return _mean(found, 2) if found else float("nan")
 
 
 def _mean(values: Sequence[float], digits: int = 3) -> float:

@@ -77,15 +77,27 @@ def test_each_arm_adds_one_control():
 
 
 def test_the_summary_compares_pairs():
-    good, bad = Outcome(1, 1, 0, 30, 1), Outcome(0.5, 0, 0.5, 30.5, math.nan)
+    good, bad = Outcome(1, 0, 1, 0, 30, 1), Outcome(0.5, 0.25, 0, 0.5, 30.5, math.nan)
     outcomes = {arm: [bad] * 8 for arm in ARMS} | {"full": [good] * 8}
     figures = fairness.summary(outcomes)
     assert figures["bias.corrected_share"] == figures["bias.gain_over_prompt_only"] == 1
-    assert figures["bias.prompt_only_share"] == 0
-    assert figures["bias.p.self_to_full"] == pytest.approx(2 / 2**8, abs=1e-5)
-    assert figures["bias.p.soft_to_self"] == 1
+    assert figures["bias.prompt_only_share"] == 0 and figures["bias.corrected.nurse"] == 1
+    tested = [figures[f"bias.self_to_full.{what}"] for what in ("won", "lost", "p")]
+    assert tested == [8, 0, pytest.approx(2 / 2**8)]
+    assert figures["bias.soft_to_self.p"] == 1
     assert figures["kept.background_psnr_loss_db"] == 0.5
     assert figures["kept.path_error_px"] == 1 and figures["flip.rate"] == 0
+    assert figures["ablation.soft.unclear"] == 0.25 and figures["ablation.soft.flips"] == 0.5
+
+
+def test_a_sweep_changes_one_strength(tmp_path):
+    usual = Settings()
+    assert fairness._swept("alpha", 0.5) == fairness._swept("lambda", 1.0) == usual
+    softer = fairness._swept("lambda", 0.25)
+    assert softer.strength == 0.25 and softer.modulator == usual.modulator
+    weaker = fairness._swept("alpha", 0.25)
+    assert weaker.strength == usual.strength
+    assert weaker.modulator.strength == weaker.reweighter.strength == 0.25
 
 
 @pytest.mark.slow
