@@ -15,6 +15,9 @@ from .json_text import shown
 
 log = logging.getLogger(__name__)
 
+FRINGE = 2
+"""Pixels from black and white within which grey is but a smoothed edge: no soft one in cells."""
+
 Box = tuple[float, float, float, float]
 """left, top, right, bottom; the last two exclusive."""
 
@@ -110,7 +113,8 @@ class Regions:
     def coverage(self, grid: tuple[int, int]) -> Tensor:
         """(f, rows, columns) in 0..1: the union of all regions, with their soft edges.
 
-        Masks keep the grey values that they came with.
+        Masks keep the grey values that they came with; on a coarser grid than the frame's, those of
+        an edge that is merely smoothed do not count.
         """
         return self.coverages(grid).amax(0)
 
@@ -318,6 +322,11 @@ def _cells(
     return cells
 
 
+def _is_grey(masks: Tensor, fringe: int) -> bool:
+    """Whether masks (f, h, w) have grey values more than so many pixels from black and white."""
+    return bool(shrunk(((masks > 0) & (masks < 1)).float(), fringe).any())
+
+
 def _above(cells: Tensor) -> Tensor:
     """(regions, f, rows, columns): where any later region is, for cells of the same shape."""
     later = torch.zeros_like(cells)
@@ -346,8 +355,8 @@ def _box_cells(boxes: Tensor, frame_size: tuple[int, int], grid: tuple[int, int]
 def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """(f, rows, columns) in 0..1: as `_cells`, or with its soft edge and its mask's grey values."""
     masks = region.masks
-    grey = masks is not None and bool(((masks > 0) & (masks < 1)).any())
-    if not region.soften and not grey:
+    smooth = 0 if grid == frame_size else FRINGE
+    if not region.soften and (masks is None or not _is_grey(masks, smooth)):
         return _cells(region, frame_size, grid)
     if masks is None:
         assert region.boxes is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -144,6 +145,18 @@ def test_a_mask_is_scaled_by_what_it_covers():
     cells = only(mask_region(disc(), 2, SIZE, name="disc"), 2).cells((8, 16))
     share = disc().reshape(2, 8, 8, 16, 8).mean((2, 4))
     assert torch.equal(cells[0], (share >= 0.5).float())
+
+
+def test_a_smoothed_edge_is_a_hard_one_in_cells():
+    """Anti-aliasing must not turn the cells of a region's border into a mix of both clips."""
+    hard = torch.zeros(1, *SIZE)
+    hard[:, 13:50, 21:70] = 1
+    smooth = F.avg_pool2d(hard[:, None], 3, 1, 1)[:, 0]
+    one, other = (only(mask_region(mask, 1, SIZE, name="it")) for mask in (hard, smooth))
+    assert torch.equal(one.coverage((8, 16)), other.coverage((8, 16)))
+    assert set(other.coverage((8, 16)).unique().tolist()) == {0, 1}
+    assert torch.equal(other.coverage(SIZE), smooth)
+
 
 
 def test_a_faint_mask_has_the_cells_of_a_white_one(caplog):
