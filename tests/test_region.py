@@ -158,7 +158,6 @@ def test_a_smoothed_edge_is_a_hard_one_in_cells():
     assert torch.equal(other.coverage(SIZE), smooth)
 
 
-
 def test_a_faint_mask_has_the_cells_of_a_white_one(caplog):
     faint = disc() * torch.tensor([0.4, 1e-3])[:, None, None]
     with caplog.at_level(logging.WARNING):
