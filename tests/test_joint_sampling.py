@@ -207,9 +207,9 @@ def test_controls_that_conflict_are_named(backbone, inversion):
         [fusion, JointSampling(regions(), noise="fresh")],
     ):
         message = refused(edited, backbone, inversion, *controls)
-        assert message.startswith("Joint Sampling with fresh noise and Fusion's latent_blend keep")
+        assert message.startswith("IRJS with fresh noise and the latent_blend of Attention Fusion")
     message = refused(edited, backbone, inversion, *[JointSampling(regions())] * 2)
-    assert message.startswith("There are two Joint Sampling controls")
+    assert message.startswith("There are two IRJS Blenders")
 
 
 def test_regions_of_another_clip_are_refused(backbone, inversion):

@@ -440,7 +440,7 @@ def test_regions_that_do_not_fit_the_prompt_or_the_clip(model, inversion):
 def test_two_of_them_conflict(model, inversion):
     controls = [Refocus(regions()), Refocus(regions())]
     message = refused(edit, model, inversion, TARGET, controls=controls)
-    assert message.startswith("There are two Refocus controls: their order would matter")
+    assert message.startswith("There are two RAD Refocusers: their order would matter")
 
 
 def test_no_frame_moves_further_than_half_its_latents(model, inversion):
@@ -460,7 +460,7 @@ def test_guidance_that_diverges_is_stopped_with_a_hint(model, inversion):
     for factor in (2.0, 2.0, 0.1, 2.0, 2.0):
         run._move(latents, factor * latents, first_step(inversion))
     message = refused(run._move, latents, 2 * latents, first_step(inversion, 2))
-    assert message.startswith(f"The guidance of Refocus diverges at step 3 of {STEPS}: its update")
+    assert message.startswith(f"The guidance of RAD diverges at step 3 of {STEPS}: its update")
     assert "is 2 times as large as the latents, and so were the 2 before." in message
     assert "Reduce its scale, 300," in message
 
@@ -469,4 +469,4 @@ def test_guidance_that_is_no_number_is_stopped(inversion):
     broken = tiny(native=512)
     broken.unet.conv_in.weight.data[0] = float("nan")
     message = refused(update, begun(broken, inversion), inversion)
-    assert message.startswith(f"The guidance of Refocus broke at step 1 of {STEPS}")
+    assert message.startswith(f"The guidance of RAD broke at step 1 of {STEPS}")

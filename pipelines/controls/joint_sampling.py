@@ -51,13 +51,12 @@ class JointSampling:
         self.regions.require(edit.clip_frames, edit.frame_size)
         if sum(isinstance(control, JointSampling) for control in edit.controls) > 1:
             raise EvenframeError(
-                "There are two Joint Sampling controls: their order would matter. "
-                "Put all regions into one."
+                "There are two IRJS Blenders: their order would matter. Put all regions into one."
             )
         blends = any(isinstance(other, Fusion) and other.latent_blend for other in edit.controls)
         if blends and self.noise == "fresh":
             raise EvenframeError(
-                "Joint Sampling with fresh noise and Fusion's latent_blend keep the source at "
+                "IRJS with fresh noise and the latent_blend of Attention Fusion keep the source at "
                 "different noise: set noise to 'inversion', or latent_blend to off."
             )
         return JointSamplingRun(self, edit)

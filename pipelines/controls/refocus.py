@@ -102,8 +102,7 @@ class Refocus:
         self._check()
         if sum(isinstance(control, Refocus) for control in edit.controls) > 1:
             raise EvenframeError(
-                "There are two Refocus controls: their order would matter. "
-                "Put all regions into one."
+                "There are two RAD Refocusers: their order would matter. Put all regions into one."
             )
         self.regions.require(edit.clip_frames, edit.frame_size)
         for region in self.regions.items:
@@ -212,7 +211,7 @@ class RefocusRun(ControlRun):
                 if gradient.isfinite().all():
                     return float(inner.detach().max()), gradient
         raise EvenframeError(
-            f"The guidance of Refocus broke at step {step.index + 1} of {self._edit.steps}: its "
+            f"The guidance of RAD broke at step {step.index + 1} of {self._edit.steps}: its "
             "gradient is not numbers (NaN). Reduce its scale, or load the model in float32."
         )
 
@@ -249,7 +248,7 @@ class RefocusRun(ControlRun):
         self._too_large = self._too_large + 1 if ratio > 1 else 0
         if self._too_large == MOST_TOO_LARGE:
             raise EvenframeError(
-                f"The guidance of Refocus diverges at step {step.index + 1} of {self._edit.steps}: "
+                f"The guidance of RAD diverges at step {step.index + 1} of {self._edit.steps}: "
                 f"its update is {ratio:.3g} times as large as the latents, and so were the "
                 f"{MOST_TOO_LARGE - 1} before. Reduce its scale, "
                 f"{self._settings.first_step:g}, or end it earlier."
