@@ -11,7 +11,7 @@ import torch
 from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
-FRAMES = 2
+FRAMES = 3
 LIGHT = {
     "steps": 2,
     "max_frames": FRAMES,
@@ -19,7 +19,7 @@ LIGHT = {
     "max_side": 128,
     "width": 64,
     "height": 64,
-    "size": 1,
+    "size": 2,  # so that windows overlap
     "stride": 1,
 }
 
