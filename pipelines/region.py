@@ -16,7 +16,8 @@ from .json_text import shown
 log = logging.getLogger(__name__)
 
 FRINGE = 2
-"""Pixels from black and white within which grey is but a smoothed edge: no soft one in cells."""
+"""Grey no further than so many pixels from black and white is a smoothed edge, and counts as a hard
+one on a coarser grid than the frame's."""
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom; the last two exclusive."""
@@ -322,9 +323,9 @@ def _cells(
     return cells
 
 
-def _is_grey(masks: Tensor, fringe: int) -> bool:
-    """Whether masks (f, h, w) have grey values more than so many pixels from black and white."""
-    return bool(shrunk(((masks > 0) & (masks < 1)).float(), fringe).any())
+def _grey_frames(masks: Tensor, fringe: int) -> Tensor:
+    """(f,) whether masks (f, h, w) have grey more than so many pixels from black and white."""
+    return shrunk(((masks > 0) & (masks < 1)).float(), fringe).amax((1, 2)) > 0
 
 
 def _above(cells: Tensor) -> Tensor:
@@ -354,13 +355,14 @@ def _box_cells(boxes: Tensor, frame_size: tuple[int, int], grid: tuple[int, int]
 
 def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """(f, rows, columns) in 0..1: as `_cells`, or with its soft edge and its mask's grey values."""
-    masks = region.masks
-    smooth = 0 if grid == frame_size else FRINGE
-    if not region.soften and (masks is None or not _is_grey(masks, smooth)):
+    if region.masks is None and not region.soften:
         return _cells(region, frame_size, grid)
+    masks = region.masks
     if masks is None:
         assert region.boxes is not None
         masks = _box_cells(region.boxes, frame_size, frame_size)
+    fringe = 0 if grid == frame_size else FRINGE
+    mixed = _grey_frames(masks, fringe) | (region.soften > 0)
     soft = feather(masks, region.soften)
     lost = (soft.amax((1, 2)) == 0) & (masks.amax((1, 2)) > 0)
     if lost.any():
@@ -368,4 +370,7 @@ def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, in
             f"The soft edge of {region.soften} pixels leaves nothing of region '{region.name}' on "
             f"frame {int(lost.nonzero()[0])}: choose a smaller one, or let the region grow."
         )
-    return F.interpolate(soft[:, None], grid, mode="area")[:, 0]
+    cells = F.interpolate(soft[:, None], grid, mode="area")[:, 0]
+    if not mixed.all():
+        cells[~mixed] = _cells(region, frame_size, grid)[~mixed]
+    return cells

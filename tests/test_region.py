@@ -485,3 +485,14 @@ def test_any_text_gives_regions_or_says_what_is_wrong(value: Any, name: str):
         assert parse_regions(json.dumps(data), 2, (8, 8)).frames == 2
     except EvenframeError as error:
         assert str(error).strip()
+
+
+def test_each_frame_is_grey_or_hard_for_itself():
+    """A window of a clip must have the cells that the whole clip has."""
+    masks = torch.zeros(3, *SIZE)
+    masks[:, 13:50, 21:70] = 1
+    masks[2] = F.avg_pool2d(masks[2][None, None], 15, 1, 7)[0, 0]
+    whole = only(mask_region(masks, 3, SIZE, name="it"), 3)
+    part = whole.part(range(2)).coverage((8, 16))
+    assert torch.equal(whole.coverage((8, 16))[:2], part)
+    assert set(part.unique().tolist()) == {0, 1}
