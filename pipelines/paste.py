@@ -8,6 +8,9 @@ from torch import Tensor
 from .errors import EvenframeError
 from .region import feather
 
+WHOLE = 0.999
+"""From here on a place is the edit's alone: a feathered 1 is not exact."""
+
 
 def paste_outside(
     edited: Tensor, source: Tensor, mask: Tensor, feathered: int = 8, linear: bool = False
@@ -50,23 +53,20 @@ def _feathered(masks: Tensor, pixels: int) -> Tensor:
 
     Where an edge is so wide that a region would lose its middle, the region has a narrower one.
     """
-    union = feather(masks.amax(0), pixels)
-    for mask in masks:
-        for soft, single in zip(union, mask, strict=True):
-            if _lost(single, soft):
-                # bisect counts the widths, from 1 on, that are not too wide
-                width = bisect_left(
-                    range(1, pixels + 1),
-                    True,
-                    key=lambda width, one=single: _lost(one, feather(one[None], width)[0]),
-                )
-                torch.maximum(soft, feather(single[None], width)[0], out=soft)
+    shapes = ((masks >= masks.amax((2, 3), keepdim=True) / 2) & (masks > 0)).to(masks)
+    union, reached = feather(masks.amax(0), pixels), feather(shapes.amax(0), pixels)
+    lost = ((reached * shapes).amax((2, 3)) < WHOLE) & (shapes.amax((2, 3)) > 0)  # n f
+    for region, frame in lost.nonzero().tolist():
+        single = masks[region, frame : frame + 1]
+        narrow = feather(single, _widest(shapes[region, frame : frame + 1], pixels))
+        union[frame] = torch.maximum(union[frame], narrow[0])
     return union
 
 
-def _lost(mask: Tensor, soft: Tensor) -> bool:
-    """Whether no place of a mask (h, w) is left as it was, to rounding, by its soft edge."""
-    return bool((soft * (mask > 0)).max() < 0.999 * mask.max())
+def _widest(shape: Tensor, pixels: int) -> int:
+    """The widest edge below so many pixels that leaves a place of a shape (1, h, w) as it is."""
+    widths = range(1, pixels + 1)
+    return bisect_left(widths, True, key=lambda width: bool(feather(shape, width).max() < WHOLE))
 
 
 def _light(pixels: Tensor) -> Tensor:

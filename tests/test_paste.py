@@ -90,3 +90,13 @@ def test_what_does_not_fit_is_refused(edited, mask, feathered: int, starts: str)
     with pytest.raises(EvenframeError) as caught:
         paste_outside(edited, SOURCE, mask, feathered)
     assert str(caught.value).startswith(starts)
+
+
+def test_a_mask_that_is_not_quite_white_has_its_soft_edge():
+    """The width of an edge goes by a region's shape, not by noise in its values."""
+    source, edited = torch.zeros(1, 64, 64, 3), torch.ones(1, 64, 64, 3)
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 8:56, 8:56] = 1
+    noisy = mask * (0.95 + 0.05 * torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0)))
+    hard, soft = (paste_outside(edited, source, each, 8)[0, 32, 8:20, 0] for each in (mask, noisy))
+    assert float((hard - soft).abs().max()) < 0.1
