@@ -415,6 +415,16 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
         ("two Schoolboys run", "older", "two schoolboys", "schoolboys"),
         ("a doctor runs", "little girl", "", "girl"),
         ("a doctor runs", "teenager", "", "teenager"),
+        ("a doctor runs", "{} as a little girl", "", "girl"),
+        ("a doctor runs", "{} in a girl's dress", "", "girl"),
+        ("a doctor runs", "{} in a boy\N{RIGHT SINGLE QUOTATION MARK}s coat", "", "boy"),
+        ("a child actor runs", "female", "actor", "child"),
+        ("a teenage doctor runs", "female", "", "teenage"),
+        ("a teenage, very tall doctor runs", "female", "", "teenage"),
+        ("a doctor and a preteen doctor run", "female", "", "preteen"),
+        ("schoolkids run", "older", "schoolkids", "schoolkids"),
+        ("the schoolchildren run", "older", "schoolchildren", "schoolchildren"),
+        ("two youngsters run", "older", "youngsters", "youngsters"),
     ],
 )
 def test_children_are_left_alone(backbone, target: str, attribute: str, words: str, child: str):

@@ -20,7 +20,7 @@ from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, reach
 from .people import Found, find_person, require_adult
 from .presets import Presets, shipped
-from .wording import Draft, write
+from .wording import Draft, description_of, write
 
 if TYPE_CHECKING:
     from ..backbone import Backbone
@@ -193,11 +193,13 @@ def _find(
         return encoded.embeddings[len(encoded.ids) - 1]
 
     found = find_person(prompt, wish.words, attribute.name, embed)
-    start, end = found.places[0]
-    said = " ".join(plain_words(word.text for word in prompt.words[start:end]))
-    for text in (attribute.before, said):
+    plain = plain_words(word.text for word in prompt.words)
+    spans = [(description_of(plain, start).start, end) for start, end in found.places]
+    phrases = [" ".join(plain[first:end]) for first, end in spans]
+    for text in (attribute.before, attribute.after, *phrases):
         require_adult(text)
-    return Wish(wish.attribute, said), attribute, found
+    start, end = found.places[0]
+    return Wish(wish.attribute, " ".join(plain[start:end])), attribute, found
 
 
 def _encode_longer(encode: Callable[[str], Prompt], text: str) -> Prompt:

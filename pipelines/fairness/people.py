@@ -1,5 +1,6 @@
 """Which words of a prompt stand for the person whose attribute is meant."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from .attributes import DATA
 
 MARGIN = 0.1
 """How far the best of a ranking must lie before the second, in cosine."""
+POSSESSIVE = re.compile("['\N{RIGHT SINGLE QUOTATION MARK}]s$")
 # fmt: off
 STOP_WORDS = frozenset({
     "a", "an", "the", "of", "on", "in", "at", "to", "with", "and", "or", "by", "from", "is", "are",
@@ -75,8 +77,8 @@ def people_in(have: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 
 def require_adult(text: str) -> None:
-    """Raise EvenframeError for words that describe a child."""
-    words = plain_words(text.split())
+    """Raise EvenframeError for words that describe a child, a child's ("girl's") among them."""
+    words = [POSSESSIVE.sub("", word) for word in plain_words(text.split())]
     for start, end in _longest_matches(words, lexicon("children.txt")):
         raise EvenframeError(
             f"'{' '.join(words[start:end])}' describes a child: this pack edits how adults are "

@@ -92,7 +92,7 @@ def write(
         for start, end in places:
             draft.relevant.update(range(start, end))
             told |= _make_explicit(draft, plain, attribute, start, end)
-        own = {index for start, end in places for index in (*_description(plain, start), end - 1)}
+        own = {index for start, end in places for index in (*description_of(plain, start), end - 1)}
         strangers = [place for place in people if own.isdisjoint(range(*place))]
         told |= _turn_pronouns(draft, plain, attribute, strangers)
         _tell_elsewhere(draft, plain, attribute, told, strangers)
@@ -122,7 +122,7 @@ def _make_explicit(
 ) -> set[int]:
     """Returns which of the words that say the contrary are dealt with."""
     contrary, noun = dict(attribute.others), plain[end - 1]
-    described = _description(plain, start)
+    described = description_of(plain, start)
     against = [index for index in described if plain[index] in contrary]
     done = set(against)
     said = {noun, *(plain[index] for index in described)}
@@ -193,7 +193,7 @@ def _tell_elsewhere(
     draft: Draft, plain: Sequence[str], attribute: Attribute, told: set[int], strangers: Places
 ) -> None:
     """Contrary words that stay; what describes a stranger is none."""
-    theirs = {index for start, _ in strangers for index in _description(plain, start)}
+    theirs = {index for start, _ in strangers for index in description_of(plain, start)}
     for index, word in enumerate(plain):
         if word in dict(attribute.others) and index not in told | theirs:
             draft.notes.append(
@@ -202,12 +202,12 @@ def _tell_elsewhere(
             )
 
 
-def _description(plain: Sequence[str], start: int) -> list[int]:
+def description_of(plain: Sequence[str], start: int) -> range:
     """Indices of the words before a noun that describe it, back to the article."""
     first = start
-    while first > 0 and plain[first - 1] not in STOP_WORDS:
+    while first > 0 and plain[first - 1] not in STOP_WORDS - DEGREES:
         first -= 1
-    return list(range(first, start))
+    return range(first, start)
 
 
 def _has(plain: Sequence[str], attribute: Attribute, start: int, end: int) -> bool:
