@@ -22,14 +22,14 @@ from evenframe.pipelines.controls.refocus import (
     RefocusRun,
     condition_maps,
     region_losses,
-    region_tokens,
     step_size,
 )
+from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.progress import StepReport
-from evenframe.pipelines.region import Region, Regions, box_region, mask_region
+from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 SOURCE, TARGET = "two dolphins in the ocean", "a jellyfish and a goldfish in the ocean"
@@ -93,7 +93,8 @@ def full_gradient(model: StableDiffusion, inversion: Inversion) -> Tensor:
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
     cells = regions(inversion.frames).cells((2, 4))
-    for mask, [tokens] in zip(cells, region_tokens(target, regions().items), strict=True):
+    for mask, [place] in zip(cells, region_places(target, regions().items), strict=True):
+        tokens = tokens_at(target, place)
         word = conditioned[..., [token - 1 for token in tokens]].mean(-1)
         loss = loss + sum(region_losses(word, mask))
     return torch.autograd.grad(loss, latents)[0]
@@ -317,42 +318,6 @@ def test_a_region_of_one_pixel_and_one_of_the_whole_frame(model, inversion, capl
         result = edit(model, inversion, TARGET, controls=[control])
     assert result.isfinite().all()
     assert "Region 'dot' is smaller than one cell" in caplog.text
-
-
-# Words
-
-
-def test_words_of_several_tokens_and_phrases(model):
-    prompt = model.encode_prompt("a jellyfish and a big goldfish, in the ocean")
-    [[jellyfish], [phrase, ocean]] = region_tokens(
-        prompt, naming("jellyfish", "Big goldfish, ocean")
-    )
-    words = {word.text: word.core or word.tokens for word in prompt.words}
-    assert jellyfish == words["jellyfish"] and ocean == words["ocean"]
-    assert phrase == words["big"] + words["goldfish,"]
-
-
-def naming(*words: str) -> list[Region]:
-    return [Region(f"r{index}", phrase) for index, phrase in enumerate(words)]
-
-
-def test_a_word_that_occurs_twice_goes_to_the_regions_in_order(model, caplog):
-    prompt = model.encode_prompt("a fish and a fish")
-    with caplog.at_level(logging.WARNING):
-        assert region_tokens(prompt, naming(*["fish"] * 3)) == [[(2,)], [(5,)], [(5,)]]
-    said = "The word 'fish' occurs 2 times in the prompt 'a fish and a fish': region 'r1' takes"
-    assert f"{said} number 2" in caplog.text
-
-
-def test_a_word_of_a_phrase_is_not_taken_twice(model):
-    prompt = model.encode_prompt("a red fish and a blue fish")
-    [[red_fish], [fish]] = region_tokens(prompt, naming("red fish", "fish"))
-    assert not set(red_fish) & set(fish)
-    with pytest.raises(EvenframeError) as caught:
-        region_tokens(model.encode_prompt("a red fish"), naming("red fish", "fish"))
-    assert str(caught.value).startswith(
-        "The words 'fish' of region 'r1' are a part of those of region 'r0', too: name words"
-    )
 
 
 def test_regions_of_one_word_are_one(model, inversion):

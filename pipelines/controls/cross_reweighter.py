@@ -17,10 +17,11 @@ from ..alignment import align_tokens
 from ..attention.terms import Call, Term, Terms, extended, logits_of
 from ..errors import EvenframeError
 from ..fairness.people import known_person
-from ..prompt import Prompt, find_places, find_tokens, parse_phrases
-from ..region import Regions
+from ..prompt import Prompt, find_places, parse_phrases
+from ..region import Region, Regions
 from .base import ControlRun, Edit, Step
 from .fairness import modulate_cross_logits, require_ranges, require_window, step_weight
+from .region_words import Place, region_places, tell_places, tokens_at
 from .subject import Subjects, find_subjects
 
 log = logging.getLogger(__name__)
@@ -71,18 +72,26 @@ class CrossReweighter:
 
     def _people(self, edit: Edit) -> list["Person"]:
         items = () if self.regions is None else self.regions.items
-        named = [parse_phrases(region.words) for region in items]
-        if any(named) and not self.words:
-            for region, words in zip(items, named, strict=True):
-                if not words:
-                    log.warning(
-                        "Region '%s' has no words: nothing is raised there. Give it words of the "
-                        "target prompt, as the other regions have.",
-                        region.name,
-                    )
-            pairs = [(index, words) for index, words in enumerate(named) if words]
-            return [person(edit, words, index, self.eos) for index, words in pairs]
-        return [person(edit, self.words or _known(edit.prompt), None, self.eos)]
+        prompt = edit.prompt
+        if self.words or not any(parse_phrases(region.words) for region in items):
+            words = self.words or _known(prompt)
+            places = [place for word in words for place in find_places(prompt, word)]
+            return [person(edit, places, None, self.eos)]
+        owned = region_places(prompt, items)
+        tell_places(edit, items, owned)
+        _tell_wordless(edit, items, owned)
+        pairs = [(index, places) for index, places in enumerate(owned) if places]
+        return [person(edit, places, index, self.eos) for index, places in pairs]
+
+
+def _tell_wordless(edit: Edit, regions: Sequence[Region], owned: Sequence[Sequence[Place]]) -> None:
+    for region, places in zip(regions, owned, strict=True):
+        if not places and edit.frames.start == 0:  # not again for each window
+            log.warning(
+                "Region '%s' has no words: nothing is raised there. Give it words of the "
+                "target prompt, as the other regions have.",
+                region.name,
+            )
 
 
 def _known(prompt: Prompt) -> tuple[str, ...]:
@@ -105,26 +114,25 @@ class Person:
     region: int | None
 
 
-def person(edit: Edit, words: Sequence[str], region: int | None, eos: bool) -> Person:
-    """The tokens of some words in both prompts. Raises EvenframeError for a word not there."""
+def person(edit: Edit, places: Sequence[Place], region: int | None, eos: bool) -> Person:
+    """The tokens in both prompts of the words at some places of the target."""
     target, source = edit.prompt, edit.inversion.prompt
-    tokens = {token for word in words for token in find_tokens(target, word)}
-    theirs = {token for word in words for token in _in_source(source, target, word)}
+    tokens = {token for place in places for token in tokens_at(target, place)}
+    theirs = {token for place in places for token in _in_source(source, target, place)}
     if eos:
         tokens.add(len(target.ids) - 1)
         theirs.add(len(source.ids) - 1)
     return Person(tuple(sorted(tokens)), tuple(sorted(theirs)), region)
 
 
-def _in_source(source: Prompt, target: Prompt, word: str) -> list[int]:
-    """The source tokens that a word of the target comes from: the same word, or, in prompts of
-    equally many words, the one in its place."""
+def _in_source(source: Prompt, target: Prompt, place: Place) -> list[int]:
+    """The source tokens that words of the target come from: the same words, or, in prompts of
+    equally many words, those in their place."""
     mapper, _ = align_tokens(source.ids, target.ids, len(target.embeddings))
-    same = [int(mapper[token]) for token in find_tokens(target, word) if mapper[token] >= 0]
+    same = [int(mapper[token]) for token in tokens_at(target, place) if mapper[token] >= 0]
     if same or len(source.words) != len(target.words):
         return same
-    places = [index for place in find_places(target, word) for index in range(*place)]
-    return [token for index in places for token in source.words[index].tokens]
+    return [token for index in range(*place) for token in source.words[index].tokens]
 
 
 class CrossReweighterRun(ControlRun):

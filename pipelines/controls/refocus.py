@@ -10,8 +10,7 @@ What is made of the maps, and how far the latents move, is maths alone and stand
 refocus_losses.py; whoever uses RAD finds all of it here.
 """
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,8 +24,8 @@ from ..attention.terms import Call, Terms, probabilities
 from ..checks import require_range
 from ..errors import EvenframeError
 from ..memory import free_memory
-from ..prompt import Prompt, find_places, parse_phrases
-from ..region import Region, Regions
+from ..prompt import parse_phrases
+from ..region import Regions
 from .base import ControlRun, Edit, Step
 from .refocus_losses import (
     OUTER_COUNTS,
@@ -38,6 +37,7 @@ from .refocus_losses import (
     require_choice,
     step_size,
 )
+from .region_words import Place, region_places, tell_places, tokens_at
 
 __all__ = [
     "CHECKPOINTING",
@@ -49,11 +49,8 @@ __all__ = [
     "RefocusRun",
     "condition_maps",
     "region_losses",
-    "region_tokens",
     "step_size",
 ]
-
-log = logging.getLogger(__name__)
 
 CHECKPOINTING = ("auto", "on", "off")
 PUBLISHED_FRAMES = 4
@@ -93,7 +90,7 @@ class Refocus:
     checkpointing: str = "auto"
 
     @property
-    def first_step(self) -> float:
+    def first_size(self) -> float:
         """The scale: of the first update, and where none is set, as published for the rule."""
         return PUBLISHED_SCALE[self.rule] if self.scale is None else self.scale
 
@@ -117,7 +114,7 @@ class Refocus:
         check_counting(self.top_fraction, self.outer_count)
         require_choice("rule", self.rule, RULES)
         require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
-        require_range("scale", self.first_step, 0, 10_000)
+        require_range("scale", self.first_size, 0, 10_000)
         start, end = self.steps
         if not 0 <= start <= end <= 1:
             raise EvenframeError(
@@ -145,7 +142,8 @@ class RefocusRun(ControlRun):
     def _find_words(self, regions: Regions, edit: Edit) -> list[tuple[tuple[int, ...], Tensor]]:
         """Tokens of each phrase and the mask (f, h, w) of its region, or of all regions that name
         the same, on the grid of the maps."""
-        cells = regions.cells(self._sites[0].grid(edit.frame_size))
+        first = edit.frames.start == 0  # else this window's warnings were given before
+        cells = regions.cells(self._sites[0].grid(edit.frame_size), warn=first)
         for region, mask in zip(regions.items, cells, strict=True):
             if not mask.any():
                 raise EvenframeError(
@@ -153,14 +151,15 @@ class RefocusRun(ControlRun):
                     "move it, or put it after them."
                 )
         here = cells[:, edit.frames.start : edit.frames.stop].to(edit.backbone.device)
-        first = edit.frames.start == 0  # else this window's messages were said before
-        words = region_tokens(edit.prompt, regions.items, log.warning if first else _silent)
-        masks: dict[tuple[int, ...], Tensor] = {}
-        for phrases, mask in zip(words, here, strict=True):
-            for tokens in phrases:
-                masks[tokens] = torch.maximum(mask, masks.get(tokens, mask))
+        places = region_places(edit.prompt, regions.items)
+        tell_places(edit, regions.items, places)
+        masks: dict[Place, Tensor] = {}
+        for theirs, mask in zip(places, here, strict=True):
+            for place in theirs:
+                masks[place] = torch.maximum(mask, masks.get(place, mask))
         # Not those of objects that these frames do not show.
-        return [(tokens, mask) for tokens, mask in masks.items() if mask.any()]
+        shown = {place: mask for place, mask in masks.items() if mask.any()}
+        return [(tokens_at(edit.prompt, place), mask) for place, mask in shown.items()]
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
         """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
@@ -198,11 +197,11 @@ class RefocusRun(ControlRun):
 
     def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
         """(largest L_IR, dL/dX)."""
-        self._edit.on_pass()
         backbone = self._edit.backbone
         # A host may run all this under inference mode, in which nothing can be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             for scale in LOSS_SCALES.get(backbone.dtype, (1.0,)):
+                self._edit.on_pass()
                 start = latents.clone().requires_grad_()
                 with backbone.differentiable(self._last if self._checkpoints(latents) else None):
                     inner, outer = self.losses(start, step.timestep)
@@ -251,7 +250,7 @@ class RefocusRun(ControlRun):
                 f"The guidance of RAD diverges at step {step.index + 1} of {self._edit.steps}: "
                 f"its update is {ratio:.3g} times as large as the latents, and so were the "
                 f"{MOST_TOO_LARGE - 1} before. Reduce its scale, "
-                f"{self._settings.first_step:g}, or end it earlier."
+                f"{self._settings.first_size:g}, or end it earlier."
             )
         allowed = (LARGEST_MOVE * have / size.clamp(min=1e-12)).clamp(max=1)
         return latents - allowed[:, None, None, None] * update
@@ -272,61 +271,3 @@ class _Collector:
         if call.site.order >= self._last:
             raise EarlyExit
         return terms
-
-
-def region_tokens(
-    prompt: Prompt, regions: Sequence[Region], warn: Callable[..., None] = log.warning
-) -> list[list[tuple[int, ...]]]:
-    """The tokens of each phrase of each region's words, which commas separate.
-
-    A phrase takes the first of its places that none before it has taken; where none is left, the
-    last one belongs to several regions. Raises EvenframeError for one that does not occur, and for
-    one that is a part of another's. warn: told which place is taken where there are several.
-    """
-    taken: dict[tuple[int, int], str] = {}
-    return [
-        [
-            _tokens(prompt, _place(prompt, phrase, region.name, taken, warn))
-            for phrase in parse_phrases(region.words)
-        ]
-        for region in regions
-    ]
-
-
-def _place(
-    prompt: Prompt,
-    phrase: str,
-    region: str,
-    taken: dict[tuple[int, int], str],
-    warn: Callable[..., None],
-) -> tuple[int, int]:
-    """(first, end) word of a region's phrase; it is added to what is taken."""
-    places = find_places(prompt, phrase)
-    free = [place for place in places if not any(_overlap(place, other) for other in taken)]
-    chosen = free[0] if free else places[-1]
-    if not free and chosen not in taken:
-        other = next(name for place, name in taken.items() if _overlap(place, chosen))
-        raise EvenframeError(
-            f"The words '{phrase}' of region '{region}' are {other}, too: name words that no "
-            "other region has, or the very same ones."
-        )
-    taken.setdefault(chosen, f"a part of those of region '{region}'")
-    if len(places) > 1:
-        warn(
-            "The word '%s' occurs %d times in the prompt '%s': region '%s' takes number %d.",
-            *(phrase, len(places), prompt.text, region, places.index(chosen) + 1),
-        )
-    return chosen
-
-
-def _overlap(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[0] < b[1] and b[0] < a[1]
-
-
-def _tokens(prompt: Prompt, place: tuple[int, int]) -> tuple[int, ...]:
-    chosen = prompt.words[place[0] : place[1]]
-    return tuple(t for word in chosen for t in word.core or word.tokens)
-
-
-def _silent(*_: object) -> None:
-    """Warns of nothing."""
