@@ -221,6 +221,9 @@ def test_the_record_says_what_was_blended(backbone):
             "doctor: female",
             "a female doctor and a nurse with his dog",
         ),
+        ("her husband walks", "husband: male", "her male husband walks"),
+        ("her doctor waves", "male", "her male doctor waves"),
+        ("her very tall doctor waves her hand", "male", "her very tall male doctor waves his hand"),
         ("a waitress", "male", "a male waiter"),
         ("an actress", "androgynous", "an actor"),
         ("two businesswomen", "male", "two businessmen"),
@@ -287,6 +290,8 @@ def test_a_contradiction_is_never_silent(
         ("a doctor and a nurse", "doctor: female, nurse: male"),
         ("a doctor with a white cane", "white cane"),
         ("a senior engineer", "young adult"),
+        ("her doctor waves", "male"),
+        ("a doctor and his nurse", "nurse: female"),
     ],
 )
 def test_what_is_no_contradiction_is_not_told(backbone, target: str, attribute: str):

@@ -79,8 +79,8 @@ def write(
 
     words: of the target prompt. wishes: attributes with the places that they are for. An attribute
     that the prompt has already is left; a word of its place that says the contrary gives its own,
-    and so does a pronoun with nobody else before it. A note says so, and also where such a word
-    stands elsewhere.
+    and so does a pronoun with nobody else before it, but no possessive of the place itself ('her
+    doctor'). A note says so, and also where such a word stands elsewhere.
     Raises EvenframeError where two attributes of a kind are for the same words.
     """
     draft = Draft(list(zip(words, range(len(words)), strict=True)))
@@ -94,7 +94,9 @@ def write(
             told |= _make_explicit(draft, plain, attribute, start, end)
         own = {index for start, end in places for index in (*description_of(plain, start), end - 1)}
         strangers = [place for place in people if own.isdisjoint(range(*place))]
-        told |= _turn_pronouns(draft, plain, attribute, strangers)
+        # A possessive before a noun is somebody else's: nobody is 'her doctor' to herself.
+        told |= {description_of(plain, start).start - 1 for start, _ in places}
+        told |= _turn_pronouns(draft, plain, attribute, told, strangers)
         _tell_elsewhere(draft, plain, attribute, told, strangers)
     return draft
 
@@ -173,7 +175,7 @@ def _tell(draft: Draft, word: str, attribute: Attribute) -> None:
 
 
 def _turn_pronouns(
-    draft: Draft, plain: Sequence[str], attribute: Attribute, strangers: Places
+    draft: Draft, plain: Sequence[str], attribute: Attribute, told: set[int], strangers: Places
 ) -> set[int]:
     """Pronouns before the first stranger; behind, they may be the stranger's. Returns which."""
     contrary = dict(attribute.others)
@@ -181,7 +183,7 @@ def _turn_pronouns(
     turned = {
         index
         for index, word in enumerate(plain[:nobody_else])
-        if word in PRONOUNS and contrary.get(word)
+        if word in PRONOUNS and contrary.get(word) and index not in told
     }
     for index in sorted(turned):
         draft.put(index, contrary[plain[index]])
