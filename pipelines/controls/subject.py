@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import EvenframeError
 from ..inspection import look
-from ..region import Region, Regions, mask_region
+from ..region import Region, Regions
 from .base import Edit
 
 
@@ -54,7 +54,8 @@ def find_subjects(
     regions: of the whole clip; they win. words: of the source prompt, a phrase for each person.
     Where it looks at a phrase halfway through the denoising is that person's region: fusion's mask
     at this `threshold` (0..2), less the places that look at another phrase more.
-    Raises EvenframeError where there is neither, or where nothing is found.
+    Raises EvenframeError where there is neither, and for a phrase that the clip, or all of the
+    window at work, never looks at; a window may lack some of several.
     """
     if regions is not None:
         regions.require(edit.clip_frames, edit.frame_size)
@@ -70,14 +71,12 @@ def find_subjects(
     maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
     most = F.interpolate(maps, size).argmax(0)  # f h w: which phrase it looks at most
     masks = [view.mask * (most == index) for index, view in enumerate(views)]
-    found = [_region(*pair, size, threshold) for pair in zip(words, masks, strict=True)]
-    return Subjects(Regions(tuple(found), len(most), size), maps)
-
-
-def _region(phrase: str, mask: Tensor, size: tuple[int, int], threshold: float) -> Region:
-    if not mask.any():
+    seen = [bool(mask.any()) for mask in masks]
+    if not all(seen) and (edit.window is None or not any(seen)):
         raise EvenframeError(
-            f"The source looks at '{phrase}' nowhere above the threshold {threshold:g} (0 to 2), "
-            "or everywhere at another subject more: lower the threshold or name another word."
+            f"The source looks at '{words[seen.index(False)]}' nowhere above the threshold "
+            f"{threshold:g} (0 to 2), or everywhere at another subject more: lower the threshold "
+            "or name another word."
         )
-    return mask_region(mask, len(mask), size, name=phrase)
+    found = tuple(Region(word, "", masks=mask) for word, mask in zip(words, masks, strict=True))
+    return Subjects(Regions(found, len(most), size), maps)
