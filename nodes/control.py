@@ -371,8 +371,8 @@ class EvenframeJointSampling(io.ComfyNode):
                     max=16,
                     optional=True,
                     tooltip="Latent cells (8 pixels) inside a region's edge that stay the source's "
-                    "too: 1 or 2 keep what is decoded outside free of what is inside. Draw the "
-                    "region that much larger.",
+                    "too: with 1, what is decoded outside comes out much nearer to the source. "
+                    "Draw the region that much larger.",
                     advanced=True,
                 ),
                 _chain_input(),
@@ -392,7 +392,9 @@ class EvenframeJointSampling(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.controls.joint_sampling import JointSampling
 
-        control = JointSampling(regions, noise, repeats, repeat_steps, inset)
+        control = JointSampling(
+            regions, noise=noise, repeats=repeats, repeat_steps=repeat_steps, inset=inset
+        )
         return io.NodeOutput((*controls, control))
 
 

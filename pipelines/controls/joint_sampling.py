@@ -4,14 +4,14 @@ Source: "Re-Attentional Controllable Video Diffusion Editing" (AAAI 2025), Eq. 8
 those of "RePaint" (CVPR 2022).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..checks import require_range
 from ..errors import EvenframeError
-from ..region import Regions, shrunk
+from ..region import Region, Regions, shrunk
 from ..schedule import noisy_latents
 from .base import ControlRun, Edit, Step
 from .fusion import Fusion
@@ -31,7 +31,7 @@ class JointSampling:
     repeat_steps: share of the steps, 0..1, that are taken so often, from the start, rounded down to
         whole steps; fewer leave what stands there by then in its place.
     inset: 0..16, latent cells along the inside of a region's edge that are kept as well. A decoder
-        mixes neighbours: one or two cells keep the pixels right outside from what is inside.
+        mixes neighbours: one cell brings the pixels right outside much nearer to the source's.
     """
 
     regions: Regions
@@ -71,9 +71,10 @@ class JointSamplingRun(ControlRun):
         self._repeat_end = int(settings.repeat_steps * edit.steps)
         regions = settings.regions.part(edit.frames)
         grid = (trajectory.shape[-2], trajectory.shape[-1])
-        mask = shrunk(regions.coverage(grid), settings.inset)
-        if settings.inset:
-            _require_room(regions, mask, edit.frames, settings.inset)
+        each = regions.coverages(grid)
+        mask = shrunk(each.amax(0), settings.inset)
+        for region, cells in zip(regions.items, each, strict=True):
+            _require_room(region, cells, mask, edit.frames, settings.inset)
         self._mask = mask[:, None].to(edit.backbone.device)  # f 1 h w
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
@@ -98,17 +99,15 @@ class JointSamplingRun(ControlRun):
         return noisy_latents(edit.inversion.trajectory[0].to(latents), noise, alpha.to(latents))
 
 
-def _require_room(regions: Regions, mask: Tensor, frames: range, inset: int) -> None:
-    """Each region must have cells in the mask (f, h, w) on all frames where it has any."""
-    grid = (mask.shape[-2], mask.shape[-1])
-    for region in regions.items:
-        own = replace(regions, items=(region,)).coverage(grid)
-        there, left = (cells.flatten(1).amax(1) > 0 for cells in (own, own * mask))
-        for frame in (there & ~left).nonzero().flatten().tolist():
-            raise EvenframeError(
-                f"inset is {inset}: on frame {frames[frame]} it leaves nothing of region "
-                f"'{region.name}'. Choose fewer latent cells, or a larger region."
-            )
+def _require_room(region: Region, cells: Tensor, mask: Tensor, frames: range, inset: int) -> None:
+    """A region must keep cells (f, h, w) in the mask on all frames where it has any."""
+    there, left = (each.flatten(1).amax(1) > 0 for each in (cells, cells * mask))
+    lost = (there & ~left).nonzero().flatten().tolist()
+    if lost:
+        raise EvenframeError(
+            f"inset is {inset}: on frame {frames[lost[0]]} it leaves nothing of region "
+            f"'{region.name}'. Choose fewer latent cells, or a larger region."
+        )
 
 
 def keep_outside(latents: Tensor, source: Tensor, mask: Tensor) -> Tensor:
