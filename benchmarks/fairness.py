@@ -173,8 +173,9 @@ def sweep(model: Backbone, clips: int, steps: int) -> Figures:
     encoder (lambda), the other at its default; every setting on the same clips."""
     outcomes: defaultdict[Settings, list[Outcome]] = defaultdict(list)
     settings = {(name, value): _swept(name, value) for name in SWEPT for value in STRENGTHS}
+    different = tuple(dict.fromkeys(settings.values()))
     for clip in _clips(model, clips, steps):
-        for chosen in set(settings.values()):
+        for chosen in different:
             result = _edited(model, clip, "full", chosen)
             outcomes[chosen].append(assess(clip.task, clip.frames, clip.inside, result))
     figures: Figures = {}

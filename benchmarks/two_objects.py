@@ -26,6 +26,7 @@ from ..pipelines.controls.refocus import Refocus
 from ..pipelines.editing import edit
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.psnr import psnr
+from ..pipelines.measure.statistics import discordant, mcnemar
 from ..pipelines.paste import paste_outside
 from ..pipelines.region import Box, Regions, box_region
 from .shares import share_of
@@ -152,15 +153,19 @@ def refocusing(model: Backbone, count: int, swept: int) -> dict[str, float]:
                 frames = edited(model, case, inversion, *controls, prompt=prompt)
                 right[f"{key}_{arm}"].append(placed(case, frames))
         for fraction in FRACTIONS if index < swept else ():
-            control = _refocus(case, fraction)
-            frames = edited(model, case, inversion, control, prompt=case.unsaid)
-            right[f"unsaid_share_k{fraction * 100:.0f}"].append(placed(case, frames))
+            held = right["unsaid_share_with"][-1]
+            if fraction != Refocus.top_fraction:
+                control = _refocus(case, fraction)
+                held = placed(case, edited(model, case, inversion, control, prompt=case.unsaid))
+            right[f"unsaid_share_k{fraction * 100:.0f}"].append(held)
     figures = {}
     for key, held in right.items():
         figures |= share_of(f"refocus.{key}", held)
     for gain, key in (("gain", "share"), ("unsaid_gain", "unsaid_share")):
         with_it, without = (fmean(right[f"{key}_{arm}"]) for arm in ("with", "without"))
         figures[f"refocus.{gain}"] = round(with_it - without, 3)
+        pairs = discordant(right[f"{key}_without"], right[f"{key}_with"])
+        figures[f"refocus.{gain}.p"] = mcnemar(*pairs)
     return figures
 
 
