@@ -9,6 +9,9 @@ from ..errors import EvenframeError
 DATA = Path(__file__).parent / "data"
 PLACE = "{}"
 
+DEGREES = frozenset({"very", "quite", "rather", "deep"})
+"""They go with the word behind them: 'very dark-skinned' is no 'very light-skinned'."""
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -16,7 +19,8 @@ class Attribute:
 
     name: of the value, or the free text. text: for the fairness prompt, with {} for the word that
     it describes. words: those by which a prompt may say it already. others: words that say another
-    value of the same preset, each with its counterpart in this one, or "" where there is none.
+    value of the same preset, each with its counterpart in this one, or "" where there is none; a
+    value whose text is a degree and a word ("very dark-skinned {}") is among them by both.
     kinds: the presets that it is a value of, or whose words it has.
     """
 

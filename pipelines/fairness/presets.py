@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EvenframeError
-from .attributes import DATA, PLACE, Attribute, template
+from .attributes import DATA, DEGREES, PLACE, Attribute, template
 
 Presets = dict[str, dict[str, Attribute]]
 """Attributes by preset and value."""
@@ -113,6 +113,7 @@ class _Reader:
                     value=value,
                 )
         words = {value: self._words(table, value) for value, table in tables.items()}
+        texts = {value: self._template(table, value) for value, table in tables.items()}
         instead = {
             value: self._strings(table, "instead", value) if "instead" in table else words[value]
             for value, table in tables.items()
@@ -120,9 +121,9 @@ class _Reader:
         return {
             value: Attribute(
                 value,
-                self._template(table, value),
+                texts[value],
                 words[value],
-                others(value, words, instead[value]),
+                (*others(value, words, instead[value]), *_degrees(value, texts)),
                 (preset,),
             )
             for value, table in tables.items()
@@ -209,6 +210,16 @@ def find_line(text: str, key: str, value: str = "") -> int:
         if value and given == value and table == ("", "values"):
             begins = number
     return begins
+
+
+def _degrees(name: str, texts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Texts of other values that are a degree and a word, 'very dark-skinned'; nothing for each."""
+    said = {text.lower().replace(PLACE, "").strip(): value for value, text in texts.items()}
+    return tuple(
+        (text, "")
+        for text, value in said.items()
+        if value != name and len(text.split()) == 2 and text.split()[0] in DEGREES
+    )
 
 
 def others(

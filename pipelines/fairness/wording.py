@@ -3,20 +3,17 @@
 What FAME's paper calls p_fair; how the words are put is this project's own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 from ..errors import EvenframeError
 from ..prompt import plain_words, punctuation_apart
-from .attributes import Attribute
+from .attributes import DEGREES, Attribute
 from .people import STOP_WORDS, people_in
 
 ARTICLES = {"a", "an"}
 PRONOUNS = frozenset({"she", "her", "herself", "he", "him", "his", "himself", "they", "their"})
-
-DEGREES = frozenset({"very", "quite", "rather", "deep"})
-"""They go with the word behind them: 'very dark-skinned' is no 'very light-skinned'."""
 
 Places = Sequence[tuple[int, int]]
 """(first, end) word indices, end exclusive."""
@@ -125,9 +122,9 @@ def _make_explicit(
     """Returns which of the words that say the contrary are dealt with."""
     contrary, noun = dict(attribute.others), plain[end - 1]
     described = description_of(plain, start)
-    against = [index for index in described if plain[index] in contrary]
+    against = [index for index in described if _says(plain, index, contrary)]
     done = set(against)
-    said = {noun, *(plain[index] for index in described)}
+    said = {_with_degree(plain, index) for index in (*described, end - 1)}
     if noun in contrary:
         draft.put(end - 1, contrary[noun] or attribute.before or noun)
         _tell(draft, noun, attribute)
@@ -164,7 +161,7 @@ def _put_against(
         )
         draft.put(index, text)
     for index in against:
-        _tell(draft, plain[index], attribute)
+        _tell(draft, _with_degree(plain, index), attribute)
 
 
 def _tell(draft: Draft, word: str, attribute: Attribute) -> None:
@@ -212,10 +209,23 @@ def description_of(plain: Sequence[str], start: int) -> range:
     return range(first, start)
 
 
+def _with_degree(plain: Sequence[str], index: int) -> str:
+    """A word with the degree before it, as in 'very dark-skinned', or alone."""
+    first = index - 1 if index and plain[index - 1] in DEGREES else index
+    return " ".join(plain[first : index + 1])
+
+
+def _says(plain: Sequence[str], index: int, words: Container[str]) -> bool:
+    """Whether a word is one of some, alone or with its degree."""
+    return plain[index] in words or _with_degree(plain, index) in words
+
+
 def _has(plain: Sequence[str], attribute: Attribute, start: int, end: int) -> bool:
-    """Whether the attribute's own words already stand around a place."""
+    """Whether the attribute's own words already stand around a place, with no other degree."""
     before, after = attribute.before.lower().split(), attribute.after.lower().split()
+    first = max(start - len(before), 0)
     return (
-        list(plain[max(start - len(before), 0) : start]) == before
+        list(plain[first:start]) == before
         and list(plain[end : end + len(after)]) == after
+        and _with_degree(plain, first) not in dict(attribute.others)
     )
