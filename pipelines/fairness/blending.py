@@ -39,12 +39,12 @@ def blend_embeddings(
     if strength == 0:
         return target
     end = _end_of(mapper, mask, length)
-    weights, index = reach(mapper, mask, end, length, len(fair), eos_scope)
+    weights, index = selection(mapper, mask, end, length, len(fair), eos_scope)
     share = (strength * weights).to(target)[:, None]
     return torch.lerp(target, fair[index.to(fair.device)].to(target), share)
 
 
-def reach(
+def selection(
     mapper: Tensor | Sequence[int],
     mask: Tensor | Sequence[float],
     end: int,

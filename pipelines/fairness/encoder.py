@@ -17,7 +17,7 @@ from ..checks import require_model
 from ..errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
-from .blending import blend_embeddings, reach
+from .blending import blend_embeddings, selection
 from .people import Found, find_person, require_adult
 from .presets import Presets, shipped
 from .wording import Draft, description_of, write
@@ -237,7 +237,7 @@ def _rows(
 ) -> tuple[Blended, ...]:
     """The record's rows: every token of the prompt that was blended; padding counts as the EOS."""
     end = len(prompt.ids) - 1
-    weights, index = reach(mapper, mask, end, end + 1, len(fair.ids), eos_scope)
+    weights, index = selection(mapper, mask, end, end + 1, len(fair.ids), eos_scope)
     names, fair_names = _names(prompt), _names(fair)
     return tuple(
         Blended(token, names[token], strength * float(weight), int(at), fair_names[int(at)])

@@ -153,12 +153,9 @@ def _put_against(
     used = against[-len(words) :] if words else []
     if used and used[0] > 0 and plain[used[0] - 1] in DEGREES:
         draft.drop(used[0] - 1)
-    for count, index in enumerate(used):
-        text = (
-            words[count + len(words) - len(used)]
-            if count
-            else " ".join(words[: len(words) - len(used) + 1])
-        )
+    spare = len(words) - len(used)
+    texts = [" ".join(words[: spare + 1]), *words[spare + 1 :]]
+    for index, text in zip(used, texts, strict=False):  # nothing is used where there are no words
         draft.put(index, text)
     for index in against:
         _tell(draft, _with_degree(plain, index), attribute)
