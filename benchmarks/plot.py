@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-WIDTH, HEIGHT, LEFT, FOOT, TOP = 480, 280, 44, 44, 30
+WIDTH, HEIGHT, LEFT, FOOT, TOP = 480, 300, 44, 62, 30
 INK, BAR, GRID = (40, 40, 40), (90, 140, 210), (225, 225, 225)
 
 
@@ -31,7 +31,7 @@ def plot_shares(
         draw.line([(middle, y(low)), (middle, y(high))], fill=INK, width=2)
         for end in (low, high):
             draw.line([(middle - 5, y(end)), (middle + 5, y(end))], fill=INK, width=2)
-        draw.text((middle, HEIGHT - FOOT + 6), label, fill=INK, anchor="ma")
+        draw.text((middle, HEIGHT - FOOT + 6), label, fill=INK, anchor="ma", align="center")
     draw.text((LEFT + (WIDTH - LEFT) / 2, HEIGHT - 18), axis, fill=INK, anchor="ma")
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path)
