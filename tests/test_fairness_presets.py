@@ -54,6 +54,20 @@ def test_an_own_preset_takes_the_place_of_a_shipped_one(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("elderly woman", ("gender presentation", "age group")),
+        ("{} with her dog", ()),
+        ("{} who likes himself", ()),
+        ("{} wearing a tanned jacket", ()),
+        ("tan-skinned", ("skin tone",)),
+    ],
+)
+def test_free_text_is_of_the_kinds_whose_words_it_has(text: str, kinds: tuple[str, ...]):
+    assert set(find_attribute(text, shipped()).kinds) == set(kinds)
+
+
+@pytest.mark.parametrize(
     ("text", "starts"),
     [
         ('name = "a"\n[values.b\n', "'mine.toml' cannot be read as TOML: Expected ']'"),

@@ -215,6 +215,7 @@ def test_the_record_says_what_was_blended(backbone):
         ("a young male doctor", "elderly woman", "an elderly woman doctor"),
         ("an old doctor", "young adult", "a young adult doctor"),
         ("a doctor", "older, female", "an older female doctor"),
+        ("a doctor", "male, {} with her dog", "a male doctor with her dog"),
         ("a doctor and his dog", "older, female", "an older female doctor and her dog"),
         (
             "a doctor and a nurse with his dog",

@@ -9,6 +9,8 @@ from ..errors import EvenframeError
 DATA = Path(__file__).parent / "data"
 PLACE = "{}"
 
+PRONOUNS = frozenset({"she", "her", "herself", "he", "him", "his", "himself", "they", "their"})
+
 DEGREES = frozenset({"very", "quite", "rather", "deep"})
 """They go with the word behind them: 'very dark-skinned' is no 'very light-skinned'."""
 
@@ -45,7 +47,7 @@ def find_attribute(text: str, presets: Mapping[str, Mapping[str, Attribute]]) ->
     """An attribute by the name of a preset's value ("female", "Monk 3"), or by free text.
 
     Free text stands before the word it describes ("elderly"), or says where with {} ("{} in a
-    sari"); preset words in it count when a prompt is checked for contradictions.
+    sari"); preset words in it, but pronouns, count when a prompt is checked for contradictions.
     Raises EvenframeError where it is empty or has more than one {}.
     """
     plain = " ".join(text.split())
@@ -58,7 +60,8 @@ def find_attribute(text: str, presets: Mapping[str, Mapping[str, Attribute]]) ->
         if value.name.lower() == plain.lower():
             return value
     wording = template(plain)
-    said = set(plain.lower().split())
+    # 'with her dog' asks for no gender presentation, and 'her' may be anybody.
+    said = set(plain.lower().split()) - PRONOUNS
     like = [value for value in values if said & {value.name.lower(), *value.words}]
     # Free text stands for itself: no single word of it takes another's place.
     others = tuple((word, "") for value in like for word, _ in value.others)

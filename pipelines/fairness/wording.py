@@ -9,11 +9,10 @@ from itertools import combinations
 
 from ..errors import EvenframeError
 from ..prompt import plain_words, punctuation_apart
-from .attributes import DEGREES, Attribute
+from .attributes import DEGREES, PRONOUNS, Attribute
 from .people import STOP_WORDS, people_in
 
 ARTICLES = {"a", "an"}
-PRONOUNS = frozenset({"she", "her", "herself", "he", "him", "his", "himself", "they", "their"})
 
 Places = Sequence[tuple[int, int]]
 """(first, end) word indices, end exclusive."""
