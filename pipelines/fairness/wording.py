@@ -23,12 +23,13 @@ class Draft:
     """A fairness prompt in the making.
 
     words: (text, index of the target word that it stands for, or None where it was added).
-    relevant: indices of the target words that the attributes are about. notes: what was found out
-    on the way, as sentences.
+    relevant: indices of the target words that the attributes are about. unwanted: indices of those
+    to be left out in the end. notes: what was found out on the way, as sentences.
     """
 
     words: list[tuple[str, int | None]]
     relevant: set[int] = field(default_factory=set)
+    unwanted: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -55,9 +56,12 @@ class Draft:
         self.words[at:at] = [(word, None) for word in text.split()]
         self._fix_article(at)
 
-    def drop(self, origin: int) -> None:
-        """Leave a target word out."""
-        del self.words[self.place(origin)]
+    def drop_unwanted(self) -> None:
+        """Leave the unwanted words out, but none that an attribute is about."""
+        for origin in sorted(self.unwanted - self.relevant):
+            at = self.place(origin)
+            del self.words[at]
+            self._fix_article(at)
 
     def _fix_article(self, at: int) -> None:
         """ "a" or "an" by the letter that follows now."""
@@ -94,6 +98,7 @@ def write(
         told |= {description_of(plain, start).start - 1 for start, _ in places}
         told |= _turn_pronouns(draft, plain, attribute, told, strangers)
         _tell_elsewhere(draft, plain, attribute, told, strangers)
+    draft.drop_unwanted()
     return draft
 
 
@@ -121,17 +126,21 @@ def _make_explicit(
     """Returns which of the words that say the contrary are dealt with."""
     contrary, noun = dict(attribute.others), plain[end - 1]
     described = description_of(plain, start)
-    against = [index for index in described if _says(plain, index, contrary)]
-    done = set(against)
-    said = {_with_degree(plain, index) for index in (*described, end - 1)}
+    has = _has(plain, attribute, start, end)
+    own = range(start - len(attribute.before.split()) if has else start, start)
+    against = [index for index in described if index not in own and _says(plain, index, contrary)]
+    done = {*own, *against}
+    described_as = {_with_degree(plain, index) for index in described}
     if noun in contrary:
         draft.put(end - 1, contrary[noun] or attribute.before or noun)
         _tell(draft, noun, attribute)
         done = {end - 1}
-    elif against and not _has(plain, attribute, start, end):
+    elif against and (has or described_as & set(attribute.words)):
+        _leave_out(draft, plain, against, attribute)
+    elif against:
         _put_against(draft, plain, against, attribute)
         draft.add(draft.place(end - 1) + 1, attribute.after)
-    elif said & set(attribute.words) or _has(plain, attribute, start, end):
+    elif has or {*described_as, noun} & set(attribute.words):
         draft.notes.append(f"The prompt says '{attribute.name}' already.")
     else:
         draft.add(draft.place(end - 1) + 1, attribute.after)
@@ -150,14 +159,26 @@ def _put_against(
     """The attribute's words in the places of those that contradict it, the last in the last."""
     words = attribute.before.split()
     used = against[-len(words) :] if words else []
-    if used and used[0] > 0 and plain[used[0] - 1] in DEGREES:
-        draft.drop(used[0] - 1)
+    for index in used:
+        draft.unwanted.update(set(_degree_span(plain, index)) - {index})
     spare = len(words) - len(used)
     texts = [" ".join(words[: spare + 1]), *words[spare + 1 :]]
     for index, text in zip(used, texts, strict=False):  # nothing is used where there are no words
         draft.put(index, text)
     for index in against:
         _tell(draft, _with_degree(plain, index), attribute)
+
+
+def _leave_out(
+    draft: Draft, plain: Sequence[str], against: Sequence[int], attribute: Attribute
+) -> None:
+    """Words that contradict the attribute go where it is said beside them already."""
+    for index in against:
+        draft.unwanted.update(_degree_span(plain, index))
+        draft.notes.append(
+            f"The prompt says '{_with_degree(plain, index)}', which contradicts "
+            f"'{attribute.name}', and that too: the fairness prompt says only the attribute."
+        )
 
 
 def _tell(draft: Draft, word: str, attribute: Attribute) -> None:
@@ -207,8 +228,12 @@ def description_of(plain: Sequence[str], start: int) -> range:
 
 def _with_degree(plain: Sequence[str], index: int) -> str:
     """A word with the degree before it, as in 'very dark-skinned', or alone."""
-    first = index - 1 if index and plain[index - 1] in DEGREES else index
-    return " ".join(plain[first : index + 1])
+    return " ".join(plain[at] for at in _degree_span(plain, index))
+
+
+def _degree_span(plain: Sequence[str], index: int) -> range:
+    """The indices of a word and the degree before it, if there is one."""
+    return range(index - 1 if index and plain[index - 1] in DEGREES else index, index + 1)
 
 
 def _says(plain: Sequence[str], index: int, words: Container[str]) -> bool:
