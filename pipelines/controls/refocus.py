@@ -150,7 +150,7 @@ class RefocusRun(ControlRun):
                     f"Region '{region.name}' lies under later regions on all frames: "
                     "move it, or put it after them."
                 )
-        here = cells[:, edit.frames.start : edit.frames.stop].to(edit.backbone.device)
+        here = cells[:, edit.frames.start : edit.frames.stop]
         places = region_places(edit.prompt, regions.items)
         tell_places(edit, regions.items, places)
         masks: dict[Place, Tensor] = {}
@@ -158,8 +158,11 @@ class RefocusRun(ControlRun):
             for place in theirs:
                 masks[place] = torch.maximum(mask, masks.get(place, mask))
         # Not those of objects that these frames do not show.
-        shown = {place: mask for place, mask in masks.items() if mask.any()}
-        return [(tokens_at(edit.prompt, place), mask) for place, mask in shown.items()]
+        return [
+            (tokens_at(edit.prompt, place), mask.to(edit.backbone.device))
+            for place, mask in masks.items()
+            if mask.any()
+        ]
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
         """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
