@@ -205,3 +205,26 @@ def test_the_step_sizes_of_the_paper_fall_from_one_to_a_half():
     assert step_size(0, 50, "paper", scale=3.0) == 3
     with pytest.raises(EvenframeError, match="rule 'constant' is unknown: use code or paper"):
         step_size(0, 50, "constant")
+
+
+@pytest.mark.parametrize("step", [-1, 50, 100])
+def test_a_step_beyond_the_last_has_no_size(step: int):
+    with pytest.raises(EvenframeError, match=f"step is {step} of 50: choose 0 to 49"):
+        step_size(step, 50)
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize("wrong", [255.0, -0.5, math.nan])
+def test_masks_out_of_range(wrong: float):
+    mask = rows(2)
+    mask[0, 0, 0] = wrong
+    with pytest.raises(EvenframeError, match="The masks have values from .* give 0 to 1"):
+        region_losses(GRID[None], mask)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 77), (1, 4, 5, 2)])
+def test_maps_of_another_shape(shape: tuple[int, ...]):
+    with pytest.raises(EvenframeError, match=r"The maps have the shape \(.*: give \(frames, rows"):
+        condition_maps(torch.rand(shape))

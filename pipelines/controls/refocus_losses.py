@@ -34,6 +34,11 @@ def region_losses(
             "give both as (frames, rows, columns)."
         )
     check_counting(top_fraction, outer_count)
+    if not ((masks >= 0) & (masks <= 1)).all():  # nor where they are not numbers
+        raise EvenframeError(
+            f"The masks have values from {float(masks.min()):g} to {float(masks.max()):g}: give 0 "
+            "to 1."
+        )
     inside = masks.flatten(1).to(maps.dtype)  # f (h w)
     present = inside.sum(1) > 0
     if not present.any():
@@ -50,8 +55,13 @@ def condition_maps(maps: Tensor, sharpen: bool = True, smooth: bool = True) -> T
 
     maps: (f, h, w, L) attention to every token, L = 77. sharpen: let the tokens compete, softmax of
     100 times the attention. smooth: over (time, y, x), 3x3x3.
-    Returns (f, h, w, L-2), without the first and the last token.
+    Returns (f, h, w, L-2), without the first and the last token. Raises EvenframeError.
     """
+    if maps.ndim != 4 or maps.shape[-1] < 3:
+        raise EvenframeError(
+            f"The maps have the shape {tuple(maps.shape)}: give (frames, rows, columns, tokens), "
+            "with 3 tokens or more."
+        )
     maps = maps[..., 1:-1]
     if sharpen:
         maps = torch.softmax(SHARPNESS * maps, dim=-1)
@@ -65,9 +75,11 @@ def step_size(step: int, steps: int, rule: str = "code", scale: float | None = N
     """alpha_i of Eq. 7 at denoising step `step` of `steps`.
 
     rule: "code", scale sqrt(1..0.5), or "paper", scale (1..0.5), both linear in the step inside.
-    scale: at the first step; None: as published, 20 and 1.
+    scale: at the first step; None: as published, 20 and 1. Raises EvenframeError.
     """
     require_choice("rule", rule, RULES)
+    if not 0 <= step < steps:
+        raise EvenframeError(f"step is {step} of {steps}: choose 0 to {steps - 1}.")
     decay = 1 - 0.5 * step / max(steps - 1, 1)
     size = PUBLISHED_SCALE[rule] if scale is None else scale
     return size * (decay**0.5 if rule == "code" else decay)
