@@ -361,16 +361,17 @@ def _figure(frame: Array) -> FoundFigure | None:
 def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
     """The figures: the full method's, and each arm's as the rows of the ablation."""
     full, figures = outcomes["full"], _bias(outcomes)
-    for arm, found in outcomes.items():
-        figures |= {f"ablation.{arm}.{name}": value for name, value in _row(found).items()}
+    rows = {arm: _row(found) for arm, found in outcomes.items()}
+    for arm, row in rows.items():
+        figures |= {f"ablation.{arm}.{name}": value for name, value in row.items()}
     figures |= share_of("kept.profession_share", [o.profession >= RIGHT_FRAMES for o in full])
-    psnr = [float(figures[f"ablation.{arm}.background_psnr_db"]) for arm in ("plain", "full")]
+    kept = float(rows["full"]["background_psnr_db"])
     return figures | {
-        "kept.background_psnr_db": psnr[1],
-        "kept.background_psnr_loss_db": round(psnr[0] - psnr[1], 2),
-        "kept.path_error_px": _path_error(full),
+        "kept.background_psnr_db": kept,
+        "kept.background_psnr_loss_db": round(float(rows["plain"]["background_psnr_db"]) - kept, 2),
+        "kept.path_error_px": rows["full"]["path_error_px"],
         "kept.path_found_share": round(fmean(not np.isnan(o.path_error) for o in full), 3),
-        "flip.rate": _mean([o.flips for o in full], 4),
+        "flip.rate": rows["full"]["flips"],
     }
 
 
@@ -382,12 +383,10 @@ def _bias(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
     figures: Figures = {}
     for arm, key in ARMS.items():
         figures |= share_of(key, shown[arm])
+    tasks = make_tasks(len(shown["full"]))
     for profession in MINORITY:
-        theirs = [
-            right
-            for task, right in zip(make_tasks(len(shown["full"])), shown["full"], strict=True)
-            if task.profession == profession
-        ]
+        pairs = zip(tasks, shown["full"], strict=True)
+        theirs = [right for task, right in pairs if task.profession == profession]
         figures |= share_of(f"bias.corrected.{profession}", theirs)
     for name, arm in (("prompt_only", "prompt"), ("soft_prompt", "soft")):
         gain = fmean(shown["full"]) - fmean(shown[arm])

@@ -140,9 +140,9 @@ def _ranked(
     far = ranking[0][1] <= 0
     if far or (len(ranking) > 1 and ranking[0][1] - ranking[1][1] < MARGIN):
         close = ", ".join(f"{word} {cosine:.2f}" for word, cosine in ranking[:3])
+        which = "one" if far else "clearly the one"
         raise EvenframeError(
-            f"No word of the prompt '{prompt.text}' is {'one' if far else 'clearly the one'} that "
-            f"'{attribute}' is for "
+            f"No word of the prompt '{prompt.text}' is {which} that '{attribute}' is for "
             f"(closest: {close}): name the words."
         )
     best = ranking[0][0]
