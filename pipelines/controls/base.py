@@ -51,6 +51,11 @@ class Edit:
         return range(self.inversion.frames) if self.window is None else self.window
 
     @property
+    def first_window(self) -> bool:
+        """Whether this is the whole clip or its first window: what is told once is told there."""
+        return self.frames.start == 0
+
+    @property
     def clip_frames(self) -> int:
         """Frames of the whole clip."""
         return self.length or self.inversion.frames

@@ -86,7 +86,7 @@ class CrossReweighter:
 
 def _tell_wordless(edit: Edit, regions: Sequence[Region], owned: Sequence[Sequence[Place]]) -> None:
     for region, places in zip(regions, owned, strict=True):
-        if not places and edit.frames.start == 0:  # not again for each window
+        if not places and edit.first_window:
             log.warning(
                 "Region '%s' has no words: nothing is raised there. Give it words of the "
                 "target prompt, as the other regions have.",

@@ -142,8 +142,7 @@ class RefocusRun(ControlRun):
     def _find_words(self, regions: Regions, edit: Edit) -> list[tuple[tuple[int, ...], Tensor]]:
         """Tokens of each phrase and the mask (f, h, w) of its region, or of all regions that name
         the same, on the grid of the maps."""
-        first = edit.frames.start == 0  # else this window's warnings were given before
-        cells = regions.cells(self._sites[0].grid(edit.frame_size), warn=first)
+        cells = regions.cells(self._sites[0].grid(edit.frame_size), warn=edit.first_window)
         for region, mask in zip(regions.items, cells, strict=True):
             if not mask.any():
                 raise EvenframeError(

@@ -58,7 +58,7 @@ def _overlap(a: Place, b: Place) -> bool:
 
 def tell_places(edit: Edit, regions: Sequence[Region], places: Sequence[Sequence[Place]]) -> None:
     """Log which place a region has where its phrase occurs more than once; once in an edit."""
-    if edit.frames.start > 0:  # a later window of it
+    if not edit.first_window:
         return
     for region, theirs in zip(regions, places, strict=True):
         for phrase in parse_phrases(region.words):
