@@ -1,8 +1,25 @@
 """The one exception that a user is meant to read."""
 
+import unicodedata
+
+HIDDEN = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's controls, halves of surrogate pairs, and what ends a line or a paragraph."""
+
 
 class EvenframeError(ValueError):
     """Something the user can put right.
 
-    The first line says what is wrong and what to do, with the value and the allowed range.
+    The message says what is wrong and what to do, with the value and the allowed range. It is one
+    line, whatever text it quotes: a line break in a prompt would cut the remedy off where only the
+    first line is shown, and a terminal would obey its other controls.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """`text` with what breaks lines, and what no terminal should be sent, as in a Python string."""
+    return "".join(
+        repr(sign)[1:-1] if unicodedata.category(sign) in HIDDEN else sign for sign in text
+    )
