@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run one or all benchmarks, print their table, write one flat object of key and number."""
+    from ..nodes.host.folders import make_folder
+    from ..pipelines.whole_file import replace
+
     names = benchmarks()
     if not names:
         raise EvenframeError(
@@ -36,8 +39,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}\n{table}\n", flush=True)
         figures |= measured
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(figures, indent=2) + "\n"
+        make_folder(options.json.parent)
+        replace(options.json, lambda path: path.write_text(text, encoding="utf-8"))
         print(f"written to {options.json}")
     return 0
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # which more guidance only makes harsher.
 FRAMES, FRAME_RATE, STEPS, GUIDANCE = 8, 8, 25, 2.5
 KEY_FRAMES = "mid"
+NAME = "demo"
 EDITED = ("red", "circle")
 Report = Callable[[str, int, int], None]
 
@@ -59,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Edit, write a video, a sheet and a JSON file, and print where they are."""
-    from ..nodes.host.folders import make_folder
+    from ..nodes.host.folders import check_new
     from ..pipelines import backbone
 
-    make_folder(options.output)  # rather now than after the edit
+    check_new(options.output, NAME, ".mp4")  # rather now than after the edit
     result = edit_clip(backbone.load(), STEPS, console.progress())
     files = write(result, options.output)
     print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
@@ -163,20 +164,21 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
     from ..nodes.host.folders import numbered
     from ..pipelines.pictures import sheet
     from ..pipelines.video import save
+    from ..pipelines.whole_file import write_new
 
-    video = numbered(folder, "demo", ".mp4")
-    files = {
-        "video": video,
-        "before and after": video.with_suffix(".png"),
-        "figures": video.with_suffix(".json"),
-    }
-    save(video, result.edited, FRAME_RATE)
+    video = save(numbered(folder, NAME, ".mp4"), result.edited, FRAME_RATE)
     before, after = (result.settings[f"{which}_prompt"] for which in ("source", "target"))
-    sheet([(before, result.source), (after, result.edited)]).save(files["before and after"])
+    picture = sheet([(before, result.source), (after, result.edited)])
     versions = {"evenframe": __version__, "torch": torch.__version__}
     told = {"settings": result.settings, "figures": result.figures, "versions": versions}
-    files["figures"].write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return files
+    text = json.dumps(told, indent=2) + "\n"
+    return {
+        "video": video,
+        "before and after": write_new(video.with_suffix(".png"), picture.save),
+        "figures": write_new(
+            video.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8")
+        ),
+    }
 
 
 def _shown(report: Report, label: str) -> Callable[[Any], None]:

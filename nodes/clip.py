@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .common import sockets
 from .common.files import Stamp, stamp
+from .common.names import filled
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -303,7 +304,8 @@ class EvenframeSaveVideo(io.ComfyNode):
                     "filename_prefix",
                     default="evenframe/edit",
                     tooltip="Name in the output folder, with subfolders if you like; a number is "
-                    "added, and nothing is ever overwritten.",
+                    "added, and nothing is ever overwritten. %date:yyyy-MM-dd% and %Node.input%, "
+                    "as %EvenframeEdit.seed%, are filled in.",
                 ),
                 io.Combo.Input(
                     "format",
@@ -359,6 +361,33 @@ class EvenframeSaveVideo(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls,
+        filename_prefix: str | None = None,
+        format: str | None = None,
+        crf: int | None = None,
+        log: str | None = None,
+    ) -> bool | str:
+        """Say before the edit what would fail after it.
+
+        None: linked, not yet known. What is named here has no other check of its range.
+        """
+        from ..pipelines.errors import EvenframeError
+        from ..pipelines.video import log_metadata
+        from ..pipelines.video.formats import chosen
+
+        try:
+            # webm takes the widest range of crf.
+            chosen(f".{format or 'webm'}", None if crf == -1 else crf)
+            if filename_prefix is not None:
+                name = filled(filename_prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
+                host.check_output(name, f".{format or 'webm'}")
+            log_metadata(log or "")
+        except EvenframeError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(
         cls,
         frames: Tensor,
@@ -384,8 +413,10 @@ class EvenframeSaveVideo(io.ComfyNode):
         own = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         # The workflow first: editors look for it near the beginning of a file.
         fields = (own if host.embeds_workflow() else {}) | logged
+        hidden, size = cls.hidden, (frames.shape[2], frames.shape[1])
+        name = filled(filename_prefix, hidden.prompt, hidden.extra_pnginfo, size)
         path = save(
-            host.output_path(filename_prefix, f".{format}"),
+            host.new_output(name, f".{format}"),
             frames,
             frame_rate or (clip.frame_rate if clip is not None else 8),
             sound,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .common import feedback, sockets
 from .common.files import Stamp, stamp
 from .common.memory import ATTENTION_ADVICE, advice
+from .common.names import filled
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -262,24 +263,44 @@ class EvenframeSaveInversion(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Write an inversion to the output folder, to edit from it elsewhere.",
             is_output_node=True,
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             inputs=[
                 sockets.Inversion.Input("inversion", tooltip="What is written."),
                 io.String.Input(
                     "filename_prefix",
                     default="evenframe/inversion",
-                    tooltip="Start of the file name; may name a subfolder of the output folder.",
+                    tooltip="Start of the file name; may name a subfolder of the output folder. "
+                    "%date:yyyy-MM-dd% and %Node.input% are filled in.",
                 ),
             ],
             outputs=[],
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        """Say before the inversion what would fail after it; None: linked, not yet known."""
+        from ..pipelines.errors import EvenframeError
+        from ..pipelines.tensor_file import SUFFIX
+
+        try:
+            if filename_prefix is not None:
+                host.check_output(cls.name(filename_prefix), SUFFIX)
+        except EvenframeError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def execute(cls, inversion: Inversion, filename_prefix: str) -> io.NodeOutput:
         from ..pipelines.inversion_file import save
         from ..pipelines.tensor_file import SUFFIX
 
-        path = save(inversion, host.output_path(filename_prefix, SUFFIX), new=True)
+        path = save(inversion, host.new_output(cls.name(filename_prefix), SUFFIX))
         return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
+
+    @classmethod
+    def name(cls, prefix: str) -> str:
+        """The prefix with what stands between % signs filled in."""
+        return filled(prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
 
 
 class EvenframeLoadInversion(io.ComfyNode):

@@ -20,6 +20,7 @@ from .inversion import Inversion
 from .origin import Origin, hash_tensors
 from .prompt import Prompt, Word
 from .schedule import Grid
+from .whole_file import Numbered
 from .window import WHOLE_CLIP, Windowing
 
 FORMAT = "evenframe-inversion-1"
@@ -27,11 +28,12 @@ TENSORS = {"trajectory", "embeddings"}
 CHECKED = TENSORS | {"rebuilt"}
 
 
-def save(inversion: Inversion, path: Path, key: str = "", *, new: bool = False) -> Path:
+def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: bool = False) -> Path:
     """Write an inversion (its records are not kept: they are computed again when needed).
 
     The file appears whole or not at all. key: what it is an inversion of (inversion_cache.py).
-    new: never in the place of another file.
+    new: never in the place of another file; of a `Numbered` path that is so anyway.
+    Returns the file's path.
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     tensors = {

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,15 +10,13 @@ from torch import Tensor
 
 from .errors import EvenframeError
 from .origin import hash_tensors
-from .whole_file import PARTIAL, new_file, replaced_file
+from .whole_file import Numbered, replace, write_new
 
 SUFFIX = ".safetensors"
-ABANDONED_SECONDS = 3600
-"""A partial file that nobody has written to for so long belongs to a process that was killed."""
 
 
 def write(
-    path: Path,
+    target: Path | Numbered,
     kind: str,
     header: str,
     tensors: Mapping[str, Tensor],
@@ -27,28 +24,32 @@ def write(
     *,
     new: bool = False,
 ) -> Path:
-    """Write a safetensors file, which appears whole or not at all.
+    """Write a safetensors file, which appears whole or not at all; gives its path.
 
     kind: its format and version; header: any text; a digest over header and tensors goes with them.
-    what: how an error names it. new: never in the place of another.
+    what: how an error names it. new: never in the place of another; a `Numbered` always is.
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     from safetensors.torch import save_file
 
     whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"format": kind, "header": header, "digest": _digest(header, whole)}
+
+    def save(partial: Path) -> None:
+        save_file(whole, partial, metadata)
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (new_file if new else replaced_file)(path) as partial:
-            save_file(whole, partial, metadata)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(target, Numbered) or new:
+            return write_new(target, save)
+        return replace(target, save)
     except EvenframeError:
         raise
     except Exception as error:
         raise EvenframeError(
-            f"The {what} could not be written to '{path}': {error}. "
+            f"The {what} could not be written to '{target.parent}': {error}. "
             "Free some space or choose another folder."
         ) from error
-    return path
 
 
 def read(path: Path, kind: str) -> tuple[str, dict[str, Tensor]]:
@@ -85,11 +86,7 @@ def touch(path: Path) -> None:
 
 
 def drop_oldest(folder: Path, limit_bytes: int, keep: Path) -> None:
-    """Delete what was used longest ago until a folder's files fit, but never `keep`.
-
-    What killed processes left half written goes too.
-    """
-    _drop_abandoned(folder)
+    """Delete what was used longest ago until a folder's files fit, but never `keep`."""
     files = []
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(OSError):
@@ -102,11 +99,3 @@ def drop_oldest(folder: Path, limit_bytes: int, keep: Path) -> None:
             with suppress(OSError):
                 path.unlink()
                 total -= size
-
-
-def _drop_abandoned(folder: Path) -> None:
-    # By age, not by process number: several machines may share the folder.
-    for path in folder.glob(f".*{PARTIAL}"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-                path.unlink()

@@ -192,7 +192,7 @@ def test_a_demo_that_could_not_be_written_is_not_begun(
     (tmp_path / "file").touch()
     monkeypatch.setattr(demo, "edit_clip", lambda *_: pytest.fail("edited all the same"))
     assert main(["demo", "--output", str(tmp_path / "file")]) == 1
-    assert "file' cannot be made: File exists" in capsys.readouterr().err
+    assert "file' (Not a directory). Choose another name or folder." in capsys.readouterr().err
 
 
 def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str]):

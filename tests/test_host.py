@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from evenframe.nodes.host import host, io
+from evenframe.nodes.host import folders, host, io
 from evenframe.nodes.host import schema as standalone_schema
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.host.validate import InvalidValue, checked
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.whole_file import Numbered, write_new
 
 
 @pytest.fixture
@@ -170,20 +172,66 @@ def test_one_file_can_be_allowed_by_itself(session: Session, tmp_path: Path):
             host.input_path(str(other))
 
 
+def made(name: Numbered) -> Path:
+    return write_new(name, Path.touch)
+
+
 def test_output_files_are_numbered_and_stay_inside(session: Session):
-    first = host.output_path("clips/edit", ".mp4")
+    first = made(host.new_output("clips/edit", ".mp4"))
     assert first == session.output / "clips" / "edit_00001_.mp4"
-    first.touch()
-    assert host.output_path("clips/edit", ".png").name == "edit_00002_.png"
+    assert made(host.new_output("clips/edit", ".png")).name == "edit_00002_.png"
+    assert made(host.new_output("a/../clips/./edit/", ".png")).name == "edit_00003_.png"
+    assert made(host.new_output(str(session.output / "whole"), ".png")).name == "whole_00001_.png"
+    assert not (session.output / "a").exists()
     assert host.saved(first) == {
         "filename": "edit_00001_.mp4",
         "subfolder": "clips",
         "type": "output",
     }
-    assert host.saved(host.temp_path("look", ".jpg"))["type"] == "temp"
-    for prefix in ("../edit", "/etc/edit", "", ".", "a\0b"):
-        with pytest.raises(EvenframeError, match="is not a name inside the output folder"):
-            host.output_path(prefix, ".mp4")
+    assert host.saved(made(host.new_temp("look", ".jpg")))["type"] == "temp"
+
+
+LOOP = "loop"
+IMPOSSIBLE = [
+    *((prefix, "is not a name inside the output folder: give a file name")
+      for prefix in ("../edit", "/etc/edit", "", ".", "a/..", f"{LOOP}/x")),
+    *((prefix, "has characters that no file name can have") for prefix in ("a\0b", "a\ud83d")),
+    ("a/" * 2000 + "b", "names 2000 folders: choose a name in at most 100"),
+    ("a" * 250, "is too long for this disk, with a number and '.mp4' at its end"),
+    ("a" * 256 + "/b", "is too long for this disk"),
+    ("é" * 125, "is too long for this disk"),
+    (("a" * 90 + "/") * 45 + "b", "is too long for this disk"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("prefix", "message"), IMPOSSIBLE)
+def test_a_name_that_no_file_can_have_is_refused(session: Session, prefix: str, message: str):
+    session.output.mkdir()
+    (session.output / LOOP).symlink_to(LOOP)
+    for ask in (host.check_output, host.new_output):
+        with pytest.raises(EvenframeError, match=message) as caught:
+            ask(prefix, ".mp4")
+        assert len(str(caught.value)) < 300
+    assert list(session.output.iterdir()) == [session.output / LOOP]
+
+
+def test_the_longest_name_can_be_saved(session: Session):
+    for prefix in ("a" * (255 - len("_00001_.mp4")), "/".join(["b" * 255] * 8 + ["b"])):
+        host.check_output(prefix, ".mp4")
+        assert made(host.new_output(prefix, ".mp4")).is_file()
+
+
+def test_a_folder_that_takes_no_file_is_said_before_the_work(session: Session, tmp_path: Path):
+    host.check_output("a/b/c", ".mp4")
+    assert not session.output.exists(), "it only looked"
+    session.output.mkdir()
+    (session.output / "file").touch()
+    with pytest.raises(EvenframeError, match=r"output/file' \(Not a directory\). Choose another"):
+        host.check_output("file/b/c", ".mp4")
+    assert list(session.output.iterdir()) == [session.output / "file"]
+    if os.name != "nt" and Path("/proc/self").is_dir():  # which even root cannot write to
+        with pytest.raises(EvenframeError, match="no file can be written to '/proc/self'"):
+            folders.check_new(Path("/proc/self"), "a", ".mp4")
 
 
 def test_the_cache_folder_is_made(session: Session):
@@ -194,7 +242,7 @@ def test_a_folder_that_cannot_be_made_is_said(session: Session):
     session.output.write_text("in the way")
     session.cache.write_text("in the way")
     with pytest.raises(EvenframeError, match=r"output/clips' cannot be made: Not a directory\."):
-        host.output_path("clips/edit", ".mp4")
+        host.new_output("clips/edit", ".mp4")
     with pytest.raises(EvenframeError, match=r"File exists. Choose another with EVENFRAME_CACHE"):
         host.cache_dir()
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from evenframe.pipelines.origin import hash_tensors, origin_of
 from evenframe.pipelines.reconstruction import checked, reconstruct
 from evenframe.pipelines.schedule import Grid
 from evenframe.pipelines.stable_diffusion import StableDiffusion
-from evenframe.pipelines.tensor_file import ABANDONED_SECONDS, SUFFIX
+from evenframe.pipelines.tensor_file import SUFFIX
 
 PROMPT = "a silver jeep, driving"
 
@@ -237,17 +236,6 @@ def test_the_cache_drops_what_was_used_longest_ago(inversion: Inversion, tmp_pat
     assert cache.get("a") is not None  # used now, so b is the one used longest ago
     cache.put("c", inversion)
     assert [cache.get(key) is not None for key in ("a", "b", "c")] == [True, False, True]
-
-
-def test_the_cache_drops_what_killed_processes_left_half_written(
-    inversion: Inversion, tmp_path: Path
-) -> None:
-    abandoned, written = (tmp_path / f".x{SUFFIX}.{number}.partial" for number in (7, 8))
-    for path, age in ((abandoned, 2 * ABANDONED_SECONDS), (written, 60)):
-        path.touch()
-        os.utime(path, (time.time() - age, time.time() - age))
-    InversionCache(tmp_path, 10**9).put("one", inversion)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [written.name, f"one{SUFFIX}"]
 
 
 def test_a_cache_of_no_size_keeps_and_finds_nothing(inversion: Inversion, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from evenframe.nodes.inversion import (
     EvenframeLoadInversion,
     EvenframeSaveInversion,
 )
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.stable_diffusion import StableDiffusion
+from evenframe.pipelines.whole_file import Numbered
 
 STEPS = 2
 
@@ -86,11 +86,12 @@ def test_a_name_that_another_save_has_just_taken_is_never_overwritten(
 ):
     inversion = invert(backbone, clip, check=False)[0]
     taken = session.output / "x_00001_.safetensors"
-    taken.parent.mkdir()
-    taken.write_text("another's")
-    monkeypatch.setattr(host, "output_path", lambda prefix, suffix: taken)
-    with pytest.raises(EvenframeError, match="exists and is never overwritten"):
-        EvenframeSaveInversion.execute(inversion, "x")
-    assert [(path.name, path.read_text()) for path in session.output.iterdir()] == [
-        (taken.name, "another's")
-    ]
+
+    def looked_too_early(self: Numbered) -> Iterator[Path]:
+        taken.write_text("another's")
+        return map(self.at, (1, 2))
+
+    monkeypatch.setattr(Numbered, "following", looked_too_early)
+    assert EvenframeSaveInversion.execute(inversion, "x").ui["text"] == ["x_00002_.safetensors"]
+    assert taken.read_text() == "another's"
+    assert len(list(session.output.iterdir())) == 2

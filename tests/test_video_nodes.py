@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,48 @@ def test_nothing_is_overwritten(folder: Path) -> None:
         run(load_and_save())
     names = sorted(path.name for path in (folder / "output" / "try").iterdir())
     assert names == ["clip_00001_.mp4", "clip_00002_.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("saving", "message"),
+    [
+        ({"filename_prefix": "../x"}, "'../x' is not a name inside the output folder"),
+        ({"filename_prefix": "x" * 300}, "is too long for this disk"),
+        ({"filename_prefix": "clip.mp4/x"}, "no file can be written to '.*clip.mp4'"),
+        ({"filename_prefix": "%EvenframeLoadVideo.file%/../.."}, "is not a name inside"),
+        ({"crf": 52}, "crf is 52: give 0 .best. to 51 for .mp4"),
+        ({"crf": 60, "format": "mov"}, "crf is 60: give 0 .best. to 51 for .mov"),
+        ({"crf": 64, "format": "webm"}, "crf is 64: give 0 .best. to 63 for .webm"),
+        ({"crf": -2}, "crf is -2: give 0"),
+        ({"format": "avi"}, "'.avi' is an ending that cannot be written: use .mp4"),
+        ({"log": "x" * 2**19}, "The log has 524288 bytes"),
+    ],
+)
+def test_what_cannot_be_saved_is_said_before_anything_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, saving: dict[str, Any], message: str
+) -> None:
+    (folder / "output" / "clip.mp4").touch()
+    monkeypatch.setattr(
+        nodes.EvenframeLoadVideo, "execute", lambda **_: pytest.fail("loaded all the same")
+    )
+    with pytest.raises(EvenframeError, match=f"^node 2 .EvenframeSaveVideo.: .*{message}"):
+        run(load_and_save(saving=saving))
+    assert [path.name for path in (folder / "output").iterdir()] == ["clip.mp4"]
+
+
+def test_what_is_linked_is_not_known_before(folder: Path) -> None:
+    given = {"filename_prefix": None, "format": None, "crf": 60, "log": None}
+    assert nodes.EvenframeSaveVideo.validate_inputs(**given) is True
+    assert nodes.EvenframeSaveVideo.validate_inputs() is True
+
+
+def test_a_name_is_filled_in(folder: Path) -> None:
+    prefix = "%year%/%EvenframeLoadVideo.file%_%width%x%height%_%2.crf%"
+    result = run(load_and_save(saving={"filename_prefix": prefix}))
+    year = str(datetime.now().year)
+    assert result.results["2"].ui["images"] == [
+        {"filename": "clip.mp4_130x70_%2.crf%_00001_.mp4", "subfolder": year, "type": "output"}
+    ]
 
 
 @pytest.mark.parametrize("kind", ["webm", "gif", "mov", "mkv"])

@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_no_file(tmp_path: Path, ending: str, room: float) ->
     [
         ("a.avi", {}, "use .mp4"),
         ("a", {}, "ending"),
-        ("absent/a.mp4", {}, "Check the folder"),
+        ("absent/a.mp4", {}, "No such file or directory. Check the name and the folder"),
         ("a.mp4", {"crf": 52}, "crf is 52"),
         ("a.webm", {"crf": -1}, "0 .best. to 63"),
         ("a.mp4", {"frame_rate": 0}, "frame rate is 0"),

@@ -16,6 +16,7 @@ from evenframe.nodes.host import host, io, workflow
 from evenframe.nodes.host.executor import Executor, NodeError
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.whole_file import write_new
 
 
 class Number(io.ComfyNode):
@@ -75,8 +76,8 @@ class Save(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: torch.Tensor, prefix: str) -> io.NodeOutput:
-        path = host.output_path(prefix, ".json")
-        path.write_text(json.dumps(cls.hidden.prompt))
+        told = json.dumps(cls.hidden.prompt)
+        path = write_new(host.new_output(prefix, ".json"), lambda path: path.write_text(told))
         return io.NodeOutput(ui={"images": [host.saved(path)]})
 
 

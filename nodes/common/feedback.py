@@ -39,10 +39,10 @@ def follow(
 def shown(frames: Tensor, text: str) -> dict[str, Any]:
     """A node's `ui`: some frames (f, h, w, 3) as pictures, and a text."""
     from ...pipelines.pictures import to_image
+    from ...pipelines.whole_file import write_new
 
     images = []
     for frame in frames:
-        path = host.temp_path("evenframe", ".png")
-        to_image(frame).save(path)
+        path = write_new(host.new_temp("evenframe", ".png"), to_image(frame).save)
         images.append(host.saved(path))
     return {"images": images, "text": [text]}

@@ -20,6 +20,7 @@ from comfy_api.latest import InputImpl
 from PIL.Image import Image
 
 from ...pipelines.errors import EvenframeError
+from ...pipelines.whole_file import Numbered
 from . import folders
 from .adoption import adopt_sockets
 from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
@@ -131,10 +132,13 @@ class ComfyHost:
             )
         return path
 
-    def output_path(self, prefix: str, suffix: str) -> Path:
+    def check_output(self, prefix: str, suffix: str) -> None:
+        folders.check_new(Path(folder_paths.get_output_directory()), prefix, suffix)
+
+    def new_output(self, prefix: str, suffix: str) -> Numbered:
         return folders.numbered(Path(folder_paths.get_output_directory()), prefix, suffix)
 
-    def temp_path(self, prefix: str, suffix: str) -> Path:
+    def new_temp(self, prefix: str, suffix: str) -> Numbered:
         return folders.numbered(Path(folder_paths.get_temp_directory()), prefix, suffix)
 
     def saved(self, path: Path) -> SavedFile:

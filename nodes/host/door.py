@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...pipelines.loading.components import Components
+    from ...pipelines.whole_file import Numbered
 
 ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]
 Model = TypeVar("Model")
@@ -174,19 +175,28 @@ class Host(Protocol):
         """
         ...
 
-    def output_path(self, prefix: str, suffix: str) -> Path:
-        """A new numbered file in the output folder: `clip` and `.mp4` make `clip_00001_.mp4`.
+    def check_output(self, prefix: str, suffix: str) -> None:
+        """EvenframeError where `new_output` or the writing would fail, as things stand now.
 
-        prefix: may name subfolders, which are made; EvenframeError if it leads outside.
+        For `validate_inputs`: before the work whose result shall be saved. Makes nothing.
         """
         ...
 
-    def temp_path(self, prefix: str, suffix: str) -> Path:
-        """As `output_path`, in the folder for previews, which the host empties."""
+    def new_output(self, prefix: str, suffix: str) -> Numbered:
+        """The name of a new file in the output folder, for `write_new` and what is built on it:
+        `clip` and `.mp4` make `clip_00001_.mp4`.
+
+        prefix: may name subfolders, which are made; EvenframeError if it leads outside, or no file
+            can have such a name.
+        """
+        ...
+
+    def new_temp(self, prefix: str, suffix: str) -> Numbered:
+        """As `new_output`, in the folder for previews, which the host empties."""
         ...
 
     def saved(self, path: Path) -> SavedFile:
-        """How a node's `ui` names a file made under `output_path` or `temp_path`."""
+        """How a node's `ui` names a file made under `new_output` or `new_temp`."""
         ...
 
     def video(self, path: Path) -> Any:

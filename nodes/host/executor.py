@@ -101,7 +101,8 @@ class Executor:
                 "The workflow saves nothing: add a node that saves or shows, such as "
                 f"{', '.join(self._output_classes())}."
             )
-        return [self._checked(node, schemas) for node in workflow.in_order(targets)]
+        prompt = workflow.as_prompt()
+        return [self._checked(node, schemas, prompt) for node in workflow.in_order(targets)]
 
     def run(self, workflow: Workflow, on_node: OnNode = _ignore_node) -> RunResult:
         """Run all that the workflow's output nodes need.
@@ -169,7 +170,9 @@ class Executor:
         schemas = (cls.GET_SCHEMA() for cls in self._classes.values())
         return sorted(schema.node_id for schema in schemas if schema.is_output_node)
 
-    def _checked(self, node: Node, schemas: Mapping[str, io.Schema]) -> Node:
+    def _checked(
+        self, node: Node, schemas: Mapping[str, io.Schema], prompt: dict[str, Any]
+    ) -> Node:
         cls = self._classes[node.class_type]
         own_checks = getfullargspec(cls.validate_inputs) if _overrides(cls) else None
         values: dict[str, Any] = {}
@@ -190,7 +193,7 @@ class Executor:
                 raise EvenframeError(f"{node.label}: {socket.id} {error}.") from error
         node = Node(node.id, node.class_type, node.title, values)
         if own_checks:
-            _check_own(cls, node, own_checks.args, bool(own_checks.varkw))
+            _check_own(_told(cls, node, prompt), node, own_checks.args, bool(own_checks.varkw))
         return node
 
     def _key(self, node: Node, keys: Mapping[str, str]) -> str:
@@ -209,10 +212,7 @@ class Executor:
 
     def _execute(self, node: Node, results: Mapping[str, Done], prompt: dict[str, Any]) -> Done:
         cls = self._classes[node.class_type]
-        schema = cls.GET_SCHEMA()
-        told = {io.Hidden.unique_id: node.id, io.Hidden.prompt: prompt}
-        hidden = io.HiddenHolder(**{k.name: told[k] for k in schema.hidden if k in told})
-        running: Any = type(cls.__name__, (cls,), {"hidden": hidden})
+        schema, running = cls.GET_SCHEMA(), _told(cls, node, prompt)
         values = {
             name: results[value.node].values[value.output] if isinstance(value, Link) else value
             for name, value in node.inputs.items()
@@ -222,7 +222,15 @@ class Executor:
         except EvenframeError as error:
             raise NodeError(f"{node.label}: {error}") from error
         except Exception as error:
-            raise NodeError(f"{node.label} failed: {type(error).__name__}: {error}") from error
+            text = next(iter(str(error).splitlines()), "")  # others' may be pages long
+            raise NodeError(f"{node.label} failed: {type(error).__name__}: {text}") from error
+
+
+def _told(cls: type[io.ComfyNode], node: Node, prompt: dict[str, Any]) -> Any:
+    """The class with what it asked to be told beside its inputs."""
+    told = {io.Hidden.unique_id: node.id, io.Hidden.prompt: prompt}
+    hidden = io.HiddenHolder(**{k.name: told[k] for k in cls.GET_SCHEMA().hidden if k in told})
+    return type(cls.__name__, (cls,), {"hidden": hidden})
 
 
 def _overrides(cls: type[io.ComfyNode]) -> bool:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ...pipelines.errors import EvenframeError
+from ...pipelines.whole_file import LONGEST_PARTIAL, Numbered
 from .door import ModelKind, SavedFile
+from .validate import shown
 
 SAVED = " [output]"
 """How ComfyUI marks the name of a file that lies in its output folder."""
+MAX_SUBFOLDERS = 100
+NAME_BYTES, PATH_BYTES = 255, 4096
+"""What disks and systems take where they do not say it."""
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -60,32 +65,98 @@ def is_inside(root: Path, path: Path) -> bool:
     """Whether `path` lies in `root`, links followed on both sides."""
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError):  # a NUL byte, a name too long, a loop of links
+    except (OSError, ValueError, RuntimeError):  # a NUL byte, a name too long, a loop of links
         return False
 
 
-def numbered(root: Path, prefix: str, suffix: str) -> Path:
-    """`root/prefix_00001_suffix`, or the first higher number that is free. Makes the folder."""
-    stem = root / prefix
-    if "\0" in prefix or not is_inside(root, stem) or stem.resolve() == root.resolve():
+def numbered(root: Path, prefix: str, suffix: str) -> Numbered:
+    """The name of a new file: `prefix` in `root`, a number, `suffix`. Makes its folder.
+
+    EvenframeError where no file can have it.
+    """
+    stem = _stem(root, prefix, suffix)
+    make_folder(stem.parent)
+    return Numbered(stem.parent, stem.name, suffix)
+
+
+def check_new(root: Path, prefix: str, suffix: str) -> None:
+    """EvenframeError where no file of this prefix could be written, as it stands now.
+
+    For before the work whose result the file shall hold; leaves nothing behind.
+    """
+    folder = _stem(root, prefix, suffix).parent
+    there = _existing(folder)
+    try:
+        # What counts is whether it works: rights say little to an administrator, or of a disk
+        # that takes no writing.
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
         raise EvenframeError(
-            f"{prefix!r} is not a name inside the output folder: "
+            f"'{prefix}' cannot be saved: no file can be written to '{there}' "
+            f"({error.strerror}). Choose another name or folder."
+        ) from error
+
+
+def _stem(root: Path, prefix: str, suffix: str) -> Path:
+    """The path that a prefix stands for, without number and suffix."""
+    given = shown(prefix)
+    try:
+        parts = [len(os.fsencode(part)) for part in Path(prefix).parts]
+        possible = "\0" not in prefix
+    except UnicodeEncodeError:
+        parts, possible = [], False
+    if not possible:
+        raise EvenframeError(
+            f"{given} has characters that no file name can have (NUL or half a surrogate pair): "
+            "remove them."
+        )
+    if len(parts) > MAX_SUBFOLDERS:
+        raise EvenframeError(
+            f"{given} names {len(parts) - 1} folders: choose a name in at most {MAX_SUBFOLDERS}."
+        )
+    stem = Path(os.path.normpath(root / prefix))
+    if not is_inside(root, stem) or stem.resolve() == root.resolve():
+        raise EvenframeError(
+            f"{given} is not a name inside the output folder: "
             "give a file name, with subfolders if you like, without '..' or a leading '/'."
         )
-    make_folder(stem.parent)
-    taken = re.compile(re.escape(stem.name) + r"_(\d+)_")
-    numbers = [int(m.group(1)) for name in os.listdir(stem.parent) if (m := taken.match(name))]
-    return stem.parent / f"{stem.name}_{max(numbers, default=0) + 1:05}_{suffix}"
+    name_limit, path_limit = _limits(_existing(stem.parent))
+    number = len(f"_00001_{suffix}")
+    longest = max([parts[-1] + number, *parts])
+    whole = len(os.fsencode(stem.absolute())) + max(number, LONGEST_PARTIAL)
+    if longest > name_limit or whole >= path_limit:
+        most = f"{name_limit} bytes a name, {path_limit} a path"
+        raise EvenframeError(
+            f"{given} is too long for this disk, with a number and '{suffix}' at its end (it takes "
+            f"{most}): choose a shorter name."
+        )
+    return stem
+
+
+def _limits(folder: Path) -> tuple[int, int]:
+    """How many bytes the disk of a folder takes for a name, and the system for a path."""
+    if not hasattr(os, "pathconf"):
+        return NAME_BYTES, PATH_BYTES
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
+    except (OSError, ValueError):
+        return NAME_BYTES, PATH_BYTES
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the next one above it that is there."""
+    # Path.exists would raise where a name is too long.
+    return next(path for path in (folder, *folder.parents, Path(".")) if os.path.exists(path))
 
 
 def make_folder(path: Path, remedy: str = "Choose another folder.") -> None:
     """Make a folder where there is none; EvenframeError that ends with `remedy` where it cannot."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EvenframeError(
-            f"The folder '{path}' cannot be made: {error.strerror}. {remedy}"
-        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EvenframeError(f"The folder '{path}' cannot be made: {reason}. {remedy}") from error
 
 
 def saved(path: Path, roots: Mapping[str, Path]) -> SavedFile:

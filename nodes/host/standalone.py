@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...pipelines.errors import EvenframeError
 from ...pipelines.memory import free_memory
+from ...pipelines.whole_file import Numbered
 from . import folders
 from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
 
@@ -207,10 +208,13 @@ class StandaloneHost:
             roots, name = (self.session.output,), name.removesuffix(folders.SAVED)
         return [root / name for root in roots if folders.is_inside(root, root / name)]
 
-    def output_path(self, prefix: str, suffix: str) -> Path:
+    def check_output(self, prefix: str, suffix: str) -> None:
+        folders.check_new(self.session.output, prefix, suffix)
+
+    def new_output(self, prefix: str, suffix: str) -> Numbered:
         return folders.numbered(self.session.output, prefix, suffix)
 
-    def temp_path(self, prefix: str, suffix: str) -> Path:
+    def new_temp(self, prefix: str, suffix: str) -> Numbered:
         return folders.numbered(self.session.temp, prefix, suffix)
 
     def saved(self, path: Path) -> SavedFile:

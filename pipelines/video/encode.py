@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
-from ..whole_file import new_file
+from ..whole_file import Numbered, write_new
 from .clip import Audio, as_rate, rgb_frames
-from .formats import FORMATS, Format
+from .formats import Format, chosen
 from .metadata import add_gif_comment, add_xmp, disclosure, packed
 from .scaling import BT709, LIMITED, Convert, converter
 
@@ -31,7 +31,7 @@ OnNote = Callable[[str], None]
 
 
 def save(
-    path: str | PathLike[str],
+    path: str | PathLike[str] | Numbered,
     frames: Tensor,
     frame_rate: float | Fraction,
     audio: Audio | None = None,
@@ -44,6 +44,7 @@ def save(
 ) -> Path:
     """Write a new video file; its ending chooses the format: .mp4, .mov, .mkv, .webm or .gif.
 
+    path: where, or a name that is yet to get its number; the path that it got is returned.
     frames: (f, h, w, 3) float, 0..1; other images as in `clip_from_images`.
     audio: sound that starts with the first frame; cut where the frames end. A GIF has none.
     metadata: fields to write into the file, see `workflow_metadata`; `disclose` adds that the
@@ -53,13 +54,13 @@ def save(
         the saving and leaves no file.
     on_note: called with a line about anything that is not as given (an odd size made even).
 
-    The name appears at once, and the file replaces it when it is complete. The same frames give
-    the same bytes: one thread, no dates, no random numbers. Colours are BT.709.
+    The file gets its name when it is complete. The same frames give the same bytes: one thread, no
+    dates, no random numbers. Colours are BT.709.
     Raises EvenframeError: the file exists, no such folder, unknown ending, crf out of range, disk
     full, frames that are none.
     """
-    target = Path(path)
-    kind = _format(target, crf)
+    target = path if isinstance(path, Numbered) else Path(path)
+    kind = chosen(target.suffix, crf)
     rate = as_rate(frame_rate)
     tell = on_note or (lambda _: None)
     pixels, warnings = rgb_frames(frames)
@@ -67,7 +68,8 @@ def save(
         tell(warning)
     sound = _sound_for(kind, audio, pixels.shape[0] / rate, tell)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
-    with new_file(target) as partial:
+
+    def write(partial: Path) -> None:
         if kind.name == "gif":
             _write_gif(partial, pixels, rate, on_frame, tell)
             add_gif_comment(partial, packed(fields))
@@ -75,18 +77,8 @@ def save(
             _write(partial, kind, pixels, rate, sound, fields, crf, on_frame, tell)
             if disclose and kind.boxes:
                 add_xmp(partial)
-    return target
 
-
-def _format(target: Path, crf: int | None) -> Format:
-    kind = FORMATS.get(target.suffix.lower())
-    if kind is None:
-        raise EvenframeError(
-            f"'{target.name}' has an ending that cannot be written: use {', '.join(FORMATS)}."
-        )
-    if crf is not None and not 0 <= crf <= kind.max_crf:
-        raise EvenframeError(f"crf is {crf}: give 0 (best) to {kind.max_crf} for {target.suffix}.")
-    return kind
+    return write_new(target, write)
 
 
 def _sound_for(kind: Format, audio: Audio | None, seconds: Fraction, tell: OnNote) -> Audio | None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..errors import EvenframeError
+
 
 @dataclass(frozen=True)
 class Format:
@@ -35,3 +37,19 @@ FORMATS = {
     ".webm": Format("webm", "libvpx-vp9", "yuv420p", 24, 63, _VP9, False, False, "libopus", True),
     ".gif": Format("gif", "gif", "pal8"),
 }
+
+
+def chosen(suffix: str, crf: int | None = None) -> Format:
+    """The format of a file's ending, such as ".mp4".
+
+    Raises EvenframeError for an unknown one, and for a quality that it does not have (None: its
+    own).
+    """
+    kind = FORMATS.get(suffix.lower())
+    if kind is None:
+        raise EvenframeError(
+            f"'{suffix}' is an ending that cannot be written: use {', '.join(FORMATS)}."
+        )
+    if crf is not None and not 0 <= crf <= kind.max_crf:
+        raise EvenframeError(f"crf is {crf}: give 0 (best) to {kind.max_crf} for {suffix}.")
+    return kind

@@ -9,6 +9,7 @@ import torch
 
 from evenframe.nodes.host import ComfyExtension, host, io
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.whole_file import write_new
 
 Held = io.Custom("EVENFRAME_PROBE_MODEL")
 
@@ -59,7 +60,6 @@ class ProbeRun(io.ComfyNode):
         for done in range(1, steps + 1):
             bar.step(done, Image.new("RGB", (32, 32)) if done % 2 else None)
             time.sleep(pause)
-        path = host.output_path("probe/told", ".json")
         told = {
             "host": host.name,
             "device": str(host.device()),
@@ -72,7 +72,8 @@ class ProbeRun(io.ComfyNode):
             "cache": str(host.cache_dir()),
             "prompt": cls.hidden.prompt,
         }
-        path.write_text(json.dumps(told))
+        text = json.dumps(told)
+        path = write_new(host.new_output("probe/told", ".json"), lambda path: path.write_text(text))
         return io.NodeOutput(ui={"files": [host.saved(path)]})
 
 
