@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from .cli import bench, demo, models, run
-from .pipelines.errors import EvenframeError
+from .cli import bench, console, demo, models, run
+from .pipelines.errors import EvenframeError, one_line
 
 COMMANDS = {
     "demo": (demo, "edit the built-in clip and show what came out"),
@@ -35,27 +38,67 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class Ended(KeyboardInterrupt):
+    """The process was asked to end, by a signal of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Exit code 0, 1 for an error, 2 for wrong usage, 130 when stopped."""
-    options = parser().parse_args(arguments)
-    command, _ = COMMANDS[options.command]
+    """Run one command.
+
+    Exit code 0, 1 for an error, 2 for wrong usage; 128 and a signal's number where one ended it:
+    130 for Ctrl-C, 143 for SIGTERM, 141 where nobody reads the output any more.
+    """
+    console.prepare()
+    options = argparse.Namespace()
     try:
-        return command.run(options)
-    except KeyboardInterrupt:
-        print("evenframe: stopped", file=sys.stderr)
-        return 130
+        with _signals_interrupt():
+            parser().parse_args(arguments, options)
+            code = COMMANDS[options.command][0].run(options)
+            print(end="", flush=True)  # what `| head` does not read is met here, not at the exit
+            return code
+    except KeyboardInterrupt as interrupt:
+        console.tell("evenframe: stopped")
+        return 128 + getattr(interrupt, "number", signal.SIGINT)
+    except BrokenPipeError:
+        console.drop_output()
+        return 128 + getattr(signal, "SIGPIPE", 13)
     except Exception as error:
         if getattr(options, "debug", False):
             raise
-        print(f"evenframe: {_line(error)}", file=sys.stderr)
+        console.tell(f"evenframe: {_line(error)}")
         return 1
 
 
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Within the block, what asks the process to end does it as Ctrl-C does: nothing stays half."""
+
+    def end(number: int, _: object) -> None:
+        raise Ended(number)
+
+    numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
+    ours = []
+    if threading.current_thread() is threading.main_thread():
+        # What was set otherwise stays, such as by nohup.
+        ours = [n for n in numbers if n is not None and signal.getsignal(n) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _line(error: Exception) -> str:
-    text = (str(error).splitlines() or [""])[0]
     if isinstance(error, EvenframeError):
-        return text
-    return f"{type(error).__name__}: {text} (--debug shows where)"
+        return str(error)
+    text = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {one_line(text)} (--debug shows where)"
 
 
 if __name__ == "__main__":

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import TextIO
 
 WIDTH = 24
+
+
+def prepare() -> None:
+    """Have text that the terminal has no letters for shown by its codes, and end no run for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def tell(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
+    """Say something beside the results; where nobody listens any more, that costs no run."""
+    out = stream or sys.stderr
+    if out is not None:
+        with suppress(OSError, ValueError):  # a broken pipe, a closed file
+            print(text, end=end, file=out, flush=True)
+
+
+def drop_output() -> None:
+    """Let what is still to be printed go nowhere: whoever read it has gone."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def bar(done: int, total: int) -> str:
@@ -21,17 +45,18 @@ def progress(stream: TextIO | None = None) -> Callable[[str, int, int], None]:
     On a terminal one line that moves; in a log a line each tenth of the way.
     """
     out = stream or sys.stderr
+    moving = out is not None and out.isatty()
     shown: dict[str, int] = {}
 
     def report(label: str, done: int, total: int) -> None:
         text = f"  {label:<24} {bar(done, total)}"
         ended = done >= total
-        if out.isatty():
-            print(f"\r{text}", end="\n" if ended else "", file=out, flush=True)
+        if moving:
+            tell(f"\r{text}", out, end="\n" if ended else "")
             return
         tenth = 10 * done // max(total, 1)
         if tenth != shown.get(label, 0) or ended:
-            print(text, file=out, flush=True)
+            tell(text, out)
         shown[label] = -1 if ended else tenth
 
     return report

@@ -56,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("output/demo"), metavar="DIR", help="where results go"
     )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="compute everything anew, as the demo always does"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

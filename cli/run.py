@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.errors import EvenframeError
+from ..pipelines.errors import EvenframeError, one_line
 from . import console
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..nodes.host.workflow import Workflow
 
 RESULTS_BYTES = 2 * 10**9
+MAX_RUNS = 1_000_000
+RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})")
+"""Of --each: numbers that any input takes, bounded before they are read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--models", action="append", type=Path, metavar="DIR", help="a folder of models"
     )
+    parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compute everything anew, and keep nothing for the next run",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,14 +65,18 @@ def run(options: argparse.Namespace) -> int:
     assert isinstance(host, StandaloneHost)
     graph = workflow.read(options.workflow)
     with tempfile.TemporaryDirectory(prefix="evenframe-") as temp:
+        settings = folders(options)
+        if options.no_cache:
+            settings["cache"] = Path(temp) / "cache"
         session = Session.from_environment(
-            **folders(options),
+            **settings,
             files=tuple(_named_files(options.set)),
             temp=Path(temp),
             report=console.progress(),
         )
         with host.using(session):
-            executor = Executor(host, node_classes(), _results(host))
+            kept = None if options.no_cache else _results(host)
+            executor = Executor(host, node_classes(), kept)
             for assignment in options.set:
                 graph = executor.assign(graph, assignment)
             for one in _runs(executor, graph, options.each):
@@ -87,21 +99,25 @@ def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[
         executor.check(executor.assign(graph, f"{target}={end}"))
     for position, number in enumerate(numbers, start=1):
         assignment = f"{target}={number}"
-        print(f"run {position} of {len(numbers)}: {assignment}", file=sys.stderr, flush=True)
+        console.tell(f"run {position} of {len(numbers)}: {assignment}")
         yield executor.assign(graph, assignment)
 
 
 def _numbers(each: str) -> tuple[str, range]:
     """`Node.input` and the numbers of `Node.input=FIRST..LAST`."""
+    from ..nodes.host.validate import shown
+
     target, _, text = each.partition("=")
-    first, _, last = text.partition("..")
-    numbers = range(0)
-    if all(text.removeprefix("-").isdecimal() for text in (first, last)):
-        numbers = range(int(first), int(last) + 1)
+    match = RANGE.fullmatch(text)
+    numbers = range(int(match[1]), int(match[2]) + 1) if match else range(0)
     if not numbers:
         raise EvenframeError(
-            f"--each is {each!r}, which names no whole numbers: write Node.input=FIRST..LAST, as "
-            "in Targets.index=0..9."
+            f"--each is {shown(each)}, which names no whole numbers: write "
+            "Node.input=FIRST..LAST, as in Targets.index=0..9."
+        )
+    if len(numbers) > MAX_RUNS:
+        raise EvenframeError(
+            f"--each is {shown(each)}, {len(numbers)} runs: give at most {MAX_RUNS}."
         )
     return target, numbers
 
@@ -118,12 +134,12 @@ def _results(host: Host) -> ResultCache:
 
     import torch
 
-    from .. import __version__
     from ..nodes.host.results import ResultCache
+    from ..pipelines.code_hash import code_hash
 
     libraries = " ".join(f"{name} {version(name)}" for name in ("diffusers", "transformers"))
-    versions = f"evenframe {__version__} torch {torch.__version__} {libraries} {host.device()}"
-    return ResultCache(host.cache_dir() / "results", RESULTS_BYTES, versions)
+    made_by = f"code {code_hash()} torch {torch.__version__} {libraries} {host.device()}"
+    return ResultCache(host.cache_dir() / "results", RESULTS_BYTES, made_by)
 
 
 def folders(options: argparse.Namespace) -> dict[str, Any]:
@@ -146,9 +162,7 @@ def _named_files(assignments: Iterable[str]) -> Iterator[Path]:
 
 def _show_node(node: Any, position: int, total: int, cached: bool) -> None:
     note = " (unchanged)" if cached else ""
-    print(
-        f"[{position}/{total}] {node.title or node.class_type}{note}", file=sys.stderr, flush=True
-    )
+    console.tell(f"[{position}/{total}] {one_line(node.title or node.class_type)}{note}")
 
 
 def _shown(ui: Any, output: Path) -> Iterator[str]:

@@ -27,9 +27,9 @@ SIDE, GAP, GROUND = 256, 12, (20, 20, 20)
 
 
 def run(workflow: Path, output: Path) -> Path:
-    """Run a recipe; gives the comparison that it saved, or else its video."""
+    """Run a recipe anew; gives the comparison that it saved, or else its video."""
     command = [sys.executable, "-m", "evenframe", "run", str(workflow), "--output", str(output)]
-    subprocess.run(command, check=True)
+    subprocess.run([*command, "--no-cache"], check=True)
     videos = sorted(output.rglob("*.mp4"))
     return next((video for video in videos if "_compared_" in video.name), videos[0])
 

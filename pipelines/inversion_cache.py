@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from .attention.store import require_mode
+from .code_hash import code_hash
 from .errors import EvenframeError
 from .inversion import FreeMemory, Inversion, OnFrame, Settings, invert_clip
 from .inversion_file import FORMAT, load, save
@@ -75,9 +76,10 @@ def find_or_invert(
 
 
 def inversion_key(backbone: "Backbone", prompt: Prompt, settings: Settings, origin: Origin) -> str:
-    """A content hash of everything that an inversion depends on, versions included."""
+    """A content hash of everything that an inversion depends on, code and versions included."""
     facts = {
         "format": FORMAT,
+        "code": code_hash(),
         "model": backbone.fingerprint,
         "dtype": str(backbone.dtype),
         "device": backbone.device.type,

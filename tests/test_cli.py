@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from evenframe.__main__ import main
 from evenframe.cli import bench, console, demo
+from evenframe.nodes.host.standalone import Session
 
 
 def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]):
@@ -242,3 +244,113 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
     figures = json.loads(video.with_suffix(".json").read_text())
     assert figures["settings"]["fusion"]["blend_words"] == list(demo.EDITED)
     assert figures["figures"]["reconstruction_psnr_db"] > 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_no_terminal_ends_a_run_for_its_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("é.ckpt", "東京.ckpt", "\udcff.ckpt"):  # the last is no Unicode, but a file's name
+        (tmp_path / "checkpoints" / name).touch()
+    assert main(["models", "--models", str(tmp_path)]) == 0
+    told = written.getvalue().decode(encoding)
+    assert ("東京" if encoding == "utf-8" else r"\u6771\u4eac") in told
+    assert r"\udcff.ckpt" in told
+
+
+def python(script: str, **options: Any) -> subprocess.Popen[str]:
+    """A process of the command line, whose command `models` a script may replace."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import sys\nfrom evenframe import __main__ as cli\n{script}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+MANY_LINES = """
+def run(options):
+    for number in range(100_000):
+        print(number)
+    return 0
+
+cli.models.run = run
+sys.exit(cli.main(["models"]))
+"""
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    process = python(MANY_LINES)
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == "0\n"
+    process.stdout.close()
+    assert process.wait(10) == 128 + signal.SIGPIPE
+    assert process.stderr.read() == ""
+
+
+def test_a_log_that_nobody_reads_costs_no_run(monkeypatch: pytest.MonkeyPatch):
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    console.progress(Closed())("Editing", 1, 1)
+    monkeypatch.setattr(sys, "stderr", None)  # as under pythonw
+    console.progress()("Editing", 1, 1)
+    console.tell("nothing")
+
+
+NO_HOME = """
+import os, pwd
+
+def unknown(_):
+    raise KeyError("no such user")
+
+pwd.getpwuid = unknown
+os.environ.pop("HOME", None)
+sys.exit(cli.main(["models"]))
+"""
+
+
+def test_a_user_whom_the_system_does_not_know_has_folders_where_he_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    process = python(NO_HOME, cwd=tmp_path)
+    told, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "built in     miniature" in told
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("EVENFRAME_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for session in (Session(), Session.from_environment()):
+        assert session.cache == Path(".cache/evenframe")
+        assert session.presets == Path(".config/evenframe/presets")
+
+
+@pytest.mark.parametrize(
+    "each", ["Targets.seed=0..99999999999", f"Targets.seed=0..{'9' * 5000}", "Targets.seed=٣..٤"]
+)
+def test_a_batch_of_any_size_is_bounded_before_it_is_counted(
+    batch: list[str], capsys: pytest.CaptureFixture[str], each: str
+):
+    assert main([*batch, "--each", each]) == 1
+    told = capsys.readouterr().err
+    assert "give at most 1000000" in told or "names no whole numbers" in told
+    assert len(told) < 300
+
+
+def test_a_number_of_any_length_is_bounded_before_it_is_read(
+    batch: list[str], capsys: pytest.CaptureFixture[str]
+):
+    for value in ("9" * 101, "9" * 5000, "1e999999"):
+        for target in ("Targets.seed", "save.frame_rate"):
+            assert main([*batch, "--set", f"{target}={value}"]) == 1
+            told = capsys.readouterr().err
+            assert "must be a" in told and len(told) < 300

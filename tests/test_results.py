@@ -65,7 +65,7 @@ Run = Callable[..., str]
 def run(tmp_path: Path) -> Run:
     """Run the workflow as a new process would; gives what it shows."""
 
-    def fresh(value: int = 2, versions: str = "1") -> str:
+    def fresh(value: int = 2, made_by: str = "1") -> str:
         Start.calls.clear()
         graph = {
             "1": {"class_type": "EvenframeStart", "inputs": {"value": value}},
@@ -74,7 +74,7 @@ def run(tmp_path: Path) -> Run:
         }
         assert isinstance(host, StandaloneHost)
         with host.using(Session(output=tmp_path / "output")):
-            kept = ResultCache(tmp_path / "results", 10**6, versions)
+            kept = ResultCache(tmp_path / "results", 10**6, made_by)
             result = Executor(host, [Start, Costly, Show], kept).run(workflow.parse(graph))
         return result.results["3"].ui["text"][0]
 
@@ -91,9 +91,9 @@ def test_a_changed_input_is_computed(run: Run) -> None:
     assert (run(3), Start.calls) == ("48.0", ["start", "costly", "show"])
 
 
-def test_other_versions_compute_their_own(run: Run) -> None:
+def test_other_code_computes_its_own(run: Run) -> None:
     run()
-    run(versions="2")
+    run(made_by="2")
     assert Start.calls == ["start", "costly", "show"]
 
 

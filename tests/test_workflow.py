@@ -198,7 +198,12 @@ CYCLE = {
         (EDITOR, r"editor's format; .* choose Workflow, Export \(API\)"),
         ([], "Not a workflow: expected nodes by their ids, found"),
         ({}, "Not a workflow"),
-        ({"1": {"inputs": {}}}, "not a node with a class_type"),
+        ({"1": {"text": ""}}, r"not a node with a class_type. In ComfyUI choose .*Export \(API\)"),
+        ({"1": {"inputs": {}}}, "^Node 1 has None as its class_type: .* Remove the node"),
+        (
+            GRAPH | {"4": {"class_type": None, "_meta": {"title": "Lost"}}},
+            r"^Node 4 'Lost' has None as its class_type: .* or export the workflow where its pack",
+        ),
         ({"1": {"class_type": "X", "inputs": []}}, "must be an object"),
         (CYCLE, "circle, nodes 1 -> 2 -> 1|circle, nodes 2 -> 1 -> 2"),
         (changed("2", count=["9", 0]), "count is linked to node '9', which does not exist"),
@@ -263,6 +268,9 @@ def test_a_path_cannot_leave_the_output_folder(executor: Executor):
         (b"{", "is not a workflow in JSON"),
         (b"\xff\xfe", "is not a workflow in JSON"),
         (b'{"1": NaN}', "NaN is not a JSON number"),
+        (b'{"1": ' + b"9" * 5000 + b"}", "a number of 5000 signs, at most 100 are read"),
+        (b'{"1": 1.' + b"9" * 5000 + b"}", "a number of 5002 signs, at most 100 are read"),
+        (b'{"1": 1e999999}', "1e999999 is too large for a number"),
         (b"[" * 100_000, "nested too deeply"),
         (b" " * (workflow.MAX_BYTES + 1), "a workflow at most"),
         (json.dumps(EDITOR).encode(), "editor's format"),
@@ -274,6 +282,14 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, content: bytes, message: 
     with pytest.raises(EvenframeError, match=message) as caught:
         workflow.read(path)
     assert str(caught.value).startswith((str(path), f"Cannot read {path}"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_file_may_begin_with_a_mark(tmp_path: Path, encoding: str):
+    graph = changed("1", title="é")
+    path = tmp_path / "workflow.json"
+    path.write_text(json.dumps(graph, ensure_ascii=False), encoding=encoding)
+    assert workflow.read(path) == workflow.parse(graph)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):

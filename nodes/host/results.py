@@ -22,11 +22,11 @@ class ResultCache:
     """Latents by node key.
 
     folder: where; limit_bytes: of all together, those used longest ago go first.
-    versions: what computes them; results of other versions are not found.
+    made_by: the code and the libraries that compute them; results of others are not found.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int, versions: str) -> None:
-        self._folder, self._limit, self._versions = folder, limit_bytes, versions
+    def __init__(self, folder: Path, limit_bytes: int, made_by: str) -> None:
+        self._folder, self._limit, self._made_by = folder, limit_bytes, made_by
 
     def keeps(self, schema: io.Schema) -> bool:
         """Whether results of such a node are kept: those that give latents and nothing else."""
@@ -53,5 +53,5 @@ class ResultCache:
             tensor_file.drop_oldest(self._folder, self._limit, keep=path)
 
     def _path(self, key: str) -> Path:
-        name = hashlib.sha256(f"{key} {self._versions}".encode()).hexdigest()
+        name = hashlib.sha256(f"{key} {self._made_by}".encode()).hexdigest()
         return self._folder / f"{name}{tensor_file.SUFFIX}"

@@ -48,9 +48,9 @@ class Session:
     inputs: tuple[Path, ...] = ()
     files: tuple[Path, ...] = ()
     output: Path = Path("output")
-    temp: Path = Path(tempfile.gettempdir()) / "evenframe"
-    cache: Path = Path.home() / ".cache" / "evenframe"
-    presets: Path = Path.home() / ".config" / "evenframe" / "presets"
+    temp: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "evenframe")
+    cache: Path = field(default_factory=lambda: _own(".cache"))
+    presets: Path = field(default_factory=lambda: _own(".config") / "presets")
     report: Report = _ignore_progress
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -59,16 +59,27 @@ class Session:
         """EVENFRAME_MODELS, _INPUT and _OUTPUT, or folders of the working directory; _CACHE and
         _PRESETS, or folders of the user."""
         variable = os.environ.get
-        caches = Path(variable("XDG_CACHE_HOME") or Path.home() / ".cache")
-        settled = Path(variable("XDG_CONFIG_HOME") or Path.home() / ".config")
+        cache, settled = _own(".cache", "XDG_CACHE_HOME"), _own(".config", "XDG_CONFIG_HOME")
         settings: dict[str, Any] = {
             "models": _paths(variable("EVENFRAME_MODELS") or "models"),
             "inputs": _paths(variable("EVENFRAME_INPUT") or f"input{os.pathsep}."),
             "output": Path(variable("EVENFRAME_OUTPUT") or "output"),
-            "cache": Path(variable("EVENFRAME_CACHE") or caches / "evenframe"),
-            "presets": Path(variable("EVENFRAME_PRESETS") or settled / "evenframe" / "presets"),
+            "cache": Path(variable("EVENFRAME_CACHE") or cache),
+            "presets": Path(variable("EVENFRAME_PRESETS") or settled / "presets"),
         }
         return Session(**(settings | changes))
+
+
+def _own(kind: str, variable: str = "") -> Path:
+    """This pack's folder among the user's; in the working directory where the user has no home.
+
+    Containers run processes of users whom the system does not know.
+    """
+    try:
+        folder = Path(os.environ.get(variable) or Path.home() / kind)
+    except RuntimeError:
+        folder = Path(kind)
+    return folder / "evenframe"
 
 
 def _paths(text: str) -> tuple[Path, ...]:

@@ -7,6 +7,9 @@ from typing import Any
 
 from . import schema as io
 
+MAX_DIGITS = 100
+"""Signs of one number in a workflow or typed by hand; Python reads far longer ones, slowly."""
+
 
 class InvalidValue(ValueError):
     """Why a value does not fit an input; the caller adds the node and the input."""
@@ -47,25 +50,35 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def number(kind: type[int] | type[float], text: str) -> int | float:
+    """A finite number from its text, which is bounded before it is read; else a ValueError."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} signs, at most {MAX_DIGITS} are read")
+    value = kind(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
+
+
 def _whole(value: Any, allowed: str) -> int:
     try:
-        number = int(value)
+        whole = number(int, value) if isinstance(value, str) else int(value)
     except (TypeError, ValueError, OverflowError):
-        number = None
-    is_whole = number is not None and (isinstance(value, str) or number == value)
-    if number is None or not is_whole or isinstance(value, bool):
+        whole = None
+    is_whole = whole is not None and (isinstance(value, str) or whole == value)
+    if whole is None or not is_whole or isinstance(value, bool):
         raise InvalidValue(f"is {shown(value)}, must be a whole number{allowed}")
-    return number
+    return int(whole)
 
 
 def _real(value: Any, allowed: str) -> float:
     try:
-        number = float(value)
+        real = number(float, value) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if isinstance(value, bool) or not math.isfinite(number):
+        real = math.nan
+    if isinstance(value, bool) or not math.isfinite(real):
         raise InvalidValue(f"is {shown(value)}, must be a number{allowed}")
-    return number
+    return real
 
 
 def _range(socket: Any) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ...pipelines.errors import EvenframeError
-from .validate import shown
+from .validate import number, shown
 
 MAX_BYTES = 16 * 2**20
 MAX_NODES = 1000
@@ -119,8 +120,8 @@ def read(path: Path) -> Workflow:
             raise EvenframeError(
                 f"{path} is not a workflow: it has {size} bytes, a workflow at most {MAX_BYTES}."
             )
-        text = path.read_text(encoding="utf-8")
-        return parse(json.loads(text, parse_constant=_no_constant))
+        # Bytes: with or without a mark at the beginning, and in UTF-16, as some shells write files.
+        return parse(_read_json(path.read_bytes()))
     except OSError as error:
         raise EvenframeError(f"Cannot read workflow {path}: {error.strerror}.") from error
     except EvenframeError as error:
@@ -128,6 +129,15 @@ def read(path: Path) -> Workflow:
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise EvenframeError(f"{path} is not a workflow in JSON: {reason}.") from error
+
+
+def _read_json(data: bytes) -> Any:
+    return json.loads(
+        data,
+        parse_constant=_no_constant,
+        parse_int=partial(number, int),
+        parse_float=partial(number, float),
+    )
 
 
 def parse(data: Any) -> Workflow:
@@ -158,18 +168,26 @@ def parse(data: Any) -> Workflow:
 
 
 def _node(node_id: str, data: Any) -> Node:
-    if not isinstance(data, dict) or not isinstance(data.get("class_type"), str):
+    if not isinstance(data, dict) or not data.keys() & {"class_type", "inputs"}:
         raise EvenframeError(
             f"Not a workflow: {shown(node_id)} is {shown(data)}, not a node with a class_type. "
             "In ComfyUI choose Workflow, Export (API)."
         )
+    meta = data.get("_meta")
+    title = meta.get("title") if isinstance(meta, dict) else None
+    title, class_type = title if isinstance(title, str) else "", data.get("class_type")
+    if not isinstance(class_type, str):
+        # Written by a ComfyUI that did not have the node: exporting it there again helps nothing.
+        raise EvenframeError(
+            f"Node {node_id}{f' {title!r}' if title else ''} has {shown(class_type)} as its "
+            "class_type: the ComfyUI that exported the workflow did not have this node. Remove the "
+            "node, or export the workflow where its pack is installed."
+        )
     inputs = data.get("inputs", {})
     if not isinstance(inputs, dict):
         raise EvenframeError(f"Node {node_id}: inputs is {shown(inputs)}, must be an object.")
-    meta = data.get("_meta")
-    title = meta.get("title") if isinstance(meta, dict) else None
     values = {name: _value(node_id, name, value) for name, value in inputs.items()}
-    return Node(node_id, data["class_type"], title if isinstance(title, str) else "", values)
+    return Node(node_id, class_type, title, values)
 
 
 def _value(node_id: str, name: str, value: Any) -> Any:
