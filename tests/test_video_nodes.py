@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from comfyui_server import ComfyServer
+from comfyui_server import ComfyServer, PromptRefused
 
 from evenframe.nodes import clip as nodes
 from evenframe.nodes.host import host, io, workflow
@@ -312,3 +312,40 @@ def test_in_comfyui(comfyui: ComfyServer) -> None:
     written = json.loads(read_metadata(files["clip"])["prompt"])
     assert written["1"]["inputs"] == prompt["1"]["inputs"]
     assert comfyui.outputs(run)["2"]["animated"] == [True]
+
+
+@pytest.mark.parametrize(
+    ("saving", "message"),
+    [
+        ({"filename_prefix": "../x"}, "'../x' is not a name inside the output folder"),
+        ({"filename_prefix": "a/" * 2000 + "x"}, "names 2000 folders"),
+        ({"crf": 60}, "crf is 60: give 0 (best) to 51 for .mp4."),
+        ({"format": "avi"}, "'.avi' is an ending that cannot be written"),
+        ({"log": "x" * 2**19}, "The log has 524288 bytes"),
+    ],
+)
+def test_comfyui_refuses_what_cannot_be_saved(
+    comfyui: ComfyServer, saving: dict[str, Any], message: str
+) -> None:
+    prompt = load_and_save(saving=saving)
+    prompt["1"] = {"class_type": "EvenframeDemoClip", "inputs": {"max_frames": 2}}
+    with pytest.raises(PromptRefused) as refused:
+        comfyui.run(prompt)
+    errors = refused.value.body["node_errors"]["2"]["errors"]
+    assert errors and all(message in error["details"] for error in errors)
+
+
+def test_names_are_filled_in_by_comfyui_too(comfyui: ComfyServer) -> None:
+    name = "%date:yyyy%/%EvenframeDemoClip.max_frames%_%Clip.scene%_%width%"
+    prompt = load_and_save(saving={"filename_prefix": name})
+    prompt["1"] = {
+        "class_type": "EvenframeDemoClip",
+        "inputs": {"max_frames": 2, "scene": "two shapes"},
+        "_meta": {"title": "Clip"},
+    }
+    run = comfyui.run(prompt)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    [path] = comfyui.files(run)
+    year = str(datetime.now().year)
+    assert path == comfyui.base / "output" / year / "2_two shapes_128_00001_.mp4"
+    assert [path.name for path in path.parent.iterdir()] == [path.name]
