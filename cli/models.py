@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from ..pipelines.errors import one_line
 from .run import folders
 
 
@@ -27,6 +28,6 @@ def run(options: argparse.Namespace) -> int:
     with host.using(session):
         for kind in get_args(ModelKind):
             for name in host.model_names(kind):
-                print(f"{kind:<12} {name}")
+                print(f"{kind:<12} {one_line(name)}")
     print(f"looked in {', '.join(str(root.resolve()) for root in session.models)}")
     return 0

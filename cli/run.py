@@ -124,8 +124,8 @@ def _numbers(each: str) -> tuple[str, range]:
 
 def _print(result: RunResult, output: Path) -> None:
     for done in result.results.values():
-        for line in _shown(done.ui, output):
-            print(line, flush=True)
+        for text in _shown(done.ui, output):
+            print("\n".join(map(one_line, text.splitlines())), flush=True)
 
 
 def _results(host: Host) -> ResultCache:
@@ -166,7 +166,7 @@ def _show_node(node: Any, position: int, total: int, cached: bool) -> None:
 
 
 def _shown(ui: Any, output: Path) -> Iterator[str]:
-    """Lines for what a node shows: files kept, and text."""
+    """What a node shows, as text: its own, and the paths of files kept."""
     for entry in (entry for entries in ui.values() for entry in entries):
         if isinstance(entry, str):
             yield entry

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import pytest
 
 from evenframe.__main__ import main
-from evenframe.cli import bench, console, demo
+from evenframe.cli import bench, console, demo, run
+from evenframe.nodes.host.executor import Done, RunResult
 from evenframe.nodes.host.standalone import Session
 
 
@@ -354,3 +355,9 @@ def test_a_number_of_any_length_is_bounded_before_it_is_read(
             assert main([*batch, "--set", f"{target}={value}"]) == 1
             told = capsys.readouterr().err
             assert "must be a" in told and len(told) < 300
+
+
+def test_no_text_of_a_file_steers_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shown = {"text": ["one\ntwo\x1b[2J"], "images": [{"type": "temp"}]}
+    run._print(RunResult({"1": Done((), shown)}, ("1",), ()), tmp_path)
+    assert capsys.readouterr().out == "one\ntwo\\x1b[2J\n"

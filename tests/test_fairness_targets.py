@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.fairness.targets import assign, parse_shares, plan
+from evenframe.pipelines.fairness.targets import LEFT_OUT, assign, parse_shares, plan
+from evenframe.pipelines.video import log_metadata
 
 HALVES = {"female": 0.5, "male": 0.5}
 
@@ -99,3 +100,15 @@ def test_the_log_tells_of_shares_that_were_scaled():
     [warning] = warned
     assert warning.filename == __file__
     assert told["note"] == str(warning.message) == "The shares sum to 4: they are scaled to 1."
+
+
+def test_the_log_of_any_batch_fits_into_a_file():
+    batch = plan({"female": 0.5, "male": 0.5}, 40_000, seed=3)
+    told = json.loads(batch.log(7))
+    assert log_metadata(batch.log(7))
+    assert "attributes" not in told and told["note"] == LEFT_OUT
+    assert told["index"] == 7 and told["attribute"] == batch.at(7)
+    again = assign(told["shares"], sum(told["counts"].values()), told["seed"])
+    assert again == batch.attributes
+    with pytest.raises(EvenframeError, match="^The shares fill .* bytes of a log"):
+        plan({"x" * 100_000: 1}, 1).log()

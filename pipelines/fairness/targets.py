@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from ..errors import EvenframeError
 from ..prompt import parse_phrases
 
+LEFT_OUT = "The batch is too large to name each clip's attribute here."
+
 
 def assign(shares: Mapping[str, float], count: int, seed: int = 0) -> tuple[str, ...]:
     """An attribute for each clip of a batch: the same for the same arguments.
@@ -109,7 +111,11 @@ class Assignment:
         """All of it as JSON, for a file's metadata: the batch can be checked against it.
 
         index: of the clip that the file holds, 0..count-1, which is then told too.
+        It fits into a file's metadata: of a batch too large for that, the attributes of the other
+        clips are left out, which `assign` gives again for these shares, counts and seed.
         """
+        from ..video.metadata import LOG_BYTES
+
         own = {} if index is None else {"index": index, "attribute": self.at(index)}
         counts = {name: self.attributes.count(name) for name in self.shares}
         told = {
@@ -120,7 +126,17 @@ class Assignment:
             "counts": counts,
             "attributes": list(self.attributes),
         }
-        return json.dumps(told | ({"note": self.note} if self.note else {}))
+        noted = {"note": self.note} if self.note else {}
+        log = json.dumps(told | noted)
+        if len(log) > LOG_BYTES:
+            del told["attributes"]
+            log = json.dumps(told | {"note": f"{self.note} {LEFT_OUT}".strip()})
+        if len(log) > LOG_BYTES:
+            raise EvenframeError(
+                f"The shares fill {len(log)} bytes of a log, and a file takes at most {LOG_BYTES}: "
+                "give fewer attributes, or shorter ones."
+            )
+        return log
 
 
 def plan(shares: Mapping[str, float], count: int, seed: int = 0) -> Assignment:
