@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from . import console
 
 if TYPE_CHECKING:
     from ..nodes.host import Host
-    from ..nodes.host.executor import Executor, RunResult
+    from ..nodes.host.executor import Done, Executor
     from ..nodes.host.results import ResultCache
     from ..nodes.host.workflow import Workflow
 
@@ -80,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
             for assignment in options.set:
                 graph = executor.assign(graph, assignment)
             for one in _runs(executor, graph, options.each):
-                _print(executor.run(one, _show_node), session.output)
+                # As it comes: what was saved is told even where a later node fails.
+                executor.run(one, _show_node, partial(_print, session.output))
     return 0
 
 
@@ -122,10 +124,9 @@ def _numbers(each: str) -> tuple[str, range]:
     return target, numbers
 
 
-def _print(result: RunResult, output: Path) -> None:
-    for done in result.results.values():
-        for text in _shown(done.ui, output):
-            print("\n".join(map(one_line, text.splitlines())), flush=True)
+def _print(output: Path, done: Done) -> None:
+    for text in _shown(done.ui, output):
+        print("\n".join(map(one_line, text.splitlines())), flush=True)
 
 
 def _results(host: Host) -> ResultCache:

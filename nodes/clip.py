@@ -377,8 +377,9 @@ class EvenframeSaveVideo(io.ComfyNode):
         from ..pipelines.video.formats import chosen
 
         try:
-            # webm takes the widest range of crf.
-            chosen(f".{format or 'webm'}", None if crf == -1 else crf)
+            # webm takes the widest range of crf. What is no number, the host says itself.
+            quality = crf if isinstance(crf, int) and crf != -1 else None
+            chosen(f".{format or 'webm'}", quality)
             if filename_prefix is not None:
                 name = filled(filename_prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
                 host.check_output(name, f".{format or 'webm'}")

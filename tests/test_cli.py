@@ -14,7 +14,7 @@ import pytest
 
 from evenframe.__main__ import main
 from evenframe.cli import bench, console, demo, run
-from evenframe.nodes.host.executor import Done, RunResult
+from evenframe.nodes.host.executor import Done
 from evenframe.nodes.host.standalone import Session
 
 
@@ -358,6 +358,21 @@ def test_a_number_of_any_length_is_bounded_before_it_is_read(
 
 
 def test_no_text_of_a_file_steers_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    shown = {"text": ["one\ntwo\x1b[2J"], "images": [{"type": "temp"}]}
-    run._print(RunResult({"1": Done((), shown)}, ("1",), ()), tmp_path)
+    run._print(tmp_path, Done((), {"text": ["one\ntwo\x1b[2J"], "images": [{"type": "temp"}]}))
     assert capsys.readouterr().out == "one\ntwo\\x1b[2J\n"
+
+
+def test_what_was_saved_is_told_though_a_later_node_fails(
+    batch: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    graph = json.loads(json.dumps(BATCH))
+    late = {"frames": ["apart", 0], "filename_prefix": "late"}
+    graph["other"] = {"class_type": "EvenframeDemoClip", "inputs": {"max_frames": 3}}
+    apart = {"before": ["clip", 0], "after": ["other", 0]}  # of other sizes
+    graph["apart"] = {"class_type": "EvenframeCompare", "inputs": apart}
+    graph["late"] = {"class_type": "EvenframeSaveVideo", "inputs": graph["save"]["inputs"] | late}
+    (tmp_path / "batch.json").write_text(json.dumps(graph))
+    assert main(batch) == 1
+    told = capsys.readouterr()
+    assert str(tmp_path / "output" / "clip_00001_.mp4") in told.out.splitlines()
+    assert "node apart (EvenframeCompare): The clips differ in size" in told.err

@@ -15,7 +15,7 @@ import torch
 from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe import __main__ as cli
-from evenframe.pipelines import inversion_cache
+from evenframe.pipelines import inversion_cache, inversion_file
 from evenframe.pipelines.code_hash import ENDINGS, FOLDERS, PACKAGE, code_hash, hash_folders
 from evenframe.pipelines.inversion import Settings
 from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert
@@ -58,8 +58,10 @@ def test_an_inversion_of_other_code_is_not_found(
         return find_or_invert(cache, backbone, frames, prompt, Settings(1))[1]
 
     assert [found(), found()] == [False, True]
+    (path,) = tmp_path.iterdir()
     monkeypatch.setattr(inversion_cache, "code_hash", lambda: "other")
     assert [found(), found()] == [False, True]
+    assert inversion_file.load(path), "a file that was named by hand loads all the same"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ def test_pictures_are_small_and_can_be_read():
         with Image.open(path) as picture:
             picture.verify()
             assert min(picture.size) >= 256, path.name
+
+
+def test_pictures_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    given: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: given.append(command))
+    (tmp_path / "a.mp4").touch()
+    run = runpy.run_path(str(ROOT / "examples_workflows" / "pictures.py"))["run"]
+    assert run(Path("recipe.json"), tmp_path) == tmp_path / "a.mp4"
+    assert "--no-cache" in given[0]
 
 
 @pytest.mark.slow

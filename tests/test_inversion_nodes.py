@@ -26,7 +26,12 @@ STEPS = 2
 @pytest.fixture(autouse=True)
 def session(tmp_path: Path) -> Iterator[Session]:
     assert isinstance(host, StandaloneHost)
-    folders = Session(inputs=(tmp_path / "in",), output=tmp_path / "out", cache=tmp_path / "cache")
+    folders = Session(
+        inputs=(tmp_path / "in",),
+        output=tmp_path / "out",
+        temp=tmp_path / "temp",
+        cache=tmp_path / "cache",
+    )
     with host.using(folders):
         yield folders
 
@@ -95,3 +100,10 @@ def test_a_name_that_another_save_has_just_taken_is_never_overwritten(
     assert EvenframeSaveInversion.execute(inversion, "x").ui["text"] == ["x_00002_.safetensors"]
     assert taken.read_text() == "another's"
     assert len(list(session.output.iterdir())) == 2
+
+
+def test_no_inversion_is_lost_for_its_picture(backbone, clip, session: Session):
+    session.temp.write_text("in the way")
+    result = invert(backbone, clip)
+    assert result[2] > 0 and result.ui["images"] == []
+    assert "No picture is shown: The folder" in result.ui["text"][0]

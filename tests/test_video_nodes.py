@@ -125,6 +125,8 @@ def test_what_is_linked_is_not_known_before(folder: Path) -> None:
     given = {"filename_prefix": None, "format": None, "crf": 60, "log": None}
     assert nodes.EvenframeSaveVideo.validate_inputs(**given) is True
     assert nodes.EvenframeSaveVideo.validate_inputs() is True
+    not_converted: Any = "good"  # which ComfyUI has refused before it asks
+    assert nodes.EvenframeSaveVideo.validate_inputs(crf=not_converted) is True
 
 
 def test_a_name_is_filled_in(folder: Path) -> None:

@@ -37,12 +37,19 @@ def follow(
 
 
 def shown(frames: Tensor, text: str) -> dict[str, Any]:
-    """A node's `ui`: some frames (f, h, w, 3) as pictures, and a text."""
+    """A node's `ui`: some frames (f, h, w, 3) as pictures, and a text.
+
+    Where the folder for previews takes none, the text says so: the node's work is not lost for it.
+    """
+    from ...pipelines.errors import EvenframeError
     from ...pipelines.pictures import to_image
     from ...pipelines.whole_file import write_new
 
     images = []
-    for frame in frames:
-        path = write_new(host.new_temp("evenframe", ".png"), to_image(frame).save)
-        images.append(host.saved(path))
+    try:
+        for frame in frames:
+            path = write_new(host.new_temp("evenframe", ".png"), to_image(frame).save)
+            images.append(host.saved(path))
+    except (EvenframeError, OSError) as error:
+        text = f"{text}\nNo picture is shown: {error}"
     return {"images": images, "text": [text]}

@@ -19,6 +19,7 @@ from .workflow import Link, Node, Workflow
 
 log = logging.getLogger(__name__)
 OnNode = Callable[[Node, int, int, bool], None]
+OnDone = Callable[["Done"], None]
 
 
 class NodeError(EvenframeError):
@@ -42,7 +43,7 @@ class RunResult:
     cached: tuple[str, ...]
 
 
-def _ignore_node(node: Node, position: int, total: int, cached: bool) -> None:
+def _ignore(*_: Any) -> None:
     pass
 
 
@@ -104,11 +105,13 @@ class Executor:
         prompt = workflow.as_prompt()
         return [self._checked(node, schemas, prompt) for node in workflow.in_order(targets)]
 
-    def run(self, workflow: Workflow, on_node: OnNode = _ignore_node) -> RunResult:
+    def run(
+        self, workflow: Workflow, on_node: OnNode = _ignore, on_done: OnDone = _ignore
+    ) -> RunResult:
         """Run all that the workflow's output nodes need.
 
         on_node: called before each node with (node, position from 1, total, whether its results
-            were kept from the run before).
+            were kept from the run before); on_done: after each with its results.
         Raises EvenframeError before anything ran if the workflow is wrong, NodeError if a node
         fails, and the host's interrupt if the user cancels; finished results are kept.
         """
@@ -131,6 +134,7 @@ class Executor:
                     done = self._execute(node, results, prompt)
                 self._keep(node, keys[node.id], done)
             results[node.id] = done
+            on_done(done)
         self._kept |= {keys[node.id]: results[node.id] for node in needed}
         self._kept = {key: self._kept[key] for key in keys.values() if key in self._kept}
         executed = tuple(node.id for node in needed if found[node.id] is None)

@@ -244,7 +244,8 @@ class StandaloneHost:
         return self.session.presets
 
     def cache_dir(self) -> Path:
-        folders.make_folder(self.session.cache, "Choose another with EVENFRAME_CACHE.")
+        remedy = "Choose another with EVENFRAME_CACHE, or none with --no-cache."
+        folders.make_folder(self.session.cache, remedy)
         return self.session.cache
 
 
