@@ -100,6 +100,8 @@ def _aside(target: Path) -> Iterator[Path]:
     try:
         own.mkdir()
     except OSError as error:
+        if error.errno in NO_SPACE:
+            raise
         raise _refused(target, error) from error
     try:
         with (own / LOCK).open("xb") as lock:

@@ -247,6 +247,19 @@ def test_a_folder_that_cannot_be_made_is_said(session: Session):
         host.cache_dir()
 
 
+def test_a_folder_may_lie_as_deep_as_the_disk_allows(tmp_path: Path):
+    deep = tmp_path / "/".join("a" * 1500)
+    folders.make_folder(deep)
+    folders.make_folder(deep)
+    made = write_new(folders.numbered(deep, "b", ".txt"), Path.touch)
+    made.unlink()
+    for folder in (deep, *deep.parents[:1499]):  # pytest's own way to tidy up calls itself
+        folder.rmdir()
+    with pytest.raises(EvenframeError, match="cannot be made: .* null byte. Choose another folder"):
+        folders.make_folder(tmp_path / "a\0b")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("EVENFRAME_MODELS", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -152,9 +152,12 @@ def _existing(folder: Path) -> Path:
 
 def make_folder(path: Path, remedy: str = "Choose another folder.") -> None:
     """Make a folder where there is none; EvenframeError that ends with `remedy` where it cannot."""
+    # One after the other: mkdir(parents=True) calls itself for each folder above.
+    above = [folder for folder in path.parents if not os.path.exists(folder)]
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError, RecursionError) as error:
+        for folder in (*reversed(above), path):
+            folder.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise EvenframeError(f"The folder '{path}' cannot be made: {reason}. {remedy}") from error
 
