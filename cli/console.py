@@ -28,7 +28,10 @@ def tell(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
 
 
 def drop_output() -> None:
-    """Let what is still to be printed go nowhere: whoever read it has gone."""
+    """Let what is still to be printed go nowhere: whoever read it has gone.
+
+    Python's documentation of SIGPIPE advises it, since Python may try once more at its end.
+    """
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     graph = workflow.read(options.workflow)
     with tempfile.TemporaryDirectory(prefix="evenframe-") as temp:
         settings = folders(options)
-        if options.no_cache:
+        if options.no_cache:  # an empty one, gone at the end
             settings["cache"] = Path(temp) / "cache"
         session = Session.from_environment(
             **settings,
@@ -76,8 +76,7 @@ def run(options: argparse.Namespace) -> int:
             report=console.progress(),
         )
         with host.using(session):
-            kept = None if options.no_cache else _results(host)
-            executor = Executor(host, node_classes(), kept)
+            executor = Executor(host, node_classes(), _results(host))
             for assignment in options.set:
                 graph = executor.assign(graph, assignment)
             for one in _runs(executor, graph, options.each):

@@ -273,9 +273,11 @@ def python(script: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-MANY_LINES = """
+LINES = """
 def run(options):
-    for number in range(100_000):
+    print("first", flush=True)
+    sys.stdin.readline()
+    for number in range({count}):
         print(number)
     return 0
 
@@ -284,12 +286,15 @@ sys.exit(cli.main(["models"]))
 """
 
 
-def test_a_reader_that_has_enough_is_no_error():
-    process = python(MANY_LINES)
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline() == "0\n"
+@pytest.mark.parametrize("count", [1, 100_000])
+def test_a_reader_that_has_enough_is_no_error(count: int):
+    """Met where a line is printed, or at the end, when what was kept back is."""
+    process = python(LINES.format(count=count), stdin=subprocess.PIPE)
+    assert process.stdout is not None and process.stdin and process.stderr is not None
+    assert process.stdout.readline() == "first\n"
     process.stdout.close()
-    assert process.wait(10) == 128 + signal.SIGPIPE
+    process.stdin.close()
+    assert process.wait(60) == 128 + signal.SIGPIPE
     assert process.stderr.read() == ""
 
 

@@ -226,7 +226,7 @@ def test_a_save_that_is_killed_shows_nothing_and_the_next_one_sweeps(tmp_path: P
 def test_a_save_that_is_ended_leaves_nothing(tmp_path: Path, name: str):
     process = half_way(tmp_path)
     process.send_signal(getattr(signal, name))
-    assert process.wait(10) == 128 + getattr(signal, name)
+    assert process.wait(60) == 128 + getattr(signal, name)
     assert list(tmp_path.iterdir()) == []
 
 
