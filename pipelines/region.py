@@ -2,6 +2,7 @@
 
 import logging
 import math
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -11,10 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import EvenframeError
-from .json_text import shown
+from .text import require_typed
 
 log = logging.getLogger(__name__)
 
+MAX_LABEL = 1000
+"""Characters of a region's name, and of its words."""
 FRINGE = 2
 """Grey no further than so many pixels from black and white is a smoothed edge, and counts as a hard
 one on a coarser grid than the frame's."""
@@ -170,6 +173,7 @@ def box_region(
 
     Raises EvenframeError for boxes that are reversed, outside the frame or not finite.
     """
+    require_labels(name, words)
     _check_edges(name, grow, soften)
     checked = [
         require_box(box, frame_size, f"region '{name}', frame {index}")
@@ -196,6 +200,7 @@ def mask_region(
     grow, soften: pixels, 0 or more. Raises EvenframeError for masks of another length or size than
     the clip, values out of range, and masks that are empty.
     """
+    require_labels(name, words)
     _check_edges(name, grow, soften)
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.ndim != 3 or tuple(masks.shape[1:]) != tuple(frame_size):
@@ -255,7 +260,7 @@ def _four_numbers(box: object, of: str) -> Box:
     numbers = tuple(values) if isinstance(values, Iterable) else ()
     if len(numbers) != 4 or not all(isinstance(number, Real) for number in numbers):
         raise EvenframeError(
-            f"The box{of} is {shown(values)}: give four numbers, left, top, right, bottom."
+            f"The box{of} is {reprlib.repr(values)}: give four numbers, left, top, right, bottom."
         )
     left, top, right, bottom = (float(number) for number in numbers)
     return left, top, right, bottom
@@ -274,6 +279,12 @@ def feather(masks: Tensor, pixels: int) -> Tensor:
         padding = (kernel[0] // 2, kernel[1] // 2)
         eroded = F.avg_pool2d(eroded[:, None], kernel, 1, padding, count_include_pad=False)[:, 0]
     return eroded
+
+
+def require_labels(name: str, words: str) -> None:
+    """Raise EvenframeError for a region's name or words that are too long or not whole."""
+    require_typed(name, "The name of a region", MAX_LABEL)
+    require_typed(words, "The words of a region", MAX_LABEL)
 
 
 def _check_edges(name: str, grow: int, soften: int) -> None:

@@ -13,6 +13,7 @@ pixels. A later region lies on top. The text is untrusted: whatever is wrong wit
 EvenframeError that names the place.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,15 @@ import torch
 from torch import Tensor
 
 from .errors import EvenframeError
-from .json_text import read_json, read_list, read_number, read_object, read_text, read_whole, shown
+from .json_text import (
+    read_json,
+    read_list,
+    read_numbers,
+    read_object,
+    read_text,
+    read_whole,
+    shown,
+)
 from .region import Box, Region, Regions, box_region, mask_region, require_box
 
 VERSION = 1
@@ -30,7 +39,10 @@ PIXELS = (1, 1)
 LARGEST_FRACTION = 2
 """Fractions may lie outside of the frame, but not so far as pixels that were taken for them."""
 MAX_REGIONS, MAX_KEYFRAMES, MAX_POINTS = 32, 10_000, 1000
-EXAMPLE = '{"version": 1, "regions": [{"name": ..., "words": ..., "box": ...}]}'
+REGION = '{"name": "left", "words": "jellyfish", "box": [0.1, 0.6, 0.4, 0.95]}'
+EXAMPLE = f'{{"version": 1, "regions": [{REGION}]}}'
+KEYFRAME = '{"frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
+SIDES, POINT = "left, top, right, bottom", "x, y"
 
 Shape = list[float]
 """The numbers of a box or of a polygon's points, one after the other, in pixels."""
@@ -41,7 +53,7 @@ def parse_regions(text: str, frames: int, frame_size: tuple[int, int]) -> Region
     value = read_json(text, "regions", EXAMPLE)
     data = read_object(value, "The text", {"version", "regions"}, {"unit"}, EXAMPLE)
     scale = read_units(data, frame_size)
-    entries = read_list(data["regions"], "regions", 1, MAX_REGIONS)
+    entries = read_list(data["regions"], "regions", "regions", 1, MAX_REGIONS)
     items = [
         _region(entry, f"regions[{index}]", frames, frame_size, scale)
         for index, entry in enumerate(entries)
@@ -54,7 +66,8 @@ def read_units(data: Mapping[str, Any], frame_size: tuple[int, int]) -> tuple[in
     another version or an unknown unit."""
     if data["version"] != VERSION or isinstance(data["version"], bool):
         raise EvenframeError(
-            f"version is {shown(data['version'])}: this Evenframe reads version {VERSION}."
+            f"version is {shown(data['version'])}: this Evenframe reads version {VERSION}, so "
+            f'write "version": {VERSION}, or update it.'
         )
     unit = data.get("unit", "fraction")
     if unit not in UNITS:
@@ -71,7 +84,7 @@ def _region(
     scale: tuple[int, int],
 ) -> Region:
     data = read_object(
-        entry, where, {"name"}, {"words", "box", "polygon", "keyframes", "grow", "soften"}
+        entry, where, {"name"}, {"words", "box", "polygon", "keyframes", "grow", "soften"}, REGION
     )
     edges: dict[str, Any] = {
         "name": read_text(data["name"], f"{where}.name"),
@@ -106,10 +119,10 @@ def _keyframes(
         return kind, {0: read_shape(kind, data[kind], f"{where}.{kind}", frame_size, scale)}
     kind, keys, last = "", {}, -1
     for index, entry in enumerate(
-        read_list(data["keyframes"], f"{where}.keyframes", 1, MAX_KEYFRAMES)
+        read_list(data["keyframes"], f"{where}.keyframes", "key frames", 1, MAX_KEYFRAMES)
     ):
         at = f"{where}.keyframes[{index}]"
-        key = read_object(entry, at, {"frame"}, {"box", "polygon"})
+        key = read_object(entry, at, {"frame"}, {"box", "polygon"}, KEYFRAME)
         frame = read_whole(key["frame"], f"{at}.frame")
         if frame >= frames:
             raise EvenframeError(
@@ -143,10 +156,11 @@ def interpolate(keys: Mapping[int, Shape], frame: int) -> Shape:
 
     keys: shapes of equal length by frame, in order.
     """
-    before = max((key for key in keys if key <= frame), default=min(keys))
-    after = min((key for key in keys if key >= frame), default=max(keys))
-    if before >= after:
-        return keys[before] if before <= frame else keys[after]
+    places = list(keys)
+    index = bisect_right(places, frame)
+    if index == 0 or index == len(places):
+        return keys[places[index - 1 if index else 0]]
+    before, after = places[index - 1], places[index]
     share = (frame - before) / (after - before)
     return [low + share * (high - low) for low, high in zip(keys[before], keys[after], strict=True)]
 
@@ -156,22 +170,38 @@ def read_shape(
 ) -> Shape:
     """A "box" or a "polygon" in pixels, some of it in the frame. scale: of `read_units`."""
     if kind == "box":
-        values = [read_number(v, where) for v in read_list(value, where, 4, 4)]
+        values = read_numbers(value, where, SIDES)
     else:
-        points = [read_list(point, where, 2, 2) for point in read_list(value, where, 3, MAX_POINTS)]
-        values = [read_number(v, where) for point in points for v in point]
+        points = enumerate(read_list(value, where, "points", 3, MAX_POINTS))
+        values = [v for at, point in points for v in read_numbers(point, f"{where}[{at}]", POINT)]
     require_fractions(values, where, scale)
     if scale == PIXELS and all(0 <= v <= 1 for v in values):
         raise EvenframeError(
             f"{where} is {shown(value)}, not more than a pixel: for fractions of the frame, write "
             '"unit": "fraction".'
         )
-    # A polygon's box says whether there is anything of it to see.
-    xs, ys = values[::2], values[1::2]
-    box = values if kind == "box" else [min(xs), min(ys), max(xs), max(ys)]
-    owner = where.rpartition(".")[0] if kind == "box" else where
-    require_box(box, frame_size if scale == PIXELS else None, owner)
+    if kind == "box":
+        require_box(values, frame_size if scale == PIXELS else None, where.rpartition(".")[0])
+    else:
+        _require_polygon(values, frame_size, where, scale)
     return [v * scale[index % 2] for index, v in enumerate(values)]
+
+
+def _require_polygon(
+    values: Sequence[float], frame_size: tuple[int, int], where: str, scale: tuple[int, int]
+) -> None:
+    """Raise EvenframeError where there is nothing of a polygon to see, by the box around it."""
+    xs, ys = values[::2], values[1::2]
+    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+    if left == right or top == bottom:
+        raise EvenframeError(f"The points of {where} lie on one line: move one of them off it.")
+    height, width = frame_size if scale == PIXELS else (1, 1)
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        frame = f" of {width}x{height} pixels" if scale == PIXELS else ", 0 to 1"
+        raise EvenframeError(
+            f"{where} lies outside the frame{frame}, with x from {left:g} to {right:g} and y from "
+            f"{top:g} to {bottom:g}: move it inside."
+        )
 
 
 def require_fractions(values: Sequence[float], where: str, scale: tuple[int, int]) -> None:

@@ -364,22 +364,33 @@ def test_a_polygon_covers_the_pixels_inside():
 @pytest.mark.parametrize(
     ("value", "starts"),
     [
-        ("", "The regions are not JSON"),
-        ("[" * 100_000, "The regions are not JSON"),
-        ("9" * 5000, "The regions are not JSON"),
-        ("[1]", "The text is [1]: give an object"),
+        ("", "There are no regions, the text is empty: write {"),
+        ("{'version': 1}", "The regions are not JSON: line 1, column 2 has a mistake (Expecting"),
+        ("[" * 100_000, "The regions are not JSON that can be read, with so many brackets inside"),
+        (
+            "9" * 5000,
+            "The regions hold 99999999999999999999..., which is too long or too large: give a",
+        ),
+        (
+            "1e999",
+            "The regions hold 1e999, which is too long or too large: give a number from -1e6",
+        ),
+        ("[1]", "The text is [1]: write it in braces, as in {"),
         ('{"version": 1}', 'The text has no regions: add it, as in {"version": 1,'),
         ('{"version": 1, "version": 1}', "'version' is given twice in one object"),
         (text(BOX, version=2), "version is 2: this Evenframe reads version 1"),
         (text(BOX, unit="cm"), "unit is 'cm': use fraction or pixel"),
         (text(BOX, colour=1), "The text has 'colour', which is unknown: use"),
-        (text(), "regions is a list of 0: give a list of 1 to 32"),
-        (text(5), "regions[0] is 5: give an object"),
+        (text(), "regions is empty: give 1 to 32 regions."),
+        (text(5), "regions[0] is 5: write it in braces, as in {"),
         (text({"words": "x", "box": BOX["box"]}), "regions[0] has no name: add it"),
         (text({"name": "it", "words": "jeep"}), "regions[0] has no shape: give one of box"),
         (text(BOX | {"polygon": []}), "regions[0] has box and polygon: give one of"),
-        (text(BOX | {"box": [0, 0, 1]}), "regions[0].box is a list of 3: give a list of 4"),
-        (text(BOX | {"box": [0, 0, 1, True]}), "regions[0].box has True: give a number"),
+        (
+            text(BOX | {"box": [0, 0, 1]}),
+            "regions[0].box is [0, 0, 1]: give 4 numbers, [left, top, right",
+        ),
+        (text(BOX | {"box": [0, 0, 1, True]}), "regions[0].box has true: give a number"),
         (text(BOX | {"box": [0, 0, 1, 1e9]}), "regions[0].box has 1000000000.0: give a number"),
         (text(BOX | {"box": [1, 0, 0, 1]}), "The box [1, 0, 0, 1] of regions[0] is reversed"),
         (
@@ -392,7 +403,7 @@ def test_a_polygon_covers_the_pixels_inside():
         ),
         (
             text({"name": "it", "polygon": [[1.5, 0], [1.75, 0], [1.75, 1]]}),
-            "The box [1.5, 0, 1.75, 1] of regions[0].polygon lies outside the frame, 0 to 1",
+            "regions[0].polygon lies outside the frame, 0 to 1, with x from 1.5 to 1.75 and y from",
         ),
         (
             text(BOX | {"box": [20, 10, 60, 40]}),
@@ -414,12 +425,30 @@ def test_a_polygon_covers_the_pixels_inside():
             "regions[0].polygon is [[0, 0], [1, 0], [1, 1]], not more than a pixel",
         ),
         (text(BOX).replace("0.25", "NaN"), "The regions hold NaN, which is no number"),
-        (text(BOX | {"name": 3}), "regions[0].name is 3: give a short text"),
+        (
+            text(BOX | {"box": ["0.1", 0, 1, 1]}),
+            "regions[0].box has the text '0.1': give a number fr",
+        ),
+        (text(BOX | {"name": "\ud83d"}), "regions[0].name has half a character at its beginning"),
+        (text(BOX | {"words": "x" * 1001}), "regions[0].words has 1001 characters: shorten it to"),
+        (
+            text({"name": "it", "polygon": [[0, 0], [1, 0], [1, 1, 0]]}),
+            "regions[0].polygon[2] is [1, 1, 0]: give 2 numbers, [x, y], in square brackets.",
+        ),
+        (
+            text({"name": "it", "polygon": {"x": 1}}),
+            "regions[0].polygon is {'x': 1}: give 3 to 1000 points in square brackets.",
+        ),
+        (
+            text({"name": "it", "polygon": [[0, 0], [1, 0], [0.5, 0]]}),
+            "The points of regions[0].polygon lie on one line: move one of them off it.",
+        ),
+        (text(BOX | {"name": 3}), "regions[0].name is 3: give a text in quotation marks."),
         (text(BOX | {"grow": 1.5}), "regions[0].grow is 1.5: give a whole number, 0 or more"),
         (text(BOX | {"grow": 5000}), "grow of region 'left' is 5000: choose 0 to 1024"),
         (
             text({"name": "it", "polygon": [[0, 0], [1, 1]]}),
-            "regions[0].polygon is a list of 2: give a list of 3 to 1000 entries",
+            "regions[0].polygon has 2 points: give 3 to 1000.",
         ),
         (
             text({"name": "it", "keyframes": [{"frame": 3, "box": BOX["box"]}]}),
@@ -457,6 +486,23 @@ def test_a_polygon_covers_the_pixels_inside():
 )
 def test_what_is_wrong_with_a_text_is_said(value: str, starts: str):
     assert refused(parse_regions, value, 3, SIZE).startswith(starts)
+
+
+def test_a_text_may_begin_with_a_byte_order_mark():
+    assert len(parse_regions("\ufeff" + text(BOX), 3, SIZE).items) == 1
+
+
+@pytest.mark.parametrize("label", ["name", "words"])
+def test_a_region_has_labels_that_can_be_shown(label: str):
+    for make, shape in ((box_region, [(0, 0, 8, 8)]), (mask_region, torch.ones(SIZE))):
+        size = (SIZE,) if make is box_region else (1, SIZE)
+        labels = {"name": "it", "words": ""}
+        message = refused(make, shape, *size, **labels | {label: "left \udc31"})
+        assert message.startswith(f"The {label} of a region has half a character after 'left '")
+        message = refused(make, shape, *size, **labels | {label: "x" * 1001})
+        assert (
+            message == f"The {label} of a region has 1001 characters: shorten it to at most 1000."
+        )
 
 
 def test_a_text_that_is_too_long_is_not_read():

@@ -211,7 +211,7 @@ def test_a_prompt_is_read_in_fractions_and_pixels():
             '{"version": 1, "unit": "pixel", "points": [[20, 65]]}',
             r"points\[0\] is \[20, 65\], outside the frame of 96x64 pixels",
         ),
-        ('{"version": 1, "points": [[0.5]]}', r"points\[0\] is a list of 1"),
+        ('{"version": 1, "points": [[0.5]]}', r"points\[0\] is \[0.5\]: give 2 numbers, \[x, y\]"),
         ('{"version": 1, "bbox": [0, 0, 1, 1]}', "'bbox', which is unknown"),
     ],
 )

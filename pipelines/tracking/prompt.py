@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import EvenframeError
-from ..json_text import read_json, read_list, read_number, read_object, read_whole, shown
+from ..json_text import read_json, read_list, read_numbers, read_object, read_whole, shown
 from ..region import Box
-from ..region_text import MAX_POINTS, PIXELS, read_shape, read_units, require_fractions
+from ..region_text import MAX_POINTS, PIXELS, POINT, read_shape, read_units, require_fractions
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
 PAINTED = 0.5
@@ -116,9 +116,9 @@ def _points(
         return ()
     height, width = frame_size
     points = []
-    for index, entry in enumerate(read_list(data[name], name, 1, MAX_POINTS)):
+    for index, entry in enumerate(read_list(data[name], name, "points", 1, MAX_POINTS)):
         where = f"{name}[{index}]"
-        typed = [read_number(value, where) for value in read_list(entry, where, 2, 2)]
+        typed = read_numbers(entry, where, POINT)
         require_fractions(typed, where, scale)
         x, y = typed[0] * scale[0], typed[1] * scale[1]
         if not (0 <= x <= width and 0 <= y <= height):

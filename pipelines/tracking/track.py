@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import EvenframeError
 from ..progress import OnFrame
-from ..region import Region, box_region, mask_region
+from ..region import Region, box_region, mask_region, require_labels
 from . import flow, sam2
 from .prompt import Prompt
 
@@ -70,6 +70,7 @@ def track(
     model: SAM 2 as the tracker; None takes optical flow, which follows a mask as a mask and a box
         as a box. Raises EvenframeError where there is neither.
     """
+    require_labels(name, words)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
     if model is None and mask is None:
         if prompt.box is None or prompt.labels():

@@ -1,0 +1,72 @@
+"""What people type: whole characters, one spelling, bounded numbers, and texts in messages."""
+
+import re
+import unicodedata
+
+from .errors import EvenframeError
+
+MAX_TYPED = 10_000
+"""Characters of a prompt, of words and of other texts that are no JSON."""
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+MAX_DIGITS = 40
+HEAD, TAIL = 240, 60
+"""How much of a longer text a message shows."""
+BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
+
+def require_typed(text: str, what: str, most: int = MAX_TYPED) -> str:
+    """The text, if it is short enough and all its characters are whole.
+
+    what: begins the message, as in "The prompt". Half a character is a lone surrogate, which
+    programs leave when they cut an emoji in two; no file, terminal or tokenizer takes it.
+    """
+    if len(text) > most:
+        raise EvenframeError(f"{what} has {len(text)} characters: shorten it to at most {most}.")
+    half = next((at for at, sign in enumerate(text) if "\ud800" <= sign <= "\udfff"), None)
+    if half is not None:
+        before = text[max(0, half - 20) : half]
+        where = f"after {quoted(before)}" if before else "at its beginning"
+        raise EvenframeError(
+            f"{what} has half a character {where}, such as an emoji that was cut in two: delete "
+            "it, and type the whole one."
+        )
+    return text
+
+
+def composed(text: str) -> str:
+    """The one spelling (NFC) of a text that Unicode can spell in several ways.
+
+    "é" may be one character, or "e" and an accent, as file names of a Mac and some keyboards have
+    it: both look the same, and CLIP's tokenizer reads both the same.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """A text for comparisons in which neither case nor spelling counts."""
+    return composed(composed(text).lower())
+
+
+def read_decimal(text: str) -> float | None:
+    """A number as people write it; None for what is none, and for one that is very long."""
+    plain = text.strip()
+    if len(plain) > MAX_DIGITS or not NUMBER.fullmatch(plain):
+        return None
+    return float(plain)
+
+
+def quoted(text: str) -> str:
+    """A text in quotation marks for a message: on one line, not too long, printable anywhere."""
+    if len(text) > HEAD + TAIL:
+        text = f"{text[:HEAD]} ... {text[-TAIL:]}"
+    line = BREAK.sub(" ", text)
+    return "'" + "".join(map(_printable, line)) + "'"
+
+
+def _printable(sign: str) -> str:
+    hidden = unicodedata.category(sign) in ("Cc", "Cs") or unicodedata.bidirectional(sign) in BIDI
+    return sign.encode("unicode_escape").decode("ascii") if hidden else sign
+
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Signs that turn the direction of what follows, the rest of the message included."""
