@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .errors import EvenframeError
+from .text import composed, folded, quoted, read_decimal, require_typed
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,20 @@ def encode(
     model: str,
     trained: Collection[str] | None = None,
 ) -> Prompt:
-    """Tokenize and encode a prompt. Raises EvenframeError where it is too long.
+    """Tokenize and encode a prompt.
 
     trained: all words of a model that was trained on few; the notes tell which it does not know.
+    Raises EvenframeError where it is too long, and for characters that no tokenizer reads.
     """
     length = int(tokenizer.model_max_length)
-    ids = tuple(tokenizer(text).input_ids)
+    require_typed(text, "The prompt")
+    ids = tuple(tokenizer(text, verbose=False).input_ids)
     if len(ids) > length:
         raise EvenframeError(
             f"The prompt has {len(ids)} tokens: shorten it by {len(ids) - length} "
-            f"(at most {length} with start and end): '{text}'."
+            f"(at most {length} with start and end): {quoted(text)}."
         )
+    _require_no_marks(text, ids, tokenizer)
     padded = tokenizer(text, padding="max_length", max_length=length).input_ids
     device = next(text_encoder.parameters()).device
     states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
@@ -76,12 +80,24 @@ def encode(
     return Prompt(text, ids, words, states[0].float(), model, notes)
 
 
+def _require_no_marks(text: str, ids: Sequence[int], tokenizer: Any) -> None:
+    """A prompt with the tokenizer's own marks of start and end would end where they stand."""
+    marks = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    found = next((index for index in ids[1:-1] if index in marks), None)
+    if found is not None:
+        mark = tokenizer.convert_ids_to_tokens(found)
+        raise EvenframeError(
+            f"The prompt {quoted(text)} has {quoted(mark)}, by which the model marks where prompts "
+            "start and end: leave it out."
+        )
+
+
 def unknown_words(text: str, trained: Collection[str]) -> dict[str, list[str]]:
     """Words of a prompt that are not among the trained ones, each with the nearest that are.
 
     Such a word is encoded all the same, in pieces that mean nothing to the model.
     """
-    words = dict.fromkeys(re.findall(r"[^\W_]+", text.lower()))
+    words = dict.fromkeys(re.findall(r"[^\W_]+", folded(text)))
     known = sorted(trained)
     return {word: get_close_matches(word, known, 3, 0.5) for word in words if word not in trained}
 
@@ -110,7 +126,7 @@ def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ..
         position += len(tokens)
     if position != len(ids) - 1:
         raise EvenframeError(
-            f"The words of the prompt cannot be told apart: '{text}'. "
+            f"The words of the prompt cannot be told apart: {quoted(text)}. "
             "Separate them by single blanks and leave out unusual characters."
         )
     return tuple(word for word in words if word.tokens)
@@ -119,8 +135,8 @@ def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ..
 def find_tokens(prompt: Prompt, phrase: str) -> tuple[int, ...]:
     """Token positions of a word or phrase, at every place where it occurs.
 
-    Case and punctuation around a word do not count. Raises EvenframeError naming the word and the
-    prompt where it does not occur.
+    Case, punctuation around a word, and how Unicode spells its accents do not count. Raises
+    EvenframeError naming the word and the prompt where it does not occur.
     """
     places = [index for start, end in find_places(prompt, phrase) for index in range(start, end)]
     found = [prompt.words[index] for index in places]
@@ -129,10 +145,10 @@ def find_tokens(prompt: Prompt, phrase: str) -> tuple[int, ...]:
 
 def find_places(prompt: Prompt, phrase: str) -> tuple[tuple[int, int], ...]:
     """(first, end) word indices, end exclusive, of a word or phrase at every place; see above."""
-    wanted = plain_words(phrase.split())
+    wanted = plain_words(require_typed(phrase, "The word").split())
     have = plain_words(word.text for word in prompt.words)
     if not wanted:
-        raise EvenframeError(f"'{phrase}' names no word: choose words of the prompt.")
+        raise EvenframeError(f"{quoted(phrase)} names no word: choose words of the prompt.")
     starts = [
         start
         for start in range(len(have) - len(wanted) + 1)
@@ -140,15 +156,15 @@ def find_places(prompt: Prompt, phrase: str) -> tuple[tuple[int, int], ...]:
     ]
     if not starts:
         raise EvenframeError(
-            f"The word '{phrase}' is not in the prompt '{prompt.text}': "
+            f"The word {quoted(phrase)} is not in the prompt {quoted(prompt.text)}: "
             "choose one of its words, written as there."
         )
     return tuple((start, start + len(wanted)) for start in starts)
 
 
 def plain_words(words: Iterable[str]) -> list[str]:
-    """Words in lower case, without the punctuation around them."""
-    return [punctuation_apart(word)[1].lower() for word in words]
+    """Words in lower case and one Unicode spelling, without the punctuation around them."""
+    return [folded(punctuation_apart(composed(word))[1]) for word in words]
 
 
 def punctuation_apart(word: str) -> tuple[str, str, str]:
@@ -170,21 +186,21 @@ def _span(tokens: tuple[int, ...]) -> str:
 
 def parse_phrases(text: str) -> tuple[str, ...]:
     """Words or phrases, separated by commas or line breaks."""
-    return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
+    parts = require_typed(text, "The list of words").replace("\n", ",").split(",")
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def parse_weights(text: str) -> tuple[tuple[str, float], ...]:
     """Weighted words, "watercolor: 10, jeep: 0.5", as (word, factor) pairs."""
-    pairs = []
-    for phrase in parse_phrases(text):
-        word, separator, number = phrase.rpartition(":")
-        try:
-            pairs.append((word.strip(), float(number)))
-        except ValueError:
-            separator = ""
-        if not separator or not word.strip():
-            raise EvenframeError(
-                f"The weight '{phrase}' cannot be read: write 'word: factor', as in "
-                "'watercolor: 10, jeep: 0.5'."
-            )
-    return tuple(pairs)
+    return tuple(_weight(phrase) for phrase in parse_phrases(text))
+
+
+def _weight(phrase: str) -> tuple[str, float]:
+    word, _, number = phrase.rpartition(":")
+    factor = read_decimal(number)
+    if factor is None or not word.strip():
+        raise EvenframeError(
+            f"The weight {quoted(phrase)} cannot be read: write 'word: factor' with a decimal "
+            "point, as in 'watercolor: 10, jeep: 0.5'."
+        )
+    return word.strip(), factor

@@ -1,12 +1,21 @@
 """Prompts as tokens and words."""
 
+import unicodedata
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.prompt import find_tokens, split_words
+from evenframe.pipelines.prompt import (
+    find_tokens,
+    parse_phrases,
+    parse_weights,
+    split_words,
+    unknown_words,
+)
+from evenframe.pipelines.text import quoted
 
 JEEP = "a silver jeep, driving down a Curvy road"
 
@@ -58,6 +67,15 @@ def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
     assert find_tokens(prompt, "-") == (bear[-1] + 1,)
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_word_is_found_however_its_accents_are_spelled(backbone, form):
+    prompt = backbone.encode_prompt(unicodedata.normalize(form, "une jeep argentée, İzmir"))
+    for other in ("NFC", "NFD"):
+        assert find_tokens(prompt, unicodedata.normalize(other, "Argentée")) == prompt.words[2].core
+        assert find_tokens(prompt, unicodedata.normalize(other, "İzmir")) == prompt.words[3].tokens
+    assert unknown_words(unicodedata.normalize(form, "Argentée"), {"une"}).keys() == {"argentée"}
+
+
 def test_a_word_of_several_tokens_is_found_whole(backbone):
     prompt = backbone.encode_prompt("a Shiba-Inu sleeps")
     assert find_tokens(prompt, "shiba-inu") == (2, 3, 4, 5, 6)
@@ -83,7 +101,64 @@ def test_a_long_prompt_says_by_how_much(backbone):
         backbone.encode_prompt(" ".join(["cat"] * 78))
 
 
+def test_half_a_character_is_refused_wherever_it_enters(backbone):
+    prompt = backbone.encode_prompt("a cat")
+    for read in (backbone.encode_prompt, lambda text: find_tokens(prompt, text), parse_weights):
+        with pytest.raises(EvenframeError, match="has half a character after 'a cat ', such as an"):
+            read("a cat \ud83d")
+    with pytest.raises(EvenframeError, match="^The prompt has half a character at its beginning"):
+        backbone.encode_prompt("\udc31")
+
+
+@pytest.mark.parametrize("mark", ["<|endoftext|>", "<|startoftext|>"])
+def test_the_tokenizers_own_marks_are_refused(backbone, mark: str):
+    with pytest.raises(EvenframeError, match=r"^The prompt 'a <\|.*' has '<\|.*leave it out"):
+        backbone.encode_prompt(f"a {mark} cat")
+
+
+def test_a_text_of_any_length_is_refused_at_once(backbone):
+    for read in (backbone.encode_prompt, parse_phrases, parse_weights):
+        with pytest.raises(
+            EvenframeError, match=" has 250000 characters: shorten it to at most 10"
+        ):
+            read("cat, " * 50_000)
+
+
+def test_a_message_shows_a_text_on_one_line(backbone):
+    with pytest.raises(EvenframeError) as caught:
+        find_tokens(backbone.encode_prompt("a cat\n in \x1b[31mred"), "dog")
+    assert str(caught.value) == (
+        "The word 'dog' is not in the prompt 'a cat  in \\x1b[31mred': choose one of its words, "
+        "written as there."
+    )
+    assert quoted("\u202eevil") == "'\\u202eevil'"
+    assert quoted("ab" * 1000) == f"'{'ab' * 120} ... {'ab' * 30}'"
+
+
+def test_weights_are_read():
+    assert parse_weights("watercolor: 10,\n a jeep: .5") == (("watercolor", 10), ("a jeep", 0.5))
+    wrong = ["jeep", "jeep: much", ": 2", "jeep: nan", "jeep: inf", "jeep: 1_0", "jeep: ١"]
+    for text in [*wrong, "jeep: " + "9" * 5000, "(red:1.3)", "jeep: 0,5"]:
+        with pytest.raises(
+            EvenframeError, match="^The weight '.*' cannot be read: write 'word: fa"
+        ):
+            parse_weights(text)
+
+
 printable = st.characters(codec="utf-8", exclude_categories=("C",))
+
+
+@settings(max_examples=40)
+@given(
+    st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud83d\n ,:()"), max_size=40)
+)
+def test_any_text_is_encoded_or_said_to_be_wrong(backbone, text: str):
+    prompt = backbone.encode_prompt("a cat")
+    for read in (backbone.encode_prompt, lambda text: find_tokens(prompt, text), parse_weights):
+        try:
+            read(text)
+        except EvenframeError as error:
+            assert str(error).encode() and len(str(error).splitlines()) == 1
 
 
 @given(st.text(printable, max_size=40))

@@ -19,6 +19,7 @@ from ..errors import EvenframeError
 from ..fairness.people import known_person
 from ..prompt import Prompt, find_places, parse_phrases
 from ..region import Region, Regions
+from ..text import quoted
 from .base import ControlRun, Edit, Step
 from .fairness import modulate_cross_logits, require_ranges, require_window, step_weight
 from .region_words import Place, region_places, tell_places, tokens_at
@@ -98,7 +99,8 @@ def _known(prompt: Prompt) -> tuple[str, ...]:
     places = known_person(prompt)
     if not places:
         raise EvenframeError(
-            f"No word of the prompt '{prompt.text}' is known to stand for a person: name the words."
+            f"No word of the prompt {quoted(prompt.text)} is known to stand for a person: name the "
+            "words."
         )
     start, end = places[0]
     return (" ".join(word.text for word in prompt.words[start:end]),)

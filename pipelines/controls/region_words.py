@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ..errors import EvenframeError
 from ..prompt import Prompt, find_places, parse_phrases
 from ..region import Region
+from ..text import quoted
 from .base import Edit
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,9 @@ def _choose(prompt: Prompt, phrase: str, region: str, taken: dict[Place, str]) -
         return free[0] if free else shared[-1]
     other = next(words for place, words in taken.items() if _overlap(place, places[-1]))
     raise EvenframeError(
-        f"The words '{phrase}' of region '{region}' are in the prompt '{prompt.text}' only within "
-        f"'{other}', which a region names, too: name the same words in both, or others."
+        f"The words {quoted(phrase)} of region {quoted(region)} are in the prompt "
+        f"{quoted(prompt.text)} only within {quoted(other)}, which a region names, too: name the "
+        "same words in both, or others."
     )
 
 
