@@ -52,8 +52,10 @@ def test_shares_that_do_not_sum_to_one_are_scaled_with_a_warning():
 @pytest.mark.parametrize(
     ("shares", "count", "starts"),
     [
-        ({"a": -0.5, "b": 1.5}, 3, "the share of 'a' is -0.5: choose a number from 0"),
-        ({"a": float("nan")}, 3, "the share of 'a' is nan"),
+        ({"a": -0.5, "b": 1.5}, 3, "The share of 'a' is -0.5: choose a number from 0 to 1."),
+        ({"a": float("nan")}, 3, "The share of 'a' is nan"),
+        ({"a": 1e308, "b": 1e308}, 3, "The share of 'a' is 1e+308: choose a number from 0 to 1."),
+        ({str(index): 1.0 for index in range(51)}, 3, "There are 51 shares: give a batch at most"),
         ({"a": 0.0}, 3, "All shares are 0"),
         ({}, 3, "The shares are empty"),
         (HALVES, -1, "count is -1: choose a whole number from 0"),
@@ -70,12 +72,27 @@ def test_shares_are_read_from_text():
         "female": 0.5,
         "an older person": 0.5,
     }
-    for text in ("female", "female: half", ": 0.5"):
+    for text in ("female", "female: half", ": 0.5", "a: nan", "a: " + "9" * 5000, "a: 0,5"):
         with pytest.raises(EvenframeError, match="cannot be read: write 'attribute: share'"):
             parse_shares(text)
-    for text in ("a: .5, a: .5", "A: .5, a: .5"):
-        with pytest.raises(EvenframeError, match="'a' has two shares"):
+    for text in ("a: .5, a: .5", "A: .5, a: .5", "\u00e4: .5, A\u0308: .5"):
+        with pytest.raises(EvenframeError, match="^'.*' has two shares"):
             parse_shares(text)
+    with pytest.raises(EvenframeError, match="has half a character after 'a: .5, '"):
+        parse_shares("a: .5, \ud83d: .5")
+
+
+number = st.sampled_from(["1e308", "0.5", "9" * 5000, "1", "-1", "nan", "1e-320", "0"])
+part = st.tuples(st.text(max_size=3) | st.just("\udc31"), number).map(": ".join)
+
+
+@given(st.lists(part, max_size=3).map(", ".join))
+@pytest.mark.filterwarnings("ignore:The shares sum to")
+def test_any_shares_give_a_batch_or_are_said_to_be_wrong(text: str):
+    try:
+        assert len(json.loads(plan(parse_shares(text), 5).log(0))["attributes"]) == 5
+    except EvenframeError as error:
+        assert str(error).encode() and len(str(error).splitlines()) == 1
 
 
 def test_the_log_holds_what_is_needed_to_check_a_batch():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EvenframeError
+from ..text import composed, quoted, require_typed
 
 DATA = Path(__file__).parent / "data"
 PLACE = "{}"
@@ -50,7 +51,7 @@ def find_attribute(text: str, presets: Mapping[str, Mapping[str, Attribute]]) ->
     sari"); preset words in it, but pronouns, count when a prompt is checked for contradictions.
     Raises EvenframeError where it is empty or has more than one {}.
     """
-    plain = " ".join(text.split())
+    plain = composed(" ".join(require_typed(text, "The attribute").split()))
     if not plain.replace(PLACE, "").strip():
         raise EvenframeError(
             "The attribute is empty: write one, as in 'female', or choose a preset."
@@ -72,5 +73,5 @@ def find_attribute(text: str, presets: Mapping[str, Mapping[str, Attribute]]) ->
 def template(text: str) -> str:
     """An attribute's text with {} for the word that it describes, behind it where it has none."""
     if text.count(PLACE) > 1:
-        raise EvenframeError(f"The attribute '{text}' has more than one {{}}: keep one.")
+        raise EvenframeError(f"The attribute {quoted(text)} has more than one {{}}: keep one.")
     return text if PLACE in text else f"{text} {PLACE}"

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 
 from ..errors import EvenframeError
 from ..prompt import parse_phrases
+from ..text import folded, quoted, read_decimal
+
+MAX_ATTRIBUTES = 50
+"""Each clip of a batch is weighed against each attribute."""
+MAX_SHARE = 1e6
 
 LEFT_OUT = "The batch is too large to name each clip's attribute here."
 
@@ -19,12 +24,14 @@ LEFT_OUT = "The batch is too large to name each clip's attribute here."
 def assign(shares: Mapping[str, float], count: int, seed: int = 0) -> tuple[str, ...]:
     """An attribute for each clip of a batch: the same for the same arguments.
 
-    shares: attribute to share, 0 or more; scaled with a warning where they do not sum to 1.
+    shares: up to 50 attributes, each with its share, 0 to 1e6; scaled with a warning where they do
+    not sum to 1.
     count: clips, 0 or more.
     The counts are the shares by largest remainder (10 clips at 50/50 are 5 and 5). Each clip gets
     the attribute that is furthest behind its share, so every beginning of the batch is close to the
     shares, too. The seed decides between equals.
-    Raises EvenframeError for no shares, negative ones, only zeros, or a negative count.
+    Raises EvenframeError for no shares, too many, those out of range, only zeros, or a negative
+    count.
     """
     wanted = normalised(shares)
     if count < 0:
@@ -48,9 +55,15 @@ def normalised(shares: Mapping[str, float]) -> dict[str, float]:
     """Shares that sum to 1, with a warning where they did not; errors as for `assign`."""
     if not shares:
         raise EvenframeError("The shares are empty: give at least one, as in 'female: 0.5'.")
+    if len(shares) > MAX_ATTRIBUTES:
+        raise EvenframeError(
+            f"There are {len(shares)} shares: give a batch at most {MAX_ATTRIBUTES} attributes."
+        )
     for name, share in shares.items():
-        if not (math.isfinite(share) and share >= 0):
-            raise EvenframeError(f"the share of '{name}' is {share}: choose a number from 0.")
+        if not 0 <= share <= MAX_SHARE:  # nor where it is no number
+            raise EvenframeError(
+                f"The share of {quoted(name)} is {share:g}: choose a number from 0 to 1."
+            )
     total = math.fsum(shares.values())
     if total == 0:
         raise EvenframeError("All shares are 0: give at least one attribute a share above 0.")
@@ -68,19 +81,18 @@ def scaling_note(shares: Mapping[str, float]) -> str:
 def parse_shares(text: str) -> dict[str, float]:
     """Read "female: 0.5, male: 0.5". Raises EvenframeError naming the part it cannot read."""
     shares: dict[str, float] = {}
+    named: set[str] = set()
     for part in parse_phrases(text):
         name, _, number = (piece.strip() for piece in part.rpartition(":"))
-        try:
-            share = float(number)
-        except ValueError:
-            share, name = 0.0, ""
-        if not name:
+        share = read_decimal(number)
+        if share is None or not name:
             raise EvenframeError(
-                f"The share '{part}' cannot be read: write 'attribute: share', as in "
-                "'female: 0.5, male: 0.5'."
+                f"The share {quoted(part)} cannot be read: write 'attribute: share' with a decimal "
+                "point, as in 'female: 0.5, male: 0.5'."
             )
-        if name.casefold() in map(str.casefold, shares):
-            raise EvenframeError(f"'{name}' has two shares: name each attribute once.")
+        if folded(name) in named:
+            raise EvenframeError(f"{quoted(name)} has two shares: name each attribute once.")
+        named.add(folded(name))
         shares[name] = share
     return shares
 
