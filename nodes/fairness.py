@@ -17,20 +17,29 @@ if TYPE_CHECKING:
 NO_PRESET = "none"
 
 
-def _choices() -> list[str]:
-    """What `preset` offers. Raises EvenframeError for a preset file of the user's that is wrong."""
+def _own() -> tuple[Presets, tuple[str, ...]]:
+    """The presets of now, and why files of the user's were left out."""
     from ..pipelines.fairness.presets import with_own
 
-    return _options(with_own(host.presets_dir()))
+    return with_own(host.presets_dir())
 
 
 def _options(presets: Presets) -> list[str]:
+    """What `preset` offers."""
     named = (f"{preset}: {value}" for preset, values in presets.items() for value in values)
     return [NO_PRESET, *named]
 
 
-def _gone(preset: str) -> str:
-    return f"preset is '{preset}', which there is no more: choose one that the node offers."
+def _missing(preset: str, presets: Presets, left_out: tuple[str, ...]) -> str:
+    """Why a chosen preset cannot be had; "" where it can."""
+    from ..pipelines.text import composed, quoted
+
+    if composed(str(preset)) in _options(presets):
+        return ""
+    gone = (
+        f"preset is {quoted(str(preset))}, which there is no more: choose one that the node offers."
+    )
+    return " ".join([gone, *left_out])
 
 
 class EvenframeFairnessPrompt(io.ComfyNode):
@@ -38,16 +47,10 @@ class EvenframeFairnessPrompt(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.errors import EvenframeError
         from ..pipelines.fairness.blending import EOS_SCOPES
         from ..pipelines.fairness.encoder import MASKS
-        from ..pipelines.fairness.presets import shipped
 
-        broken = ""
-        try:
-            offered = _choices()
-        except EvenframeError as error:  # the menu stays whole; a run says it too
-            offered, broken = _options(shipped()), f" Your own are missing: {error}"
+        presets, left_out = _own()
         return io.Schema(
             node_id="EvenframeFairnessPrompt",
             display_name="Fairness Prompt Encoder (Evenframe)",
@@ -60,10 +63,10 @@ class EvenframeFairnessPrompt(io.ComfyNode):
                 sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
                 io.Combo.Input(
                     "preset",
-                    options=offered,
+                    options=_options(presets),
                     default=NO_PRESET,
                     tooltip="An attribute that comes with the pack, or from a file of your own. "
-                    f"Together with attribute, both are asked for.{broken}",
+                    + " ".join(["Together with attribute, both are asked for.", *left_out]),
                 ),
                 io.String.Input(
                     "attribute",
@@ -115,15 +118,9 @@ class EvenframeFairnessPrompt(io.ComfyNode):
     def validate_inputs(cls, preset: str | None) -> bool | str:
         # Naming the preset puts this in the place of the host's check, which cannot say why a
         # preset of a broken file is gone.
-        from ..pipelines.errors import EvenframeError
-
-        try:
-            offered = _choices()
-        except EvenframeError as error:
-            return str(error)
-        if preset is None or preset in offered:  # None: linked, not yet known
+        if preset is None:  # linked, not yet known
             return True
-        return _gone(preset)
+        return _missing(preset, *_own()) or True
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> list[Stamp]:
@@ -143,11 +140,11 @@ class EvenframeFairnessPrompt(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.errors import EvenframeError
         from ..pipelines.fairness.encoder import encode_fair, parse_wishes
-        from ..pipelines.fairness.presets import with_own
 
-        presets = with_own(host.presets_dir())
-        if preset not in _options(presets):  # it came by a link, which nothing checked
-            raise EvenframeError(_gone(preset))
+        presets, left_out = _own()
+        missing = _missing(preset, presets, left_out)  # of one that came by a link
+        if missing:
+            raise EvenframeError(missing)
         chosen = "" if preset == NO_PRESET else preset.rpartition(": ")[2]
         wishes = parse_wishes(chosen, words) + parse_wishes(attribute, words)
         fair = encode_fair(
@@ -159,7 +156,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
             eos_scope=eos_scope,
             presets=presets,
         )
-        record = fair.record.describe()
+        record = "\n".join([fair.record.describe(), *left_out])
         return io.NodeOutput(fair.prompt, record, ui={"text": [record]})
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comfyui_server import ROOT, ComfyServer, PromptRefused
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evenframe.nodes import node_classes
 from evenframe.nodes.fairness import EvenframeFairnessPrompt
@@ -17,25 +21,32 @@ from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.fairness.attributes import find_attribute
-from evenframe.pipelines.fairness.presets import read_presets, shipped, with_own
+from evenframe.pipelines.fairness.presets import Presets, shipped, with_own
 
 CLOTHES = 'name = "clothes"\n\n[values.formal]\ntext = "formally dressed {}"\n'
 
 
 def refused(folder: Path, text: str | bytes) -> str:
-    """What is said of a preset file; with its folder left out."""
+    """What is said of a preset file, without its folder; the others are offered all the same."""
     path = folder / "mine.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(EvenframeError) as caught:
-        with_own(folder)
-    return str(caught.value).splitlines()[0].replace(f"{folder}/", "")
+    presets, [said] = with_own(folder)
+    assert presets == shipped()
+    assert said.endswith(" Until then this preset is left out.") and len(said.splitlines()) == 1
+    return said.replace(f"{folder}/", "")
+
+
+def presets_of(folder: Path) -> Presets:
+    presets, left_out = with_own(folder)
+    assert not left_out
+    return presets
 
 
 def test_a_user_adds_a_preset_as_a_file(tmp_path: Path):
-    assert with_own(tmp_path / "absent") == with_own(tmp_path) == shipped()
+    assert presets_of(tmp_path / "absent") == presets_of(tmp_path) == shipped()
     (tmp_path / "notes.txt").write_text("no preset")
     (tmp_path / "clothes.toml").write_text("\ufeff" + CLOTHES, encoding="utf-8")
-    presets = with_own(tmp_path)
+    presets = presets_of(tmp_path)
     assert find_attribute("Formal", presets).before == "formally dressed"
     assert list(presets) == [*shipped(), "clothes"]
     assert "clothes" not in shipped()
@@ -46,11 +57,28 @@ def test_an_own_preset_takes_the_place_of_a_shipped_one(tmp_path: Path):
         'name = "age group"\n[values.older]\ntext = "grey-haired {}"\nwords = ["Older", "old"]\n'
         '[values.young]\ntext = "young {}"\nwords = ["young"]\ninstead = ["young", "fresh young"]\n'
     )
-    presets = with_own(tmp_path)
+    presets = presets_of(tmp_path)
     assert list(presets) == list(shipped()) and list(presets["age group"]) == ["older", "young"]
     assert find_attribute("older", presets).text == "grey-haired {}"
     assert find_attribute("young", presets).others == (("older", "young"), ("old", "fresh young"))
     assert find_attribute("female", presets) == find_attribute("female", shipped())
+
+
+def test_a_wrong_file_costs_its_own_preset_alone(tmp_path: Path):
+    (tmp_path / "clothes.toml").write_text(CLOTHES)
+    (tmp_path / "deep.toml").write_text("name = " + "[\n" * 5000)
+    presets, [said] = with_own(tmp_path)
+    assert list(presets) == [*shipped(), "clothes"]
+    assert said.startswith(f"'{tmp_path}/deep.toml': brackets lie too deep inside each other")
+
+
+def test_names_are_the_same_however_their_accents_are_spelled(tmp_path: Path):
+    text = "name = 'hair'\n[values.'bien coiffée']\ntext = 'coiffée {}'\nwords = ['coiffée']\n"
+    (tmp_path / "hair.toml").write_text(unicodedata.normalize("NFD", text), encoding="utf-8")
+    presets = presets_of(tmp_path)
+    for form in ("NFC", "NFD"):
+        found = find_attribute(unicodedata.normalize(form, "Bien Coiffée"), presets)
+        assert found.words == (unicodedata.normalize("NFC", "coiffée"),)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +133,22 @@ def test_free_text_is_of_the_kinds_whose_words_it_has(text: str, kinds: tuple[st
             "'mine.toml', line 5: the value 'black, long' cannot be asked for: name it by words",
         ),
         (CLOTHES + "[values.' b']\ntext = 'c'\n", "'mine.toml', line 5: the value ' b' cannot be"),
+        (CLOTHES + "[values.Formal]\ntext = 'c'\n", "'mine.toml', line 5: the value 'Formal' is t"),
+        ("x = " + "9" * 990, "'mine.toml', line 1: 'x' is unknown: use name and values"),
+        (CLOTHES + '"a\\nb" = 1\n', "'mine.toml', line 3: 'a b' of 'formal' is unknown: use inst"),
+        (
+            "a." * 40_000 + "a = 1",
+            "'mine.toml', line 1: it has 80005 characters: break it into lin",
+        ),
+        (
+            CLOTHES + "words = [" + "'a',\n" * 1001 + "]",
+            "'mine.toml': its values have more than 1000 words",
+        ),
+        (
+            "name = 'a'\n" + "".join(f"[values.b{n}]\ntext = 'c'\n" for n in range(201)),
+            "'mine.toml': there are 201 values: give at most 200.",
+        ),
+        (b"#" * 100_001, "'mine.toml' has more than 100000 bytes: shorten it."),
     ],
 )
 def test_a_wrong_file_is_named_with_the_line(tmp_path: Path, text: str | bytes, starts: str):
@@ -113,29 +157,52 @@ def test_a_wrong_file_is_named_with_the_line(tmp_path: Path, text: str | bytes, 
     assert "TOML" not in starts or re.search(r"\(at line \d, column \d+\)", message)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
-    (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(EvenframeError, match=r"folder\.toml' cannot be read: Is a directory\. Rep"):
-        with_own(tmp_path)
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]):
+    make(tmp_path / "odd.toml")
+    presets, [said] = with_own(tmp_path)
+    assert presets == shipped()
+    assert said.startswith(f"'{tmp_path}/odd.toml' is no file that can be read: take it away.")
 
 
 def test_what_is_asked_for_is_one_attribute(tmp_path: Path):
     (tmp_path / "clothes.toml").write_text(CLOTHES)
-    with pytest.raises(EvenframeError, match=r"mine\.toml': the name 'clothes' is taken by '.*/cl"):
-        (tmp_path / "mine.toml").write_text(CLOTHES)
-        read_presets(tmp_path.iterdir())
-    twice = refused(tmp_path, "name = 'a'\n[values.Female]\ntext = 'feminine {}'\n")
-    assert (
-        "the value 'Female' is given twice, in the presets 'gender presentation' and 'a'" in twice
-    )
-    twice = refused(tmp_path, "name = 'a'\n[values.b]\ntext = 'c'\n[values.B]\ntext = 'c'\n")
-    assert "the value 'B' is given twice, in the presets 'a' and 'a'" in twice
+    (tmp_path / "mine.toml").write_text(CLOTHES)
+    (tmp_path / "sex.toml").write_text("name = 'a'\n[values.Female]\ntext = 'feminine {}'\n")
+    presets, said = with_own(tmp_path)
+    assert list(presets) == [*shipped(), "clothes"]
+    assert [one.replace(f"{tmp_path}/", "") for one in said] == [
+        "'mine.toml': the name 'clothes' is taken by 'clothes.toml': choose another. Until then "
+        "this preset is left out.",
+        "'sex.toml': the value 'Female' is one of the preset 'gender presentation', too: choose "
+        "another. Until then this preset is left out.",
+    ]
+
+
+# What a file may hold: parts of presets, right and wrong, put together at random.
+PARTS = st.sampled_from(
+    [
+        *('name = "a"\n', "[values.b]\n", "[values]\n", 'text = "c {}"\n', 'words = ["d"]\n'),
+        *('instead = ["e"]\n', "b = {text = 'c'}\n", "[[values.b]]\n", "x.y.z = 1979-05-27\n"),
+        *("[\n" * 3000, "]", "{", "}", "9" * 999, '"', "'''", r"\ud800", "#", "=", "1e999", "\0"),
+        *("[" + " " * 9000, '"female"', "é", "e\u0301", "values.'b c'.text = 'd'\n"),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PARTS, max_size=12).map("".join))
+def test_any_file_is_a_preset_or_said_to_be_wrong(tmp_path: Path, text: str):
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    presets, said = with_own(tmp_path)
+    assert presets.keys() >= shipped().keys()
+    assert all(one.encode() and len(one.splitlines()) == 1 for one in said)
 
 
 def test_the_guides_example_is_a_preset(tmp_path: Path):
     [example] = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/fame.md").read_text(), re.M | re.S)
     (tmp_path / "example.toml").write_text(example)
-    added = with_own(tmp_path).keys() - shipped().keys()
+    added = presets_of(tmp_path).keys() - shipped().keys()
     assert len(added) == 1
 
 
@@ -186,23 +253,22 @@ def test_the_node_offers_own_presets_and_takes_a_changed_file(folder: Path):
     assert "a neatly dressed doctor on a gray background" in record()
 
 
-def test_a_wrong_file_stops_a_run_and_spares_the_menu(folder: Path):
+def test_a_wrong_file_is_told_and_stops_only_who_asks_for_it(folder: Path):
     assert isinstance(host, StandaloneHost)
     (folder / "mine.toml").write_text("name = 'a'\n[values.b]\n")
-    said = rf"{folder}/mine\.toml', line 2: the value 'b' has no text"
+    said = rf"'{folder}/mine\.toml', line 2: the value 'b' has no text"
     assert "gender presentation: female" in offered().options
-    assert re.search(f"Your own are missing: '{said}", offered().tooltip or "")
+    assert re.search(f"both are asked for. {said}", offered().tooltip or "")
     executor = Executor(host, node_classes())
-    for preset in ("a: b", "gender presentation: female", "none"):
-        with pytest.raises(EvenframeError, match=rf"^node FairnessPrompt .*: '{said}"):
-            executor.check(workflow.parse(wished(preset)))
-    (folder / "mine.toml").unlink()
-    with pytest.raises(EvenframeError, match="preset is 'a: b', which there is no more: choose"):
+    gone = f"preset is 'a: b', which there is no more: choose one that the node offers. {said}"
+    with pytest.raises(EvenframeError, match=f"^node FairnessPrompt .*: {gone}"):
         executor.check(workflow.parse(wished("a: b")))
-    with pytest.raises(EvenframeError, match="preset is 'a: b', which there is no more"):
+    with pytest.raises(EvenframeError, match=f"^{gone}"):
         linked = {"preset": "a: b", "attribute": "", "words": "", "strength": 0.5}
         EvenframeFairnessPrompt.execute(None, None, **linked, mask="hard", eos_scope="first")  # pyright: ignore
-    executor.check(workflow.parse(wished("gender presentation: female")))
+    run = executor.run(workflow.parse(wished("gender presentation: female")))
+    record = run.results["FairnessPrompt"].values[1]
+    assert "a female doctor" in record and re.search(said, record.splitlines()[-1])
 
 
 def test_the_folder_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

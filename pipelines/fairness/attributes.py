@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EvenframeError
-from ..text import composed, quoted, require_typed
+from ..text import composed, folded, quoted, require_typed
 
 DATA = Path(__file__).parent / "data"
 PLACE = "{}"
@@ -58,12 +58,12 @@ def find_attribute(text: str, presets: Mapping[str, Mapping[str, Attribute]]) ->
         )
     values = [value for preset in presets.values() for value in preset.values()]
     for value in values:
-        if value.name.lower() == plain.lower():
+        if folded(value.name) == folded(plain):
             return value
     wording = template(plain)
     # 'with her dog' asks for no gender presentation, and 'her' may be anybody.
-    said = set(plain.lower().split()) - PRONOUNS
-    like = [value for value in values if said & {value.name.lower(), *value.words}]
+    said = set(folded(plain).split()) - PRONOUNS
+    like = [value for value in values if said & {folded(value.name), *value.words}]
     # Free text stands for itself: no single word of it takes another's place.
     others = tuple((word, "") for value in like for word, _ in value.others)
     kinds = tuple(dict.fromkeys(kind for value in like for kind in value.kinds))

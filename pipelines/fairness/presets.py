@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EvenframeError
+from ..text import composed, folded, quoted
 from .attributes import DATA, DEGREES, PLACE, Attribute, template
 
 Presets = dict[str, dict[str, Attribute]]
 """Attributes by preset and value."""
 
 FIELDS = {"text", "words", "instead"}
-HEADER = re.compile(r"\s*\[\s*(?:(values)\s*\.\s*)?(.+?)\s*\]\s*(?:#.*)?$")
-"""The beginning of a table: [values.NAME], or another."""
+MAX_BYTES, MAX_VALUES, MAX_WORDS = 100_000, 200, 1000
+"""Of one file; the words of all its values together. Each value knows the words of all others."""
+MAX_LINE = 1000
+"""TOML's reader takes time and memory by the square of the dots in a key, which is on one line."""
+HEADER_END = re.compile(r"\]\s*(?:#.*)?$")
 
 
 @cache
@@ -27,46 +31,55 @@ def shipped() -> Presets:
     return read_presets((DATA / "attributes").glob("*.toml"))
 
 
-def with_own(folder: Path) -> Presets:
-    """The shipped presets, then those of a user's `folder` (`*.toml`), if there is one.
+def with_own(folder: Path) -> tuple[Presets, tuple[str, ...]]:
+    """The shipped presets with those of a user's `folder` (`*.toml`), if there is one.
 
-    An own preset with the name of a shipped one takes its place.
-    Raises EvenframeError as `read_presets` does, and where two presets have a value in common.
+    An own preset with the name of a shipped one takes its place. A file that is wrong is left out,
+    and so is one with a name or a value that another has.
+    Returns the presets, and for each file that was left out what is wrong with it: a sentence that
+    begins with its path and, where it can be told, the line.
     """
-    own = read_presets(folder.glob("*.toml"))
-    presets = shipped() | own
-    _require_distinct(presets, folder)
-    return presets
+    own: dict[Path, tuple[str, dict[str, Attribute]]] = {}
+    wrong: list[str] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            own[path] = _Reader(path).preset()
+        except EvenframeError as error:
+            wrong.append(str(error))
+    while clash := _clash(own):
+        path, what = clash
+        wrong.append(f"{quoted(str(path))}: {what}: choose another.")
+        del own[path]
+    left_out = tuple(f"{what} Until then this preset is left out." for what in wrong)
+    return shipped() | dict(own.values()), left_out
 
 
 def read_presets(files: Iterable[Path]) -> Presets:
-    """Read preset files, in the order of their names.
+    """Read preset files, in the order of their names. Raises EvenframeError for a wrong one."""
+    return dict(_Reader(path).preset() for path in sorted(files))
 
-    Raises EvenframeError that begins with the file's path and, where it can be told, the line.
+
+def _clash(own: Mapping[Path, tuple[str, dict[str, Attribute]]]) -> tuple[Path, str] | None:
+    """A file whose preset cannot stand beside those before it, and why; None where all can.
+
+    An attribute is asked for by its value alone, so no two presets may have the same.
     """
-    presets: Presets = {}
-    origins: dict[str, Path] = {}
-    for path in sorted(files):
-        name, values = _Reader(path).preset()
-        if name in presets:
-            raise EvenframeError(
-                f"'{path}': the name '{name}' is taken by '{origins[name]}': choose another."
-            )
-        presets[name], origins[name] = values, path
-    return presets
-
-
-def _require_distinct(presets: Presets, folder: Path) -> None:
-    """An attribute is asked for by its value alone, so no two presets may have the same."""
-    owners: dict[str, str] = {}
-    for preset, values in presets.items():
+    names = {name: path for path, (name, _) in reversed(own.items())}
+    owners = {
+        folded(value): name
+        for name, values in shipped().items()
+        if name not in names
+        for value in values
+    }
+    for path, (name, values) in own.items():
+        if names[name] != path:
+            return path, f"the name {quoted(name)} is taken by {quoted(str(names[name]))}"
         for value in values:
-            if value.lower() in owners:
-                raise EvenframeError(
-                    f"'{folder}': the value '{value}' is given twice, in the presets "
-                    f"'{owners[value.lower()]}' and '{preset}': name one of them differently."
-                )
-            owners[value.lower()] = preset
+            if folded(value) in owners:
+                other = quoted(owners[folded(value)])
+                return path, f"the value {quoted(value)} is one of the preset {other}, too"
+        owners |= {folded(value): name for value in values}
+    return None
 
 
 class _Reader:
@@ -80,13 +93,17 @@ class _Reader:
         """The preset's name and its attributes by value."""
         try:
             data = tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:
             raise EvenframeError(
-                f"'{self._path}' cannot be read as TOML: {error}. Correct that place; "
+                f"{quoted(str(self._path))} cannot be read as TOML: {error}. Correct that place; "
                 "gender_presentation.toml shows how a preset is written."
             ) from error
+        except RecursionError as error:
+            raise self._wrong(
+                "brackets lie too deep inside each other: a preset needs two at most"
+            ) from error
         for key in data.keys() - {"name", "values"}:
-            raise self._wrong(f"'{key}' is unknown: use name and values", key)
+            raise self._wrong(f"{quoted(key)} is unknown: use name and values", key)
         name, tables = data.get("name"), data.get("values")
         if not isinstance(name, str) or not _is_plain(name):
             raise self._wrong(
@@ -97,22 +114,10 @@ class _Reader:
         return name, self._values(name, tables)
 
     def _values(self, preset: str, tables: Mapping[str, Any]) -> dict[str, Attribute]:
-        for value, table in tables.items():
-            if not isinstance(table, dict):
-                raise self._wrong(
-                    f"the value '{value}' is no table: write [values.{value}]", value=value
-                )
-            for key in table.keys() - FIELDS:
-                raise self._wrong(
-                    f"'{key}' of '{value}' is unknown: use {', '.join(sorted(FIELDS))}", key, value
-                )
-            if not _is_plain(value) or set(value) & set(",:"):
-                raise self._wrong(
-                    f"the value '{value}' cannot be asked for: name it by words with single blanks "
-                    "between them, without commas and colons",
-                    value=value,
-                )
+        self._require_fields(tables)
         words = {value: self._words(table, value) for value, table in tables.items()}
+        if sum(map(len, words.values())) > MAX_WORDS:
+            raise self._wrong(f"its values have more than {MAX_WORDS} words: leave some out")
         texts = {value: self._template(table, value) for value, table in tables.items()}
         instead = {
             value: self._strings(table, "instead", value) if "instead" in table else words[value]
@@ -129,11 +134,38 @@ class _Reader:
             for value, table in tables.items()
         }
 
+    def _require_fields(self, tables: Mapping[str, Any]) -> None:
+        """Each value is a table of its own name, with known fields."""
+        if len(tables) > MAX_VALUES:
+            raise self._wrong(f"there are {len(tables)} values: give at most {MAX_VALUES}")
+        named: set[str] = set()
+        for value, table in tables.items():
+            told = quoted(value)
+            if not isinstance(table, dict):
+                raise self._wrong(
+                    f"the value {told} is no table: begin one, as in [values.formal]", value=value
+                )
+            for key in table.keys() - FIELDS:
+                known = ", ".join(sorted(FIELDS))
+                raise self._wrong(f"{quoted(key)} of {told} is unknown: use {known}", key, value)
+            if not _is_plain(value) or set(value) & set(",:"):
+                raise self._wrong(
+                    f"the value {told} cannot be asked for: name it by words with single blanks "
+                    "between them, without commas and colons",
+                    value=value,
+                )
+            if folded(value) in named:
+                raise self._wrong(
+                    f"the value {told} is there twice, capitals or not: name one differently",
+                    value=value,
+                )
+            named.add(folded(value))
+
     def _template(self, table: Mapping[str, Any], value: str) -> str:
         text = table.get("text")
         if not isinstance(text, str) or not text.replace(PLACE, "").strip():
             raise self._wrong(
-                f"the value '{value}' has no text: write what stands in the prompt, as in "
+                f"the value {quoted(value)} has no text: write what stands in the prompt, as in "
                 'text = "formally dressed {}"',
                 "text",
                 value,
@@ -148,17 +180,18 @@ class _Reader:
         for word in words:
             if len(word.split()) != 1:
                 raise self._wrong(
-                    f"the words of '{value}' have '{word}': each is a single word of a prompt",
+                    f"the words of {quoted(value)} have {quoted(word)}: each is a single word of a "
+                    "prompt",
                     "words",
                     value,
                 )
-        return tuple(word.lower() for word in words)
+        return tuple(map(folded, words))
 
     def _strings(self, table: Mapping[str, Any], key: str, value: str) -> tuple[str, ...]:
         given = table.get(key, [])
         if not isinstance(given, list) or not all(isinstance(entry, str) for entry in given):
             raise self._wrong(
-                f'{key} of \'{value}\' is no list of texts: write {key} = ["one", "two"]',
+                f'{key} of {quoted(value)} is no list of texts: write {key} = ["one", "two"]',
                 key,
                 value,
             )
@@ -166,23 +199,35 @@ class _Reader:
 
     def _wrong(self, what: str, key: str = "", value: str = "") -> EvenframeError:
         line = find_line(self._text, key, value)
-        where = f"'{self._path}', line {line}" if line else f"'{self._path}'"
+        where = f"{quoted(str(self._path))}, line {line}" if line else quoted(str(self._path))
         return EvenframeError(f"{where}: {what}.")
 
 
 def _read(path: Path) -> str:
+    told = quoted(str(path))
+    if not path.is_file():  # to read a pipe would wait for ever
+        raise EvenframeError(f"{told} is no file that can be read: take it away.")
     try:
-        data = path.read_bytes()
-        return data.decode("utf-8-sig")  # some editors begin a file with a mark
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise EvenframeError(
-            f"'{path}' cannot be read: {error.strerror}. Repair it or take it away."
+            f"{told} cannot be read: {error.strerror}. Repair it or take it away."
         ) from error
+    if len(data) > MAX_BYTES:
+        raise EvenframeError(f"{told} has more than {MAX_BYTES} bytes: shorten it.")
+    try:
+        text = composed(data.decode("utf-8-sig"))  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise EvenframeError(
-            f"'{path}', line {line}: this is no UTF-8: save it as such."
-        ) from error
+        raise EvenframeError(f"{told}, line {line}: this is no UTF-8: save it as such.") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE:
+            raise EvenframeError(
+                f"{told}, line {number}: it has {len(line)} characters: break it into lines of at "
+                f"most {MAX_LINE}, as a list may go on over several."
+            )
+    return text
 
 
 def _is_plain(name: str) -> bool:
@@ -197,8 +242,8 @@ def find_line(text: str, key: str, value: str = "") -> int:
     """
     begins, table = 0, ("", "")
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := HEADER.match(line):
-            table = (header[1] or "", header[2].strip("\"'"))
+        if header := _header(line):
+            table = header
             if value and table == ("values", value):
                 begins = number
             elif not value and table[1].partition(".")[0] == key:
@@ -212,9 +257,21 @@ def find_line(text: str, key: str, value: str = "") -> int:
     return begins
 
 
+def _header(line: str) -> tuple[str, str] | None:
+    """The table that a line begins: ("values", NAME) of [values.NAME], else ("", NAME)."""
+    line = line.strip()
+    end = HEADER_END.search(line)
+    if not line.startswith("[") or not end:
+        return None
+    name = line[1 : end.start()].strip()
+    first, dot, rest = name.partition(".")
+    inner, plain = (rest, "values") if dot and first.strip() == "values" else (name, "")
+    return plain, inner.strip().strip("\"'")
+
+
 def _degrees(name: str, texts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Texts of other values that are a degree and a word, 'very dark-skinned'; nothing for each."""
-    said = {text.lower().replace(PLACE, "").strip(): value for value, text in texts.items()}
+    said = {folded(text).replace(PLACE, "").strip(): value for value, text in texts.items()}
     return tuple(
         (text, "")
         for text, value in said.items()
