@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .errors import EvenframeError
+from .prompt_syntax import syntax_notes
 from .text import composed, folded, quoted, read_decimal, require_typed
 
 
@@ -76,7 +77,7 @@ def encode(
     states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
     words = split_words(text, ids, tokenizer)
     strange = {} if trained is None else unknown_words(text, trained)
-    notes = tuple(_strange(word, nearest) for word, nearest in strange.items())
+    notes = (*syntax_notes(text), *(_strange(word, near) for word, near in strange.items()))
     return Prompt(text, ids, words, states[0].float(), model, notes)
 
 

@@ -6,8 +6,8 @@ from .text import quoted
 
 LOST = (
     (
-        re.compile(r"\([^()]*\w[^()]*\)|\[[^\[\]:|]*\w[^\[\]:|]*\]"),
-        "with its brackets and numbers: write the bare words, and how much they count into weights "
+        re.compile(r"(?<!\\)\([^()]*\w[^()]*\)|\[[^\[\]:|]*\w[^\[\]:|]*\]"),
+        "brackets and numbers included: write the bare words, and how much they count into weights "
         "of Attention Fusion, as in 'red: 1.3'",
     ),
     (
@@ -16,33 +16,34 @@ LOST = (
         "comes then into the target prompt; cross_steps of Attention Fusion says when",
     ),
     (
-        re.compile(r"\[[^\[\]|]*\|[^\[\]]*\]|\{[^{}|]*\|[^{}]*\}|__[\w/*-]+?__"),
+        re.compile(r"\[[^\[\]|]*\|[^\[\]]*\]|\{[^{}|]*\|[^{}]*\}|__[^\W_][\w/*-]*?__"),
         "and nothing is chosen from it: write the word that you want",
     ),
     (
         re.compile(r"<(?:lora|lyco|hypernet)\s*:[^<>]*>", re.IGNORECASE),
-        "and loads nothing: apply a LoRA with ComfyUI's LoRA loader, and link its model to Adopt "
+        "and loads nothing: apply a LoRA with ComfyUI's own loader, and link the model to Adopt "
         "Model",
     ),
     (
         re.compile(r"\bembedding\s*:\s*[^\s,()]+", re.IGNORECASE),
-        "and loads nothing: no textual inversions are used; describe in words what it stands for",
+        "and loads nothing: describe in words what the embedding stands for",
     ),
-    (
-        re.compile(r"(?<!\S)(?:BREAK|AND)(?![^\s,])"),
-        "as a word: write one sentence; where its parts belong to places of the picture, give "
-        "these words to regions (Draw Regions)",
-    ),
+    (re.compile(r"\\[()\[\]]"), "backslash included: write brackets without it"),
 )
-"""What A1111 and ComfyUI read as weights, schedules, choices, networks, embeddings and joints, and
-what becomes of it here."""
+"""What A1111 and ComfyUI read as weights, schedules, choices, networks, embeddings and escapes; what
+becomes of each here, and what to write instead."""
+JOINTS = (
+    re.compile(r"(?<![^\s,])(?:BREAK|AND)(?![^\s,])"),
+    "as a word: write one sentence; where its parts belong to places of the picture, give the "
+    "words to regions (Draw Regions)",
+)
 
 
 def syntax_notes(text: str) -> tuple[str, ...]:
-    """What to say of another program's prompt syntax in a text: a line for each kind, or ()."""
-    if text.isupper():  # a shouted AND is a word like any other
-        return ()
-    found = ((pattern.search(text), instead) for pattern, instead in LOST)
+    """What to say of other programs' syntax in a prompt: a line for each kind of it, or ()."""
+    # In a prompt that is all in capitals, an AND is a word like any other.
+    kinds = LOST if text.isupper() else (*LOST, JOINTS)
+    found = ((pattern.search(text), instead) for pattern, instead in kinds)
     return tuple(
         f"{quoted(match.group())} is read as plain text, {instead}."
         for match, instead in found

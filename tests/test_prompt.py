@@ -15,6 +15,7 @@ from evenframe.pipelines.prompt import (
     split_words,
     unknown_words,
 )
+from evenframe.pipelines.prompt_syntax import syntax_notes
 from evenframe.pipelines.text import quoted
 
 JEEP = "a silver jeep, driving down a Curvy road"
@@ -143,6 +144,37 @@ def test_weights_are_read():
             EvenframeError, match="^The weight '.*' cannot be read: write 'word: fa"
         ):
             parse_weights(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sign", "instead"),
+    [
+        ("a (red:1.3) car", "(red:1.3)", "weights of Attention Fusion, as in 'red: 1.3'"),
+        ("a ((red)) car", "(red)", "weights of Attention Fusion"),
+        ("a [red] car", "[red]", "weights of Attention Fusion"),
+        ("a [cat:dog:0.5]", "[cat:dog:0.5]", "cross_steps of Attention Fusion says when"),
+        ("a [cat|dog]", "[cat|dog]", "write the word that you want"),
+        ("a {cat|dog}", "{cat|dog}", "write the word that you want"),
+        ("a __animal/big__ sleeps", "__animal/big__", "write the word that you want"),
+        ("a cat <lora:fluffy:0.8>", "<lora:fluffy:0.8>", "link the model to Adopt Model"),
+        ("a cat, embedding:fluffy, red", "embedding:fluffy", "describe in words"),
+        (r"a car \(red\)", r"\(", "write brackets without it"),
+        ("a cat BREAK a dog", "BREAK", "give the words to regions (Draw Regions)"),
+        ("a cat AND a dog", "AND", "give the words to regions (Draw Regions)"),
+    ],
+)
+def test_what_other_programs_would_read_is_said_once(backbone, text: str, sign: str, instead: str):
+    [note] = backbone.encode_prompt(f"{text}, {text}").notes
+    assert note.startswith(f"'{sign}' is read as plain text, ") and instead in note
+
+
+def test_plain_words_are_no_syntax():
+    ordinary = [
+        *("a cat and a dog, 16:9", "TWO CATS AND A BREAK", "rock & roll: live", "R&D, <3 ;-)"),
+        *("AC/DC on stage", "snake_case and __", "it's 5:30 (", "breakfast embedding a jewel", ""),
+    ]
+    assert [syntax_notes(text) for text in ordinary] == [()] * len(ordinary)
+    assert len(syntax_notes("(a:2) [b:c:.5] {d|e} <lora:f> embedding:g BREAK")) == 6
 
 
 printable = st.characters(codec="utf-8", exclude_categories=("C",))
