@@ -30,8 +30,8 @@ LOST = (
     ),
     (re.compile(r"\\[()\[\]]"), "backslash included: write brackets without it"),
 )
-"""What A1111 and ComfyUI read as weights, schedules, choices, networks, embeddings and escapes; what
-becomes of each here, and what to write instead."""
+"""Weights, schedules, choices, networks, embeddings and escapes of A1111 and ComfyUI, with what
+becomes of them here and what to write instead."""
 JOINTS = (
     re.compile(r"(?<![^\s,])(?:BREAK|AND)(?![^\s,])"),
     "as a word: write one sentence; where its parts belong to places of the picture, give the "

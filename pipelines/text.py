@@ -1,9 +1,10 @@
 """What people type: whole characters, one spelling, bounded numbers, and texts in messages."""
 
+import math
 import re
 import unicodedata
 
-from .errors import EvenframeError
+from .errors import EvenframeError, one_line
 
 MAX_TYPED = 10_000
 """Characters of a prompt, of words and of other texts that are no JSON."""
@@ -11,7 +12,6 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 MAX_DIGITS = 40
 HEAD, TAIL = 240, 60
 """How much of a longer text a message shows."""
-BREAK = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def require_typed(text: str, what: str, most: int = MAX_TYPED) -> str:
@@ -48,25 +48,16 @@ def folded(text: str) -> str:
 
 
 def read_decimal(text: str) -> float | None:
-    """A number as people write it; None for what is none, and for one that is very long."""
+    """A finite number as people write it; None for what is none, and for one that is very long."""
     plain = text.strip()
     if len(plain) > MAX_DIGITS or not NUMBER.fullmatch(plain):
         return None
-    return float(plain)
+    number = float(plain)
+    return number if math.isfinite(number) else None
 
 
 def quoted(text: str) -> str:
-    """A text in quotation marks for a message: on one line, not too long, printable anywhere."""
+    """A text in quotation marks for a message: on one line, and not too long."""
     if len(text) > HEAD + TAIL:
         text = f"{text[:HEAD]} ... {text[-TAIL:]}"
-    line = BREAK.sub(" ", text)
-    return "'" + "".join(map(_printable, line)) + "'"
-
-
-def _printable(sign: str) -> str:
-    hidden = unicodedata.category(sign) in ("Cc", "Cs") or unicodedata.bidirectional(sign) in BIDI
-    return sign.encode("unicode_escape").decode("ascii") if hidden else sign
-
-
-BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-"""Signs that turn the direction of what follows, the rest of the message included."""
+    return f"'{one_line(text)}'"

@@ -135,7 +135,7 @@ def test_free_text_is_of_the_kinds_whose_words_it_has(text: str, kinds: tuple[st
         (CLOTHES + "[values.' b']\ntext = 'c'\n", "'mine.toml', line 5: the value ' b' cannot be"),
         (CLOTHES + "[values.Formal]\ntext = 'c'\n", "'mine.toml', line 5: the value 'Formal' is t"),
         ("x = " + "9" * 990, "'mine.toml', line 1: 'x' is unknown: use name and values"),
-        (CLOTHES + '"a\\nb" = 1\n', "'mine.toml', line 3: 'a b' of 'formal' is unknown: use inst"),
+        (CLOTHES + '"a\\nb" = 1\n', "'mine.toml', line 3: 'a\\nb' of 'formal' is unknown: use in"),
         (
             "a." * 40_000 + "a = 1",
             "'mine.toml', line 1: it has 80005 characters: break it into lin",

@@ -125,20 +125,19 @@ def test_a_text_of_any_length_is_refused_at_once(backbone):
             read("cat, " * 50_000)
 
 
-def test_a_message_shows_a_text_on_one_line(backbone):
+def test_a_message_shows_a_text_on_one_line_and_cut_short(backbone):
     with pytest.raises(EvenframeError) as caught:
         find_tokens(backbone.encode_prompt("a cat\n in \x1b[31mred"), "dog")
     assert str(caught.value) == (
-        "The word 'dog' is not in the prompt 'a cat  in \\x1b[31mred': choose one of its words, "
+        "The word 'dog' is not in the prompt 'a cat\\n in \\x1b[31mred': choose one of its words, "
         "written as there."
     )
-    assert quoted("\u202eevil") == "'\\u202eevil'"
     assert quoted("ab" * 1000) == f"'{'ab' * 120} ... {'ab' * 30}'"
 
 
 def test_weights_are_read():
     assert parse_weights("watercolor: 10,\n a jeep: .5") == (("watercolor", 10), ("a jeep", 0.5))
-    wrong = ["jeep", "jeep: much", ": 2", "jeep: nan", "jeep: inf", "jeep: 1_0", "jeep: ١"]
+    wrong = ["jeep", "jeep: much", ": 2", "jeep: nan", "jeep: 1e999", "jeep: 1_0", "jeep: ١"]
     for text in [*wrong, "jeep: " + "9" * 5000, "(red:1.3)", "jeep: 0,5"]:
         with pytest.raises(
             EvenframeError, match="^The weight '.*' cannot be read: write 'word: fa"
