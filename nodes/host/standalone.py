@@ -210,9 +210,11 @@ class StandaloneHost:
         raise EvenframeError(f"No such input file: {name!r}. Looked for {looked}.")
 
     def _input_candidates(self, name: str) -> list[Path]:
-        if "\0" in name:
+        try:
+            given = Path(name).resolve()
+        except ValueError:  # a NUL byte or half a character: no file is called that
             return []
-        if Path(name).resolve() in {file.resolve() for file in self.session.files}:
+        if given in {file.resolve() for file in self.session.files}:
             return [Path(name)]
         roots = self.session.inputs
         if name.endswith(folders.SAVED):
