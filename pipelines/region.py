@@ -297,10 +297,23 @@ def grown(masks: Tensor, pixels: int) -> Tensor:
     """Spread masks (f, h, w) by so many pixels in every direction."""
     if pixels == 0:
         return masks
-    for kernel in ((2 * pixels + 1, 1), (1, 2 * pixels + 1)):
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        masks = F.max_pool2d(masks[:, None], kernel, 1, padding)[:, 0]
-    return masks
+    return _spread(_spread(masks, pixels, 1), pixels, 2)
+
+
+def _spread(masks: Tensor, pixels: int, axis: int) -> Tensor:
+    """The largest value within so many pixels along an axis.
+
+    By windows of twice the width, and twice again: a pooling looks at every pixel of every window.
+    """
+    width, size = 2 * pixels + 1, 1
+    around = [pixels, pixels] if axis == 2 else [0, 0, pixels, pixels]
+    largest = F.pad(masks, around)  # of windows of `size`
+    while size < width:
+        step = min(size, width - size)
+        count = largest.shape[axis] - step
+        largest = torch.maximum(largest.narrow(axis, 0, count), largest.narrow(axis, step, count))
+        size += step
+    return largest
 
 
 def shrunk(masks: Tensor, pixels: int) -> Tensor:

@@ -16,6 +16,7 @@ from evenframe.pipelines.region import (
     Regions,
     box_region,
     feather,
+    grown,
     mask_region,
     to_grid,
 )
@@ -213,6 +214,13 @@ def test_regions_grow_by_pixels():
     assert grown is not None and grown.sum() == 49 and grown[0, 17:24, 27:34].all()
     box = box_region([(10, 10, 20, 20)], SIZE, name="box", grow=12).boxes
     assert box is not None and box.tolist() == [[0, 0, 32, 32]]
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 7, 20, 200])
+def test_growing_is_pooling_without_its_cost(pixels: int):
+    masks = torch.rand(2, 19, 31, generator=torch.Generator().manual_seed(0)) ** 20
+    size = 2 * pixels + 1
+    assert torch.equal(grown(masks, pixels), F.max_pool2d(masks, size, 1, pixels))
 
 
 def test_soft_edges_lie_inside_and_leave_the_outside_alone():
