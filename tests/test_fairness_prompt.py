@@ -39,6 +39,10 @@ def refused(*arguments, **settings) -> str:
     return str(caught.value).splitlines()[0]
 
 
+def test_a_prompt_may_end_with_an_article(backbone):
+    assert written(backbone, "this letter is a", "old", "a") == "this letter is old a"
+
+
 # Blending
 
 

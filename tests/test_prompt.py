@@ -4,6 +4,7 @@ import unicodedata
 
 import pytest
 import torch
+import typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -179,17 +180,18 @@ def test_plain_words_are_no_syntax():
 printable = st.characters(codec="utf-8", exclude_categories=("C",))
 
 
-@settings(max_examples=40)
-@given(
-    st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud83d\n ,:()"), max_size=40)
-)
+@settings(max_examples=30)
+@given(typed.texts)
 def test_any_text_is_encoded_or_said_to_be_wrong(backbone, text: str):
     prompt = backbone.encode_prompt("a cat")
-    for read in (backbone.encode_prompt, lambda text: find_tokens(prompt, text), parse_weights):
-        try:
-            read(text)
-        except EvenframeError as error:
-            assert str(error).encode() and len(str(error).splitlines()) == 1
+    for read in (backbone.encode_prompt, lambda text: find_tokens(prompt, text)):
+        typed.read_or_refused(read, text)
+
+
+@given(typed.texts | typed.listed)
+def test_any_list_of_words_is_read_or_said_to_be_wrong(text: str):
+    for read in (parse_phrases, parse_weights):
+        typed.read_or_refused(read, text)
 
 
 @given(st.text(printable, max_size=40))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+import typed
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -517,28 +518,10 @@ def test_a_text_that_is_too_long_is_not_read():
     assert refused(parse_regions, " " * 2_000_000, 3, SIZE).startswith("The regions are 2000000")
 
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["name", "words", "box", "polygon", "keyframes", "frame", "grow", "x"]),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(values, st.sampled_from(["regions", "unit", "version"]))
-def test_any_text_gives_regions_or_says_what_is_wrong(value: Any, name: str):
-    box = {"name": "left", "box": [2, 4, 4, 8]}
-    data = {"version": 1, "unit": "pixel", "regions": [box]} | {name: value}
-    try:
-        assert parse_regions(json.dumps(data), 2, (8, 8)).frames == 2
-    except EvenframeError as error:
-        assert str(error).strip()
+@given(typed.regions)
+def test_any_text_gives_regions_or_says_what_is_wrong(text: str):
+    regions = typed.read_or_refused(lambda text: parse_regions(text, 2, (8, 8)), text)
+    assert regions is None or regions.frames == 2
 
 
 def test_each_frame_is_grey_or_hard_for_itself():

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typed
+from hypothesis import given
 from torch import Tensor
 from tracking_models import save_tiny_sam2, tiny_sam
 
@@ -220,6 +222,12 @@ def test_a_bad_prompt_is_refused(text: str, message: str):
         parse_prompt(text, 3, SIZE)
 
 
+@given(typed.drawings)
+def test_any_text_is_a_prompt_or_said_to_be_wrong(text: str):
+    prompt = typed.read_or_refused(lambda text: parse_prompt(text, 3, SIZE), text)
+    assert prompt is None or prompt.box or prompt.points
+
+
 def test_beside_a_mask_the_text_needs_to_say_the_frame_only():
     assert parse_prompt('{"version": 1, "frame": 2}', 3, SIZE, masked=True) == Prompt(2)
     text = '{"version": 1, "box": [0, 0, 1, 1]}'
@@ -234,8 +242,8 @@ def test_a_painted_mask_is_that_of_its_frame():
     masks[2, 30, 40] = 1
     wanted = torch.zeros(SIZE)
     wanted[10, 21:24] = 1
-    for given in (masks, masks[1:2], masks[1], masks.half()):
-        assert torch.equal(painted_mask(given, 1, 3, SIZE), wanted)
+    for painted in (masks, masks[1:2], masks[1], masks.half()):
+        assert torch.equal(painted_mask(painted, 1, 3, SIZE), wanted)
     assert painted_mask(masks[:1] + 1, 0, 1, SIZE).all(), "a clip of one frame"
 
 

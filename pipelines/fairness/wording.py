@@ -65,7 +65,7 @@ class Draft:
 
     def _fix_article(self, at: int) -> None:
         """ "a" or "an" by the letter that follows now."""
-        if at == 0 or self.words[at - 1][0].lower() not in ARTICLES:
+        if not 0 < at < len(self.words) or self.words[at - 1][0].lower() not in ARTICLES:
             return
         vowel = self.words[at][0][:1].lower() in "aeiou"
         self.words[at - 1] = ("an" if vowel else "a", self.words[at - 1][1])
