@@ -1,5 +1,6 @@
 """The fairness prompt encoder: which words, which tokens, how much."""
 
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,18 @@ def refused(*arguments, **settings) -> str:
     with pytest.raises(EvenframeError) as caught:
         fair(*arguments, **settings)
     return str(caught.value).splitlines()[0]
+
+
+def decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+@pytest.mark.parametrize(("prompt", "typed"), [(str, decomposed), (decomposed, str)])
+def test_accents_are_the_same_however_they_are_spelled(backbone, prompt, typed):
+    text = prompt("une fiancée âgée danse")
+    record = fair(backbone, text, typed("âgée"), typed("fiancée")).record
+    assert record.found[0][1].places == ((1, 2),)
+    assert "âgée fiancée" in unicodedata.normalize("NFC", record.fair)
 
 
 def test_a_prompt_may_end_with_an_article(backbone):

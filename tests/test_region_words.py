@@ -30,6 +30,7 @@ def test_words_of_several_tokens_and_phrases(backbone):
         ("a fish and a fish", ["fish"] * 3, [[(1, 2)], [(4, 5)], [(4, 5)]]),
         ("two fish", ["fish", "fish"], [[(1, 2)], [(1, 2)]]),
         ("a fish", ["fish, Fish, fish"], [[(1, 2)]]),
+        ("une f\u00e9e, un \u00e9lan", ["fe\u0301e", "E\u0301lan"], [[(1, 2)], [(3, 4)]]),
         ("a fish and a cat", ["fish", "", "cat"], [[(1, 2)], [], [(4, 5)]]),
         # The longer phrase comes first, whichever region names it.
         ("a red fish and a fish", ["fish", "red fish"], [[(5, 6)], [(1, 3)]]),

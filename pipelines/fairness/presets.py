@@ -64,7 +64,9 @@ def _clash(own: Mapping[Path, tuple[str, dict[str, Attribute]]]) -> tuple[Path, 
 
     An attribute is asked for by its value alone, so no two presets may have the same.
     """
-    names = {name: path for path, (name, _) in reversed(own.items())}
+    names: dict[str, Path] = {}
+    for path, (name, _) in own.items():
+        names.setdefault(name, path)
     owners = {
         folded(value): name
         for name, values in shipped().items()
