@@ -274,11 +274,27 @@ def feather(masks: Tensor, pixels: int) -> Tensor:
     if pixels <= 0:
         return masks
     radius = (pixels + 1) // 2
-    eroded = shrunk(masks, radius)
-    for kernel in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        eroded = F.avg_pool2d(eroded[:, None], kernel, 1, padding, count_include_pad=False)[:, 0]
-    return eroded
+    return _mean(_mean(shrunk(masks, radius), radius, 1), radius, 2)
+
+
+def _mean(masks: Tensor, pixels: int, axis: int) -> Tensor:
+    """The mean within so many pixels along an axis, of those that are in the frame."""
+    return _sum(masks, pixels, axis) / _sum(torch.ones_like(masks[:1]), pixels, axis)
+
+
+def _sum(masks: Tensor, pixels: int, axis: int) -> Tensor:
+    """The sum within so many pixels along an axis, of pieces of 1, 2, 4 and more; as `_spread`."""
+    width, length, size, start = 2 * pixels + 1, masks.shape[axis], 1, 0
+    piece, total = _padded(masks, pixels, axis), torch.zeros_like(masks)
+    while True:
+        if width & size:
+            total += piece.narrow(axis, start, length)
+            start += size
+        if 2 * size > width:
+            return total
+        count = piece.shape[axis] - size
+        piece = piece.narrow(axis, 0, count) + piece.narrow(axis, size, count)
+        size *= 2
 
 
 def require_labels(name: str, words: str) -> None:
@@ -306,14 +322,17 @@ def _spread(masks: Tensor, pixels: int, axis: int) -> Tensor:
     By windows of twice the width, and twice again: a pooling looks at every pixel of every window.
     """
     width, size = 2 * pixels + 1, 1
-    around = [pixels, pixels] if axis == 2 else [0, 0, pixels, pixels]
-    largest = F.pad(masks, around)  # of windows of `size`
+    largest = _padded(masks, pixels, axis)  # of windows of `size`
     while size < width:
         step = min(size, width - size)
         count = largest.shape[axis] - step
         largest = torch.maximum(largest.narrow(axis, 0, count), largest.narrow(axis, step, count))
         size += step
     return largest
+
+
+def _padded(masks: Tensor, pixels: int, axis: int) -> Tensor:
+    return F.pad(masks, [pixels, pixels] if axis == 2 else [0, 0, pixels, pixels])
 
 
 def shrunk(masks: Tensor, pixels: int) -> Tensor:

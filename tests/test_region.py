@@ -19,6 +19,7 @@ from evenframe.pipelines.region import (
     feather,
     grown,
     mask_region,
+    shrunk,
     to_grid,
 )
 from evenframe.pipelines.region_text import interpolate, parse_regions
@@ -232,6 +233,17 @@ def test_soft_edges_lie_inside_and_leave_the_outside_alone():
     row = soft[0, 39]
     assert (row[10:17].diff() > 0).all() and torch.equal(row[16:24], torch.ones(8))
     assert torch.equal(feather(mask, 0), mask)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 7, 16, 31])
+def test_a_soft_edge_is_pooled_without_its_cost(pixels: int):
+    masks = (torch.rand(2, 70, 53, generator=torch.Generator().manual_seed(0)) < 0.999).float()
+    radius = (pixels + 1) // 2
+    within = shrunk(masks, radius)
+    expected = F.avg_pool2d(within, 2 * radius + 1, 1, radius, count_include_pad=False)
+    soft = feather(masks, pixels)
+    assert torch.allclose(soft, expected, atol=1e-6)
+    assert torch.equal(soft == 0, expected == 0) and soft.max() <= 1
 
 
 def test_a_soft_edge_that_swallows_its_region_is_refused():
