@@ -2,42 +2,53 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from .clip import Audio
+from .clock import LONGEST, RESETTABLE, RESTART
 from .source import Findings, opened
 
 if TYPE_CHECKING:
     from av import AudioFrame
+    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
 # Decoders need a little sound before the wanted part to settle.
 LEAD = Fraction(1, 2)
-# Times are rounded in files: pieces that lie closer than this follow one another without a gap.
+# Times drift in files: pieces that lie closer than this, or than half a piece, have no gap between.
 GAP = Fraction(1, 50)
+# Matroska and others round times to a millisecond; a gap of whole pieces is exactly that long.
+ROUNDING = Fraction(1, 500)
+# Samples, those of all channels counted: 23 minutes of mono at 48 kHz are 256 MiB. Silence costs
+# a file nothing, so that it may have less.
+MOST_SAMPLES, MOST_SILENCE = 2**26, 2**24
 
 
 def read_sound(path: Path, start: Fraction, seconds: Fraction, findings: Findings) -> Audio | None:
     """The sound from `start` on, `seconds` long or as much as there is; None without any.
 
-    start: in seconds of the file's clock, which is that of its frames. What the file leaves silent
-    before or between is silent. The part is read by itself: nothing before it is kept.
+    start: in seconds of the clock that the frames have. What the file leaves silent before or
+    between is silent. The part is read by itself: nothing before it is kept.
     """
     with opened(path) as container:
         stream = _audio_stream(container, findings)
         if stream is None:
             return None
-        if start > LEAD:
+        if start > LEAD and not findings.restarts:  # else the file's own times say little
             _go_to(container, stream, start - LEAD)
-        sound = _placed(_pieces(container, stream, findings), start, seconds)
-        if sound is None:
-            findings.note("The sound of the file does not reach the frames that were kept.")
-        return sound
+        said = len(findings.notes)
+        line = _Timeline(start, findings.restarts, container.format.name in RESETTABLE)
+        parts, rate = _placed(_pieces(container, stream, findings), line, seconds, findings)
+        if not parts:
+            if len(findings.notes) == said:
+                findings.note("The sound of the file does not reach the frames that were kept.")
+            return None
+        return Audio(torch.cat(parts, 1), rate)
 
 
 def _audio_stream(container: "InputContainer", findings: Findings) -> "AudioStream | None":
@@ -55,54 +66,132 @@ def _go_to(container: "InputContainer", stream: "AudioStream", start: Fraction) 
 
     try:
         container.seek(int(start / (stream.time_base or Fraction(1, 1000))), stream=stream)
-    except FFmpegError:
+    except (FFmpegError, OverflowError):
         container.seek(0)
 
 
 def _pieces(
     container: "InputContainer", stream: "AudioStream", findings: Findings
 ) -> Iterator["AudioFrame"]:
-    """Decoded sound as planar float, in the layout and rate that it began with."""
-    from av.audio.resampler import AudioResampler
+    """Decoded sound in the layout and rate that it began with. A damaged packet is left out."""
     from av.error import FFmpegError
 
-    resampler = None
-    try:
-        for packet in container.demux(stream):
-            for frame in packet.decode():
-                if resampler is None:
-                    resampler = AudioResampler("fltp", frame.layout, frame.sample_rate)
-                yield from resampler.resample(frame)
-    except FFmpegError:
-        findings.note("The sound could not be decoded to its end.")
+    uniform = _Uniform(findings)
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError:  # the file itself cannot be read any further
+            findings.note("The sound could not be decoded to its end.")
+            return
+        try:
+            pieces = [piece for frame in packet.decode() for piece in uniform(frame)]
+        except (FFmpegError, ValueError):
+            findings.note("Damaged pieces of the sound were left silent.")
+            continue
+        yield from (piece for piece in pieces if piece.samples)
 
 
-def _placed(pieces: Iterator["AudioFrame"], start: Fraction, seconds: Fraction) -> Audio | None:
-    """Put each piece where its time says, relative to `start`."""
-    first = next(pieces, None)
-    if first is None:
-        return None
-    rate = first.sample_rate
-    out = torch.zeros(len(first.layout.channels), max(1, round(seconds * rate)))
-    length, end = out.shape[1], 0
-    position = _due(first, start, rate, 0)
-    for piece in chain([first], pieces):
-        due = _due(piece, start, rate, position)
-        if abs(due - position) > GAP * rate:
-            position = due
+class _Uniform:
+    """Makes sound whose layout, rate or sample format changes that of its first frame."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._resampler: AudioResampler | None = None
+        self._kind = ("", 0, "")
+
+    def __call__(self, frame: "AudioFrame") -> list["AudioFrame"]:
+        from av.audio.resampler import AudioResampler
+
+        kind = (frame.layout.name, frame.sample_rate, frame.format.name)
+        if self._resampler is None:
+            self._layout, self._rate = frame.layout, frame.sample_rate
+        if self._resampler is None or kind != self._kind:
+            first = (self._layout.name, self._rate)
+            if kind[:2] != first:
+                self._findings.note(
+                    f"The sound changes to {kind[0]} at {kind[1]} Hz on the way: all of it was "
+                    f"made {first[0]} at {first[1]} Hz, as it begins."
+                )
+            # Channels mixed as floats may add up to more than 1: libav scales whole numbers only.
+            format = "fltp" if kind[0] == first[0] else "s32p"
+            self._resampler = AudioResampler(format, self._layout, self._rate)
+            self._kind = kind
+        return self._resampler.resample(frame)
+
+
+class _Timeline:
+    """Where each piece of sound begins: where its time says, never before the last one's end.
+
+    start: the time of sample 0. restarts: what the frames' clock added when it began anew; the
+    sound's clock begins anew at the same moments. resettable: whether the clock may be set.
+    """
+
+    def __init__(self, start: Fraction, restarts: list[Fraction], resettable: bool) -> None:
+        self._start = start
+        self._restarts = iter(restarts)
+        self._resettable = resettable
+        self._offset = Fraction(0)
+        self._next: int | None = None
+
+    def place(self, piece: "AudioFrame") -> int:
+        """The sample, counted from `start`, at which the piece begins."""
+        rate, follow = piece.sample_rate, self._next
+        position = follow or 0
+        if piece.pts is not None:
+            own = piece.pts * (piece.time_base or Fraction(1, rate)) - self._start
+            position = round((own + self._offset) * rate)
+            if follow is not None:
+                position = self._after(follow, position, own, piece)
+        self._next = position + piece.samples
+        return position
+
+    def _after(self, follow: int, position: int, own: Fraction, piece: "AudioFrame") -> int:
+        rate, length = piece.sample_rate, piece.samples
+        ahead = Fraction(position - follow, rate)
+        if ahead < -RESTART or (self._resettable and ahead > LONGEST):
+            self._offset = next(self._restarts, Fraction(follow, rate) - own)
+            position = round((own + self._offset) * rate)
+            ahead = Fraction(position - follow, rate)
+        if ahead <= min(GAP, Fraction(length, 2 * rate)):
+            return follow
+        missing = follow + length * round(Fraction(position - follow, length))
+        return missing if abs(missing - position) < ROUNDING * rate else position
+
+
+def _placed(
+    pieces: Iterator["AudioFrame"], line: _Timeline, seconds: Fraction, findings: Findings
+) -> tuple[list[Tensor], int]:
+    """Pieces (channels, n) from the timeline's start on, silence among them, and their rate."""
+    parts: list[Tensor] = []
+    filled = silent = rate = 0
+    for piece in pieces:
+        rate, channels = piece.sample_rate, len(piece.layout.channels)
+        position, length = line.place(piece), max(1, round(seconds * rate))
         if position >= length:
             break
-        samples = torch.from_numpy(piece.to_ndarray())  # channels n
+        samples = _floats(piece)
         early, late = max(0, -position), min(samples.shape[1], length - position)
-        if late > early:
-            end = position + late
-            out[:, position + early : end] = samples[:, early:late]
-        position += samples.shape[1]
-    return Audio(out[:, :end].contiguous(), rate) if end else None
+        if late <= early:
+            continue
+        gap = position + early - filled
+        silent += gap
+        if silent * channels > MOST_SILENCE:
+            findings.note(f"The sound is silent for {gap / rate:.6g} s: what follows was left out.")
+            break
+        if position * channels > MOST_SAMPLES:
+            findings.note(f"Only the first {position / rate:.6g} s of the sound were kept.")
+            break
+        if gap:
+            parts.append(torch.zeros(channels, gap))
+        parts.append(samples[:, early:late])
+        filled = position + late
+    return parts, rate
 
 
-def _due(piece: "AudioFrame", start: Fraction, rate: int, otherwise: int) -> int:
-    """The sample, counted from `start`, at which the file wants the piece to begin."""
-    if piece.pts is None:
-        return otherwise
-    return round((piece.pts * (piece.time_base or Fraction(1, rate)) - start) * rate)
+def _floats(frame: "AudioFrame") -> Tensor:
+    """(channels, n) float32, -1..1."""
+    samples = torch.from_numpy(frame.to_ndarray())
+    return samples if samples.is_floating_point() else samples / 2.0**31

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EvenframeError
+from .clock import Clock
+from .ending import is_cut_short, promised_end
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -35,11 +37,23 @@ class Findings:
     broken: int = 0
     ended: bool = False  # the end of the file was reached
     cut_short: bool = False
+    restarts: list[Fraction] = field(default_factory=list)
+    """Seconds that are added to the file's clock after each moment at which it begins anew."""
     notes: list[str] = field(default_factory=list)
+    _gap: bool = False
 
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def note_gap(self, early: Fraction, late: Fraction) -> None:
+        """Say of the first picture that is held for long what the file says of it."""
+        if not self._gap:
+            self.note(
+                f"A picture is shown for {float(late - early):.6g} s (at {float(early):.6g} s): "
+                "the file's clock may be wrong. The clip keeps the file's timing."
+            )
+        self._gap = True
 
     def warnings(self) -> tuple[str, ...]:
         lines = list(self.notes)
@@ -63,9 +77,17 @@ def opened(path: Path, options: dict[str, str] | None = None) -> Iterator["Input
 
     if not path.exists():
         raise EvenframeError(f"No such file: '{path}'. Check the name and the folder.")
-    if not path.is_file():
+    if path.is_dir():
         raise EvenframeError(f"'{path}' is a folder: give a video file in it.")
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", **(options or {})}
+    if not path.is_file():
+        raise EvenframeError(
+            f"'{path}' is a pipe or a device: give a video file, which can be read twice."
+        )
+    options = {
+        "format_whitelist": FORMATS,
+        "protocol_whitelist": "file",
+        **(options or {}),
+    }
     try:
         container = av.open(str(path.resolve()), options=options, metadata_errors="replace")
     except PermissionError as error:
@@ -101,27 +123,39 @@ def nominal_rates(stream: "VideoStream") -> list[Fraction]:
     return [Fraction(rate) for rate in claims if rate and 0 < rate <= 1000]
 
 
+def usual_length(stream: "VideoStream") -> Fraction:
+    """Seconds between frames at the file's rate."""
+    return 1 / next(iter(nominal_rates(stream)), FALLBACK_RATE)
+
+
 def timed_frames(
     container: "InputContainer", stream: "VideoStream", findings: Findings
 ) -> Iterator[Timed]:
     """Decode as a stream: no more than the decoder's few frames are held at a time.
 
-    Damaged packets are counted in `findings` and left out.
+    A frame is shown until the next, so each is given when that is decoded. Damaged packets are
+    counted in `findings` and left out.
     """
-    usual = 1 / next(iter(nominal_rates(stream)), FALLBACK_RATE)
-    clock = Fraction(0)
+    usual = usual_length(stream)
+    clock = Clock(container.format.name, usual, findings)
+    start = (stream.start_time or 0) * (stream.time_base or Fraction(1))
+    held: Timed | None = None
     for frame in _decoded(container, stream, findings):
         findings.decoded += 1
-        base = frame.time_base or stream.time_base or Fraction(1, 1000)
-        time = clock if frame.pts is None else frame.pts * base
-        if findings.decoded > 1 and time < clock - usual:  # a clock that jumps back: carry on
-            time = clock
-        length = (frame.duration or 0) * base
-        duration = length if 0 < length < 10 else usual
-        clock = time + duration
-        yield Timed(frame, time, duration)
-    findings.ended = True
-    findings.cut_short = _is_cut_short(container, stream, findings, clock)
+        time = clock.time_of(frame, start)
+        if held is not None:
+            yield held._replace(duration=time - held.time)
+        held = Timed(frame, time, (frame.duration or 0) * (frame.time_base or Fraction(0)))
+    cut_short = False
+    if held is not None:
+        end = held.time + clock.length_of(held.duration)
+        cut_short = is_cut_short(container, stream, findings, end, usual)
+        left = (promised_end(container, stream) or end) - held.time
+        # Boxes state how long frames are in the order of decoding: only their end is certain.
+        if "mp4" in container.format.name and left > 0 and not cut_short:
+            held = held._replace(duration=left)
+        yield held._replace(duration=clock.length_of(held.duration))
+    findings.ended, findings.cut_short = True, cut_short
 
 
 def _decoded(
@@ -158,42 +192,3 @@ def _flushed(stream: "VideoStream") -> list["VideoFrame"]:
         return stream.decode(None)
     except FFmpegError:
         return []
-
-
-def _is_cut_short(
-    container: "InputContainer", stream: "VideoStream", findings: Findings, end: Fraction
-) -> bool:
-    """Whether the file promises more than it holds, beyond what honest files get wrong."""
-    if container.format.name == "gif":
-        return not _ends_as_gif(Path(container.name))
-    frame = 1 / next(iter(nominal_rates(stream)), FALLBACK_RATE)
-    promised = _promised_end(container, stream)
-    if findings.broken and promised is not None:
-        return promised - end > frame / 2
-    if stream.frames:
-        return findings.decoded + findings.broken < stream.frames - 1
-    return promised is not None and promised - end > max(Fraction(1, 10), 2 * frame)
-
-
-def _ends_as_gif(path: Path) -> bool:
-    """Whether the file ends with a GIF trailer (GIF89a, section 27)."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 256))
-        return file.read().rstrip(b"\0").endswith(b";")
-
-
-def _promised_end(container: "InputContainer", stream: "VideoStream") -> Fraction | None:
-    """When the video should end, in seconds of the file's clock."""
-    if stream.duration and stream.time_base:
-        return ((stream.start_time or 0) + stream.duration) * stream.time_base
-    tag = stream.metadata.get("DURATION", "")  # Matroska: 00:00:01.600000000
-    if tag.count(":") == 2:
-        hours, minutes, seconds = tag.split(":")
-        try:
-            length = int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-        except ValueError:
-            return None
-        return length if length > 0 else None
-    if container.duration and len(container.streams) == 1:  # nothing else makes it longer
-        return Fraction((container.start_time or 0) + container.duration, 1_000_000)
-    return None

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from ..errors import EvenframeError
-from .clip import Clip, as_rate
+from .clip import MAX_DENOMINATOR, Clip, as_rate
 from .source import Timed
 
 # Containers round times: Matroska to 1 ms, GIF to 10 ms. A frame due within this counts as shown.
 TOLERANCE = Fraction(1, 200)
+# How often one picture may be repeated: no number in a file decides how many frames are made.
+MOST_LOOKS = 1000
 
 
 @dataclass(frozen=True)
@@ -71,20 +73,34 @@ def resampled(frames: Iterator[Timed], rate: Fraction) -> Iterator[Timed]:
 
     Look k happens k / rate seconds after the first frame; a frame is repeated when it is still
     shown at the next look, and left out when none falls on it.
+
+    Raises EvenframeError before the look that repeats a picture more than `MOST_LOOKS` times.
     """
     shown = next(frames, None)
     if shown is None:
         return
     start, look = shown.time, 0
-    for following in frames:
-        while start + look / rate + TOLERANCE < following.time:
+    for following in chain(frames, [None]):
+        end = (
+            shown.time + max(shown.duration, 2 * TOLERANCE) if following is None else following.time
+        )
+        first = look
+        while start + look / rate + TOLERANCE < end:
+            if look - first == MOST_LOOKS:
+                raise _held_too_long(shown.time, end, rate)
             yield Timed(shown.frame, start + look / rate, 1 / rate)
             look += 1
-        shown = following
-    end = max(shown.time + shown.duration - TOLERANCE, shown.time + TOLERANCE)
-    while start + look / rate < end or look == 0:
-        yield Timed(shown.frame, start + look / rate, 1 / rate)
-        look += 1
+        if following is not None:
+            shown = following
+
+
+def _held_too_long(early: Fraction, late: Fraction, rate: Fraction) -> EvenframeError:
+    return EvenframeError(
+        f"frame_rate is {float(rate):g}, and the video shows one picture for "
+        f"{float(late - early):.6g} s (at {float(early):.6g} s): it would be repeated more than "
+        f"{MOST_LOOKS} times. Give a lower frame_rate, a max_frames that ends before, or a "
+        "frame_rate of 0, which keeps the frames as they are."
+    )
 
 
 def playing_rate(
@@ -108,6 +124,8 @@ def playing_rate(
     if span <= 0:
         return (claims[0] if claims else usual) / stride, False
     measured = (steps / span).limit_denominator(1001)
+    if steps / span < Fraction(1, 1001):
+        measured = Fraction(1, min(round(span / steps), MAX_DENOMINATOR))
     rate = measured if 0 < measured <= 1000 else (claims[0] if claims else usual) / stride
     gaps = [late - early for early, late in pairwise(times)]
     return rate, max(gaps) - min(gaps) <= 2 * TOLERANCE
