@@ -53,8 +53,6 @@ def load(
     with opened(file) as container:
         stream = video_stream(container, file)
         claims = nominal_rates(stream)
-        if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
-            findings.note("The video has transparency, which was left out.")
         pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
         frames = _announced(timed_frames(container, stream, findings), on_frame)
         frames = progressive(frames, findings)

@@ -95,7 +95,7 @@ def _packed(comment: str) -> dict[str, str]:
         return {}
     try:
         fields = json.loads(comment)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(name).lower(): str(text) for name, text in fields.items()}
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EvenframeError
 from .clock import Clock
+from .decoder import Decode, decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end
+from .unpacking import refuse_swollen_index
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -86,9 +88,11 @@ def opened(path: Path, options: dict[str, str] | None = None) -> Iterator["Input
     options = {
         "format_whitelist": FORMATS,
         "protocol_whitelist": "file",
+        "codec_whitelist": safe_codecs(),
         **(options or {}),
     }
     try:
+        refuse_swollen_index(path)
         container = av.open(str(path.resolve()), options=options, metadata_errors="replace")
     except PermissionError as error:
         raise EvenframeError(f"'{path.name}' may not be read: check its permissions.") from error
@@ -163,6 +167,7 @@ def _decoded(
 ) -> Iterator["VideoFrame"]:
     from av.error import FFmpegError
 
+    decode = decoder_of(stream, findings.note)
     packets = container.demux(stream)
     while True:
         try:
@@ -171,24 +176,24 @@ def _decoded(
             return
         except FFmpegError:  # the file itself cannot be read any further
             findings.broken += 1
-            yield from _flushed(stream)
+            yield from _flushed(decode)
             return
         if packet.is_corrupt:
             findings.broken += 1
             continue
         try:
-            frames = packet.decode()
+            frames = decode(packet)
         except FFmpegError:
             findings.broken += 1
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
 
 
-def _flushed(stream: "VideoStream") -> list["VideoFrame"]:
+def _flushed(decode: Decode) -> list["VideoFrame"]:
     """The frames that the decoder still holds."""
     from av.error import FFmpegError
 
     try:
-        return stream.decode(None)
+        return decode(None)
     except FFmpegError:
         return []
