@@ -1,5 +1,6 @@
 """The clip: frames, their rate, and their sound."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,6 +12,8 @@ from ..errors import EvenframeError
 from .fit import Fit
 
 MAX_RATE = 1000
+MOST_TOLD = 10**9  # in messages: larger ones may not fit a float
+PLAIN_RATE = re.compile(r"\d{1,9}(?:\.\d{1,9}|/\d{1,9})?", re.ASCII)
 MAX_DENOMINATOR = 100_000  # containers count time in 32-bit fractions
 
 
@@ -101,14 +104,17 @@ def as_rate(rate: float | str | Fraction) -> Fraction:
     Raises EvenframeError unless 0 < rate <= 1000.
     """
     try:
-        exact = Fraction(rate)
+        # A text with an exponent becomes a float first: 1e9999999 as a fraction never ends.
+        is_plain = not isinstance(rate, str) or PLAIN_RATE.fullmatch(rate)
+        exact = Fraction(rate if is_plain else float(rate))
     except (ValueError, OverflowError, ZeroDivisionError, TypeError) as error:
         raise EvenframeError(
             f"The frame rate {rate!r} is not a number: give one like 24."
         ) from error
     if not 0 < exact <= MAX_RATE:
+        told = float(max(-MOST_TOLD, min(exact, MOST_TOLD)))
         raise EvenframeError(
-            f"The frame rate is {float(exact):g}: give more than 0 and at most {MAX_RATE}."
+            f"The frame rate is {told:g}: give more than 0 and at most {MAX_RATE}."
         )
     if isinstance(rate, Fraction) and rate.denominator <= MAX_DENOMINATOR:
         return rate

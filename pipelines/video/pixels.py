@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 HIGH_DEFINITION = 720  # lines from which players take an unnamed matrix for BT.709
+# No camera's pixels are wider or higher; a wrong number would make frames too large to hold.
+WIDEST = Fraction(4)
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 Note = Callable[[str], None]
@@ -25,7 +27,7 @@ class PixelReader:
 
     def __init__(self, pixel_aspect: Fraction | None, note: Note) -> None:
         self._convert = converter()
-        self._aspect = pixel_aspect if pixel_aspect and pixel_aspect > 0 else Fraction(1)
+        self._aspect = _sound_aspect(pixel_aspect, note)
         self._note = note
         self._stored: tuple[int, int] | None = None
 
@@ -77,6 +79,19 @@ class PixelReader:
         self._note(ALPHA_WARNING)
         rgb, _ = on_black(torch.from_numpy(rgba.astype(np.float32) / top))
         return (rgb.numpy() * top).round().astype(rgba.dtype)
+
+
+def _sound_aspect(aspect: Fraction | None, note: Note) -> Fraction:
+    """A pixel's width by its height; 1 where the file gives none, or one that cannot be."""
+    if not aspect or aspect <= 0:
+        return Fraction(1)
+    if 1 / WIDEST <= aspect <= WIDEST:
+        return aspect
+    note(
+        f"The pixels' shape in the file ({aspect.numerator}:{aspect.denominator}) lies outside "
+        f"1:{WIDEST} to {WIDEST}:1 and was ignored: the frames keep their stored size."
+    )
+    return Fraction(1)
 
 
 def display_matrix(frame: "VideoFrame") -> tuple[int, int, int, int]:
