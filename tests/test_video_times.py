@@ -1,9 +1,10 @@
 """When frames are shown, and the sound with them, over containers and the traits that move them."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.video import Choice, load
+from evenframe.pipelines.video.source import packets_of
 
 from .flash_and_beep import (
     FLASHES,
@@ -187,3 +189,19 @@ def test_a_long_gap_costs_no_memory(tmp_path: Path) -> None:
         load(path, Choice(frame_rate=RATE))
     path = rewritten(tmp_path / "a.mkv", tmp_path / "b.mkv", apart)
     assert float(load(path, Choice(2)).frame_rate) == pytest.approx(1 / 4_000_000, abs=1e-5)
+
+
+def test_a_stream_that_begins_on_the_way_ends_the_file(made: Made) -> None:
+    """PyAV stumbles over it when the file has ended: all packets were given by then."""
+    unreadable: list[int] = []
+    with av.open(str(made("ts", True, False))) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+
+        class Stumbling:
+            def demux(self, stream: Any) -> Iterator[av.Packet]:
+                yield from packets
+                raise IndexError
+
+        given = packets_of(cast(Any, Stumbling()), stream, lambda: unreadable.append(1))
+        assert list(given) == packets and unreadable == []

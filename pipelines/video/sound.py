@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .clip import Audio
 from .clock import LONGEST, RESETTABLE, RESTART
-from .source import Findings, opened
+from .source import Findings, opened, packets_of
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -76,16 +76,11 @@ def _pieces(
     """Decoded sound in the layout and rate that it began with. A damaged packet is left out."""
     from av.error import FFmpegError
 
+    def unreadable() -> None:
+        findings.note("The sound could not be decoded to its end.")
+
     uniform = _Uniform(findings)
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except FFmpegError:  # the file itself cannot be read any further
-            findings.note("The sound could not be decoded to its end.")
-            return
+    for packet in packets_of(container, stream, unreadable):
         try:
             pieces = [piece for frame in packet.decode() for piece in uniform(frame)]
         except (FFmpegError, ValueError):

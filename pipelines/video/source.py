@@ -1,6 +1,6 @@
 """Open a video file and give its frames one after the other, each with its time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,8 +14,9 @@ from .ending import is_cut_short, promised_end
 from .unpacking import refuse_swollen_index
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import Packet, VideoFrame
     from av.container import InputContainer
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 # Real containers only: a text file is no video, and a playlist could make the reader open others.
@@ -43,6 +44,9 @@ class Findings:
     """Seconds that are added to the file's clock after each moment at which it begins anew."""
     notes: list[str] = field(default_factory=list)
     _gap: bool = False
+
+    def count_broken(self) -> None:
+        self.broken += 1
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -162,35 +166,47 @@ def timed_frames(
     findings.ended, findings.cut_short = True, cut_short
 
 
-def _decoded(
-    container: "InputContainer", stream: "VideoStream", findings: Findings
-) -> Iterator["VideoFrame"]:
+def packets_of(
+    container: "InputContainer", stream: "Stream", unreadable: Callable[[], None]
+) -> Iterator["Packet"]:
+    """All packets of a stream; `unreadable` is called where the file ends before its end."""
     from av.error import FFmpegError
 
-    decode = decoder_of(stream, findings.note)
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
-        except FFmpegError:  # the file itself cannot be read any further
-            findings.broken += 1
-            yield from _flushed(decode)
+        except IndexError:  # PyAV, at the end of a file in which another stream began on the way
             return
+        except FFmpegError:
+            unreadable()
+            return
+        yield packet
+
+
+def _decoded(
+    container: "InputContainer", stream: "VideoStream", findings: Findings
+) -> Iterator["VideoFrame"]:
+    from av.error import FFmpegError
+
+    decode = decoder_of(stream, findings.note)
+    for packet in packets_of(container, stream, findings.count_broken):
         if packet.is_corrupt:
-            findings.broken += 1
+            findings.count_broken()
             continue
         try:
             frames = decode(packet)
         except FFmpegError:
-            findings.broken += 1
+            findings.count_broken()
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
+    yield from _flushed(decode)
 
 
 def _flushed(decode: Decode) -> list["VideoFrame"]:
-    """The frames that the decoder still holds."""
+    """The frames that the decoder still holds, where no last packet has asked for them."""
     from av.error import FFmpegError
 
     try:
