@@ -255,11 +255,13 @@ def test_hidden_colours_that_show_are_said_to(
 ) -> None:
     from av.codec.codec import UnknownCodecError
 
-    def lacking(name: str, mode: str) -> None:
-        raise UnknownCodecError(name)
+    class Lacking:
+        @staticmethod
+        def create(name: str, mode: str) -> None:
+            raise UnknownCodecError(name)
 
     path = half_transparent(tmp_path / "a.webm", "libvpx-vp9")
-    monkeypatch.setattr(av.CodecContext, "create", lacking)
+    monkeypatch.setattr(av, "CodecContext", Lacking)
     clip = load(path)
     assert len(clip) == 3 and "no libvpx-vp9" in clip.warnings[0]
 
