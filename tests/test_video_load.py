@@ -284,6 +284,29 @@ def test_interlaced_frames_are_made_whole(tmp_path: Path) -> None:
     assert combing(clip.frames) < combing(torch.from_numpy(np.stack(woven)) / 255) / 4
 
 
+def test_interlaced_frames_may_begin_late_and_change_their_size(tmp_path: Path) -> None:
+    """Joined broadcasts: each part is deinterlaced by itself."""
+
+    def draw(index: int, width: int, height: int) -> np.ndarray:
+        frame = np.full((height, width, 3), grey_of(index), np.uint8)
+        frame[::2, : width // 2] = 255
+        return frame
+
+    flags = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+    parts = [
+        write_video(tmp_path / "a.ts", 4),
+        write_video(tmp_path / "b.ts", 4, draw=draw, options=flags),
+        write_video(tmp_path / "c.ts", 4, draw=draw, options=flags, size=(128, 64)),
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    clip = load(joined)
+    assert 10 <= len(clip) <= 12 and any("interlaced" in line for line in clip.warnings)
+    lines = clip.frames[:, 8:-8, 8:24].mean((2, 3))
+    combed = (lines[:, 1:] - lines[:, :-1]).abs().mean(1)
+    assert float(combed.max()) < 0.1
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.gif"])
 def test_a_file_cut_short_gives_what_decodes(tmp_path: Path, name: str) -> None:
     def draw(index: int, width: int, height: int) -> np.ndarray:

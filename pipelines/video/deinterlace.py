@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from .source import Findings, Timed
@@ -13,16 +14,22 @@ NOTE = "The video is interlaced: it was deinterlaced (bwdif)."
 
 
 def progressive(frames: Iterator[Timed], findings: Findings) -> Iterator[Timed]:
-    """The same frames at the same times, deinterlaced when the first is interlaced."""
-    first = next(frames, None)
-    if first is None:
-        return
-    if not first.frame.interlaced_frame:
-        yield first
-        yield from frames
-        return
-    findings.note(NOTE)
-    yield from _filtered(first, frames)
+    """The same frames at the same times, deinterlaced from the first interlaced one on."""
+    for _, alike in groupby(frames, _shape):  # a filter takes frames of one shape
+        yield from _from_the_first(alike, findings)
+
+
+def _from_the_first(frames: Iterator[Timed], findings: Findings) -> Iterator[Timed]:
+    for shown in frames:
+        if shown.frame.interlaced_frame:
+            findings.note(NOTE)
+            yield from _filtered(shown, frames)
+            return
+        yield shown
+
+
+def _shape(shown: Timed) -> tuple[int, int, str]:
+    return shown.frame.width, shown.frame.height, shown.frame.format.name
 
 
 def _filtered(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed]:
