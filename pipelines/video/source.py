@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import EvenframeError
-from .clock import Clock
+from .clock import LONGEST, Clock
 from .decoder import Decode, decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end
 from .unpacking import refuse_swollen_index
@@ -38,7 +38,6 @@ class Findings:
 
     decoded: int = 0
     broken: int = 0
-    ended: bool = False  # the end of the file was reached
     cut_short: bool = False
     restarts: list[Fraction] = field(default_factory=list)
     """Seconds that are added to the file's clock after each moment at which it begins anew."""
@@ -132,8 +131,8 @@ def nominal_rates(stream: "VideoStream") -> list[Fraction]:
 
 
 def usual_length(stream: "VideoStream") -> Fraction:
-    """Seconds between frames at the file's rate."""
-    return 1 / next(iter(nominal_rates(stream)), FALLBACK_RATE)
+    """Seconds between frames at the file's rate, within reason."""
+    return min(1 / next(iter(nominal_rates(stream)), FALLBACK_RATE), LONGEST)
 
 
 def timed_frames(
@@ -163,7 +162,7 @@ def timed_frames(
         if "mp4" in container.format.name and left > 0 and not cut_short:
             held = held._replace(duration=left)
         yield held._replace(duration=clock.length_of(held.duration))
-    findings.ended, findings.cut_short = True, cut_short
+    findings.cut_short = cut_short
 
 
 def packets_of(
