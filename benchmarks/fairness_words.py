@@ -8,18 +8,24 @@ left alone.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..pipelines.errors import EvenframeError
-from ..pipelines.fairness.people import people_in, require_adult
-from ..pipelines.fairness.wording import description_of
+from ..pipelines.fairness.gate import require_adult, require_adult_at
+from ..pipelines.fairness.people import people_in
 from ..pipelines.prompt import plain_words
 from .shares import share_of
 
 TABLES = Path(__file__).parent / "words"
 HALVES = ("develop", "held_out")
+FLOORS = {
+    f"words.{half}.{kind}": least
+    for half in HALVES
+    for kind, least in (("right", 0.95), ("children_refused", 0.98), ("others_let_pass", 0.97))
+}
+"""The least that is taken for right; `evenframe bench` shows it beside the figures."""
 
 Span = tuple[int, int]
 
@@ -74,13 +80,16 @@ def phrases(half: str) -> Iterator[Phrase]:
 
 def assess(phrase: Phrase) -> Answer:
     """Read a phrase and compare."""
-    found = {end for _, end in people_in(plain_words(phrase.words))}
+    found = {end for _, end in people_in(phrase.words)}
     wanted = {end for _, end in phrase.people}
     childs = {end for first, last in phrase.child for end in range(first + 1, last + 1)}
-    edited = [_refused(phrase, place) == (place[1] in childs) for place in phrase.people]
+    edited = [
+        _refuses(require_adult_at, phrase.words, place) == (place[1] in childs)
+        for place in phrase.people
+    ]
     return Answer(
         phrase,
-        _is_refused(phrase.text) == bool(phrase.child),
+        _refuses(require_adult, phrase.text) == bool(phrase.child),
         found - childs == wanted - childs,
         all(edited),
     )
@@ -104,14 +113,9 @@ def run() -> dict[str, float]:
     return figures
 
 
-def _refused(phrase: Phrase, place: Span) -> bool:
-    plain = plain_words(phrase.words)
-    return _is_refused(" ".join(plain[description_of(plain, place[0]).start : place[1]]))
-
-
-def _is_refused(text: str) -> bool:
+def _refuses(gate: Callable[..., None], *said: object) -> bool:
     try:
-        require_adult(text)
+        gate(*said)
     except EvenframeError:
         return True
     return False

@@ -16,8 +16,10 @@ from evenframe.pipelines.fairness.encoder import (
     parse_wishes,
     soft_weight,
 )
-from evenframe.pipelines.fairness.people import find_person, lexicon, require_adult
+from evenframe.pipelines.fairness.gate import require_adult
+from evenframe.pipelines.fairness.people import find_person
 from evenframe.pipelines.fairness.presets import shipped
+from evenframe.pipelines.fairness.reading import lexicon
 
 TENNIS = "a doctor is playing tennis"
 TARGET = torch.tensor([1.0, 0.0]).expand(10, 2)
@@ -416,18 +418,23 @@ def test_nothing_is_guessed(backbone):
 
 
 @pytest.mark.parametrize(
-    ("target", "both"),
+    ("target", "person"),
     [
-        ("two women cook dinner", "women, cook"),
-        ("a woman judges a dog show", "woman, judges"),
-        ("a man who is a doctor", "man, doctor"),
+        ("two women cook dinner", "women"),
+        ("a woman judges a dog show", "woman"),
+        ("a bear cooks fish beside a chef", "chef"),
+        ("a pilot in a model car", "pilot"),
+        ("the woman doctor waves", "doctor"),
     ],
 )
-def test_a_verb_is_not_taken_for_a_person(backbone, target: str, both: str):
-    assert f"names several people, or may ({both}): say" in refused(backbone, target, "female")
-    word = both.partition(",")[0]
-    ((wish, found),) = fair(backbone, target, "older", word).record.found
-    assert (wish.words, found.how) == (word, "named")
+def test_a_verb_or_a_thing_is_not_taken_for_a_person(backbone, target: str, person: str):
+    ((wish, found),) = fair(backbone, target, "older").record.found
+    assert (wish.words, found.how) == (person, "lexicon")
+
+
+def test_a_man_who_is_a_doctor_may_be_either(backbone):
+    said = refused(backbone, "a man who is a doctor", "female")
+    assert "names several people, or may (man, doctor): say" in said
 
 
 @pytest.mark.parametrize("text", ["dog", "dog cat"])
@@ -461,6 +468,12 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
         ("schoolkids run", "older", "schoolkids", "schoolkids"),
         ("the schoolchildren run", "older", "schoolchildren", "schoolchildren"),
         ("two youngsters run", "older", "youngsters", "youngsters"),
+        ("a 17-year-old doctor runs", "female", "", "17 year old"),
+        ("a doctor runs", "seventeen years old", "", "seventeen years old"),
+        ("a doctor, aged 12, runs", "female", "", "aged 12"),
+        ("a boy dressed as a doctor", "female", "", "boy"),
+        ("his son runs", "taller", "son", "son"),
+        ("a minor runs", "taller", "minor", "minor"),
     ],
 )
 def test_children_are_left_alone(backbone, target: str, attribute: str, words: str, child: str):

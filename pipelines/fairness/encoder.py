@@ -18,9 +18,10 @@ from ..errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection
-from .people import Found, find_person, require_adult
+from .gate import require_adult, require_adult_at
+from .people import Found, find_person
 from .presets import Presets, shipped
-from .wording import Draft, description_of, write
+from .wording import Draft, write
 
 if TYPE_CHECKING:
     from ..backbone import Backbone
@@ -193,13 +194,15 @@ def _find(
         return encoded.embeddings[len(encoded.ids) - 1]
 
     found = find_person(prompt, wish.words, attribute.name, embed)
-    plain = plain_words(word.text for word in prompt.words)
-    spans = [(description_of(plain, start).start, end) for start, end in found.places]
-    phrases = [" ".join(plain[first:end]) for first, end in spans]
-    for text in (attribute.before, attribute.after, *phrases):
+    words = [word.text for word in prompt.words]
+    for text in (attribute.before, attribute.after):
         require_adult(text)
+    if found.how == "ranking":  # who is meant is not known
+        require_adult(prompt.text)
+    for place in found.places:
+        require_adult_at(words, place)
     start, end = found.places[0]
-    return Wish(wish.attribute, " ".join(plain[start:end])), attribute, found
+    return Wish(wish.attribute, " ".join(plain_words(words[start:end]))), attribute, found
 
 
 def _encode_longer(encode: Callable[[str], Prompt], text: str) -> Prompt:

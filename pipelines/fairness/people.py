@@ -1,27 +1,19 @@
 """Which words of a prompt stand for the person whose attribute is meant."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
 from ..prompt import Prompt, find_places, plain_words
-from .attributes import DATA
+from .children import children_in
+from .grammar import PEOPLE, STOP_WORDS, is_person
+from .reading import Place, forms, lexicon, matches, read, word_places
 
 MARGIN = 0.1
 """How far the best of a ranking must lie before the second, in cosine."""
-POSSESSIVE = re.compile("['\N{RIGHT SINGLE QUOTATION MARK}]s$")
-# fmt: off
-STOP_WORDS = frozenset({
-    "a", "an", "the", "of", "on", "in", "at", "to", "with", "and", "or", "by", "from", "is", "are",
-    "was", "were", "be", "being", "his", "her", "their", "its", "this", "that", "as", "for", "into",
-    "over", "under", "near", "next", "behind", "while", "who", "very",
-})
-# fmt: on
 
 
 @dataclass(frozen=True)
@@ -58,10 +50,10 @@ def find_person(
 def known_person(prompt: Prompt) -> tuple[tuple[int, int], ...]:
     """Where a prompt names a profession or a person, by the lexicon; () where it does not.
 
-    Raises EvenframeError where it names several, or may: 'two women cook dinner' has no cook.
+    Raises EvenframeError where it names several.
     """
     have = plain_words(word.text for word in prompt.words)
-    places = people_in(have)
+    places = people_in([word.text for word in prompt.words])
     people = [" ".join(have[start:end]) for start, end in places]
     if len(set(people)) > 1:
         raise EvenframeError(
@@ -71,54 +63,25 @@ def known_person(prompt: Prompt) -> tuple[tuple[int, int], ...]:
     return places
 
 
-def people_in(have: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Places (start, end) of the plain words for professions and persons, by the lexicon."""
-    return _longest_matches(have, lexicon("professions.txt") | lexicon("people.txt"))
+def people_in(words: Sequence[str]) -> tuple[Place, ...]:
+    """Places (start, end) of a prompt's words for professions and persons, by the lexicon.
 
-
-def require_adult(text: str) -> None:
-    """Raise EvenframeError for words that describe a child, a child's ("girl's") among them."""
-    words = [POSSESSIVE.sub("", word) for word in plain_words(text.split())]
-    for start, end in _longest_matches(words, lexicon("children.txt")):
-        raise EvenframeError(
-            f"'{' '.join(words[start:end])}' describes a child: this pack edits how adults are "
-            "shown. Where an adult is meant, write so, as in 'woman', 'man' or 'young adult'."
-        )
-
-
-@cache
-def lexicon(name: str) -> frozenset[tuple[str, ...]]:
-    """Words of a shipped list: comments and empty lines left out."""
-    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
-    entries = (tuple(line.lower().split()) for line in lines if not line.startswith("#"))
-    return frozenset(entry for entry in entries if entry)
-
-
-def _longest_matches(
-    have: Sequence[str], entries: frozenset[tuple[str, ...]]
-) -> tuple[tuple[int, int], ...]:
-    """Places of entries, longer ones first, none inside another."""
-    longest = max(map(len, entries))
-    places: list[tuple[int, int]] = []
-    start = 0
-    while start < len(have):
-        lengths = range(min(longest, len(have) - start), 0, -1)
-        fits = [n for n in lengths if _singular(have[start : start + n]) & entries]
-        if fits:
-            places.append((start, start + fits[0]))
-        start += fits[0] if fits else 1
-    return tuple(places)
-
-
-def _singular(words: Sequence[str]) -> set[tuple[str, ...]]:
-    """The words as they are, and as the singular of a regular plural."""
-    rest, last = words[:-1], words[-1]
-    forms = {last, last.removesuffix("s"), last.removesuffix("es")}
-    if last.endswith("ies"):
-        forms.add(last.removesuffix("ies") + "y")
-    if last.endswith("men"):
-        forms.add(last.removesuffix("men") + "man")
-    return {(*rest, form) for form in forms}
+    Left out is what only looks like one: what a thing or an animal is called by ('a guard dog'),
+    whose it is ('a chef's knife', but not 'a chef's hands'), and a verb ('a bear cooks fish').
+    """
+    pieces = read(words)
+    entries = lexicon(*PEOPLE, "offspring.txt")
+    # A longer phrase that is about nobody takes its words along: 'a coach of a train'.
+    found = matches(pieces, entries | lexicon("not_people.txt", "not_children.txt"))
+    children = children_in(pieces)
+    people = [
+        (start, end)
+        for start, end in found
+        if forms(pieces[start:end]) & entries
+        and (start, end) not in children
+        and is_person(pieces, start, end)
+    ]
+    return word_places(pieces, people)
 
 
 def _ranked(

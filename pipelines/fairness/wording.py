@@ -10,7 +10,10 @@ from itertools import combinations
 from ..errors import EvenframeError
 from ..prompt import plain_words, punctuation_apart
 from .attributes import DEGREES, PRONOUNS, Attribute
-from .people import STOP_WORDS, people_in
+from .children import child_words
+from .grammar import STOP_WORDS
+from .people import people_in
+from .reading import read
 
 ARTICLES = {"a", "an"}
 
@@ -86,7 +89,8 @@ def write(
     draft = Draft(list(zip(words, range(len(words)), strict=True)))
     plain, pairs = plain_words(words), list(wishes)
     _require_apart(plain, pairs)
-    people = {*people_in(plain), *(place for _, places in pairs for place in places)}
+    people = {*people_in(words), *child_words(read(words))}
+    people |= {place for _, places in pairs for place in places}
     for attribute, places in pairs:
         told: set[int] = set()
         for start, end in places:

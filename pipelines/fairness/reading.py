@@ -1,0 +1,123 @@
+"""A prompt's words in pieces, and where the entries of the lists in `data/` stand among them."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from ..prompt import punctuation_apart
+from .attributes import DATA
+
+APOSTROPHES = "\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}`"
+HYPHENS = "\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"
+AS_TYPED = str.maketrans(APOSTROPHES + HYPHENS, "'" * len(APOSTROPHES) + "-" * len(HYPHENS))
+IRREGULAR = frozenset({"people", "police", "children", "mice", "geese", "oxen"})
+PIECE = re.compile(r"\d+(?:[.,]\d+)*|&|(?:[^\W\d_]|[\u0300-\u036f])+(?:'[^\W\d_]+)?")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A word, or a part of one that has hyphens or digits ('17-year-old' has three).
+
+    text: lower case. word: index of the prompt's word. owns: it is a possessive. joined: more of
+    the same word follows. pause: punctuation follows it.
+    """
+
+    text: str
+    word: int
+    owns: bool = False
+    joined: bool = False
+    pause: bool = False
+
+
+Pieces = Sequence[Piece]
+Place = tuple[int, int]
+"""(first, end) indices, end exclusive."""
+
+
+def read(words: Iterable[str]) -> tuple[Piece, ...]:
+    """The pieces of a prompt's words."""
+    pieces: list[Piece] = []
+    for index, raw in enumerate(words):
+        word = unicodedata.normalize("NFKC", raw).translate(AS_TYPED)
+        before, bare, after = punctuation_apart(word)
+        bare = bare.lower()
+        owns = bare.endswith("'s") or (bare[-1:] + after[:1] == "s'" and not before)
+        texts = PIECE.findall(bare.removesuffix("'s"))
+        pause = any(sign not in "'\"-" for sign in after)
+        for at, text in enumerate(texts, start=1):
+            last = at == len(texts)
+            pieces.append(Piece(text, index, owns and last, not last, pause and last))
+    return tuple(pieces)
+
+
+@cache
+def lexicon(*names: str) -> frozenset[tuple[str, ...]]:
+    """The entries of shipped lists as pieces: comments and empty lines left out."""
+    lines = [line for name in names for line in _lines(name)]
+    return frozenset(tuple(piece.text for piece in read(line.split())) for line in lines)
+
+
+def _lines(name: str) -> list[str]:
+    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def matches(pieces: Pieces, entries: frozenset[tuple[str, ...]]) -> tuple[Place, ...]:
+    """Places of entries among the pieces, longer ones first, none inside another.
+
+    An entry may be in the plural, but does not reach over punctuation.
+    """
+    longest = max(map(len, entries))
+    places: list[Place] = []
+    start = 0
+    while start < len(pieces):
+        lengths = range(min(longest, _run(pieces, start)), 0, -1)
+        end = next(
+            (start + n for n in lengths if forms(pieces[start : start + n]) & entries), start
+        )
+        if end > start:
+            places.append((start, end))
+        start = max(end, start + 1)
+    return tuple(places)
+
+
+def _run(pieces: Pieces, start: int) -> int:
+    """How many pieces follow one another without punctuation."""
+    rest = pieces[start:]
+    return next((at for at, piece in enumerate(rest, start=1) if piece.pause), len(rest))
+
+
+def forms(pieces: Pieces) -> set[tuple[str, ...]]:
+    """The words as they are, and as the singular of a plural."""
+    *rest, last = (piece.text for piece in pieces)
+    return {(*rest, form) for form in (last, *_singulars(last))}
+
+
+def _singulars(word: str) -> tuple[str, ...]:
+    if word.endswith("ss"):
+        return ()
+    found = [word.removesuffix(ending) for ending in ("s", "es") if word.endswith(ending)]
+    if word.endswith("ies"):
+        found.append(word.removesuffix("ies") + "y")
+    if word.endswith("ves"):
+        found += [word.removesuffix("ves") + ending for ending in ("f", "fe")]
+    if word.endswith("men"):
+        found.append(word.removesuffix("men") + "man")
+    return tuple(found)
+
+
+def is_plural(piece: Piece) -> bool:
+    """Whether a noun is in the plural, or a verb in the form of 'she cooks'."""
+    return piece.text in IRREGULAR or bool(_singulars(piece.text))
+
+
+def is_in(piece: Piece, *names: str) -> bool:
+    """Whether a word of a shipped list, or its plural."""
+    return bool(forms([piece]) & lexicon(*names))
+
+
+def word_places(pieces: Pieces, places: Iterable[Place]) -> tuple[Place, ...]:
+    """Places of pieces as places of the prompt's words."""
+    return tuple((pieces[start].word, pieces[end - 1].word + 1) for start, end in places)
