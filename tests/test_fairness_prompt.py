@@ -90,6 +90,36 @@ def test_the_end_is_replaced_as_far_as_its_scope(scope: str, changed: dict[int, 
 
 
 @pytest.mark.parametrize(
+    ("mapper", "from_other"),
+    [
+        ([0, 1, 2, 6], {3: 6, 4: 6, 5: 6, 6: 6, 7: 7, 8: 8, 9: 9}),  # three words were added
+        ([0, 1, 2, 3, 4, 5, 3], {6: 3, 7: 7, 8: 8, 9: 9}),  # three words were left out
+        ([0, 1, 2, 3], {3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8, 9: 9}),
+    ],
+)
+@pytest.mark.parametrize("padded", [False, True])
+def test_no_word_is_blended_into_the_padding(
+    mapper: list[int], from_other: dict[int, int], padded: bool
+):
+    target, other = numbered()
+    given = [*mapper, *[-1] * (10 - len(mapper))] if padded else mapper
+    out = blend_embeddings(target, other, given, [0.0] * len(given), 1, "first+padding")
+    for token in range(10):
+        expected = other[from_other[token]] if token in from_other else target[token]
+        assert torch.equal(out[token], expected), token
+
+
+def test_a_longer_fairness_prompt_lends_the_padding_no_words(backbone):
+    attribute = "very tall and quite old"
+    found = fair(backbone, "a doctor runs", attribute, strength=1, eos_scope="first+padding")
+    other = backbone.encode_prompt(found.record.fair).embeddings
+    target_end, end = 4, 4 + len(attribute.split())
+    states = found.prompt.embeddings
+    assert torch.equal(states[target_end:end], other[end].expand(end - target_end, -1))
+    assert torch.equal(states[end:], other[end:])
+
+
+@pytest.mark.parametrize(
     "mapper",
     [
         torch.tensor([0, 1, 3, 4, 5, 6, 7, 7, 8, 9]),  # as align_tokens gives it

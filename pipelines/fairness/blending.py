@@ -29,7 +29,8 @@ def blend_embeddings(
     tokens from BOS to EOS, -1 for none; its end, or where it is padded to L the last token that it
     moves or the mask selects, is the EOS. mask: M, 0..1 for the same tokens. strength: lambda,
     0..1; 0 gives the target itself. eos_scope: M is 1 on the "first" EOS, on "first+padding", or,
-    with "none", 0 on both. BOS is never blended.
+    with "none", 0 on both. Padding keeps its position, or takes the fairness prompt's EOS where
+    that prompt still has words. BOS is never blended.
     Returns (L, c). Raises EvenframeError for values out of range and for shapes that do not fit.
     """
     _check_blend(target, fair, strength, eos_scope)
@@ -56,6 +57,8 @@ def selection(
     weights, index = torch.zeros(length), torch.arange(length)
     given = torch.as_tensor(mapper, dtype=torch.long).cpu()[: end + 1]
     index[: len(given)] = given
+    # In a longer fairness prompt words stand where the target's padding begins.
+    index[end + 1 :] = index[end + 1 :].clamp(min=int(index[end]))
     chosen = torch.as_tensor(mask, dtype=torch.float32).cpu()[:end]
     weights[: len(chosen)] = chosen
     weights[end:] = {"first": 0.0, "first+padding": 1.0, "none": 0.0}[eos_scope]
