@@ -4,8 +4,11 @@ import pytest
 
 from evenframe.benchmarks.fairness_words import FLOORS, HALVES, phrases, run
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.fairness.attributes import DATA
 from evenframe.pipelines.fairness.gate import require_adult, require_adult_at
+from evenframe.pipelines.fairness.grammar import PEOPLE
 from evenframe.pipelines.fairness.people import people_in
+from evenframe.pipelines.fairness.reading import lexicon
 
 
 def describes_child(text: str) -> bool:
@@ -189,5 +192,30 @@ def test_people_are_told_from_verbs_and_things(prompt: str, found: list[str]):
     assert people(prompt) == found
 
 
-def test_numbers_of_any_length_are_read_at_once():
-    assert not describes_child("9" * 100_000 + " years old")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 100_000 + " years old",
+        "a doctor, " * 100_000,
+        "son,12yo," * 100_000,
+        "in A minor " * 9999,
+    ],
+)
+def test_texts_of_any_length_are_read_at_once(text: str):
+    people(text)
+    describes_child(text)
+
+
+def test_the_lists_are_tidy():
+    listed = {
+        path.name: path.read_text(encoding="utf-8").splitlines() for path in DATA.glob("*.txt")
+    }
+    for name, lines in listed.items():
+        entries = [line for line in lines if not line.startswith("#")]
+        assert entries == sorted(set(entries)) and "" not in entries, name
+        assert entries == [entry.lower().strip() for entry in entries], name
+    nouns = [*PEOPLE, "animals.txt", "things.txt", "clothes.txt"]
+    for verb in lexicon("verbs.txt"):
+        assert verb in lexicon(*nouns), f"{verb} is a verb of no noun"
+    assert not lexicon("not_people.txt") & lexicon(*PEOPLE)
+    assert not lexicon("children.txt") & lexicon(*PEOPLE, "offspring.txt", "not_children.txt")

@@ -178,5 +178,5 @@ def is_doing(word: Piece) -> bool:
 
 
 def links(pieces: Pieces, start: int, end: int, words: frozenset[str]) -> bool:
-    """Whether nothing but such words stands between two places."""
-    return start <= end and all(piece.text in words for piece in pieces[start:end])
+    """Whether nothing but a few such words stands between two places."""
+    return 0 <= end - start <= 8 and all(piece.text in words for piece in pieces[start:end])

@@ -12,6 +12,9 @@ from .attributes import DATA
 APOSTROPHES = "\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}`"
 HYPHENS = "\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"
 AS_TYPED = str.maketrans(APOSTROPHES + HYPHENS, "'" * len(APOSTROPHES) + "-" * len(HYPHENS))
+MOST, LONGEST = 256, 1024
+"""Pieces, and characters of a word, that are read. What no text encoder can take is refused
+elsewhere, by its length."""
 IRREGULAR = frozenset({"people", "police", "children", "mice", "geese", "oxen"})
 PIECE = re.compile(r"\d+(?:[.,]\d+)*|&|(?:[^\W\d_]|[\u0300-\u036f])+(?:'[^\W\d_]+)?")
 
@@ -36,11 +39,11 @@ Place = tuple[int, int]
 """(first, end) indices, end exclusive."""
 
 
-def read(words: Iterable[str]) -> tuple[Piece, ...]:
-    """The pieces of a prompt's words."""
+def read(words: Sequence[str]) -> tuple[Piece, ...]:
+    """The pieces of a prompt's words, at most `MOST`."""
     pieces: list[Piece] = []
-    for index, raw in enumerate(words):
-        word = unicodedata.normalize("NFKC", raw).translate(AS_TYPED)
+    for index, raw in enumerate(words[:MOST]):
+        word = unicodedata.normalize("NFKC", raw[:LONGEST]).translate(AS_TYPED)
         before, bare, after = punctuation_apart(word)
         bare = bare.lower()
         owns = bare.endswith("'s") or (bare[-1:] + after[:1] == "s'" and not before)
@@ -49,7 +52,7 @@ def read(words: Iterable[str]) -> tuple[Piece, ...]:
         for at, text in enumerate(texts, start=1):
             last = at == len(texts)
             pieces.append(Piece(text, index, owns and last, not last, pause and last))
-    return tuple(pieces)
+    return tuple(pieces[:MOST])
 
 
 @cache
