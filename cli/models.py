@@ -1,4 +1,4 @@
-"""`evenframe models`: the models that workflows can name."""
+"""`evenframe models`: the models that workflows can name, and what keeps some from working."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every model by kind and name."""
+    """Print every model by kind and name, and each package that is missing."""
     from ..nodes.host import ModelKind, host
     from ..nodes.host.standalone import Session, StandaloneHost
     from ..nodes.model import MINIATURE
+    from ..pipelines.tracking import packages
 
     assert isinstance(host, StandaloneHost)
     session = Session.from_environment(**folders(options))
@@ -30,4 +31,6 @@ def run(options: argparse.Namespace) -> int:
             for name in host.model_names(kind):
                 print(f"{kind:<12} {one_line(name)}")
     print(f"looked in {', '.join(str(root.resolve()) for root in session.models)}")
+    for told in filter(None, map(packages.fault, packages.PARTS)):
+        print(told)
     return 0

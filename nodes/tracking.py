@@ -80,6 +80,25 @@ class EvenframeTrackRegion(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, segmenter: str | None, tracker: str | None) -> bool | str:
+        # A missing package is told before anything runs. Naming the inputs switches off the host's
+        # own check of their options; finding the models makes up for it. None: linked, not known.
+        from ..pipelines.errors import EvenframeError
+        from ..pipelines.tracking import packages
+
+        try:
+            if segmenter not in (None, NO_SEGMENTER):
+                host.model_path("sams", segmenter)
+                packages.require(packages.SAM)
+            if tracker == FLOW:
+                packages.require(packages.OPTICAL_FLOW)
+            elif tracker is not None:
+                host.model_path("sam2", tracker)
+        except EvenframeError as error:
+            return str(error)
+        return True
+
+    @classmethod
     def fingerprint_inputs(
         cls, segmenter: str | None, tracker: str | None, **others: Any
     ) -> list[Stamp]:

@@ -17,6 +17,7 @@ import evenframe
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DEPENDENCIES = PROJECT["project"]["dependencies"]
 
 IMPORT = """
 import json, sys, time
@@ -74,16 +75,51 @@ def test_versions_agree():
 def test_comfyui_users_install_nothing_that_the_host_owns():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     wanted = {line for line in lines if line and not line.startswith("#")}
-    names = {re.split(r"[<>=!~ \[]", line)[0].lower() for line in wanted}
-    assert not names & {"torch", "torchvision", "torchaudio", "numpy", "opencv-python"}
+    hosts = {"torch", "torchvision", "numpy"}
+    assert not {named(line) for line in wanted} & (hosts | {"torchaudio"})
     assert not [line for line in wanted if "==" in line or "<" in line]
-    assert set(PROJECT["project"]["dependencies"]) == wanted | {"torch", "numpy"}
+    # The same for a plain installation, but for the build of OpenCV: see pyproject.toml.
+    assert {"opencv-python", "segment-anything"} <= wanted
+    plain = {re.sub("^opencv-python-headless$", "opencv-python", line) for line in DEPENDENCIES}
+    assert plain == wanted | hosts
+
+
+def named(requirement: str) -> str:
+    """The name of a package that is required, as in `av>=16.0.0`."""
+    return re.split(r"[<>=!~ \[]", requirement)[0].lower()
+
+
+def test_what_the_code_imports_is_required():
+    modules = {"pillow": "PIL", "opencv-python-headless": "cv2"}
+    names = map(named, DEPENDENCIES)
+    required = {modules.get(name, name.replace("-", "_")) for name in names}
+    hosts = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes"}
+    known = set(sys.stdlib_module_names) | required | hosts
+    unknown = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in source_files()
+        for name in imported(path)
+        if name not in known
+    }
+    assert unknown == set()
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+    return found
 
 
 def test_the_registry_finds_what_it_asks_for():
     assert PROJECT["project"]["name"] == "evenframe"
     assert PROJECT["tool"]["comfy"]["DisplayName"] == "Evenframe"
     assert "web" not in PROJECT["tool"]["comfy"], "WEB_DIRECTORY already says it"
+    assert PROJECT["tool"]["comfy"]["includes"] == ["example_workflows"], "or it is packed empty"
     assert evenframe.WEB_DIRECTORY == "./web"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert not hasattr(evenframe, "NODE_CLASS_MAPPINGS"), "it would hide comfy_entrypoint"

@@ -369,7 +369,7 @@ def test_packages_that_are_missing_are_named(
     with pytest.raises(EvenframeError, match="pip install segment-anything"):
         sam.load_sam(tmp_path / "any.pth")
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(EvenframeError, match="pip install opencv-python-headless"):
+    with pytest.raises(EvenframeError, match="pip install opencv-python`"):
         flow.follow_box(frames, BOX, 0)
 
 

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import EvenframeError
 from ..pictures import to_bytes
 from ..progress import OnFrame
 from ..region import Box
+from . import packages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,13 +127,9 @@ def _steps(frames: Tensor, start: int, on_frame: OnFrame | None) -> Iterator[_St
 
 
 def _dense_flow() -> Any:
-    try:
-        import cv2
-    except ImportError as error:
-        raise EvenframeError(
-            "Optical flow needs OpenCV, which is not installed: install it with "
-            "`pip install opencv-python-headless`, or choose SAM 2 as the tracker."
-        ) from error
+    packages.require(packages.OPTICAL_FLOW)
+    import cv2
+
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow.setFinestScale(0)  # full resolution: outlines of small objects depend on it
     return flow

@@ -1,6 +1,6 @@
 """SAM 1 on one frame: from a box or points to a mask.
 
-Source: "Segment Anything" (ICCV 2023), by the package `segment-anything`, which is optional.
+Source: "Segment Anything" (ICCV 2023), by the package `segment-anything`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..errors import EvenframeError
 from ..loading.sniff import classify, sniff
 from ..loading.tensors import read_pickle, read_safetensors
 from ..pictures import to_bytes
+from . import packages
 from .prompt import Prompt
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ class Encoder:
 def load_sam(path: str | Path) -> Sam:
     """Load a checkpoint: safetensors, or a pickle that holds nothing but tensors.
 
-    Raises EvenframeError where the file is something else or the package is not installed.
+    Raises EvenframeError where the file is something else or the package does not work.
     """
     path = Path(path)
-    _require_package()
+    packages.require(packages.SAM)
     if path.is_dir():
         raise EvenframeError(
             f"'{path.name}' is a folder: choose {WANTED}, a single file. A folder of SAM 2 goes to "
@@ -172,13 +173,3 @@ def _refusal(file: str, shapes: Shapes, reason: str) -> EvenframeError:
     what = found[0] if found else None if kind == "other" else f"of the kind '{kind}'"
     told = f"it is {what}" if what else reason.splitlines()[0].rstrip(":. ")
     return EvenframeError(f"'{file}' is not a SAM 1 checkpoint ({told}): choose {WANTED}.")
-
-
-def _require_package() -> None:
-    try:
-        import segment_anything  # noqa: F401
-    except ImportError as error:
-        raise EvenframeError(
-            "SAM 1 needs the package segment-anything, which is not installed: install it with "
-            "`pip install segment-anything`, or choose no segmenter."
-        ) from error

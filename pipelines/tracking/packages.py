@@ -1,0 +1,79 @@
+"""The packages that tracking stands on: whether they work here, and the line that mends them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+
+from ..errors import EvenframeError
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of tracking and the package that it needs.
+
+    title: what users know the package by. attribute: what tells a whole installation from the
+    empty folder that one build leaves when another is uninstalled. package: what is installed
+    where there is none; repair: what is put over a build that does not work.
+    """
+
+    name: str
+    title: str
+    module: str
+    attribute: str
+    package: str
+    repair: str
+    otherwise: str
+
+
+OPTICAL_FLOW = Part(
+    "Optical flow",
+    "OpenCV",
+    "cv2",
+    "DISOpticalFlow",  # every build has it: plain, headless, contrib
+    package="opencv-python",
+    repair="opencv-python-headless",  # a build for screens wants libraries that servers lack
+    otherwise="choose SAM 2 as the tracker",
+)
+SAM = Part(
+    "SAM 1",
+    "the package segment-anything",
+    "segment_anything",
+    "SamPredictor",
+    package="segment-anything",
+    repair="segment-anything",
+    otherwise="choose no segmenter",
+)
+PARTS = (OPTICAL_FLOW, SAM)
+
+
+def fault(part: Part) -> str | None:
+    """What is missing for a part, with the command that mends it; None where nothing is."""
+    try:
+        module = import_module(part.module)
+    except ModuleNotFoundError as error:
+        if error.name in (None, part.module):
+            return _told(part, "which is not installed", f"install {part.package}")
+        # What it stands on itself, as torchvision: its own package does not say so.
+        wanted = str(error.name).partition(".")[0]
+        return _told(part, f"which needs {wanted}, which is not installed", f"install {wanted}")
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        problem = f"which is installed but cannot be loaded ({reason})"
+    else:
+        if hasattr(module, part.attribute):
+            return None
+        problem = f"of which only a part is installed ({part.attribute} is missing)"
+    return _told(part, problem, f"install --force-reinstall --no-deps {part.repair}")
+
+
+def require(part: Part) -> None:
+    """Raise EvenframeError where the package of a part is missing or does not work."""
+    if told := fault(part):
+        raise EvenframeError(f"{told}, or {part.otherwise}.")
+
+
+def _told(part: Part, problem: str, command: str) -> str:
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    return f"{part.name} needs {part.title}, {problem}: run `{python} -m pip {command}`"
