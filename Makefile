@@ -23,11 +23,16 @@ ifneq ($(wildcard $(COMFYUI_PATH)/main.py),)
 SERVER := $(VENV)/.comfyui
 endif
 
-.PHONY: help demo test bench lint typecheck format miniature clean
+# The tools of ComfyUI's registry, in an environment of their own: what they need differs from what
+# we pin. Where they cannot be installed, the tests that need them skip and say so.
+REGISTRY := $(VENV)/registry
+
+.PHONY: help demo test fresh bench lint typecheck format miniature clean
 
 help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
 	@echo "make test       ruff, pyright and pytest"
+	@echo "make fresh      what ComfyUI users install, in an environment made anew; in minutes"
 	@echo "make bench      all figures, in hours; BENCH=attention for one of them"
 	@echo "make lint | typecheck | format | miniature | clean"
 
@@ -44,11 +49,18 @@ $(VENV)/.comfyui: $(INSTALLED) $(COMFYUI_PATH)/requirements.txt
 		--constraint constraints-dev.txt
 	touch $@
 
+$(REGISTRY)/.installed: tests/registry-tools.txt
+	@"$(PYTHON)" -m venv $(REGISTRY) && $(REGISTRY)/bin/python -m pip install --quiet --retries 1 \
+		--requirement $< && touch $@ || echo "The registry's tools cannot be installed here." >&2
+
 demo: $(INSTALLED)
 	$(BIN)/python -m evenframe demo --output $(OUTPUT)
 
-test: lint typecheck $(SERVER)
+test: lint typecheck $(SERVER) $(REGISTRY)/.installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fresh: $(INSTALLED) $(SERVER) $(REGISTRY)/.installed
+	EVENFRAME_FRESH=1 $(BIN)/python -m pytest tests/test_fresh_install.py $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

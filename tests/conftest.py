@@ -10,9 +10,11 @@ import pytest
 import torch
 from comfyui_server import ROOT, ComfyServer, find_comfyui
 from hypothesis import settings
+from registry import missing, pack_and_unpack
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
+from evenframe.nodes.host.templates import LINK, SOURCE
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 # The same examples on every machine and in every run: a failure can be repeated.
@@ -21,14 +23,40 @@ settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
-def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    """A running ComfyUI server with this pack, or a skip that says why there is none."""
+def registry_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pack as ComfyUI's registry delivers it, or a skip that says what is missing."""
+    if reason := missing("comfy"):
+        pytest.skip(reason)
+    return pack_and_unpack(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="session")
+def comfyui(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ComfyServer]:
+    """A running ComfyUI server with this pack, or a skip that says why there is none.
+
+    The pack is the registry's, as most users have it; the checkout where it cannot be packed.
+    """
     path, reason = find_comfyui()
     if path is None:
         pytest.skip(reason)
-    packs = {"evenframe": ROOT, "evenframe_probe": Path(__file__).parent / "probe_pack"}
+    pack = ROOT if missing("comfy") else request.getfixturevalue("registry_pack")
+    packs = {
+        "evenframe": pack,
+        "evenframe_cloned": _cloned(tmp_path_factory.mktemp("cloned")),
+        "evenframe_probe": Path(__file__).parent / "probe_pack",
+    }
     with ComfyServer(path, tmp_path_factory.mktemp("comfyui"), packs).running() as server:
         yield server
+
+
+def _cloned(folder: Path) -> Path:
+    """A pack without nodes whose templates lie as a clone of this repository has them."""
+    (folder / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n")
+    (folder / SOURCE).symlink_to(ROOT / SOURCE)
+    (folder / LINK).symlink_to((ROOT / LINK).readlink())
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -67,12 +67,13 @@ def test_every_node_has_a_help_page(comfyui: ComfyServer):
         assert page.startswith("# ")
 
 
-def test_every_template_is_listed_and_served(comfyui: ComfyServer):
+@pytest.mark.parametrize("pack", ["evenframe", "evenframe_cloned"])
+def test_every_template_is_listed_and_served(comfyui: ComfyServer, pack: str):
     expected = sorted(path.stem for path in (ROOT / "examples_workflows").glob("*.json"))
-    listed = comfyui.get("/workflow_templates").get("evenframe", [])
+    listed = comfyui.get("/workflow_templates").get(pack, [])
     assert sorted(listed) == expected
     for name in expected:
-        graph = comfyui.get(f"/api/workflow_templates/evenframe/{quote(name)}.json")
+        graph = comfyui.get(f"/api/workflow_templates/{pack}/{quote(name)}.json")
         assert graph["nodes"], f"{name} is not in the editor's format"
 
 

@@ -75,7 +75,8 @@ def test_rates_survive(tmp_path: Path, ending: str, rate: Fraction) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_workflow_and_the_disclosure_travel(tmp_path: Path, ending: str) -> None:
-    prompt = {"1": {"class_type": "EvenframeLoadVideo", "inputs": {"text": 'a "}" b {{ é 🐬'}}}
+    text = 'a "}" b {{ é \N{DOLPHIN}'
+    prompt = {"1": {"class_type": "EvenframeLoadVideo", "inputs": {"text": text}}}
     workflow = {"nodes": [{"id": 1, "widgets_values": ["}" * 300]}], "links": []}
     fields = workflow_metadata(prompt, {"workflow": workflow})
     path = save(tmp_path / f"a.{ending}", frames_of(2), 10, metadata=fields)
@@ -100,7 +101,7 @@ def test_no_field_takes_the_place_of_the_disclosure(tmp_path: Path, ending: str)
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_log_travels_as_it_was_given(tmp_path: Path, ending: str) -> None:
-    lines = 'two\nlines, {"index": 3, "attribute": "é 🐬 }"}'
+    lines = 'two\nlines, {"index": 3, "attribute": "é \N{DOLPHIN} }"}'
     longest = lines + "x" * (LOG_BYTES - len(lines.encode()))
     for number, log in enumerate((lines, longest)):
         fields = workflow_metadata({"1": {}}) | log_metadata(log)

@@ -61,7 +61,7 @@ function show(node, text) {
 }
 
 app.registerExtension({
-  name: "Evenframe.Text",
+  name: "evenframe.Text",
 
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!nodeData.name.startsWith("Evenframe")) return;
