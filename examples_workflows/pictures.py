@@ -3,7 +3,8 @@
     python examples_workflows/pictures.py                      # all
     python examples_workflows/pictures.py "FAME one person"    # one
 
-Each recipe is run as on the command line. The picture shows the first and the last frame, the
+Each recipe is run as on the command line: on the built-in clip where it names a video, and after
+the one that saves the inversion that it names. The picture shows the first and the last frame, the
 source above the edit; of a recipe that compares nothing, its video's middle frame. Recipes for
 ComfyUI alone keep the picture they have.
 """
@@ -19,19 +20,52 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL.Image import Image
     from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parent
+SAVES_INVERSION = "ReAtCo long clip"
 SIDE, GAP, GROUND = 256, 12, (20, 20, 20)
+FRAMES, RATE = 8, 8
 
 
-def run(workflow: Path, output: Path) -> Path:
-    """Run a recipe anew; gives the comparison that it saved, or else its video."""
-    command = [sys.executable, "-m", "evenframe", "run", str(workflow), "--output", str(output)]
-    subprocess.run([*command, "--no-cache"], check=True)
-    videos = sorted(output.rglob("*.mp4"))
+def run(workflow: Path, folder: Path) -> Path:
+    """Run a recipe in a folder; gives the comparison that it saved, or else its video."""
+    for name in named(workflow, "EvenframeLoadVideo"):
+        write_clip(folder / "input" / name)
+    if any(named(workflow, "EvenframeLoadInversion")):
+        _run(workflow.with_stem(SAVES_INVERSION), folder)
+    earlier = set(folder.rglob("*.mp4"))
+    _run(workflow, folder)
+    videos = sorted(set(folder.rglob("*.mp4")) - earlier)
     return next((video for video in videos if "_compared_" in video.name), videos[0])
+
+
+def _run(workflow: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "evenframe", "run", str(workflow), "--no-cache"]
+    folders = ["--input", str(folder / "input"), "--output", str(folder / "output")]
+    subprocess.run([*command, *folders], check=True)
+
+
+def named(workflow: Path, node: str) -> Iterator[str]:
+    """The files that the nodes of a class name."""
+    for one in json.loads(workflow.read_text(encoding="utf-8")).values():
+        if one["class_type"] == node:
+            yield one["inputs"]["file"]
+
+
+def write_clip(path: Path) -> None:
+    """The built-in clip as a video file."""
+    import torch
+
+    from evenframe.miniature.demo import scene_clip
+    from evenframe.pipelines.video import save
+
+    frames, _ = scene_clip("two shapes", FRAMES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(path, torch.from_numpy(frames), RATE, crf=0)
 
 
 def picture(video: Path) -> Image:
@@ -74,8 +108,8 @@ def main() -> None:
     names = parser.parse_args().names or sorted(path.stem for path in FOLDER.glob("*.json"))
     for workflow in (FOLDER / "api" / f"{name}.json" for name in names):
         if runs_here(workflow):
-            with TemporaryDirectory() as output:
-                drawn = picture(run(workflow, Path(output)))
+            with TemporaryDirectory() as folder:
+                drawn = picture(run(workflow, Path(folder)))
             drawn.save(FOLDER / f"{workflow.stem}.jpg", quality=90)
             print(workflow.stem)
 

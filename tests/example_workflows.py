@@ -8,7 +8,13 @@ from typing import Any
 
 import torch
 
+from evenframe.miniature import demo
+from evenframe.nodes.host.folders import SAVED
+from evenframe.pipelines import backbone
+from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.inversion_file import save as save_inversion
 from evenframe.pipelines.video import load, read_metadata, save
+from evenframe.pipelines.window import Windowing
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 3
@@ -50,14 +56,27 @@ def _shortened(text: str) -> str:
     return json.dumps(told)
 
 
-def provide_clips(graph: dict[str, Any], folder: Path) -> None:
-    """Write a small video for every input file that a workflow names."""
+def provide_files(graph: dict[str, Any], folder: Path, output: Path) -> None:
+    """Write a small video for every input file that a workflow names, and every inversion."""
     for node in graph.values():
         name = node["inputs"].get("file")
-        if isinstance(name, str) and not (folder / name).exists():
+        if node["class_type"] == "EvenframeLoadInversion":
+            _save_inversion(output / name.removesuffix(SAVED))
+        elif isinstance(name, str) and not (folder / name).exists():
             rows = torch.linspace(0, 1, 96)[None, :, None, None]
             moving = torch.linspace(0, 0.5, 8)[:, None, None, None]
             save(folder / name, (rows + moving).remainder(1).expand(8, 96, 130, 3).contiguous(), 8)
+
+
+def _save_inversion(path: Path) -> None:
+    """What *ReAtCo long clip* saves, made light."""
+    if path.exists():
+        return
+    frames, prompt = demo.scene_clip("two shapes", FRAMES)
+    windows = Windowing(LIGHT["size"], LIGHT["stride"])
+    clip, steps = torch.from_numpy(frames), LIGHT["steps"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_inversion(invert(backbone.load(), clip, prompt, steps=steps, windowing=windows), path)
 
 
 def check_video(path: Path, graph: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
-from example_workflows import api_examples, check_video, light, provide_clips
+from example_workflows import api_examples, check_video, light, provide_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -349,7 +349,7 @@ def test_an_example_runs_to_a_video_that_decodes(
     for node in graph.values():
         if node["class_type"] == "CheckpointLoaderSimple":
             node["inputs"]["ckpt_name"] = request.getfixturevalue("checkpoint")
-    provide_clips(graph, comfyui.base / "input")
+    provide_files(graph, comfyui.base / "input", comfyui.base / "output")
     missing = {node["class_type"] for node in graph.values()} - set(comfyui.get("/object_info"))
     assert missing == set()
     run = comfyui.run(graph)

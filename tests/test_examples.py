@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from evenframe.__main__ import main
 from evenframe.nodes import node_classes
 from evenframe.pipelines.video import read_metadata
-from example_workflows import ROOT, api_examples, check_video, light, provide_clips
+from example_workflows import ROOT, api_examples, check_video, light, provide_files
 
 SCHEMAS = {cls.GET_SCHEMA().node_id: cls.GET_SCHEMA() for cls in node_classes()}
 OURS = set(SCHEMAS)
@@ -38,6 +39,15 @@ def test_every_example_is_there_in_both_formats_with_a_picture():
     assert len(editor) >= 4
 
 
+def test_every_node_stands_in_a_recipe_and_every_recipe_in_the_readme():
+    graphs = [json.loads(path.read_text(encoding="utf-8")) for path in api_examples()]
+    used = {node["class_type"] for graph in graphs for node in graph.values()}
+    assert OURS - used == set()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| ([^|]+) \|", readme.split("| Recipe |")[1].split("\n\n")[0], re.M)
+    assert sorted(set(listed) - {"---"}) == [path.stem for path in api_examples()]
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
 )
@@ -50,15 +60,16 @@ def test_both_formats_are_the_same_graph(path: Path):
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
 )
-def test_a_recipe_says_what_it_is_for_and_names_every_input(path: Path):
+def test_a_recipe_says_what_it_is_for_and_names_what_its_nodes_need(path: Path):
     editor = json.loads(path.read_text(encoding="utf-8"))
     [note] = [node for node in editor["nodes"] if node["type"] in ("Note", "MarkdownNote")]
     assert len(note["widgets_values"][0].split("\n\n")) == 2
     for node in editor["nodes"]:
         if node["type"] in SCHEMAS:
-            known = {socket.id for socket in SCHEMAS[node["type"]].inputs}
+            known = SCHEMAS[node["type"]].inputs
             named = {socket["name"] for socket in node["inputs"]}
-            assert named == known, node["type"]
+            assert named <= {socket.id for socket in known}, node["type"]
+            assert {socket.id for socket in known if not socket.optional} <= named, node["type"]
 
 
 def test_pictures_are_small_and_can_be_read():
@@ -73,10 +84,14 @@ def test_pictures_are_small_and_can_be_read():
 
 def test_pictures_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     given: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "run", lambda command, check: given.append(command))
-    (tmp_path / "a.mp4").touch()
+
+    def ran(command: list[str], check: bool) -> None:
+        given.append(command)
+        (tmp_path / "a.mp4").touch()
+
+    monkeypatch.setattr(subprocess, "run", ran)
     run = runpy.run_path(str(ROOT / "examples_workflows" / "pictures.py"))["run"]
-    assert run(Path("recipe.json"), tmp_path) == tmp_path / "a.mp4"
+    assert run(api_examples()[0], tmp_path) == tmp_path / "a.mp4"
     assert "--no-cache" in given[0]
 
 
@@ -90,7 +105,7 @@ def test_an_example_runs_without_comfyui(
     monkeypatch.setenv("EVENFRAME_CACHE", str(tmp_path / "cache"))
     graph = light(path)
     (tmp_path / "input").mkdir()
-    provide_clips(graph, tmp_path / "input")
+    provide_files(graph, tmp_path / "input", tmp_path / "output")
     workflow = tmp_path / path.name
     workflow.write_text(json.dumps(graph))
     folders = ["--input", str(tmp_path / "input"), "--output", str(tmp_path / "output")]
