@@ -10,6 +10,8 @@ COMFYUI_PATH ?= $(HOME)/comfy/ComfyUI
 OUTPUT ?= output/demo
 # What `make bench` runs; `make bench BENCH=attention` runs one.
 BENCH ?=
+# What `make fresh` installs; `make fresh VERSIONS=` takes the newest of everything.
+VERSIONS ?= --constraint constraints-dev.txt
 PYTEST_ARGS ?=
 
 # Wheels come from the package index alone, whatever a local pip configuration offers beside it:
@@ -60,7 +62,11 @@ test: lint typecheck $(SERVER) $(REGISTRY)/.installed
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 fresh: $(INSTALLED) $(SERVER) $(REGISTRY)/.installed
-	EVENFRAME_FRESH=1 $(BIN)/python -m pytest tests/test_fresh_install.py $(PYTEST_ARGS)
+	rm -rf $(VENV)/fresh
+	"$(PYTHON)" -m venv $(VENV)/fresh
+	$(VENV)/fresh/bin/python -m pip install --quiet --requirement requirements.txt \
+		--requirement "$(COMFYUI_PATH)/requirements.txt" $(VERSIONS)
+	EVENFRAME_FRESH=$(VENV)/fresh $(BIN)/python -m pytest tests/test_fresh_install.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

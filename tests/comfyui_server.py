@@ -57,9 +57,15 @@ ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
 class ComfyServer:
-    """One server process, and one client that listens to it."""
+    """One server process, run by `python`, and one client that listens to it."""
 
-    def __init__(self, comfyui: Path, base: Path, packs: dict[str, Path]) -> None:
+    def __init__(
+        self,
+        comfyui: Path,
+        base: Path,
+        packs: dict[str, Path],
+        python: str | Path = sys.executable,
+    ) -> None:
         for folder in ("custom_nodes", "input", "output", "user", "models/checkpoints"):
             (base / folder).mkdir(parents=True, exist_ok=True)
         for name, source in packs.items():
@@ -68,6 +74,7 @@ class ComfyServer:
         self.port = _free_port()
         self.log_path = base / "server.log"
         self._comfyui = comfyui
+        self._python = python
         self._client = uuid.uuid4().hex
         self._runs: dict[str, Run] = {}
         self._current: Run | None = None
@@ -81,7 +88,7 @@ class ComfyServer:
         arguments += ["--disable-api-nodes", "--disable-auto-launch", "--preview-method", "auto"]
         with self.log_path.open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, str(self._comfyui / "main.py"), *arguments],
+                [self._python, str(self._comfyui / "main.py"), *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},

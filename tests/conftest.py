@@ -31,19 +31,19 @@ def registry_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def comfyui(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[ComfyServer]:
-    """A running ComfyUI server with this pack, or a skip that says why there is none.
+def served_pack(request: pytest.FixtureRequest) -> Path:
+    """The pack as the registry delivers it; the checkout where its tool is missing."""
+    return ROOT if missing("comfy") else request.getfixturevalue("registry_pack")
 
-    The pack is the registry's, as most users have it; the checkout where it cannot be packed.
-    """
+
+@pytest.fixture(scope="session")
+def comfyui(tmp_path_factory: pytest.TempPathFactory, served_pack: Path) -> Iterator[ComfyServer]:
+    """A running ComfyUI server with this pack, or a skip that says why there is none."""
     path, reason = find_comfyui()
     if path is None:
         pytest.skip(reason)
-    pack = ROOT if missing("comfy") else request.getfixturevalue("registry_pack")
     packs = {
-        "evenframe": pack,
+        "evenframe": served_pack,
         "evenframe_cloned": _cloned(tmp_path_factory.mktemp("cloned")),
         "evenframe_probe": Path(__file__).parent / "probe_pack",
     }

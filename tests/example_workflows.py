@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from evenframe.miniature import demo
+from evenframe.nodes import node_classes
 from evenframe.nodes.host.folders import SAVED
 from evenframe.pipelines import backbone
 from evenframe.pipelines.inversion import invert
@@ -32,6 +33,13 @@ LIGHT = {
 
 def api_examples() -> list[Path]:
     return sorted((ROOT / "examples_workflows" / "api").glob("*.json"))
+
+
+def runs_anywhere(path: Path) -> bool:
+    """Whether all nodes of a workflow are this pack's, so that it needs no checkpoint."""
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    ours = {cls.GET_SCHEMA().node_id for cls in node_classes()}
+    return {node["class_type"] for node in graph.values()} <= ours
 
 
 def light(path: Path) -> dict[str, Any]:

@@ -15,7 +15,14 @@ import pytest
 from evenframe.__main__ import main
 from evenframe.nodes import node_classes
 from evenframe.pipelines.video import read_metadata
-from example_workflows import ROOT, api_examples, check_video, light, provide_files
+from example_workflows import (
+    ROOT,
+    api_examples,
+    check_video,
+    light,
+    provide_files,
+    runs_anywhere,
+)
 
 SCHEMAS = {cls.GET_SCHEMA().node_id: cls.GET_SCHEMA() for cls in node_classes()}
 OURS = set(SCHEMAS)
@@ -23,11 +30,6 @@ OURS = set(SCHEMAS)
 
 def to_api() -> Callable[[dict[str, Any]], dict[str, Any]]:
     return runpy.run_path(str(ROOT / "examples_workflows" / "to_api.py"))["to_api"]
-
-
-def runs_anywhere(path: Path) -> bool:
-    graph = json.loads(path.read_text(encoding="utf-8"))
-    return {node["class_type"] for node in graph.values()} <= OURS
 
 
 def test_every_example_is_there_in_both_formats_with_a_picture():
