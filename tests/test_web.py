@@ -61,7 +61,13 @@ SAVED = "() => JSON.stringify(window.app.graph.serialize())"
 
 
 @pytest.fixture(scope="module")
-def page(comfyui: ComfyServer) -> Iterator[Page]:
+def console() -> list[str]:
+    """What the page wrote to the browser's console."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(comfyui: ComfyServer, console: list[str]) -> Iterator[Page]:
     """The editor in a real browser, or a skip that says why there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
     names = ("chromium", "chromium-browser", "google-chrome")
@@ -72,6 +78,7 @@ def page(comfyui: ComfyServer) -> Iterator[Page]:
         except playwright.Error as error:
             pytest.skip(f"no browser: {str(error).splitlines()[0]}")
         page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page.on("console", lambda message: console.append(message.text))
         page.set_default_timeout(120_000)
         page.goto(f"http://127.0.0.1:{comfyui.port}/")
         page.wait_for_function(READY)
@@ -129,3 +136,10 @@ def test_a_nodes_text_is_shown_and_survives_a_reload(page: Page, nodes_2: bool):
     page.wait_for_function(READY)
     page.wait_for_timeout(4000)
     assert page.evaluate(TEXTS) == texts
+
+
+def test_only_the_editors_public_parts_are_used(page: Page, console: list[str]):
+    page.evaluate("() => console.log('this is heard')")
+    assert "this is heard" in console
+    warned = [text for text in console if "internal module" in text or "evenframe" in text.lower()]
+    assert warned == []

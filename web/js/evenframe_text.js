@@ -8,7 +8,6 @@
 // lives, by workflow and node.
 
 import { app } from "../../../scripts/app.js";
-import { ComfyWidgets } from "../../../scripts/widgets.js";
 
 const WIDGET = "evenframe_text";
 const LINE_HEIGHT = 16;
@@ -35,7 +34,7 @@ function remembered(node) {
 }
 
 function makeWidget(node) {
-  const { widget } = ComfyWidgets.STRING(node, WIDGET, ["STRING", { multiline: true }], app);
+  const { widget } = app.widgets.STRING(node, WIDGET, ["STRING", { multiline: true }], app);
   widget.label = "result";
   widget.serialize = false; // not in the saved workflow
   Object.assign(widget.options, {
@@ -63,10 +62,10 @@ function show(node, text) {
 app.registerExtension({
   name: "evenframe.Text",
 
-  beforeRegisterNodeDef(nodeType, nodeData) {
-    if (!nodeData.name.startsWith("Evenframe")) return;
-    const { onExecuted } = nodeType.prototype;
-    nodeType.prototype.onExecuted = function (output) {
+  nodeCreated(node) {
+    if (!isOurs(node)) return;
+    const { onExecuted } = node;
+    node.onExecuted = function (output) {
       onExecuted?.apply(this, arguments);
       if (!output?.text) return;
       const text = [output.text].flat().join("\n");
