@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / ".venv" / "registry" / "bin"
+LISTING = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+RUN: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True}
 # Nothing is told to anybody, and nothing is asked for.
 QUIET = {"DO_NOT_TRACK": "1", "COMFY_NO_UPDATE_CHECK": "1"}
 
@@ -18,7 +21,7 @@ def missing(*tools: str) -> str:
     absent = [name for name in tools if not (TOOLS / name).exists()]
     if absent:
         return f"no {', '.join(absent)}: `make test` installs it where the package index has it"
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+    if shutil.which("git") is None or subprocess.run([*LISTING, "README.md"], **RUN).returncode:
         return "no git checkout: the registry's tool packs what git tracks"
     return ""
 
@@ -30,8 +33,7 @@ def pack_and_unpack(folder: Path) -> Path:
     that git tracks here, or would if they were added.
     """
     copy, unpacked = folder / "packed", folder / "unpacked" / "evenframe"
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    names = subprocess.run(LISTING, **RUN).stdout
     for name in filter(lambda name: name and os.path.lexists(ROOT / name), names.split("\0")):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
