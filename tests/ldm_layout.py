@@ -6,6 +6,8 @@ or full-size, without any model library.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -145,11 +147,11 @@ def tiny_clip_shapes(width: int = 768, layers: int = 3) -> Shapes:
     return clip_shapes(width, layers, vocabulary=64, inner=64)
 
 
-def sd2_shapes() -> Shapes:
+def sd2_shapes(text_layers: int = 3) -> Shapes:
     """A tiny Stable Diffusion 2.x checkpoint."""
     unet = unet_shapes(text_width=1024, linear=True)
-    clip = prefixed("cond_stage_model.model.", open_clip_shapes(layers=3, vocabulary=64, inner=64))
-    return checkpoint_shapes(unet, vae_shapes(), clip)
+    clip = open_clip_shapes(layers=text_layers, vocabulary=64, inner=64)
+    return checkpoint_shapes(unet, vae_shapes(), prefixed("cond_stage_model.model.", clip))
 
 
 def checkpoint_shapes(unet: Shapes, vae: Shapes, clip: Shapes) -> Shapes:
@@ -186,6 +188,28 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     save_file(random_tensors(shapes, dtype, seed), path)
+    return path
+
+
+def save_hollow(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    metadata: dict[str, str] | None = None,
+    filled: Mapping[str, Tensor] | None = None,
+) -> Path:
+    """Write a float16 checkpoint whose weights are a hole in the file, but for the filled ones."""
+    header: dict[str, object] = {"__metadata__": metadata or {}}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+        for name, tensor in (filled or {}).items():
+            file.seek(8 + len(text) + header[name]["data_offsets"][0])  # type: ignore[index]
+            file.write(tensor.half().numpy().tobytes())
     return path
 
 

@@ -148,10 +148,27 @@ def test_sizes_schedule_and_name(sd1_file: Path, sd2_file: Path) -> None:
     assert (sd1.name, sd1.scheduler_config["prediction_type"]) == ("tiny-sd1", "epsilon")
     assert sd1.scheduler_config["steps_offset"] == 1
     assert sd1.tokenizer.model_max_length == 77
-    assert sd2.text_encoder.config.num_hidden_layers == 2  # of three: the last is left out
+    assert sd2.text_encoder.config.num_hidden_layers == 3  # of the 23 that are used, of 24
     assert sd2.text_encoder.config.hidden_act == "gelu"
     assert not any(p.requires_grad or p.is_inference() for p in parameters(sd1).values())
     assert not any(module.training for module in (sd1.unet, sd1.vae, sd1.text_encoder))
+
+
+@pytest.mark.parametrize("held", [3, 23, 24])
+def test_an_sd2_file_uses_23_text_layers_whether_it_holds_24_or_those_alone(
+    held: int, tmp_path: Path
+) -> None:
+    """Each layer here adds a mark of its own to the states and nothing else."""
+    prefix = "cond_stage_model.model."
+    name = prefix + "transformer.resblocks.{}.attn.out_proj.bias"
+    marks = {name.format(layer): torch.eye(1024)[layer] for layer in range(held)}
+    marks[prefix + "ln_final.weight"] = torch.ones(1024)
+    path = tmp_path / "sd2.safetensors"
+    layout.save_hollow(path, layout.sd2_shapes(held), filled=marks)
+    states = load_checkpoint(path, torch.float16).text_encoder(torch.tensor([[1]]))
+    assert (states.last_hidden_state[0, 0] > 1).nonzero().flatten().tolist() == [
+        *range(min(held, 23))
+    ]
 
 
 def test_v_prediction_by_choice_by_metadata_and_by_the_spread(

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import ldm_layout as layout
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.loading.ldm import TEXT_PREFIXES, plain_text, text_prefix
 from evenframe.pipelines.loading.single_file import load_checkpoint
 from evenframe.pipelines.loading.sniff import REFUSALS, classify, require_supported, sniff
 
@@ -58,23 +60,6 @@ KINDS: dict[str, layout.Shapes] = {
 }
 
 
-def write(path: Path, shapes: layout.Shapes, metadata: dict[str, str] | None = None) -> Path:
-    """A safetensors file of these shapes whose weights are a hole in the file."""
-    header: dict[str, object] = {"__metadata__": metadata or {}}
-    end = 0
-    for name, shape in shapes.items():
-        size = 2
-        for side in shape:
-            size *= side
-        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [end, end + size]}
-        end += size
-    text = json.dumps(header).encode()
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + end)
-    return path
-
-
 def test_every_kind_has_an_example() -> None:
     assert set(KINDS) == {"sd1", "sd2", *REFUSALS}
 
@@ -82,7 +67,9 @@ def test_every_kind_has_an_example() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds(kind: str, tmp_path: Path) -> None:
     assert classify(KINDS[kind]) == kind
-    found = sniff(write(tmp_path / "model.safetensors", KINDS[kind], {"modelspec.title": "x"}))
+    found = sniff(
+        layout.save_hollow(tmp_path / "model.safetensors", KINDS[kind], {"modelspec.title": "x"})
+    )
     assert (found.container, found.kind) == ("safetensors", kind)
     assert found.metadata == {"modelspec.title": "x"}
     assert found.shapes == KINDS[kind]
@@ -90,7 +77,7 @@ def test_kinds(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", REFUSALS)
 def test_what_cannot_be_loaded_is_named_and_answered(kind: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "model.safetensors", KINDS[kind])
+    path = layout.save_hollow(tmp_path / "model.safetensors", KINDS[kind])
     with pytest.raises(EvenframeError) as error:
         load_checkpoint(path)
     first = str(error.value).splitlines()[0]
@@ -110,14 +97,31 @@ def test_what_cannot_be_loaded_is_named_and_answered(kind: str, tmp_path: Path) 
     ],
 )
 def test_the_user_reads_what_it_is(kind: str, words: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "model.safetensors", KINDS[kind])
+    path = layout.save_hollow(tmp_path / "model.safetensors", KINDS[kind])
     with pytest.raises(EvenframeError, match=words):
         require_supported(path, sniff(path))
 
 
+@pytest.mark.parametrize("prefix", [*TEXT_PREFIXES, "", "te.text_model.", "clip_l.transformer."])
+@pytest.mark.parametrize("naming", [layout.clip_shapes(), layout.open_clip_shapes(768, 1)])
+def test_a_text_encoder_is_found_wherever_it_lies(prefix: str, naming: layout.Shapes) -> None:
+    shapes = {**sd1_unet, **vae, **layout.prefixed(prefix, naming)}
+    assert classify(shapes) == "sd1"
+    assert set(plain_text(dict.fromkeys(shapes, torch.zeros(3)))) >= {
+        "embeddings.token_embedding.weight",
+        "encoder.layers.0.self_attn.q_proj.weight",
+        "final_layer_norm.bias",
+    }
+
+
+def test_of_two_text_encoders_the_one_in_the_usual_place_counts() -> None:
+    shapes = {**layout.prefixed("a.", layout.clip_shapes()), **sd1_text}
+    assert text_prefix(shapes) == HF_CLIP
+
+
 def test_supported_kinds_have_a_family(tmp_path: Path) -> None:
     for kind, family in (("sd1", "sd15"), ("sd2", "sd21")):
-        path = write(tmp_path / f"{kind}.safetensors", KINDS[kind])
+        path = layout.save_hollow(tmp_path / f"{kind}.safetensors", KINDS[kind])
         assert require_supported(path, sniff(path)) == family
 
 
@@ -147,7 +151,7 @@ def test_broken_files_say_what_is_wrong(content: bytes, message: str, tmp_path: 
 
 
 def test_a_truncated_checkpoint_says_how_much_is_missing(tmp_path: Path) -> None:
-    path = write(tmp_path / "model.safetensors", KINDS["sd1"])
+    path = layout.save_hollow(tmp_path / "model.safetensors", KINDS["sd1"])
     size = path.stat().st_size
     assert size > 2.1e9  # the published size, without the disk
     os.truncate(path, size - 1000)

@@ -47,9 +47,9 @@ def compose(
 ) -> Components:
     """Build the modules from the tensors' shapes and give them the tensors.
 
-    prediction: "epsilon" or "v_prediction". text_layers: layers of the text encoder to use, None
-    is all. dtype: of the weights, see `vae_dtype`; None keeps each part's own type and shares the
-    memory.
+    prediction: "epsilon" or "v_prediction". text_layers: layers of the text encoder to use,
+    counted from the first; None is all, as is more than there are. dtype: of the weights, see
+    `vae_dtype`; None keeps each part's own type and shares the memory.
 
     Raises:
         EvenframeError: not a Stable Diffusion 1.x or 2.x model, or parts that do not fit together.

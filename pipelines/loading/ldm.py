@@ -10,7 +10,7 @@ and miniature models of the same layout load too.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -20,8 +20,14 @@ from . import shipped
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
-CLIP_PREFIX = "cond_stage_model.transformer."
-OPEN_CLIP_PREFIX = "cond_stage_model.model."
+TEXT_PREFIXES = (
+    "cond_stage_model.transformer.",
+    "cond_stage_model.model.",
+    "conditioner.embedders.0.transformer.",
+    "conditioner.embedders.0.model.",
+)
+"""Where checkpoints keep their text encoder, the usual place first."""
+_TOKENS = "token_embedding.weight"
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -142,15 +148,31 @@ def convert_text(text: Mapping[str, Tensor], has_wrapper: bool) -> dict[str, Ten
     return {prefix + key: tensor for key, tensor in text.items()}
 
 
+def text_prefix(names: Iterable[str]) -> str | None:
+    """What the names of a checkpoint's text encoder begin with; None where it has none.
+
+    It lies where its token embedding does. Of several, the one in the usual place counts.
+    """
+    ends = ("text_model.embeddings.", "embeddings.", "")
+    found = []
+    for name in names:
+        if name.endswith(_TOKENS):
+            place = name.removesuffix(_TOKENS)
+            found.append(next(place.removesuffix(end) for end in ends if place.endswith(end)))
+    usual = [prefix for prefix in TEXT_PREFIXES if prefix in found]
+    return next(iter([*usual, *sorted(found)]), None)
+
+
 def plain_text(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint's text encoder (either naming) as transformers names it, without prefixes.
 
     Works on tensors and, for `open_clip`, splits the joint query-key-value weight into views.
     """
-    text = strip_prefix(checkpoint, CLIP_PREFIX)
-    if text:
-        return {key.removeprefix("text_model."): value for key, value in text.items()}
-    return _from_open_clip(strip_prefix(checkpoint, OPEN_CLIP_PREFIX))
+    prefix = text_prefix(checkpoint)
+    text = {} if prefix is None else strip_prefix(checkpoint, prefix)
+    if _TOKENS in text:
+        return _from_open_clip(text)
+    return {key.removeprefix("text_model."): value for key, value in text.items()}
 
 
 _OPEN_CLIP_NAMES = {

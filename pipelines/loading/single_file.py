@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
-from . import fingerprint, ldm
+from . import fingerprint, ldm, shipped
 from .components import Components
 from .compose import LdmTensors, compose
 from .sniff import Sniffed, classify, require_supported, sniff
@@ -96,16 +96,15 @@ def _compose(
     return compose(
         parts,
         prediction=prediction,
-        text_layers=text_layers(family, parts.shapes()[2]),
+        text_layers=text_layers(family),
         dtype=dtype,
         fingerprint=fingerprint.of_files([path], prediction),
         name=path.stem,
     )
 
 
-def text_layers(family: str, text_shapes: ldm.Shapes) -> int | None:
-    """Layers of the text encoder that the UNet was trained on: all for SD 1.x, all but one for
-    SD 2.x, whose checkpoints carry the whole encoder."""
-    if family == "sd15":
-        return None
-    return ldm.text_config(family, text_shapes)["num_hidden_layers"] - 1
+def text_layers(family: str) -> int:
+    """Layers of the text encoder that the UNet was trained on, counted from the first: 12 for
+    SD 1.x and 23 for SD 2.x. A file of SD 2.x as it was published holds 24, the last of which
+    is not used; one that was exported from a model folder holds the 23 alone."""
+    return shipped.config(family, "text_encoder")["num_hidden_layers"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import EvenframeError
-from .ldm import CLIP_PREFIX, OPEN_CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX
+from .ldm import TEXT_PREFIXES, UNET_PREFIX, VAE_PREFIX, text_prefix
 
 MAX_HEADER = 100 * 2**20  # the limit of the safetensors library
 WANTED = "a Stable Diffusion 1.x or 2.1 checkpoint (.safetensors)"
@@ -63,8 +63,8 @@ REFUSALS: Mapping[str, str] = {
         f"and not 4): choose {WANTED}, the ordinary text-to-image one."
     ),
     "no_text_encoder": (
-        "has no text encoder inside: choose the complete checkpoint, or load the parts in ComfyUI "
-        "and adopt them."
+        "has no CLIP text encoder inside: choose the complete checkpoint, or load the parts in "
+        "ComfyUI and adopt them."
     ),
     "no_vae": (
         "has no VAE inside: choose the complete checkpoint, or load the parts in ComfyUI and adopt "
@@ -118,12 +118,12 @@ def classify(shapes: Mapping[str, tuple[int, ...]]) -> str:
         return "other"
     if shapes[UNET_PREFIX + "input_blocks.0.0.weight"][1:2] != (4,):
         return "inpainting"
-    kind, text = ("sd1", CLIP_PREFIX) if widths == {(768,)} else ("sd2", OPEN_CLIP_PREFIX)
-    has_text = any(key.startswith(text) for key in shapes)
     has_vae = any(key.startswith(VAE_PREFIX) for key in shapes)
-    if not has_text:
+    if text_prefix(shapes) is None:
         return "no_text_encoder" if has_vae else "unet"
-    return kind if has_vae else "no_vae"
+    if not has_vae:
+        return "no_vae"
+    return "sd1" if widths == {(768,)} else "sd2"
 
 
 _LORA_SIGNS = ("lora_up", "lora_down", "lora_A", "lora_B", "hada_w1", "lokr_w", "lora.up", "dora_")
@@ -152,7 +152,7 @@ def _classify_part(shapes: Mapping[str, tuple[int, ...]]) -> str:
         return "diffusers_part"
     if any_starts("encoder.down.", "decoder.up.", VAE_PREFIX):
         return "vae"
-    if any_starts("text_model.", CLIP_PREFIX, OPEN_CLIP_PREFIX):
+    if any_starts("text_model.", *TEXT_PREFIXES):
         return "text_encoder"
     return "other"
 
