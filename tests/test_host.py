@@ -91,6 +91,49 @@ def test_models_in_linked_folders_are_found(session: Session, tmp_path: Path):
     assert host.model_names("diffusers") == ["disk/sd15"]
 
 
+def test_a_folder_of_models_with_links_onto_itself_is_listed_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+):
+    diffusers = session.models[0] / "diffusers"
+    inner = [diffusers / f"part{index}" for index in range(8)]
+    for folder in inner:
+        folder.mkdir()
+        (folder / "model_index.json").touch()
+    for folder in (diffusers, *inner):
+        for index, target in enumerate((diffusers, *inner)):
+            (folder / f"again{index}").symlink_to(target)
+    read: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: read.append(str(path)) or scandir(path))
+    assert host.model_names("diffusers") == [folder.name for folder in inner]
+    assert len(read) == len(inner) + 1
+    assert folders.list_files(diffusers, [".json"], follow=True) == [
+        f"{folder.name}/model_index.json" for folder in inner
+    ]
+
+
+def test_folders_are_looked_into_to_a_depth(session: Session):
+    deep = session.models[0] / "diffusers"
+    for index in range(folders.MAX_DEPTH + 4):
+        deep = deep / f"{index}"
+        deep.mkdir()
+        (deep / "model_index.json").touch()
+    assert len(host.model_names("diffusers")) == folders.MAX_DEPTH
+
+
+def test_what_is_hidden_or_no_file_is_not_listed(session: Session):
+    checkpoints = session.models[0] / "checkpoints"
+    (checkpoints / ".trash").mkdir()
+    for name in ("a.ckpt", ".b.ckpt", ".trash/c.ckpt"):
+        (checkpoints / name).touch()
+    (checkpoints / "folder.ckpt").mkdir()
+    (checkpoints / "dead.ckpt").symlink_to("nowhere")
+    (checkpoints / "round.ckpt").symlink_to("round.ckpt")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(checkpoints / "pipe.ckpt")
+    assert host.model_names("checkpoints") == ["a.ckpt"]
+
+
 def test_sam_files_and_folders_share_a_folder(session: Session):
     sams = session.models[0] / "sams"
     (sams / "tiny").mkdir(parents=True)

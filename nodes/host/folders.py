@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from ...pipelines.errors import EvenframeError
@@ -18,22 +19,21 @@ MAX_SUBFOLDERS = 100
 NAME_BYTES, PATH_BYTES = 255, 4096
 """What disks and systems take where they do not say it."""
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
+MAX_DEPTH = 16
+"""Folders within folders that are looked into."""
 
 
 def list_files(root: Path, extensions: Collection[str], follow: bool = False) -> list[str]:
     """Names of the files below `root` (with `/`, relative to it) with one of `extensions`.
 
-    follow: into linked folders too.
+    follow: into linked folders too. What is hidden is left out.
     """
-    names = []
-    for folder, subfolders, files in os.walk(root, followlinks=follow):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        names += [
-            (Path(folder) / file).relative_to(root).as_posix()
-            for file in files
-            if Path(file).suffix.lower() in extensions and not file.startswith(".")
-        ]
-    return sorted(names)
+    return sorted(
+        folder + file
+        for folder, files in _walk(root, follow)
+        for file in files
+        if Path(file).suffix.lower() in extensions and "/." not in f"/{folder}{file}"
+    )
 
 
 def list_saved(output: Path, extensions: Collection[str]) -> list[str]:
@@ -56,9 +56,43 @@ def list_models(kind: ModelKind, root: Path) -> list[str]:
 
 def list_folders(root: Path, holding: str) -> list[str]:
     """Names of the folders below `root`, linked ones too, that hold a file of this name."""
-    walk = os.walk(root, followlinks=True)  # as ComfyUI: models are often links to another disk
-    found = (Path(folder) for folder, _, files in walk if holding in files)
-    return sorted(path.relative_to(root).as_posix() for path in found if path != root)
+    walk = _walk(root, follow=True)  # as ComfyUI: models are often links to another disk
+    return sorted(folder.rstrip("/") for folder, files in walk if folder and holding in files)
+
+
+def _walk(root: Path, follow: bool) -> Iterator[tuple[str, list[str]]]:
+    """The folders below `root`, itself included, by name ("" or "a/b/"), with their files.
+
+    Each real folder comes once, so links onto a folder around them end; links come last, so a
+    folder has the name of its own where it has one. What lies deeper than `MAX_DEPTH` is left out,
+    and pipes and devices are no files.
+    """
+    waiting, links, seen = deque([""]), deque[str](), set[tuple[int, int]]()
+    while waiting or links:
+        name = waiting.popleft() if waiting else links.popleft()
+        try:
+            status = os.stat(root / name)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(root / name) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:  # not there, not a folder, not to be read, a loop of links
+            continue
+        yield name, [entry.name for entry in found if _is(entry.is_file)]
+        if name.count("/") >= MAX_DEPTH:
+            continue
+        for entry in found:
+            linked = entry.is_symlink()
+            if _is(entry.is_dir) and (follow or not linked):
+                (links if linked else waiting).append(f"{name}{entry.name}/")
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    try:
+        return kind()
+    except OSError:  # a loop of links
+        return False
 
 
 def is_inside(root: Path, path: Path) -> bool:
