@@ -160,7 +160,7 @@ def test_a_truncated_checkpoint_says_how_much_is_missing(tmp_path: Path) -> None
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
-    with pytest.raises(EvenframeError, match="No such checkpoint file"):
+    with pytest.raises(EvenframeError, match="There is no file"):
         load_checkpoint(tmp_path / "absent.safetensors")
     with pytest.raises(EvenframeError, match="is a folder"):
         load_checkpoint(tmp_path)
@@ -234,7 +234,7 @@ def test_no_header_brings_anything_but_our_own_error(
 
 def test_deeply_nested_headers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    text = b"[" * 200_000
+    text = b"[" * 50_000
     path.write_bytes(len(text).to_bytes(8, "little") + text)
     with pytest.raises(EvenframeError, match="header cannot be read"):
         sniff(path)

@@ -1,23 +1,17 @@
 """What a checkpoint file is, from its first bytes and its safetensors header alone.
 
-No tensor is read and nothing is unpickled. The layout of safetensors: eight bytes with the length
-of the header (little endian), the header as JSON (name -> dtype, shape, data_offsets; optional
-`__metadata__`), then the data.
+No tensor is read and nothing is unpickled.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import EvenframeError
+from .files import WANTED, header_of, require_file
 from .ldm import TEXT_PREFIXES, UNET_PREFIX, VAE_PREFIX, text_prefix
-
-MAX_HEADER = 100 * 2**20  # the limit of the safetensors library
-WANTED = "a Stable Diffusion 1.x or 2.1 checkpoint (.safetensors)"
 
 
 @dataclass(frozen=True)
@@ -81,17 +75,14 @@ def sniff(path: str | Path, wanted: str = WANTED) -> Sniffed:
         EvenframeError: no such file, a folder, empty, truncated, or not a safetensors file.
     """
     path = Path(path)
-    size = _size(path)
+    require_file(path)
     with path.open("rb") as file:
         start = file.read(512)
-        if _is_pickle(start):
-            return Sniffed("pickle", "pickle")
-        _refuse_others(path, start, wanted)
-        length = int.from_bytes(start[:8], "little")
-        header = _read_header(path, size, length, file, wanted)
-    metadata = _metadata(header.pop("__metadata__", {}))
-    shapes = _shapes(path, header, size - 8 - length, wanted)
-    return Sniffed("safetensors", classify(shapes), shapes, metadata)
+    if _is_pickle(start):
+        return Sniffed("pickle", "pickle")
+    _refuse_others(path, start, wanted)
+    header = header_of(path, wanted=wanted)
+    return Sniffed("safetensors", classify(header.shapes), header.shapes, header.metadata)
 
 
 def require_supported(path: str | Path, found: Sniffed) -> str:
@@ -157,19 +148,6 @@ def _classify_part(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return "other"
 
 
-def _size(path: Path) -> int:
-    if path.is_dir():
-        raise EvenframeError(
-            f"'{path.name}' is a folder: choose a file, or load it as a diffusers folder."
-        )
-    if not path.is_file():
-        raise EvenframeError(f"No such checkpoint file: '{path}'. Check the name and the folder.")
-    size = path.stat().st_size
-    if size == 0:
-        raise EvenframeError(f"'{path.name}' is empty (0 bytes): download it again.")
-    return size
-
-
 def _is_pickle(start: bytes) -> bool:
     """A zip archive (torch.save today) or a bare pickle (torch.save before 1.6).
 
@@ -194,54 +172,3 @@ def _refuse_others(path: Path, start: bytes, wanted: str) -> None:
         )
     if start.startswith(b"GGUF"):
         raise EvenframeError(f"'{path.name}' is a quantized GGUF model: choose {wanted}.")
-
-
-def _read_header(path: Path, size: int, length: int, file: BinaryIO, wanted: str) -> dict:
-    # The length of a real header is far below 2^40; text or noise in its place is far above.
-    if size < 8 or length > MAX_HEADER or length < 2:
-        raise EvenframeError(
-            f"'{path.name}' is not a safetensors file, nor a pickle: choose {wanted}."
-        )
-    if 8 + length > size:
-        raise EvenframeError(
-            f"'{path.name}' is cut short: it has {size} bytes but its header alone takes "
-            f"{8 + length}. Download it again."
-        )
-    file.seek(8)
-    try:
-        header = json.loads(file.read(length))
-    except (ValueError, RecursionError):
-        raise EvenframeError(
-            f"'{path.name}' is not a safetensors file, or is damaged: its header cannot be read. "
-            "Download it again."
-        ) from None
-    if not isinstance(header, dict):
-        raise EvenframeError(
-            f"'{path.name}' is not a safetensors file, nor a pickle: choose {wanted}."
-        )
-    return header
-
-
-def _metadata(entry: object) -> dict[str, str]:
-    if not isinstance(entry, dict):
-        return {}
-    return {key: value for key, value in entry.items() if isinstance(value, str)}
-
-
-def _shapes(path: Path, header: dict, data: int, wanted: str) -> dict[str, tuple[int, ...]]:
-    try:
-        shapes = {key: tuple(int(n) for n in entry["shape"]) for key, entry in header.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
-        raise EvenframeError(
-            f"'{path.name}' is damaged: its safetensors header does not describe tensors. "
-            "Download it again."
-        ) from None
-    if end > data:
-        raise EvenframeError(
-            f"'{path.name}' is cut short: {end - data} of {end} bytes of weights are missing. "
-            "Download it again."
-        )
-    if not shapes:
-        raise EvenframeError(f"'{path.name}' holds no tensors: choose {wanted}.")
-    return shapes
