@@ -5,14 +5,15 @@ A file is untrusted: it is read without code, checked against the digest in its 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from . import tensor_file
+from . import tensor_file, untrusted_json
 from .attention import keyframes as key_frames
 from .attention.store import MODES
 from .errors import EvenframeError
@@ -26,6 +27,8 @@ from .window import WHOLE_CLIP, Windowing
 FORMAT = "evenframe-inversion-1"
 TENSORS = {"trajectory", "embeddings"}
 CHECKED = TENSORS | {"rebuilt"}
+MAX_LIST = 10_000
+MAX_KEYFRAMES = 64
 
 
 def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: bool = False) -> Path:
@@ -68,7 +71,7 @@ def load(path: Path, key: str | None = None) -> Inversion:
         text, tensors = tensor_file.read(path, FORMAT)
         if tensors.keys() not in (TENSORS, CHECKED):
             raise ValueError("it holds other tensors than an inversion does")
-        header = json.loads(text)
+        header = untrusted_json.parse(text)
         if key is not None and header["key"] != key:
             raise ValueError("it is the inversion of something else")
         return _inversion(header, tensors)
@@ -76,54 +79,83 @@ def load(path: Path, key: str | None = None) -> Inversion:
         raise EvenframeError(f"There is no inversion at '{path}': choose another file.") from error
     except Exception as error:
         raise EvenframeError(
-            f"'{path.name}' is not a usable inversion ({error}): invert the clip again."
+            f"'{path.name}' is not a usable inversion ({_in_short(error)}): invert the clip again."
         ) from error
 
 
+def _in_short(error: Exception) -> str:
+    if isinstance(error, KeyError | TypeError | AttributeError):
+        return f"its header lacks {error}" if isinstance(error, KeyError) else "its header is none"
+    return " ".join(str(error).split()).rstrip(".")[:200]
+
+
 def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inversion:
-    """Build the value from a file's parts."""
+    """Build the value from a file's parts. Raises ValueError for what is none."""
     trajectory, rebuilt = tensors["trajectory"], tensors.get("rebuilt")
-    grid = Grid(_positions(header["timesteps"]), int(header["stride"]))
-    if not trajectory.isfinite().all():
-        raise ValueError("its trajectory holds what is not a number")
-    if rebuilt is not None and rebuilt.shape != trajectory[0, :1].shape:
-        raise ValueError("its rebuilt frame does not match its trajectory")
-    words = tuple(
-        Word(str(word["text"]), _positions(word["tokens"]), _positions(word["core"]))
-        for word in header["words"]
-    )
-    prompt = Prompt(
-        str(header["prompt"]),
-        _positions(header["ids"]),
-        words,
-        tensors["embeddings"],
-        str(header["model"]),
-    )
-    names = key_frames.parse(header["keyframes"])
-    mode = str(header["mode"])
+    grid = Grid(_wholes(header, "timesteps"), _whole(header, "stride"))
+    _require_numbers(trajectory, "trajectory", 5)
+    if rebuilt is not None:
+        if rebuilt.shape != trajectory[0, :1].shape:
+            raise ValueError("its rebuilt frame does not match its trajectory")
+        _require_numbers(rebuilt, "rebuilt frame", 4)
+    names = header["keyframes"]
+    if not isinstance(names, list) or len(names) > MAX_KEYFRAMES:
+        raise ValueError(f"its key frames are no list of at most {MAX_KEYFRAMES}")
+    mode = header["mode"]
     if mode not in MODES:
-        raise ValueError(f"its attention store mode is '{mode}'")
-    origin = Origin(**{name: str(value) for name, value in header["origin"].items()})
+        raise ValueError(f"its attention store mode is {mode!r:.60}")
     return Inversion(
         trajectory,
-        prompt,
+        _prompt(header, tensors["embeddings"]),
         grid,
-        names,
+        key_frames.parse(names),
         str(header["model"]),
         mode,
-        origin=origin,
+        origin=Origin(**{name: str(value) for name, value in header["origin"].items()}),
         rebuilt=rebuilt,
         windowing=_windowing(header.get("windowing"), trajectory.shape[1]),
     )
 
 
+def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Prompt:
+    """The source prompt; every position of its words is one of its tokens."""
+    _require_numbers(embeddings, "prompt", 2)
+    ids = _wholes(header, "ids")
+    if not 2 <= len(ids) <= len(embeddings):
+        raise ValueError(f"its prompt has {len(ids)} tokens and {len(embeddings)} embeddings")
+    words = tuple(
+        Word(str(word["text"]), _wholes(word, "tokens"), _wholes(word, "core"))
+        for word in header["words"]
+    )
+    if any(position >= len(ids) for word in words for position in (*word.tokens, *word.core)):
+        raise ValueError("its words lie outside its prompt")
+    return Prompt(str(header["prompt"]), ids, words, embeddings, str(header["model"]))
+
+
 def _windowing(header: Mapping[str, Any] | None, frames: int) -> Windowing:
     if header is None:  # a file from before there were windows
         return WHOLE_CLIP
-    windowing = Windowing(int(header["size"]), int(header["stride"]), str(header["weights"]))
+    windowing = Windowing(_whole(header, "size"), _whole(header, "stride"), str(header["weights"]))
     windowing.cut(frames)
     return windowing
 
 
-def _positions(numbers: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(int(number) for number in numbers)
+def _require_numbers(tensor: Tensor, what: str, dimensions: int) -> None:
+    if tensor.ndim != dimensions or tensor.dtype != torch.float32 or not tensor.numel():
+        raise ValueError(f"its {what} has the shape {tuple(tensor.shape)}, {tensor.dtype}")
+    if not tensor.isfinite().all():
+        raise ValueError(f"its {what} holds what is not a number")
+
+
+def _wholes(header: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    numbers = header[name]
+    if not isinstance(numbers, list) or len(numbers) > MAX_LIST:
+        raise ValueError(f"its {name} are no list of at most {MAX_LIST}")
+    return tuple(_whole({name: number}, name) for number in numbers)
+
+
+def _whole(header: Mapping[str, Any], name: str) -> int:
+    number = header[name]
+    if type(number) is not int or not 0 <= number < 2**31:
+        raise ValueError(f"its {name} is {number!r:.60}, which is no whole number, 0 or more")
+    return number

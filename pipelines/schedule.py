@@ -15,6 +15,8 @@ from torch import Tensor
 from .errors import EvenframeError
 
 MAX_STEPS = 1000
+MAX_TIMESTEPS = 100_000
+"""Noise levels that a model was trained on; all published ones have 1000."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class NoiseSchedule:
         prediction = config.get("prediction_type", "epsilon")
         if prediction not in ("epsilon", "v_prediction"):
             raise EvenframeError(
-                f"The model predicts '{prediction}', which is not supported: "
+                f"The model predicts {prediction!r:.60}, which is not supported: "
                 "use a model that predicts 'epsilon' or 'v_prediction'."
             )
         alphas = torch.cumprod(1.0 - _betas(config), 0)
@@ -51,7 +53,8 @@ class NoiseSchedule:
                     "predicts 'v_prediction'."
                 )
             alphas = zero_terminal_snr(alphas)
-        return NoiseSchedule(alphas, prediction, int(config.get("steps_offset", 1)))
+        offset = _number(config, "steps_offset", 1, 0, len(alphas) - 1)
+        return NoiseSchedule(alphas, prediction, int(offset))
 
     def alpha(self, timestep: int) -> Tensor:
         """alpha-bar at a timestep; negative timesteps mean the clean end, where it is that of 0.
@@ -108,18 +111,38 @@ def zero_terminal_snr(alphas: Tensor) -> Tensor:
 
 def _betas(config: Mapping[str, Any]) -> Tensor:
     """The variance that each training timestep adds, (T,) float64."""
-    if config.get("trained_betas") is not None:
-        return torch.tensor(config["trained_betas"], dtype=torch.float64)
-    count = int(config.get("num_train_timesteps", 1000))
-    start, end = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
+    listed = config.get("trained_betas")
+    if listed is not None:
+        if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_TIMESTEPS:
+            raise _no_number("trained_betas", listed, f"a list of 1 to {MAX_TIMESTEPS} numbers")
+        betas = [_number({"trained_betas": beta}, "trained_betas", 0, 0, 1) for beta in listed]
+        return torch.tensor(betas, dtype=torch.float64)
+    count = int(_number(config, "num_train_timesteps", 1000, 1, MAX_TIMESTEPS))
+    start = _number(config, "beta_start", 1e-4, 0, 1)
+    end = _number(config, "beta_end", 0.02, 0, 1)
     kind = config.get("beta_schedule", "linear")
     if kind == "scaled_linear":
         return torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
     if kind == "linear":
         return torch.linspace(start, end, count, dtype=torch.float64)
     raise EvenframeError(
-        f"The model's noise schedule '{kind}' is not supported: "
+        f"The model's noise schedule {kind!r:.60} is not supported: "
         "use a model with 'scaled_linear' or 'linear' betas."
+    )
+
+
+def _number(config: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
+    value = config.get(name, default)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:
+        raise _no_number(name, value, f"a number from {low:g} to {high:g}")
+    return value
+
+
+def _no_number(name: str, value: Any, wanted: str) -> EvenframeError:
+    return EvenframeError(
+        f"The model's noise schedule has {value!r:.60} as its '{name}', where {wanted} is needed: "
+        "download its scheduler_config.json again."
     )
 
 

@@ -179,6 +179,7 @@ class StableDiffusion:
         attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
         Returns its output (f, 4, h, w) float32 by branch name; `schedule` knows what it means.
         """
+        self._require_fitting(latents, branches)
         frames = len(latents)
         context = torch.cat([states.expand(frames, -1, -1) for states in branches.values()])
         batch = latents.repeat(len(branches), 1, 1, 1)  # (b f) c h w
@@ -196,6 +197,16 @@ class StableDiffusion:
             cross_attention_kwargs={"forward": forward},
         ).sample.float()
         return dict(zip(branches, output.chunk(len(branches)), strict=True))
+
+    def _require_fitting(self, latents: Tensor, branches: Mapping[str, Tensor]) -> None:
+        channels, width = self.unet.config.in_channels, self.unet.config.cross_attention_dim
+        given = {states.shape[-1] for states in branches.values()}
+        if latents.shape[1] != channels or given != {width}:
+            raise EvenframeError(
+                f"The latents have {latents.shape[1]} channels and the prompts states of width "
+                f"{', '.join(map(str, sorted(given)))}, but '{self.name}' takes {channels} and "
+                f"{width}: make the inversion and the prompts again with this model."
+            )
 
     @property
     def _vae_device(self) -> torch.device:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .errors import EvenframeError
 from .origin import hash_tensors
+from .tensor_header import Unreadable, read_header
 from .whole_file import Numbered, replace, write_new
 
 SUFFIX = ".safetensors"
@@ -60,6 +61,7 @@ def read(path: Path, kind: str) -> tuple[str, dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        read_header(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != kind:
@@ -67,6 +69,8 @@ def read(path: Path, kind: str) -> tuple[str, dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise
+    except Unreadable as error:
+        raise ValueError(f"it {error}") from error
     except (OSError, SafetensorError) as error:
         raise ValueError(str(error)) from error
     header = metadata.get("header", "")

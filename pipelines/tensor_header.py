@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO
 
 from . import untrusted_json
@@ -48,7 +49,10 @@ def read_header(path: Path) -> Header:
 
     Raises Unreadable, Damaged, or OSError.
     """
-    size = path.stat().st_size
+    status = path.stat()
+    if not S_ISREG(status.st_mode):  # to open a pipe is to wait for whoever writes to it
+        raise Unreadable("is a folder, a pipe or a device")
+    size = status.st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = _parse(_read(file, size, length))

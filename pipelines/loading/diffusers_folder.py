@@ -10,9 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EvenframeError
+from ..schedule import NoiseSchedule
 from . import assemble, fingerprint
 from .components import Components, native_size, vae_dtype
-from .compose import check_latents
+from .configs import build
+from .files import part_name, read_settings
+from .tensors import read_safetensors
+from .tokenizer import read_tokenizer, tokenizer_files
 
 CLASSES = {
     "unet": "UNet2DConditionModel",
@@ -24,14 +28,6 @@ STEMS = {
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
 }
-TOKENIZER = (
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 WANTED = "choose a Stable Diffusion 1.x or 2.1 model folder"
 
 
@@ -51,24 +47,24 @@ def load_folder(
     """
     path = Path(path)
     _check_index(path)
-    configs = {part: _read_json(path / part / "config.json") for part in CLASSES}
-    _check_configs(configs)
+    configs = {part: read_settings(path / part / "config.json") for part in CLASSES}
+    scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
+    NoiseSchedule.from_config(scheduler)
+    tokenizer = read_tokenizer(path / "tokenizer")
     types = {"unet": dtype, "vae": vae_dtype(dtype), "text_encoder": dtype}
     files = {part: weight_files(path / part, STEMS[part], types[part]) for part in CLASSES}
     with torch.inference_mode(False):
-        unet = assemble.empty_unet(configs["unet"])
-        vae = assemble.empty_vae(configs["vae"])
-        text = assemble.empty_text_encoder(configs["text_encoder"])
+        unet, vae, text = build(configs)
         _fill_diffusers(unet, files["unet"], "UNet", dtype)
         _fill_diffusers(vae, files["vae"], "VAE", vae_dtype(dtype))
         _fill_text(text, files["text_encoder"], dtype)
-    scheduler = _read_json(path / "scheduler" / "scheduler_config.json")
-    every = [*files["unet"], *files["vae"], *files["text_encoder"], *_tokenizer_files(path)]
+    every = [*files["unet"], *files["vae"], *files["text_encoder"]]
+    every += tokenizer_files(path / "tokenizer")
     return Components(
         unet=unet,
         vae=vae,
         text_encoder=text,
-        tokenizer=_tokenizer(path),
+        tokenizer=tokenizer,
         scheduler_config=scheduler,
         native_size=native_size(unet, vae),
         fingerprint=fingerprint.of_files(every, *map(_said, (*configs.values(), scheduler))),
@@ -105,7 +101,7 @@ def _check_index(path: Path) -> None:
         raise EvenframeError(
             f"'{path.name}' is not a model folder, it has no model_index.json: {WANTED}."
         )
-    index = _read_json(path / "model_index.json")
+    index = read_settings(path / "model_index.json")
     pipeline = index.get("_class_name")
     # The class of the UNet decides below whether an image-to-image folder differs: it does not.
     if pipeline not in ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"):
@@ -119,17 +115,6 @@ def _check_index(path: Path) -> None:
             raise EvenframeError(
                 f"'{path.name}' has '{found}' as its {part}, where '{wanted}' is needed: {WANTED}."
             )
-
-
-def _check_configs(configs: dict[str, dict[str, Any]]) -> None:
-    unet, text = configs["unet"], configs["text_encoder"]
-    check_latents(unet.get("in_channels", 4))
-    width, hidden = unet.get("cross_attention_dim", 1280), text.get("hidden_size", 512)
-    if width != hidden:
-        raise EvenframeError(
-            f"The text encoder gives states of width {hidden} but the UNet reads {width}: the "
-            "folder mixes parts of different models. Download the complete model."
-        )
 
 
 def _fill_diffusers(module: Any, files: list[Path], what: str, dtype: torch.dtype) -> None:
@@ -146,57 +131,13 @@ def _fill_text(module: nn.Module, files: list[Path], dtype: torch.dtype) -> None
 
 
 def _read(files: list[Path]) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     tensors: dict[str, Tensor] = {}
     for file in files:
-        try:
-            tensors.update(load_file(file))
-        except SafetensorError as error:
-            raise EvenframeError(
-                f"'{file.parent.name}/{file.name}' is damaged or cut short ({error}): download it "
-                "again."
-            ) from error
+        tensors.update(read_safetensors(file, part_name(file)))
     return tensors
-
-
-def _tokenizer(path: Path) -> Any:
-    from transformers import CLIPTokenizer
-
-    folder = path / "tokenizer"
-    if not {"vocab.json", "tokenizer.json"} & {file.name for file in _tokenizer_files(path)}:
-        raise EvenframeError(
-            f"The folder '{path.name}' has no tokenizer (tokenizer/vocab.json): download the "
-            "complete model."
-        )
-    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True, model_max_length=77)
-
-
-def _tokenizer_files(path: Path) -> list[Path]:
-    """What there is of the files that CLIP's tokenizer is made from."""
-    files = (path / "tokenizer" / name for name in TOKENIZER)
-    return [file for file in files if file.is_file()]
 
 
 def _said(config: dict[str, Any]) -> str:
     """A configuration as a fact: the same however it is laid out and whichever version wrote it."""
     used = {key: value for key, value in config.items() if not key.startswith("_")}
     return json.dumps(used, sort_keys=True)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    name = f"{path.parent.name}/{path.name}"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EvenframeError(
-            f"The model folder has no '{name}': download the complete model."
-        ) from None
-    except (ValueError, OSError) as error:
-        raise EvenframeError(
-            f"'{name}' of the model folder cannot be read ({error}): download it again."
-        ) from error
-    if not isinstance(content, dict):
-        raise EvenframeError(f"'{name}' of the model folder is not a JSON object.")
-    return content

@@ -88,10 +88,9 @@ def unreadable(name: str, error: Exception) -> EvenframeError:
     """What to say where reading a file failed."""
     if isinstance(error, OSError) and error.strerror:
         return EvenframeError(f"'{name}' cannot be read ({error.strerror}): check the file.")
-    return EvenframeError(f"'{name}' cannot be read ({first_line(error)}): {AGAIN}.")
+    return EvenframeError(f"'{name}' cannot be read ({in_short(error)}): {AGAIN}.")
 
 
-def first_line(error: BaseException) -> str:
+def in_short(error: BaseException) -> str:
     """What an error says, in a part of a line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".:")[:200]
+    return " ".join((str(error) or type(error).__name__).split()).rstrip(".:")[:200]

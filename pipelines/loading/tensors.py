@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import EvenframeError
 from ..tensor_header import Unreadable
-from .files import AGAIN, WANTED, first_line, header_of
+from .files import AGAIN, WANTED, header_of, in_short
 from .pickle_scan import scan
 
 
@@ -26,7 +26,7 @@ def read_safetensors(path: Path, name: str = "") -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
         raise EvenframeError(
-            f"'{name or path.name}' is damaged ({first_line(error)}): {AGAIN}."
+            f"'{name or path.name}' is damaged ({in_short(error)}): {AGAIN}."
         ) from error
 
 

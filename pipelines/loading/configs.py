@@ -1,0 +1,145 @@
+"""Empty modules by the configurations of a model folder.
+
+The libraries check little of a configuration: one that is damaged fails when the model computes, or
+makes a thousand blocks. So it must be of the kind that the libraries' own defaults are.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import EvenframeError
+from . import assemble
+from .compose import check_latents, check_widths
+from .files import AGAIN, in_short
+
+Config = Mapping[str, Any]
+Allowed = Mapping[str, tuple[float, float]]
+
+MAX_NUMBER = 1_000_000
+MAX_LIST = 16
+RANGES: Mapping[str, Allowed] = {
+    "unet": {
+        "sample_size": (8, 4096),
+        "layers_per_block": (1, 8),
+        "transformer_layers_per_block": (1, 16),
+        "downsample_padding": (1, 1),
+        "out_channels": (4, 4),
+        "norm_eps": (0, 1),
+    },
+    "vae": {
+        "layers_per_block": (1, 8),
+        "in_channels": (3, 3),
+        "out_channels": (3, 3),
+        "latent_channels": (4, 4),
+        "scaling_factor": (1e-6, 1e6),
+    },
+    "text_encoder": {
+        "num_hidden_layers": (1, 64),
+        "max_position_embeddings": (77, 4096),
+        "layer_norm_eps": (0, 1),
+        "pad_token_id": (-1, MAX_NUMBER),
+    },
+}
+"""What numbers may be: some count what is made, of others there is one that can be used."""
+TEXT: Config = {
+    "vocab_size": 49408,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "projection_dim": 512,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 49406,
+    "eos_token_id": 49407,
+}
+"""The library's defaults for what a text encoder computes; other names may make it fetch code."""
+NUMBERS = {"sample_size", "attention_head_dim", "num_attention_heads", "time_cond_proj_dim"}
+"""What is a whole number though its default is none."""
+EITHER = {"attention_head_dim", "num_attention_heads"}
+"""One number for all levels, or a list of one for each."""
+VAE_LEVELS = 4
+"""An eighth of the picture's sides, which the rest of the package counts on."""
+
+
+def build(configs: Mapping[str, Config]) -> tuple[Any, Any, Any]:
+    """UNet, VAE and text encoder without weights, of configurations by part.
+
+    Raises EvenframeError with the part, the name and the value of what cannot be used.
+    """
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    check_latents(configs["unet"].get("in_channels", 4))
+    width = configs["unet"].get("cross_attention_dim", 1280)
+    check_widths(width, configs["text_encoder"].get("hidden_size", TEXT["hidden_size"]))
+    made = (
+        _made("unet", configs["unet"], _defaults(UNet2DConditionModel), assemble.empty_unet),
+        _made("vae", configs["vae"], _defaults(AutoencoderKL), assemble.empty_vae),
+        _made("text_encoder", configs["text_encoder"], TEXT, assemble.empty_text_encoder),
+    )
+    levels = len(made[1].config.block_out_channels)
+    if levels != VAE_LEVELS:
+        raise _refusal(
+            "vae",
+            "block_out_channels",
+            list(made[1].config.block_out_channels),
+            f"{VAE_LEVELS} numbers are needed",
+        )
+    return made
+
+
+def _made(part: str, config: Config, defaults: Config, make: Callable[[Config], Any]) -> Any:
+    used = {key: value for key, value in config.items() if key in defaults}
+    for key, value in used.items():
+        _check(part, key, value, defaults[key])
+    try:
+        return make(used)
+    except Exception as error:  # whatever the library happens to raise
+        raise EvenframeError(
+            f"'{part}/config.json' does not describe a part of Stable Diffusion 1.x or 2.x "
+            f"({in_short(error)}): {AGAIN}."
+        ) from error
+
+
+def _defaults(model: type) -> Config:
+    parameters = inspect.signature(model.__init__).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
+
+
+def _check(part: str, key: str, value: Any, default: Any) -> None:
+    if value is None or value == default:
+        if value is None and key in RANGES[part]:
+            raise _refusal(part, key, value, "a number is needed")
+        return
+    values = value if isinstance(value, list) else [value]
+    if len(values) > MAX_LIST:
+        raise _refusal(part, key, values, f"at most {MAX_LIST} entries are read")
+    kind = 1 if key in NUMBERS else default[0] if isinstance(default, tuple) else default
+    if isinstance(value, list) and not isinstance(default, tuple) and key not in EITHER:
+        raise _refusal(part, key, value, f"one value, such as {default!r}, is needed")
+    for each in values:
+        _check_one(part, key, each, kind)
+
+
+def _check_one(part: str, key: str, value: Any, kind: Any) -> None:
+    if isinstance(kind, bool | str) or kind is None:
+        if type(value) is not type(kind):
+            raise _refusal(part, key, value, f"{kind!r} or its like is needed")
+        return
+    low, high = RANGES[part].get(key, (0, MAX_NUMBER))
+    wanted = (int,) if isinstance(kind, int) else (int, float)
+    if type(value) not in wanted or not math.isfinite(value) or not low <= value <= high:
+        raise _refusal(part, key, value, f"a number from {low:g} to {high:g} is needed")
+
+
+def _refusal(part: str, key: str, value: Any, needed: str) -> EvenframeError:
+    return EvenframeError(
+        f"'{part}/config.json' has {value!r:.60} as its '{key}', where {needed}: {AGAIN}."
+    )

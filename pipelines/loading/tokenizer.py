@@ -1,0 +1,86 @@
+"""CLIP's tokenizer out of a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import untrusted_json
+from ..errors import EvenframeError
+from .files import AGAIN, in_short, part_name, read_bounded, require_file, unreadable
+
+FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+LENGTH = 77
+MAX_BYTES = 16 * 2**20
+"""Of each file; the largest of CLIP's has 4 MB."""
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """What there is of the files that CLIP's tokenizer is made from."""
+    return [folder / name for name in FILES if (folder / name).exists()]
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """A tokenizer that gives lists of at most 77 ids, from BOS to EOS.
+
+    Raises EvenframeError where a file is missing or damaged, with its name where one is to blame.
+    """
+    files = tokenizer_files(folder)
+    if not {"vocab.json", "tokenizer.json"} & {file.name for file in files}:
+        raise EvenframeError(
+            f"The folder '{folder.parent.name}' has no tokenizer (tokenizer/vocab.json): download "
+            "the complete model."
+        )
+    for file in files:
+        _require_sound(file)
+    try:
+        tokenizer = _load(folder)
+        _require_clip(tokenizer)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # the library raises anything, a panic of Rust among it
+        raise EvenframeError(
+            f"The tokenizer of '{folder.parent.name}' cannot be used ({in_short(error)}): "
+            "download the files in 'tokenizer' again."
+        ) from error
+    return tokenizer
+
+
+def _load(folder: Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(
+        str(folder), local_files_only=True, model_max_length=LENGTH
+    )
+
+
+def _require_sound(file: Path) -> None:
+    name = part_name(file)
+    require_file(file, name)
+    try:
+        text = read_bounded(file, MAX_BYTES).decode()
+        content = untrusted_json.parse(text) if file.suffix == ".json" else {}
+    except (OSError, ValueError) as error:
+        raise unreadable(name, error) from error
+    if not isinstance(content, dict):
+        raise EvenframeError(f"'{name}' is not a JSON object: {AGAIN}.")
+
+
+def _require_clip(tokenizer: Any) -> None:
+    """Raise ValueError where it is none of CLIP's."""
+    for text in ("a cat", "ÿ東🐈 <3"):
+        ids = tokenizer(text).input_ids
+        padded = tokenizer(text, padding="max_length", max_length=LENGTH).input_ids
+        if not all(type(number) is int and number >= 0 for number in (*ids, *padded)):
+            raise ValueError("it gives no token numbers")
+        if len(padded) != LENGTH or len(ids) < 3:
+            raise ValueError(f"it gives {len(padded)} tokens instead of {LENGTH}")
+        if (ids[0], ids[-1]) != (tokenizer.bos_token_id, tokenizer.eos_token_id):
+            raise ValueError("it does not put the start and the end around a prompt")
