@@ -36,6 +36,11 @@ SIGNS = {
     "vision_encoder.": "a model in the format of transformers",
 }
 """Beginnings of names that only relatives of SAM 1 have."""
+MAX_DEPTH = 64
+MAX_PIXELS = 4096
+"""Real ones have 12 to 32 blocks and 1024 pixels."""
+COLOURS = {"pixel_mean": (123.675, 116.28, 103.53), "pixel_std": (58.395, 57.12, 57.375)}
+"""What pictures are scaled by: of ImageNet, in no file."""
 MEMORY_BYTES = 6 * 2**30
 """Room to compute in: two copies of the largest model's attention maps, with some to spare."""
 
@@ -76,11 +81,14 @@ def load_sam(path: str | Path) -> Sam:
     with torch.inference_mode(False):
         tensors = read_pickle(path, WANTED) if is_pickle else read_safetensors(path)
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        sam = build(encoder_of(shapes, path.name))
+        encoder = encoder_of(shapes, path.name)
         try:
-            sam.load_state_dict(tensors)
-        except RuntimeError as error:
+            with torch.device("meta"):  # what the file only promises is never allocated
+                sam = build(encoder)
+            sam.load_state_dict({name: t.float() for name, t in tensors.items()}, assign=True)
+        except (RuntimeError, ValueError, ArithmeticError) as error:
             raise _refusal(path.name, shapes, str(error)) from error
+        _fill_buffers(sam)
     return sam.eval().requires_grad_(False)
 
 
@@ -91,6 +99,8 @@ def encoder_of(shapes: Shapes, file: str) -> Encoder:
         side = shapes[ENCODER + "pos_embed"][1]
         block = ENCODER + "blocks.{}.attn.rel_pos_h"
         depth = len([name for name in shapes if name.endswith(".attn.rel_pos_h")])
+        if depth > MAX_DEPTH or side * patch > MAX_PIXELS:
+            raise ValueError(f"{depth} blocks, {side * patch} pixels")
         reaches = [shapes[block.format(index)] for index in range(depth)]
         heads = width // reaches[0][1]
     except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
@@ -167,9 +177,14 @@ def build(encoder: Encoder) -> Sam:
     )
 
 
+def _fill_buffers(sam: Sam) -> None:
+    for name, values in COLOURS.items():
+        sam.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+
+
 def _refusal(file: str, shapes: Shapes, reason: str) -> EvenframeError:
     found = [what for sign, what in SIGNS.items() if any(n.startswith(sign) for n in shapes)]
     kind = classify(shapes).replace("_", " ")
     what = found[0] if found else None if kind == "other" else f"of the kind '{kind}'"
-    told = f"it is {what}" if what else reason.splitlines()[0].rstrip(":. ")
+    told = f"it is {what}" if what else " ".join(reason.split())[:200].rstrip(":. ")
     return EvenframeError(f"'{file}' is not a SAM 1 checkpoint ({told}): choose {WANTED}.")

@@ -5,7 +5,6 @@ Source: "SAM 2: Segment Anything in Images and Videos" (ICLR 2025).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import EvenframeError
+from ..loading.files import header_of, in_short, part_name, read_settings
 from ..pictures import to_bytes
 from ..progress import OnFrame
 from .prompt import Prompt
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 WANTED = "a folder of SAM 2 in the format of transformers, such as sam2.1-hiera-tiny"
 MEMORY_BYTES = 3 * 2**30
 """Room to compute in, for the largest model at 1024 pixels."""
+SETTINGS = (
+    "config.json",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
+)
+MAX_NUMBER = 10_000
+MAX_COUNT = 64
+MAX_ENTRIES = 200
+MAX_NESTING = 8
 OBJECT = 1
 """The only object of a session."""
 
@@ -42,11 +52,12 @@ def load_sam2(folder: str | Path) -> Sam2:
 
     Raises EvenframeError for any other folder.
     """
-    from safetensors import SafetensorError
     from transformers import Sam2VideoModel, Sam2VideoProcessor
 
     folder = Path(folder)
     _require_sam2(folder)
+    for file in sorted(folder.glob("*.safetensors")):
+        header_of(file, part_name(file), WANTED)
     try:
         with torch.inference_mode(False):
             loaded: Any = Sam2VideoModel.from_pretrained(
@@ -54,9 +65,10 @@ def load_sam2(folder: str | Path) -> Sam2:
             )
             model, report = loaded
         processor = Sam2VideoProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        _require_fitting(processor, model.config.image_size)
+    except Exception as error:  # whatever the library happens to raise
         raise EvenframeError(
-            f"'{folder.name}' could not be loaded ({_first_line(error)}): download it again, with "
+            f"'{folder.name}' could not be loaded ({in_short(error)}): download it again, with "
             "model.safetensors and all .json files."
         ) from error
     if report["missing_keys"]:
@@ -122,16 +134,50 @@ def _inputs(prompt: Prompt, mask: Tensor | None) -> dict[str, Any]:
 
 
 def _require_sam2(folder: Path) -> None:
+    """Refuse other folders, and settings that the library would believe too much."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = _settings(folder / "config.json")
+    except OSError as error:
         raise EvenframeError(
             f"'{folder.name}' has no readable config.json: choose {WANTED}."
         ) from error
-    kind = config.get("model_type") if isinstance(config, dict) else None
+    kind = config.get("model_type")
     if kind != "sam2_video":
-        raise EvenframeError(f"'{folder.name}' is a model of type {kind!r}: choose {WANTED}.")
+        raise EvenframeError(f"'{folder.name}' is a model of type {kind!r:.60}: choose {WANTED}.")
+    for name in SETTINGS:
+        if (folder / name).exists():
+            _check(part_name(folder / name), "", _settings(folder / name))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _settings(path: Path) -> dict[str, Any]:
+    path.stat()
+    return read_settings(path)
+
+
+def _check(file: str, key: str, value: Any, depth: int = 0) -> None:
+    """Refuse numbers and lists that no model of this kind has, and the names of code to run."""
+    if isinstance(value, dict | list):
+        if len(value) > MAX_ENTRIES or depth > MAX_NESTING:
+            raise _refusal(file, key, value)
+        pairs = value.items() if isinstance(value, dict) else ((key, each) for each in value)
+        for name, inner in pairs:
+            _check(file, name, inner, depth + 1)
+        return
+    counts = "layers" in key or "blocks" in key
+    if isinstance(value, int | float) and not abs(value) <= (MAX_COUNT if counts else MAX_NUMBER):
+        raise _refusal(file, key, value)
+    if value is not None and ("auto_map" in key or "attn_implementation" in key):
+        raise _refusal(file, key, value)
+
+
+def _refusal(file: str, key: str, value: Any) -> EvenframeError:
+    return EvenframeError(
+        f"'{file}' has {value!r:.60} as its '{key}', which no SAM 2 has: choose {WANTED}."
+    )
+
+
+def _require_fitting(processor: Sam2VideoProcessor, side: int) -> None:
+    """Raise ValueError where pictures are made to another size than the model's."""
+    for part in (processor.image_processor, processor.video_processor):
+        if dict(part.size) != {"height": side, "width": side}:
+            raise ValueError(f"pictures are made to {part.size}, and the model takes {side}")
