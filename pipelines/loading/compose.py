@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import EvenframeError
 from . import assemble, ldm, shipped
 from .components import Components, native_size, vae_dtype
+from .files import in_short
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +58,15 @@ def compose(
     unet_shapes, vae_shapes, text_shapes = tensors.shapes()
     width = ldm.text_width(unet_shapes)
     family = ldm.family_of(width)
-    check_widths(width, int(text_shapes.get("embeddings.token_embedding.weight", (0, 0))[1]))
+    check_widths(width, ldm.states_width(text_shapes))
     unet_config = ldm.unet_config(family, unet_shapes)
     check_latents(unet_config["in_channels"])
     if family == "sd21" and prediction == "v_prediction":
         unet_config["sample_size"] = shipped.V_PREDICTION_SAMPLE_SIZE
-    unet = assemble.empty_unet(unet_config)
-    vae = assemble.empty_vae(ldm.vae_config(family, vae_shapes))
-    text = assemble.empty_text_encoder(ldm.text_config(family, text_shapes, text_layers))
+    text_config = ldm.text_config(family, text_shapes, text_layers)
+    unet = _empty("UNet", assemble.empty_unet, unet_config)
+    vae = _empty("VAE", assemble.empty_vae, ldm.vae_config(family, vae_shapes))
+    text = _empty("text encoder", assemble.empty_text_encoder, text_config)
     bind_unet(unet, tensors.unet, dtype)
     bind_vae(vae, tensors.vae, None if dtype is None else vae_dtype(dtype))
     bind_text(text, tensors.text, dtype)
@@ -78,6 +80,16 @@ def compose(
         fingerprint=fingerprint,
         name=name,
     )
+
+
+def _empty(what: str, make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -> Any:
+    try:
+        return make(config)
+    except Exception as error:  # whatever the libraries raise at widths that do not divide
+        raise EvenframeError(
+            f"The {what} has shapes that no Stable Diffusion has ({in_short(error)}): use a "
+            "Stable Diffusion 1.x or 2.1 model."
+        ) from error
 
 
 def bind_unet(unet: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
@@ -100,8 +112,9 @@ def check_widths(unet: int, text: int) -> None:
     """Refuse a text encoder whose states the UNet cannot read."""
     if text != unet:
         raise EvenframeError(
-            f"The text encoder gives states of width {text} but the UNet reads {unet}: use the "
-            "text encoder that belongs to the model (768 for Stable Diffusion 1.x, 1024 for 2.x)."
+            f"The text encoder gives states of width {text!r:.60} but the UNet reads {unet!r:.60}: "
+            "use the text encoder that belongs to the model (768 for Stable Diffusion 1.x, 1024 "
+            "for 2.x)."
         )
 
 
@@ -109,6 +122,6 @@ def check_latents(channels: int) -> None:
     """Refuse UNets that want more than the latents: inpainting, depth, instructions."""
     if channels != 4:
         raise EvenframeError(
-            f"The UNet takes {channels} input channels (an inpainting, depth or instruction "
+            f"The UNet takes {channels!r:.60} input channels (an inpainting, depth or instruction "
             "model): choose the ordinary text-to-image model, which takes 4."
         )

@@ -14,7 +14,7 @@ from ..schedule import NoiseSchedule
 from . import assemble, fingerprint
 from .components import Components, native_size, vae_dtype
 from .configs import build
-from .files import part_name, read_settings
+from .files import header_of, part_name, read_settings
 from .tensors import read_safetensors
 from .tokenizer import read_tokenizer, tokenizer_files
 
@@ -53,12 +53,14 @@ def load_folder(
     tokenizer = read_tokenizer(path / "tokenizer")
     types = {"unet": dtype, "vae": vae_dtype(dtype), "text_encoder": dtype}
     files = {part: weight_files(path / part, STEMS[part], types[part]) for part in CLASSES}
+    every = [file for part in CLASSES for file in files[part]]
+    for file in every:
+        header_of(file, part_name(file))  # before modules are built for them
     with torch.inference_mode(False):
         unet, vae, text = build(configs)
         _fill_diffusers(unet, files["unet"], "UNet", dtype)
         _fill_diffusers(vae, files["vae"], "VAE", vae_dtype(dtype))
         _fill_text(text, files["text_encoder"], dtype)
-    every = [*files["unet"], *files["vae"], *files["text_encoder"]]
     every += tokenizer_files(path / "tokenizer")
     return Components(
         unet=unet,
@@ -106,14 +108,15 @@ def _check_index(path: Path) -> None:
     # The class of the UNet decides below whether an image-to-image folder differs: it does not.
     if pipeline not in ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"):
         raise EvenframeError(
-            f"'{path.name}' is a model for '{pipeline}', which is not supported: {WANTED}."
+            f"'{path.name}' is a model for {pipeline!r:.60}, which is not supported: {WANTED}."
         )
     for part, wanted in CLASSES.items():
         named = index.get(part)
         found = named[1] if isinstance(named, list) and len(named) == 2 else None
         if found != wanted:
             raise EvenframeError(
-                f"'{path.name}' has '{found}' as its {part}, where '{wanted}' is needed: {WANTED}."
+                f"'{path.name}' has {found!r:.60} as its {part}, where '{wanted}' is needed: "
+                f"{WANTED}."
             )
 
 

@@ -28,6 +28,7 @@ TEXT_PREFIXES = (
 )
 """Where checkpoints keep their text encoder, the usual place first."""
 _TOKENS = "token_embedding.weight"
+TOKENS = "embeddings." + _TOKENS
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -50,13 +51,18 @@ def family_of(width: int) -> str:
 
 def text_width(unet: Shapes) -> int:
     """Width of the text states that a UNet in LDM naming attends to."""
-    for key, shape in unet.items():
+    for key in unet:
         if key.endswith("attn2.to_k.weight"):
-            return int(shape[1])
+            return int(_shape(unet, key, 2)[1])
     raise EvenframeError(
         "The UNet has no cross-attention, so it cannot follow a prompt: choose a Stable Diffusion "
         "1.x or 2.1 model."
     )
+
+
+def states_width(text: Shapes) -> int:
+    """Width of the states that a text encoder in transformers' naming gives."""
+    return int(_shape(text, TOKENS, 2)[1])
 
 
 def unet_config(family: str, unet: Shapes) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def unet_config(family: str, unet: Shapes) -> dict[str, Any]:
         "layers_per_block": counts.pop(),
         "cross_attention_dim": text_width(unet),
         "attention_head_dim": heads,
-        "in_channels": int(_shape(unet, "input_blocks.0.0.weight")[1]),
+        "in_channels": int(_shape(unet, "input_blocks.0.0.weight", 2)[1]),
         "out_channels": int(_shape(unet, "out.2.weight")[0]),
         "use_linear_projection": len(_shape(unet, "middle_block.1.proj_in.weight")) == 2,
         "down_block_types": ["CrossAttnDownBlock2D" if x else "DownBlock2D" for x in crossed],
@@ -93,7 +99,7 @@ def vae_config(family: str, vae: Shapes) -> dict[str, Any]:
         raise EvenframeError(
             "The VAE is not one of Stable Diffusion: choose a Stable Diffusion 1.x or 2.1 VAE."
         )
-    blocks = 1 + max(_numbers(vae, r"encoder\.down\.0\.block\.(\d+)\."))
+    blocks = 1 + max(_numbers(vae, r"encoder\.down\.0\.block\.(\d+)\."), default=0)
     widths = [
         int(_shape(vae, f"encoder.down.{level}.block.{blocks - 1}.conv2.weight")[0])
         for level in range(levels)
@@ -101,7 +107,7 @@ def vae_config(family: str, vae: Shapes) -> dict[str, Any]:
     return shipped.config(family, "vae") | {
         "block_out_channels": widths,
         "layers_per_block": blocks,
-        "latent_channels": int(_shape(vae, "decoder.conv_in.weight")[1]),
+        "latent_channels": int(_shape(vae, "decoder.conv_in.weight", 2)[1]),
         "down_block_types": ["DownEncoderBlock2D"] * levels,
         "up_block_types": ["UpDecoderBlock2D"] * levels,
     }
@@ -114,7 +120,7 @@ def text_config(family: str, text: Shapes, layers: int | None = None) -> dict[st
     """
     config = shipped.config(family, "text_encoder")
     found = 1 + max(_numbers(text, r"encoder\.layers\.(\d+)\."), default=-1)
-    vocabulary, width = _shape(text, "embeddings.token_embedding.weight")
+    vocabulary, width, *_ = _shape(text, TOKENS, 2)
     return config | {
         "hidden_size": int(width),
         "vocab_size": int(vocabulary),
@@ -221,15 +227,21 @@ def _unet_levels(unet: Shapes) -> list[list[tuple[int, bool]]]:
 
 
 def _numbers(names: Shapes, pattern: str) -> set[int]:
+    """What counts something in the names; where it is more than there are names, none is right."""
     matches = (re.match(pattern, name) for name in names)
-    return {int(match[1]) for match in matches if match}
+    found = {int(match[1]) for match in matches if match and len(match[1]) < 6}
+    return {number for number in found if number <= len(names)}
 
 
-def _shape(shapes: Shapes, name: str) -> Sequence[int]:
-    try:
-        return shapes[name]
-    except KeyError:
+def _shape(shapes: Shapes, name: str, dimensions: int = 1) -> Sequence[int]:
+    if name not in shapes:
         raise EvenframeError(
             f"The model is incomplete: it has no tensor '{name}'. Use a complete Stable Diffusion "
             "1.x or 2.1 model."
-        ) from None
+        )
+    if len(shapes[name]) < dimensions:
+        raise EvenframeError(
+            f"The model is damaged: '{name}' is of the shape {tuple(shapes[name])}. Use a complete "
+            "Stable Diffusion 1.x or 2.1 model."
+        )
+    return shapes[name]
