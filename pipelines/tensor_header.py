@@ -77,7 +77,7 @@ def _read(file: BinaryIO, size: int, length: int) -> bytes:
 
 def _parse(text: bytes) -> dict[str, Any]:
     # An entry has two lists and an object; what it costs in memory is many times what it is here.
-    if text.count(b"[") + text.count(b"{") > 3 * MAX_TENSORS + MAX_TENSORS:
+    if text.count(b"[") + text.count(b"{") > 4 * MAX_TENSORS:
         raise Unreadable(f"names more tensors than any model has ({MAX_TENSORS} are read)")
     try:
         header = untrusted_json.parse(text)
@@ -112,7 +112,8 @@ def _shapes(header: Mapping[str, Any], data: int) -> dict[str, tuple[int, ...]]:
 def _describes_a_tensor(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
-    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    shape: Any = entry.get("shape")
+    offsets: Any = entry.get("data_offsets")
     if not _are_sizes(shape, MAX_SIDE) or not _are_sizes(offsets, 2**62):
         return False
     if len(shape) > MAX_DIMENSIONS or len(offsets) != 2 or offsets[0] > offsets[1]:
