@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ..pipelines.video import Audio, Clip
+    from ..pipelines.video import Audio, Clip, Fitting
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
 FORMATS = ("mp4", "webm", "gif", "mov", "mkv")
@@ -59,21 +59,22 @@ def _choice_inputs() -> list[io.Input]:
 
 
 def _fit_inputs() -> list[io.Input]:
-    """How frames are brought to a size that models take."""
+    """How frames are brought to a size that models take: the fields of `Fitting` but one."""
     return [
         io.Combo.Input(
             "fit",
-            options=["crop", "pad", "stretch"],
-            default="crop",
-            tooltip="How frames become multiples of 64 pixels: crop loses a little at the edges, "
-            "pad adds a border, stretch changes the proportions a little. The saver undoes it.",
+            options=["stretch", "crop", "pad"],
+            default="stretch",
+            tooltip="How sides become multiples of `multiple`: stretch edits the whole frame and "
+            "changes its proportions a little, pad adds a border, crop leaves edges unedited. The "
+            "saver undoes it.",
         ),
         io.Int.Input(
             "max_side",
             default=768,
             min=0,
             max=16384,
-            step=64,
+            step=8,
             tooltip="Make larger frames smaller, so that their longer side is at most this; 0 sets "
             "no limit.",
         ),
@@ -82,20 +83,39 @@ def _fit_inputs() -> list[io.Input]:
             default=0,
             min=0,
             max=16384,
-            step=64,
+            step=8,
             advanced=True,
-            tooltip="An exact width, a multiple of 64; 0 follows from the video.",
+            tooltip="An exact width, a multiple of `multiple`; 0 follows from the video.",
         ),
         io.Int.Input(
             "height",
             default=0,
             min=0,
             max=16384,
-            step=64,
+            step=8,
             advanced=True,
-            tooltip="An exact height, a multiple of 64; 0 follows from the video.",
+            tooltip="An exact height, a multiple of `multiple`; 0 follows from the video.",
         ),
     ]
+
+
+def _multiple_input() -> io.Input:
+    """The last field of `Fitting`: workflows saved without it have the default."""
+    return io.Combo.Input(
+        "multiple",
+        options=["8", "16", "32", "64"],
+        default="16",
+        optional=True,
+        advanced=True,
+        tooltip="Both sides become multiples of it, in pixels. Less comes nearer to the video's "
+        "proportions; Stable Diffusion takes 8 and more. 64 gives the sizes it was trained on.",
+    )
+
+
+def _fitting(fit: str, max_side: int, width: int, height: int, multiple: str) -> Fitting:
+    from ..pipelines.video import Fitting
+
+    return Fitting(fit, int(multiple), width, height, max_side)
 
 
 def _clip_outputs() -> list[io.Output]:
@@ -112,11 +132,8 @@ def _clip_outputs() -> list[io.Output]:
     ]
 
 
-def _given(clip: Clip, fit: str, max_side: int, width: int, height: int) -> io.NodeOutput:
+def _given(clip: Clip) -> io.NodeOutput:
     """The outputs of a node that makes a clip."""
-    from ..pipelines.video import fit_clip
-
-    clip = fit_clip(clip, fit, width=width, height=height, max_side=max_side)
     info = clip.describe()
     return io.NodeOutput(
         clip.frames,
@@ -172,6 +189,7 @@ class EvenframeLoadVideo(io.ComfyNode):
                 ),
                 *_choice_inputs(),
                 *_fit_inputs(),
+                _multiple_input(),
             ],
             outputs=_clip_outputs(),
         )
@@ -192,13 +210,20 @@ class EvenframeLoadVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, file: str, fit: str, max_side: int, width: int, height: int, **choice: Any
+        cls,
+        file: str,
+        fit: str,
+        max_side: int,
+        width: int,
+        height: int,
+        multiple: str = "16",
+        **choice: Any,
     ) -> io.NodeOutput:
         from ..pipelines.video import Choice, load
 
-        wanted = Choice(**choice)
-        clip = load(host.input_path(file), wanted, on_frame=_bar(wanted.needed, "Loading"))
-        return _given(clip, fit, max_side, width, height)
+        wanted, fitting = Choice(**choice), _fitting(fit, max_side, width, height, multiple)
+        bar = _bar(wanted.needed, "Loading")
+        return _given(load(host.input_path(file), wanted, fitting, on_frame=bar))
 
 
 class EvenframeClipFromVideo(io.ComfyNode):
@@ -216,26 +241,31 @@ class EvenframeClipFromVideo(io.ComfyNode):
                 io.Video.Input("video", tooltip="A video from any node."),
                 *_choice_inputs(),
                 *_fit_inputs(),
+                _multiple_input(),
             ],
             outputs=_clip_outputs(),
         )
 
     @classmethod
     def execute(
-        cls, video: Any, fit: str, max_side: int, width: int, height: int, **choice: Any
+        cls,
+        video: Any,
+        fit: str,
+        max_side: int,
+        width: int,
+        height: int,
+        multiple: str = "16",
+        **choice: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.video import Choice, clip_from_images, load, select
+        from ..pipelines.video import Choice, clip_from_images, fit_clip, load, select
 
-        wanted, path = Choice(**choice), host.video_file(video)
+        wanted, fitting = Choice(**choice), _fitting(fit, max_side, width, height, multiple)
+        path = host.video_file(video)
         if path is not None:  # decoded as a stream, never the whole file
-            clip = load(path, wanted, on_frame=_bar(0, "Loading"))
-        else:
-            parts = video.get_components()
-            clip = clip_from_images(
-                parts.images, parts.frame_rate, _audio(parts.audio), source="video"
-            )
-            clip = select(clip, wanted)
-        return _given(clip, fit, max_side, width, height)
+            return _given(load(path, wanted, fitting, on_frame=_bar(0, "Loading")))
+        parts = video.get_components()
+        clip = clip_from_images(parts.images, parts.frame_rate, _audio(parts.audio), source="video")
+        return _given(fit_clip(select(clip, wanted), fitting))
 
 
 class EvenframeClipFromImages(io.ComfyNode):
@@ -263,6 +293,7 @@ class EvenframeClipFromImages(io.ComfyNode):
                 io.Audio.Input(
                     "audio", optional=True, tooltip="Sound that starts with the first image."
                 ),
+                _multiple_input(),
             ],
             outputs=_clip_outputs(),
         )
@@ -277,11 +308,12 @@ class EvenframeClipFromImages(io.ComfyNode):
         width: int,
         height: int,
         audio: dict[str, Any] | None = None,
+        multiple: str = "16",
     ) -> io.NodeOutput:
-        from ..pipelines.video import clip_from_images
+        from ..pipelines.video import clip_from_images, fit_clip
 
-        clip = clip_from_images(images, frame_rate, _audio(audio))
-        return _given(clip, fit, max_side, width, height)
+        fitting = _fitting(fit, max_side, width, height, multiple)
+        return _given(fit_clip(clip_from_images(images, frame_rate, _audio(audio)), fitting))
 
 
 class EvenframeSaveVideo(io.ComfyNode):

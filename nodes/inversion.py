@@ -120,7 +120,9 @@ class EvenframeInvert(io.ComfyNode):
             inputs=[
                 sockets.Model.Input("model", tooltip="The model that inverts and edits."),
                 io.Image.Input(
-                    "frames", tooltip="The clip; both sides must be multiples of 64 pixels."
+                    "frames",
+                    tooltip="The clip; its sides must be multiples of what the model takes, 8 "
+                    "pixels for Stable Diffusion.",
                 ),
                 sockets.Prompt.Input("source_prompt", tooltip="What the clip shows."),
                 io.Int.Input(

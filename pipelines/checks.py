@@ -10,15 +10,14 @@ from .errors import EvenframeError
 if TYPE_CHECKING:
     from .backbone import Backbone
 
-SIZE_MULTIPLE = 64
 SIZE_RATIO = 2
 """How many times more or fewer pixels than a model's own size its frames may have unsaid."""
 OVERSHOOT = 0.5
 """How far outside 0..1 pixels may lie: resampling overshoots a little, another scale by far."""
 
 
-def require_frames(frames: Tensor) -> None:
-    """Frames must be (f, h, w, 3), 0..1, finite, not empty, with sides that are multiples of 64."""
+def require_frames(frames: Tensor, backbone: "Backbone") -> None:
+    """Frames must be (f, h, w, 3), 0..1, finite, not empty, of a size that the model takes."""
     if frames.ndim != 4 or frames.shape[-1] != 3:
         raise EvenframeError(
             f"frames have the shape {tuple(frames.shape)}: give (frames, height, width, 3)."
@@ -26,10 +25,12 @@ def require_frames(frames: Tensor) -> None:
     count, height, width = frames.shape[:3]
     if count == 0:
         raise EvenframeError("The clip has no frames: give at least one.")
-    if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE or not height or not width:
+    multiple = backbone.size_multiple
+    if height % multiple or width % multiple or not height or not width:
         raise EvenframeError(
-            f"frames are {width}x{height} pixels: both sides must be multiples of {SIZE_MULTIPLE}; "
-            "load the clip with a fit of crop, pad or stretch."
+            f"frames are {width}x{height} pixels, but '{backbone.name}' takes multiples of "
+            f"{multiple}: load the clip with multiple {multiple}, or one that is itself a multiple "
+            "of it."
         )
     if not frames.is_floating_point():
         raise EvenframeError(

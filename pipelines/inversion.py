@@ -28,7 +28,7 @@ from .attention.store import (
 )
 from .checks import require_finite, require_frames, require_model
 from .errors import EvenframeError
-from .memory import free_memory
+from .memory import FreeMemory, free_memory
 from .origin import Origin, origin_of
 from .progress import OnStep, StepReport
 from .prompt import Prompt
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .backbone import Backbone
 
 OnFrame = Callable[[int], None]
-FreeMemory = Callable[[torch.device], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +152,7 @@ def invert(
 ) -> Inversion:
     """Invert a clip with its source prompt, at guidance 1.
 
-    frames: (f, h, w, 3) in 0..1, sides multiples of 64. steps, store, seed, windowing: see
+    frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing: see
     `Settings`; keyframes: the same, or their text. on_frame: called for each frame encoded,
     on_step after each step. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
@@ -178,7 +177,7 @@ def invert_clip(
     free: FreeMemory = free_memory,
 ) -> Inversion:
     """`invert`, with the settings as one value. origin: of these frames, where it is known."""
-    require_frames(frames)
+    require_frames(frames, backbone)
     require_model(backbone, prompt.model, "source prompt")
     require_mode(settings.store)
     grid = ddim_grid(backbone.schedule, settings.steps)

@@ -1,6 +1,11 @@
 """How much memory is free, for choices that depend on it."""
 
+from collections.abc import Callable
+
 import torch
+
+FreeMemory = Callable[[torch.device], int]
+"""Free bytes of a device."""
 
 
 def free_memory(device: torch.device) -> int:

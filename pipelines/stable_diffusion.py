@@ -60,6 +60,12 @@ class StableDiffusion:
         return next(self.unet.parameters()).dtype
 
     @property
+    def size_multiple(self) -> int:
+        """Frames' sides must be multiples of it, in pixels. Latents may have any sides: where a
+        layer halves an odd one it rounds up, and so do the grids (`Site.grid`)."""
+        return LATENT_STRIDE
+
+    @property
     def latent_scale(self) -> float:
         """Latents here are the autoencoder's times this, which gives them unit variance."""
         return float(self.vae.config.scaling_factor)

@@ -272,7 +272,7 @@ def test_frames_that_cannot_be_inverted_are_refused(backbone, clip):
         ),
         "frames have the shape (64, 128, 3)": clip[0],
         "The clip has no frames: give at least one": clip[:0],
-        "frames are 127x64 pixels: both sides must be multiples of 64": clip[:, :, :127],
+        "frames are 127x64 pixels, but 'tiny-0-128' takes multiples of 8: load": clip[:, :, :127],
         "frames are 128x0 pixels": clip[:, :0],
         "Frame 1 has pixels that are not numbers (NaN or infinite)": broken,
         "frames are uint8: give floating-point pixels from 0 to 1": (clip * 255).byte(),

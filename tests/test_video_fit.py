@@ -13,13 +13,13 @@ from evenframe.pipelines.video import (
     Audio,
     Clip,
     Fit,
+    Fitting,
     as_rate,
     clip_from_images,
     fit,
     fit_clip,
     unfit,
 )
-from evenframe.pipelines.video.fit import plan
 
 
 def smooth(count: int, height: int, width: int) -> Tensor:
@@ -33,7 +33,7 @@ def smooth(count: int, height: int, width: int) -> Tensor:
 def test_what_fits_is_untouched() -> None:
     frames = torch.rand(2, 128, 192, 3)
     for mode in ("crop", "pad", "stretch"):
-        fitted, how = fit(frames, mode)
+        fitted, how = fit(frames, Fitting(mode))
         assert fitted is frames and how.untouched and "untouched" in str(how)
         back, said = unfit(fitted, how)
         assert back is frames and "\n" not in said
@@ -48,15 +48,15 @@ def test_what_fits_is_untouched() -> None:
     ],
 )
 def test_the_nearest_size(mode: str, size: tuple[int, int], words: str) -> None:
-    how = plan((656, 656), mode)
+    how = Fitting(mode, 64).plan((656, 656))
     assert how.size == size and words in str(how) and "\n" not in str(how)
 
 
 def test_crop_and_pad_keep_the_pixels() -> None:
     frames = torch.rand(2, 70, 140, 3)
-    cropped, how = fit(frames, "crop")
+    cropped, how = fit(frames, Fitting("crop", 64))
     assert how.size == (128, 64) and torch.equal(cropped, frames[:, 3:67, 6:134])
-    padded, how = fit(frames, "pad")
+    padded, how = fit(frames, Fitting("pad", 64))
     assert padded.shape == (2, 128, 192, 3)
     assert torch.equal(padded[:, 29:99, 26:166], frames)
     assert torch.equal(padded[:, 0, 26:166], frames[:, 0])  # the border repeats the edge
@@ -66,7 +66,7 @@ def test_crop_and_pad_keep_the_pixels() -> None:
 
 def test_crop_is_pasted_back_around_the_edit() -> None:
     frames = torch.rand(2, 70, 140, 3)
-    cropped, how = fit(frames, "crop")
+    cropped, how = fit(frames, Fitting("crop", 64))
     edited = 1 - cropped
     whole, said = unfit(edited, how, frames)
     assert "pasted back" in said
@@ -85,7 +85,7 @@ def test_crop_is_pasted_back_around_the_edit() -> None:
 @pytest.mark.parametrize("wanted", [{}, {"max_side": 256}, {"width": 128, "height": 192}])
 def test_there_and_back(mode: str, size: tuple[int, int], wanted: dict[str, int]) -> None:
     frames = smooth(2, size[1], size[0])
-    fitted, how = fit(frames, mode, **wanted)
+    fitted, how = fit(frames, Fitting(mode, 64, **wanted))
     assert (fitted.shape[2], fitted.shape[1]) == how.size
     assert how.size[0] % 64 == 0 and how.size[1] % 64 == 0
     back, _ = unfit(fitted, how, frames)
@@ -103,7 +103,7 @@ def test_there_and_back(mode: str, size: tuple[int, int], wanted: dict[str, int]
     side=st.one_of(st.just(0), st.integers(64, 2048)),
 )
 def test_every_plan_is_sound(source: tuple[int, int], mode: str, multiple: int, side: int) -> None:
-    how = plan(source, mode, multiple, max_side=side)
+    how = Fitting(mode, multiple, max_side=side).plan(source)
     for axis in (0, 1):
         assert how.size[axis] % multiple == 0 and how.size[axis] > 0
         offset = (how.left, how.top)[axis]
@@ -122,7 +122,7 @@ def test_every_plan_is_sound(source: tuple[int, int], mode: str, multiple: int, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"mode": "squash"}, "crop, pad, stretch"),
+        ({"mode": "squash"}, "stretch, crop, pad"),
         ({"width": 500}, "width is 500"),
         ({"height": 32}, "height is 32"),
         ({"max_side": 10}, "max_side is 10"),
@@ -131,18 +131,18 @@ def test_every_plan_is_sound(source: tuple[int, int], mode: str, multiple: int, 
 )
 def test_sizes_that_cannot_be(arguments: dict, words: str) -> None:
     with pytest.raises(EvenframeError, match=words):
-        fit(torch.rand(1, 64, 64, 3), **arguments)
+        Fitting(**{"multiple": 64} | arguments)
 
 
 def test_one_side_follows_from_the_other() -> None:
-    assert plan((1920, 1080), "crop", width=512).size == (512, 256)
-    assert plan((1920, 1080), "stretch", height=512).size == (896, 512)
-    assert plan((1920, 1080), "pad", max_side=512).size == (512, 320)
-    assert plan((1920, 1080), "crop", max_side=512).size == (512, 256)
+    assert Fitting("crop", 64, width=512).plan((1920, 1080)).size == (512, 256)
+    assert Fitting("stretch", 64, height=512).plan((1920, 1080)).size == (896, 512)
+    assert Fitting("pad", 64, max_side=512).plan((1920, 1080)).size == (512, 320)
+    assert Fitting("crop", 64, max_side=512).plan((1920, 1080)).size == (512, 256)
 
 
 def test_unfit_needs_the_fitted_size() -> None:
-    how = plan((100, 100), "pad")
+    how = Fitting("pad", 64).plan((100, 100))
     with pytest.raises(EvenframeError, match="64x64, but the clip was fitted to 128x128"):
         unfit(torch.rand(1, 64, 64, 3), how)
 
@@ -150,7 +150,7 @@ def test_unfit_needs_the_fitted_size() -> None:
 def test_a_fitted_clip_remembers() -> None:
     clip = clip_from_images(torch.rand(3, 70, 70, 3), 10)
     for mode, original in (("crop", True), ("pad", False), ("stretch", False)):
-        fitted = fit_clip(clip, mode)
+        fitted = fit_clip(clip, Fitting(mode))
         assert isinstance(fitted.fit, Fit) and fitted.fit.source == (70, 70)
         assert (fitted.original is clip.frames) == original
         assert fitted.frame_rate == 10 and clip.fit is None

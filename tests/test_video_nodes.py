@@ -35,7 +35,7 @@ def load_and_save(
 ) -> dict[str, Any]:
     """A workflow that loads `clip.mp4` and saves it, in API format."""
     choices = {"max_frames": 6, "skip": 2, "stride": 2, "frame_rate": 0.0}
-    fits = {"fit": "crop", "max_side": 0, "width": 0, "height": 0}
+    fits = {"fit": "crop", "max_side": 0, "width": 0, "height": 0, "multiple": "64"}
     output = {"filename_prefix": "try/clip", "format": "mp4", "frame_rate": 0.0}
     output |= {"undo_fit": True, "crf": -1, "frames": ["1", 0], "clip": ["1", 1]}
     return {
@@ -169,7 +169,7 @@ def test_no_edit_is_lost_for_its_size_or_number(folder: Path) -> None:
 
 def test_images_and_videos_of_other_nodes(folder: Path) -> None:
     """An image batch with sound, and a VIDEO that is a file, give the same clip as the file."""
-    fits = {"fit": "crop", "max_side": 0, "width": 0, "height": 0}
+    fits = {"fit": "crop", "max_side": 0, "width": 0, "height": 0, "multiple": "64"}
     choices = {"max_frames": 4, "skip": 1, "stride": 2, "frame_rate": 0.0}
     prompt = load_and_save({"max_frames": 0, "skip": 0, "stride": 1})
     prompt["3"] = {
@@ -273,7 +273,7 @@ def test_in_comfyui(comfyui: ComfyServer) -> None:
     if not source.exists():
         write_source(source)
     prompt = load_and_save()
-    fits = {"fit": "pad", "max_side": 0, "width": 0, "height": 0}
+    fits = {"fit": "pad", "max_side": 0, "width": 0, "height": 0, "multiple": "64"}
     prompt |= {
         "3": {"class_type": "LoadVideo", "inputs": {"file": "clip.mp4"}},
         "4": {
@@ -351,3 +351,16 @@ def test_names_are_filled_in_by_comfyui_too(comfyui: ComfyServer) -> None:
     year = str(datetime.now().year)
     assert path == comfyui.base / "output" / year / "2_two shapes_128_00001_.mp4"
     assert [path.name for path in path.parent.iterdir()] == [path.name]
+
+
+def test_a_workflow_saved_without_the_multiple_runs(folder: Path) -> None:
+    prompt = load_and_save({"fit": "stretch", "width": 144})
+    del prompt["1"]["inputs"]["multiple"]
+    frames, _, _, _, info = run(prompt).results["1"].values
+    assert frames.shape == (6, 80, 144, 3) and "130x70 -> 144x80: resized" in info
+
+
+def test_what_is_not_edited_is_said_at_both_ends(folder: Path) -> None:
+    result = run(load_and_save())
+    assert "rows 0-2 and 67-69, columns 0 and 129" in result.results["1"].values[4]
+    assert "rows 0-2 and 67-69, columns 0 and 129" in result.results["2"].ui["text"][0]

@@ -6,8 +6,9 @@ A clip is a value: its frames, the rate they play at, and the sound that belongs
 from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load
 from .encode import save
-from .fit import FIT_MODES, Fit, fit, fit_clip, unfit, unfit_clip
+from .fit import fit, fit_clip, unfit, unfit_clip
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
+from .sizes import FIT_MODES, Fit, Fitting
 from .timing import Choice, select
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Choice",
     "Clip",
     "Fit",
+    "Fitting",
     "as_rate",
     "clip_from_images",
     "disclosure",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checks import require_numbers
 from ..errors import EvenframeError
-from .fit import Fit
+from .sizes import Fit
 
 MAX_RATE = 1000
 MOST_TOLD = 10**9  # in messages: larger ones may not fit a float
@@ -51,8 +51,8 @@ class Clip:
     timestamps: seconds from the start of the file, one for each frame.
     source: a name for people: a file name, or what made the images.
     fit: how `frames` were made from frames of another size; None when they are as they came.
-    original: (f, h, w, 3), the frames before they were cropped: `unfit` pastes back into them.
-        None for the other modes, which can be undone without.
+    original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before some of them was
+        cropped away: `unfit` pastes back into them. None where nothing was.
     warnings: what the user should know about this clip, a line each.
     """
 

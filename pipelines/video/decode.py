@@ -1,16 +1,21 @@
 """Load a clip from a video file."""
 
+import math
+import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from ..errors import EvenframeError
+from ..memory import FreeMemory, free_memory
+from .budget import Budget
 from .clip import Clip
 from .deinterlace import progressive
-from .pixels import PixelReader, stacked
+from .pixels import PixelReader
+from .reel import Reel
+from .sizes import Fitting
 from .sound import read_sound
 from .source import (
     FALLBACK_RATE,
@@ -23,43 +28,58 @@ from .source import (
 )
 from .timing import EVERY, Choice, playing_rate
 
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.stream import VideoStream
+
+DECODER_BYTES = 16 * 2**20
+"""Of frames, at most, that the decoder's threads work on: one of 4K, five of 1080p."""
+
 OnFrame = Callable[[int], None]
 
 
 def load(
     path: str | PathLike[str],
     choice: Choice = EVERY,
+    fitting: Fitting | None = None,
     *,
     audio: bool = True,
     on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
 ) -> Clip:
     """Decode a video file (mp4, mov, mkv, webm, gif, and other common containers).
 
     choice: which frames are kept. Memory grows with these, never with the length of the file.
+    fitting: the size that each is brought to as it is decoded, see `fit_clip`; None keeps the
+        file's. Of the source no more is held than what a crop cuts away, as decoded.
     audio: whether to read the sound of the kept part.
     on_frame: called for every decoded frame with how many were decoded; what it raises (an
         interrupt) ends the loading and closes the file.
+    free: free bytes of a device; frames that would need more are refused, before they are decoded
+        where their number is known.
 
     Frames come upright (display matrix), with square pixels, deinterlaced, in RGB; transparent
     pixels are put on black. Of a damaged file the frames that decode are returned. All of this is
     said in the clip's `warnings`.
 
-    Raises EvenframeError: no such file, not a video, no frames left, a value out of range.
+    Raises EvenframeError: no such file, not a video, no frames left, no room for them.
     """
     file = Path(path)
     findings = Findings()
-    arrays: list[np.ndarray] = []
     times: list[Fraction] = []
     with opened(file) as container:
         stream = video_stream(container, file)
+        reel = Reel(fitting, Budget.of(f"'{file.name}'", free), expected(stream, choice))
+        _refuse_what_has_no_room(stream.codec_context, reel)
+        limit_threads(stream.codec_context)
         claims = nominal_rates(stream)
         pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
         frames = _announced(timed_frames(container, stream, findings), on_frame)
         frames = progressive(frames, findings)
         for shown in choice.of(frames):
-            arrays.append(pixels.read(shown.frame))
+            reel.add(pixels.read(shown.frame))
             times.append(shown.time)
-    if not arrays:
+    if not times:
         raise _nothing_left(file, findings, choice)
     if choice.rate is not None:
         rate = choice.rate / choice.stride
@@ -72,13 +92,48 @@ def load(
             )
     sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
     return Clip(
-        stacked(arrays),
+        reel.frames(),
         rate,
         sound,
         tuple(float(time) for time in times),
         file.name,
-        warnings=findings.warnings(),
+        reel.fit,
+        reel.originals(),
+        findings.warnings(),
     )
+
+
+def expected(stream: "VideoStream", choice: Choice) -> int:
+    """How many frames will be kept, at most; 0 where the file gives nothing to tell.
+
+    An index counts its frames. A duration can only lower what is asked for: in files whose clock
+    jumps it stands for frames that are not there.
+    """
+    if choice.rate is None and stream.frames:
+        total = stream.frames
+    else:
+        seconds = Fraction(stream.container.duration or 0, 1_000_000)
+        total = math.ceil(seconds * (choice.rate or stream.average_rate or 0))
+        if total <= 0 or not choice.max_frames:
+            return 0
+    kept = max(1, -(-(total - choice.skip) // choice.stride))
+    return min(kept, choice.max_frames or kept)
+
+
+def _refuse_what_has_no_room(context: "VideoCodecContext", reel: Reel) -> None:
+    if context.width and context.height:
+        components = context.format.components if context.format else ()
+        depth = 2 if any(part.bits > 8 for part in components) else 1
+        reel.require((context.width, context.height), depth)
+
+
+def limit_threads(context: "VideoCodecContext") -> None:
+    """Decode large frames with few threads, since each of them holds a frame."""
+    bits = context.format.padded_bits_per_pixel if context.format else 12
+    frame = context.width * context.height * bits // 8
+    threads = max(1, DECODER_BYTES // max(1, frame))
+    if threads <= (os.cpu_count() or 1):
+        context.thread_count = threads
 
 
 def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Timed]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .clip import ALPHA_WARNING, on_black
 from .scaling import BT709, UNSPECIFIED, converter
@@ -30,6 +29,7 @@ class PixelReader:
         self._aspect = _sound_aspect(pixel_aspect, note)
         self._note = note
         self._stored: tuple[int, int] | None = None
+        self._matrix: tuple[int, int, int, int] | None = None
 
     def read(self, frame: "VideoFrame") -> np.ndarray:
         """(h, w, 3) uint8, or uint16 for sources of more than 8 bits."""
@@ -54,7 +54,9 @@ class PixelReader:
             )
         if alpha:
             rgb = self._composited(rgb)
-        return np.ascontiguousarray(upright(rgb, display_matrix(frame)))
+        # Of the first frame: all have one size, and asking a frame makes it outlive its use.
+        self._matrix = self._matrix or display_matrix(frame)
+        return np.ascontiguousarray(upright(rgb, self._matrix))
 
     def _size(self, frame: "VideoFrame") -> tuple[int, int]:
         """Width and height with square pixels, the same for every frame."""
@@ -98,6 +100,7 @@ def display_matrix(frame: "VideoFrame") -> tuple[int, int, int, int]:
     """The 2x2 part (a, b, c, d) of the frame's display matrix: how a camera was held.
 
     A pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down.
+    The frame and what this asks for hold each other until the garbage collector comes.
     """
     side_data: Any = frame.side_data  # a container of buffers, not a dictionary
     for data in side_data:
@@ -121,12 +124,3 @@ def upright(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray
     if down < 0:
         pixels = pixels[::-1]
     return pixels
-
-
-def stacked(arrays: list[np.ndarray]) -> Tensor:
-    """(f, h, w, 3) float32 in 0..1. Empties the list, so that little is held twice."""
-    top = float(np.iinfo(arrays[0].dtype).max)
-    out = torch.empty(len(arrays), *arrays[0].shape, dtype=torch.float32)
-    for index in range(len(arrays) - 1, -1, -1):
-        out[index] = torch.from_numpy(arrays.pop().astype(np.float32) / top)
-    return out

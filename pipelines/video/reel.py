@@ -1,0 +1,92 @@
+"""The frames of a clip as they are decoded: each has its final size before the next one comes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .budget import Budget
+from .fit import apply, as_floats
+from .sizes import Fit, Fitting, Size
+
+AT_FIRST, AT_MOST = 16, 256
+"""Frames that room is made for at once: where nobody knows how many there will be, and ever."""
+
+
+class Reel:
+    """Takes decoded frames and holds the fitted ones, and the source's where a crop cuts some away.
+
+    fitting: the size they shall have; None keeps the source's. frames: how many to expect at most,
+    0 where that is not known. Raises EvenframeError once they exceed the budget.
+    """
+
+    def __init__(self, fitting: Fitting | None, budget: Budget, frames: int = 0) -> None:
+        self._fitting, self._budget, self._expected = fitting, budget, frames
+        self._how: Fit | None = None
+        self._fitted = _Stack(min(frames or AT_FIRST, AT_MOST))
+        self._originals = _Stack(min(frames or AT_FIRST, AT_MOST))
+
+    @property
+    def fit(self) -> Fit | None:
+        """How the frames were made; None where no size was asked for."""
+        return None if self._fitting is None else self._how
+
+    def require(self, source: Size, depth: int) -> None:
+        """Raise EvenframeError where the frames, as far as they are known, will find no room.
+
+        source: their size in pixels. depth: bytes a channel.
+        """
+        self._budget.require(self._plan(source), max(1, self._expected), depth)
+
+    def add(self, pixels: np.ndarray) -> None:
+        """Fit one more frame: (h, w, 3), uint8 or uint16, all of one size."""
+        if self._how is None:
+            self._how = self._plan((pixels.shape[1], pixels.shape[0]))
+        how = self._how
+        # One by one: what a file says of its length bounds nothing.
+        self._budget.require(how, len(self._fitted) + 1, pixels.itemsize)
+        out = self._fitted.next((how.size[1], how.size[0], 3), np.dtype(np.float32))
+        if how.untouched:
+            np.divide(pixels, np.iinfo(pixels.dtype).max, out=out, dtype=np.float32)
+        else:
+            out[:] = as_floats(apply(torch.from_numpy(pixels)[None], how))[0].numpy()
+        if how.cuts:
+            self._originals.next(pixels.shape, pixels.dtype)[:] = pixels
+
+    def frames(self) -> Tensor:
+        """(f, h, w, 3) float32 in 0..1, once all are there."""
+        return self._fitted.tensor()
+
+    def originals(self) -> Tensor | None:
+        """(f, h, w, 3) as decoded, where a crop cut something away."""
+        return self._originals.tensor() if len(self._originals) else None
+
+    def _plan(self, source: Size) -> Fit:
+        if self._fitting is None:
+            return Fit("stretch", source, source, source)
+        return self._fitting.plan(source)
+
+
+class _Stack:
+    """Arrays of one shape, one after the other in memory: a list would have to be copied."""
+
+    def __init__(self, room: int) -> None:
+        self._array, self._room, self._count = np.empty(0), room, 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def next(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Where the next one is to be written."""
+        if not self._count:
+            self._array = np.empty((self._room, *shape), dtype)
+        elif self._count == len(self._array):  # moved by the system's tables, not copied
+            self._resize(self._count + max(1, self._count // 4))
+        self._count += 1
+        return self._array[self._count - 1]
+
+    def tensor(self) -> Tensor:
+        self._resize(self._count)
+        return torch.from_numpy(self._array)
+
+    def _resize(self, count: int) -> None:
+        self._array.resize((count, *self._array.shape[1:]), refcheck=False)

@@ -1,0 +1,177 @@
+"""Sizes that models take: what is asked for, and how frames of one size become another."""
+
+from dataclasses import dataclass
+
+from ..errors import EvenframeError
+
+FIT_MODES = ("stretch", "crop", "pad")
+MAX_SIDE = 16384
+UNSEEN = 5e-4
+"""Proportions that change by less are called unchanged."""
+
+Size = tuple[int, int]
+"""Width, height."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How frames of one size become frames of another. Sizes are (width, height) in pixels.
+
+    source: before. scaled: after resizing. size: after cropping or padding.
+    left, top: where the crop begins in the scaled frame (crop), or the scaled frame in the result
+    (pad).
+    """
+
+    mode: str
+    source: Size
+    scaled: Size
+    size: Size
+    left: int = 0
+    top: int = 0
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the frames already had the size."""
+        return self.source == self.scaled == self.size
+
+    @property
+    def cuts(self) -> bool:
+        """Whether some of the source is cropped away, and not edited."""
+        return self.box() != (0, 0, *self.source)
+
+    def box(self) -> tuple[int, int, int, int]:
+        """The part of a source frame that was kept: left, top, right, bottom; at least a pixel."""
+        if self.mode != "crop":
+            return 0, 0, *self.source
+        left, right = self._kept(0, self.left)
+        top, bottom = self._kept(1, self.top)
+        return left, top, right, bottom
+
+    def _kept(self, axis: int, offset: int) -> tuple[int, int]:
+        """Start and end of the kept part along one axis, in pixels of the source."""
+        ratio = self.source[axis] / self.scaled[axis]
+        start = min(round(offset * ratio), self.source[axis] - 1)
+        return start, max(start + 1, round((offset + self.size[axis]) * ratio))
+
+    def unedited(self) -> str:
+        """What of the source is cropped away: "rows 0-59 and 1020-1079"; "" for nothing."""
+        left, top, right, bottom = self.box()
+        wide, high = self.source
+        parts = []
+        for what, spans in (
+            ("rows", ((0, top), (bottom, high))),
+            ("columns", ((0, left), (right, wide))),
+        ):
+            named = [_span(start, stop) for start, stop in spans if stop > start]
+            parts += [f"{what} {' and '.join(named)}"] if named else []
+        return ", ".join(parts)
+
+    def __str__(self) -> str:
+        source, scaled, size = (f"{w}x{h}" for w, h in (self.source, self.scaled, self.size))
+        if self.untouched:
+            return f"{size}: already fits, untouched"
+        resized = "" if self.source == self.scaled else f"resized to {scaled}, "
+        if self.mode == "stretch" or self.scaled == self.size:
+            return f"{source} -> {size}: resized{self._squeezed()}"
+        if self.mode == "crop":
+            columns, rows = (self.scaled[i] - self.size[i] for i in (0, 1))
+            kept = f"; {self.unedited()} of the source will not be edited" if self.cuts else ""
+            return f"{source} -> {size}: {resized}{columns} columns and {rows} rows cropped{kept}"
+        columns, rows = (self.size[i] - self.scaled[i] for i in (0, 1))
+        return f"{source} -> {size}: {resized}{columns} columns and {rows} rows of border added"
+
+    def _squeezed(self) -> str:
+        """By how much the proportions change, where it can be seen."""
+        (wide, high), (width, height) = self.source, self.scaled
+        change = width * high / (height * wide)
+        change = max(change, 1 / change) - 1
+        return f", proportions changed by {change:.1%}" if change >= UNSEEN else ""
+
+
+def _span(start: int, stop: int) -> str:
+    return f"{start}-{stop - 1}" if stop - start > 1 else f"{start}"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The size that frames are to have, whatever they come in. Raises EvenframeError out of range.
+
+    mode: 'stretch' keeps the whole frame and changes its proportions a little, 'crop' keeps the
+        proportions and loses edges, 'pad' keeps both and adds a border.
+    multiple: both sides become multiples of it; models ask for one (`Backbone.size_multiple`). The
+        smaller, the nearer the proportions come to the source's.
+    width, height: the size wanted, in pixels; 0 follows from the other, or from the source.
+    max_side: the longer side is at most this; 0 for no limit. Frames are never made larger for it.
+    """
+
+    mode: str = "stretch"
+    multiple: int = 16
+    width: int = 0
+    height: int = 0
+    max_side: int = 0
+
+    def __post_init__(self) -> None:
+        multiple = self.multiple
+        if self.mode not in FIT_MODES:
+            raise EvenframeError(f"The fit is '{self.mode}': choose one of {', '.join(FIT_MODES)}.")
+        if not 1 <= multiple <= MAX_SIDE:
+            raise EvenframeError(f"multiple is {multiple}: give 1 to {MAX_SIDE}.")
+        for name, value in (("width", self.width), ("height", self.height)):
+            if value and (not multiple <= value <= MAX_SIDE or value % multiple):
+                last = MAX_SIDE // multiple * multiple
+                near = min(max(multiple, round(value / multiple) * multiple), last)
+                raise EvenframeError(
+                    f"{name} is {value}: give a multiple of {multiple} up to {last}, "
+                    f"for example {near}, or 0 to keep the clip's."
+                )
+        if self.max_side and not multiple <= self.max_side <= MAX_SIDE:
+            raise EvenframeError(
+                f"max_side is {self.max_side}: give {multiple} to {MAX_SIDE}, or 0 for no limit."
+            )
+
+    def plan(self, source: Size) -> Fit:
+        """How frames of a size are made to fit, without touching any."""
+        if self.width or self.height:
+            return self._placed(source, self._asked_size(source), None)
+        longest = self.max_side // self.multiple * self.multiple
+        scale = min(1.0, longest / max(source)) if self.max_side else 1.0
+        target = (self._side(source[0] * scale), self._side(source[1] * scale))
+        return self._placed(source, target, scale)
+
+    def _asked_size(self, source: Size) -> Size:
+        """The size asked for; a side left open keeps the proportions as the multiple allows."""
+        wide, high = source
+        width = self.width or self._nearest(self.height * wide / high)
+        height = self.height or self._nearest(self.width * high / wide)
+        return width, height
+
+    def _nearest(self, pixels: float) -> int:
+        most = MAX_SIDE // self.multiple
+        return min(max(1, round(pixels / self.multiple)), most) * self.multiple
+
+    def _side(self, pixels: float) -> int:
+        """The multiple that changes a side least: below for crop, above for pad."""
+        if self.mode == "stretch":
+            return self._nearest(pixels)
+        exact = round(pixels)
+        steps = exact // self.multiple if self.mode == "crop" else -(-exact // self.multiple)
+        return max(1, steps) * self.multiple
+
+    def _placed(self, source: Size, target: Size, scale: float | None) -> Fit:
+        """Scale first, then crop or pad around the middle."""
+        if self.mode == "stretch":
+            return Fit(self.mode, source, target, target)
+        ratios = (target[0] / source[0], target[1] / source[1])
+        if self.mode == "crop":
+            factor = max(*ratios, scale or 0.0)
+            wide, high = (max(target[i], round(source[i] * factor)) for i in (0, 1))
+            left, top = (wide - target[0]) // 2, (high - target[1]) // 2
+        else:
+            factor = min(*ratios, *([scale] if scale else []))
+            wide, high = (max(1, min(target[i], round(source[i] * factor))) for i in (0, 1))
+            left, top = (target[0] - wide) // 2, (target[1] - high) // 2
+        return Fit(self.mode, source, (wide, high), target, left, top)
+
+
+USUAL = Fitting()
+"""The whole frame, at the size that it has."""
