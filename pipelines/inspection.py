@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .attention.maps import mask_sites, word_maps
 from .checks import require_model
 from .controls.fusion import blend_mask
+from .grids import nearest
 from .prompt import find_tokens
 from .window import in_windows
 
@@ -61,4 +61,4 @@ def look(
     grid = (mean.shape[1], mean.shape[2])
     mask = blend_mask(maps, [grid], threshold)[grid]
     peak = mean.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(mean.dtype).tiny)
-    return View(step, mean / peak, F.interpolate(mask[:, None], size)[:, 0])
+    return View(step, mean / peak, nearest(mask, size))

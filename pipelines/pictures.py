@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .errors import EvenframeError
+from .grids import nearest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +107,7 @@ def heat(maps: Tensor, frames: Tensor, opacity: float = 0.6) -> Tensor:
             "connect the frames that were inverted."
         )
     height, width = frames.shape[1:3]
-    sized = torch.nn.functional.interpolate(maps[:, None].float(), (height, width))[:, 0]
+    sized = nearest(maps.float(), (height, width))
     red, green = (sized * 2).clamp(0, 1), (sized * 2 - 1).clamp(0, 1)
     color = torch.stack([red, green, torch.zeros_like(red)], dim=-1)
     return frames * (1 - opacity) + color * opacity

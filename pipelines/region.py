@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import EvenframeError
+from .grids import averaged, cell_at, cell_width
 from .text import require_typed
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ def to_grid(
 
     box: left, top, right, bottom. frame_size, grid_size: (height, width), (rows, columns).
     Edges are clamped to the frame and rounded half to even; a box that is smaller than a cell gives
-    the cell that holds its centre. Raises EvenframeError as `require_box`, and for an empty grid.
+    the cell that holds its centre. The last cells may reach over the frame's edge, see grids.py.
+    Raises EvenframeError as `require_box`, and for an empty grid.
     """
     (height, width), (rows, columns) = frame_size, grid_size
     if rows < 1 or columns < 1:
@@ -152,7 +154,7 @@ def to_grid(
 
 def _span(low: float, high: float, length: int, count: int) -> tuple[int, int]:
     """The cells from one edge to another along an axis of `length` pixels and `count` cells."""
-    low, high = (min(max(edge, 0), length) * count / length for edge in (low, high))
+    low, high = (cell_at(min(max(edge, 0), length), length, count) for edge in (low, high))
     start, stop = round(low), round(high)
     if start < stop:
         return start, stop
@@ -350,12 +352,12 @@ def _cells(
     """
     if region.boxes is not None:
         sides = region.boxes[:, 2:] - region.boxes[:, :2]  # f (width, height)
-        cell = torch.tensor(frame_size).flip(0) / torch.tensor(grid).flip(0)
+        cell = torch.tensor([cell_width(*axis) for axis in zip(frame_size, grid, strict=True)])
         if warn:
-            _warn_small(region, grid, int((sides < cell).any(1).sum()))
+            _warn_small(region, grid, int((sides < cell.flip(0)).any(1).sum()))
         return _box_cells(region.boxes, frame_size, grid)
     assert region.masks is not None
-    share = F.interpolate(region.masks[:, None], grid, mode="area")[:, 0]
+    share = averaged(region.masks[:, None], grid)[:, 0]
     peak = region.masks.amax((1, 2), keepdim=True)
     cells = ((share >= peak / 2) & (peak > 0)).float()
     small = (cells.sum((1, 2)) == 0) & (share.amax((1, 2)) > 0)
@@ -413,7 +415,7 @@ def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, in
             f"The soft edge of {region.soften} pixels leaves nothing of region '{region.name}' on "
             f"frame {int(lost.nonzero()[0])}: choose a smaller one, or let the region grow."
         )
-    cells = F.interpolate(soft[:, None], grid, mode="area")[:, 0]
+    cells = averaged(soft[:, None], grid)[:, 0]
     if not mixed.all():
         cells[~mixed] = _cells(region, frame_size, grid)[~mixed]
     return cells

@@ -24,6 +24,7 @@ from ..attention.store import SourceAttention, kept_sites
 from ..attention.terms import Call, Term, Terms
 from ..checks import require_range
 from ..errors import EvenframeError
+from ..grids import nearest
 from ..prompt import Prompt, find_tokens
 from .base import ControlRun, Edit, Step
 
@@ -247,7 +248,7 @@ def blend_mask(
     spread = F.max_pool2d(mean[:, None], kernel_size=3, stride=1, padding=1)
     masks = {}
     for size in sizes:
-        resized = F.interpolate(spread, size=size, mode="nearest")[:, 0]  # f h w
+        resized = nearest(spread, size)[:, 0]  # f h w
         peak = resized.amax(dim=(1, 2), keepdim=True)
         masks[size] = (resized > threshold * peak).to(word_maps.dtype)
     return masks

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..attention.terms import Call, Term, Terms, extended
 from ..errors import EvenframeError
+from ..grids import averaged
 from ..region import Regions
 from .base import ControlRun, Edit, Step
 from .fairness import (
@@ -198,7 +199,7 @@ def appearance(latents: Tensor, grid: tuple[int, int]) -> Tensor:
     neighbourhood on the grid, less their mean over the clip. This project's own choice: the paper's
     features are not known.
     """
-    small = F.interpolate(latents.float(), grid, mode="area")
+    small = averaged(latents.float(), grid)
     around = F.pad(small, (PATCH // 2,) * 4, mode="replicate")
     features = F.unfold(around, PATCH).transpose(1, 2)  # f n (c 3 3)
     return unit_length(features - features.mean((0, 1)))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import EvenframeError
+from ..grids import averaged, nearest
 from ..inspection import look
 from ..region import Region, Regions
 from .base import Edit
@@ -38,7 +38,7 @@ class Subjects:
         """(f, n) in 0..1: one region, by index, or all of them; soft inside, 0 outside."""
         cells = self._cells(grid)
         if self.soft is not None:
-            cells = cells * F.interpolate(self.soft, grid, mode="area").flatten(2)
+            cells = cells * averaged(self.soft, grid).flatten(2)
         return cells.amax(0) if index is None else cells[index]
 
     def _cells(self, grid: tuple[int, int]) -> Tensor:
@@ -69,7 +69,7 @@ def find_subjects(
         )
     views = [look(edit.backbone, edit.inversion, [phrase], threshold=threshold) for phrase in words]
     maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
-    most = F.interpolate(maps, size).argmax(0)  # f h w: which phrase it looks at most
+    most = nearest(maps, size).argmax(0)  # f h w: which phrase it looks at most
     masks = [view.mask * (most == index) for index, view in enumerate(views)]
     seen = [bool(mask.any()) for mask in masks]
     if not all(seen) and (edit.window is None or not any(seen)):

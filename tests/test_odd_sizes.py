@@ -1,0 +1,134 @@
+"""Frames whose sides are multiples of 8 and of nothing more, from the inversion to the decoder."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from evenframe.benchmarks import counting
+from evenframe.benchmarks.models import tiny
+from evenframe.pipelines.attention.terms import Call, Terms
+from evenframe.pipelines.controls.base import Control
+from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.joint_sampling import JointSampling
+from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.inspection import look
+from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.pictures import heat
+from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.stable_diffusion import StableDiffusion
+
+WIDTH, HEIGHT, FRAMES = 104, 72, 2  # 13x9 latents; 7x5, 4x3 and 2x2 tokens
+SOURCE, TARGET = "a man and a dog", "a woman and a cat"
+
+
+@pytest.fixture(scope="module")
+def model() -> StableDiffusion:
+    """With the layers of a 512 px model: masks at stride 32, key frames from 16 on."""
+    return tiny(native=512)
+
+
+@pytest.fixture(scope="module")
+def frames() -> Tensor:
+    rows = torch.linspace(0, 1, HEIGHT)[:, None, None]
+    columns = torch.linspace(0, 1, WIDTH)[None, :, None]
+    moving = torch.arange(FRAMES)[:, None, None, None] / 8
+    return (rows * columns / 2 + moving + torch.tensor([0.1, 0.2, 0.3])).contiguous()
+
+
+@pytest.fixture(scope="module")
+def inverted(model: StableDiffusion, frames: Tensor) -> Inversion:
+    return invert(model, frames, SOURCE, steps=4)
+
+
+def regions() -> Regions:
+    """A box at the right edge, and a mask at the lower one: both in cells that are cut off."""
+    mask = torch.zeros(HEIGHT, WIDTH)
+    mask[66:, 8:40] = 1
+    size = (HEIGHT, WIDTH)
+    items = (
+        box_region([(60, 8, WIDTH, 60)] * FRAMES, size, name="right", words="woman"),
+        mask_region(mask, FRAMES, size, name="low", words="cat"),
+    )
+    return Regions(items, FRAMES, size)
+
+
+CONTROLS: dict[str, Callable[[], list[Control]]] = {
+    "fusion": lambda: [
+        Fusion("replace", 0.8, 0.8, blend_words=("man",), latent_blend=True, blend_window=(0, 1))
+    ],
+    "RAD": lambda: [Refocus(regions(), scale=1.0, checkpointing="on")],
+    "IRJS": lambda: [JointSampling(regions(), noise="fresh", repeats=2)],
+    "FAME in regions": lambda: [
+        SelfModulator(regions=regions()),
+        CrossReweighter(regions=regions()),
+    ],
+    "FAME at a word": lambda: [
+        SelfModulator(subject=("man",)),
+        CrossReweighter(("woman",), subject=("man",), eos=True),
+    ],
+    "all": lambda: [
+        Fusion("replace", 0.8, 0.8, blend_words=("dog",)),
+        Refocus(regions(), scale=1.0),
+        CrossReweighter(regions=regions()),
+        JointSampling(regions()),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_every_control_works(name: str, model: StableDiffusion, inverted: Inversion) -> None:
+    latents = edit(model, inverted, TARGET, controls=CONTROLS[name]())
+    plain = edit(model, inverted, TARGET)
+    assert latents.shape == (FRAMES, 4, 9, 13) and bool(latents.isfinite().all())
+    assert not torch.equal(latents, plain)
+    if "IRJS" in name:  # outside of the regions, the source to the bit
+        assert torch.equal(latents[:, :, :8, :7], inverted.trajectory[0][:, :, :8, :7])
+    assert model.decode(latents).shape == (FRAMES, HEIGHT, WIDTH, 3)
+
+
+def test_the_grids_are_those_of_the_layers(model: StableDiffusion, inverted: Inversion) -> None:
+    seen: dict[int, tuple[int, int]] = {}
+
+    def attend(call: Call, terms: Terms) -> Terms:
+        assert call.grid[0] * call.grid[1] == call.q.shape[2]
+        seen[call.site.stride] = call.grid
+        return terms
+
+    model.predict(inverted.trajectory[0], 1, {"source": inverted.prompt.embeddings}, attend=attend)
+    assert seen == {8: (9, 13), 16: (5, 7), 32: (3, 4), 64: (2, 2)}
+
+
+def test_attention_can_be_looked_at(
+    model: StableDiffusion, inverted: Inversion, frames: Tensor
+) -> None:
+    view = look(model, inverted, ["man"])
+    assert view.maps.shape == (FRAMES, 3, 4) and view.mask.shape == (FRAMES, HEIGHT, WIDTH)
+    picture = heat(view.maps, frames, opacity=1)
+    # Each cell is 32 pixels, the last ones less.
+    cells = picture[:, ::32, ::32].repeat_interleave(32, 1).repeat_interleave(32, 2)
+    assert torch.equal(picture, cells[:, :HEIGHT, :WIDTH])
+
+
+def test_a_full_size_model_takes_them() -> None:
+    model = counting.meta_model()
+    inversion = counting.meta_inversion(model, frames=1)
+    branches = {"source": inversion.prompt.embeddings}
+    for width, height in [(832, 480), (768, 432), (776, 440)]:
+        latents = torch.empty(1, 4, height // 8, width // 8, device="meta")
+        [output] = model.predict(latents, 1, branches).values()
+        assert output.shape == latents.shape
+
+
+def test_sizes_that_the_model_does_not_take(model: StableDiffusion, frames: Tensor) -> None:
+    with pytest.raises(EvenframeError) as refused:
+        invert(model, frames[:, :, :100], SOURCE, steps=1)
+    assert str(refused.value) == (
+        "frames are 100x72 pixels, but 'tiny-0-512' takes multiples of 8: load the clip with "
+        "multiple 8, or one that is itself a multiple of it."
+    )
