@@ -131,7 +131,7 @@ def test_every_plan_is_sound(source: tuple[int, int], mode: str, multiple: int, 
 )
 def test_sizes_that_cannot_be(arguments: dict, words: str) -> None:
     with pytest.raises(EvenframeError, match=words):
-        Fitting(**{"multiple": 64} | arguments)
+        Fitting(**{"multiple": 64, **arguments})
 
 
 def test_one_side_follows_from_the_other() -> None:

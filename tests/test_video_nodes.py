@@ -203,7 +203,7 @@ def test_a_video_made_of_images(folder: Path) -> None:
         def get_components(self) -> type[Parts]:
             return Parts
 
-    def clip_of(**choice: float) -> io.NodeOutput:
+    def clip_of(**choice: Any) -> io.NodeOutput:
         return nodes.EvenframeClipFromVideo.execute(Video(), "crop", 0, 0, 0, **choice)
 
     output = clip_of(max_frames=3, skip=2, stride=2, frame_rate=0.0)

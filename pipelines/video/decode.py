@@ -29,6 +29,7 @@ from .source import (
 from .timing import EVERY, Choice, playing_rate
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
@@ -69,7 +70,7 @@ def load(
     times: list[Fraction] = []
     with opened(file) as container:
         stream = video_stream(container, file)
-        reel = Reel(fitting, Budget.of(f"'{file.name}'", free), expected(stream, choice))
+        reel = Reel(fitting, Budget.of(f"'{file.name}'", free), expected(container, stream, choice))
         _refuse_what_has_no_room(stream.codec_context, reel)
         limit_threads(stream.codec_context)
         claims = nominal_rates(stream)
@@ -103,7 +104,7 @@ def load(
     )
 
 
-def expected(stream: "VideoStream", choice: Choice) -> int:
+def expected(container: "InputContainer", stream: "VideoStream", choice: Choice) -> int:
     """How many frames will be kept, at most; 0 where the file gives nothing to tell.
 
     An index counts its frames. A duration can only lower what is asked for: in files whose clock
@@ -112,7 +113,7 @@ def expected(stream: "VideoStream", choice: Choice) -> int:
     if choice.rate is None and stream.frames:
         total = stream.frames
     else:
-        seconds = Fraction(stream.container.duration or 0, 1_000_000)
+        seconds = Fraction(container.duration or 0, 1_000_000)
         total = math.ceil(seconds * (choice.rate or stream.average_rate or 0))
         if total <= 0 or not choice.max_frames:
             return 0

@@ -15,7 +15,7 @@ from .sizes import USUAL, Fit, Fitting, Size
 if TYPE_CHECKING:
     from .clip import Clip
 
-BAND = 256
+BAND = 32
 """Rows that are in memory at once as floats while a frame is resized."""
 
 
