@@ -103,13 +103,16 @@ def as_floats(pixels: Tensor) -> Tensor:
     return pixels.float().div_(2 ** (8 * pixels.itemsize) - 1)
 
 
-def unfit(frames: Tensor, how: Fit, around: Tensor | None = None) -> tuple[Tensor, str]:
+def unfit(
+    frames: Tensor, how: Fit, around: Tensor | None = None, *, free: FreeMemory = free_memory
+) -> tuple[Tensor, str]:
     """Undo a fit on frames of the fitted size, and say in one line what was done.
 
     stretch: resized back. pad: the border is removed, then resized back. crop: pasted into
     `around`, (f, h, w, 3) frames of the source's size (floats or as decoded), where they were cut
     out; without it the frames stay cropped.
-    Raises EvenframeError when the frames are not of the fitted size.
+    Raises EvenframeError when the frames are not of the fitted size, or find no room in memory at
+    the source's.
     """
     size = (frames.shape[2], frames.shape[1]) if frames.ndim == 4 else (0, 0)
     if size != how.size:
@@ -120,6 +123,12 @@ def unfit(frames: Tensor, how: Fit, around: Tensor | None = None) -> tuple[Tenso
     wide, high = how.source
     if how.untouched:
         return frames, f"{wide}x{high}: as in the source"
+    back = Fit("stretch", how.source, how.source, how.source)
+    if Budget.of("The frames", free).most(back) < len(frames):
+        raise EvenframeError(
+            f"{len(frames)} frames of {wide}x{high} find no room in memory: save fewer at once, or "
+            "free some of it."
+        )
     if how.cuts:
         return _pasted(frames, how, around)
     if how.mode == "pad":

@@ -54,8 +54,9 @@ class PixelReader:
             )
         if alpha:
             rgb = self._composited(rgb)
-        # Of the first frame: all have one size, and asking a frame makes it outlive its use.
-        self._matrix = self._matrix or display_matrix(frame)
+        if self._matrix is None:  # of the first frame: all have one size
+            # A frame that was asked for it waits for the garbage collector, so a tiny one is asked.
+            self._matrix = display_matrix(self._convert(frame, 2, 2, "rgb24"))
         return np.ascontiguousarray(upright(rgb, self._matrix))
 
     def _size(self, frame: "VideoFrame") -> tuple[int, int]:
@@ -99,8 +100,8 @@ def _sound_aspect(aspect: Fraction | None, note: Note) -> Fraction:
 def display_matrix(frame: "VideoFrame") -> tuple[int, int, int, int]:
     """The 2x2 part (a, b, c, d) of the frame's display matrix: how a camera was held.
 
-    A pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down.
-    The frame and what this asks for hold each other until the garbage collector comes.
+    A pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down. The frame and what is
+    asked here hold each other until the garbage collector comes.
     """
     side_data: Any = frame.side_data  # a container of buffers, not a dictionary
     for data in side_data:
