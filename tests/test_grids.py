@@ -49,19 +49,21 @@ def test_a_region_lies_on_the_tokens_that_show_it() -> None:
     assert site(32).grid(size) == grid
     assert to_grid((0, 0, 768, 432), size, grid) == (0, 0, 24, 14)
     assert to_grid((64, 384, 128, 416), size, grid) == (2, 12, 4, 13)
+    assert to_grid((64, 396, 128, 432), size, grid) == (2, 12, 4, 14)
     assert to_grid((64, 416, 128, 432), size, grid) == (2, 13, 4, 14)  # the row that is cut off
     assert to_grid((0, 430, 768, 431), size, grid) == (0, 13, 24, 14)
     assert cell_at(424, 432, 14) == 13.5
     masks = torch.zeros(1, *size)
     masks[:, 384:416, 64:128] = 1
     masks[:, 416:, 256:288] = 1
+    masks[:, 396:, 512:544] = 1
     items = (
         box_region([(64, 384, 128, 416)], size, name="box"),
         mask_region(masks, 1, size, name="mask"),
     )
     box, mask = (Regions((item,), 1, size).cells(grid)[0, 0] for item in items)
     assert box.nonzero().tolist() == [[12, 2], [12, 3]]
-    assert mask.nonzero().tolist() == [[12, 2], [12, 3], [13, 8]]
+    assert mask.nonzero().tolist() == [[12, 2], [12, 3], [12, 16], [13, 8], [13, 16]]
 
 
 def test_a_blend_mask_lies_where_its_map_does() -> None:
