@@ -13,6 +13,7 @@ from .scaling import BT709, UNSPECIFIED, converter
 if TYPE_CHECKING:
     from av import VideoFrame
 
+BAND = 32  # rows that are in memory at once as floats
 HIGH_DEFINITION = 720  # lines from which players take an unnamed matrix for BT.709
 # No camera's pixels are wider or higher; a wrong number would make frames too large to hold.
 WIDEST = Fraction(4)
@@ -80,8 +81,12 @@ class PixelReader:
         if int(rgba[..., 3].min()) == top:
             return rgba[..., :3]
         self._note(ALPHA_WARNING)
-        rgb, _ = on_black(torch.from_numpy(rgba.astype(np.float32) / top))
-        return (rgb.numpy() * top).round().astype(rgba.dtype)
+        out = np.empty_like(rgba, shape=(*rgba.shape[:2], 3))
+        for row in range(0, len(rgba), BAND):  # all of a large frame as floats would be too much
+            rows = slice(row, row + BAND)
+            rgb, _ = on_black(torch.from_numpy(rgba[rows].astype(np.float32) / top))
+            out[rows] = (rgb.numpy() * top).round()
+        return out
 
 
 def _sound_aspect(aspect: Fraction | None, note: Note) -> Fraction:
