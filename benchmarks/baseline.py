@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from ..pipelines.alignment import align_tokens, replace_matrix
+from ..pipelines.attention.keyframes import KeyFrameTable
 from ..pipelines.attention.maps import mask_sites
 from ..pipelines.attention.processor import Pass, SiteProcessor
 from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, evaluate
 from ..pipelines.controls.base import ControlRun, Edit, Step
-from ..pipelines.controls.fusion import Fusion, blend_mask, windows
+from ..pipelines.controls.fusion import Fusion, windows
+from ..pipelines.controls.word_masks import blend_mask
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.prompt import find_tokens
 from ..pipelines.stable_diffusion import StableDiffusion
@@ -31,10 +33,14 @@ Maps = dict[str, Tensor]
 
 
 class MapProcessor(SiteProcessor):
-    """Builds the maps of the coarse layers and lets a hook see and change them."""
+    """Builds the maps of the layers from a stride on and lets a hook see and change them."""
+
+    def __init__(self, site: Site, stride: int):
+        super().__init__(site)
+        self._stride = stride
 
     def output(self, forward: Pass, call: Call) -> Tensor:
-        if call.site.stride < forward.keyframe_stride:
+        if call.site.stride < self._stride:
             return evaluate(call.plain())
         logits = call.q @ call.gather(call.k).transpose(-1, -2)  # f heads n m
         maps = torch.softmax(logits * call.q.shape[-1] ** -0.5, dim=-1)
@@ -72,7 +78,10 @@ class MapModel:
 
     def __init__(self, model: StableDiffusion, store: MapStore):
         unet = deepcopy(model.unet)
-        processors: Any = {f"{site.name}.processor": MapProcessor(site) for site in model.sites}
+        processors: Any = {
+            f"{site.name}.processor": MapProcessor(site, model.layout.control_stride)
+            for site in model.sites
+        }
         unet.set_attn_processor(processors)
         self.model, self.store = replace(model, unet=unet), store
 
@@ -84,7 +93,7 @@ class MapModel:
         latents: Tensor,
         timestep: int,
         branches: Mapping[str, Tensor],
-        keyframes: Tensor | None = None,
+        keyframes: KeyFrameTable | None = None,
         attend: Any = None,
     ) -> dict[str, Tensor]:
         """As StableDiffusion.predict, with a hook on maps in place of one on terms."""
@@ -151,8 +160,8 @@ class MapFusionRun(ControlRun):
         return rows * ours + (1 - rows) * theirs
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
-        low, high = (int(share * self._edit.steps) for share in self._settings.blend_window)
-        if not self._settings.latent_blend or not low <= step.index < high:
+        blended = self._settings.blend_window.steps(self._edit.steps)
+        if not self._settings.latent_blend or step.index not in blended:
             return latents
         mask = self._masks[self._latent_size[0], self._latent_size[1]][:, None]
         return step.arrival + mask * (latents - step.arrival)

@@ -48,7 +48,7 @@ def guidance() -> dict[str, float]:
     forward, backward = _gradient_work(latents, run.maps)
     # The public code's attention looks at two frames at every stride, and its guidance pass runs
     # whole, in every step, whether a gradient is taken or not.
-    original = replace(model, layout=Layout(keyframe_stride=8, mask_stride=32))
+    original = replace(model, layout=Layout(control_stride=8, keyframe_stride=8, mask_stride=32))
     other, _ = _scene(original)
     plain = _work(lambda: original.predict(latents, 1, both, other.table))
     whole, back = _gradient_work(latents, other.whole_maps)

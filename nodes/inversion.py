@@ -100,9 +100,7 @@ class EvenframeWindows(io.ComfyNode):
     def execute(cls, size: int, stride: int, weights: str) -> io.NodeOutput:
         from ..pipelines.window import Windowing
 
-        windowing = Windowing(size, stride, weights)
-        windowing.cut(1)  # says what is wrong here, not in the inverter
-        return io.NodeOutput(windowing)
+        return io.NodeOutput(Windowing(size, stride, weights))
 
 
 class EvenframeInvert(io.ComfyNode):
@@ -110,6 +108,8 @@ class EvenframeInvert(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        from ..pipelines.attention.sites import KEYFRAME_LAYERS
+
         return io.Schema(
             node_id="EvenframeInvert",
             display_name="DDIM Inverter (Evenframe)",
@@ -174,6 +174,16 @@ class EvenframeInvert(io.ComfyNode):
                     tooltip="For long clips: how inversion and edits are cut into windows. All "
                     "frames at once where nothing is linked.",
                 ),
+                io.Combo.Input(
+                    "key_frame_layers",
+                    options=list(KEYFRAME_LAYERS),
+                    default="auto",
+                    optional=True,
+                    advanced=True,
+                    tooltip="Which layers look at key frames: all, or only those of at most half "
+                    "or a quarter of the latents' resolution (32x32, 16x16 at 512 pixels). auto: "
+                    "what suits the model, half at 512 pixels. Published shape edits used all.",
+                ),
             ],
             outputs=[
                 sockets.Inversion.Output(display_name="inversion"),
@@ -201,6 +211,7 @@ class EvenframeInvert(io.ComfyNode):
         sample_seed: int,
         store: str = "auto",
         windows: Windowing | None = None,
+        key_frame_layers: str = "auto",
     ) -> io.NodeOutput:
         from ..pipelines.attention import keyframes
         from ..pipelines.checks import size_notes
@@ -213,11 +224,12 @@ class EvenframeInvert(io.ComfyNode):
         frames, _ = rgb_frames(frames)
         size = (frames.shape[1], frames.shape[2])
         windowing = windows or WHOLE_CLIP
+        seed = None if sample_seed < 0 else sample_seed
+        names = keyframes.parse(key_frames)
+        settings = Settings(steps, names, store, seed, windowing, key_frame_layers)
         at_once = len(windowing.cut(len(frames))[0])
         memory = model.model.working_bytes(at_once, size, branches=1)
         backbone = host.load(model, memory)
-        seed = None if sample_seed < 0 else sample_seed
-        settings = Settings(steps, keyframes.parse(key_frames), store, seed, windowing)
         cache = InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE)
         with advice(ATTENTION_ADVICE):
             inversion, found = find_or_invert(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend
 from .attention.sites import Layout, Site
 from .prompt import Prompt
@@ -76,7 +77,7 @@ class Backbone(Protocol):
         latents: Tensor,
         timestep: int,
         branches: Mapping[str, Tensor],
-        keyframes: Tensor | None = None,
+        keyframes: KeyFrameTable | None = None,
         attend: Attend = ...,
     ) -> dict[str, Tensor]: ...
 

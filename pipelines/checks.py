@@ -1,5 +1,7 @@
 """Checks of values that cross from one stage to the next."""
 
+from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 SIZE_RATIO = 2
 """How many times more or fewer pixels than a model's own size its frames may have unsaid."""
+MAX_SEED = 2**63 - 1
 OVERSHOOT = 0.5
 """How far outside 0..1 pixels may lie: resampling overshoots a little, another scale by far."""
 
@@ -55,9 +58,22 @@ def require_numbers(frames: Tensor) -> None:
 
 
 def require_range(name: str, value: float, low: float, high: float) -> None:
-    """A setting must lie from `low` to `high`, both included; NaN does not."""
-    if not low <= value <= high:
-        raise EvenframeError(f"{name} is {value}: choose a value from {low:g} to {high:g}.")
+    """A setting must be a number from `low` to `high`, both included; NaN is not."""
+    if not isinstance(value, Real) or not low <= value <= high:
+        raise EvenframeError(f"{name} is {value!r}: choose a value from {low:g} to {high:g}.")
+
+
+def require_whole(name: str, value: int, low: int, high: int) -> None:
+    """A setting must be a whole number from `low` to `high`, both included."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise EvenframeError(f"{name} is {value!r}: choose a whole number from {low} to {high}.")
+
+
+def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """A setting must be one of the choices."""
+    if value not in choices:
+        raise EvenframeError(f"{name} '{value}' is unknown: use {', '.join(choices)}.")
 
 
 def size_notes(backbone: "Backbone", frame_size: tuple[int, int]) -> tuple[str, ...]:
@@ -77,13 +93,18 @@ def size_notes(backbone: "Backbone", frame_size: tuple[int, int]) -> tuple[str, 
 
 
 def require_finite(latents: Tensor, stage: str, step: int, total: int, dtype: torch.dtype) -> None:
-    """Stop at the step in which latents stop being numbers, with the likely cause."""
+    """Stop at the step in which latents stop being numbers, with the likely cause.
+
+    stage: "edit", "inversion" or "reconstruction"; only an edit has a guidance scale and controls.
+    """
     if latents.isfinite().all():
         return
     if dtype == torch.float16:
         cause = "float16 overflowed: load the model in bfloat16 or float32"
+    elif stage == "edit":
+        cause = "the guidance scale, or a control's weight or strength, is far too large: reduce it"
     else:
-        cause = "a weight, an attention weight or the guidance scale is far too large: reduce it"
+        cause = "weights of the model are damaged or far too large: load another copy of it"
     raise EvenframeError(
         f"The {stage} broke at step {step + 1} of {total}: its latents are not numbers (NaN). "
         f"Likely cause: {cause}."

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from .attention import keyframes as key_frames
-from .attention.keyframes import KeyFrames
+from .attention.keyframes import KeyFrames, KeyFrameTable
 from .attention.prefetch import PrefetchedAttention
 from .attention.recompute import RecomputedAttention
+from .attention.sites import KEYFRAME_LAYERS
 from .attention.store import (
     KEPT_DTYPE,
     AttentionSource,
@@ -26,13 +27,20 @@ from .attention.store import (
     kept_sites,
     require_mode,
 )
-from .checks import require_finite, require_frames, require_model
+from .checks import (
+    MAX_SEED,
+    require_choice,
+    require_finite,
+    require_frames,
+    require_model,
+    require_whole,
+)
 from .errors import EvenframeError
 from .memory import FreeMemory, free_memory
 from .origin import Origin, origin_of
 from .progress import OnStep, StepReport
 from .prompt import Prompt
-from .schedule import Grid, ddim_grid
+from .schedule import MAX_STEPS, Grid, ddim_grid
 from .window import WHOLE_CLIP, Windowing, in_windows
 
 if TYPE_CHECKING:
@@ -53,7 +61,8 @@ class Inversion:
         modes "recompute" and "auto", in the others when the inversion came from disk or a host took
         the memory back. Edits give the same either way.
     origin: the clip, the noise schedule and the versions that it was made with, by content.
-    windowing: how it was cut into windows, and edits are, too.
+    windowing: how it was cut into windows, and edits are, too. layers: which ones look at key
+        frames, see `Settings`.
     rebuilt: (1, c, h, w), the middle frame's latents made again from the noise; None where that was
         not asked for (`reconstruction.checked`).
     """
@@ -68,8 +77,11 @@ class Inversion:
     origin: Origin = field(default_factory=Origin)
     rebuilt: Tensor | None = None
     windowing: Windowing = WHOLE_CLIP
+    layers: str = "auto"
 
     def __post_init__(self) -> None:
+        key_frames.require_names(self.keyframes)
+        require_choice("key-frame layers", self.layers, tuple(KEYFRAME_LAYERS))
         if self.trajectory.ndim != 5 or len(self.trajectory) != len(self.grid) + 1:
             raise EvenframeError(
                 f"An inversion of {len(self.grid)} steps has a trajectory of the shape "
@@ -99,9 +111,9 @@ class Inversion:
         trajectory = self.trajectory[:, frames.start : frames.stop]
         return replace(self, trajectory=trajectory, records=(), rebuilt=None, windowing=WHOLE_CLIP)
 
-    def keyframe_table(self) -> Tensor | None:
-        """(f, j) key-frame indices, or None."""
-        return key_frames.resolve(self.keyframes, self.frames)
+    def keyframe_table(self) -> KeyFrameTable | None:
+        """Which frames each frame attends to, or None for its own."""
+        return key_frames.table(self.keyframes, self.frames, self.layers)
 
     def source_attention(self, backbone: "Backbone") -> AttentionSource:
         """Where an edit on this backbone gets the source's attention from."""
@@ -125,8 +137,11 @@ class Settings:
     """How a clip is inverted.
 
     steps: 1..1000. keyframes: see attention/keyframes.py. store: where the source's attention is
-    kept, "auto", "recompute", "offload" or "resident"; in windows it is never kept. seed: samples
-    the autoencoder's distribution; None takes its mode. windowing: see window.py.
+    kept, "auto", "recompute", "offload" or "resident"; in windows it is never kept. seed: 0 or more
+    samples the autoencoder's distribution; None takes its mode. windowing: see window.py.
+    layers: the self-attention that looks at key frames, "all" of it, that of at most "half" or a
+    "quarter" of the latents' resolution (32x32, 16x16 at 512 pixels), or "auto", the model's own.
+    Raises EvenframeError for settings out of range.
     """
 
     steps: int = 50
@@ -134,6 +149,15 @@ class Settings:
     store: str = "auto"
     seed: int | None = None
     windowing: Windowing = WHOLE_CLIP
+    layers: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_whole("steps", self.steps, 1, MAX_STEPS)
+        key_frames.require_names(self.keyframes)
+        require_mode(self.store)
+        if self.seed is not None:
+            require_whole("seed", self.seed, 0, MAX_SEED)
+        require_choice("key-frame layers", self.layers, tuple(KEYFRAME_LAYERS))
 
 
 def invert(
@@ -146,18 +170,19 @@ def invert(
     store: str = "auto",
     seed: int | None = None,
     windowing: Windowing = WHOLE_CLIP,
+    layers: str = "auto",
     on_step: OnStep | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
 ) -> Inversion:
     """Invert a clip with its source prompt, at guidance 1.
 
-    frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing: see
-    `Settings`; keyframes: the same, or their text. on_frame: called for each frame encoded,
+    frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing,
+    layers: see `Settings`; keyframes: the same, or their text. on_frame: for each frame encoded,
     on_step after each step. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
-    settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing)
+    settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing, layers)
     source = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
     return invert_clip(
         backbone, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
@@ -179,7 +204,6 @@ def invert_clip(
     """`invert`, with the settings as one value. origin: of these frames, where it is known."""
     require_frames(frames, backbone)
     require_model(backbone, prompt.model, "source prompt")
-    require_mode(settings.store)
     grid = ddim_grid(backbone.schedule, settings.steps)
     parts = settings.windowing.cut(len(frames))
     if len(parts) > 1:
@@ -198,6 +222,7 @@ def invert_clip(
         tuple(keeper.records),
         origin or origin_of(backbone, frames),
         windowing=settings.windowing,
+        layers=settings.layers,
     )
 
 
@@ -226,7 +251,7 @@ def _walk(
     schedule, trajectory = backbone.schedule, [latents.float().cpu()]
     branches = {"source": prompt.embeddings}
     parts = settings.windowing.cut(len(latents))
-    table = key_frames.resolve(settings.keyframes, len(parts[0]))
+    table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
     for done, timestep in enumerate(reversed(grid.timesteps)):
         recorder = keeper.recorder()
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from .attention.store import require_mode
 from .code_hash import code_hash
 from .errors import EvenframeError
 from .inversion import FreeMemory, Inversion, OnFrame, Settings, invert_clip
@@ -48,7 +47,6 @@ def find_or_invert(
     Returns (inversion, found). One that was found holds no attention: edits compute it again, with
     the same result to the bit on the CPU.
     """
-    require_mode(settings.store)
     origin = origin_of(backbone, frames)
     key = inversion_key(backbone, prompt, settings, origin)
     kept = cache.get(key)
@@ -90,6 +88,7 @@ def inversion_key(backbone: "Backbone", prompt: Prompt, settings: Settings, orig
         "text": prompt.text,
         "grid": asdict(ddim_grid(backbone.schedule, settings.steps)),
         "keyframes": settings.keyframes,
+        "layers": settings.layers,
         "seed": settings.seed,
         "windowing": asdict(settings.windowing),
     }

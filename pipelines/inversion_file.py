@@ -57,6 +57,7 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
         "timesteps": inversion.grid.timesteps,
         "stride": inversion.grid.stride,
         "keyframes": inversion.keyframes,
+        "layers": inversion.layers,
         "windowing": asdict(inversion.windowing),
     }
     return tensor_file.write(path, FORMAT, json.dumps(header), tensors, "inversion", new=new)
@@ -114,6 +115,7 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
         origin=Origin(**{name: str(value) for name, value in header["origin"].items()}),
         rebuilt=rebuilt,
         windowing=_windowing(header.get("windowing"), trajectory.shape[1]),
+        layers=str(header.get("layers", "auto"))[:9],  # older files had no choice
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .attention.keyframes import closure
+from .attention.keyframes import KeyFrameTable, closure
 from .checks import require_finite, require_model
 from .errors import EvenframeError
 from .measure.psnr import psnr
@@ -92,7 +92,7 @@ def _nearest(windows: Sequence[range], frame: int) -> range:
 
 def _selection(
     inversion: "Inversion", frame: int | None
-) -> tuple[list[int], Tensor | None, int | None]:
+) -> tuple[list[int], KeyFrameTable | None, int | None]:
     """Frames to run, their key-frame table among themselves, and where the wanted one is."""
     table = inversion.keyframe_table()
     if frame is None:
@@ -101,5 +101,5 @@ def _selection(
     wanted = frames.index(frame)
     if table is None:
         return frames, None, wanted
-    places = [[frames.index(other) for other in table[own].tolist()] for own in frames]
-    return frames, torch.tensor(places), wanted
+    places = [[frames.index(other) for other in table.frames[own].tolist()] for own in frames]
+    return frames, replace(table, frames=torch.tensor(places)), wanted

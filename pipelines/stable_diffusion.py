@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from . import prompt as prompts
+from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend, Pass, SiteProcessor
 from .attention.sites import Layout, Site, layout_for
 from .attention.terms import Call, Terms
@@ -175,25 +176,26 @@ class StableDiffusion:
         latents: Tensor,
         timestep: int,
         branches: Mapping[str, Tensor],
-        keyframes: Tensor | None = None,
+        keyframes: KeyFrameTable | None = None,
         attend: Attend = unchanged,
     ) -> dict[str, Tensor]:
         """What the denoiser says of the latents, as each branch's prompt sees them.
 
         latents: (f, 4, h, w), the same for every branch. branches: prompt embeddings (L, c) by
-        branch name, evaluated as one batch in this order. keyframes: (f, j) or None, see
-        attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
+        branch name, evaluated as one batch in this order. keyframes: who looks at whom, or None,
+        see attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
         Returns its output (f, 4, h, w) float32 by branch name; `schedule` knows what it means.
         """
         self._require_fitting(latents, branches)
         frames = len(latents)
         context = torch.cat([states.expand(frames, -1, -1) for states in branches.values()])
         batch = latents.repeat(len(branches), 1, 1, 1)  # (b f) c h w
+        stride = None if keyframes is None else keyframes.stride
         forward = Pass(
             branches=tuple(branches),
             frame_size=self.frame_size(latents),
-            keyframes=None if keyframes is None else keyframes.to(self.device),
-            keyframe_stride=self.layout.keyframe_stride,
+            keyframes=None if keyframes is None else keyframes.frames.to(self.device),
+            keyframe_stride=stride or self.layout.keyframe_stride,
             attend=attend,
         )
         output = self.unet(

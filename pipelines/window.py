@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .checks import require_choice
 from .errors import EvenframeError
 
 WEIGHTS = ("uniform", "triangular")
@@ -21,23 +22,20 @@ class Windowing:
 
     size: frames at once. stride: frames from one window to the next, at most the size.
     weights: "uniform", or "triangular", where the middle of a window counts most.
+    Raises EvenframeError for settings out of range.
     """
 
     size: int
     stride: int
     weights: str = "triangular"
 
+    def __post_init__(self) -> None:
+        require_choice("window weights", self.weights, WEIGHTS)
+        self.cut(frames=1)
+
     def cut(self, frames: int) -> list[range]:
-        """The windows of a clip. Raises EvenframeError for settings out of range."""
-        if self.weights not in WEIGHTS:
-            raise EvenframeError(
-                f"window weights '{self.weights}' are unknown: use {', '.join(WEIGHTS)}."
-            )
+        """The windows of a clip of so many frames, 1 or more."""
         return windows(frames, self.size, self.stride)
-
-
-WHOLE_CLIP = Windowing(size=1_000_000, stride=1)
-"""A window larger than any clip: all frames at once."""
 
 
 def windows(frames: int, size: int, stride: int) -> list[range]:
@@ -64,6 +62,10 @@ def windows(frames: int, size: int, stride: int) -> list[range]:
     if starts[-1] + size < frames:
         starts.append(frames - size)
     return [range(start, start + size) for start in starts]
+
+
+WHOLE_CLIP = Windowing(size=1_000_000, stride=1)
+"""A window larger than any clip: all frames at once."""
 
 
 def shares(parts: Sequence[range], weights: str = "uniform") -> list[Tensor]:

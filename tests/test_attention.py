@@ -5,9 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenframe.benchmarks.models import full_size
+from evenframe.benchmarks.models import full_size, tiny
 from evenframe.pipelines.attention import keyframes
+from evenframe.pipelines.attention.keyframes import KeyFrameTable
 from evenframe.pipelines.attention.maps import mask_sites, word_maps
+from evenframe.pipelines.attention.processor import Pass, SiteProcessor
 from evenframe.pipelines.attention.sites import Site, layout_for
 from evenframe.pipelines.attention.store import (
     KeptAttention,
@@ -17,7 +19,7 @@ from evenframe.pipelines.attention.store import (
     keep,
     kept_sites,
 )
-from evenframe.pipelines.attention.terms import Call, Term, evaluate, gather_keyframes
+from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
 from evenframe.pipelines.errors import EvenframeError
 
 SELF = Site("down.attn1", "self", 8, 0)
@@ -165,6 +167,7 @@ def test_word_maps_are_the_columns_of_the_attention():
 def test_layers_are_chosen_by_their_stride(native: int, keyframe: int, mask: int):
     layout = layout_for(native)
     assert (layout.keyframe_stride, layout.mask_stride) == (keyframe, mask)
+    assert layout.control_stride == keyframe
 
 
 def test_the_published_layers_of_stable_diffusion_are_found():
@@ -225,7 +228,7 @@ def test_branches_do_not_see_each_other(backbone):
     }
     latents = random(2, 4, 8, 16).float()
     with torch.no_grad():
-        table = torch.tensor([[0, 1], [1, 1]])
+        table = KeyFrameTable(torch.tensor([[0, 1], [1, 1]]))
         both = backbone.predict(latents, 500, states, table)
         for name, embedding in states.items():
             alone = backbone.predict(latents, 500, {name: embedding}, table)[name]
@@ -238,7 +241,8 @@ def test_key_frames_reach_only_the_coarse_layers(backbone):
     from dataclasses import replace
 
     states = {"source": backbone.encode_prompt("a cat").embeddings}
-    latents, table = random(2, 4, 8, 16).float(), torch.tensor([[0, 1], [0, 1]])
+    latents = random(2, 4, 8, 16).float()
+    table = KeyFrameTable(torch.tensor([[0, 1], [0, 1]]))
     blind = replace(backbone, layout=replace(backbone.layout, keyframe_stride=128))
     with torch.no_grad():
         alone = backbone.predict(latents[:1], 500, states)["source"]
@@ -246,6 +250,52 @@ def test_key_frames_reach_only_the_coarse_layers(backbone):
         unseeing = blind.predict(latents, 500, states, table)["source"]
     assert torch.allclose(unseeing[:1], alone, atol=1e-5)
     assert not torch.allclose(seeing[:1], alone, atol=1e-3)
+
+
+LIMITS = {"all": 8, "half": 16, "quarter": 32}
+
+
+@pytest.mark.parametrize("layers", LIMITS)
+@pytest.mark.parametrize("stride", [8, 16, 32, 64])
+def test_a_layer_looks_at_key_frames_from_its_limit_on(layers: str, stride: int):
+    """Against attention in double precision by loops over frames."""
+    names, frames, heads, width = ("-1", "first"), 4, 2, 3
+    limit = keyframes.table(names, frames, layers)
+    assert limit is not None
+    site, size = Site("s.attn1", "self", stride, 0), (64, 128)
+    tokens = (size[0] // stride) * (size[1] // stride)
+    q, k, v = (random(frames, heads, tokens, width, seed=seed) for seed in range(3))
+    forward = Pass(("target",), size, limit.frames, limit.stride or 0, lambda call, terms: terms)
+    found = SiteProcessor(site)._attend(forward, q, k, v)
+    expected = torch.zeros_like(found)
+    for frame in range(frames):
+        seen = [max(frame - 1, 0), 0] if stride >= LIMITS[layers] else [frame]
+        for head in range(heads):
+            keys = torch.cat([k[other, head] for other in seen])
+            values = torch.cat([v[other, head] for other in seen])
+            weights = torch.softmax(q[frame, head] @ keys.T / width**0.5, dim=-1)
+            expected[frame, head] = weights @ values
+    assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_the_limits_of_key_frames_and_of_control_are_two():
+    """All layers of a 512 px model may look at key frames; the finest are never the source's."""
+    model = tiny(native=512)
+    finest = {site.name for site in model.sites if site.stride == 8}
+    assert finest and not finest & {site.name for site in kept_sites(model.sites, model.layout)}
+    states = {"source": model.encode_prompt("a cat").embeddings}
+    latents, seen = random(2, 4, 8, 16).float(), {}
+
+    def look(call: Call, terms: Terms) -> Terms:
+        if call.site.kind == "self":
+            seen.setdefault(call.site.stride, set()).add(call.keyframes is not None)
+        return terms
+
+    for layers, coarse in {**LIMITS, "auto": 16}.items():
+        seen.clear()
+        with torch.no_grad():
+            model.predict(latents, 500, states, keyframes.table(("mid",), 2, layers), look)
+        assert seen == {stride: {stride >= coarse} for stride in seen} and len(seen) == 4
 
 
 # The store

@@ -297,6 +297,26 @@ def test_settings_out_of_range_are_refused(backbone, clip, settings, starts: str
     assert refused(backbone, clip, **settings).startswith(starts)
 
 
+@pytest.mark.parametrize("store", ["recompute", "resident"])
+def test_key_frames_in_all_layers_are_those_of_a_model_that_does_so_itself(clip, store: str):
+    """The setting reaches inversion, reconstruction, kept and recomputed attention, and edits."""
+    model = tiny(native=512)
+    seeing = replace(model, layout=replace(model.layout, keyframe_stride=8))
+    fusion = Fusion("refine", 0.5, 0.5, ("jeep",))
+
+    def made(by: StableDiffusion, layers: str) -> list[Tensor]:
+        names = ("-1", "first")
+        inversion = invert(by, clip, SOURCE, steps=2, keyframes=names, store=store, layers=layers)
+        target = "a red jeep driving down a road"
+        edited = edit(by, inversion, target, controls=[fusion], guidance_scale=2)
+        return [inversion.trajectory, reconstruct(by, inversion, 1), edited]
+
+    every, expected, own = made(model, "all"), made(seeing, "auto"), made(model, "auto")
+    assert all(torch.equal(*pair) for pair in zip(every, expected, strict=True))
+    assert not any(torch.allclose(*pair, atol=1e-4) for pair in zip(every, own, strict=True))
+    assert torch.equal(made(model, "half")[0], own[0])
+
+
 def test_a_prompt_of_another_model_is_refused(backbone, clip):
     prompt = replace(backbone.encode_prompt(SOURCE), model="another")
     expected = f"The source prompt was made with another model than '{backbone.name}'"
@@ -316,7 +336,7 @@ def test_latents_that_break_are_caught_at_their_step(backbone, clip):
         return refused(model, clip, SOURCE, steps=4, store="recompute")
 
     assert broken_from(3).startswith("The inversion broke at step 3 of 4: its latents are not num")
-    assert "Likely cause: a weight" in broken_from(1)
+    assert "Likely cause: weights of the model are damaged" in broken_from(1)
 
 
 class Fake:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from evenframe.pipelines import inversion_file, origin
+from evenframe.pipelines import inversion_file, origin, tensor_file
 from evenframe.pipelines.attention.sites import Layout
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.editing import edit
@@ -47,6 +47,26 @@ def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
         inversion.model,
         inversion.origin,
     )
+
+
+def test_layers_survive_the_way_to_disk_and_old_files_have_the_models_own(
+    inversion: Inversion, tmp_path: Path
+) -> None:
+    chosen = replace(inversion, layers="all")
+    path = inversion_file.save(chosen, tmp_path / "a.safetensors")
+    assert inversion_file.load(path).layers == "all"
+    text, tensors = tensor_file.read(path, inversion_file.FORMAT)
+
+    def rewritten(name: str, header: dict[str, object]) -> Path:
+        path, text = tmp_path / name, json.dumps(header)
+        return tensor_file.write(path, inversion_file.FORMAT, text, tensors, "inversion")
+
+    header = json.loads(text)
+    wrong = rewritten("wrong.safetensors", header | {"layers": "x" * 9})
+    with pytest.raises(EvenframeError, match="key-frame layers 'xxxxxxxxx' is unknown"):
+        inversion_file.load(wrong)
+    del header["layers"]
+    assert inversion_file.load(rewritten("old.safetensors", header)).layers == "auto"
 
 
 def test_the_rebuilt_frame_of_a_checked_inversion_comes_back(
@@ -284,9 +304,10 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
         key(text="a jeep"),
         key(steps=3),
         key(keyframes=("first",)),
+        key(layers="all"),
         key(seed=0),
         key(Scaled(**vars(backbone))),
-        key(replace(backbone, layout=Layout(32, 32))),
+        key(replace(backbone, layout=Layout(32, 32, 32))),
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(store="recompute")

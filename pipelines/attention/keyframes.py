@@ -5,11 +5,14 @@ Source: FateZero (ICCV 2023), section 3.3, and "Tune-A-Video" (ICCV 2023) for [p
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..checks import require_choice
 from ..errors import EvenframeError
+from .sites import KEYFRAME_LAYERS
 
 KeyFrames = tuple[str, ...]
 """Names: own, mid, first, last, all, or a relative offset such as "-1" or "+2"."""
@@ -18,16 +21,43 @@ DEFAULT: KeyFrames = ("own", "mid")
 NAMES = ("own", "mid", "first", "last", "all")
 
 
+@dataclass(frozen=True, eq=False)
+class KeyFrameTable:
+    """Who looks at whom, and where.
+
+    frames: (f, j) indices of the frames that each frame attends to. stride: self-attention at this
+    stride and coarser does so; None leaves that to the model's layout.
+    """
+
+    frames: Tensor
+    stride: int | None = None
+
+
 def parse(text: str | Iterable[str | int]) -> KeyFrames:
     """Read "own, mid" or "-1, first" into key-frame names."""
     parts = text.replace(";", ",").split(",") if isinstance(text, str) else [str(p) for p in text]
     names = tuple(part.strip().lower() for part in parts if part.strip())
+    require_names(names)
+    return names
+
+
+def require_names(names: KeyFrames) -> None:
+    """Raise EvenframeError where there is no name, and for a name that does not exist."""
     if not names:
         raise EvenframeError(f"key frames are empty: name at least one of {_choices()}.")
     for name in names:
         if name not in NAMES and not _is_offset(name):
             raise EvenframeError(f"key frame '{name}' is unknown: use {_choices()}.")
-    return names
+
+
+def table(names: KeyFrames, frames: int, layers: str = "auto") -> KeyFrameTable | None:
+    """The table of a clip, or None where each frame attends only to itself.
+
+    layers: which of them look at key frames, a name of `sites.KEYFRAME_LAYERS`.
+    """
+    require_choice("key-frame layers", layers, tuple(KEYFRAME_LAYERS))
+    indices = resolve(names, frames)
+    return None if indices is None else KeyFrameTable(indices, KEYFRAME_LAYERS[layers])
 
 
 def resolve(names: KeyFrames, frames: int) -> Tensor | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ..schedule import Grid
+from .keyframes import KeyFrameTable
 from .processor import EarlyExit
 from .sites import Site
 from .store import Recorder, SourceAttention, keep
@@ -33,7 +34,7 @@ class RecomputedAttention:
     trajectory: Tensor
     embeddings: Tensor
     grid: Grid
-    keyframes: Tensor | None
+    keyframes: KeyFrameTable | None
     rounded: bool = False
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:

@@ -1,6 +1,8 @@
 """Where a denoiser attends: layers named by what they do, not by their number."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["self", "cross"]
@@ -29,25 +31,39 @@ class Site:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which layers a method should use on this backbone.
+    """Which layers a method should use on this backbone, by their stride.
 
-    keyframe_stride: self-attention at this stride and coarser looks at key frames and can be
-        replaced by the source's; finer layers stay within their frame.
+    control_stride: attention at this stride and coarser can be replaced by the source's, and is
+        what controls change; finer layers keep their own.
+    keyframe_stride: self-attention at this stride and coarser looks at key frames, finer layers
+        stay within their frame: unless an inversion says otherwise, see `KEYFRAME_LAYERS`.
     mask_stride: cross-attention at this stride gives masks and regions.
     """
 
+    control_stride: int
     keyframe_stride: int
     mask_stride: int
+
+
+KEYFRAME_LAYERS: Mapping[str, int | None] = MappingProxyType(
+    {"auto": None, "all": 8, "half": 16, "quarter": 32}
+)
+"""The finest stride that looks at key frames, by a name that says how many tokens a side it has, of
+those of the latents: 64 at 512 pixels, 32 for half, 16 for a quarter. auto: the layout's."""
 
 
 def layout_for(native_size: int) -> Layout:
     """The published choices as a rule that holds for other sizes.
 
-    FateZero leaves the 64x64 layers of a 512 px model alone and reads masks at 16x16. So: key
-    frames up to 48 tokens a side, masks from the coarsest grid of at least 16. 512 px gives strides
-    16 and 32, 768 px the same, a 128 px model 8 and 8.
+    FateZero leaves the 64x64 layers of a 512 px model alone and reads masks at 16x16. So: control
+    and key frames up to 48 tokens a side, masks from the coarsest grid of at least 16. 512 px gives
+    strides 16, 16 and 32, 768 px the same, a 128 px model 8 everywhere.
     """
     strides = (8, 16, 32, 64)
-    keyframe = next(stride for stride in strides if native_size // stride <= 48)
+    coarse = next(stride for stride in strides if native_size // stride <= 48)
     fine_enough = [stride for stride in strides if native_size // stride >= 16]
-    return Layout(keyframe_stride=keyframe, mask_stride=max(fine_enough, default=strides[0]))
+    return Layout(
+        control_stride=coarse,
+        keyframe_stride=coarse,
+        mask_stride=max(fine_enough, default=strides[0]),
+    )

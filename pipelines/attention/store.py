@@ -12,7 +12,7 @@ from typing import Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..checks import require_choice
 from .processor import EarlyExit
 from .sites import Layout, Site
 from .terms import Call, Terms
@@ -134,7 +134,7 @@ class KeptAttention:
 
 def kept_sites(sites: Iterable[Site], layout: Layout) -> tuple[Site, ...]:
     """The sites whose source attention methods may use: the coarse grids, self and cross."""
-    return tuple(site for site in sites if site.stride >= layout.keyframe_stride)
+    return tuple(site for site in sites if site.stride >= layout.control_stride)
 
 
 def keep(record: SourceAttention, mode: str) -> SourceAttention:
@@ -151,8 +151,7 @@ def keep(record: SourceAttention, mode: str) -> SourceAttention:
 
 def require_mode(mode: str) -> None:
     """Raise EvenframeError for a mode that does not exist."""
-    if mode not in MODES:
-        raise EvenframeError(f"attention store mode '{mode}' is unknown: use {', '.join(MODES)}.")
+    require_choice("attention store mode", mode, MODES)
 
 
 def choose_mode(mode: str, needed: int, device_free: int, host_free: int) -> str:

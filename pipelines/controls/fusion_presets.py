@@ -1,7 +1,7 @@
 """The settings that FateZero published for its edits, as starting points.
 
 Source: the configurations of FateZero (ICCV 2023). They were found on Stable Diffusion 1.4 at 512
-pixels.
+pixels; those of shapes and persons on copies of it that had been tuned on the clip.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ class Preset:
     """A published edit: the fusion's settings, and the factor for the words that are new.
 
     example: the edit it was published for. needs_blend_words: where the object is must be named.
-    keyframes, steps: of the inversion that was edited.
+    keyframes, layers, steps: of the inversion that was edited, see `inversion.Settings`.
+    tuned: whether the model had been tuned on the clip, which this package does not do.
     """
 
     example: str
@@ -25,7 +26,9 @@ class Preset:
     emphasis: float = 1.0
     needs_blend_words: bool = False
     keyframes: str = "mid"
+    layers: str = "auto"
     steps: int = 50
+    tuned: bool = False
 
     def settings(self, new_words: tuple[str, ...], blend_words: tuple[str, ...]) -> Fusion:
         """The fusion for an edit with these new words and this edited object."""
@@ -37,12 +40,31 @@ class Preset:
         weights = tuple((word, self.emphasis) for word in new_words if self.emphasis != 1.0)
         return replace(self.fusion, weights=weights, blend_words=blend_words)
 
+    def note(self) -> str:
+        """What belongs to the recipe beside the fusion."""
+        note = (
+            f"Published for '{self.example}', inverted with key_frames '{self.keyframes}', "
+            f"key_frame_layers '{self.layers}' and {self.steps} steps: set these in the DDIM "
+            "Inverter."
+        )
+        if self.tuned:
+            note += " The model had been tuned on the clip: expect less of one that was not."
+        return note
+
 
 def _shape(
     example: str, method: str, cross: float, own: float, threshold: float, steps: int = 50
 ) -> Preset:
-    fusion = Fusion(method, cross, own, threshold=threshold)
-    return Preset(example, fusion, needs_blend_words=True, keyframes="-1, first", steps=steps)
+    """An edit whose blend words name what changes its shape."""
+    return Preset(
+        example,
+        Fusion(method, cross, own, threshold=threshold),
+        needs_blend_words=True,
+        keyframes="-1, first",
+        layers="all",
+        steps=steps,
+        tuned=True,
+    )
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
