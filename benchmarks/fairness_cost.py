@@ -21,13 +21,23 @@ from .counting import FRAMES, SIZE, STEPS, flops, meta_inversion, meta_model, me
 from .counting import TARGET as PROMPT
 
 Figures = dict[str, float | int | str]
-FUSED = SelfModulator(form="additive", tau=0)
+PEOPLE = Regions(
+    tuple(
+        box_region([(left, 64, left + 200, 480)] * FRAMES, (SIZE, SIZE), name=str(left))
+        for left in (40, 270)
+    ),
+    FRAMES,
+    (SIZE, SIZE),
+)
+"""Two that stand side by side."""
+ROWWISE = SelfModulator(regions=PEOPLE)
+FUSED = SelfModulator(form="additive", tau=0, regions=PEOPLE)
 HALF = 2
 
 
 def cost() -> Figures:
     """Work over that of the same attention without the modulator, and bytes beside a mask's."""
-    forms = {"modulator": SelfModulator(), "additive": FUSED}
+    forms = {"modulator": ROWWISE, "additive": FUSED}
     figures: Figures = {}
     for name, settings in forms.items():
         attention, whole = work(settings)
@@ -66,14 +76,9 @@ def work(settings: SelfModulator) -> tuple[float, float]:
 
 
 def settings_run(model: Any, inversion: Inversion, settings: SelfModulator) -> Any:
-    """The modulator at work on two people that stand side by side."""
-    people = tuple(
-        box_region([(left, 64, left + 200, 480)] * FRAMES, (SIZE, SIZE), name=str(left))
-        for left in (40, 270)
-    )
-    regions = Regions(people, FRAMES, (SIZE, SIZE))
+    """The modulator at work on those people."""
     edit = Edit(model, inversion, meta_prompt(model, PROMPT))
-    run = replace(settings, regions=regions).begin(edit)
+    run = settings.begin(edit)
     nothing: Any = None
     run.prepare(Step(0, 981, nothing, inversion.trajectory[0]))
     return run
@@ -103,7 +108,7 @@ def times(side: int = 16, width: int = 24, heads: int = 2, repeats: int = 5) -> 
     dense = torch.randn(frames, 1, n, n * frames)
     ways = {
         "plain": lambda: evaluate(call.plain()),
-        "modulator": _timed(settings_run(model, inversion, SelfModulator()), call),
+        "modulator": _timed(settings_run(model, inversion, ROWWISE), call),
         "additive": _timed(settings_run(model, inversion, FUSED), call),
         "dense_mask": lambda: evaluate((Term(q, call.gather(k), call.gather(v), bias=dense),)),
     }

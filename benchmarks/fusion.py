@@ -26,6 +26,7 @@ from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, OBJECT_COLOURS
 from ..pipelines.backbone import Backbone, load
 from ..pipelines.controls.fusion import Fusion
+from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.inversion import invert
 from ..pipelines.measure.statistics import discordant, mcnemar
@@ -55,7 +56,7 @@ class Task:
         # A colour changes no outline, so the structure is the source's in almost all steps.
         fusion = Fusion("replace", cross_steps=0.9, self_steps=0.9)
         masked = replace(fusion, blend_words=words)
-        blend = replace(masked, latent_blend=True, blend_window=(0.2, 1.0))
+        blend = replace(masked, latent_blend=True, blend_window=Span(0.2, 1.0))
         return {
             "plain": (),
             "fusion": (fusion,),

@@ -23,6 +23,7 @@ from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
 from ..pipelines.backbone import Backbone
 from ..pipelines.controls.joint_sampling import JointSampling
 from ..pipelines.controls.refocus import Refocus
+from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.psnr import psnr
@@ -135,7 +136,7 @@ def _refocus(case: Case, top_fraction: float = Refocus.top_fraction) -> Refocus:
     """RAD as this model follows it best: refined, on the maps as they are (the paper's losses,
     without the public code's sharpening), and over before the outlines are drawn."""
     return Refocus(
-        case.regions, steps=(0.0, 0.4), top_fraction=top_fraction, sharpen=False, refine=True
+        case.regions, steps=Span(0.0, 0.4), top_fraction=top_fraction, sharpen=False, refine=True
     )
 
 

@@ -82,6 +82,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
 
     from ..miniature.demo import demo_clip
     from ..pipelines.controls.fusion import Fusion
+    from ..pipelines.controls.span import Span
     from ..pipelines.editing import edit
     from ..pipelines.inversion import invert
     from ..pipelines.reconstruction import checked, compare
@@ -109,7 +110,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
         blend_words=EDITED,
         self_blend=False,
         latent_blend=True,
-        blend_window=(0.2, 1.0),
+        blend_window=Span(0.2, 1.0),
     )
     with timing.of("edit"):
         latents = edit(

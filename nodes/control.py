@@ -128,7 +128,9 @@ class EvenframeAttentionFusion(io.ComfyNode):
         self_blend: bool = True,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
+        from ..pipelines.controls.base import chained
         from ..pipelines.controls.fusion import Fusion
+        from ..pipelines.controls.span import Span
         from ..pipelines.prompt import parse_phrases, parse_weights
 
         fusion = Fusion(
@@ -140,9 +142,9 @@ class EvenframeAttentionFusion(io.ComfyNode):
             weights=parse_weights(weights),
             self_blend=self_blend,
             latent_blend=latent_blend,
-            blend_window=(blend_start, blend_end),
+            blend_window=Span(blend_start, blend_end),
         )
-        return io.NodeOutput((*controls, fusion))
+        return io.NodeOutput(chained(controls, fusion))
 
 
 class EvenframeFusionPreset(io.ComfyNode):
@@ -182,16 +184,13 @@ class EvenframeFusionPreset(io.ComfyNode):
     def execute(
         cls, preset: str, new_words: str, blend_words: str, controls: tuple[Control, ...] = ()
     ) -> io.NodeOutput:
+        from ..pipelines.controls.base import chained
         from ..pipelines.controls.fusion_presets import PRESETS
         from ..pipelines.prompt import parse_phrases
 
         chosen = PRESETS[preset]
         fusion = chosen.settings(parse_phrases(new_words), parse_phrases(blend_words))
-        note = (
-            f"Published for '{chosen.example}', inverted with key_frames '{chosen.keyframes}' and "
-            f"{chosen.steps} steps: set these in the DDIM Inverter."
-        )
-        return io.NodeOutput((*controls, fusion), ui={"text": [note]})
+        return io.NodeOutput(chained(controls, fusion), ui={"text": [chosen.note()]})
 
 
 class EvenframeRefocus(io.ComfyNode):
@@ -219,12 +218,13 @@ class EvenframeRefocus(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "scale",
-                    default=20.0,
-                    min=0.0,
+                    default=-1.0,
+                    min=-1.0,
                     max=10000.0,
                     step=1.0,
-                    tooltip="How far the latents are moved. Published: 20 with rule 'code', 1 with "
-                    "'paper'. More where objects stay away, less where they break.",
+                    tooltip="How far the latents are moved. -1: as published for the rule, 20 with "
+                    "'code' and 1 with 'paper'. More where objects stay away, less where they "
+                    "break.",
                 ),
                 _share("start", 0.0, "Share of the steps after which the guidance begins."),
                 _share(
@@ -305,13 +305,15 @@ class EvenframeRefocus(io.ComfyNode):
         checkpointing: str,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
+        from ..pipelines.controls.base import chained
         from ..pipelines.controls.refocus import Refocus
+        from ..pipelines.controls.span import Span
 
         refocus = Refocus(
             regions,
             rule=rule,
-            scale=scale,
-            steps=(start, end),
+            scale=None if scale < 0 else scale,
+            steps=Span(start, end),
             top_fraction=top_fraction,
             outer_count=outer_count,
             sharpen=sharpen,
@@ -319,7 +321,8 @@ class EvenframeRefocus(io.ComfyNode):
             refine=refine,
             checkpointing=checkpointing,
         )
-        return io.NodeOutput((*controls, refocus))
+        notes = refocus.notes()
+        return io.NodeOutput(chained(controls, refocus), ui={"text": notes} if notes else None)
 
 
 class EvenframeJointSampling(io.ComfyNode):
@@ -390,12 +393,13 @@ class EvenframeJointSampling(io.ComfyNode):
         inset: int = 0,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
+        from ..pipelines.controls.base import chained
         from ..pipelines.controls.joint_sampling import JointSampling
 
         control = JointSampling(
             regions, noise=noise, repeats=repeats, repeat_steps=repeat_steps, inset=inset
         )
-        return io.NodeOutput((*controls, control))
+        return io.NodeOutput(chained(controls, control))
 
 
 NODES = [EvenframeAttentionFusion, EvenframeFusionPreset, EvenframeRefocus, EvenframeJointSampling]

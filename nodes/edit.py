@@ -109,9 +109,10 @@ class EvenframeEdit(io.ComfyNode):
         negative_prompt: Prompt | None = None,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
-        from ..pipelines.editing import edit
+        from ..pipelines.editing import edit, require_settings
         from ..pipelines.reconstruction import middle_frame
 
+        require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
         size = model.model.frame_size(inversion.trajectory[0])
         backbone = host.load(
             model, model.model.working_bytes(len(inversion.windows[0]), size, branches=2)

@@ -67,11 +67,12 @@ def _placed(
     regions: Regions | None = None,
 ) -> dict[str, Any]:
     """What `_control_inputs` asks for, less the chain, as settings of either control."""
+    from ..pipelines.controls.span import Span
     from ..pipelines.prompt import parse_phrases
 
     return {
         "schedule": schedule,
-        "window": (start, end),
+        "window": Span(start, end),
         "subject": parse_phrases(subject),
         "threshold": threshold,
         "regions": regions,
@@ -152,6 +153,7 @@ class EvenframeSelfModulator(io.ComfyNode):
     ) -> io.NodeOutput:
         import math
 
+        from ..pipelines.controls.base import chained
         from ..pipelines.controls.self_modulator import SelfModulator
 
         modulator = SelfModulator(
@@ -164,7 +166,7 @@ class EvenframeSelfModulator(io.ComfyNode):
             unit=unit,
             **_placed(**placed),
         )
-        return io.NodeOutput((*controls, modulator))
+        return io.NodeOutput(chained(controls, modulator))
 
 
 class EvenframeCrossReweighter(io.ComfyNode):
@@ -217,6 +219,7 @@ class EvenframeCrossReweighter(io.ComfyNode):
         controls: tuple[Control, ...] = (),
         **placed: Any,
     ) -> io.NodeOutput:
+        from ..pipelines.controls.base import chained
         from ..pipelines.controls.cross_reweighter import CrossReweighter
         from ..pipelines.prompt import parse_phrases
 
@@ -228,7 +231,7 @@ class EvenframeCrossReweighter(io.ComfyNode):
             spread=spread,
             **_placed(**placed),
         )
-        return io.NodeOutput((*controls, reweighter))
+        return io.NodeOutput(chained(controls, reweighter))
 
 
 NODES = [EvenframeSelfModulator, EvenframeCrossReweighter]

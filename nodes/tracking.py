@@ -131,6 +131,8 @@ class EvenframeTrackRegion(io.ComfyNode):
 
         frames, _ = rgb_frames(frames)
         count, size = len(frames), (frames.shape[1], frames.shape[2])
+        if regions is not None:
+            regions.require(count, size)  # rather now than after the tracking
         prompt = parse_prompt(text, count, size, masked=mask is not None)
         start = _start(mask, segmenter, frames, prompt)
         model = None if tracker == FLOW else _tracker(tracker)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .attention.store import SourceAttention
-from .checks import require_finite, require_model, require_range
+from .checks import MAX_SEED, require_finite, require_model, require_range, require_whole
 from .controls.base import Control, Edit, Step, in_turn
 from .progress import OnPass, OnStep, StepReport, carry_on
 from .prompt import Prompt
@@ -44,9 +44,11 @@ def edit(
     guidance_scale: 0..100; at 1 the target prompt alone, at 0 the negative prompt alone.
     start_step: 0..N-1, denoising steps to skip; the edit starts from the source's latents there.
     eta: 0..1, fresh noise per step (0 is DDIM: the same result for every seed).
-    seed: of that noise, and of what a control draws. Returns latents (f, c, h, w) float32.
+    seed: 0 or more, of that noise, and of what a control draws.
+    Returns latents (f, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
+    require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
     target = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
     against = negative if isinstance(negative, Prompt) else backbone.encode_prompt(negative)
     for model, what in (
@@ -55,13 +57,20 @@ def edit(
         (against.model, "negative prompt"),
     ):
         require_model(backbone, model, what)
-    require_range("guidance_scale", guidance_scale, 0, 100)
-    require_range("start_step", start_step, 0, len(inversion.grid) - 1)
-    require_range("eta", eta, 0, 1)
     plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass)
     branches = _branches(target, against, guidance_scale)
     windows = [_Window(part, branches, guidance_scale, eta) for part in _parts(plan)]
     return _denoise(plan, windows, start_step, torch.Generator().manual_seed(seed), on_step)
+
+
+def require_settings(
+    steps: int, guidance_scale: float, start_step: int, eta: float, seed: int
+) -> None:
+    """Raise EvenframeError for numbers that `edit` cannot use with an inversion of these steps."""
+    require_range("guidance_scale", guidance_scale, 0, 100)
+    require_whole("start_step", start_step, 0, steps - 1)
+    require_range("eta", eta, 0, 1)
+    require_whole("seed", seed, 0, MAX_SEED)
 
 
 def _parts(plan: Edit) -> list[Edit]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .attention.maps import mask_sites, word_maps
 from .checks import require_model
-from .controls.fusion import blend_mask
+from .controls.word_masks import blend_mask
 from .grids import nearest
 from .prompt import find_tokens
 from .window import in_windows

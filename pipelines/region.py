@@ -112,7 +112,7 @@ class Regions:
 
     def _all_cells(self, grid: tuple[int, int], warn: bool) -> Tensor:
         """As `cells`, with those that later regions lie on."""
-        self._require_items()
+        self.require_items()
         return torch.stack([_cells(item, self.frame_size, grid, warn) for item in self.items])
 
     def coverage(self, grid: tuple[int, int]) -> Tensor:
@@ -125,10 +125,11 @@ class Regions:
 
     def coverages(self, grid: tuple[int, int]) -> Tensor:
         """(regions, f, rows, columns) in 0..1: as `coverage`, of each region alone."""
-        self._require_items()
+        self.require_items()
         return torch.stack([_soft_cells(region, self.frame_size, grid) for region in self.items])
 
-    def _require_items(self) -> None:
+    def require_items(self) -> None:
+        """Raise EvenframeError where there is no region at all."""
         if not self.items:
             raise EvenframeError("There are no regions: draw one.")
 
@@ -176,7 +177,7 @@ def box_region(
     Raises EvenframeError for boxes that are reversed, outside the frame or not finite.
     """
     require_labels(name, words)
-    _check_edges(name, grow, soften)
+    require_edges(name, grow, soften)
     checked = [
         require_box(box, frame_size, f"region '{name}', frame {index}")
         for index, box in enumerate(boxes)
@@ -203,7 +204,7 @@ def mask_region(
     the clip, values out of range, and masks that are empty.
     """
     require_labels(name, words)
-    _check_edges(name, grow, soften)
+    require_edges(name, grow, soften)
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.ndim != 3 or tuple(masks.shape[1:]) != tuple(frame_size):
         raise EvenframeError(
@@ -305,7 +306,8 @@ def require_labels(name: str, words: str) -> None:
     require_typed(words, "The words of a region", MAX_LABEL)
 
 
-def _check_edges(name: str, grow: int, soften: int) -> None:
+def require_edges(name: str, grow: int, soften: int) -> None:
+    """Raise EvenframeError for pixels of a region's edge that are not 0 to 1024."""
     for what, value in (("grow", grow), ("soften", soften)):
         if not 0 <= value <= 1024:
             raise EvenframeError(f"{what} of region '{name}' is {value}: choose 0 to 1024 pixels.")

@@ -11,9 +11,10 @@ from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
 from evenframe.pipelines.backbone import Backbone
 from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
-from evenframe.pipelines.region import Regions
+from evenframe.pipelines.region import Regions, box_region
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 
@@ -43,9 +44,11 @@ def test_files_from_before_an_input_was_there_mean_the_same():
     before: list[Any] = ["refine", 0.8, 0.7, "jeep", 0.3, "red: 2", True, 0.1, 0.9]
     [old] = EvenframeAttentionFusion.execute(*before)[0]
     [new] = EvenframeAttentionFusion.execute(*before, self_blend=False)[0]
-    expected = Fusion("refine", 0.8, 0.7, ("jeep",), 0.3, (("red", 2.0),), True, True, (0.1, 0.9))
+    weights, window = (("red", 2.0),), Span(0.1, 0.9)
+    expected = Fusion("refine", 0.8, 0.7, ("jeep",), 0.3, weights, True, True, window)
     assert old == expected and not new.self_blend
-    regions = Regions((), 1, (64, 64))
+    box = box_region([(0, 0, 64, 64)], (64, 64), name="all")
+    regions = Regions((box,), 1, (64, 64))
     [joint] = EvenframeJointSampling.execute(regions, "inversion", 3)[0]
     assert (joint.repeats, joint.repeat_steps, joint.inset) == (3, 1.0, 0)
     [first] = EvenframeJointSampling.execute(regions, "inversion", 3, repeat_steps=0.5)[0]

@@ -24,6 +24,7 @@ from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator, appearance
+from evenframe.pipelines.controls.span import NEVER, Span
 from evenframe.pipelines.controls.subject import find_subjects
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
@@ -43,6 +44,8 @@ NO_PROMPT: Any = None
 PERSON = box_region([(0, 0, 24 + 8 * f, 24) for f in range(FRAMES)], SIZE, name="p", words="doctor")
 OTHER = box_region([(40, 8, 64, 32)] * FRAMES, SIZE, name="q", words="road")
 REGIONS = Regions((PERSON, OTHER), FRAMES, SIZE)
+RELATIVE = SelfModulator(regions=REGIONS)
+ADDITIVE = SelfModulator(form="additive", tau=0, regions=REGIONS)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -55,7 +58,7 @@ class TwoLayers:
 
     name = fingerprint = "two layers"
     sites = (SELF, CROSS)
-    layout = Layout(keyframe_stride=8, mask_stride=8)
+    layout = Layout(control_stride=8, keyframe_stride=8, mask_stride=8)
     device, dtype = torch.device("cpu"), torch.float64
 
     def frame_size(self, latents: Tensor) -> tuple[int, int]:
@@ -157,17 +160,17 @@ def dense_self(
 @pytest.mark.parametrize(
     "settings",
     [
-        SelfModulator(),
-        SelfModulator(tau=0, strength=1, same=1, other=1),
-        SelfModulator(tau=0, frame_decay=math.inf),
-        SelfModulator(form="additive"),
-        SelfModulator(form="additive", tau=0),
-        SelfModulator(form="additive", tau=0, same=1, other=0, frame_decay=1),
+        SelfModulator(regions=REGIONS),
+        SelfModulator(tau=0, strength=1, same=1, other=1, regions=REGIONS),
+        SelfModulator(tau=0, frame_decay=math.inf, regions=REGIONS),
+        SelfModulator(form="additive", regions=REGIONS),
+        SelfModulator(form="additive", tau=0, regions=REGIONS),
+        SelfModulator(form="additive", tau=0, same=1, other=0, frame_decay=1, regions=REGIONS),
     ],
     ids=["relative", "full", "no-decay", "additive-similar", "additive", "additive-same"],
 )
 def test_fast_forms_are_those_of_the_maps(plan, settings: SelfModulator, keyframes: str):
-    settings, made = replace(settings, regions=REGIONS), plan(keyframes)
+    made = plan(keyframes)
     call = a_call(SELF, resolve(parse(keyframes), FRAMES))
     out = evaluate(started(settings, made).attend(call, call.plain()))
     expected = dense_self(call, call.q, call.k, settings, made)
@@ -178,9 +181,12 @@ def test_fast_forms_are_those_of_the_maps(plan, settings: SelfModulator, keyfram
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)]
 )
-@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+@pytest.mark.parametrize(
+    "settings",
+    [RELATIVE, ADDITIVE],
+)
 def test_fast_forms_hold_in_every_precision(plan, dtype, tolerance: float, settings):
-    settings, made = replace(settings, regions=REGIONS), plan("all")
+    made = plan("all")
     call = a_call(SELF, resolve(("all",), FRAMES))
     small = replace(call, q=call.q.to(dtype), k=call.k.to(dtype), v=call.v.to(dtype))
     out = evaluate(started(settings, made).attend(small, small.plain()))
@@ -219,21 +225,27 @@ def test_a_bias_and_a_gate_of_another_control_are_kept(plan):
     call = a_call(SELF, resolve(("all",), FRAMES))
     bias, gate = random(HEADS, TOKENS, TOKENS * FRAMES), torch.tensor(0.5).double()
     term = replace(call.plain()[0], bias=bias, gate=gate)
-    for settings in (SelfModulator(), SelfModulator(form="additive", tau=0)):
-        run = started(replace(settings, regions=REGIONS, strength=1e-12), plan())
+    for settings in (
+        SelfModulator(regions=REGIONS),
+        SelfModulator(form="additive", tau=0, regions=REGIONS),
+    ):
+        run = started(replace(settings, strength=1e-12), plan())
         out = evaluate(run.attend(call, (term,)))
         assert torch.allclose(out, evaluate((term,)), atol=1e-9)
 
 
 def test_two_modulations_follow_each_other(plan):
     call = a_call(SELF, resolve(("all",), FRAMES))
-    one, two = SelfModulator(tau=0, form="additive", unit=2), SelfModulator(tau=0, other=0)
-    runs = [started(replace(settings, regions=REGIONS), plan()) for settings in (one, two)]
+    one, two = (
+        SelfModulator(tau=0, form="additive", unit=2, regions=REGIONS),
+        SelfModulator(tau=0, other=0, regions=REGIONS),
+    )
+    runs = [started(settings, plan()) for settings in (one, two)]
     (term,) = runs[1].attend(call, runs[0].attend(call, call.plain()))
     assert term.rewrite is not None and term.q.shape[-1] == WIDTH + 3
-    twice = started(replace(one, regions=REGIONS), plan())
+    twice = started(one, plan())
     both = evaluate(twice.attend(call, runs[0].attend(call, call.plain())))
-    doubled = started(replace(one, regions=REGIONS, unit=4), plan())
+    doubled = started(replace(one, unit=4), plan())
     assert torch.allclose(both, evaluate(doubled.attend(call, call.plain())), atol=1e-12)
 
 
@@ -241,15 +253,14 @@ def test_the_schedule_and_the_window_say_when(plan):
     call = a_call(SELF, None)
     terms = call.plain()
     for settings, acting in (
-        (SelfModulator(schedule="power"), [0, 1, 2]),
-        (SelfModulator(window=(0.2, 0.5)), [2, 3, 4]),
+        (SelfModulator(schedule="power", regions=REGIONS), [0, 1, 2]),
+        (SelfModulator(window=Span(0.2, 0.5), regions=REGIONS), [2, 3, 4]),
     ):
         made = plan("own", steps=10)
         changed = [
             index
             for index in range(10)
-            if started(replace(settings, regions=REGIONS), made, index).attend(call, terms)
-            is not terms
+            if started(settings, made, index).attend(call, terms) is not terms
         ]
         assert changed == acting
 
@@ -342,7 +353,10 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+@pytest.mark.parametrize(
+    "settings",
+    [RELATIVE, ADDITIVE],
+)
 def test_memory_grows_with_the_tokens_not_with_their_square(monkeypatch, settings):
     monkeypatch.setattr(attention, "ROWS_ELEMENTS", 2**12)
     most = []
@@ -366,7 +380,10 @@ def test_memory_grows_with_the_tokens_not_with_their_square(monkeypatch, setting
     assert most[1] <= 4.5 * most[0]  # four times the tokens, sixteen times the pairs
 
 
-@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+@pytest.mark.parametrize(
+    "settings",
+    [RELATIVE, ADDITIVE],
+)
 @pytest.mark.parametrize(("side", "width"), [(32, 80), (16, 160), (8, 160)])
 def test_the_work_is_at_most_a_tenth_more(settings: SelfModulator, side: int, width: int):
     """All frames at the three grids of Stable Diffusion, by count."""
@@ -414,10 +431,10 @@ def inverted(backbone, clip) -> Inversion:
     [
         SelfModulator(strength=0, subject=WORDS),
         SelfModulator(same=0, other=0, subject=WORDS),
-        SelfModulator(window=(0, 0), subject=WORDS),
+        SelfModulator(window=NEVER, subject=WORDS),
         CrossReweighter(("jeep",), strength=0, subject=WORDS),
         CrossReweighter(("jeep",), weight=0),
-        CrossReweighter(("jeep",), window=(1, 1)),
+        CrossReweighter(("jeep",), window=Span(1, 1)),
     ],
 )
 def test_neutral_settings_are_bit_identical_to_no_control(backbone, inverted, control):
@@ -496,7 +513,10 @@ def test_two_people_in_one_edit_with_all_controls(backbone, clip):
         assert not torch.equal(rest, whole), control
 
 
-@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
+@pytest.mark.parametrize(
+    "settings",
+    [RELATIVE, ADDITIVE],
+)
 def test_region_ids_may_skip(plan, settings: SelfModulator):
     """A region that others hide leaves its number out: 1 and 3 are told apart as 1 and 2 are."""
     hidden = replace(OTHER, name="hidden", words="walking")
@@ -515,20 +535,49 @@ def test_region_ids_may_skip(plan, settings: SelfModulator):
 
 
 @pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"strength": 1.1}, "strength (alpha) is 1.1: choose a value from 0 to 1"),
+        ({"same": -0.1}, "same (lambda) is -0.1: choose"),
+        ({"other": math.nan}, "other (mu) is nan: choose"),
+        ({"tau": -1}, "tau is -1: choose a value from 0 to 10"),
+        ({"frame_decay": 0}, "frame_decay is 0: choose a number of frames above 0"),
+        ({"form": "dense"}, "form 'dense' is unknown: use relative, additive"),
+        ({"schedule": "late"}, "schedule 'late' is unknown: use constant, power"),
+        ({}, "There is no subject: name the words of the source prompt"),
+        ({"regions": Regions((), 3, SIZE)}, "There are no regions: draw one"),
+    ],
+)
+def test_a_modulator_is_refused_where_it_is_made(settings: dict[str, Any], starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        SelfModulator(**settings)
+    assert str(caught.value).startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        ({"weight": 2}, "weight (lambda) is 2: choose a value from 0 to 1"),
+        ({"threshold": 3}, "threshold is 3: choose a value from 0 to 2"),
+        ({"schedule": "late"}, "schedule 'late' is unknown: use constant, power"),
+        ({"regions": Regions((), 3, SIZE)}, "There are no regions: draw one"),
+    ],
+)
+def test_a_reweighter_is_refused_where_it_is_made(settings: dict[str, Any], starts: str):
+    with pytest.raises(EvenframeError) as caught:
+        CrossReweighter(**settings)
+    assert str(caught.value).startswith(starts)
+
+
+def test_a_modulator_that_changes_nothing_needs_no_subject(plan):
+    for settings in (SelfModulator(strength=0), SelfModulator(same=0, other=0)):
+        assert type(settings.begin(plan())) is ControlRun
+
+
+@pytest.mark.parametrize(
     ("control", "starts"),
     [
-        (SelfModulator(strength=1.1), "strength (alpha) is 1.1: choose a value from 0 to 1"),
-        (SelfModulator(same=-0.1), "same (lambda) is -0.1: choose"),
-        (SelfModulator(other=math.nan), "other (mu) is nan: choose"),
-        (SelfModulator(tau=-1), "tau is -1: choose a value from 0 to 10"),
-        (SelfModulator(frame_decay=0), "frame_decay is 0: choose a number of frames above 0"),
-        (SelfModulator(form="dense"), "form 'dense' is unknown: use relative, additive"),
-        (SelfModulator(schedule="late"), "schedule 'late' is unknown: use constant, power"),
-        (SelfModulator(window=(0.5, 0.2)), "window starts at 0.5 and ends at 0.2: it must not"),
-        (SelfModulator(), "There is no subject: name the words of the source prompt"),
-        (SelfModulator(regions=Regions((), 3, SIZE)), "There are no regions: draw one"),
         (SelfModulator(regions=REGIONS.part(range(2))), "The regions are for 2 frames"),
-        (CrossReweighter(weight=2), "weight (lambda) is 2: choose a value from 0 to 1"),
         (CrossReweighter(("nurse",)), f"The word 'nurse' is not in the prompt '{TARGET}'"),
         (
             CrossReweighter(regions=Regions((replace(PERSON, words="nurse"),), 3, SIZE)),
@@ -536,7 +585,7 @@ def test_region_ids_may_skip(plan, settings: SelfModulator):
         ),
     ],
 )
-def test_settings_out_of_range_say_what_to_do(plan, control: Control, starts: str):
+def test_what_does_not_fit_the_edit_says_what_to_do(plan, control: Control, starts: str):
     with pytest.raises(EvenframeError) as caught:
         control.begin(plan())
     assert str(caught.value).startswith(starts)

@@ -20,8 +20,9 @@ from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.region import Regions
+from evenframe.pipelines.region import Regions, box_region
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +46,13 @@ def node(name: str, **inputs: Any) -> dict[str, Any]:
 
 
 def test_settings_become_controls_at_the_end_of_the_chain():
-    output = EvenframeSelfModulator.execute(**defaults(EvenframeSelfModulator))
-    assert output.args[0] == (SelfModulator(),)
+    named: dict[str, Any] = defaults(EvenframeSelfModulator) | {"subject": "man"}
+    output = EvenframeSelfModulator.execute(**named)
+    assert output.args[0] == (SelfModulator(subject=("man",)),)
     changed = defaults(EvenframeSelfModulator) | {"frame_decay": 0.0, "subject": "man, dog"}
     output = EvenframeSelfModulator.execute(**changed, controls=output.args[0])
     first, second = output.args[0]
-    assert first == SelfModulator()
+    assert first == SelfModulator(subject=("man",))
     assert second == SelfModulator(frame_decay=math.inf, subject=("man", "dog"))
     output = EvenframeCrossReweighter.execute(**defaults(EvenframeCrossReweighter))
     assert output.args[0] == (CrossReweighter(),)
@@ -58,11 +60,13 @@ def test_settings_become_controls_at_the_end_of_the_chain():
 
 @pytest.mark.parametrize("node", [EvenframeSelfModulator, EvenframeCrossReweighter])
 def test_both_controls_take_where_and_when_alike(node: Any):
-    regions = Regions((), 1, (64, 64))
+    box = box_region([(0, 0, 64, 64)], (64, 64), name="all")
+    regions = Regions((box,), 1, (64, 64))
     placed = {"schedule": "power", "start": 0.1, "end": 0.7, "threshold": 0.4}
     given = defaults(node) | placed | {"subject": " man,dog", "regions": regions}
     (control,) = node.execute(**given).args[0]
-    assert (control.schedule, control.window, control.threshold) == ("power", (0.1, 0.7), 0.4)
+    assert (control.schedule, control.threshold) == ("power", 0.4)
+    assert control.window == Span(0.1, 0.7)
     assert control.subject == ("man", "dog") and control.regions is regions
 
 

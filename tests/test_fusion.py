@@ -1,6 +1,6 @@
 """FateZero's fusion against dense maps in double precision, and inside a whole model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,8 @@ from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.attention.store import SourceAttention, kept_sites
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.controls.base import Edit, Step
-from evenframe.pipelines.controls.fusion import Fusion, FusionRun, blend_mask, windows
+from evenframe.pipelines.controls.fusion import Fusion, FusionRun, windows
+from evenframe.pipelines.controls.word_masks import blend_mask
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.prompt import Prompt
@@ -50,7 +51,7 @@ class TwoLayers:
 
     name = fingerprint = "two layers"
     sites = (SELF, CROSS)
-    layout = Layout(keyframe_stride=8, mask_stride=8)
+    layout = Layout(control_stride=8, keyframe_stride=8, mask_stride=8)
     device, dtype = torch.device("cpu"), torch.float64
 
     def frame_size(self, latents: torch.Tensor) -> tuple[int, int]:
@@ -412,35 +413,43 @@ def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(back
 # Bad input
 
 
-def refused(settings: Fusion, prompts: dict[str, Prompt], target: str = TARGET) -> str:
+def refused(begin: Callable[[], object]) -> str:
     with pytest.raises(EvenframeError) as caught:
-        a_run(settings, prompts, target)
+        begin()
     return str(caught.value).splitlines()[0]
 
 
 @pytest.mark.parametrize(
     ("settings", "starts"),
     [
-        (Fusion("swap"), "fusion method 'swap' is unknown: use refine, replace, reweight"),
-        (Fusion(cross_steps=1.2), "cross_steps is 1.2: choose a value from 0 to 1"),
-        (Fusion(self_steps=-0.1), "self_steps is -0.1: choose a value from 0 to 1"),
-        (Fusion(threshold=-1), "threshold is -1: choose a value from 0 to 2"),
-        (Fusion(threshold=float("nan")), "threshold is nan: choose"),
-        (Fusion(blend_window=(0.5, 3.0)), "blend_window end is 3.0: choose a value from 0 to 1"),
-        (Fusion(blend_window=(0.8, 0.2)), "blend_window starts at 0.8 and ends at 0.2: it must"),
-        (Fusion(weights=(("jeep", -2.0),)), "the weight of 'jeep' is -2.0: choose a value from 0"),
-        (Fusion(weights=(("car", 2.0),)), f"The word 'car' is not in the prompt '{TARGET}'"),
-        (Fusion(blend_words=("painting",)), f"The word 'painting' is not in the prompt '{SOURCE}'"),
-        (Fusion(latent_blend=True), "latent_blend is on, but there are no blend words"),
+        ({"method": "swap"}, "fusion method 'swap' is unknown: use refine, replace, reweight"),
+        ({"cross_steps": 1.2}, "cross_steps is 1.2: choose a value from 0 to 1"),
+        ({"self_steps": -0.1}, "self_steps is -0.1: choose a value from 0 to 1"),
+        ({"threshold": -1}, "threshold is -1: choose a value from 0 to 2"),
+        ({"threshold": float("nan")}, "threshold is nan: choose"),
+        ({"threshold": "0.3"}, "threshold is '0.3': choose a value from 0 to 2"),
+        ({"weights": (("jeep", -2.0),)}, "the weight of 'jeep' is -2.0: choose a value from 0"),
+        ({"latent_blend": True}, "latent_blend is on, but there are no blend words"),
         (
-            Fusion(blend_words=("jeep",), self_blend=False),
+            {"blend_words": ("jeep",), "self_blend": False},
             "The blend words 'jeep' would do nothing, because self_blend and latent_blend are off",
         ),
+    ],
+)
+def test_settings_out_of_range_are_refused_where_they_are_made(settings, starts: str):
+    assert refused(lambda: Fusion(**settings)).startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "starts"),
+    [
+        (Fusion(weights=(("car", 2.0),)), f"The word 'car' is not in the prompt '{TARGET}'"),
+        (Fusion(blend_words=("painting",)), f"The word 'painting' is not in the prompt '{SOURCE}'"),
         (Fusion("replace"), "Replace needs prompts of equally many words, but the source has 7"),
     ],
 )
-def test_settings_out_of_range_say_what_to_do(prompts, settings: Fusion, starts: str):
-    assert refused(settings, prompts).startswith(starts)
+def test_words_that_do_not_fit_the_prompts_say_so(prompts, settings: Fusion, starts: str):
+    assert refused(lambda: a_run(settings, prompts, TARGET)).startswith(starts)
 
 
 def test_a_blend_word_that_two_phrases_name_counts_once(prompts):

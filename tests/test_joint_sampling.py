@@ -188,16 +188,17 @@ def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
 @pytest.mark.parametrize(
     ("settings", "starts"),
     [
-        ({"noise": "white"}, "noise 'white' is unknown: use inversion or fresh"),
-        ({"repeats": 0}, "repeats is 0: choose 1 to 20"),
+        ({"noise": "white"}, "noise 'white' is unknown: use inversion, fresh"),
+        ({"repeats": 0}, "repeats is 0: choose a whole number from 1 to 20"),
         ({"repeat_steps": 1.5}, "repeat_steps is 1.5: choose a value from 0 to 1"),
-        ({"inset": -1}, "inset is -1: choose a value from 0 to 16"),
+        ({"inset": -1}, "inset is -1: choose a whole number from 0 to 16"),
         ({"inset": 4}, "inset is 4: on frame 0 it leaves nothing of region 'it'"),
     ],
 )
 def test_settings_out_of_range(backbone, inversion, settings, starts: str):
     plan = Edit(backbone, inversion, inversion.prompt)
-    assert refused(JointSampling(regions(), **settings).begin, plan).startswith(starts)
+    message = refused(lambda: JointSampling(regions(), **settings).begin(plan))
+    assert message.startswith(starts)
 
 
 def test_controls_that_conflict_are_named(backbone, inversion):
@@ -207,7 +208,8 @@ def test_controls_that_conflict_are_named(backbone, inversion):
         [fusion, JointSampling(regions(), noise="fresh")],
     ):
         message = refused(edited, backbone, inversion, *controls)
-        assert message.startswith("IRJS with fresh noise and the latent_blend of Attention Fusion")
+        assert message.startswith("Two controls keep the source's latents, one at fresh noise")
+        assert "set noise of IRJS Blender to 'inversion', or latent_blend" in message
     message = refused(edited, backbone, inversion, *[JointSampling(regions())] * 2)
     assert message.startswith("There are two IRJS Blenders")
 

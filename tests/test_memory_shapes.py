@@ -13,6 +13,7 @@ from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.region import Regions, box_region
@@ -33,13 +34,13 @@ CONTROLS = {
     "refine": Fusion("refine", 1.0, 1.0),
     "replace": Fusion("replace", 1.0, 1.0),
     "everything": Fusion(
-        "refine", 1.0, 1.0, ("jeep",), 0.5, (("red", 10.0),), latent_blend=True, blend_window=(0, 1)
+        "refine", 1.0, 1.0, ("jeep",), 0.5, (("red", 10.0),), latent_blend=True, blend_window=WHOLE
     ),
     "self modulator": SelfModulator(subject=("jeep",)),
     "self modulator, additive": SelfModulator(form="additive", tau=0, regions=TWO),
     "cross reweighter": CrossReweighter(("red",), subject=("jeep",), spread=True),
-    "refocus": Refocus(TWO, steps=(0, 1), checkpointing="off"),
-    "refocus, checkpointed": Refocus(TWO, steps=(0, 1), checkpointing="on"),
+    "refocus": Refocus(TWO, steps=WHOLE, checkpointing="off"),
+    "refocus, checkpointed": Refocus(TWO, steps=WHOLE, checkpointing="on"),
     "joint sampling": JointSampling(TWO, noise="fresh", repeats=2),
 }
 TOKENS = [(HEIGHT // stride) * (WIDTH // stride) for stride in (8, 16, 32, 64)]

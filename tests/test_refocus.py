@@ -25,6 +25,7 @@ from evenframe.pipelines.controls.refocus import (
     step_size,
 )
 from evenframe.pipelines.controls.region_words import region_places, tokens_at
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
@@ -254,17 +255,17 @@ def test_guidance_moves_attention_into_the_regions(model, inversion):
 
 def test_it_acts_in_its_steps_only(model, inversion):
     plain = edit(model, inversion, TARGET, guidance_scale=2)
-    for steps, changes in (((0.0, 0.5), True), ((0.25, 0.25), False)):
+    for steps, changes in ((Span(0.0, 0.5), True), (Span(0.25, 0.25), False)):
         control = Refocus(regions(), steps=steps)
         result = edit(model, inversion, TARGET, guidance_scale=2, controls=[control])
         assert torch.equal(result, plain) != changes
-    run = begun(model, inversion, steps=(0.25, 0.75))
+    run = begun(model, inversion, steps=Span(0.25, 0.75))
     moved = [bool(update(run, inversion, index).any()) for index in range(STEPS)]
     assert moved == [False, True, True, False]
 
 
 def test_where_it_is_off_it_costs_nothing(model, inversion):
-    run = begun(model, inversion, steps=(0.0, 0.5))
+    run = begun(model, inversion, steps=Span(0.0, 0.5))
     with calls_of(model.unet) as passes:
         update(run, inversion, STEPS - 1)
     assert passes == []
@@ -371,23 +372,25 @@ def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
 @pytest.mark.parametrize(
     ("settings", "starts"),
     [
-        ({"rule": "constant"}, "rule 'constant' is unknown: use code or paper"),
+        ({"rule": "constant"}, "rule 'constant' is unknown: use code, paper"),
         ({"outer_count": "all"}, "outer_count 'all' is unknown"),
-        ({"checkpointing": "yes"}, "checkpointing 'yes' is unknown: use auto or on or off"),
+        ({"checkpointing": "yes"}, "checkpointing 'yes' is unknown: use auto, on, off"),
         ({"scale": -1.0}, "scale is -1.0: choose a value from 0 to 10000"),
         ({"scale": float("nan")}, "scale is nan: choose"),
-        ({"steps": (0.6, 0.5)}, "steps are 0.6 to 0.5: choose shares from 0 to 1"),
         ({"top_fraction": 1.5}, "top_fraction is 1.5: choose"),
     ],
 )
-def test_settings_out_of_range(model, inversion, settings, starts: str):
-    assert refused(begun, model, inversion, **settings).startswith(starts)
+def test_settings_out_of_range(settings, starts: str):
+    """They are refused where they are made, before there is an edit."""
+    assert refused(Refocus, regions(), **settings).startswith(starts)
 
 
 def test_regions_that_do_not_fit_the_prompt_or_the_clip(model, inversion):
     def message(*items: Any, frames: int = 3) -> str:
-        control = Refocus(Regions(items, frames, SIZE))
-        return refused(edit, model, inversion, TARGET, controls=[control])
+        def edited() -> None:
+            edit(model, inversion, TARGET, controls=[Refocus(Regions(items, frames, SIZE))])
+
+        return refused(edited)
 
     def box(name: str, words: str, frames: int = 3) -> Any:
         return box_region([(0, 0, 64, 64)] * frames, SIZE, name=name, words=words)

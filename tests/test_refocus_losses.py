@@ -203,7 +203,7 @@ def test_the_step_sizes_of_the_paper_fall_from_one_to_a_half():
     assert torch.allclose(torch.tensor(sizes), torch.linspace(1, 0.5, 50))
     assert step_size(0, 1, "paper") == 1
     assert step_size(0, 50, "paper", scale=3.0) == 3
-    with pytest.raises(EvenframeError, match="rule 'constant' is unknown: use code or paper"):
+    with pytest.raises(EvenframeError, match="rule 'constant' is unknown: use code, paper"):
         step_size(0, 50, "constant")
 
 

@@ -1,7 +1,8 @@
 """What a control is: a frozen description, and what it does during one edit.
 
-A control (Fusion, ...) is a frozen dataclass of settings that travels between nodes. `begin` checks
-it against one edit and returns a run, which may hold state; the run ends with the edit.
+A control (Fusion, ...) is a frozen dataclass of settings that travels between nodes. It checks
+itself when it is made, so that a wrong setting is reported where it was set; `begin` checks it
+against one edit and returns a run, which may hold state; the run ends with the edit.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,6 +15,7 @@ from ..attention.processor import Attend
 from ..attention.sites import Site
 from ..attention.store import SourceAttention
 from ..attention.terms import Call, Terms
+from ..errors import EvenframeError
 from ..progress import OnPass, carry_on
 from ..prompt import Prompt
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 class Edit:
     """What an edit consists of, for a control to look up.
 
+    Raises EvenframeError for controls that do not go together, see `require_together`.
     inversion: of the frames at work. window: which frames of the clip these are, or None for all.
     length: frames of the whole clip where there is a window. seed: of fresh noise.
     controls: all of the edit's. on_pass: to be called before a control's own passes.
@@ -39,6 +42,9 @@ class Edit:
     seed: int = 0
     controls: "tuple[Control, ...]" = ()
     on_pass: OnPass = carry_on
+
+    def __post_init__(self) -> None:
+        require_together(self.controls)
 
     @property
     def steps(self) -> int:
@@ -129,8 +135,45 @@ def in_turn(runs: Iterable[ControlRun]) -> Attend:
 
 
 class Control(Protocol):
-    """Settings of a technique."""
+    """Settings of a technique: a frozen dataclass that checks itself when it is made.
+
+    Two declarations are optional, and `require_together` looks for them:
+    unique: ClassVar[str], the control's name where a chain may hold only one of them, because of
+        two their order would matter.
+    kept_noise: property, "inversion" or "fresh" where the control keeps the source's latents
+        somewhere, by whose noise they have; "" where it keeps none.
+    """
 
     def begin(self, edit: Edit) -> ControlRun:
-        """Check the settings against an edit and start. Raises EvenframeError."""
+        """Check what only an edit can tell, such as words against prompts, and start.
+
+        Raises EvenframeError.
+        """
         ...
+
+
+def chained(controls: Iterable[Control], control: Control) -> tuple[Control, ...]:
+    """The chain with one control more. Raises EvenframeError where it does not go with another."""
+    chain = (*controls, control)
+    require_together(chain)
+    return chain
+
+
+def require_together(controls: Iterable[Control]) -> None:
+    """Raise EvenframeError for two controls of which a chain holds one, or that keep the source's
+    latents at different noise."""
+    controls = tuple(controls)
+    names = [name for control in controls if (name := getattr(control, "unique", ""))]
+    for name in names:
+        if names.count(name) > 1:
+            raise EvenframeError(
+                f"There are two {name}s: their order would matter. Put what both shall do into "
+                "one, or leave one out."
+            )
+    kept = {noise for control in controls if (noise := getattr(control, "kept_noise", ""))}
+    if len(kept) > 1:
+        raise EvenframeError(
+            "Two controls keep the source's latents, one at fresh noise and one at the "
+            "inversion's: set noise of IRJS Blender to 'inversion', or latent_blend of Attention "
+            "Fusion to off."
+        )

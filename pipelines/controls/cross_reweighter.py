@@ -15,15 +15,17 @@ from torch import Tensor
 
 from ..alignment import align_tokens
 from ..attention.terms import Call, Term, Terms, extended, logits_of
+from ..checks import require_choice
 from ..errors import EvenframeError
 from ..fairness.people import known_person
 from ..prompt import Prompt, find_places, parse_phrases
 from ..region import Region, Regions
 from ..text import quoted
 from .base import ControlRun, Edit, Step
-from .fairness import modulate_cross_logits, require_ranges, require_window, step_weight
+from .fairness import SCHEDULES, modulate_cross_logits, require_ranges, step_weight
 from .region_words import Place, region_places, tell_places, tokens_at
-from .subject import Subjects, find_subjects
+from .span import WHOLE, Span
+from .subject import Subjects, find_subjects, require_subject
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +39,11 @@ class CrossReweighter:
     strength: alpha, 0..1; weight: lambda_c, 0..1; 0 of either changes nothing.
     eos: raise the attention to the prompt's end as well, which sums up the prompt.
     spread: stretch each word's cosines to 0..1 over the pixels, where raw ones are flat.
-    schedule: "constant" or "power", see `fairness.schedule_weight`. window: (start, end) shares of
-        the steps in which it acts.
+    schedule: "constant" or "power", see `fairness.schedule_weight`. window: the steps in which it
+        acts.
     regions: the people, or None: then where the source looks at the phrases of `subject`, see
         `find_subjects`. Neither: everywhere.
+    Raises EvenframeError for settings out of range.
     """
 
     words: tuple[str, ...] = ()
@@ -49,20 +52,24 @@ class CrossReweighter:
     eos: bool = False
     spread: bool = False
     schedule: str = "constant"
-    window: tuple[float, float] = (0.0, 1.0)
+    window: Span = WHOLE
     regions: Regions | None = None
     subject: tuple[str, ...] = ()
     threshold: float = 0.3
 
-    def begin(self, edit: Edit) -> ControlRun:
-        """Check the settings against both prompts and start."""
+    def __post_init__(self) -> None:
         ranges = {
             "strength (alpha)": (self.strength, 1.0),
             "weight (lambda)": (self.weight, 1.0),
             "threshold": (self.threshold, 2.0),
         }
         require_ranges(ranges)
-        require_window(self.window, self.schedule)
+        require_choice("schedule", self.schedule, SCHEDULES)
+        if self.regions is not None:
+            require_subject(self.regions, self.subject)
+
+    def begin(self, edit: Edit) -> ControlRun:
+        """Find the words in both prompts and start."""
         people = self._people(edit)
         if self.strength == 0 or self.weight == 0:
             return ControlRun()
@@ -148,7 +155,7 @@ class CrossReweighterRun(ControlRun):
         subjects: Subjects | None,
     ):
         self._settings, self._people, self._subjects = settings, people, subjects
-        self._steps, self._coarse = edit.steps, edit.backbone.layout.keyframe_stride
+        self._steps, self._coarse = edit.steps, edit.backbone.layout.control_stride
         self._rho = 0.0
 
     def prepare(self, step: Step) -> None:

@@ -13,12 +13,14 @@ similarity, d the decay over frame distance. A control applies these to a few ro
 """
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from ..checks import require_range
 from ..errors import EvenframeError
+from .span import Span
 
 SCHEDULES = ("constant", "power")
 POWER, POWER_SHARE = 5, 0.3
@@ -184,15 +186,13 @@ def schedule_weight(kind: str, timestep: int, step: int, steps: int) -> float:
     """
     if kind == "constant":
         return 1.0
-    active = step < round(POWER_SHARE * steps)
+    active = step in Span(0, POWER_SHARE).steps(steps)
     return max(timestep - 1, 0) ** POWER / 1000**POWER if active else 0.0
 
 
-def step_weight(
-    schedule: str, window: tuple[float, float], timestep: int, step: int, steps: int
-) -> float:
+def step_weight(schedule: str, window: Span, timestep: int, step: int, steps: int) -> float:
     """rho of a step, 0 outside the window."""
-    if not round(window[0] * steps) <= step < round(window[1] * steps):
+    if step not in window.steps(steps):
         return 0.0
     return schedule_weight(schedule, timestep, step, steps)
 
@@ -205,20 +205,8 @@ def require_ranges(ranges: dict[str, tuple[float, float]]) -> None:
 
 def require_decay(frame_decay: float) -> None:
     """Raise EvenframeError for a tau_f that is not above 0."""
-    if not frame_decay > 0:
+    if not isinstance(frame_decay, Real) or not frame_decay > 0:
         raise EvenframeError(f"frame_decay is {frame_decay}: choose a number of frames above 0.")
-
-
-def require_window(window: tuple[float, float], schedule: str) -> None:
-    """Raise EvenframeError for a window outside 0..1 or reversed, or an unknown schedule."""
-    start, end = window
-    require_ranges({"window start": (start, 1.0), "window end": (end, 1.0)})
-    if start > end:
-        raise EvenframeError(
-            f"window starts at {start} and ends at {end}: it must not end before it starts."
-        )
-    if schedule not in SCHEDULES:
-        raise EvenframeError(f"schedule '{schedule}' is unknown: use {', '.join(SCHEDULES)}.")
 
 
 def unit_length(vectors: Tensor) -> Tensor:

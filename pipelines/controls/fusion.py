@@ -12,9 +12,9 @@ The values are always the edit's; V_1 and V_2 are its values, mixed over tokens.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..alignment import align_tokens, replace_matrix
@@ -22,13 +22,16 @@ from ..attention.maps import mask_sites, word_maps
 from ..attention.sites import Site
 from ..attention.store import SourceAttention, kept_sites
 from ..attention.terms import Call, Term, Terms
-from ..checks import require_range
+from ..checks import require_choice, require_range
 from ..errors import EvenframeError
-from ..grids import nearest
 from ..prompt import Prompt, find_tokens
 from .base import ControlRun, Edit, Step
+from .span import NEVER, Span
+from .word_masks import blend_mask
 
 METHODS = ("refine", "replace", "reweight")
+BLENDED = Span(0.2, 0.8)
+"""The public code blends latents in steps 10 to 38 of 50; this is 10 to 39."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,11 @@ class Fusion:
     self_blend: where the blend words look, self-attention is the edit's own, which frees shapes.
         False: it is the source's there, too, which keeps them: for a colour or a texture.
     latent_blend: keep the source's latents where the blend words do not look.
-    blend_window: (start, end) shares of the steps in which they are kept.
+    blend_window: the steps in which they are kept.
+    Raises EvenframeError for settings out of range, or that would do nothing.
     """
+
+    unique: ClassVar[str] = "Attention Fusion"
 
     method: str = "refine"
     cross_steps: float = 0.8
@@ -59,37 +65,19 @@ class Fusion:
     weights: tuple[tuple[str, float], ...] = ()
     self_blend: bool = True
     latent_blend: bool = False
-    blend_window: tuple[float, float] = (0.2, 0.8)
+    blend_window: Span = BLENDED
 
-    def begin(self, edit: Edit) -> "FusionRun":
-        """Check the settings against both prompts and start."""
-        self._check()
-        source, target = edit.inversion.prompt, edit.prompt
-        found = [token for word in self.blend_words for token in find_tokens(source, word)]
-        blend = list(dict.fromkeys(found))  # a word that two phrases name counts once
-        return FusionRun(self, edit, token_mix(self.method, source, target, self.weights), blend)
-
-    def _check(self) -> None:
-        if self.method not in METHODS:
-            raise EvenframeError(
-                f"fusion method '{self.method}' is unknown: use {', '.join(METHODS)}."
-            )
-        ranges = {
-            "cross_steps": (self.cross_steps, 1.0),
-            "self_steps": (self.self_steps, 1.0),
-            "threshold": (self.threshold, 2.0),
-            "blend_window start": (self.blend_window[0], 1.0),
-            "blend_window end": (self.blend_window[1], 1.0),
-        }
-        for name, (value, high) in ranges.items():
-            require_range(name, value, 0, high)
-        if self.blend_window[0] > self.blend_window[1]:
-            raise EvenframeError(
-                f"blend_window starts at {self.blend_window[0]} and ends at "
-                f"{self.blend_window[1]}: it must not end before it starts."
-            )
+    def __post_init__(self) -> None:
+        require_choice("fusion method", self.method, METHODS)
+        require_range("cross_steps", self.cross_steps, 0, 1)
+        require_range("self_steps", self.self_steps, 0, 1)
+        require_range("threshold", self.threshold, 0, 2)
         for word, factor in self.weights:
             require_range(f"the weight of '{word}'", factor, 0, 1000)
+        self._require_use()
+
+    def _require_use(self) -> None:
+        """Blend words must have something to blend, and the other way round."""
         if self.blend_words and not (self.self_blend or self.latent_blend):
             raise EvenframeError(
                 f"The blend words '{', '.join(self.blend_words)}' would do nothing, because "
@@ -100,6 +88,17 @@ class Fusion:
                 "latent_blend is on, but there are no blend words: "
                 "name the words of the source prompt whose place is edited, or switch it off."
             )
+
+    @property
+    def kept_noise(self) -> str:
+        """At whose noise the source's latents are kept, if they are."""
+        return "inversion" if self.latent_blend else ""
+
+    def begin(self, edit: Edit) -> "FusionRun":
+        """Find the words in both prompts and start."""
+        source, target = edit.inversion.prompt, edit.prompt
+        mix = token_mix(self.method, source, target, self.weights)
+        return FusionRun(self, edit, mix, _tokens(source, self.blend_words))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,15 +124,14 @@ class FusionRun(ControlRun):
         self._uses_source = bool(mix.from_source.any())
         self._uses_own = bool(mix.own.any())
         self._cross_end, self._self_end = windows(settings, steps)
-        low, high = settings.blend_window
-        self._blend_range = range(int(low * steps), int(high * steps))
-        if not settings.latent_blend:
-            self._blend_range = range(0)
+        blended = settings.blend_window if settings.latent_blend else NEVER
+        self._blend_range = blended.steps(steps)
         self._gate_end = self._self_end if blend_tokens and settings.self_blend else 0
         self._kept = kept_sites(backbone.sites, backbone.layout)
         self._mask_sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
         self._frame_size = backbone.frame_size(edit.inversion.trajectory[0])
-        self._latent_size = tuple(edit.inversion.trajectory.shape[-2:])
+        height, width = edit.inversion.trajectory.shape[-2:]
+        self._latent_size = (height, width)
         self._source = SourceAttention({}, {})
         self._masks: Mapping[tuple[int, int], Tensor] = {}
         self._cross_on = self._self_on = self._gated = False
@@ -159,8 +157,7 @@ class FusionRun(ControlRun):
         if self._masked(step.index):
             maps = word_maps(step.source, self._mask_sites, self._blend_tokens, self._frame_size)
             grids = {site.grid(self._frame_size) for site in self._kept if site.kind == "self"}
-            sizes = [*grids, (self._latent_size[0], self._latent_size[1])]
-            self._masks = blend_mask(maps, sizes, self._threshold)
+            self._masks = blend_mask(maps, [*grids, self._latent_size], self._threshold)
 
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Fuse the target branch's attention at the sites that are kept of the source."""
@@ -172,16 +169,21 @@ class FusionRun(ControlRun):
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """Keep the source's latents outside the mask, at the noise level that was reached."""
-        masks, self._masks = self._masks, {}
+        mask = self._latent_mask() if step.index in self._blend_range else None
         # Let go now: the next step's attention may be computed before `prepare` is called again.
-        self._source = SourceAttention({}, {})
-        if step.index not in self._blend_range:
+        self._masks, self._source = {}, SourceAttention({}, {})
+        if mask is None:
             return latents
-        mask = masks[self._latent_size[0], self._latent_size[1]].to(latents)[:, None]  # f 1 h w
-        return step.arrival + mask * (latents - step.arrival)
+        return step.arrival + mask.to(latents)[:, None] * (latents - step.arrival)
+
+    def _latent_mask(self) -> Tensor | None:
+        """(f, h, w): where the source looks at the blend words."""
+        return self._masks.get(self._latent_size)
 
     def _masked(self, step: int) -> bool:
-        return step < self._gate_end or step in self._blend_range
+        """Whether the source's mask is needed."""
+        blending = step < self._gate_end or step in self._blend_range
+        return blending and bool(self._blend_tokens)
 
     def _fuse_self(self, call: Call, terms: Terms) -> Terms:
         name = call.site.name
@@ -209,7 +211,10 @@ class FusionRun(ControlRun):
 
 
 def windows(settings: Fusion, steps: int) -> tuple[int, int]:
-    """Steps in which cross- and self-attention are controlled: int(c (N+1)) and int(s N)."""
+    """Steps in which cross- and self-attention are controlled: int(c (N+1)) and int(s N).
+
+    As published, and so not the rule of `Span`, by which every other share of steps is cut.
+    """
     return int(settings.cross_steps * (steps + 1)), int(settings.self_steps * steps)
 
 
@@ -235,24 +240,10 @@ def token_mix(
     return TokenMix(matrix * factors, (1 - alphas) * factors)
 
 
-def blend_mask(
-    word_maps: Tensor, sizes: Iterable[tuple[int, int]], threshold: float
-) -> dict[tuple[int, int], Tensor]:
-    """M_t: where the blend words look, 1 for the edit and 0 for the source (FateZero, Eq. 5).
-
-    word_maps: (layers*heads, f, h, w) attention, summed over the words' tokens. sizes: grids to
-    give the mask on. threshold: of the attention relative to its maximum in each frame.
-    Returns (f, h, w) masks of 0 and 1 by grid, in the dtype of the maps.
-    """
-    mean = word_maps.mean(0)  # f h w
-    spread = F.max_pool2d(mean[:, None], kernel_size=3, stride=1, padding=1)
-    masks = {}
-    for size in sizes:
-        resized = nearest(spread, size)[:, 0]  # f h w
-        peak = resized.amax(dim=(1, 2), keepdim=True)
-        masks[size] = (resized > threshold * peak).to(word_maps.dtype)
-    return masks
-
-
 def _times(gate: Tensor | None, factor: Tensor) -> Tensor:
     return factor if gate is None else gate * factor
+
+
+def _tokens(prompt: Prompt, words: Iterable[str]) -> list[int]:
+    """Positions of the words' tokens; a word that two phrases name counts once."""
+    return list(dict.fromkeys(token for word in words for token in find_tokens(prompt, word)))

@@ -5,16 +5,17 @@ those of "RePaint" (CVPR 2022).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ..checks import require_range
+from ..checks import require_choice, require_range, require_whole
 from ..errors import EvenframeError
 from ..region import Region, Regions, shrunk
 from ..schedule import noisy_latents
 from .base import ControlRun, Edit, Step
-from .fusion import Fusion
+from .span import Span
 
 NOISES = ("inversion", "fresh")
 
@@ -28,37 +29,35 @@ class JointSampling:
         noise drawn once per step with the edit's seed (the paper).
     repeats: 1..20, how often a step is taken, with noise added again in between; more harmonise
         what is inside with what is outside.
-    repeat_steps: share of the steps, 0..1, that are taken so often, from the start, rounded down to
-        whole steps; fewer leave what stands there by then in its place.
+    repeat_steps: share of the steps, 0..1, that are taken so often, from the start, cut as a
+        `Span`; fewer leave what stands there by then in its place.
     inset: 0..16, latent cells along the inside of a region's edge that are kept as well. A decoder
         mixes neighbours: one cell brings the pixels right outside much nearer to the source's.
+    Raises EvenframeError for settings out of range.
     """
 
+    unique: ClassVar[str] = "IRJS Blender"
     regions: Regions
     noise: str = "inversion"
     repeats: int = 1
     repeat_steps: float = 1.0
     inset: int = 0
 
-    def begin(self, edit: Edit) -> "JointSamplingRun":
-        """Check the settings against the clip, and start."""
-        if self.noise not in NOISES:
-            raise EvenframeError(f"noise '{self.noise}' is unknown: use {' or '.join(NOISES)}.")
-        if not 1 <= self.repeats <= 20:
-            raise EvenframeError(f"repeats is {self.repeats}: choose 1 to 20.")
+    def __post_init__(self) -> None:
+        self.regions.require_items()
+        require_choice("noise", self.noise, NOISES)
+        require_whole("repeats", self.repeats, 1, 20)
         require_range("repeat_steps", self.repeat_steps, 0, 1)
-        require_range("inset", self.inset, 0, 16)
+        require_whole("inset", self.inset, 0, 16)
+
+    @property
+    def kept_noise(self) -> str:
+        """At whose noise the source's latents are kept."""
+        return self.noise
+
+    def begin(self, edit: Edit) -> "JointSamplingRun":
+        """Check the regions against the clip, and start."""
         self.regions.require(edit.clip_frames, edit.frame_size)
-        if sum(isinstance(control, JointSampling) for control in edit.controls) > 1:
-            raise EvenframeError(
-                "There are two IRJS Blenders: their order would matter. Put all regions into one."
-            )
-        blends = any(isinstance(other, Fusion) and other.latent_blend for other in edit.controls)
-        if blends and self.noise == "fresh":
-            raise EvenframeError(
-                "IRJS with fresh noise and the latent_blend of Attention Fusion keep the source at "
-                "different noise: set noise to 'inversion', or latent_blend to off."
-            )
         return JointSamplingRun(self, edit)
 
 
@@ -68,7 +67,7 @@ class JointSamplingRun(ControlRun):
     def __init__(self, settings: JointSampling, edit: Edit):
         trajectory = edit.inversion.trajectory
         self._settings, self._edit = settings, edit
-        self._repeat_end = int(settings.repeat_steps * edit.steps)
+        self._repeated = Span(0, settings.repeat_steps).steps(edit.steps)
         regions = settings.regions.part(edit.frames)
         grid = (trajectory.shape[-2], trajectory.shape[-1])
         each = regions.coverages(grid)
@@ -80,7 +79,7 @@ class JointSamplingRun(ControlRun):
 
     def repeats(self, step: int) -> int:
         """`repeats` in the first `repeat_steps` of the steps, then once."""
-        return self._settings.repeats if step < self._repeat_end else 1
+        return self._settings.repeats if step in self._repeated else 1
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """X~ = X M + V(t) (1-M) at the level that was reached (Eq. 8); V(0) after the last step."""

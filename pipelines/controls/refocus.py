@@ -13,6 +13,7 @@ refocus_losses.py; whoever uses RAD finds all of it here.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from ..attention.maps import mask_sites
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
 from ..attention.terms import Call, Terms, probabilities
-from ..checks import require_range
+from ..checks import require_choice, require_range
 from ..errors import EvenframeError
 from ..memory import free_memory
 from ..prompt import parse_phrases
@@ -34,10 +35,10 @@ from .refocus_losses import (
     check_counting,
     condition_maps,
     region_losses,
-    require_choice,
     step_size,
 )
 from .region_words import Place, region_places, tell_places, tokens_at
+from .span import Span, nearest_step
 
 __all__ = [
     "CHECKPOINTING",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 CHECKPOINTING = ("auto", "on", "off")
+GUIDED = Span(0.0, 0.5)
 PUBLISHED_FRAMES = 4
 """Frames of the published windows: over their mean, the published step sizes were chosen."""
 REFINEMENTS = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
@@ -71,17 +73,20 @@ class Refocus:
     """Settings of RAD.
 
     regions: each with words of the target prompt. rule, scale: size of the updates, see
-        `step_size`. steps: (start, end) shares of the steps in which the latents are moved.
+        `step_size`; no scale is the published one of the rule. steps: those in which the latents
+        are moved.
     top_fraction, outer_count: see `region_losses`. sharpen, smooth: see `condition_maps`.
     refine: move the latents up to 20 times more at three early steps, until the attention is there.
     checkpointing: compute parts twice instead of keeping them for the gradient, "on", "off", or
         "auto": where memory is short. The result is the same.
+    Raises EvenframeError for settings out of range and for regions without words.
     """
 
+    unique: ClassVar[str] = "RAD Refocuser"
     regions: Regions
     rule: str = "code"
     scale: float | None = None
-    steps: tuple[float, float] = (0.0, 0.5)
+    steps: Span = GUIDED
     top_fraction: float = 0.2
     outer_count: str = "complement"
     sharpen: bool = True
@@ -89,37 +94,39 @@ class Refocus:
     refine: bool = False
     checkpointing: str = "auto"
 
-    @property
-    def first_size(self) -> float:
-        """The scale: of the first update, and where none is set, as published for the rule."""
-        return PUBLISHED_SCALE[self.rule] if self.scale is None else self.scale
-
-    def begin(self, edit: Edit) -> "RefocusRun":
-        """Check the settings against the clip and the target prompt, and start."""
-        self._check()
-        if sum(isinstance(control, Refocus) for control in edit.controls) > 1:
-            raise EvenframeError(
-                "There are two RAD Refocusers: their order would matter. Put all regions into one."
-            )
-        self.regions.require(edit.clip_frames, edit.frame_size)
+    def __post_init__(self) -> None:
+        check_counting(self.top_fraction, self.outer_count)
+        require_choice("rule", self.rule, RULES)
+        require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
+        require_range("scale", self.first_size, 0, 10_000)
+        self.regions.require_items()
         for region in self.regions.items:
             if not parse_phrases(region.words):
                 raise EvenframeError(
                     f"Region '{region.name}' has no words: give it the words of the target prompt "
                     "that belong there."
                 )
-        return RefocusRun(self, edit)
 
-    def _check(self) -> None:
-        check_counting(self.top_fraction, self.outer_count)
-        require_choice("rule", self.rule, RULES)
-        require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
-        require_range("scale", self.first_size, 0, 10_000)
-        start, end = self.steps
-        if not 0 <= start <= end <= 1:
-            raise EvenframeError(
-                f"steps are {start} to {end}: choose shares from 0 to 1, the smaller one first."
-            )
+    @property
+    def first_size(self) -> float:
+        """The scale: of the first update, and where none is set, as published for the rule."""
+        return PUBLISHED_SCALE[self.rule] if self.scale is None else self.scale
+
+    def notes(self) -> list[str]:
+        """What to know of the settings: where the scale is the one published for the other rule."""
+        own = PUBLISHED_SCALE[self.rule]
+        other = next((rule for rule in RULES if PUBLISHED_SCALE[rule] == self.scale != own), None)
+        if other is None:
+            return []
+        return [
+            f"The scale is {self.scale:g}, as published for rule '{other}'; for '{self.rule}' it "
+            f"was {own:g}. A scale of -1 takes the published one."
+        ]
+
+    def begin(self, edit: Edit) -> "RefocusRun":
+        """Check the regions against the clip and the target prompt, and start."""
+        self.regions.require(edit.clip_frames, edit.frame_size)
+        return RefocusRun(self, edit)
 
 
 class RefocusRun(ControlRun):
@@ -130,11 +137,10 @@ class RefocusRun(ControlRun):
         self._settings, self._edit, self._too_large = settings, edit, 0
         self._sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
         self._last = max(self._sites, key=lambda site: site.order)
-        start, end = (round(share * edit.steps) for share in settings.steps)
-        self._steps = range(start, end)
-        self._thresholds = {}
+        self._steps = settings.steps.steps(edit.steps)
+        self._thresholds: dict[int, float] = {}
         if settings.refine:
-            self._thresholds = {round(at * edit.steps): value for at, value in REFINEMENTS}
+            self._thresholds = {nearest_step(at, edit.steps): least for at, least in REFINEMENTS}
         # Inference tensors, which a host may make of all that is made here, take no gradient.
         with torch.inference_mode(False):
             self._words = self._find_words(settings.regions, edit)

@@ -4,9 +4,12 @@ Source: "Re-Attentional Controllable Video Diffusion Editing" (AAAI 2025), Eq. 3
 with the step sizes and the conditioning of the maps of its published code as options.
 """
 
+from numbers import Real
+
 import torch
 from torch import Tensor
 
+from ..checks import require_choice
 from ..errors import EvenframeError
 
 OUTER_COUNTS = ("complement", "region")
@@ -87,16 +90,11 @@ def step_size(step: int, steps: int, rule: str = "code", scale: float | None = N
 
 def check_counting(top_fraction: float, outer_count: str) -> None:
     """Raise EvenframeError for settings that `region_losses` cannot use."""
-    if not 0 < top_fraction <= 1:
+    if not isinstance(top_fraction, Real) or not 0 < top_fraction <= 1:
         raise EvenframeError(
             f"top_fraction is {top_fraction}: choose a value above 0, at most 1 (published: 0.2)."
         )
     require_choice("outer_count", outer_count, OUTER_COUNTS)
-
-
-def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise EvenframeError(f"{name} '{value}' is unknown: use {' or '.join(choices)}.")
 
 
 def _top_count(mask: Tensor, fraction: float) -> Tensor:

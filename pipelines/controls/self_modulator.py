@@ -18,24 +18,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..attention.terms import Call, Term, Terms, extended
-from ..errors import EvenframeError
+from ..checks import require_choice
 from ..grids import averaged
 from ..region import Regions
 from .base import ControlRun, Edit, Step
 from .fairness import (
+    SCHEDULES,
     by_similarity,
     frame_weights,
     pair_weights,
     pulled,
     require_decay,
     require_ranges,
-    require_window,
     shifted,
     similarity,
     step_weight,
     unit_length,
 )
-from .subject import Subjects, find_subjects
+from .span import WHOLE, Span
+from .subject import Subjects, find_subjects, require_subject
 
 FORMS = ("relative", "additive")
 PATCH = 3
@@ -52,10 +53,11 @@ class SelfModulator:
     frame_decay: frames after which the pull is down to 0.37; above 0, infinity for no decay.
     form: "relative" to each row's maximum and minimum, or "additive": `unit` logits in their place.
     unit: 0..100 logits.
-    schedule: "constant" or "power", see `fairness.schedule_weight`. window: (start, end) shares of
-        the steps in which it acts.
+    schedule: "constant" or "power", see `fairness.schedule_weight`. window: the steps in which it
+        acts.
     regions: the people, or None: then where the source looks at the phrases of `subject`, one for
-        each, see `find_subjects`.
+        each, see `find_subjects`. Neither will do where nothing changes.
+    Raises EvenframeError for settings out of range.
     """
 
     strength: float = 0.5
@@ -66,20 +68,12 @@ class SelfModulator:
     form: str = "relative"
     unit: float = 4.0
     schedule: str = "constant"
-    window: tuple[float, float] = (0.0, 1.0)
+    window: Span = WHOLE
     regions: Regions | None = None
     subject: tuple[str, ...] = ()
     threshold: float = 0.3
 
-    def begin(self, edit: Edit) -> ControlRun:
-        """Check the settings against the clip and start."""
-        self._check()
-        if self.strength == 0 or self.same == self.other == 0:
-            return ControlRun()
-        subjects = find_subjects(edit, self.regions, self.subject, self.threshold)
-        return SelfModulatorRun(self, edit, subjects)
-
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         ranges = {
             "strength (alpha)": (self.strength, 1.0),
             "same (lambda)": (self.same, 1.0),
@@ -89,10 +83,22 @@ class SelfModulator:
             "threshold": (self.threshold, 2.0),
         }
         require_ranges(ranges)
-        require_window(self.window, self.schedule)
         require_decay(self.frame_decay)
-        if self.form not in FORMS:
-            raise EvenframeError(f"form '{self.form}' is unknown: use {', '.join(FORMS)}.")
+        require_choice("form", self.form, FORMS)
+        require_choice("schedule", self.schedule, SCHEDULES)
+        if self._acts:
+            require_subject(self.regions, self.subject)
+
+    @property
+    def _acts(self) -> bool:
+        return self.strength > 0 and (self.same > 0 or self.other > 0)
+
+    def begin(self, edit: Edit) -> ControlRun:
+        """Find the people in the clip and start."""
+        if not self._acts:
+            return ControlRun()
+        subjects = find_subjects(edit, self.regions, self.subject, self.threshold)
+        return SelfModulatorRun(self, edit, subjects)
 
 
 class SelfModulatorRun(ControlRun):
@@ -100,7 +106,7 @@ class SelfModulatorRun(ControlRun):
 
     def __init__(self, settings: SelfModulator, edit: Edit, subjects: Subjects):
         self._settings, self._subjects, self._steps = settings, subjects, edit.steps
-        self._coarse = edit.backbone.layout.keyframe_stride
+        self._coarse = edit.backbone.layout.control_stride
         self._frames = torch.tensor(list(edit.frames))
         self._latents = edit.inversion.trajectory[0]
         self._known: dict[tuple[int, int], Pixels] = {}
@@ -114,7 +120,7 @@ class SelfModulatorRun(ControlRun):
         )
 
     def attend(self, call: Call, terms: Terms) -> Terms:
-        """Modulate the target branch's self-attention where it looks at other frames."""
+        """Modulate the target branch's self-attention, in the coarser layers."""
         inside = call.site.kind == "self" and call.site.stride >= self._coarse
         if call.branch != "target" or not inside or self._rho == 0:
             return terms

@@ -54,19 +54,13 @@ def find_subjects(
     regions: of the whole clip; they win. words: of the source prompt, a phrase for each person.
     Where it looks at a phrase halfway through the denoising is that person's region: fusion's mask
     at this `threshold` (0..2), less the places that look at another phrase more.
-    Raises EvenframeError where there is neither, and for a phrase that the clip, or all of the
-    window at work, never looks at; a window may lack some of several.
+    Raises EvenframeError for a phrase that the clip, or all of the window at work, never looks at;
+    a window may lack some of several.
     """
+    require_subject(regions, words)
     if regions is not None:
         regions.require(edit.clip_frames, edit.frame_size)
-        if not regions.items:
-            raise EvenframeError("There are no regions: draw one for each person.")
         return Subjects(regions if edit.window is None else regions.part(edit.window))
-    if not words:
-        raise EvenframeError(
-            "There is no subject: name the words of the source prompt that stand for the person, "
-            "or connect regions."
-        )
     views = [look(edit.backbone, edit.inversion, [phrase], threshold=threshold) for phrase in words]
     maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
     most = nearest(maps, size).argmax(0)  # f h w: which phrase it looks at most
@@ -80,3 +74,14 @@ def find_subjects(
         )
     found = tuple(Region(word, "", masks=mask) for word, mask in zip(words, masks, strict=True))
     return Subjects(Regions(found, len(most), size), maps)
+
+
+def require_subject(regions: Regions | None, words: Sequence[str]) -> None:
+    """Raise EvenframeError where neither regions nor words say where people are."""
+    if regions is not None and not regions.items:
+        raise EvenframeError("There are no regions: draw one for each person.")
+    if regions is None and not words:
+        raise EvenframeError(
+            "There is no subject: name the words of the source prompt that stand for the person, "
+            "or connect regions."
+        )

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..checks import require_whole
 from ..errors import EvenframeError
 from ..progress import OnFrame
-from ..region import Region, box_region, mask_region, require_labels
+from ..region import (
+    Region,
+    box_region,
+    mask_region,
+    require_box,
+    require_edges,
+    require_labels,
+)
 from . import flow, sam2
 from .prompt import Prompt
 
@@ -68,10 +76,16 @@ def track(
     mask: (h, w) of 0 and 1 on the prompt's frame, painted or of a segmenter; it stands for box and
         points. None leaves these to the tracker.
     model: SAM 2 as the tracker; None takes optical flow, which follows a mask as a mask and a box
-        as a box. Raises EvenframeError where there is neither.
+        as a box.
+    Raises EvenframeError, before anything is followed, where nothing says what is meant and for a
+    prompt or an edge out of range.
     """
     require_labels(name, words)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
+    require_edges(name, grow, soften)
+    require_whole("frame", prompt.frame, 0, count - 1)
+    if prompt.box is not None:
+        require_box(prompt.box, size, f"region '{name}'")
     if model is None and mask is None:
         if prompt.box is None or prompt.labels():
             raise EvenframeError(

@@ -1,0 +1,51 @@
+"""A stretch of the denoising in shares of its steps, and the one rule that makes steps of it.
+
+A step belongs to a span where its middle does. All controls cut their shares so but for FateZero's
+two, which are published as they are: see `fusion.windows`.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from ..checks import require_range
+from ..errors import EvenframeError
+
+TOLERANCE = 1e-6
+"""Of a step: 0.07 of 50 steps is 3.5000000000000004 in floating point, and means 3.5."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """From one share of the steps to another. start, end: 0..1, the end not before the start.
+
+    Raises EvenframeError for others.
+    """
+
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_range("start", self.start, 0, 1)
+        require_range("end", self.end, 0, 1)
+        if self.start > self.end:
+            raise EvenframeError(
+                f"start is {self.start} and end is {self.end}: a span of the steps must not end "
+                "before it starts."
+            )
+
+    def steps(self, count: int) -> range:
+        """Those of `count` steps that belong to it. Spans that meet share none and miss none."""
+        return range(nearest_step(self.start, count), nearest_step(self.end, count))
+
+
+WHOLE = Span()
+NEVER = Span(0, 0)
+
+
+def nearest_step(share: float, count: int) -> int:
+    """The first of `count` steps whose middle lies after a share (0..1) of them; `count` for none.
+
+    Step k reaches from k to k+1. So this is the nearest whole number of steps, and of two equally
+    near ones the smaller: half of 25 steps are 12.
+    """
+    return ceil(share * count - 0.5 - TOLERANCE)
