@@ -108,6 +108,15 @@ class EvenframeAttentionFusion(io.ComfyNode):
                     "texture; the blend words then say where the latent blend leaves off.",
                     advanced=True,
                 ),
+                io.String.Input(
+                    "target_blend_words",
+                    default="",
+                    optional=True,
+                    tooltip="Words of the target prompt, separated by commas, for latent_blend: "
+                    "where the edit has looked at them so far is free as well, so that a thing may "
+                    "outgrow the one whose place it takes.",
+                    advanced=True,
+                ),
                 _chain_input(),
             ],
             outputs=[sockets.Controls.Output(display_name="controls")],
@@ -126,6 +135,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
         blend_start: float,
         blend_end: float,
         self_blend: bool = True,
+        target_blend_words: str = "",
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
@@ -143,6 +153,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
             self_blend=self_blend,
             latent_blend=latent_blend,
             blend_window=Span(blend_start, blend_end),
+            target_blend_words=parse_phrases(target_blend_words),
         )
         return io.NodeOutput(chained(controls, fusion))
 

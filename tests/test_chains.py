@@ -115,6 +115,11 @@ def test_two_that_keep_the_source_at_different_noise_are_refused_at_the_second_n
     [
         (EvenframeAttentionFusion, {"blend_start": 0.9}, "start is 0.9 and end is 0.8: a span"),
         (EvenframeAttentionFusion, {"latent_blend": True}, "latent_blend is on, but there are no"),
+        (
+            EvenframeAttentionFusion,
+            {"target_blend_words": "jeep"},
+            "The target blend words 'jeep' would do nothing, because latent_blend is off",
+        ),
         (EvenframeFusionPreset, {"preset": "shape, free"}, "The preset for 'swan -> duck' changes"),
         (
             EvenframeRefocus,

@@ -15,7 +15,9 @@ from evenframe.pipelines.attention.store import SourceAttention, kept_sites
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fusion import Fusion, FusionRun, windows
+from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.controls.word_masks import blend_mask
+from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.prompt import Prompt
@@ -356,6 +358,129 @@ def test_without_self_blend_the_mask_is_for_the_latents_alone(prompts):
         assert (run.settle(latents, a_step(index)) is latents) == (index not in range(2, 8))
 
 
+# The target's words
+
+
+GROWN = Fusion("refine", 1.0, 1.0, ("jeep",), 0.5, latent_blend=True, blend_window=WHOLE)
+PAINTED = (1, 2)  # "watercolor painting" in the target
+
+
+def edits_call(index: int) -> Call:
+    """The edit's cross-attention at one step."""
+    q = random(FRAMES, HEADS, TOKENS, WIDTH, seed=20 + index)
+    return replace(a_call(CROSS), q=q)
+
+
+def looked_at(q: torch.Tensor, k: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
+    """(f, h, w): attention to some tokens summed over them and over the heads, pixel by pixel."""
+    found = torch.zeros(FRAMES, ROWS, COLUMNS, dtype=torch.float64)
+    for frame in range(FRAMES):
+        for head in range(HEADS):
+            keys = k[frame if len(k) > 1 else 0, head]
+            for row in range(ROWS):
+                for column in range(COLUMNS):
+                    logits = keys @ q[frame, head, row * COLUMNS + column] / WIDTH**0.5
+                    found[frame, row, column] += torch.softmax(logits, 0)[list(tokens)].sum()
+    return found
+
+
+def union(source: SourceAttention, steps: Sequence[int], threshold: float) -> torch.Tensor:
+    """Where the source looks at "jeep" now, or the edit has looked at its words in these steps."""
+    theirs = looked_at(source.queries[CROSS.name], source.keys[CROSS.name], [3])
+    ours = torch.zeros_like(theirs)
+    for index in steps:
+        call = edits_call(index)
+        ours += looked_at(call.q, call.k, PAINTED)
+    size = (ROWS, COLUMNS)
+    either = [reference_mask(maps[None], size, threshold) for maps in (theirs, ours)]
+    return torch.maximum(*either)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9])
+def test_the_latent_blend_takes_the_union_of_both_prompts_words(prompts, threshold: float):
+    settings = replace(GROWN, threshold=threshold, target_blend_words=("watercolor painting",))
+    run = a_run(settings, prompts, TARGET)
+    alone = a_run(replace(settings, target_blend_words=()), prompts, TARGET)
+    grew = False
+    for index in range(4):
+        step, latents = a_step(index), random(FRAMES, 4, ROWS, COLUMNS, seed=40 + index)
+        for each in (run, alone):
+            each.prepare(step)
+            call = edits_call(index)
+            each.attend(call, call.plain())
+        mask = union(step.source, range(index + 1), threshold).double()[:, None]
+        grew |= bool((mask > union(step.source, (), threshold)[:, None]).any())
+        expected = step.arrival + mask * (latents - step.arrival)
+        assert torch.allclose(run.settle(latents, step), expected, atol=1e-12)
+        mask = union(step.source, (), threshold).double()[:, None]
+        expected = step.arrival + mask * (latents - step.arrival)
+        assert torch.allclose(alone.settle(latents, step), expected, atol=1e-12)
+    assert grew
+
+
+def test_words_that_the_source_lacks_may_be_added_by_the_targets_alone(prompts):
+    words = ("watercolor painting",)
+    settings = replace(GROWN, blend_words=(), target_blend_words=words, threshold=0.7)
+    run, step = a_run(settings, prompts, TARGET), a_step()
+    assert CROSS not in a_run(replace(settings, cross_steps=0), prompts, TARGET).source_sites(0)
+    run.prepare(step)
+    call = edits_call(0)
+    run.attend(call, call.plain())
+    maps = looked_at(call.q, call.k, PAINTED)
+    mask = reference_mask(maps[None], (ROWS, COLUMNS), 0.7).double()[:, None]
+    latents = random(FRAMES, 4, ROWS, COLUMNS, seed=40)
+    expected = step.arrival + mask * (latents - step.arrival)
+    assert 0 < mask.mean() < 1
+    assert torch.allclose(run.settle(latents, step), expected, atol=1e-12)
+
+
+def test_a_step_that_is_taken_again_counts_once(prompts):
+    """As it was taken last: IRJS repeats steps."""
+    settings = replace(GROWN, threshold=0.7, target_blend_words=("watercolor painting",))
+    run, step = a_run(settings, prompts, TARGET), a_step(1)
+    for index, seen in ((0, 0), (1, 2), (1, 3), (1, 1)):
+        run.prepare(a_step(index))
+        call = edits_call(seen)
+        run.attend(call, call.plain())
+    latents = random(FRAMES, 4, ROWS, COLUMNS, seed=40)
+    mask = union(step.source, (0, 1), 0.7).double()[:, None]
+    expected = step.arrival + mask * (latents - step.arrival)
+    assert torch.allclose(run.settle(latents, step), expected, atol=1e-12)
+
+
+def test_the_targets_words_are_for_the_latents_alone(prompts):
+    """And only the edit's own branch counts."""
+    settings = replace(GROWN, threshold=0.7)
+    words = a_run(replace(settings, target_blend_words=("painting",)), prompts, TARGET)
+    plain = a_run(settings, prompts, TARGET)
+    for run in (words, plain):
+        run.prepare(a_step())
+    negative = replace(edits_call(0), branch="negative")
+    words.attend(negative, negative.plain())
+    for site in (SELF, CROSS):
+        call = a_call(site)
+        assert torch.equal(fused(words, call), fused(plain, call))
+    fresh = a_run(replace(settings, target_blend_words=("painting",)), prompts, TARGET)
+    fresh.prepare(a_step())
+    fresh.attend(negative, negative.plain())
+    latents = random(FRAMES, 4, ROWS, COLUMNS, seed=40)
+    assert torch.equal(fresh.settle(latents, a_step()), plain.settle(latents, a_step()))
+
+
+def test_an_object_may_grow_inside_a_model(backbone, clip):
+    inversion = invert(backbone, clip, SOURCE, steps=3, store="recompute")
+    words = replace(GROWN, target_blend_words=("watercolor",))
+    latents = {
+        name: edit(backbone, inversion, TARGET, controls=[settings], guidance_scale=2)
+        for name, settings in (("source", GROWN), ("union", words))
+    }
+    kept = {
+        name: (found == inversion.trajectory[0]).all(1).float().mean()
+        for name, found in latents.items()
+    }
+    assert 0 < kept["union"] < kept["source"]
+
+
 # Inside a model
 
 
@@ -431,6 +556,10 @@ def refused(begin: Callable[[], object]) -> str:
         ({"weights": (("jeep", -2.0),)}, "the weight of 'jeep' is -2.0: choose a value from 0"),
         ({"latent_blend": True}, "latent_blend is on, but there are no blend words"),
         (
+            {"target_blend_words": ("jeep",)},
+            "The target blend words 'jeep' would do nothing, because latent_blend is off",
+        ),
+        (
             {"blend_words": ("jeep",), "self_blend": False},
             "The blend words 'jeep' would do nothing, because self_blend and latent_blend are off",
         ),
@@ -445,6 +574,10 @@ def test_settings_out_of_range_are_refused_where_they_are_made(settings, starts:
     [
         (Fusion(weights=(("car", 2.0),)), f"The word 'car' is not in the prompt '{TARGET}'"),
         (Fusion(blend_words=("painting",)), f"The word 'painting' is not in the prompt '{SOURCE}'"),
+        (
+            Fusion(latent_blend=True, target_blend_words=("car",)),
+            f"The word 'car' is not in the prompt '{TARGET}'",
+        ),
         (Fusion("replace"), "Replace needs prompts of equally many words, but the source has 7"),
     ],
 )

@@ -27,7 +27,7 @@ from ..errors import EvenframeError
 from ..prompt import Prompt, find_tokens
 from .base import ControlRun, Edit, Step
 from .span import NEVER, Span
-from .word_masks import blend_mask
+from .word_masks import TargetWords, blend_mask
 
 METHODS = ("refine", "replace", "reweight")
 BLENDED = Span(0.2, 0.8)
@@ -52,6 +52,8 @@ class Fusion:
         False: it is the source's there, too, which keeps them: for a colour or a texture.
     latent_blend: keep the source's latents where the blend words do not look.
     blend_window: the steps in which they are kept.
+    target_blend_words: words of the target prompt; the latent blend leaves their place free as
+        well, as the edit itself has looked at them so far, so that a thing may grow or be added.
     Raises EvenframeError for settings out of range, or that would do nothing.
     """
 
@@ -66,6 +68,7 @@ class Fusion:
     self_blend: bool = True
     latent_blend: bool = False
     blend_window: Span = BLENDED
+    target_blend_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_choice("fusion method", self.method, METHODS)
@@ -83,10 +86,15 @@ class Fusion:
                 f"The blend words '{', '.join(self.blend_words)}' would do nothing, because "
                 "self_blend and latent_blend are off: switch one on, or leave the words out."
             )
-        if self.latent_blend and not self.blend_words:
+        if self.target_blend_words and not self.latent_blend:
             raise EvenframeError(
-                "latent_blend is on, but there are no blend words: "
-                "name the words of the source prompt whose place is edited, or switch it off."
+                f"The target blend words '{', '.join(self.target_blend_words)}' would do nothing, "
+                "because latent_blend is off: switch it on, or leave the words out."
+            )
+        if self.latent_blend and not (self.blend_words or self.target_blend_words):
+            raise EvenframeError(
+                "latent_blend is on, but there are no blend words: name the words, of the source "
+                "prompt or of the target prompt, whose place is edited, or switch it off."
             )
 
     @property
@@ -98,7 +106,13 @@ class Fusion:
         """Find the words in both prompts and start."""
         source, target = edit.inversion.prompt, edit.prompt
         mix = token_mix(self.method, source, target, self.weights)
-        return FusionRun(self, edit, mix, _tokens(source, self.blend_words))
+        return FusionRun(
+            self,
+            edit,
+            mix,
+            _tokens(source, self.blend_words),
+            _tokens(target, self.target_blend_words),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +132,14 @@ class FusionRun(ControlRun):
 
     replaces = True
 
-    def __init__(self, settings: Fusion, edit: Edit, mix: TokenMix, blend_tokens: Sequence[int]):
+    def __init__(
+        self,
+        settings: Fusion,
+        edit: Edit,
+        mix: TokenMix,
+        blend_tokens: Sequence[int],
+        target_tokens: Sequence[int],
+    ):
         backbone, steps = edit.backbone, edit.steps
         self._mix, self._blend_tokens, self._threshold = mix, blend_tokens, settings.threshold
         self._uses_source = bool(mix.from_source.any())
@@ -129,6 +150,7 @@ class FusionRun(ControlRun):
         self._gate_end = self._self_end if blend_tokens and settings.self_blend else 0
         self._kept = kept_sites(backbone.sites, backbone.layout)
         self._mask_sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
+        self._target_words = TargetWords(self._mask_sites, target_tokens) if target_tokens else None
         self._frame_size = backbone.frame_size(edit.inversion.trajectory[0])
         height, width = edit.inversion.trajectory.shape[-2:]
         self._latent_size = (height, width)
@@ -154,6 +176,8 @@ class FusionRun(ControlRun):
         self._self_on = step.index < self._self_end
         self._gated = step.index < self._gate_end
         self._masks = {}
+        if self._target_words is not None:
+            self._target_words.start(step.index)
         if self._masked(step.index):
             maps = word_maps(step.source, self._mask_sites, self._blend_tokens, self._frame_size)
             grids = {site.grid(self._frame_size) for site in self._kept if site.kind == "self"}
@@ -163,6 +187,8 @@ class FusionRun(ControlRun):
         """Fuse the target branch's attention at the sites that are kept of the source."""
         if call.branch != "target" or call.site not in self._kept:
             return terms
+        if self._target_words is not None:
+            self._target_words.see(call)
         if call.site.kind == "cross":
             return self._fuse_cross(call, terms) if self._cross_on else terms
         return self._fuse_self(call, terms) if self._self_on else terms
@@ -177,8 +203,13 @@ class FusionRun(ControlRun):
         return step.arrival + mask.to(latents)[:, None] * (latents - step.arrival)
 
     def _latent_mask(self) -> Tensor | None:
-        """(f, h, w): where the source looks at the blend words."""
-        return self._masks.get(self._latent_size)
+        """(f, h, w): where the source looks at the blend words or the edit at the target's."""
+        size = self._latent_size
+        found = [self._masks[size]] if self._masks else []
+        maps = None if self._target_words is None else self._target_words.total()
+        if maps is not None:
+            found.append(blend_mask(maps[None], [size], self._threshold)[size])
+        return torch.stack(found).amax(0) if found else None
 
     def _masked(self, step: int) -> bool:
         """Whether the source's mask is needed."""
