@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .attention.maps import mask_sites, word_maps
-from .checks import require_model
+from .checks import require_model, require_range
 from .controls.word_masks import blend_mask
 from .grids import nearest
 from .prompt import find_tokens
@@ -42,8 +42,11 @@ def look(
 ) -> View:
     """The source's cross-attention to some of its words, `at` (0..1) of the way through denoising.
 
-    Raises EvenframeError for a word that is not in the source prompt.
+    threshold: 0..2. Raises EvenframeError for a word that is not in the source prompt, and for
+    numbers out of range.
     """
+    require_range("at", at, 0, 1)
+    require_range("threshold", threshold, 0, 2)
     require_model(backbone, inversion.model, "inversion")
     tokens = [token for word in words for token in find_tokens(inversion.prompt, word)]
     sites = mask_sites(backbone.sites, backbone.layout.mask_stride)

@@ -333,9 +333,11 @@ def refused(*args, **settings) -> str:
         ({"guidance_scale": -1}, "guidance_scale is -1: choose a value from 0 to 100"),
         ({"guidance_scale": float("nan")}, "guidance_scale is nan: choose"),
         ({"guidance_scale": 101}, "guidance_scale is 101: choose"),
-        ({"start_step": STEPS}, f"start_step is {STEPS}: choose a value from 0 to {STEPS - 1}"),
+        ({"start_step": STEPS}, f"start_step is {STEPS}: choose a whole number from 0 to "),
         ({"start_step": -1}, "start_step is -1: choose"),
+        ({"start_step": 1.5}, "start_step is 1.5: choose a whole number from 0 to 3"),
         ({"eta": 1.5}, "eta is 1.5: choose a value from 0 to 1"),
+        ({"seed": -1}, "seed is -1: choose a whole number from 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(backbone, inversion, settings, starts: str):
@@ -372,7 +374,7 @@ def test_latents_that_break_are_caught_at_their_step(backbone, inversion):
 
     message = refused(backbone, inversion, TARGET, controls=[Breaking()])
     assert message.startswith(f"The edit broke at step 3 of {STEPS}: its latents are not numbers")
-    assert "Likely cause: " in message
+    assert "Likely cause: the guidance scale, or a control's weight or strength" in message
 
 
 class Stop(BaseException):

@@ -337,6 +337,7 @@ def test_latents_that_break_are_caught_at_their_step(backbone, clip):
 
     assert broken_from(3).startswith("The inversion broke at step 3 of 4: its latents are not num")
     assert "Likely cause: weights of the model are damaged" in broken_from(1)
+    assert "guidance" not in broken_from(1)
 
 
 class Fake:

@@ -438,3 +438,4 @@ def test_guidance_that_is_no_number_is_stopped(inversion):
     broken.unet.conv_in.weight.data[0] = float("nan")
     message = refused(update, begun(broken, inversion), inversion)
     assert message.startswith(f"The guidance of RAD broke at step 1 of {STEPS}")
+    assert message.endswith("Reduce its scale."), "it is in float32 already"

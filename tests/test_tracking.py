@@ -31,6 +31,7 @@ from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.region import Box
 from evenframe.pipelines.tracking import flow, sam, sam2
 from evenframe.pipelines.tracking.prompt import Prompt, painted_mask, parse_prompt
+from evenframe.pipelines.tracking.track import track
 
 SIZE = (64, 96)
 SAVED = {
@@ -577,6 +578,37 @@ def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
         frames, text, "b", "", NO_SEGMENTER, FLOW, 4, 0, regions=below
     )
     assert [region.name for region in result[0].items] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "edges", "starts"),
+    [
+        (Prompt(0, BOX), {"grow": -1}, "grow of region 'o' is -1: choose 0 to 1024 pixels"),
+        (Prompt(0, BOX), {"soften": 2000}, "soften of region 'o' is 2000: choose 0 to 1024"),
+        (Prompt(9, BOX), {}, "frame is 9: choose a whole number from 0 to "),
+        (Prompt(-1, BOX), {}, "frame is -1: choose a whole number from 0 to "),
+        (Prompt(0, (40.0, 10.0, 20.0, 30.0)), {}, "The box [40, 10, 20, 30] of region 'o' is rev"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_followed(
+    frames: Tensor, monkeypatch: pytest.MonkeyPatch, prompt: Prompt, edges: Any, starts: str
+):
+    monkeypatch.setattr(flow, "follow_box", lambda *_: pytest.fail("it was followed"))
+    with pytest.raises(EvenframeError) as caught:
+        track(frames, prompt, name="o", **edges)
+    assert str(caught.value).startswith(starts)
+
+
+def test_regions_of_another_clip_are_refused_before_anything_is_followed(
+    session: Session, frames: Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(flow, "follow_box", lambda *_: pytest.fail("it was followed"))
+    other = EvenframeDrawRegions.execute(
+        frames[:1], '{"version": 1, "regions": [{"name": "a", "box": [0, 0, 1, 1]}]}'
+    )[0]
+    text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
+    with pytest.raises(EvenframeError, match="^The regions are for 1 frames of"):
+        EvenframeTrackRegion.execute(frames, text, "b", "", NO_SEGMENTER, FLOW, 0, 0, regions=other)
 
 
 def test_points_need_a_model(session: Session, frames: Tensor):

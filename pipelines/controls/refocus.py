@@ -217,9 +217,11 @@ class RefocusRun(ControlRun):
                     gradient = torch.autograd.grad(loss, start)[0] / scale
                 if gradient.isfinite().all():
                     return float(inner.detach().max()), gradient
+        exact = backbone.dtype == torch.float32
         raise EvenframeError(
             f"The guidance of RAD broke at step {step.index + 1} of {self._edit.steps}: its "
-            "gradient is not numbers (NaN). Reduce its scale, or load the model in float32."
+            "gradient is not numbers (NaN). Reduce its scale"
+            f"{'' if exact else ', or load the model in float32'}."
         )
 
     def _maps(self, latents: Tensor, timestep: int) -> Tensor:
