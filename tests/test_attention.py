@@ -1,5 +1,7 @@
 """Attention as terms: where it happens, which frames it sees, what is kept of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -238,8 +240,6 @@ def test_branches_do_not_see_each_other(backbone):
 
 def test_key_frames_reach_only_the_coarse_layers(backbone):
     """With a key-frame stride beyond every layer, a frame is predicted as if it were alone."""
-    from dataclasses import replace
-
     states = {"source": backbone.encode_prompt("a cat").embeddings}
     latents = random(2, 4, 8, 16).float()
     table = KeyFrameTable(torch.tensor([[0, 1], [0, 1]]))
@@ -282,7 +282,8 @@ def test_the_limits_of_key_frames_and_of_control_are_two():
     """All layers of a 512 px model may look at key frames; the finest are never the source's."""
     model = tiny(native=512)
     finest = {site.name for site in model.sites if site.stride == 8}
-    assert finest and not finest & {site.name for site in kept_sites(model.sites, model.layout)}
+    for layout in (model.layout, replace(model.layout, keyframe_stride=8)):
+        assert finest and not finest & {site.name for site in kept_sites(model.sites, layout)}
     states = {"source": model.encode_prompt("a cat").embeddings}
     latents, seen = random(2, 4, 8, 16).float(), {}
 

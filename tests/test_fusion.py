@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.alignment import align_tokens, replace_matrix
 from evenframe.pipelines.attention.recompute import RecomputedAttention
 from evenframe.pipelines.attention.sites import Layout, Site
@@ -510,6 +511,25 @@ def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
         controlled = backbone.predict(latents, timestep, {"target": embeddings}, table, run.attend)[
             "target"
         ]
+    assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
+
+
+@pytest.mark.parametrize("layers", ["all", "quarter"])
+def test_injection_changes_nothing_whichever_layers_look_at_key_frames(clip, layers: str):
+    """Finer and coarser than the layers that take the source's attention."""
+    model = tiny(native=512)
+    names = ("-1", "first")
+    inversion = invert(
+        model, clip, SOURCE, steps=2, keyframes=names, store="recompute", layers=layers
+    )
+    run = Fusion("refine", 1.0, 1.0).begin(Edit(model, inversion, inversion.prompt))
+    latents, timestep = inversion.trajectory[1], inversion.grid.timesteps[0]
+    source = inversion.source_attention(model).at(0, kept_sites(model.sites, model.layout))
+    run.prepare(Step(0, timestep, source, latents))
+    branch, table = {"target": inversion.prompt.embeddings}, inversion.keyframe_table()
+    with torch.no_grad():
+        plain = model.predict(latents, timestep, branch, table)["target"]
+        controlled = model.predict(latents, timestep, branch, table, run.attend)["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
 
 
