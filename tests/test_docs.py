@@ -72,7 +72,7 @@ def test_the_page_of_the_presets_gives_their_settings():
         fusion = preset.fusion
         settings = f"{fusion.method}, {fusion.cross_steps:g} / {fusion.self_steps:g}"
         threshold = f" {fusion.threshold:g} |" if preset.needs_blend_words else ""
-        inverted = rf".*\| `{preset.keyframes}`, {preset.steps} steps \|$"
+        inverted = rf".*\| `{preset.keyframes}`, layers `{preset.layers}`, {preset.steps} steps \|$"
         row = rf"^\| `{re.escape(name)}` \|.*\| {settings} \|{threshold}{inverted}"
         assert re.search(row, page, re.M), f"{name}: {row}"
 

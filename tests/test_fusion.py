@@ -530,7 +530,7 @@ def test_injection_changes_nothing_whichever_layers_look_at_key_frames(clip, lay
     with torch.no_grad():
         plain = model.predict(latents, timestep, branch, table)["target"]
         controlled = model.predict(latents, timestep, branch, table, run.attend)["target"]
-    assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
+    assert torch.allclose(controlled, plain, atol=1e-5 * float(plain.abs().max()))
 
 
 def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(backbone, clip):
