@@ -82,6 +82,10 @@ Array = NDArray[np.float32]
 Figures = dict[str, float | int | str]
 
 
+ANYBODY = ("figure",)
+"""A subject until there is a clip, whose region wins over it."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the clips are edited.
@@ -94,7 +98,7 @@ class Settings:
 
     strength: float = 1.0
     eos_scope: str = "first+padding"
-    modulator: SelfModulator = field(default_factory=SelfModulator)
+    modulator: SelfModulator = field(default_factory=lambda: SelfModulator(subject=ANYBODY))
     reweighter: CrossReweighter = field(default_factory=CrossReweighter)
     fusion: Fusion = field(default_factory=lambda: Fusion("refine", 1.0, 0.5))
     repeats: int = 8

@@ -12,7 +12,7 @@ from evenframe.miniature.vocabulary import HELD_OUT_FIGURES
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.self_modulator import SelfModulator
-from evenframe.pipelines.region import Regions
+from evenframe.pipelines.region import Regions, box_region
 
 
 def rendered(scene):
@@ -63,7 +63,9 @@ def test_a_clip_without_a_figure_shows_nothing():
 
 
 def test_each_arm_adds_one_control():
-    person = Regions((), fairness.FRAMES, (128, 128))
+    size = (128, 128)
+    figure = box_region([(32, 32, 96, 96)] * fairness.FRAMES, size, name="figure")
+    person = Regions((figure,), fairness.FRAMES, size)
     kinds = {
         arm: [type(control).__name__ for control in Settings().controls(arm, person)]
         for arm in ARMS
