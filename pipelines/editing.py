@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .attention.held import HeldAttention
 from .attention.store import SourceAttention
 from .checks import MAX_SEED, require_finite, require_model, require_range, require_whole
 from .controls.base import Control, Edit, Step, in_turn
@@ -126,6 +127,8 @@ class _Window:
         self._plan, self._branches, self._scale, self._eta = plan, branches, scale, eta
         self._runs = [control.begin(plan) for control in plan.controls]
         self._source = plan.inversion.source_attention(plan.backbone)
+        if plan.window is None:  # of several windows, all would be held at once: memory would grow
+            self._source = HeldAttention(self._source)
         self._table, self._attend = plan.inversion.keyframe_table(), in_turn(self._runs)
 
     @property

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import prompt as prompts
-from .attention.keyframes import KeyFrameTable
+from .attention.keyframes import KeyFrameTable, one_row
 from .attention.processor import Attend, Pass, SiteProcessor
 from .attention.sites import Layout, Site, layout_for
 from .attention.terms import Call, Terms
@@ -194,7 +194,7 @@ class StableDiffusion:
         forward = Pass(
             branches=tuple(branches),
             frame_size=self.frame_size(latents),
-            keyframes=None if keyframes is None else keyframes.frames.to(self.device),
+            keyframes=None if keyframes is None else one_row(keyframes.frames).to(self.device),
             keyframe_stride=stride or self.layout.keyframe_stride,
             attend=attend,
         )

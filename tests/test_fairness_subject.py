@@ -54,7 +54,7 @@ def test_one_phrase_is_the_mask_that_the_viewer_shows(model, one):
     assert region.masks is not None and torch.equal(region.masks, view.mask)
     assert covered(region.masks, doctor) > 0.99 and region.masks.mean() < 3 * doctor.mean()
     assert found.soft is not None and torch.equal(found.soft[0], view.maps)
-    assert found.ids((16, 16)).shape == found.mask((16, 16)).shape == (FRAMES, 256)
+    assert found.ids((16, 16)).shape == found.masks((16, 16))[0].shape == (FRAMES, 256)
 
 
 @pytest.mark.parametrize("words", [("doctor", "nurse"), ("nurse", "doctor")])
@@ -77,10 +77,10 @@ def test_both_controls_use_one_area(two, grid: tuple[int, int]):
     found = find_subjects(edit, None, ("doctor", "nurse"), 0.3)
     ids = found.ids(grid)
     for index in range(2):
-        mask = found.mask(grid, index)
+        mask = found.masks(grid)[index]
         assert torch.equal(mask > 0, ids == index + 1)
         assert mask.amax() > 0.5 and mask[mask > 0].unique().numel() > 9
-    assert torch.equal(found.mask(grid) > 0, ids > 0)
+    assert torch.equal(found.masks(grid).amax(0) > 0, ids > 0)
 
 
 @pytest.mark.parametrize("words", [("doctor",), ("doctor", "nurse")])

@@ -77,6 +77,14 @@ def resolve(names: KeyFrames, frames: int) -> Tensor | None:
     return torch.stack(columns, dim=1)
 
 
+def one_row(table: Tensor) -> Tensor:
+    """A table (f, j) as (1, j) where all frames attend to the same ones, else as it is.
+
+    Their tokens are then gathered once, and not once for each frame.
+    """
+    return table[:1] if bool((table == table[0]).all()) else table
+
+
 def closure(names: KeyFrames, frames: int, wanted: int) -> list[int]:
     """The frames that must run for frame `wanted` to come out as in the whole clip."""
     table = resolve(names, frames)

@@ -27,7 +27,7 @@ class Pass:
 
     branches: names of the parts of the batch, in order; every part holds all frames.
     frame_size: (height, width) of a frame in pixels.
-    keyframes: (f, j) frame indices for self-attention from `keyframe_stride` on, or None.
+    keyframes: (f, j) or (1, j) frame indices for self-attention from `keyframe_stride` on, or None.
     attend: rewrites the terms of each call; runs once per branch.
     """
 

@@ -57,7 +57,8 @@ class Call:
     grid: tokens (rows, columns) of a frame at this site.
     q: (f, heads, n, d) of every frame; k, v: (f, heads, m, d) of every frame's own tokens (self) or
         of the prompt (cross), before key frames are gathered.
-    keyframes: (f, j) indices of the frames whose tokens each frame attends to, or None for its own.
+    keyframes: (f, j) indices of the frames whose tokens each frame attends to, (1, j) where they
+        are the same for all, or None for its own.
     """
 
     site: Site
@@ -83,11 +84,15 @@ class Call:
 
 
 def gather_keyframes(tokens: Tensor, keyframes: Tensor | None) -> Tensor:
-    """Tokens of each frame's key frames, concatenated: (f, heads, m, d) -> (f, heads, j*m, d)."""
+    """Tokens of each frame's key frames, concatenated: (f, heads, m, d) -> (f, heads, j*m, d).
+
+    Where all frames have the same ones, the result is one copy that all frames share.
+    """
     if keyframes is None:
         return tokens
-    picked = tokens[keyframes]  # f j heads m d
-    return picked.transpose(1, 2).flatten(2, 3)  # f heads (j m) d
+    picked = tokens[keyframes]  # f j heads m d, or 1 j heads m d
+    joined = picked.transpose(1, 2).flatten(2, 3)  # f heads (j m) d
+    return joined.expand(len(tokens), -1, -1, -1)
 
 
 def evaluate(terms: Terms) -> Tensor:

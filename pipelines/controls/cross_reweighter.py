@@ -156,6 +156,7 @@ class CrossReweighterRun(ControlRun):
     ):
         self._settings, self._people, self._subjects = settings, people, subjects
         self._steps, self._coarse = edit.steps, edit.backbone.layout.control_stride
+        self._masks: dict[tuple[int, int], Tensor] = {}
         self._rho = 0.0
 
     def prepare(self, step: Step) -> None:
@@ -208,4 +209,7 @@ class CrossReweighterRun(ControlRun):
         """(f, 1, n) in 0..1, or None for everywhere."""
         if self._subjects is None:
             return None
-        return self._subjects.mask(call.grid, region).to(call.q.device)[:, None]
+        if call.grid not in self._masks:  # the same at every step, and costly to draw
+            self._masks[call.grid] = self._subjects.masks(call.grid).to(call.q.device)
+        masks = self._masks[call.grid]
+        return (masks.amax(0) if region is None else masks[region])[:, None]

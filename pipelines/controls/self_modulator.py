@@ -187,7 +187,7 @@ class Pixels:
 
     def seen_by(self, frame: int, keyframes: Tensor | None) -> "Pixels":
         """The tokens of the frames that a frame attends to: all those of its key frames."""
-        chosen = [frame] if keyframes is None else keyframes[frame]
+        chosen = [frame] if keyframes is None else keyframes.expand(len(self.ids), -1)[frame]
         features = None if self.features is None else self.features[chosen]
         return Pixels(self.regions, self.ids[chosen], self.frames[chosen], features)
 
@@ -227,7 +227,7 @@ def region_bias(
     """
     rows = F.one_hot(pixels.ids, pixels.regions + 1).to(pixels.frames)  # f n r
     own = torch.arange(len(rows), device=rows.device)[:, None]
-    table = own if keyframes is None else keyframes.to(rows.device)  # f j
+    table = own if keyframes is None else keyframes.to(rows.device)  # f j, or 1 j
     near = frame_weights(pixels.frames[:, None] - pixels.frames[table], frame_decay)  # f j
     # Background is neutral to itself.
     pull = torch.tensor([0.0, *[same] * pixels.regions], dtype=rows.dtype, device=rows.device)

@@ -34,12 +34,12 @@ class Subjects:
         numbers = torch.arange(1, len(cells) + 1, dtype=cells.dtype)[:, None, None]
         return (cells * numbers).amax(0).long()
 
-    def mask(self, grid: tuple[int, int], index: int | None = None) -> Tensor:
-        """(f, n) in 0..1: one region, by index, or all of them; soft inside, 0 outside."""
+    def masks(self, grid: tuple[int, int]) -> Tensor:
+        """(regions, f, n) in 0..1: soft inside each region, 0 outside."""
         cells = self._cells(grid)
         if self.soft is not None:
             cells = cells * averaged(self.soft, grid).flatten(2)
-        return cells.amax(0) if index is None else cells[index]
+        return cells
 
     def _cells(self, grid: tuple[int, int]) -> Tensor:
         """(regions, f, n). Layers are as coarse as they are: a small region is no news there."""

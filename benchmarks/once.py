@@ -1,0 +1,99 @@
+"""What is done once and no more: the keys `once.*`, all of them exact counts.
+
+Regions are drawn on a grid once and not at every attention call, the source runs once in a step
+however often the step is repeated, and key frames that all frames share are gathered once.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pipelines.attention.keyframes import one_row, resolve
+from ..pipelines.attention.terms import gather_keyframes
+from ..pipelines.controls.base import Control
+from ..pipelines.controls.cross_reweighter import CrossReweighter
+from ..pipelines.controls.fusion import Fusion
+from ..pipelines.controls.joint_sampling import JointSampling
+from ..pipelines.controls.self_modulator import SelfModulator
+from ..pipelines.editing import edit
+from ..pipelines.inversion import invert
+from ..pipelines.region import Regions, mask_region
+from .models import tiny
+
+TARGETS = {
+    "once.rasters_per_grid": 1.0,
+    "once.source_passes_per_step": 1.0,
+    "once.keyframe_bytes_ratio": 1.0,
+}
+"""The most that a figure may be."""
+FRAMES, STEPS, REPEATS, SIZE = 3, 4, 3, (64, 128)
+SOURCE, TARGET = "a doctor and a nurse", "a tall doctor and a short nurse"
+
+
+def run() -> dict[str, float]:
+    """Count."""
+    model: Any = _Counted(tiny())
+    frames = torch.rand(FRAMES, *SIZE, 3, generator=torch.Generator().manual_seed(0))
+    inversion = invert(model, frames, SOURCE, steps=STEPS, keyframes="all", store="recompute")
+
+    def count(*controls: Control) -> int:
+        """Passes of the source in an edit."""
+        model.source_passes = 0
+        edit(model, inversion, TARGET, guidance_scale=1, controls=controls)
+        return model.source_passes
+
+    people = _two_people()
+    count(CrossReweighter(regions=people), SelfModulator(regions=people))
+    grids = {
+        (site.kind, site.grid(SIZE))
+        for site in model.sites
+        if site.stride >= model.layout.control_stride
+    }
+    repeated = count(Fusion(cross_steps=1, self_steps=1), JointSampling(people, repeats=REPEATS))
+    return {
+        "once.rasters_per_grid": people.drawn / len(grids),
+        "once.source_passes_per_step": repeated / STEPS,
+        "once.keyframe_bytes_ratio": _gathered_ratio(),
+    }
+
+
+def _two_people() -> "_CountedRegions":
+    left = torch.zeros(FRAMES, *SIZE)
+    left[..., 8:48] = 1
+    masks = {"doctor": left, "nurse": left.flip(-1)}
+    items = (mask_region(mask, FRAMES, SIZE, name=who, words=who) for who, mask in masks.items())
+    return _CountedRegions(tuple(items), FRAMES, SIZE)
+
+
+def _gathered_ratio(frames: int = 16, heads: int = 2, tokens: int = 64, width: int = 8) -> float:
+    """Bytes that are kept for the key frames of a clip, over those of its tokens."""
+    table = resolve(("all",), frames)
+    assert table is not None
+    own = torch.zeros(frames, heads, tokens, width)
+    gathered = gather_keyframes(own, one_row(table))
+    return gathered.untyped_storage().nbytes() / own.untyped_storage().nbytes()
+
+
+class _CountedRegions(Regions):
+    """Regions that count how often they are drawn."""
+
+    drawn = 0
+
+    def cells(self, grid: tuple[int, int], warn: bool = True) -> Tensor:
+        object.__setattr__(self, "drawn", self.drawn + 1)
+        return super().cells(grid, warn)
+
+
+class _Counted:
+    """A model that counts the passes of its source branch."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self.source_passes = model, 0
+
+    def predict(self, latents: Any, timestep: Any, branches: Any, *others: Any) -> Any:
+        self.source_passes += "source" in branches
+        return self._model.predict(latents, timestep, branches, *others)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
