@@ -160,9 +160,13 @@ def _saved() -> dict[str, float]:
                 condition_maps(run.maps(start)).sum()
             return sum(size for size, _ in held.values()) / MEGA / SAMPLE
 
+        saved = kept(None)
+        asked = model.gradient_bytes(SAMPLE, (SIZE, SIZE)) / MEGA / SAMPLE
         return {
-            "guidance.saved_mb_per_frame": kept(None),
+            "guidance.saved_mb_per_frame": saved,
             "guidance.checkpointed_mb_per_frame": kept(run.last),
+            # What the host is asked for before the edit; less than 1 would be too little.
+            "guidance.asked_ratio": asked / saved,
         }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.attention.keyframes import one_row, resolve
+from ..pipelines.attention import keyframes
 from ..pipelines.attention.terms import gather_keyframes
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.cross_reweighter import CrossReweighter
@@ -68,10 +68,10 @@ def _two_people() -> "_CountedRegions":
 
 def _gathered_ratio(frames: int = 16, heads: int = 2, tokens: int = 64, width: int = 8) -> float:
     """Bytes that are kept for the key frames of a clip, over those of its tokens."""
-    table = resolve(("all",), frames)
+    table = keyframes.table(("all",), frames)
     assert table is not None
     own = torch.zeros(frames, heads, tokens, width)
-    gathered = gather_keyframes(own, one_row(table))
+    gathered = gather_keyframes(own, table.rows)
     return gathered.untyped_storage().nbytes() / own.untyped_storage().nbytes()
 
 

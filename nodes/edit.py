@@ -109,14 +109,14 @@ class EvenframeEdit(io.ComfyNode):
         negative_prompt: Prompt | None = None,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
+        from ..pipelines.controls.base import working_bytes
         from ..pipelines.editing import edit, require_settings
         from ..pipelines.reconstruction import middle_frame
 
         require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
         size = model.model.frame_size(inversion.trajectory[0])
-        backbone = host.load(
-            model, model.model.working_bytes(len(inversion.windows[0]), size, branches=2)
-        )
+        needed = working_bytes(controls, model.model, inversion.at_once, size)
+        backbone = host.load(model, needed)
         with advice(ATTENTION_ADVICE):
             latents = edit(
                 backbone,
@@ -135,6 +135,7 @@ class EvenframeEdit(io.ComfyNode):
                     frame=middle_frame(inversion),
                 ),
                 on_pass=host.check_interrupt,
+                free=host.free_memory,
             )
         # The host's latents are the autoencoder's own, before the model's scale.
         return io.NodeOutput({"samples": (latents / backbone.latent_scale).cpu()})

@@ -11,6 +11,7 @@ from .attention.held import HeldAttention
 from .attention.store import SourceAttention
 from .checks import MAX_SEED, require_finite, require_model, require_range, require_whole
 from .controls.base import Control, Edit, Step, in_turn
+from .memory import FreeMemory, free_memory
 from .progress import OnPass, OnStep, StepReport, carry_on
 from .prompt import Prompt
 from .schedule import add_noise, noisy_latents
@@ -37,6 +38,7 @@ def edit(
     seed: int = 0,
     on_step: OnStep | None = None,
     on_pass: OnPass = carry_on,
+    free: FreeMemory = free_memory,
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt.
 
@@ -45,7 +47,8 @@ def edit(
     guidance_scale: 0..100; at 1 the target prompt alone, at 0 the negative prompt alone.
     start_step: 0..N-1, denoising steps to skip; the edit starts from the source's latents there.
     eta: 0..1, fresh noise per step (0 is DDIM: the same result for every seed).
-    seed: 0 or more, of that noise, and of what a control draws.
+    seed: 0 or more, of that noise, and of what a control draws. free: free bytes of a device, for
+    controls that decide by it.
     Returns latents (f, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
@@ -58,7 +61,9 @@ def edit(
         (against.model, "negative prompt"),
     ):
         require_model(backbone, model, what)
-    plan = Edit(backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass)
+    plan = Edit(
+        backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
+    )
     branches = _branches(target, against, guidance_scale)
     windows = [_Window(part, branches, guidance_scale, eta) for part in _parts(plan)]
     return _denoise(plan, windows, start_step, torch.Generator().manual_seed(seed), on_step)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from .code_hash import code_hash
 from .errors import EvenframeError
-from .inversion import FreeMemory, Inversion, OnFrame, Settings, invert_clip
+from .inversion import Inversion, OnFrame, Settings, invert_clip
 from .inversion_file import FORMAT, load, save
-from .memory import free_memory
+from .memory import FreeMemory, free_memory
 from .origin import Origin, hash_tensors, origin_of
 from .progress import OnStep
 from .prompt import Prompt

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import torch
 
 FreeMemory = Callable[[torch.device], int]
-"""Free bytes of a device."""
+"""Bytes on a device that may still be filled, as a host counts them."""
 
 
 def free_memory(device: torch.device) -> int:
     """Free bytes on a device; for the CPU, what the system can still give."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch has taken from the device and does not use is free as well.
+        pooled = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + pooled
     import psutil
 
     return psutil.virtual_memory().available

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import prompt as prompts
-from .attention.keyframes import KeyFrameTable, one_row
+from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend, Pass, SiteProcessor
 from .attention.sites import Layout, Site, layout_for
 from .attention.terms import Call, Terms
@@ -143,12 +143,16 @@ class StableDiffusion:
         width = self.unet.config.block_out_channels[0] / 320
         return int(70e6 * pixels * width * self.dtype.itemsize / 2) * frames * branches
 
-    def gradient_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
-        """About what a pass to the coarse cross-attention keeps to be differentiated.
+    def gradient_bytes(
+        self, frames: int, frame_size: tuple[int, int], checkpointed: bool = False
+    ) -> int:
+        """About what a pass to the coarse cross-attention needs, and keeps to be differentiated.
 
-        Counted for Stable Diffusion 1.5: 366 MB per frame at 512x512 in 16 bits.
+        Counted for Stable Diffusion 1.5: beside the pass's own it keeps 366 MB per frame at 512x512
+        in 16 bits, or 70 MB where it is `checkpointed`.
         """
-        return int(self.working_bytes(frames, frame_size, branches=1) * 366 / 70)
+        own = self.working_bytes(frames, frame_size, branches=1)
+        return int(own * (1 + (70 if checkpointed else 366) / 70))
 
     @contextmanager
     def differentiable(self, checkpoint_to: Site | None = None) -> Iterator[None]:
@@ -194,7 +198,7 @@ class StableDiffusion:
         forward = Pass(
             branches=tuple(branches),
             frame_size=self.frame_size(latents),
-            keyframes=None if keyframes is None else one_row(keyframes.frames).to(self.device),
+            keyframes=None if keyframes is None else keyframes.rows.to(self.device),
             keyframe_stride=stride or self.layout.keyframe_stride,
             attend=attend,
         )

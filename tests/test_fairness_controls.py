@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from evenframe.pipelines.attention import terms as attention
-from evenframe.pipelines.attention.keyframes import one_row, parse, resolve
+from evenframe.pipelines.attention.keyframes import parse, resolve
 from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, Term, evaluate
@@ -178,11 +178,12 @@ def test_fast_forms_are_those_of_the_maps(plan, settings: SelfModulator, keyfram
     assert not torch.allclose(out, evaluate(call.plain()), atol=1e-3)
 
 
-@pytest.mark.parametrize("settings", [SelfModulator(), SelfModulator(form="additive", tau=0)])
-def test_key_frames_that_all_frames_share_may_be_one_row(plan, settings: SelfModulator):
-    run, table = started(replace(settings, regions=REGIONS), plan("all")), resolve(("all",), FRAMES)
+@pytest.mark.parametrize("form", [{}, {"form": "additive", "tau": 0}])
+def test_key_frames_that_all_frames_share_may_be_one_row(plan, form: dict[str, Any]):
+    settings = SelfModulator(regions=REGIONS, **form)
+    run, table = started(settings, plan("all")), resolve(("all",), FRAMES)
     assert table is not None
-    calls = [a_call(SELF, which) for which in (table, one_row(table))]
+    calls = [a_call(SELF, which) for which in (table, table[:1])]
     assert torch.equal(*(evaluate(run.attend(call, call.plain())) for call in calls))
 
 

@@ -14,7 +14,9 @@ from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.inversion import EvenframeInvert
 from evenframe.pipelines import editing, inversion_cache
 from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.region import Regions, box_region
 
 ERRORS = [
     torch.OutOfMemoryError("Tried to allocate 2.00 GiB."),
@@ -65,6 +67,39 @@ def test_the_host_may_take_resident_attention_back_and_edits_stay_the_same(
     loan.clear()
     edits.append(editing.edit(backbone, inversion, "a red jeep", controls=[Fusion()]))
     assert torch.equal(*edits)
+
+
+@pytest.mark.parametrize("checkpointing", ["auto", "off", "on", None])
+def test_the_editor_asks_for_the_gradients_memory_before_it_needs_it(
+    backbone, monkeypatch: pytest.MonkeyPatch, checkpointing: str | None
+):
+    """`auto` then decides by what the host could give."""
+    size, asked, free = (64, 64), [], lambda _: 0
+    inversion = invert(backbone, torch.full((2, *size, 3), 0.5), "a jeep", steps=1)
+    box = box_region([(0.0, 0.0, 32.0, 64.0)] * 2, size, name="it", words="jeep")
+    controls = ()
+    if checkpointing is not None:
+        controls = (Refocus(Regions((box,), 2, size), checkpointing=checkpointing),)
+
+    def load(handle: ModelHandle, memory_bytes: int) -> Any:
+        asked.append(memory_bytes)
+        return handle.model
+
+    def edit(*_: Any, **settings: Any) -> torch.Tensor:
+        assert settings["free"] is free
+        return inversion.trajectory[0]
+
+    monkeypatch.setattr(host, "load", load)
+    monkeypatch.setattr(host, "free_memory", free)
+    monkeypatch.setattr(editing, "edit", edit)
+    prompt = backbone.encode_prompt("a red jeep")
+    EvenframeEdit.execute(
+        ModelHandle(backbone), inversion, prompt, 1.0, 0, 0.0, 0, 0, controls=controls
+    )
+    own = backbone.working_bytes(2, size, branches=2)
+    whole, part = (backbone.gradient_bytes(2, size, checkpointed=on) for on in (False, True))
+    assert part < whole and own < whole
+    assert asked == [{None: own, "on": max(own, part)}.get(checkpointing, whole)]
 
 
 def test_inverter_editor_and_decoder_say_what_needs_less(

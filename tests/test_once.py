@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from evenframe.benchmarks import once
+from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.held import HeldAttention
-from evenframe.pipelines.attention.keyframes import one_row, parse, resolve
 from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, evaluate, gather_keyframes
@@ -25,20 +25,18 @@ def test_shared_key_frames_give_the_same_to_the_bit():
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(frames, heads, tokens, width, generator=generator) for _ in range(3))
     for names in ("all", "mid", "first, last"):
-        table = resolve(parse(names), frames)
-        assert table is not None and len(table) == frames
-        shared = one_row(table)
-        assert shared.tolist() == table[:1].tolist()
-        assert torch.equal(gather_keyframes(k, shared), gather_keyframes(k, table))
+        table = keyframes.table(keyframes.parse(names), frames)
+        assert table is not None and len(table.frames) == frames and len(table.rows) == 1
+        assert torch.equal(gather_keyframes(k, table.rows), gather_keyframes(k, table.frames))
         site = Site("s", "self", 16, 0)
         outputs = [
             evaluate(Call(site, "target", (2, 3), q, k, v, which).plain())
-            for which in (shared, table)
+            for which in (table.rows, table.frames)
         ]
         assert torch.equal(*outputs)
     for names in ("own, mid", "-1, first"):
-        table = resolve(parse(names), frames)
-        assert table is not None and one_row(table) is table
+        table = keyframes.table(keyframes.parse(names), frames)
+        assert table is not None and table.rows is table.frames
 
 
 def test_attention_is_held_for_a_step_and_let_go_before_the_next():

@@ -20,6 +20,7 @@ def test_the_guidance_and_the_windows_cost_what_they_may():
     assert figures["guidance.original_run_pflop"] > 3 * figures["guidance.run_pflop"]
     assert figures["guidance.checkpointed_mb_per_frame"] > 0
     assert figures["window.memory_ratio"] > 1
+    assert figures["guidance.asked_ratio"] > 1
 
 
 def test_the_cases_of_the_bench_ask_for_what_can_be_seen():

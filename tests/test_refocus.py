@@ -29,6 +29,7 @@ from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
+from evenframe.pipelines.memory import free_memory
 from evenframe.pipelines.progress import StepReport
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.stable_diffusion import StableDiffusion
@@ -55,8 +56,9 @@ def inversion(model, clip) -> Inversion:
 
 
 def begun(model: StableDiffusion, inversion: Inversion, **settings: Any) -> RefocusRun:
+    free = settings.pop("free", free_memory)
     chosen = Refocus(regions(inversion.frames), **settings)
-    return chosen.begin(Edit(model, inversion, model.encode_prompt(TARGET)))
+    return chosen.begin(Edit(model, inversion, model.encode_prompt(TARGET), free=free))
 
 
 def first_step(inversion: Inversion, index: int = 0) -> Step:
@@ -180,9 +182,6 @@ def test_checkpointing_keeps_less_and_changes_nothing(model, inversion):
 
 
 def test_auto_checkpoints_where_memory_is_short(model, inversion, monkeypatch):
-    from evenframe.pipelines.controls import refocus
-
-    run = begun(model, inversion)
     asked: list[Any] = []
     original = StableDiffusion.differentiable
     monkeypatch.setattr(
@@ -190,9 +189,9 @@ def test_auto_checkpoints_where_memory_is_short(model, inversion, monkeypatch):
         "differentiable",
         lambda self, to=None: (asked.append(to), original(self, to))[1],
     )
-    for free in (2**40, 0):
-        monkeypatch.setattr(refocus, "free_memory", lambda _, free=free: free)
-        update(run, inversion)
+    needed = model.gradient_bytes(inversion.frames, model.frame_size(inversion.trajectory[0]))
+    for free in (needed, needed - 1):
+        update(begun(model, inversion, free=lambda _, free=free: free), inversion)
     assert asked[0] is None and asked[1].order == max(
         site.order for site in mask_sites(model.sites, model.layout.mask_stride)
     )

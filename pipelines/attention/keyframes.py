@@ -18,7 +18,8 @@ KeyFrames = tuple[str, ...]
 """Names: own, mid, first, last, all, or a relative offset such as "-1" or "+2"."""
 
 DEFAULT: KeyFrames = ("own", "mid")
-NAMES = ("own", "mid", "first", "last", "all")
+SHARED = ("mid", "first", "last", "all")
+NAMES = ("own", *SHARED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +27,19 @@ class KeyFrameTable:
     """Who looks at whom, and where.
 
     frames: (f, j) indices of the frames that each frame attends to. stride: self-attention at this
-    stride and coarser does so; None leaves that to the model's layout.
+    stride and coarser does so; None leaves that to the model's layout. shared: whether all frames
+    attend to the same ones.
     """
 
     frames: Tensor
     stride: int | None = None
+    shared: bool = False
+
+    @property
+    def rows(self) -> Tensor:
+        """`frames`, or one row (1, j) of them where all are the same: then their tokens are
+        gathered once, and not once for each frame."""
+        return self.frames[:1] if self.shared else self.frames
 
 
 def parse(text: str | Iterable[str | int]) -> KeyFrames:
@@ -57,7 +66,10 @@ def table(names: KeyFrames, frames: int, layers: str = "auto") -> KeyFrameTable 
     """
     require_choice("key-frame layers", layers, tuple(KEYFRAME_LAYERS))
     indices = resolve(names, frames)
-    return None if indices is None else KeyFrameTable(indices, KEYFRAME_LAYERS[layers])
+    if indices is None:
+        return None
+    shared = all(name in SHARED for name in names)
+    return KeyFrameTable(indices, KEYFRAME_LAYERS[layers], shared)
 
 
 def resolve(names: KeyFrames, frames: int) -> Tensor | None:
@@ -75,14 +87,6 @@ def resolve(names: KeyFrames, frames: int) -> Tensor | None:
         else:
             columns.append(_column(name, own))
     return torch.stack(columns, dim=1)
-
-
-def one_row(table: Tensor) -> Tensor:
-    """A table (f, j) as (1, j) where all frames attend to the same ones, else as it is.
-
-    Their tokens are then gathered once, and not once for each frame.
-    """
-    return table[:1] if bool((table == table[0]).all()) else table
 
 
 def closure(names: KeyFrames, frames: int, wanted: int) -> list[int]:

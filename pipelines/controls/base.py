@@ -16,6 +16,7 @@ from ..attention.sites import Site
 from ..attention.store import SourceAttention
 from ..attention.terms import Call, Terms
 from ..errors import EvenframeError
+from ..memory import FreeMemory, free_memory
 from ..progress import OnPass, carry_on
 from ..prompt import Prompt
 
@@ -31,7 +32,8 @@ class Edit:
     Raises EvenframeError for controls that do not go together, see `require_together`.
     inversion: of the frames at work. window: which frames of the clip these are, or None for all.
     length: frames of the whole clip where there is a window. seed: of fresh noise.
-    controls: all of the edit's. on_pass: to be called before a control's own passes.
+    controls: all of the edit's. on_pass: to be called before a control's own passes. free: free
+    bytes of a device, for choices that depend on it.
     """
 
     backbone: "Backbone"
@@ -42,6 +44,7 @@ class Edit:
     seed: int = 0
     controls: "tuple[Control, ...]" = ()
     on_pass: OnPass = carry_on
+    free: FreeMemory = free_memory
 
     def __post_init__(self) -> None:
         require_together(self.controls)
@@ -137,11 +140,13 @@ def in_turn(runs: Iterable[ControlRun]) -> Attend:
 class Control(Protocol):
     """Settings of a technique: a frozen dataclass that checks itself when it is made.
 
-    Two declarations are optional, and `require_together` looks for them:
+    Three declarations are optional; `require_together` looks for two, `working_bytes` for one:
     unique: ClassVar[str], the control's name where a chain may hold only one of them, because of
         two their order would matter.
     kept_noise: property, "inversion" or "fresh" where the control keeps the source's latents
         somewhere, by whose noise they have; "" where it keeps none.
+    working_bytes(backbone, frames, frame_size): about what its own passes need beside the weights,
+        where that may be more than the edit's.
     """
 
     def begin(self, edit: Edit) -> ControlRun:
@@ -177,3 +182,15 @@ def require_together(controls: Iterable[Control]) -> None:
             "inversion's: set noise of IRJS Blender to 'inversion', or latent_blend of Attention "
             "Fusion to off."
         )
+
+
+def working_bytes(
+    controls: Iterable[Control], backbone: "Backbone", frames: int, frame_size: tuple[int, int]
+) -> int:
+    """About what a step of a guided edit needs beside the weights, for hosts that make room first.
+
+    frames: of a window. frame_size: (height, width) in pixels.
+    """
+    own = backbone.working_bytes(frames, frame_size, branches=2)
+    needs = [getattr(control, "working_bytes", None) for control in controls]
+    return max([own, *(need(backbone, frames, frame_size) for need in needs if need is not None)])

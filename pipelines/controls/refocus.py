@@ -13,7 +13,7 @@ refocus_losses.py; whoever uses RAD finds all of it here.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,6 @@ from ..attention.sites import Site
 from ..attention.terms import Call, Terms, probabilities
 from ..checks import require_choice, require_range
 from ..errors import EvenframeError
-from ..memory import free_memory
 from ..prompt import parse_phrases
 from ..region import Regions
 from .base import ControlRun, Edit, Step
@@ -39,6 +38,9 @@ from .refocus_losses import (
 )
 from .region_words import Place, region_places, tell_places, tokens_at
 from .span import Span, nearest_step
+
+if TYPE_CHECKING:
+    from ..backbone import Backbone
 
 __all__ = [
     "CHECKPOINTING",
@@ -78,7 +80,7 @@ class Refocus:
     top_fraction, outer_count: see `region_losses`. sharpen, smooth: see `condition_maps`.
     refine: move the latents up to 20 times more at three early steps, until the attention is there.
     checkpointing: compute parts twice instead of keeping them for the gradient, "on", "off", or
-        "auto": where memory is short. The result is the same.
+        "auto": where memory is short once the host has made room. The result is the same.
     Raises EvenframeError for settings out of range and for regions without words.
     """
 
@@ -122,6 +124,11 @@ class Refocus:
             f"The scale is {self.scale:g}, as published for rule '{other}'; for '{self.rule}' it "
             f"was {own:g}. A scale of -1 takes the published one."
         ]
+
+    def working_bytes(self, backbone: "Backbone", frames: int, frame_size: tuple[int, int]) -> int:
+        """What a gradient needs, which a host is asked for before the edit. "auto" asks for all of
+        it, and makes do with less where that cannot be had."""
+        return backbone.gradient_bytes(frames, frame_size, checkpointed=self.checkpointing == "on")
 
     def begin(self, edit: Edit) -> "RefocusRun":
         """Check the regions against the clip and the target prompt, and start."""
@@ -243,7 +250,7 @@ class RefocusRun(ControlRun):
         if wanted != "auto":
             return wanted == "on"
         needed = backbone.gradient_bytes(len(latents), self._edit.frame_size)
-        return needed > free_memory(backbone.device) // 2
+        return needed > self._edit.free(backbone.device)
 
     def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:
         """Take an update, no frame's further than LARGEST_MOVE; stop where one after the other is
