@@ -1,6 +1,6 @@
 """Frames whose sides are multiples of 8 and of nothing more, from the inversion to the decoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inspection import look
@@ -58,9 +59,11 @@ def regions() -> Regions:
     return Regions(items, FRAMES, size)
 
 
-CONTROLS: dict[str, Callable[[], list[Control]]] = {
+CONTROLS: dict[str, Callable[[], Sequence[Control]]] = {
     "fusion": lambda: [
-        Fusion("replace", 0.8, 0.8, blend_words=("man",), latent_blend=True, blend_window=(0, 1))
+        Fusion(
+            "replace", 0.8, 0.8, blend_words=("man",), latent_blend=True, blend_window=Span(0, 1)
+        )
     ],
     "RAD": lambda: [Refocus(regions(), scale=1.0, checkpointing="on")],
     "IRJS": lambda: [JointSampling(regions(), noise="fresh", repeats=2)],
