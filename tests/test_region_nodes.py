@@ -22,6 +22,7 @@ from evenframe.nodes.inversion import EvenframeWindows
 from evenframe.nodes.region import EXAMPLE, EvenframeDrawRegions, EvenframeMaskRegion
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.errors import EvenframeError
 
 BOX = {"name": "left", "words": "blue circle", "box": [0, 0.25, 0.5, 1]}
@@ -128,7 +129,7 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     chain = EvenframeJointSampling.execute(regions, "fresh", 3, 0.4, 2, chain)[0]
     first, refocus, joint = chain
     assert first is before and isinstance(refocus, Refocus) and isinstance(joint, JointSampling)
-    assert refocus.steps == (0.1, 0.6) and refocus.rule == "paper" and refocus.refine
+    assert refocus.steps == Span(0.1, 0.6) and refocus.rule == "paper" and refocus.refine
     assert (refocus.outer_count, refocus.sharpen, refocus.smooth) == ("region", False, True)
     assert (refocus.top_fraction, refocus.checkpointing) == (0.3, "on")
     assert (joint.noise, joint.repeats) == ("fresh", 3)
