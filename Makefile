@@ -13,6 +13,9 @@ BENCH ?=
 # What `make fresh` installs; `make fresh VERSIONS=` takes the newest of everything.
 VERSIONS ?= --constraint constraints-dev.txt
 PYTEST_ARGS ?=
+# Of each fuzzer in `make fuzz`, and of `make soak`.
+CASES ?= 2000
+EDITS ?= 100
 
 # Wheels come from the package index alone, whatever a local pip configuration offers beside it:
 # a local build of torch would not match torchvision, and figures would differ between machines.
@@ -29,12 +32,13 @@ endif
 # we pin. Where they cannot be installed, the tests that need them skip and say so.
 REGISTRY := $(VENV)/registry
 
-.PHONY: help demo test fresh bench lint typecheck format miniature clean
+.PHONY: help demo test fuzz soak fresh bench lint typecheck format miniature clean
 
 help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
 	@echo "make test       ruff, pyright and pytest"
 	@echo "make fresh      what ComfyUI users install, in an environment made anew; in minutes"
+	@echo "make fuzz       CASES of each fuzzer, for hours; make soak: 100 edits in one ComfyUI"
 	@echo "make bench      all figures, in hours; BENCH=attention for one of them"
 	@echo "make lint | typecheck | format | miniature | clean"
 
@@ -67,6 +71,12 @@ fresh: $(INSTALLED) $(SERVER) $(REGISTRY)/.installed
 	$(VENV)/fresh/bin/python -m pip install --quiet --requirement requirements.txt \
 		--requirement "$(COMFYUI_PATH)/requirements.txt" $(VERSIONS)
 	EVENFRAME_FRESH=$(VENV)/fresh $(BIN)/python -m pytest tests/test_fresh_install.py
+
+fuzz: $(INSTALLED)
+	EVENFRAME_FUZZ=$(CASES) $(BIN)/python -m pytest tests/fuzz $(PYTEST_ARGS)
+
+soak: $(INSTALLED) $(SERVER)
+	PYTHONPATH=tests $(BIN)/python tests/soak.py --edits $(EDITS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

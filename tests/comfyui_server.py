@@ -79,6 +79,7 @@ class ComfyServer:
         self._runs: dict[str, Run] = {}
         self._current: Run | None = None
         self._listening = threading.Event()  # what a run says before is lost
+        self.pid = 0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[ComfyServer]:
@@ -94,6 +95,7 @@ class ComfyServer:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 cwd=self.base,
             )
+            self.pid = process.pid
             try:
                 self._wait_until_up(process)
                 threading.Thread(target=lambda: asyncio.run(self._listen()), daemon=True).start()
