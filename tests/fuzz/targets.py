@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,20 +56,30 @@ class Targets:
 
         source, target, word, weights = case
         first, second = self.model.encode_prompt(source), self.model.encode_prompt(target)
-        assert first.describe()
+        first.describe()
         align_tokens(first.ids, second.ids, len(second.embeddings))
         parse_weights(weights)
         assert find_tokens(second, word)
+
+    def shares(self, text: str) -> None:
+        """Shares of a batch."""
+        from evenframe.pipelines.fairness.targets import parse_shares, plan
+
+        assert plan(parse_shares(text), 5).log(0)
+
+    def presets(self, text: str) -> None:
+        """A user's file of attributes, beside the shipped ones: never a reason to fail."""
+        from evenframe.pipelines.fairness.presets import with_own
+
+        folder = self._folder / "presets"
+        folder.mkdir(exist_ok=True)
+        (folder / "own.toml").write_bytes(text.encode("utf-8", "replace"))
+        presets, left_out = with_own(folder)
+        assert len(presets) > 2
+        if left_out:
+            raise EvenframeError(left_out[0])
 
     def _written(self, name: str, data: bytes) -> Path:
         path = self._folder / name
         path.write_bytes(data)
         return path
-
-
-def as_json(value: Any) -> str:
-    """JSON as a careless program writes it."""
-    try:
-        return json.dumps(value)
-    except (ValueError, RecursionError) as error:
-        raise EvenframeError(f"no JSON can be written of the case: {error}") from error

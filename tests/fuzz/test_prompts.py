@@ -1,32 +1,30 @@
-"""Prompts, words and weights of any signs."""
+"""Prompts, words, weights, shares and presets of any signs."""
 
 from __future__ import annotations
 
-from fuzz.cases import fuzzed, numbers, texts
+import typed
+from fuzz.cases import fuzzed
 from fuzz.probe import Probe
 from hypothesis import given
 from hypothesis import strategies as st
 
-pieces = st.sampled_from(
-    [
-        *("a", "red", "circle", "left", "of", "(red:1.3)", "argente\u0301e", "\ud83d", "👩🏽‍⚕️"),
-        *("BREAK", "<lora:x:1>", "embedding:y", "\u200d", "\u0301", "İ", "ß", "'s", "-", "\t"),
-        *("\n", "[", "&"),
-    ]
-)
-prompts = st.one_of(texts, st.lists(pieces, max_size=20).map(" ".join))
-weights = st.one_of(
-    texts,
-    st.lists(st.tuples(st.one_of(pieces, texts), numbers), max_size=4).map(
-        lambda pairs: ", ".join(f"{word}: {number}" for word, number in pairs)
-    ),
-)
-
 
 @fuzzed(few=60)
-@given(prompts, prompts, st.one_of(st.integers(0, 20), pieces, texts), weights)
+@given(typed.texts, typed.texts, st.one_of(st.integers(0, 20), typed.texts), typed.listed)
 def test_prompts_are_read_or_refused(probe: Probe, source, target, word, factors):
     if isinstance(word, int):  # one that is there
         words = target.split() or ["a"]
         word = words[word % len(words)]
     probe("prompt", (source, target, word, factors))
+
+
+@fuzzed(few=40)
+@given(typed.listed)
+def test_shares_are_read_or_refused(probe: Probe, text):
+    probe("shares", text)
+
+
+@fuzzed(few=40)
+@given(typed.presets)
+def test_a_wrong_preset_is_left_out(probe: Probe, text):
+    probe("presets", text)

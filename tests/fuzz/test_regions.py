@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from fuzz.cases import fuzzed, replaced, replacements, texts, values
+import typed
+from fuzz.cases import fuzzed, replaced, replacements
 from fuzz.probe import Probe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,15 +27,10 @@ WHOLE = {
         },
     ],
 }
-odd = st.one_of(
-    texts,
-    values.map(json.dumps),
-    st.integers(1, 20_000).map(lambda depth: "[" * depth),
-    st.integers(1, 20_000).map(lambda depth: '{"a":' * depth),
-)
+changed = replacements.map(lambda changes: json.dumps(replaced(WHOLE, changes)))
 
 
 @fuzzed(few=60)
-@given(st.one_of(replacements.map(lambda changes: json.dumps(replaced(WHOLE, changes))), odd))
+@given(st.one_of(changed, typed.regions))
 def test_regions_are_read_or_refused(probe: Probe, text: str):
     probe("regions", text)
