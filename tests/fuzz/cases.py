@@ -103,7 +103,10 @@ replacements = st.lists(
 """(where in the data from 0 to 1, what is done, with which value): a few changes of JSON data."""
 
 
-def replaced(whole: Any, changes: list[tuple[float, str, Any]]) -> Any:
+Replacement = tuple[float, str, Any]
+
+
+def replaced(whole: Any, changes: list[Replacement]) -> Any:
     """JSON data after some of its values have become others."""
     for at, kind, value in changes:
         places = list(_places(whole, ()))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from fuzz.cases import Edit, Replacement, damaged, replaced
 
 from evenframe.pipelines.errors import EvenframeError
 
@@ -78,6 +82,103 @@ class Targets:
         assert len(presets) > 2
         if left_out:
             raise EvenframeError(left_out[0])
+
+    def checkpoint(self, case: tuple[str, list[Edit], list[Replacement]]) -> None:
+        """A checkpoint file whose header, or whose pickle, has come to harm."""
+        from evenframe.pipelines.loading.single_file import load_checkpoint
+
+        kind, edits, changes = case
+        path = self._folder / f"case{kind}"
+        if kind == ".ckpt":
+            path.write_bytes(damaged(self.pickle, edits))
+        else:
+            shutil.copyfile(self.hollow, path)
+            header = self.hollow_header
+            text = json.dumps(replaced(json.loads(header), changes)).encode() if changes else header
+            text = damaged(text, edits)[: len(header)].ljust(len(header))
+            with path.open("r+b") as file:
+                file.seek(8)
+                file.write(text)
+        load_checkpoint(path)
+
+    def folder(self, case: tuple[float, list[Edit], list[Replacement]]) -> None:
+        """A model folder with one damaged file, as far as a pass through its denoiser."""
+        import torch
+
+        from evenframe.pipelines import backbone
+
+        at, edits, changes = case
+        files = sorted(path for path in self.diffusers.rglob("*") if path.is_file())
+        chosen = files[min(int(at * len(files)), len(files) - 1)]
+        whole = chosen.read_bytes()
+        try:
+            hurt = whole
+            if changes and chosen.suffix == ".json":
+                hurt = json.dumps(replaced(json.loads(whole), changes)).encode()
+            chosen.write_bytes(damaged(hurt, edits))
+            model = backbone.load(self.diffusers)
+            prompt = model.encode_prompt("a red circle")
+            latents = model.encode(torch.full((1, 32, 32, 3), 0.5))
+            model.predict(latents, 1, {"target": prompt.embeddings})
+            model.decode(latents)
+        finally:
+            chosen.write_bytes(whole)
+
+    def inversion(self, case: tuple[list[Edit], list[Replacement]]) -> None:
+        """A saved inversion, damaged, or forged with another header; if it loads, edited."""
+        from evenframe.pipelines import inversion_file, tensor_file
+        from evenframe.pipelines.editing import edit
+
+        edits, changes = case
+        path = self._folder / "case.safetensors"
+        if changes:
+            header, tensors = tensor_file.read(self.saved, inversion_file.FORMAT)
+            forged = json.dumps(replaced(json.loads(header), changes))
+            tensor_file.write(path, inversion_file.FORMAT, forged, tensors, "inversion")
+        else:
+            path.write_bytes(damaged(self.saved.read_bytes(), edits))
+        edit(self.model, inversion_file.load(path), "a blue circle", guidance_scale=1)
+
+    @cached_property
+    def pickle(self) -> bytes:
+        """A small file of the kind of `.ckpt`."""
+        import torch
+
+        path = self._folder / "whole.ckpt"
+        torch.save({"state_dict": {"a.weight": torch.ones(4, 4)}, "epoch": 3}, path)
+        return path.read_bytes()
+
+    @cached_property
+    def hollow(self) -> Path:
+        """A whole checkpoint of the layout of Stable Diffusion 1.x, very small, of zeros."""
+        import ldm_layout
+
+        return ldm_layout.save_hollow(self._folder / "whole.safetensors", ldm_layout.sd1_shapes())
+
+    @cached_property
+    def hollow_header(self) -> bytes:
+        with self.hollow.open("rb") as file:
+            return file.read(int.from_bytes(file.read(8), "little"))
+
+    @cached_property
+    def diffusers(self) -> Path:
+        """A very small model as a folder."""
+        from whole_edit import save_tiny_model
+
+        save_tiny_model(self._folder / "model")
+        return self._folder / "model"
+
+    @cached_property
+    def saved(self) -> Path:
+        """A saved inversion of two frames and two steps."""
+        import torch
+
+        from evenframe.pipelines import inversion_file
+        from evenframe.pipelines.inversion import invert
+
+        frames = torch.full((2, 64, 64, 3), 0.5)
+        inverted = invert(self.model, frames, "a red circle", steps=2, store="recompute")
+        return inversion_file.save(inverted, self._folder / "inversion.safetensors")
 
     def _written(self, name: str, data: bytes) -> Path:
         path = self._folder / name
