@@ -48,7 +48,9 @@ class Targets:
         from evenframe.nodes import node_classes
         from evenframe.nodes.host import host, workflow
         from evenframe.nodes.host.executor import Executor
+        from evenframe.nodes.host.standalone import StandaloneHost
 
+        assert isinstance(host, StandaloneHost)
         # Half an emoji in JSON is written as an escape, so the file itself is UTF-8.
         read = workflow.read(self._written("case.json", text.encode("utf-8", "replace")))
         Executor(host, node_classes(), None).check(read)
