@@ -22,11 +22,11 @@ DEPENDENCIES = PROJECT["project"]["dependencies"]
 IMPORT = """
 import json, sys, time
 import torch
-start = time.perf_counter()
+start = time.process_time()
 import evenframe
 from evenframe.nodes import node_classes
 names = [cls.GET_SCHEMA().node_id for cls in node_classes()]
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 heavy = [name for name in ("diffusers", "transformers", "torchvision", "cv2", "av", "comfy")
          if name in sys.modules]
 print(json.dumps({"seconds": seconds, "heavy": heavy, "names": names}))
