@@ -13,7 +13,7 @@ BENCH ?=
 # What `make fresh` installs; `make fresh VERSIONS=` takes the newest of everything.
 VERSIONS ?= --constraint constraints-dev.txt
 PYTEST_ARGS ?=
-# Of each fuzzer in `make fuzz`, and of `make soak`.
+# Of the cheapest fuzzers in `make fuzz`, and of `make soak`.
 CASES ?= 2000
 EDITS ?= 100
 
@@ -38,7 +38,7 @@ help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
 	@echo "make test       ruff, pyright and pytest"
 	@echo "make fresh      what ComfyUI users install, in an environment made anew; in minutes"
-	@echo "make fuzz       CASES of each fuzzer, for hours; make soak: 100 edits in one ComfyUI"
+	@echo "make fuzz       CASES of each kind of file and text; make soak: EDITS in one ComfyUI"
 	@echo "make bench      all figures, in hours; BENCH=attention for one of them"
 	@echo "make lint | typecheck | format | miniature | clean"
 

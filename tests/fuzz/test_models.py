@@ -17,7 +17,7 @@ def test_a_checkpoint_is_loaded_or_refused(probe: Probe, ending, harm):
     probe("checkpoint", (ending, *harm))
 
 
-@fuzzed(few=20)
+@fuzzed(few=10)
 @given(st.floats(0, 1), hurt)
 def test_a_model_folder_is_loaded_or_refused(probe: Probe, at, harm):
     probe("folder", (at, *harm))
