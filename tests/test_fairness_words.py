@@ -8,7 +8,7 @@ from evenframe.pipelines.fairness.attributes import DATA
 from evenframe.pipelines.fairness.gate import require_adult, require_adult_at
 from evenframe.pipelines.fairness.grammar import PEOPLE
 from evenframe.pipelines.fairness.people import people_in
-from evenframe.pipelines.fairness.reading import lexicon
+from evenframe.pipelines.fairness.reading import lexicon, matches, read
 
 
 def describes_child(text: str) -> bool:
@@ -186,6 +186,10 @@ def test_a_person_beside_a_child_may_be_edited(prompt: str, person: str):
         ("the doctor fishes in a lake", ["doctor"]),
         ("soldier ants in a row", []),
         ("First-person view of a road", []),
+        ("a doctor who plays tennis", ["doctor"]),
+        ("two men at work", ["men"]),
+        ("two white trainers at the gym", ["trainers"]),
+        ("white trainers on the floor", []),
     ],
 )
 def test_people_are_told_from_verbs_and_things(prompt: str, found: list[str]):
@@ -217,5 +221,12 @@ def test_the_lists_are_tidy():
     nouns = [*PEOPLE, "animals.txt", "things.txt", "clothes.txt"]
     for verb in lexicon("verbs.txt"):
         assert verb in lexicon(*nouns), f"{verb} is a verb of no noun"
+    assert not lexicon("things.txt") & lexicon("clothes.txt", "animals.txt")
     assert not lexicon("not_people.txt") & lexicon(*PEOPLE)
+    for name, words in (
+        ("not_people.txt", (*PEOPLE, "offspring.txt")),
+        ("not_children.txt", ("children.txt", "offspring.txt")),
+    ):
+        for phrase in lexicon(name):
+            assert matches(read(phrase), lexicon(*words)), f"{' '.join(phrase)} needs no entry"
     assert not lexicon("children.txt") & lexicon(*PEOPLE, "offspring.txt", "not_children.txt")
