@@ -129,6 +129,8 @@ def test_a_harmless_attribute_is_not(text: str):
         "the surfer is a little girl",
         "a surfer girl",
         "a girl surfer",
+        "a surfer turning 12",
+        "a surfer who looks like a child",
     ],
 )
 def test_a_person_said_to_be_a_child_is_not_edited(prompt: str):

@@ -8,7 +8,7 @@ otherwise.
 
 from collections.abc import Sequence
 
-from .ages import Age, ages_in
+from .ages import TURNS, Age, ages_in
 from .grammar import (
     FUNCTION,
     SINGULAR,
@@ -57,7 +57,7 @@ AGE_LINKS = frozenset({
     "who", "is", "was", "are", "were", "being", "a", "an", "the", "still", "only", "just", "also",
     "now", "barely", "not", "yet", "as", "at", "of", "in", "about", "around", "nearly", "almost",
     "his", "her", "their", "early", "mid", "late", "that", "aged", "over",
-})
+}) | TURNS
 """What may stand between somebody and an age that is said behind."""
 # fmt: on
 

@@ -25,7 +25,8 @@ ADJECTIVES = frozenset({
 })
 """A comma behind them goes on with the same person: 'a teenage, very tall doctor'."""
 BECOMES = frozenset({
-    "is", "was", "are", "were", "being", "who", "as", "playing", "becomes", "becoming",
+    "is", "was", "are", "were", "being", "who", "as", "playing", "becomes", "becoming", "looks",
+    "looking", "like",
 })
 LINKS = BECOMES | frozenset({
     "a", "an", "the", "still", "only", "just", "also", "now", "barely", "dressed", "not", "yet",
