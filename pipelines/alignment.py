@@ -28,7 +28,7 @@ def align_tokens(
     length: tokens in the encoded prompt.
     Returns (mapper, alphas), both (length,): mapper[n] is the source position of target token n or
     -1 for an inserted token; alphas[n] is 1.0 where there is a source token and 0.0 where not.
-    Beyond the target's EOS position n maps to n.
+    Beyond the target's EOS position n maps to n, as published: in a longer source, to a word.
 
     A Needleman-Wunsch alignment (gap 0, match 1, mismatch -1); ties prefer an inserted target
     token, then a dropped source token, then a pair.
