@@ -74,6 +74,13 @@ def test_a_recipe_says_what_it_is_for_and_names_what_its_nodes_need(path: Path):
             assert {socket.id for socket in known if not socket.optional} <= named, node["type"]
 
 
+@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
+def test_a_recipe_edits_the_whole_frame_of_a_users_clip(path: Path):
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    fits = {node["inputs"].get("fit", "stretch") for node in graph.values()}
+    assert fits == {"stretch"}, "a crop leaves edges unedited"
+
+
 def test_pictures_are_small_and_can_be_read():
     from PIL import Image
 
