@@ -148,5 +148,6 @@ def _changed(data: Any, path: tuple[Any, ...], kind: str, value: Any) -> Any:
 def _nudged(data: Any, factor: float) -> Any:
     """Much the same; containers stay."""
     if isinstance(data, int | float) and not isinstance(data, bool):
-        return type(data)(data * factor)
+        # A larger whole number is none in floating point.
+        return type(data)(data * factor) if abs(data) < 2**1000 else data
     return data + " " if isinstance(data, str) else data
