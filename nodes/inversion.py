@@ -214,10 +214,8 @@ class EvenframeInvert(io.ComfyNode):
         key_frame_layers: str = "auto",
     ) -> io.NodeOutput:
         from ..pipelines.attention import keyframes
-        from ..pipelines.checks import size_notes
         from ..pipelines.inversion import Settings
         from ..pipelines.inversion_cache import InversionCache, find_or_invert
-        from ..pipelines.reconstruction import compare
         from ..pipelines.video.clip import rgb_frames
         from ..pipelines.window import WHOLE_CLIP
 
@@ -245,7 +243,18 @@ class EvenframeInvert(io.ComfyNode):
                 on_frame=lambda _: host.check_interrupt(),
                 free=host.free_memory,
             )
-        note, remarks = "found on disk" if found else f"{steps} steps", size_notes(backbone, size)
+        note = "found on disk" if found else f"{steps} steps"
+        return cls.given(inversion, backbone, frames, note, check)
+
+    @classmethod
+    def given(
+        cls, inversion: Inversion, backbone: Backbone, frames: Tensor, note: str, check: bool
+    ) -> io.NodeOutput:
+        """The outputs, and what the node shows: the reconstruction where it was checked."""
+        from ..pipelines.checks import size_notes
+        from ..pipelines.reconstruction import compare
+
+        remarks = size_notes(backbone, (frames.shape[1], frames.shape[2]))
         if not check:
             shown = {"text": [note, *remarks]}
             return io.NodeOutput(cls.lent(inversion), frames[:1], 0.0, ui=shown)
