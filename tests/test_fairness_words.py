@@ -74,6 +74,9 @@ def test_a_table_of_phrases_is_read_as_well_as_measured():
         "a 12 year old stands",
         "the baby bears a resemblance",
         "father and sons",
+        "a child faced the camera",
+        "a girl bearing gifts",
+        "a kid free of worries",
     ],
 )
 def test_a_childs_description_is_refused_as_an_attribute(text: str):
@@ -107,6 +110,9 @@ def test_a_childs_description_is_refused_as_an_attribute(text: str):
         "an adult daughter",
         "a 45-year-old son",
         "child-friendly",
+        "child-bearing hips",
+        "a child-free couple",
+        "a baby faced doctor",
     ],
 )
 def test_a_harmless_attribute_is_not(text: str):

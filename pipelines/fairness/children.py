@@ -45,6 +45,7 @@ TAILS = frozenset({
     "sized", "size", "free", "proof", "proofed", "friendly", "safe", "faced", "less", "rearing",
     "bearing", "minding",
 })
+"""Behind a hyphen: 'a child-free zone', but 'a child free of worries', 'the child faced a dog'."""
 OF_EYES = frozenset({
     "constrict", "constricted", "dilate", "dilated", "dilating", "slit", "slitted", "vertical",
 })
@@ -109,7 +110,7 @@ def _describes_child(pieces: Pieces, start: int, end: int) -> bool:
     last, behind = pieces[end - 1], follower(pieces, end)
     words = {word for form in forms(pieces[start:end]) for word in form}
     article = determiner(pieces, start)
-    if behind is not None and behind.text in TAILS:
+    if last.joined and behind is not None and behind.text in TAILS:
         return False
     if (article == "its" and words & YOUNG) or _is_denied(pieces, start):  # 'a goat and its kid'
         return False
