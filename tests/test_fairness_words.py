@@ -196,6 +196,7 @@ def test_a_person_beside_a_child_may_be_edited(prompt: str, person: str):
         ("First-person view of a road", []),
         ("a doctor who plays tennis", ["doctor"]),
         ("two men at work", ["men"]),
+        ("a black widow lights a candle", ["widow"]),
         ("two white trainers at the gym", ["trainers"]),
         ("white trainers on the floor", []),
     ],
