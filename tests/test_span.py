@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fairness import schedule_weight
+from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.controls.span import NEVER, WHOLE, Span
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.region import Regions, box_region
 
 HUNDREDTHS = st.integers(0, 100)
 
@@ -62,3 +67,21 @@ def test_spans_out_of_range_are_refused_where_they_are_made(start: Any, end: Any
     with pytest.raises(EvenframeError) as caught:
         Span(start, end)
     assert str(caught.value).startswith(starts)
+
+
+@pytest.mark.parametrize(
+    ("control", "name"),
+    [
+        (Fusion, "blend_window"),
+        (Refocus, "steps"),
+        (SelfModulator, "window"),
+        (CrossReweighter, "window"),
+    ],
+)
+def test_a_pair_of_numbers_is_refused_where_the_control_is_made(control: Any, name: str):
+    box = box_region([(0, 0, 32, 32)], (64, 64), name="left", words="cat")
+    regions = {"regions": Regions((box,), 1, (64, 64))}
+    given: dict[str, Any] = {} if name == "blend_window" else regions
+    assert control(**given | {name: WHOLE})
+    with pytest.raises(EvenframeError, match=rf"^{name} is \(0.0, 0.5\): give a span"):
+        control(**given | {name: (0.0, 0.5)})

@@ -24,7 +24,7 @@ from ..text import quoted
 from .base import ControlRun, Edit, Step
 from .fairness import SCHEDULES, modulate_cross_logits, require_ranges, step_weight
 from .region_words import Place, region_places, tell_places, tokens_at
-from .span import WHOLE, Span
+from .span import WHOLE, Span, require_span
 from .subject import Subjects, find_subjects, require_subject
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class CrossReweighter:
         }
         require_ranges(ranges)
         require_choice("schedule", self.schedule, SCHEDULES)
+        require_span("window", self.window)
         if self.regions is not None:
             require_subject(self.regions, self.subject)
 

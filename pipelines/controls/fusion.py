@@ -26,7 +26,7 @@ from ..checks import require_choice, require_range
 from ..errors import EvenframeError
 from ..prompt import Prompt, find_tokens
 from .base import ControlRun, Edit, Step
-from .span import NEVER, Span
+from .span import NEVER, Span, require_span
 from .word_masks import TargetWords, blend_mask
 
 METHODS = ("refine", "replace", "reweight")
@@ -75,6 +75,7 @@ class Fusion:
         require_range("cross_steps", self.cross_steps, 0, 1)
         require_range("self_steps", self.self_steps, 0, 1)
         require_range("threshold", self.threshold, 0, 2)
+        require_span("blend_window", self.blend_window)
         for word, factor in self.weights:
             require_range(f"the weight of '{word}'", factor, 0, 1000)
         self._require_use()

@@ -37,7 +37,7 @@ from .refocus_losses import (
     step_size,
 )
 from .region_words import Place, region_places, tell_places, tokens_at
-from .span import Span, nearest_step
+from .span import Span, nearest_step, require_span
 
 if TYPE_CHECKING:
     from ..backbone import Backbone
@@ -101,6 +101,7 @@ class Refocus:
         require_choice("rule", self.rule, RULES)
         require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
         require_range("scale", self.first_size, 0, 10_000)
+        require_span("steps", self.steps)
         self.regions.require_items()
         for region in self.regions.items:
             if not parse_phrases(region.words):

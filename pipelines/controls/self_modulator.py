@@ -35,7 +35,7 @@ from .fairness import (
     step_weight,
     unit_length,
 )
-from .span import WHOLE, Span
+from .span import WHOLE, Span, require_span
 from .subject import Subjects, find_subjects, require_subject
 
 FORMS = ("relative", "additive")
@@ -86,6 +86,7 @@ class SelfModulator:
         require_decay(self.frame_decay)
         require_choice("form", self.form, FORMS)
         require_choice("schedule", self.schedule, SCHEDULES)
+        require_span("window", self.window)
         if self._acts:
             require_subject(self.regions, self.subject)
 

@@ -38,6 +38,12 @@ class Span:
         return range(nearest_step(self.start, count), nearest_step(self.end, count))
 
 
+def require_span(name: str, span: Span) -> None:
+    """Raise EvenframeError for what is no span, such as a pair of numbers."""
+    if not isinstance(span, Span):
+        raise EvenframeError(f"{name} is {span!r:.80}: give a span, as in Span(0.0, 0.5).")
+
+
 WHOLE = Span()
 NEVER = Span(0, 0)
 
