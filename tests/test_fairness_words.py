@@ -77,6 +77,8 @@ def test_a_table_of_phrases_is_read_as_well_as_measured():
         "a child faced the camera",
         "a girl bearing gifts",
         "a kid free of worries",
+        "a child safe in bed",
+        "a baby flat on its back",
     ],
 )
 def test_a_childs_description_is_refused_as_an_attribute(text: str):
