@@ -1,19 +1,15 @@
 """Reading JSON that people wrote: whatever is wrong is an EvenframeError that names the place."""
 
 import json
-import math
 import reprlib
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
+from . import untrusted_json
 from .errors import EvenframeError
 from .text import require_typed
 
 MAX_TEXT = 1_000_000
 MAX_NUMBER = 1e6
-MAX_DIGITS = 100
-"""Signs of one number: Python's own limit for whole ones is 4300, and it has none for others."""
 MAX_SHORT = 1000
 RANGE = f"a number from -{MAX_NUMBER:g} to {MAX_NUMBER:g}".replace("e+06", "e6")
 
@@ -28,45 +24,14 @@ def read_json(text: str, what: str, example: str) -> Any:
     if not text.strip():
         raise EvenframeError(f"There are no {what}, the text is empty: write {example}.")
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=partial(_no_constant, what),
-            parse_int=partial(_number, what, int),
-            parse_float=partial(_number, what, float),
-        )
+        return untrusted_json.parse(text, strict=True)
+    except untrusted_json.Refused as error:
+        raise EvenframeError(f"The {what} hold {error.held}: {error.remedy}.") from error
     except json.JSONDecodeError as error:
         raise EvenframeError(
             f"The {what} are not JSON: line {error.lineno}, column {error.colno} has a mistake "
             f"({error.msg}). Correct that place; what is meant looks like {example}."
         ) from error
-    except RecursionError as error:
-        raise EvenframeError(
-            f"The {what} are not JSON that can be read, with so many brackets inside each other: "
-            f"write {example}."
-        ) from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise EvenframeError(f"{shown(name)} is given twice in one object: leave one out.")
-        found[name] = value
-    return found
-
-
-def _no_constant(what: str, name: str) -> float:
-    raise EvenframeError(f"The {what} hold {name}, which is no number: give a finite one.")
-
-
-def _number(what: str, kind: Callable[[str], float], text: str) -> float:
-    if len(text) > MAX_DIGITS or not math.isfinite(float(text)):
-        begins = text if len(text) <= 20 else f"{text[:20]}..."
-        raise EvenframeError(
-            f"The {what} hold {begins}, which is too long or too large: give {RANGE}."
-        )
-    return kind(text)
 
 
 def read_object(

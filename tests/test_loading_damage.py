@@ -213,7 +213,7 @@ def test_schedules_with_other_values_are_told_or_can_be_used() -> None:
         ("tokenizer_config.json", b'{"bos_token": 5}', "The tokenizer of 'tiny' cannot be used"),
         ("tokenizer_config.json", b'{"bos_token": {"a": []}}', "The tokenizer of 'tiny' cannot"),
         ("vocab.json", b"", "'tokenizer/vocab.json' is empty"),
-        ("vocab.json", b'{"a": 99999999999999999999}', "holds a number of 20 digits"),
+        ("vocab.json", b'{"a": 99999999999999999999}', "holds a number 20 characters long"),
         ("vocab.json", b'{"a": "b"}', "The tokenizer of 'tiny' cannot be used"),
         ("vocab.json", b'{"a": -1}', "The tokenizer of 'tiny' cannot be used"),
         ("vocab.json", b"{}", "The tokenizer of 'tiny' cannot be used"),

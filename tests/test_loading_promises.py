@@ -240,8 +240,8 @@ def test_a_view_that_repeats_what_it_views_is_refused(
     ("content", "words"),
     [
         (b"{" + b" " * files.MAX_SETTINGS + b"}", "it has 1048578 bytes, and 1048576 are read"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "it holds a number of 5000 digits"),
-        (b'{"a": ' + b"[" * 5000 + b"}", "it is nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "it holds a number 5000 characters long, and 18 are read"),
+        (b'{"a": ' + b"[" * 5000 + b"}", "it holds too many brackets inside each other"),
         (b"[]", "is not a JSON object"),
         (b"", "is empty (0 bytes)"),
         (b"\xff\xfe{}", "cannot be read"),

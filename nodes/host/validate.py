@@ -8,7 +8,7 @@ from typing import Any
 from . import schema as io
 
 MAX_DIGITS = 100
-"""Signs of one number in a workflow or typed by hand; Python reads far longer ones, slowly."""
+"""Signs of a number that was typed; Python reads far longer ones, slowly."""
 
 
 class InvalidValue(ValueError):
@@ -50,19 +50,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def number(kind: type[int] | type[float], text: str) -> int | float:
-    """A finite number from its text, which is bounded before it is read; else a ValueError."""
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(text)} signs, at most {MAX_DIGITS} are read")
-    value = kind(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
-    return value
-
-
 def _whole(value: Any, allowed: str) -> int:
     try:
-        whole = number(int, value) if isinstance(value, str) else int(value)
+        whole = int(_bounded(value)) if isinstance(value, str) else int(value)
     except (TypeError, ValueError, OverflowError):
         whole = None
     is_whole = whole is not None and (isinstance(value, str) or whole == value)
@@ -73,12 +63,18 @@ def _whole(value: Any, allowed: str) -> int:
 
 def _real(value: Any, allowed: str) -> float:
     try:
-        real = number(float, value) if isinstance(value, str) else float(value)
+        real = float(_bounded(value)) if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):
         real = math.nan
     if isinstance(value, bool) or not math.isfinite(real):
         raise InvalidValue(f"is {shown(value)}, must be a number{allowed}")
     return real
+
+
+def _bounded(digits: str) -> str:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError
+    return digits
 
 
 def _range(socket: Any) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from ...pipelines import untrusted_json
 from ...pipelines.errors import EvenframeError
-from .validate import number, shown
+from .validate import shown
 
 MAX_BYTES = 16 * 2**20
 MAX_NODES = 1000
@@ -121,23 +120,13 @@ def read(path: Path) -> Workflow:
                 f"{path} is not a workflow: it has {size} bytes, a workflow at most {MAX_BYTES}."
             )
         # Bytes: with or without a mark at the beginning, and in UTF-16, as some shells write files.
-        return parse(_read_json(path.read_bytes()))
+        return parse(untrusted_json.parse(path.read_bytes(), strict=True))
     except OSError as error:
         raise EvenframeError(f"Cannot read workflow {path}: {error.strerror}.") from error
     except EvenframeError as error:
         raise EvenframeError(f"{path}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise EvenframeError(f"{path} is not a workflow in JSON: {reason}.") from error
-
-
-def _read_json(data: bytes) -> Any:
-    return json.loads(
-        data,
-        parse_constant=_no_constant,
-        parse_int=partial(number, int),
-        parse_float=partial(number, float),
-    )
+    except ValueError as error:
+        raise EvenframeError(f"{path} is not a workflow in JSON: {error}.") from error
 
 
 def parse(data: Any) -> Workflow:
@@ -208,10 +197,6 @@ def _check_links(node: Node, nodes: Collection[str]) -> None:
             raise EvenframeError(
                 f"{node.label}: {name} is linked to node {link.node!r}, which does not exist."
             )
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _short(class_type: str) -> str:

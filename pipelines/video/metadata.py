@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from .. import untrusted_json
 from ..errors import EvenframeError
 from .source import opened
 
@@ -94,8 +95,8 @@ def _packed(comment: str) -> dict[str, str]:
     if not comment.startswith("{"):
         return {}
     try:
-        fields = json.loads(comment)
-    except (ValueError, RecursionError):
+        fields = untrusted_json.parse(comment)
+    except ValueError:
         return {}
     return {str(name).lower(): str(text) for name, text in fields.items()}
 
