@@ -61,7 +61,8 @@ def encode(
     """Tokenize and encode a prompt.
 
     trained: all words of a model that was trained on few; the notes tell which it does not know.
-    Raises EvenframeError where it is too long, and for characters that no tokenizer reads.
+    Raises EvenframeError where it is too long, for characters that no tokenizer reads, and for
+    tokens that the text encoder does not have.
     """
     length = int(tokenizer.model_max_length)
     require_typed(text, "The prompt")
@@ -73,6 +74,7 @@ def encode(
         )
     _require_no_marks(text, ids, tokenizer)
     padded = tokenizer(text, padding="max_length", max_length=length).input_ids
+    _require_known(padded, tokenizer, text_encoder)
     device = next(text_encoder.parameters()).device
     states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
     words = split_words(text, ids, tokenizer)
@@ -90,6 +92,18 @@ def _require_no_marks(text: str, ids: Sequence[int], tokenizer: Any) -> None:
         raise EvenframeError(
             f"The prompt {quoted(text)} has {quoted(mark)}, by which the model marks where prompts "
             "start and end: leave it out."
+        )
+
+
+def _require_known(ids: Sequence[int], tokenizer: Any, text_encoder: Any) -> None:
+    """A GPU that is asked for a token beyond the last computes nothing more in this process."""
+    known = text_encoder.get_input_embeddings().num_embeddings
+    if max(ids) >= known:
+        token = tokenizer.convert_ids_to_tokens(max(ids))
+        raise EvenframeError(
+            f"The tokenizer writes {quoted(str(token))} as token {max(ids)}, but the model's text "
+            f"encoder has tokens 0 to {known - 1} only: they belong to different models, so "
+            "download the complete model again."
         )
 
 

@@ -44,6 +44,15 @@ def test_a_prompt_is_encoded_to_the_full_length(backbone):
     assert not torch.allclose(prompt.embeddings[2], other.embeddings[2])
 
 
+def test_a_tokenizer_of_another_model_is_told(backbone, monkeypatch):
+    words = r"writes '<\|endoftext\|>' as token \d+, but the model's text encoder has tokens 0 to 9"
+    monkeypatch.setattr(
+        backbone.text_encoder, "get_input_embeddings", lambda: torch.nn.Embedding(10, 4)
+    )
+    with pytest.raises(EvenframeError, match=words):
+        backbone.encode_prompt("a cat")
+
+
 def test_an_empty_prompt_has_no_words(backbone):
     prompt = backbone.encode_prompt("")
     assert prompt.words == ()
