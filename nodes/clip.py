@@ -433,20 +433,21 @@ class EvenframeSaveVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         log: str = "",
     ) -> io.NodeOutput:
-        from ..pipelines.video import log_metadata, save, unfit_clip, workflow_metadata
+        from ..pipelines.video import log_metadata, save, undo_clip, workflow_metadata
         from ..pipelines.video.clip import rgb_frames
 
         logged = log_metadata(log)
         frames, notes = rgb_frames(frames)
         said = list(notes)
-        if clip is not None and undo_fit:
-            frames, note = unfit_clip(frames, clip)
-            said.append(f"Size: {note}")
+        undo = undo_clip(frames, clip) if clip is not None and undo_fit else None
+        if undo is not None:
+            said.append(f"Size: {undo.said}")
         sound = _audio(audio) or (clip.audio if clip is not None else None)
         own = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         # The workflow first: editors look for it near the beginning of a file.
         fields = (own if host.embeds_workflow() else {}) | logged
-        hidden, size = cls.hidden, (frames.shape[2], frames.shape[1])
+        hidden = cls.hidden
+        size = (frames.shape[2], frames.shape[1]) if undo is None else undo.size
         name = filled(filename_prefix, hidden.prompt, hidden.extra_pnginfo, size)
         path = save(
             host.new_output(name, f".{format}"),
@@ -454,6 +455,7 @@ class EvenframeSaveVideo(io.ComfyNode):
             frame_rate or (clip.frame_rate if clip is not None else 8),
             sound,
             fields,
+            undo=undo,
             crf=None if crf < 0 else crf,
             on_frame=_bar(len(frames), "Saving"),
             on_note=said.append,

@@ -20,10 +20,12 @@ from evenframe.pipelines.video import (
     fit_clip,
     load,
     save,
+    undo_clip,
     unfit,
     unfit_clip,
 )
 from evenframe.pipelines.video.pixels import PixelReader
+from evenframe.pipelines.video.undo import Undo
 
 COMMON = [
     (1920, 1080),
@@ -153,6 +155,29 @@ def test_no_frame_outlives_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(held) == 12 and arrays == 0
     # The one that came, its neighbours in time, one that the decoder has ready, and the first.
     assert frames <= 5
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif"])
+@pytest.mark.parametrize("mode", ["stretch", "crop", "pad"])
+def test_a_fit_is_undone_frame_by_frame_while_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, suffix: str
+) -> None:
+    clip = fit_clip(clip_from_images(torch.rand(6, 71, 141, 3), 8), Fitting(mode, 64))
+    edited = 1 - clip.frames
+    whole = save(tmp_path / f"whole{suffix}", unfit_clip(edited, clip)[0], 8).read_bytes()
+    made: list[weakref.ref] = []
+    frame = Undo.frame
+
+    def watched(self: Undo, index: int, fitted: Tensor) -> Tensor:
+        assert sum(each() is not None for each in made) <= 1  # the one before
+        made.append(weakref.ref(out := frame(self, index, fitted)))
+        return out
+
+    monkeypatch.setattr(Undo, "frame", watched)
+    back = undo_clip(edited, clip)
+    assert back.size == (141, 71)
+    path = save(tmp_path / f"each{suffix}", edited, 8, undo=back)
+    assert path.read_bytes() == whole and len(made) == 6
 
 
 def room_for(frames: int, size: tuple[int, int] = (96, 64)):

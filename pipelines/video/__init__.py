@@ -6,10 +6,11 @@ A clip is a value: its frames, the rate they play at, and the sound that belongs
 from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load
 from .encode import save
-from .fit import fit, fit_clip, unfit, unfit_clip
+from .fit import fit, fit_clip
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .sizes import FIT_MODES, Fit, Fitting
 from .timing import Choice, select
+from .undo import undo, undo_clip, unfit, unfit_clip
 
 __all__ = [
     "FIT_MODES",
@@ -28,6 +29,8 @@ __all__ = [
     "read_metadata",
     "save",
     "select",
+    "undo",
+    "undo_clip",
     "unfit",
     "unfit_clip",
     "workflow_metadata",

@@ -1,13 +1,13 @@
 """Save frames and sound as a video file."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
@@ -16,6 +16,7 @@ from .clip import Audio, as_rate, rgb_frames
 from .formats import Format, chosen
 from .metadata import add_gif_comment, add_xmp, disclosure, packed
 from .scaling import BT709, LIMITED, Convert, converter
+from .undo import Undo
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -37,6 +38,7 @@ def save(
     audio: Audio | None = None,
     metadata: Mapping[str, str] | None = None,
     *,
+    undo: Undo | None = None,
     crf: int | None = None,
     disclose: bool = True,
     on_frame: OnFrame | None = None,
@@ -49,6 +51,7 @@ def save(
     audio: sound that starts with the first frame; cut where the frames end. A GIF has none.
     metadata: fields to write into the file, see `workflow_metadata`; `disclose` adds that the
         video was edited with generative AI, whatever these say.
+    undo: brings each frame back to its source's size just before it is written, see `undo_clip`.
     crf: quality of H.264 (0..51, 16 when None) or VP9 (0..63, 24 when None), less is better.
     on_frame: called after every frame with how many are done; what it raises (an interrupt) ends
         the saving and leaves no file.
@@ -66,19 +69,56 @@ def save(
     pixels, warnings = rgb_frames(frames)
     for warning in warnings:
         tell(warning)
-    sound = _sound_for(kind, audio, pixels.shape[0] / rate, tell)
+    pictures = _Pictures.of(pixels, undo, kind, tell)
+    sound = _sound_for(kind, audio, len(pixels) / rate, tell)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
     def write(partial: Path) -> None:
         if kind.name == "gif":
-            _write_gif(partial, pixels, rate, on_frame, tell)
+            _write_gif(partial, pictures, rate, on_frame, tell)
             add_gif_comment(partial, packed(fields))
         else:
-            _write(partial, kind, pixels, rate, sound, fields, crf, on_frame, tell)
+            _write(partial, kind, pictures, rate, sound, fields, crf, on_frame)
             if disclose and kind.boxes:
                 add_xmp(partial)
 
     return write_new(target, write)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pictures:
+    """Frames as the file holds them. Each is made when its turn comes: at the size of a source of
+    4K, all of them together would take a hundred megabytes a frame."""
+
+    frames: Tensor
+    undo: Undo
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, frames: Tensor, undo: Undo | None, kind: Format, tell: OnNote) -> "_Pictures":
+        """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
+        undo = undo or Undo((frames.shape[2], frames.shape[1]))
+        width, height = undo.size
+        if not kind.even or not (height % 2 or width % 2):
+            return cls(frames, undo, width, height)
+        even = cls(frames, undo, width + width % 2, height + height % 2)
+        tell(
+            f"The frames are {width}x{height}: the file is {even.width}x{even.height}, since H.264 "
+            "needs even sides (the last column or row is repeated)."
+        )
+        return even
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """(h, w, 3) bytes, rounded to the nearest."""
+        for index, frame in enumerate(self.frames):
+            whole = self.undo.frame(index, frame)
+            pixels = (whole * 255).round_().clamp_(0, 255).byte().numpy()
+            more = (self.height - len(pixels), self.width - pixels.shape[1])
+            yield np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge")
 
 
 def _sound_for(kind: Format, audio: Audio | None, seconds: Fraction, tell: OnNote) -> Audio | None:
@@ -102,13 +142,12 @@ def _sound_for(kind: Format, audio: Audio | None, seconds: Fraction, tell: OnNot
 def _write(
     partial: Path,
     kind: Format,
-    frames: Tensor,
+    pictures: _Pictures,
     rate: Fraction,
     audio: Audio | None,
     fields: Mapping[str, str],
     crf: int | None,
     on_frame: OnFrame | None,
-    tell: OnNote,
 ) -> None:
     """Encode frames and sound side by side, so that the file plays from the start."""
     import av
@@ -118,12 +157,11 @@ def _write(
         options["movflags"] = "use_metadata_tags+faststart"
     with av.open(str(partial), "w", format=kind.name, options=options) as container:
         container.metadata.update(fields)
-        arrays = _even(frames, kind, tell)
-        video = _video_stream(container, kind, arrays, rate, crf)
+        video = _video_stream(container, kind, pictures, rate, crf)
         sound = SoundWriter(container, kind, audio) if audio is not None else None
         convert = converter()
-        for index, frame in enumerate(arrays):
-            container.mux(video.encode(_picture(convert, frame, kind.pixels, index)))
+        for index, pixels in enumerate(pictures):
+            container.mux(video.encode(_picture(convert, pixels, kind.pixels, index)))
             if sound is not None:
                 sound.write_until((index + 1) / rate)
             if on_frame is not None:
@@ -133,29 +171,15 @@ def _write(
             sound.finish()
 
 
-def _even(frames: Tensor, kind: Format, tell: OnNote) -> Tensor:
-    """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
-    height, width = frames.shape[1:3]
-    if not kind.even or not (height % 2 or width % 2):
-        return frames
-    rows = torch.arange(height + height % 2).clamp(max=height - 1)
-    columns = torch.arange(width + width % 2).clamp(max=width - 1)
-    tell(
-        f"The frames are {width}x{height}: the file is {len(columns)}x{len(rows)}, since H.264 "
-        "needs even sides (the last column or row is repeated)."
-    )
-    return frames[:, rows][:, :, columns]
-
-
 def _video_stream(
-    container: "OutputContainer", kind: Format, frames: Tensor, rate: Fraction, crf: int | None
+    container: "OutputContainer", kind: Format, pictures: _Pictures, rate: Fraction, crf: int | None
 ) -> "VideoStream":
     quality = {"crf": str(kind.crf if crf is None else crf)}
     stream = cast(
         "VideoStream",
         container.add_stream(kind.codec, rate=rate, options={**kind.options, **quality}),
     )
-    stream.height, stream.width = frames.shape[1:3]
+    stream.height, stream.width = pictures.height, pictures.width
     stream.pix_fmt = kind.pixels
     stream.thread_count = 1
     stream.bit_rate = 0
@@ -165,16 +189,11 @@ def _video_stream(
     return stream
 
 
-def _rgb(frame: Tensor) -> np.ndarray:
-    """(h, w, 3) floats as bytes, rounded to the nearest."""
-    return (frame * 255).round().clamp(0, 255).byte().numpy()
-
-
-def _picture(convert: Convert, frame: Tensor, pixels: str, index: int) -> "VideoFrame":
+def _picture(convert: Convert, pixels: np.ndarray, layout: str, index: int) -> "VideoFrame":
     from av import VideoFrame
 
-    picture = VideoFrame.from_ndarray(np.ascontiguousarray(_rgb(frame)), format="rgb24")
-    picture = convert(picture, format=pixels, dst_colorspace=BT709, dst_color_range=LIMITED)
+    picture = VideoFrame.from_ndarray(pixels, format="rgb24")
+    picture = convert(picture, format=layout, dst_colorspace=BT709, dst_color_range=LIMITED)
     picture.colorspace, picture.color_range = BT709, LIMITED
     picture.pts = index
     return picture
@@ -215,32 +234,34 @@ class SoundWriter:
 
 
 def _write_gif(
-    partial: Path, frames: Tensor, rate: Fraction, on_frame: OnFrame | None, tell: OnNote
+    partial: Path, pictures: _Pictures, rate: Fraction, on_frame: OnFrame | None, tell: OnNote
 ) -> None:
     """A GIF with one palette of 256 colours for the whole clip."""
     import av
 
     if rate > 50:
         tell(f"A GIF shows at most 50 frames a second: browsers slow {float(rate):g} down.")
-    height, width = frames.shape[1:3]
     with av.open(str(partial), "w", format="gif", options={"fflags": "+bitexact"}) as container:
         stream = cast("VideoStream", container.add_stream("gif", rate=rate))
-        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
+        stream.width, stream.height = pictures.width, pictures.height
+        stream.pix_fmt = "pal8"
         stream.thread_count = 1
-        for picture in _paletted(frames, rate, on_frame):
+        for picture in _paletted(pictures, rate, on_frame):
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
 
-def _paletted(frames: Tensor, rate: Fraction, on_frame: OnFrame | None) -> Iterator:
+def _paletted(pictures: _Pictures, rate: Fraction, on_frame: OnFrame | None) -> Iterator:
     """Frames in the colours of one palette that is chosen over all of them."""
     import av
     from av.filter import Graph
 
-    height, width = frames.shape[1:3]
     graph = Graph()
     source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat("rgb24"), time_base=1 / rate
+        width=pictures.width,
+        height=pictures.height,
+        format=av.VideoFormat("rgb24"),
+        time_base=1 / rate,
     )
     split, choose = graph.add("split"), graph.add("palettegen")
     use, sink = graph.add("paletteuse", "sierra2_4a"), graph.add("buffersink")
@@ -250,12 +271,12 @@ def _paletted(frames: Tensor, rate: Fraction, on_frame: OnFrame | None) -> Itera
     choose.link_to(use, 0, 1)
     use.link_to(sink)
     graph.configure()
-    for index, frame in enumerate(frames):
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(_rgb(frame)), format="rgb24")
+    for index, pixels in enumerate(pictures):
+        picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         picture.pts, picture.time_base = index, 1 / rate
         graph.vpush(picture)
         if on_frame is not None:
             on_frame(index + 1)
     graph.vpush(None)
-    for _ in range(frames.shape[0]):
+    for _ in pictures.frames:
         yield graph.vpull()

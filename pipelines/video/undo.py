@@ -1,0 +1,149 @@
+"""Frames back to the size that their source had, all at once or each as its turn comes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..errors import EvenframeError
+from ..memory import FreeMemory, free_memory
+from .budget import Budget
+from .fit import as_floats, resize
+from .sizes import Fit, Size
+
+if TYPE_CHECKING:
+    from .clip import Clip
+
+
+@dataclass(frozen=True, eq=False)
+class Undo:
+    """What brings single frames back; made by `undo` and `undo_clip`.
+
+    size: (width, height) of the results. said: what is done, in one line.
+    how: the fit that is undone; None leaves frames as they are.
+    around: (f, h, w, 3), the source's frames that a crop is pasted into.
+    """
+
+    size: Size
+    said: str = ""
+    how: Fit | None = None
+    around: Tensor | None = None
+
+    def frame(self, index: int, frame: Tensor) -> Tensor:
+        """Frame number `index` of the clip, (h, w, 3), at its former size: floats in 0..1."""
+        how = self.how
+        if how is None:
+            return frame
+        if self.around is not None:
+            left, top, right, bottom = how.box()
+            whole = as_floats(self.around[index]).clone()
+            whole[top:bottom, left:right] = resize(frame[None], (right - left, bottom - top))[0]
+            return whole
+        if how.mode == "pad":
+            frame = frame[how.top : how.top + how.scaled[1], how.left : how.left + how.scaled[0]]
+        return resize(frame[None], how.source)[0]
+
+
+def undo(frames: Tensor, how: Fit, around: Tensor | None = None) -> Undo:
+    """How to undo a fit on frames of the fitted size.
+
+    stretch: they are resized back. pad: the border is removed, then they are resized back. crop:
+    they are pasted into `around`, (f, h, w, 3) frames of the source's size (floats or as decoded),
+    where they were cut out; without it they stay cropped.
+    Raises EvenframeError when frames or source frames are of another size or number.
+    """
+    size = _size(frames)
+    if size != how.size:
+        raise EvenframeError(
+            f"The frames are {size[0]}x{size[1]}, but the clip was fitted to "
+            f"{how.size[0]}x{how.size[1]}: give frames of that size, or save without the clip."
+        )
+    wide, high = how.source
+    if how.untouched:
+        return Undo(size, f"{wide}x{high}: as in the source")
+    change = f"{size[0]}x{size[1]} -> {wide}x{high}"
+    if not how.cuts:
+        done = "border removed" if how.mode == "pad" else "resized back"
+        return Undo(how.source, f"{change}: {done}", how)
+    if around is None:
+        return Undo(
+            size,
+            f"{size[0]}x{size[1]}: stays cropped, since the source's {wide}x{high} frames are not "
+            "given",
+        )
+    _require_source(around, how, frames)
+    pasted = f"pasted back into the source frames, whose {how.unedited()} are unedited"
+    return Undo(how.source, f"{change}: {pasted}", how, around)
+
+
+def undo_clip(frames: Tensor, clip: "Clip") -> Undo:
+    """How to undo a clip's fit on edited frames.
+
+    Nothing is refused, so that no edit is lost: frames that are of another size or number than the
+    clip's stay as they are, or stay cropped.
+    """
+    if clip.fit is None:
+        return Undo(_size(frames), "the clip was not fitted")
+    original = clip.original
+    if original is not None and len(original) != len(frames):
+        original = None
+    try:
+        return undo(frames, clip.fit, original)
+    except EvenframeError as error:
+        return Undo(_size(frames), f"not undone. {error}")
+
+
+def unfit(
+    frames: Tensor, how: Fit, around: Tensor | None = None, *, free: FreeMemory = free_memory
+) -> tuple[Tensor, str]:
+    """Undo a fit on all frames at once, and say in one line what was done; see `undo`.
+
+    Raises EvenframeError as there, and where the frames find no room in memory.
+    """
+    return _all(frames, undo(frames, how, around), free)
+
+
+def unfit_clip(frames: Tensor, clip: "Clip") -> tuple[Tensor, str]:
+    """Undo a clip's fit on all edited frames at once, and say what was done; see `undo_clip`.
+
+    Frames that find no room in memory stay as they are, too.
+    """
+    try:
+        return _all(frames, undo_clip(frames, clip), free_memory)
+    except EvenframeError as error:
+        return frames, f"not undone. {error}"
+
+
+def _all(frames: Tensor, back: Undo, free: FreeMemory) -> tuple[Tensor, str]:
+    if back.how is None:
+        return frames, back.said
+    wide, high = back.size
+    plain = Fit("stretch", back.size, back.size, back.size)
+    if Budget.of("The frames", free).most(plain) < len(frames):
+        raise EvenframeError(
+            f"{len(frames)} frames of {wide}x{high} find no room in memory: save fewer at once, or "
+            "free some of it."
+        )
+    whole = torch.empty(len(frames), high, wide, frames.shape[3])
+    for index, (frame, out) in enumerate(zip(frames, whole, strict=True)):
+        out[:] = back.frame(index, frame)
+    return whole, back.said
+
+
+def _require_source(around: Tensor, how: Fit, frames: Tensor) -> None:
+    wide, high = how.source
+    if around.ndim != 4 or around.shape[1:] != (high, wide, frames.shape[3]):
+        raise EvenframeError(
+            f"The source frames have the shape {tuple(around.shape)}: "
+            f"give (frames, {high}, {wide}, {frames.shape[3]})."
+        )
+    if around.shape[0] != frames.shape[0]:
+        raise EvenframeError(
+            f"There are {frames.shape[0]} frames and {around.shape[0]} source frames: "
+            "give as many of one as of the other."
+        )
+
+
+def _size(frames: Tensor) -> Size:
+    return (frames.shape[2], frames.shape[1]) if frames.ndim == 4 else (0, 0)
