@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.video import Choice, load, read_metadata
+from evenframe.pipelines.video import Choice, load, read_metadata, unpacking
 from evenframe.pipelines.video.clip import as_rate
 from evenframe.pipelines.video.ending import duration_of
 
@@ -152,6 +152,22 @@ def test_a_compressed_index_that_swells_is_refused(
     for reader in (load, read_metadata):
         with pytest.raises(EvenframeError, match="compressed index that unpacks to"):
             reader(path)
+
+
+def test_many_compressed_indices_are_refused(film: Callable[..., Path]) -> None:
+    path = film(lambda moov: b"".join(packed_index(b"", 0) for _ in range(100)) + moov)
+    for reader in (load, read_metadata):
+        with pytest.raises(EvenframeError, match="has more than 8 compressed indices"):
+            reader(path)
+
+
+def test_what_only_begins_as_a_compressed_index_is_not_copied(
+    film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the rest for each of them is quadratic: hours for 40 MB."""
+    monkeypatch.setattr(unpacking, "_refuse_swollen", None)
+    path = film(lambda moov: box(b"udta", b"dcomzlib" * 10_000) + moov)
+    assert len(load(path)) == 40
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Compressed text in a file's headers and pictures: a megabyte of it may unpack to a gigabyte."""
 
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import BinaryIO
 from ..errors import EvenframeError
 
 # QuickTime File Format, "Compressed movie resources": 'dcom', its method, a length, 'cmvd'.
-COMPRESSED_INDEX, COMPRESSED_DATA = b"dcomzlib", b"cmvd"
+COMPRESSED_INDEX = re.compile(rb"dcomzlib.{4}cmvd", re.DOTALL)
 MOST_UNPACKED = 2**24
+MOST_INDICES = 8
+"""A file has one, and each takes time to unpack."""
 # Boxes that readers look into (libav's, at any depth); the others are passed over, however long.
 CONTAINERS = frozenset(
     b"cmov dinf edts ilst mdia meta minf moof moov mvex schi sinf stbl traf trak tref udta".split()
@@ -22,16 +25,22 @@ SIGNATURE = 8
 
 
 def refuse_swollen_index(path: Path) -> None:
-    """Raise EvenframeError where a QuickTime file's compressed index unpacks to too much.
+    """Raise EvenframeError for a QuickTime file whose compressed index unpacks to too much.
 
-    libav unpacks it at once and asks nothing. In other files there is none to be found.
+    It is refused for many of them, too. libav unpacks them at once and asks nothing. In other files
+    there is none to be found.
     """
+    count = 0
     with path.open("rb") as file:
         for box in _boxes(file, path.stat().st_size):
-            found = box.find(COMPRESSED_INDEX)
-            while found >= 0:
-                _refuse_swollen(box[found + len(COMPRESSED_INDEX) + 4 :], path.name)
-                found = box.find(COMPRESSED_INDEX, found + 1)
+            for found in COMPRESSED_INDEX.finditer(box):
+                count += 1
+                if count > MOST_INDICES:
+                    raise EvenframeError(
+                        f"'{path.name}' has more than {MOST_INDICES} compressed indices: convert "
+                        "the file, or give another."
+                    )
+                _refuse_swollen(box[found.end() :], path.name)
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -51,16 +60,14 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _refuse_swollen(data: bytes, name: str) -> None:
-    """data: 'cmvd', the length that is promised, and what is to be unpacked."""
-    if not data.startswith(COMPRESSED_DATA):
-        return
-    promised, unpacked = int.from_bytes(data[4:8]), b""
+    """data: the length that is promised, and what is to be unpacked."""
+    promised, unpacked = int.from_bytes(data[:4]), b""
     if promised <= MOST_UNPACKED:
         try:
-            unpacked = zlib.decompressobj().decompress(data[8:], MOST_UNPACKED)
+            unpacked = zlib.decompressobj().decompress(data[4:], MOST_UNPACKED)
         except zlib.error:
             return
-    if promised > MOST_UNPACKED or COMPRESSED_INDEX in unpacked:
+    if promised > MOST_UNPACKED or COMPRESSED_INDEX.search(unpacked):
         raise EvenframeError(
             f"'{name}' has a compressed index that unpacks to {promised} bytes or more: at most "
             f"{MOST_UNPACKED} are read. Convert the file, or give another."
