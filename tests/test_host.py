@@ -264,6 +264,21 @@ def test_the_longest_name_can_be_saved(session: Session):
         assert made(host.new_output(prefix, ".mp4")).is_file()
 
 
+def test_a_name_of_other_systems_is_refused_where_it_cannot_be(session: Session, monkeypatch):
+    assert made(host.new_output("a 12:30", ".mp4")).is_file() or os.name == "nt"
+    monkeypatch.setattr(folders, "NO_NAME", '<>:"|?*')
+    with pytest.raises(EvenframeError, match=r"no file name can have here \(':', '\?'\): remove"):
+        host.check_output("a 12:30?", ".mp4")
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_disk_that_does_not_know_its_limits_takes_names(session: Session, monkeypatch, limit):
+    monkeypatch.setattr(os, "pathconf", lambda folder, name: limit, raising=False)
+    assert made(host.new_output("a", ".mp4")).is_file()
+    with pytest.raises(EvenframeError, match="too long for this disk"):
+        host.check_output("a" * 300, ".mp4")
+
+
 def test_a_folder_that_takes_no_file_is_said_before_the_work(session: Session, tmp_path: Path):
     host.check_output("a/b/c", ".mp4")
     assert not session.output.exists(), "it only looked"

@@ -18,6 +18,8 @@ SAVED = " [output]"
 MAX_SUBFOLDERS = 100
 NAME_BYTES, PATH_BYTES = 255, 4096
 """What disks and systems take where they do not say it."""
+NO_NAME = '<>:"|?*' + "".join(map(chr, range(32))) if os.name == "nt" else "\0"
+"""Characters that no file name has. Windows writes what follows a colon where nobody finds it."""
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 MAX_DEPTH = 16
 """Folders within folders that are looked into."""
@@ -137,13 +139,15 @@ def _stem(root: Path, prefix: str, suffix: str) -> Path:
     given = shown(prefix)
     try:
         parts = [len(os.fsencode(part)) for part in Path(prefix).parts]
-        possible = "\0" not in prefix
     except UnicodeEncodeError:
-        parts, possible = [], False
-    if not possible:
         raise EvenframeError(
-            f"{given} has characters that no file name can have (NUL or half a surrogate pair): "
-            "remove them."
+            f"{given} has characters that no file name can have (half a surrogate pair): remove "
+            "them."
+        ) from None
+    if found := sorted(set(prefix.removeprefix(Path(prefix).drive)) & set(NO_NAME)):
+        raise EvenframeError(
+            f"{given} has characters that no file name can have here "
+            f"({', '.join(map(repr, found))}): remove them."
         )
     if len(parts) > MAX_SUBFOLDERS:
         raise EvenframeError(
@@ -173,9 +177,11 @@ def _limits(folder: Path) -> tuple[int, int]:
     if not hasattr(os, "pathconf"):
         return NAME_BYTES, PATH_BYTES
     try:
-        return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
+        name, path = os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
     except (OSError, ValueError):
         return NAME_BYTES, PATH_BYTES
+    # Disks that are mounted from elsewhere may say 0 or -1.
+    return name if name > 0 else NAME_BYTES, path if path > 0 else PATH_BYTES
 
 
 def _existing(folder: Path) -> Path:
