@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines.backbone import Backbone
+    from ..pipelines.controls.fusion import Fusion
 
 # Half of FateZero's 50 steps and a third of its guidance of 7.5: enough for the built-in model,
 # which more guidance only makes harsher.
@@ -81,8 +82,6 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     import torch
 
     from ..miniature.demo import demo_clip
-    from ..pipelines.controls.fusion import Fusion
-    from ..pipelines.controls.span import Span
     from ..pipelines.editing import edit
     from ..pipelines.inversion import invert
     from ..pipelines.reconstruction import checked, compare
@@ -101,17 +100,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     with timing.of("check"):
         inversion = checked(model, inversion, _shown(report, "Checking"))
         _, reconstruction_psnr = compare(model, inversion, source)
-    # A colour changes no outline: attention is the source's, and the mask is for the latents, which
-    # are the clip's outside it to the end.
-    fusion = Fusion(
-        "replace",
-        cross_steps=0.9,
-        self_steps=0.9,
-        blend_words=EDITED,
-        self_blend=False,
-        latent_blend=True,
-        blend_window=Span(0.2, 1.0),
-    )
+    fusion = recolouring()
     with timing.of("edit"):
         latents = edit(
             model,
@@ -141,6 +130,24 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             "kept_psnr_db": round(kept_psnr(source, edited), 2),
             **timing.seconds,
         },
+    )
+
+
+def recolouring() -> Fusion:
+    """The settings of Attention Fusion by which a shape gets another colour."""
+    from ..pipelines.controls.fusion import Fusion
+    from ..pipelines.controls.span import Span
+
+    # A colour changes no outline: attention is the source's, and the mask is for the latents, which
+    # are the clip's outside it to the end.
+    return Fusion(
+        "replace",
+        cross_steps=0.9,
+        self_steps=0.9,
+        blend_words=EDITED,
+        self_blend=False,
+        latent_blend=True,
+        blend_window=Span(0.2, 1.0),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -67,7 +67,6 @@ def load(
     """
     file = Path(path)
     findings = Findings()
-    times: list[Fraction] = []
     with opened(file) as container:
         stream = video_stream(container, file)
         reel = Reel(fitting, Budget.of(f"'{file.name}'", free), expected(container, stream, choice))
@@ -76,21 +75,13 @@ def load(
         claims = nominal_rates(stream)
         pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
         frames = _announced(timed_frames(container, stream, findings), on_frame)
-        frames = progressive(frames, findings)
-        for shown in choice.of(frames):
+        times: list[Fraction] = []
+        for shown in choice.of(progressive(frames, findings)):
             reel.add(pixels.read(shown.frame))
             times.append(shown.time)
     if not times:
         raise _nothing_left(file, findings, choice)
-    if choice.rate is not None:
-        rate = choice.rate / choice.stride
-    else:
-        rate, even = playing_rate(times, choice.stride, claims, FALLBACK_RATE)
-        if not even:
-            findings.note(
-                f"The frame rate varies: the frames play evenly at {float(rate):.4g} a second. "
-                "Set a frame rate to keep their timing."
-            )
+    rate = _rate(times, choice, claims, findings)
     sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
     return Clip(
         reel.frames(),
@@ -143,6 +134,21 @@ def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Ti
         if on_frame is not None:
             on_frame(count)
         yield frame
+
+
+def _rate(
+    times: Sequence[Fraction], choice: Choice, claims: Sequence[Fraction], findings: Findings
+) -> Fraction:
+    """At which the kept frames play: as asked for, or as their times say. claims: of the file."""
+    if choice.rate is not None:
+        return choice.rate / choice.stride
+    rate, even = playing_rate(times, choice.stride, claims, FALLBACK_RATE)
+    if not even:
+        findings.note(
+            f"The frame rate varies: the frames play evenly at {float(rate):.4g} a second. "
+            "Set a frame rate to keep their timing."
+        )
+    return rate
 
 
 def _nothing_left(file: Path, findings: Findings, choice: Choice) -> EvenframeError:

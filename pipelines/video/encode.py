@@ -63,14 +63,10 @@ def save(
     full, frames that are none.
     """
     target = path if isinstance(path, Numbered) else Path(path)
-    kind = chosen(target.suffix, crf)
-    rate = as_rate(frame_rate)
+    kind, rate = chosen(target.suffix, crf), as_rate(frame_rate)
     tell = on_note or (lambda _: None)
-    pixels, warnings = rgb_frames(frames)
-    for warning in warnings:
-        tell(warning)
-    pictures = _Pictures.of(pixels, undo, kind, tell)
-    sound = _sound_for(kind, audio, len(pixels) / rate, tell)
+    pictures = _Pictures.of(frames, undo, kind, tell)
+    sound = _sound_for(kind, audio, len(pictures) / rate, tell)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
     def write(partial: Path) -> None:
@@ -98,6 +94,9 @@ class _Pictures:
     @classmethod
     def of(cls, frames: Tensor, undo: Undo | None, kind: Format, tell: OnNote) -> "_Pictures":
         """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
+        frames, warnings = rgb_frames(frames)
+        for warning in warnings:
+            tell(warning)
         undo = undo or Undo((frames.shape[2], frames.shape[1]))
         width, height = undo.size
         if not kind.even or not (height % 2 or width % 2):
