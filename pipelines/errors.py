@@ -23,3 +23,8 @@ def one_line(text: str) -> str:
     return "".join(
         repr(sign)[1:-1] if unicodedata.category(sign) in HIDDEN else sign for sign in text
     )
+
+
+def in_short(error: BaseException) -> str:
+    """What another program's error says, in a part of a line."""
+    return " ".join((str(error) or type(error).__name__).split()).rstrip(".:")[:200]

@@ -16,7 +16,7 @@ from torch import Tensor
 from . import tensor_file, untrusted_json
 from .attention import keyframes as key_frames
 from .attention.store import MODES
-from .errors import EvenframeError
+from .errors import EvenframeError, in_short
 from .inversion import Inversion
 from .origin import Origin, hash_tensors
 from .prompt import Prompt, Word
@@ -80,14 +80,14 @@ def load(path: Path, key: str | None = None) -> Inversion:
         raise EvenframeError(f"There is no inversion at '{path}': choose another file.") from error
     except Exception as error:
         raise EvenframeError(
-            f"'{path.name}' is not a usable inversion ({_in_short(error)}): invert the clip again."
+            f"'{path.name}' is not a usable inversion ({_reason(error)}): invert the clip again."
         ) from error
 
 
-def _in_short(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, KeyError | TypeError | AttributeError):
         return f"its header lacks {error}" if isinstance(error, KeyError) else "its header is none"
-    return " ".join(str(error).split()).rstrip(".")[:200]
+    return in_short(error)
 
 
 def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inversion:

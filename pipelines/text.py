@@ -22,7 +22,7 @@ def require_typed(text: str, what: str, most: int = MAX_TYPED) -> str:
     """
     if len(text) > most:
         raise EvenframeError(f"{what} has {len(text)} characters: shorten it to at most {most}.")
-    half = next((at for at, sign in enumerate(text) if "\ud800" <= sign <= "\udfff"), None)
+    half = half_character(text)
     if half is not None:
         before = text[max(0, half - 20) : half]
         where = f"after {quoted(before)}" if before else "at its beginning"
@@ -31,6 +31,11 @@ def require_typed(text: str, what: str, most: int = MAX_TYPED) -> str:
             "it, and type the whole one."
         )
     return text
+
+
+def half_character(text: str) -> int | None:
+    """Where the first half of a character stands in a text, a lone surrogate; None without any."""
+    return next((at for at, sign in enumerate(text) if "\ud800" <= sign <= "\udfff"), None)
 
 
 def composed(text: str) -> str:

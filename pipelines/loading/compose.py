@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..errors import EvenframeError, in_short
 from . import assemble, ldm, shipped
 from .components import Components, native_size, vae_dtype
-from .files import in_short
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import EvenframeError
+from ..errors import EvenframeError, in_short
 from . import assemble
 from .compose import check_latents, check_widths
-from .files import AGAIN, in_short
+from .files import AGAIN
 
 Config = Mapping[str, Any]
 Allowed = Mapping[str, tuple[float, float]]

@@ -7,7 +7,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from .. import untrusted_json
-from ..errors import EvenframeError
+from ..errors import EvenframeError, in_short
 from ..tensor_header import Damaged, Header, Unreadable, read_header
 
 WANTED = "a Stable Diffusion 1.x or 2.1 checkpoint (.safetensors)"
@@ -89,8 +89,3 @@ def unreadable(name: str, error: Exception) -> EvenframeError:
     if isinstance(error, OSError) and error.strerror:
         return EvenframeError(f"'{name}' cannot be read ({error.strerror}): check the file.")
     return EvenframeError(f"'{name}' cannot be read ({in_short(error)}): {AGAIN}.")
-
-
-def in_short(error: BaseException) -> str:
-    """What an error says, in a part of a line."""
-    return " ".join((str(error) or type(error).__name__).split()).rstrip(".:")[:200]

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..errors import EvenframeError, in_short
 from ..tensor_header import Unreadable
-from .files import AGAIN, WANTED, header_of, in_short
+from .files import AGAIN, WANTED, header_of
 from .pickle_scan import scan
 
 

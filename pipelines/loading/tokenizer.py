@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import untrusted_json
-from ..errors import EvenframeError
-from .files import AGAIN, in_short, part_name, read_bounded, require_file, unreadable
+from ..errors import EvenframeError, in_short
+from .files import AGAIN, part_name, read_bounded, require_file, unreadable
 
 FILES = (
     "vocab.json",

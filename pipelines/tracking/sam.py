@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..errors import EvenframeError, in_short
 from ..loading.sniff import classify, sniff
 from ..loading.tensors import read_pickle, read_safetensors
 from ..pictures import to_bytes
@@ -87,7 +87,7 @@ def load_sam(path: str | Path) -> Sam:
                 sam = build(encoder)
             sam.load_state_dict({name: t.float() for name, t in tensors.items()}, assign=True)
         except (RuntimeError, ValueError, ArithmeticError) as error:
-            raise _refusal(path.name, shapes, str(error)) from error
+            raise _refusal(path.name, shapes, in_short(error)) from error
         _fill_buffers(sam)
     return sam.eval().requires_grad_(False)
 
@@ -186,5 +186,5 @@ def _refusal(file: str, shapes: Shapes, reason: str) -> EvenframeError:
     found = [what for sign, what in SIGNS.items() if any(n.startswith(sign) for n in shapes)]
     kind = classify(shapes).replace("_", " ")
     what = found[0] if found else None if kind == "other" else f"of the kind '{kind}'"
-    told = f"it is {what}" if what else " ".join(reason.split())[:200].rstrip(":. ")
+    told = f"it is {what}" if what else reason
     return EvenframeError(f"'{file}' is not a SAM 1 checkpoint ({told}): choose {WANTED}.")

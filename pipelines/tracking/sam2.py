@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import EvenframeError
-from ..loading.files import header_of, in_short, part_name, read_settings
+from ..errors import EvenframeError, in_short
+from ..loading.files import header_of, part_name, read_settings
 from ..pictures import to_bytes
 from ..progress import OnFrame
 from .prompt import Prompt

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from .. import untrusted_json
 from ..errors import EvenframeError
+from ..text import half_character
 from .source import opened
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/: a recording partly made by a trained model.
@@ -52,7 +53,7 @@ def log_metadata(log: str) -> dict[str, str]:
     It comes back from `read_metadata` as `evenframe_log`, as it was given; "" makes no field.
     Raises EvenframeError where it is too long, or has characters that no field can hold.
     """
-    if "\0" in log or any("\ud800" <= sign <= "\udfff" for sign in log):
+    if "\0" in log or half_character(log) is not None:
         raise EvenframeError(
             "The log has characters that no file can hold (NUL or half a surrogate pair): "
             "remove them."
