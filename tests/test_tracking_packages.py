@@ -71,6 +71,13 @@ def test_any_build_of_opencv_serves(monkeypatch: pytest.MonkeyPatch):
             "opencv-python-headless`, or choose SAM 2 as the tracker.",
         ),
         (
+            packages.OPTICAL_FLOW,
+            AttributeError("module 'cv2.dnn' has no attribute 'DictValue'"),
+            r"Optical flow needs OpenCV, which is installed but cannot be loaded \(module "
+            rf"'cv2.dnn' has no attribute 'DictValue'\): run `{PIP} --force-reinstall --no-deps "
+            "opencv-python-headless`, or choose SAM 2 as the tracker.",
+        ),
+        (
             packages.SAM,
             ModuleNotFoundError("No module named 'segment_anything'", name="segment_anything"),
             "SAM 1 needs the package segment-anything, which is not installed: run "

@@ -58,7 +58,8 @@ def fault(part: Part) -> str | None:
         # What it stands on itself, as torchvision: its own package does not say so.
         wanted = str(error.name).partition(".")[0]
         return _told(part, f"which needs {wanted}, which is not installed", f"install {wanted}")
-    except (ImportError, RuntimeError, OSError) as error:
+    except (ImportError, AttributeError, RuntimeError, OSError, SystemError) as error:
+        # Two builds of OpenCV in one place end in an AttributeError, one for another NumPy in any.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         problem = f"which is installed but cannot be loaded ({reason})"
     else:
