@@ -140,6 +140,11 @@ def source_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_source_can_be_shown_on_every_windows(path: Path):
+    path.read_text(encoding="utf-8").encode("cp1252")
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_rules_of_the_house_hold(path: Path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

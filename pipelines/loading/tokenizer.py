@@ -75,7 +75,7 @@ def _require_sound(file: Path) -> None:
 
 def _require_clip(tokenizer: Any) -> None:
     """Raise ValueError where it is none of CLIP's."""
-    for text in ("a cat", "ÿ東🐈 <3"):
+    for text in ("a cat", "\u00ff\u6771\U0001f408 <3"):
         ids = tokenizer(text).input_ids
         padded = tokenizer(text, padding="max_length", max_length=LENGTH).input_ids
         if not all(type(number) is int and number >= 0 for number in (*ids, *padded)):
