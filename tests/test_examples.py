@@ -50,6 +50,13 @@ def test_every_node_stands_in_a_recipe_and_every_recipe_in_the_readme():
     assert sorted(set(listed) - {"---"}) == [path.stem for path in api_examples()]
 
 
+def test_a_recipe_crops_only_to_a_size_that_it_names():
+    graphs = [json.loads(path.read_text(encoding="utf-8")) for path in api_examples()]
+    inputs = [node["inputs"] for graph in graphs for node in graph.values()]
+    fits = [given for given in inputs if "fit" in given]
+    assert fits and all(given["fit"] != "crop" or given["width"] for given in fits)
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
 )
