@@ -41,16 +41,17 @@ class NoiseSchedule:
         prediction = config.get("prediction_type", "epsilon")
         if prediction not in ("epsilon", "v_prediction"):
             raise EvenframeError(
-                f"The model predicts {prediction!r:.60}, which is not supported: "
-                "use a model that predicts 'epsilon' or 'v_prediction'."
+                f"The model predicts {prediction!r:.60} ('prediction_type' of its "
+                "scheduler_config.json), which is not supported: use a model that predicts "
+                "'epsilon' or 'v_prediction'."
             )
         alphas = torch.cumprod(1.0 - _betas(config), 0)
         if config.get("rescale_betas_zero_snr"):
             if prediction == "epsilon":
                 raise EvenframeError(
-                    "The model's noise schedule ends in pure noise (rescale_betas_zero_snr), where "
-                    "a prediction of 'epsilon' says nothing of the picture: use a model that "
-                    "predicts 'v_prediction'."
+                    "The model's noise schedule ends in pure noise ('rescale_betas_zero_snr' of "
+                    "its scheduler_config.json), where a prediction of 'epsilon' says nothing of "
+                    "the picture: use a model that predicts 'v_prediction'."
                 )
             alphas = zero_terminal_snr(alphas)
         offset = _number(config, "steps_offset", 1, 0, len(alphas) - 1)
@@ -126,8 +127,8 @@ def _betas(config: Mapping[str, Any]) -> Tensor:
     if kind == "linear":
         return torch.linspace(start, end, count, dtype=torch.float64)
     raise EvenframeError(
-        f"The model's noise schedule {kind!r:.60} is not supported: "
-        "use a model with 'scaled_linear' or 'linear' betas."
+        f"The model's noise schedule {kind!r:.60} is not supported ('beta_schedule' of its "
+        "scheduler_config.json): use a model with 'scaled_linear' or 'linear' betas."
     )
 
 

@@ -275,7 +275,8 @@ def test_a_checkpoint_of_other_shapes_says_which(
     path = layout.save_hollow(tmp_path / "a.safetensors", shapes)
     with pytest.raises(EvenframeError) as caught:
         load_checkpoint(path)
-    assert message in str(caught.value).splitlines()[0]
+    first = str(caught.value).splitlines()[0]
+    assert message in first and first.startswith("'a.safetensors'")
 
 
 @pytest.mark.parametrize("prefix", ["cond_stage_model.transformer.", "cond_stage_model.model."])

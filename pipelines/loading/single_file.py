@@ -93,14 +93,17 @@ def _compose(
         vae=ldm.strip_prefix(tensors, ldm.VAE_PREFIX),
         text=ldm.plain_text(tensors),
     )
-    return compose(
-        parts,
-        prediction=prediction,
-        text_layers=text_layers(family),
-        dtype=dtype,
-        fingerprint=fingerprint.of_files([path], prediction),
-        name=path.stem,
-    )
+    try:
+        return compose(
+            parts,
+            prediction=prediction,
+            text_layers=text_layers(family),
+            dtype=dtype,
+            fingerprint=fingerprint.of_files([path], prediction),
+            name=path.stem,
+        )
+    except EvenframeError as error:  # what adopted models have in common knows no file
+        raise EvenframeError(f"'{path.name}': {error}") from error
 
 
 def text_layers(family: str) -> int:
