@@ -205,3 +205,6 @@ def test_rates() -> None:
     for bad in (0, -1, 1001, float("inf"), "fast", None):
         with pytest.raises(EvenframeError, match="frame rate"):
             as_rate(bad)  # type: ignore[arg-type]
+    with pytest.raises(EvenframeError) as caught:
+        as_rate("9" * 100_000)
+    assert len(str(caught.value)) < 200

@@ -109,7 +109,7 @@ def as_rate(rate: float | str | Fraction) -> Fraction:
         exact = Fraction(rate if is_plain else float(rate))
     except (ValueError, OverflowError, ZeroDivisionError, TypeError) as error:
         raise EvenframeError(
-            f"The frame rate {rate!r} is not a number: give one like 24."
+            f"The frame rate {rate!r:.60} is not a number: give one like 24."
         ) from error
     if not 0 < exact <= MAX_RATE:
         told = float(max(-MOST_TOLD, min(exact, MOST_TOLD)))
