@@ -9,6 +9,9 @@ both words at the same place, which is easiest where they are the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 
@@ -35,23 +38,43 @@ class MeaningLoss:
     A word of an object, figure or background means itself and the words before it for the same
     thing; objects and figures also the relation before them; a relation means itself. The text
     encoder is causal, so what stands before cannot know what follows. Other words are free.
+
+    motions: coordinates, on more axes, of words that say how the thing before them moves; there
+    "left" is no relation.
     """
 
-    def __init__(self, encoder: WordEncoder, width: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        encoder: WordEncoder,
+        width: int,
+        device: torch.device,
+        motions: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    ) -> None:
         meanings = _meanings()
-        count = len(next(iter(meanings.values())))
+        still = len(next(iter(meanings.values())))
+        count = still + len(next(iter(motions.values()), ()))
         if width < count:
             raise ValueError(f"states of {width} cannot say {count} things: widen the text encoder")
         places = torch.zeros(len(encoder.ids), count)
-        random = torch.Generator().manual_seed(_SEED)
-        axes = torch.linalg.qr(torch.randn(width, count, generator=random))[0]
+        axes = _axes(width, still)
+        if count > still:  # the still world's stay: its encoder has learned them
+            axes = torch.cat([axes, _axes(width, count - still, beside=axes)], dim=1)
         for word, meaning in meanings.items():
-            places[encoder([word])[1]] = _REACH * torch.tensor(meaning)
-        self.axes, self.places = axes.to(device), places.to(device)  # c m; of each token id, v m
+            places[encoder([word])[1], :still] = _REACH * torch.tensor(meaning)
+        moving = places.clone()
+        for word, motion in motions.items():
+            moving[encoder([word])[1]] = 0
+            moving[encoder([word])[1], still:] = _REACH * torch.tensor(
+                list(motion), dtype=places.dtype
+            )
+        self.axes = axes.to(device)  # c m
+        # Of each token id, (v, m): where it stands alone, and behind a thing.
+        self.places, self.moving = places.to(device), moving.to(device)
 
     def __call__(self, states: Tensor, ids: Tensor, slots: Tensor) -> Tensor:
         """states: (n, 77, c). ids, slots: (n, 77), slots as ``localisation_loss`` has them."""
-        own = self.places[ids]  # n 77 m
+        of_things = ((slots >= 0) & (slots < SLOTS - 1))[..., None]
+        own = torch.where(of_things, self.moving[ids], self.places[ids])  # n 77 m
         relation = own * (slots < 0)[..., None]
         meant = relation.cumsum(1) * (slots < SLOTS - 1)[..., None]
         for slot in range(SLOTS):
@@ -60,6 +83,15 @@ class MeaningLoss:
         asked = (slots >= 0) | relation.any(-1)  # n 77
         missed = (states @ self.axes - meant).square().sum(-1)
         return (missed * asked).sum() / asked.sum().clamp(min=1) / _REACH**2
+
+
+def _axes(width: int, count: int, beside: Tensor | None = None) -> Tensor:
+    """(width, count) orthonormal directions, always the same; orthogonal to those beside them."""
+    random = torch.Generator().manual_seed(_SEED)
+    drawn = torch.randn(width, count, generator=random)
+    if beside is not None:
+        drawn = drawn - beside @ (beside.T @ drawn)
+    return torch.linalg.qr(drawn)[0]
 
 
 def _meanings() -> dict[str, list[float]]:

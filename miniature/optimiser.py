@@ -7,7 +7,7 @@ al., 2025, Eq. 4). A convolution's kernel counts as a matrix of its output chann
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -17,19 +17,31 @@ _OUTER = ("conv_in.", "conv_out.", "embedding")
 """First and last layers and lookup tables, which AdamW learns better."""
 
 
+def is_inner(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter of the image miniature's networks is a matrix for Muon."""
+    return parameter.ndim > 1 and not any(part in name for part in _OUTER)
+
+
 class MatrixOptimiser:
     """Steps the parameters of some modules.
 
+    inner: which of them, by name, are matrices for Muon.
     Raises ValueError for a kernel that is not stored channels-last: its matrix would be a copy.
     """
 
-    def __init__(self, modules: Iterable[nn.Module], rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        modules: Iterable[nn.Module],
+        rate: float,
+        weight_decay: float,
+        inner: Callable[[str, Tensor], bool] = is_inner,
+    ) -> None:
         named = [pair for module in modules for pair in module.named_parameters()]
-        inner = [p for name, p in named if p.ndim > 1 and not any(part in name for part in _OUTER)]
-        self._matrices = [(p, nn.Parameter(_matrix(p.data))) for p in inner]
+        matrices = [p for name, p in named if inner(name, p)]
+        self._matrices = [(p, nn.Parameter(_matrix(p.data))) for p in matrices]
         if any(p.data_ptr() != matrix.data_ptr() for p, matrix in self._matrices):
             raise ValueError("kernels must be channels-last: move the module to that format first")
-        chosen = {id(p) for p in inner}
+        chosen = {id(p) for p in matrices}
         rest = [p for _, p in named if id(p) not in chosen]
         self._parts: list[torch.optim.Optimizer] = [
             torch.optim.Muon(

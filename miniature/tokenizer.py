@@ -52,18 +52,19 @@ def _merge(parts: list[str], pair: tuple[str, str]) -> list[str]:
     return merged
 
 
-def vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """(token -> id, merges) of the miniature's tokenizer."""
-    alphabet, merges = byte_alphabet(), learn_merges(all_words())
+def vocabulary(words: Sequence[str] | None = None) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """(token -> id, merges) of a tokenizer to which each of these words, of the miniature's where
+    None are given, is one token."""
+    alphabet, merges = byte_alphabet(), learn_merges(all_words() if words is None else words)
     tokens = [*alphabet, *(char + "</w>" for char in alphabet), *(a + b for a, b in merges)]
     tokens = [*dict.fromkeys(tokens), START, END]
     return {token: index for index, token in enumerate(tokens)}, merges
 
 
-def save_tokenizer(folder: Path) -> None:
-    """Write vocab.json, merges.txt and their configuration to a folder."""
+def save_tokenizer(folder: Path, words: Sequence[str] | None = None) -> None:
+    """Write vocab.json, merges.txt and their configuration to a folder; words as `vocabulary`."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokens, merges = vocabulary()
+    tokens, merges = vocabulary(words)
     (folder / "vocab.json").write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
     lines = ["#version: 0.2", *(f"{a} {b}" for a, b in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -91,11 +92,11 @@ class WordEncoder:
     """Token ids of prompts of known words, without transformers: one id per word.
 
     Equal to the CLIP tokenizer on the world's own prompts (a test compares them); used where
-    many thousand prompts are encoded.
+    many thousand prompts are encoded. words: as `vocabulary`.
     """
 
-    def __init__(self) -> None:
-        self.ids, _ = vocabulary()
+    def __init__(self, words: Sequence[str] | None = None) -> None:
+        self.ids, _ = vocabulary(words)
         self.start, self.end = self.ids[START], self.ids[END]
 
     def __call__(self, words: Sequence[str]) -> list[int]:

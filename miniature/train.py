@@ -120,7 +120,9 @@ class Trainer:
 
     def train_step(self, pool: pools.Pool, learning_rate: float) -> dict[str, Tensor]:
         """One optimiser step; returns timesteps, squared errors (n,), both supervised losses."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16(self.device)):
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=computes_in_bfloat16(self.device)
+        ):
             loss, report = self._loss(self.draw(pool))
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -249,7 +251,7 @@ class Trainer:
         self.seconds = float(counters["seconds"])
 
 
-def _bfloat16(device: torch.device) -> bool:
+def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether the device computes faster in bfloat16."""
     return device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
 
@@ -274,17 +276,18 @@ def learning_rate(recipe: Recipe, step: int, decay_from: int | None, decay_steps
 
 def save_state(trainer: Trainer, folder: Path) -> None:
     """Write the full state, and the averaged weights alone for evaluation, each at once."""
-    _save_at_once(trainer.state(), folder / "state.pt")
+    save_at_once(trainer.state(), folder / "state.pt")
     snapshot = {
         "weights": trainer.named_averages(),
         "size": asdict(trainer.size),
         "recipe": asdict(trainer.recipe),
         "counters": trainer.state()["counters"],
     }
-    _save_at_once(snapshot, folder / "averages.pt")
+    save_at_once(snapshot, folder / "averages.pt")
 
 
-def _save_at_once(value: Any, path: Path) -> None:
+def save_at_once(value: Any, path: Path) -> None:
+    """Write a file that is whole or not there."""
     partial = path.with_suffix(".part")
     torch.save(value, partial)
     os.replace(partial, path)
