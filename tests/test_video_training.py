@@ -1,0 +1,154 @@
+"""Training of the video miniature: what is begun with, a step, and going on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from evenframe.miniature.meaning_loss import MeaningLoss
+from evenframe.miniature.sampling import load
+from evenframe.miniature.tokenizer import WordEncoder
+from evenframe.miniature.video import pool as pools
+from evenframe.miniature.video.text import MOTIONS, start_text_encoder, word_encoder
+from evenframe.miniature.video.train import Recipe, Trainer, run, save_state
+from evenframe.miniature.video.transformer import (
+    PlainAttention,
+    Width,
+    flow_times,
+    make_transformer,
+)
+
+SMALL = Width(heads=1, layers=1)
+QUICK = Recipe(clips=8, frames_first=8, clip_batch=4, frame_batch=4, frame_share=0, warmup=1)
+
+
+@pytest.fixture(scope="module")
+def pool_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    drawn = pools.make_shard(seed=3, index=0, size=6)
+    (folder / "0000").mkdir()
+    for name, (array,) in vars(drawn).items():
+        np.save(folder / "0000" / f"{name}.npy", array)
+    (folder / "0001.part").mkdir()  # not whole yet
+    return folder
+
+
+def trainer(recipe: Recipe = QUICK) -> Trainer:
+    return Trainer(recipe, SMALL, "cpu", rank=0, workers=1)
+
+
+def test_a_pool_is_read_from_the_disk(pool_folder: Path):
+    pool = pools.load(pools.shards_of(pool_folder))
+    latents, ids, slots = pool.take(np.array([0, 5]))
+    assert len(pool) == 6 and latents.shape == (2, 16, 5, 16, 16) and latents.dtype == np.float16
+    assert ids.shape == slots.shape == (2, 77)
+    assert np.array_equal(latents[1], pools.make_shard(3, 0, size=6).latents[0][5])
+
+
+def test_the_text_encoder_begins_where_the_image_miniatures_stands():
+    text = "a red circle left of a blue square on a gray background"
+    with torch.no_grad():
+        own = start_text_encoder()(input_ids=torch.tensor([word_encoder()(text.split())]))
+    assert torch.equal(own.last_hidden_state, load().embed([text]))
+
+
+def test_motions_have_axes_beside_those_of_the_still_world():
+    device = torch.device("cpu")
+    still = MeaningLoss(WordEncoder(), 96, device)
+    moving = MeaningLoss(word_encoder(), 96, device, MOTIONS)
+    known = still.axes.shape[1]
+    assert torch.equal(moving.axes[:, :known], still.axes)
+    assert torch.allclose(moving.axes.T @ moving.axes, torch.eye(moving.axes.shape[1]), atol=1e-5)
+    left = word_encoder()(["left"])[1]
+    assert moving.places[left, known:].abs().sum() == 0 and moving.places[left].abs().sum() > 0
+    assert moving.moving[left, :known].abs().sum() == 0 and moving.moving[left].abs().sum() > 0
+
+
+def test_the_transformer_begins_as_a_copy_of_its_input():
+    model = make_transformer(SMALL)
+    latents = torch.randn(2, 16, 5, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        out = model(
+            latents, torch.tensor([900.0, 100.0]), torch.zeros(2, 77, 96), return_dict=False
+        )
+    # The layer norm scales each token to one length.
+    assert torch.nn.functional.cosine_similarity(out[0], latents, dim=1).mean() > 0.98
+
+
+def test_plain_attention_is_the_librarys():
+    model = make_transformer(SMALL)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.02 * torch.randn_like(parameter)
+        given = (torch.randn(1, 16, 2, 8, 8), torch.tensor([500.0]), torch.randn(1, 77, 96))
+        expected = model(*given, return_dict=False)[0]
+        model.set_attn_processor(PlainAttention())
+        assert torch.allclose(model(*given, return_dict=False)[0], expected, atol=1e-5)
+
+
+def test_more_noise_where_a_scene_stands_more_often():
+    random = torch.Generator().manual_seed(0)
+    few, many = (flow_times(4000, shift, 0.25, random) for shift in (1.0, 5.0))
+    assert few.min() > 0 and many.max() < 1
+    assert few.mean() == pytest.approx(0.5, abs=0.02) and many.mean() > 0.75
+
+
+def test_a_run_trains_and_goes_on_where_it_stopped(pool_folder: Path, tmp_path: Path):
+    whole = trainer()
+    run(whole, pool_folder, tmp_path)
+    assert whole.frames_seen == 8 and whole.clips_seen == 8
+    part = trainer()
+    pool = pools.load(pools.shards_of(pool_folder))
+    for _ in range(2):
+        part.train_step(pool)
+    save_state(part, tmp_path)
+    again = trainer()
+    again.resume(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert again.counters() == part.counters() and again.rate == part.rate
+    for _ in range(2):
+        again.train_step(pool)
+    same: list[tuple[Tensor, Tensor]] = [
+        *zip(whole.parameters, again.parameters, strict=True),
+        *zip(whole.averages, again.averages, strict=True),
+    ]
+    assert all(torch.equal(*pair) for pair in same)
+    begun = trainer().parameters
+    assert not all(torch.equal(*pair) for pair in zip(begun, whole.parameters, strict=True))
+
+
+def test_the_rate_falls_over_the_last_clips():
+    one = trainer(Recipe(clips=100, decay=0.2, warmup=1))
+    rates = []
+    for seen in (0, 80, 90, 100):
+        one.clips_seen = seen
+        rates.append(one.rate / one.recipe.rate)
+    assert rates == pytest.approx([1, 1, 0.5, 0.02])
+
+
+def test_averages_are_kept_in_half_precision_by_name(tmp_path: Path):
+    from safetensors.torch import load_file
+
+    one = trainer()
+    save_state(one, tmp_path)
+    stored = load_file(tmp_path / "averages.safetensors")
+    assert stored.keys() == set(one.names)
+    assert all(tensor.dtype == torch.float16 for tensor in stored.values())
+    other = trainer()
+    other.start_from({name: tensor + 1 for name, tensor in stored.items()})
+    assert torch.allclose(other.parameters[0], one.parameters[0] + 1, atol=1e-2)
+
+
+def test_a_run_begins_at_the_weights_of_a_transformer_alone():
+    one = trainer()
+    given = {name: tensor + 1 for name, tensor in one.transformer.state_dict().items()}
+    before = [parameter.clone() for parameter in one.text.parameters()]
+    one.start_from(given)
+    for name, parameter in one.transformer.named_parameters():
+        assert torch.equal(parameter, given[name])
+    assert all(torch.equal(*pair) for pair in zip(before, one.text.parameters(), strict=True))
+    with pytest.raises(ValueError, match="none of the weights"):
+        one.start_from({"elsewhere": torch.zeros(1)})
