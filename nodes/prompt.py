@@ -42,6 +42,17 @@ class EvenframePrompt(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, text: str | None) -> bool | str:
+        # What no tokenizer reads is told before anything runs; None: linked, not yet known.
+        from ..pipelines.errors import EvenframeError
+        from ..pipelines.text import require_typed
+
+        try:
+            return text is None or bool(require_typed(text, "The prompt") is text)
+        except EvenframeError as error:
+            return str(error)
+
+    @classmethod
     def execute(cls, model: ModelHandle[Backbone], text: str) -> io.NodeOutput:
         prompt = host.load(model).encode_prompt(text)
         words = prompt.describe()

@@ -59,7 +59,8 @@ def test_shares_that_do_not_sum_to_one_are_scaled_with_a_warning():
         ({str(index): 1.0 for index in range(51)}, 3, "There are 51 shares: give a batch at most"),
         ({"a": 0.0}, 3, "All shares are 0"),
         ({}, 3, "The shares are empty"),
-        (HALVES, -1, "count is -1: choose a whole number from 0"),
+        (HALVES, -1, "count is -1: choose a whole number from 0 to 100000"),
+        (HALVES, 10**12, "count is 1000000000000: choose a whole number from 0 to 100000"),
     ],
 )
 def test_shares_that_mean_nothing_are_refused(shares, count: int, starts: str):

@@ -110,6 +110,12 @@ def miniature():
     return output.args[0]
 
 
+def test_half_a_character_in_a_prompt_is_told_before_anything_runs():
+    refused = EvenframePrompt.validate_inputs("a cat \ud83d")
+    assert isinstance(refused, str) and refused.startswith("The prompt has half a character")
+    assert EvenframePrompt.validate_inputs("") is EvenframePrompt.validate_inputs(None) is True
+
+
 def test_the_miniature_says_which_words_it_does_not_know(miniature) -> None:
     known = EvenframePrompt.execute(miniature, "a red circle on a gray background")
     assert known.ui["text"] == [known.args[1]]

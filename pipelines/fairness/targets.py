@@ -17,7 +17,7 @@ from ..text import folded, quoted, read_decimal
 MAX_ATTRIBUTES = 50
 """Each clip of a batch is weighed against each attribute."""
 MAX_SHARE = 1e6
-
+MAX_CLIPS = 100_000
 LEFT_OUT = "The batch is too large to name each clip's attribute here."
 
 
@@ -26,16 +26,16 @@ def assign(shares: Mapping[str, float], count: int, seed: int = 0) -> tuple[str,
 
     shares: up to 50 attributes, each with its share, 0 to 1e6; scaled with a warning where they do
     not sum to 1.
-    count: clips, 0 or more.
+    count: clips, 0 to 100,000.
     The counts are the shares by largest remainder (10 clips at 50/50 are 5 and 5). Each clip gets
     the attribute that is furthest behind its share, so every beginning of the batch is close to the
     shares, too. The seed decides between equals.
-    Raises EvenframeError for no shares, too many, those out of range, only zeros, or a negative
-    count.
+    Raises EvenframeError for no shares, too many, those out of range, only zeros, or a count out of
+    range.
     """
     wanted = normalised(shares)
-    if count < 0:
-        raise EvenframeError(f"count is {count}: choose a whole number from 0.")
+    if not 0 <= count <= MAX_CLIPS:
+        raise EvenframeError(f"count is {count}: choose a whole number from 0 to {MAX_CLIPS}.")
     order = random.Random(seed)
     left = _largest_remainder(wanted, count, order)
     given = dict.fromkeys(wanted, 0)
