@@ -29,7 +29,7 @@ def byte_alphabet() -> list[str]:
     return [chr(code) for code in printable] + [chr(256 + i) for i in range(len(rest))]
 
 
-def learn_merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
+def learn_merges(words: Sequence[str]) -> list[tuple[str, str]]:
     """Byte-pair merges after which each of the words is one token; ties broken by spelling."""
     pieces = {word: [*word[:-1], word[-1] + "</w>"] for word in words}
     merges: list[tuple[str, str]] = []

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from ..meaning_loss import MeaningLoss
 from ..optimiser import MatrixOptimiser
@@ -122,7 +123,8 @@ class Trainer:
             self.clips_seen += batch
         decay = min(recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+            for average, now in zip(self.averages, self.parameters, strict=True):
+                average.lerp_(now, 1 - decay)
         return {"times": times, "error": error.item(), "unsaid": unsaid.item()}
 
     def _kind_of_step(self) -> int:
@@ -360,7 +362,7 @@ def main() -> None:
     if workers == 1:
         _worker(0, options)
     else:
-        torch.multiprocessing.spawn(_worker, (options,), nprocs=workers)
+        spawn(_worker, (options,), nprocs=workers)
 
 
 if __name__ == "__main__":

@@ -347,7 +347,8 @@ def background(clip: Clip, frame: float) -> Array:
     whole = int(np.floor(shift))
     part = np.float32(shift - whole)
     rolled = np.roll(still, -whole, axis=1)
-    return (1 - part) * rolled + part * np.roll(still, -whole - 1, axis=1)
+    mixed = (1 - part) * rolled + part * np.roll(still, -whole - 1, axis=1)
+    return mixed.astype(np.float32)
 
 
 def render(clip: Clip, frame: float) -> tuple[Array, Array]:
