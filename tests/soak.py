@@ -28,6 +28,7 @@ RECIPES = (
     "ReAtCo two objects",
     "FAME one person",
 )
+KINDS = ("interrupt", "word", "missing node", "half a character", "type", "circle", "nothing")
 MOST_GROWTH = 1.0
 """MB by which an edit may make the server grow, once it has warmed up."""
 
@@ -90,7 +91,7 @@ def of(graph: Graph, class_type: str) -> list[dict[str, Any]]:
 def disturb(server: ComfyServer, graph: Graph, number: int, chance: random.Random) -> str:
     """Something that goes wrong, and must leave nothing; what it was."""
     graph = changed(graph, 10_000 + number)
-    kind = ("interrupt", "word", "missing node", "type", "circle", "nothing")[number % 6]
+    kind = KINDS[number % len(KINDS)]
     if kind == "interrupt":
         run = server.queue(graph)
         wait_for(lambda: run.of("progress") or run.ended.is_set())
@@ -98,17 +99,21 @@ def disturb(server: ComfyServer, graph: Graph, number: int, chance: random.Rando
         server.interrupt()
         run.ended.wait(60)
         return f"interrupt: {run.outcome}"
-    if kind == "word":
-        for node in of(graph, "EvenframePrompt"):
-            node["inputs"]["text"] = f"a giraffe {number} \ud83d" + " of very many words" * 40
-        return failed(server.run(graph), kind)
     return refused(server, graph, kind, number) if kind != "nothing" else ""
 
 
 def refused(server: ComfyServer, graph: Graph, kind: str, number: int) -> str:
     """What the server says of a workflow that is malformed."""
     (editor,) = of(graph, "EvenframeEdit")
-    if kind == "missing node":
+    if kind == "word":
+        for node in of(graph, "EvenframeAttentionFusion"):
+            node["inputs"] |= {"weights": f"giraffe{number}: 2"}
+        for node in of(graph, "EvenframePrompt"):
+            node["inputs"]["text"] += " of very many words" * 40
+    elif kind == "half a character":
+        for node in of(graph, "EvenframePrompt"):
+            node["inputs"]["text"] = f"a giraffe {number} \ud83d"
+    elif kind == "missing node":
         editor["inputs"]["model"] = ["999", 0]
     elif kind == "type":
         editor["inputs"] |= {"guidance_scale": "x" * number, "seed": None}
