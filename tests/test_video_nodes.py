@@ -269,13 +269,13 @@ def test_a_changed_file_is_loaded_again(folder: Path) -> None:
 
 def test_in_comfyui(comfyui: ComfyServer) -> None:
     """Loaded and saved by this pack, and handed to and taken from ComfyUI's own video nodes."""
-    source = comfyui.base / "input" / "clip.mp4"
-    if not source.exists():
-        write_source(source)
+    name = "flashing.mp4"  # not that of any recipe, whose clip is another
+    write_source(comfyui.base / "input" / name)
     prompt = load_and_save()
+    prompt["1"]["inputs"]["file"] = name
     fits = {"fit": "pad", "max_side": 0, "width": 0, "height": 0, "multiple": "64"}
     prompt |= {
-        "3": {"class_type": "LoadVideo", "inputs": {"file": "clip.mp4"}},
+        "3": {"class_type": "LoadVideo", "inputs": {"file": name}},
         "4": {
             "class_type": "EvenframeClipFromVideo",
             "inputs": {"video": ["3", 0], "max_frames": 0, "skip": 0, "stride": 1}
