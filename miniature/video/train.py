@@ -108,7 +108,7 @@ class Trainer:
         self.random.manual_seed(recipe.seed * 2**32 + self.step)
         times = self._kind_of_step()
         batch = recipe.frame_batch if times == 1 else recipe.clip_batch
-        # All processes draw the same, and each takes its own part of it.
+        # All processes have drawn the same kind of step; the samples of it are each one's own.
         self.random.manual_seed((recipe.seed * 2**32 + self.step) * self.workers + self.rank + 1)
         with torch.autocast(self.device.type, torch.bfloat16, computes_in_bfloat16(self.device)):
             error, unsaid = self._loss(pool, times, batch // self.workers)
