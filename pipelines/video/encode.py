@@ -1,7 +1,7 @@
 """Save frames and sound as a video file."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -11,8 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import EvenframeError
+from ..pictures import to_bytes
 from ..whole_file import Numbered, write_new
 from .clip import Audio, as_rate, rgb_frames
+from .film import Film, Shot
 from .formats import Format, chosen
 from .metadata import add_gif_comment, add_xmp, disclosure, packed
 from .scaling import BT709, LIMITED, Convert, converter
@@ -33,8 +35,8 @@ OnNote = Callable[[str], None]
 
 def save(
     path: str | PathLike[str] | Numbered,
-    frames: Tensor,
-    frame_rate: float | Fraction,
+    frames: Tensor | Film,
+    frame_rate: float | Fraction | None = None,
     audio: Audio | None = None,
     metadata: Mapping[str, str] | None = None,
     *,
@@ -47,11 +49,14 @@ def save(
     """Write a new video file; its ending chooses the format: .mp4, .mov, .mkv, .webm or .gif.
 
     path: where, or a name that is yet to get its number; the path that it got is returned.
-    frames: (f, h, w, 3) float, 0..1; other images as in `clip_from_images`.
-    audio: sound that starts with the first frame; cut where the frames end. A GIF has none.
+    frames: (f, h, w, 3) float, 0..1, other images as in `clip_from_images`; or a film.
+    frame_rate: frames a second; None takes a film's own.
+    audio: sound that starts with the first frame; cut where the frames end. A GIF has none. None
+        takes a film's own.
     metadata: fields to write into the file, see `workflow_metadata`; `disclose` adds that the
         video was edited with generative AI, whatever these say.
-    undo: brings each frame back to its source's size just before it is written, see `undo_clip`.
+    undo: brings each frame back to its source's size just before it is written, see `undo_clip`;
+        not for a film, whose frames have their size.
     crf: quality of H.264 (0..51, 16 when None) or VP9 (0..63, 24 when None), less is better.
     on_frame: called after every frame with how many are done; what it raises (an interrupt) ends
         the saving and leaves no file.
@@ -63,71 +68,93 @@ def save(
     full, frames that are none.
     """
     target = path if isinstance(path, Numbered) else Path(path)
-    kind, rate = chosen(target.suffix, crf), as_rate(frame_rate)
-    tell = on_note or (lambda _: None)
-    pictures = _Pictures.of(frames, undo, kind, tell)
-    sound = _sound_for(kind, audio, len(pictures) / rate, tell)
+    kind, tell = chosen(target.suffix, crf), on_note or (lambda _: None)
+    if isinstance(frames, Film):
+        film = frames if frame_rate is None else _at_rate(frames, as_rate(frame_rate))
+    else:
+        film = _film_of(frames, as_rate(8 if frame_rate is None else frame_rate), undo, tell)
+    seconds = film.expected / film.frame_rate if not isinstance(frames, Film) else None
+    sound = _sound_for(kind, film.sound() if audio is None else audio, seconds, tell)
+    pictures = _Pictures.of(film, kind, tell)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
     def write(partial: Path) -> None:
         if kind.name == "gif":
-            _write_gif(partial, pictures, rate, on_frame, tell)
+            _write_gif(partial, pictures, on_frame, tell)
             add_gif_comment(partial, packed(fields))
         else:
-            _write(partial, kind, pictures, rate, sound, fields, crf, on_frame)
+            _write(partial, kind, pictures, sound, fields, crf, on_frame)
             if disclose and kind.boxes:
                 add_xmp(partial)
 
     return write_new(target, write)
 
 
+def _film_of(frames: Tensor, rate: Fraction, undo: Undo | None, tell: OnNote) -> Film:
+    """Frames as a film. Each is made when its turn comes: at the size of a source of 4K, all of
+    them together would take a hundred megabytes a frame."""
+    frames, warnings = rgb_frames(frames)
+    for warning in warnings:
+        tell(warning)
+    undo = undo or Undo((frames.shape[2], frames.shape[1]))
+
+    def shots() -> Iterator[Shot]:
+        for index, frame in enumerate(frames):
+            yield Shot(to_bytes(undo.frame(index, frame)).numpy(), index / rate)
+
+    return Film(undo.size, rate, shots, 1 / rate, len(frames))
+
+
+def _at_rate(film: Film, rate: Fraction) -> Film:
+    """The same frames, played evenly at another rate."""
+
+    def shots() -> Iterator[Shot]:
+        for index, shot in enumerate(film.shots()):
+            yield Shot(shot.pixels, index / rate)
+
+    return replace(film, frame_rate=rate, shots=shots, tick=1 / rate)
+
+
 @dataclass(frozen=True, eq=False)
 class _Pictures:
-    """Frames as the file holds them. Each is made when its turn comes: at the size of a source of
-    4K, all of them together would take a hundred megabytes a frame."""
+    """The frames of a film as the file holds them."""
 
-    frames: Tensor
-    undo: Undo
+    film: Film
     width: int
     height: int
 
     @classmethod
-    def of(cls, frames: Tensor, undo: Undo | None, kind: Format, tell: OnNote) -> "_Pictures":
+    def of(cls, film: Film, kind: Format, tell: OnNote) -> "_Pictures":
         """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
-        frames, warnings = rgb_frames(frames)
-        for warning in warnings:
-            tell(warning)
-        undo = undo or Undo((frames.shape[2], frames.shape[1]))
-        width, height = undo.size
+        width, height = film.size
         if not kind.even or not (height % 2 or width % 2):
-            return cls(frames, undo, width, height)
-        even = cls(frames, undo, width + width % 2, height + height % 2)
+            return cls(film, width, height)
+        even = cls(film, width + width % 2, height + height % 2)
         tell(
             f"The frames are {width}x{height}: the file is {even.width}x{even.height}, since H.264 "
             "needs even sides (the last column or row is repeated)."
         )
         return even
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """(h, w, 3) bytes, rounded to the nearest."""
-        for index, frame in enumerate(self.frames):
-            whole = self.undo.frame(index, frame)
-            pixels = (whole * 255).round_().clamp_(0, 255).byte().numpy()
+    def __iter__(self) -> Iterator[tuple[int, Shot]]:
+        """Each with its time in ticks, which grows."""
+        last = -1
+        for pixels, time in self.film.shots():
+            last = max(last + 1, round(time / self.film.tick))
             more = (self.height - len(pixels), self.width - pixels.shape[1])
-            yield np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge")
+            yield last, Shot(np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge"), time)
 
 
-def _sound_for(kind: Format, audio: Audio | None, seconds: Fraction, tell: OnNote) -> Audio | None:
-    """The sound as the format can hold it, no longer than the frames."""
+def _sound_for(
+    kind: Format, audio: Audio | None, seconds: Fraction | None, tell: OnNote
+) -> Audio | None:
+    """The sound as the format can hold it, no longer than the frames where that is known."""
     if audio is None or audio.samples.numel() == 0:
         return None
     if not kind.sound_codec:
         tell("A GIF has no sound: it was left out.")
         return None
-    sound = audio.cut(seconds)
+    sound = audio if seconds is None else audio.cut(seconds)
     if sound.samples.shape[1] == 0:
         return None
     if not bool(sound.samples.isfinite().all()):
@@ -142,7 +169,6 @@ def _write(
     partial: Path,
     kind: Format,
     pictures: _Pictures,
-    rate: Fraction,
     audio: Audio | None,
     fields: Mapping[str, str],
     crf: int | None,
@@ -156,28 +182,29 @@ def _write(
         options["movflags"] = "use_metadata_tags+faststart"
     with av.open(str(partial), "w", format=kind.name, options=options) as container:
         container.metadata.update(fields)
-        video = _video_stream(container, kind, pictures, rate, crf)
+        video = _video_stream(container, kind, pictures, crf)
         sound = SoundWriter(container, kind, audio) if audio is not None else None
-        convert = converter()
-        for index, pixels in enumerate(pictures):
-            container.mux(video.encode(_picture(convert, pixels, kind.pixels, index)))
+        convert, length = converter(), 1 / pictures.film.frame_rate
+        for done, (ticks, shot) in enumerate(pictures, 1):
+            container.mux(video.encode(_picture(convert, shot.pixels, kind.pixels, ticks)))
             if sound is not None:
-                sound.write_until((index + 1) / rate)
+                sound.write_until(shot.time + length)
             if on_frame is not None:
-                on_frame(index + 1)
+                on_frame(done)
         container.mux(video.encode(None))
         if sound is not None:
             sound.finish()
 
 
 def _video_stream(
-    container: "OutputContainer", kind: Format, pictures: _Pictures, rate: Fraction, crf: int | None
+    container: "OutputContainer", kind: Format, pictures: _Pictures, crf: int | None
 ) -> "VideoStream":
-    quality = {"crf": str(kind.crf if crf is None else crf)}
+    film, quality = pictures.film, {"crf": str(kind.crf if crf is None else crf)}
+    options = {**kind.options, **quality}
     stream = cast(
-        "VideoStream",
-        container.add_stream(kind.codec, rate=rate, options={**kind.options, **quality}),
+        "VideoStream", container.add_stream(kind.codec, rate=film.frame_rate, options=options)
     )
+    stream.codec_context.time_base = film.tick
     stream.height, stream.width = pictures.height, pictures.width
     stream.pix_fmt = kind.pixels
     stream.thread_count = 1
@@ -188,13 +215,13 @@ def _video_stream(
     return stream
 
 
-def _picture(convert: Convert, pixels: np.ndarray, layout: str, index: int) -> "VideoFrame":
+def _picture(convert: Convert, pixels: np.ndarray, layout: str, ticks: int) -> "VideoFrame":
     from av import VideoFrame
 
     picture = VideoFrame.from_ndarray(pixels, format="rgb24")
     picture = convert(picture, format=layout, dst_colorspace=BT709, dst_color_range=LIMITED)
     picture.colorspace, picture.color_range = BT709, LIMITED
-    picture.pts = index
+    picture.pts = ticks
     return picture
 
 
@@ -233,11 +260,12 @@ class SoundWriter:
 
 
 def _write_gif(
-    partial: Path, pictures: _Pictures, rate: Fraction, on_frame: OnFrame | None, tell: OnNote
+    partial: Path, pictures: _Pictures, on_frame: OnFrame | None, tell: OnNote
 ) -> None:
     """A GIF with one palette of 256 colours for the whole clip."""
     import av
 
+    rate = pictures.film.frame_rate
     if rate > 50:
         tell(f"A GIF shows at most 50 frames a second: browsers slow {float(rate):g} down.")
     with av.open(str(partial), "w", format="gif", options={"fflags": "+bitexact"}) as container:
@@ -245,12 +273,13 @@ def _write_gif(
         stream.width, stream.height = pictures.width, pictures.height
         stream.pix_fmt = "pal8"
         stream.thread_count = 1
-        for picture in _paletted(pictures, rate, on_frame):
+        stream.codec_context.time_base = pictures.film.tick
+        for picture in _paletted(pictures, on_frame):
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 
 
-def _paletted(pictures: _Pictures, rate: Fraction, on_frame: OnFrame | None) -> Iterator:
+def _paletted(pictures: _Pictures, on_frame: OnFrame | None) -> Iterator:
     """Frames in the colours of one palette that is chosen over all of them."""
     import av
     from av.filter import Graph
@@ -260,7 +289,7 @@ def _paletted(pictures: _Pictures, rate: Fraction, on_frame: OnFrame | None) -> 
         width=pictures.width,
         height=pictures.height,
         format=av.VideoFormat("rgb24"),
-        time_base=1 / rate,
+        time_base=pictures.film.tick,
     )
     split, choose = graph.add("split"), graph.add("palettegen")
     use, sink = graph.add("paletteuse", "sierra2_4a"), graph.add("buffersink")
@@ -270,12 +299,13 @@ def _paletted(pictures: _Pictures, rate: Fraction, on_frame: OnFrame | None) -> 
     choose.link_to(use, 0, 1)
     use.link_to(sink)
     graph.configure()
-    for index, pixels in enumerate(pictures):
-        picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        picture.pts, picture.time_base = index, 1 / rate
+    done = 0
+    for done, (ticks, shot) in enumerate(pictures, 1):
+        picture = av.VideoFrame.from_ndarray(shot.pixels, format="rgb24")
+        picture.pts, picture.time_base = ticks, pictures.film.tick
         graph.vpush(picture)
         if on_frame is not None:
-            on_frame(index + 1)
+            on_frame(done)
     graph.vpush(None)
-    for _ in pictures.frames:
+    for _ in range(done):
         yield graph.vpull()

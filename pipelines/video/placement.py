@@ -1,0 +1,40 @@
+"""Where an edited frame lies in the frame of its source."""
+
+from dataclasses import dataclass
+
+from .sizes import Fit, Size
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels; edges of pixels lie at whole numbers."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The part of each source frame that the frames of a clip show.
+
+    source: (width, height) of the source's frames. size: of the clip's.
+    boxes: in the source's pixels, what a whole frame of the clip covers; one for each frame, or a
+        single one for all. A border that was added lies beyond the source's frame.
+    """
+
+    source: Size
+    size: Size
+    boxes: tuple[Box, ...]
+
+    @classmethod
+    def of(cls, fit: Fit) -> "Placement":
+        """Of frames that were made to fit, to a fraction of a pixel."""
+        (wide, high), (across, down) = fit.source, fit.scaled
+        left, top = (fit.left, fit.top) if fit.mode == "crop" else (-fit.left, -fit.top)
+        x, y = wide / across, high / down
+        right, bottom = left + fit.size[0], top + fit.size[1]
+        return cls(fit.source, fit.size, ((left * x, top * y, right * x, bottom * y),))
+
+    @classmethod
+    def whole(cls, source: Size, size: Size) -> "Placement":
+        """Of frames that show all of their source."""
+        return cls(source, size, ((0.0, 0.0, float(source[0]), float(source[1])),))
+
+    def box(self, index: int) -> Box:
+        """That of frame number `index`."""
+        return self.boxes[index if len(self.boxes) > 1 else 0]
