@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .common import sockets
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ..pipelines.video import Audio, Clip, Fitting
+    from ..pipelines.video import Audio, Clip, Film, Fitting
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
 FORMATS = ("mp4", "webm", "gif", "mov", "mkv")
@@ -331,7 +332,12 @@ class EvenframeSaveVideo(io.ComfyNode):
             search_aliases=["video saver", "export video", "video combine", "save gif"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("frames", tooltip="The frames to save."),
+                io.MultiType.Input(
+                    "frames",
+                    [io.Image, io.Video],
+                    tooltip="The frames to save, or a video: that of Paste Source Outside is made "
+                    "frame by frame while it is saved.",
+                ),
                 io.String.Input(
                     "filename_prefix",
                     default="evenframe/edit",
@@ -360,7 +366,8 @@ class EvenframeSaveVideo(io.ComfyNode):
                     min=0.0,
                     max=1000.0,
                     step=0.01,
-                    tooltip="Frames a second; 0 takes the clip's, or 8 where there is no clip.",
+                    tooltip="Frames a second; 0 takes the clip's or the video's, or 8 without "
+                    "both.",
                 ),
                 io.Boolean.Input(
                     "undo_fit",
@@ -423,7 +430,7 @@ class EvenframeSaveVideo(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        frames: Tensor,
+        frames: Any,
         filename_prefix: str,
         format: str,
         frame_rate: float,
@@ -433,38 +440,63 @@ class EvenframeSaveVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         log: str = "",
     ) -> io.NodeOutput:
-        from ..pipelines.video import log_metadata, save, undo_clip, workflow_metadata
-        from ..pipelines.video.clip import rgb_frames
+        from ..pipelines.video import log_metadata, save, workflow_metadata
 
-        logged = log_metadata(log)
-        frames, notes = rgb_frames(frames)
-        said = list(notes)
-        undo = undo_clip(frames, clip) if clip is not None and undo_fit else None
-        if undo is not None:
-            said.append(f"Size: {undo.said}")
-        sound = _audio(audio) or (clip.audio if clip is not None else None)
-        own = workflow_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        logged, hidden = log_metadata(log), cls.hidden
+        film = _film(frames, clip, undo_fit, frame_rate)
+        said = list(film.said)
+        own = workflow_metadata(hidden.prompt, hidden.extra_pnginfo)
         # The workflow first: editors look for it near the beginning of a file.
         fields = (own if host.embeds_workflow() else {}) | logged
-        hidden = cls.hidden
-        size = (frames.shape[2], frames.shape[1]) if undo is None else undo.size
-        name = filled(filename_prefix, hidden.prompt, hidden.extra_pnginfo, size)
+        name = filled(filename_prefix, hidden.prompt, hidden.extra_pnginfo, film.size)
+        counted = _Counted(_bar(film.expected, "Saving"))
         path = save(
             host.new_output(name, f".{format}"),
-            frames,
-            frame_rate or (clip.frame_rate if clip is not None else 8),
-            sound,
-            fields,
-            undo=undo,
+            film,
+            audio=_audio(audio),
+            metadata=fields,
             crf=None if crf < 0 else crf,
-            on_frame=_bar(len(frames), "Saving"),
+            on_frame=counted,
             on_note=said.append,
         )
         saved = host.saved(path)
-        info = "\n".join([f"{saved['filename']}: {len(frames)} frames", *said])
+        info = "\n".join([f"{saved['filename']}: {counted.done} frames", *said])
         # The keys that the editor's own video preview looks for.
         shown = {"images": [saved], "animated": (True,), "text": (info,)}
         return io.NodeOutput(host.video(path), info, ui=shown)
+
+
+@dataclass
+class _Counted:
+    """A bar that remembers where it was."""
+
+    bar: Callable[[int], None]
+    done: int = 0
+
+    def __call__(self, done: int) -> None:
+        self.done = done
+        self.bar(done)
+
+
+def _film(frames: Any, clip: Clip | None, undo_fit: bool, frame_rate: float) -> Film:
+    """What is to be saved, a frame at a time."""
+    from ..pipelines.video import at_rate, film_of, undo_clip
+    from ..pipelines.video.clip import rgb_frames
+
+    film = host.video_film(frames)
+    if film is not None:
+        return at_rate(film, frame_rate) if frame_rate else film
+    sound = clip.audio if clip is not None else None
+    rate = frame_rate or (clip.frame_rate if clip is not None else 8)
+    if hasattr(frames, "get_components"):  # some other node's video
+        parts = frames.get_components()
+        frames, sound = parts.images, sound or _audio(parts.audio)
+        rate = frame_rate or parts.frame_rate
+    images, notes = rgb_frames(frames)
+    undo = undo_clip(images, clip) if clip is not None and undo_fit else None
+    if undo is not None:
+        notes = (*notes, f"Size: {undo.said}")
+    return film_of(images, rate, sound, undo, notes)
 
 
 NODES = [EvenframeLoadVideo, EvenframeClipFromVideo, EvenframeClipFromImages, EvenframeSaveVideo]

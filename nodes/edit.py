@@ -9,13 +9,10 @@ from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..pipelines.backbone import Backbone
     from ..pipelines.controls.base import Control
     from ..pipelines.inversion import Inversion
     from ..pipelines.prompt import Prompt
-    from ..pipelines.region import Regions
     from .host import ModelHandle
 
 
@@ -181,49 +178,4 @@ class EvenframeDecode(io.ComfyNode):
         return io.NodeOutput(frames)
 
 
-class EvenframePasteSource(io.ComfyNode):
-    """The source's own pixels outside of the regions."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="EvenframePasteSource",
-            display_name="Paste Source Outside (Evenframe)",
-            category=sockets.CATEGORY,
-            description="Put the clip's own pixels back outside of the regions, where the "
-            "autoencoder would soften them.",
-            search_aliases=["composite", "restore background", "feather", "reatco"],
-            inputs=[
-                io.Image.Input("frames", tooltip="The edited clip, from the decoder."),
-                io.Image.Input("source", tooltip="The clip that was inverted."),
-                sockets.Regions.Input("regions", tooltip="Where the edit is kept."),
-                io.Int.Input(
-                    "feather",
-                    default=8,
-                    min=0,
-                    max=1024,
-                    tooltip="Width in pixels of the soft edge, inside the regions.",
-                ),
-                io.Boolean.Input(
-                    "linear_light",
-                    default=False,
-                    tooltip="Mix light instead of pixel values at the edge: bright edges stay "
-                    "bright.",
-                ),
-            ],
-            outputs=[io.Image.Output(display_name="frames")],
-        )
-
-    @classmethod
-    def execute(
-        cls, frames: Tensor, source: Tensor, regions: Regions, feather: int, linear_light: bool
-    ) -> io.NodeOutput:
-        from ..pipelines.paste import paste_outside
-        from ..pipelines.video.clip import rgb_frames
-
-        (edited, _), (original, _) = rgb_frames(frames), rgb_frames(source)
-        masks = regions.coverages(regions.frame_size)
-        return io.NodeOutput(paste_outside(edited, original, masks, feather, linear_light))
-
-
-NODES = [EvenframeEdit, EvenframeDecode, EvenframePasteSource]
+NODES = [EvenframeEdit, EvenframeDecode]

@@ -18,9 +18,9 @@ EXAMPLE = """{"version": 1, "unit": "fraction", "regions": [
 ]}"""
 
 
-def edge_input(name: str, tooltip: str) -> io.Input:
+def edge_input(name: str, tooltip: str, optional: bool = False) -> io.Input:
     """An input for a number of pixels at a region's edge."""
-    return io.Int.Input(name, default=0, min=0, max=1024, tooltip=tooltip)
+    return io.Int.Input(name, default=0, min=0, max=1024, optional=optional, tooltip=tooltip)
 
 
 def below_input() -> io.Input:

@@ -46,6 +46,11 @@ def require_frames(frames: Tensor, backbone: "Backbone") -> None:
         raise EvenframeError(f"frames have pixels from {low:g} to {high:g}: scale them to 0..1.")
 
 
+def frames_of_size(count: int, size: tuple[int, int]) -> str:
+    """So many frames of (width, height), in words."""
+    return f"{count} frames of {size[0]}x{size[1]} pixels"
+
+
 def require_numbers(frames: Tensor) -> None:
     """Pixels of frames (f, ...) must be finite; an error names the first frame where one is not."""
     for index, frame in enumerate(frames):

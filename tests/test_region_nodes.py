@@ -14,11 +14,11 @@ from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe.nodes import node_classes
 from evenframe.nodes.control import EvenframeJointSampling, EvenframeRefocus
-from evenframe.nodes.edit import EvenframePasteSource
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.inversion import EvenframeWindows
+from evenframe.nodes.paste import EvenframePasteSource
 from evenframe.nodes.region import EXAMPLE, EvenframeDrawRegions, EvenframeMaskRegion
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
@@ -94,7 +94,7 @@ def test_a_graph_with_all_of_reatco(tmp_path: Path):
     save_tiny_model(tmp_path / "models" / "diffusers" / "tiny")
     result = Executor(host, node_classes()).run(workflow.parse(reatco_workflow()))
     [source] = [result.results["clip"].values[0]]
-    [pasted] = result.results["paste"].values
+    [pasted, *_] = result.results["paste"].values
     latents = result.results["edit"].values[0]["samples"]
     assert latents.shape == (3, 4, 16, 16) and latents.isfinite().all()
     assert torch.equal(pasted[:, :, 64:], source[:, :, 64:])
@@ -141,7 +141,7 @@ def test_the_source_is_pasted_around_each_region(clip: Tensor):
     boxes = [[0, 0, 0.5, 1], [0.8, 0.4, 0.85, 0.5]]  # the second is 6 pixels wide and high
     items = [{"name": str(box), "box": box} for box in boxes]
     regions = EvenframeDrawRegions.execute(clip, json.dumps({"version": 1, "regions": items}))[0]
-    pasted = EvenframePasteSource.execute(edited, clip, regions, 8, False)[0]
+    pasted = EvenframePasteSource.execute(edited, regions, 8, False, clip)[0]
     assert torch.equal(pasted[:, 28, 104], edited[:, 28, 104])
     assert torch.equal(pasted[:, 32, 20], edited[:, 32, 20])
     assert torch.equal(pasted[:, :, 64:100], clip[:, :, 64:100])
@@ -154,4 +154,4 @@ def test_what_is_wrong_is_said_where_it_is_set(clip: Tensor):
         EvenframeDrawRegions.execute(clip, "left")
     regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
     with pytest.raises(EvenframeError, match="The regions are for 3 frames of 128x64 pixels"):
-        EvenframePasteSource.execute(clip[:2], clip[:2], regions, 8, False)
+        EvenframePasteSource.execute(clip[:2], regions, 8, False, clip[:2])

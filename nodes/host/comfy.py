@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as memory
 import folder_paths
@@ -23,8 +23,12 @@ from ...pipelines.errors import EvenframeError
 from ...pipelines.whole_file import Numbered
 from . import folders
 from .adoption import adopt_sockets
+from .comfy_film import FilmVideo
 from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
 from .lending import Loan
+
+if TYPE_CHECKING:
+    from ...pipelines.video.film import Film
 
 
 class Holder(torch.nn.Module):
@@ -154,6 +158,12 @@ class ComfyHost:
         source = video.get_stream_source()
         whole = not any(video.get_active_trim_window())
         return Path(source) if whole and isinstance(source, str) else None
+
+    def film_video(self, film: Film) -> Any:
+        return FilmVideo(film)
+
+    def video_film(self, video: Any) -> Film | None:
+        return video.film if isinstance(video, FilmVideo) else None
 
     def embeds_workflow(self) -> bool:
         return not args.disable_metadata

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...pipelines.loading.components import Components
+    from ...pipelines.video.film import Film
     from ...pipelines.whole_file import Numbered
 
 ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]
@@ -205,6 +206,14 @@ class Host(Protocol):
 
     def video_file(self, video: Any) -> Path | None:
         """The file that a VIDEO value is the whole of; None where it was made of images or cut."""
+        ...
+
+    def film_video(self, film: Film) -> Any:
+        """A film as the value of a VIDEO socket: its frames are made when someone saves it."""
+        ...
+
+    def video_film(self, video: Any) -> Film | None:
+        """The film that a VIDEO value of `film_video` is; None for others."""
         ...
 
     def embeds_workflow(self) -> bool:

@@ -84,6 +84,21 @@ Clip = Custom("CLIP")
 Vae = Custom("VAE")
 
 
+class _MultiTypeInput(Input):
+    """A socket that takes values of several types."""
+
+    def __init__(self, id: str, types: list[type[SocketType]], **settings: Any) -> None:
+        super().__init__(id, **settings)
+        self._io_types = types
+
+    def get_io_type(self) -> str:
+        return ",".join(kind.io_type for kind in self._io_types)
+
+
+class MultiType(SocketType):
+    Input: ClassVar[type[_MultiTypeInput]] = _MultiTypeInput
+
+
 class _IntOutput(Output):
     io_type = "INT"
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from ...pipelines.video.film import Film
+
 Report = Callable[[str, int, int], None]
 
 
@@ -238,6 +240,14 @@ class StandaloneHost:
 
     def video_file(self, video: Any) -> Path | None:
         return video if isinstance(video, Path) else None
+
+    def film_video(self, film: Film) -> Film:
+        return film
+
+    def video_film(self, video: Any) -> Film | None:
+        from ...pipelines.video.film import Film
+
+        return video if isinstance(video, Film) else None
 
     def embeds_workflow(self) -> bool:
         return True

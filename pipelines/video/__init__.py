@@ -6,6 +6,7 @@ A clip is a value: its frames, the rate they play at, and the sound that belongs
 from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load
 from .encode import save
+from .film import Film, at_rate, film_of
 from .fit import fit, fit_clip
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .sizes import FIT_MODES, Fit, Fitting
@@ -17,11 +18,14 @@ __all__ = [
     "Audio",
     "Choice",
     "Clip",
+    "Film",
     "Fit",
     "Fitting",
     "as_rate",
+    "at_rate",
     "clip_from_images",
     "disclosure",
+    "film_of",
     "fit",
     "fit_clip",
     "load",

@@ -1,7 +1,7 @@
 """The clip: frames, their rate, and their sound."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..checks import require_numbers
 from ..errors import EvenframeError
+from .footage import Footage
+from .placement import Placement
 from .sizes import Fit
 
 MAX_RATE = 1000
@@ -51,9 +53,11 @@ class Clip:
     timestamps: seconds from the start of the file, one for each frame.
     source: a name for people: a file name, or what made the images.
     fit: how `frames` were made from frames of another size; None when they are as they came.
-    original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before some of them was
-        cropped away: `unfit` pastes back into them. None where nothing was.
+    original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before the fit: `unfit`
+        pastes back into them. Of a file, which can be read again, they are held only where some of
+        them was cropped away; None, too, where nothing was changed.
     warnings: what the user should know about this clip, a line each.
+    footage: the file that it was loaded from; None for images.
     """
 
     frames: Tensor
@@ -64,6 +68,7 @@ class Clip:
     fit: Fit | None = None
     original: Tensor | None = None
     warnings: tuple[str, ...] = ()
+    footage: Footage | None = None
 
     def __len__(self) -> int:
         return self.frames.shape[0]
@@ -80,6 +85,17 @@ class Clip:
     def seconds(self) -> Fraction:
         """How long the clip plays."""
         return len(self) / self.frame_rate
+
+    @property
+    def placement(self) -> Placement:
+        """Where the frames lie in those of their source."""
+        size = (self.width, self.height)
+        return Placement.whole(size, size) if self.fit is None else Placement.of(self.fit)
+
+    @property
+    def as_it_is(self) -> "Clip":
+        """The same frames without what they were made of."""
+        return replace(self, fit=None, original=None, footage=None)
 
     def describe(self) -> str:
         """The clip in a few lines, for people."""

@@ -3,19 +3,24 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..errors import EvenframeError
 from ..memory import FreeMemory, free_memory
 from .budget import Budget
 from .clip import Clip
 from .deinterlace import progressive
+from .footage import Footage
 from .pixels import PixelReader
 from .reel import Reel
-from .sizes import Fitting
+from .sizes import Fitting, Size
 from .sound import read_sound
 from .source import (
     FALLBACK_RATE,
@@ -65,23 +70,19 @@ def load(
 
     Raises EvenframeError: no such file, not a video, no frames left, no room for them.
     """
-    file = Path(path)
-    findings = Findings()
-    with opened(file) as container:
-        stream = video_stream(container, file)
-        reel = Reel(fitting, Budget.of(f"'{file.name}'", free), expected(container, stream, choice))
-        _refuse_what_has_no_room(stream.codec_context, reel)
-        limit_threads(stream.codec_context)
-        claims = nominal_rates(stream)
-        pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
-        frames = _announced(timed_frames(container, stream, findings), on_frame)
-        times: list[Fraction] = []
-        for shown in choice.of(progressive(frames, findings)):
-            reel.add(pixels.read(shown.frame))
-            times.append(shown.time)
+    file, findings = Path(path), Findings()
+    times: list[Fraction] = []
+    with reading(file, choice, findings, on_frame) as source:
+        reel = Reel(fitting, Budget.of(f"'{file.name}'", free), source.expected)
+        if source.size[0] and source.size[1]:
+            reel.require(source.size, source.depth)
+        for pixels, time in source.frames:
+            reel.add(pixels)
+            times.append(time)
+            del pixels  # or it would be held while the next is decoded
     if not times:
         raise _nothing_left(file, findings, choice)
-    rate = _rate(times, choice, claims, findings)
+    rate = _rate(times, choice, source.claims, findings)
     sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
     return Clip(
         reel.frames(),
@@ -92,7 +93,48 @@ def load(
         reel.fit,
         reel.originals(),
         findings.warnings(),
+        Footage.of(file, choice),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A file that is being decoded.
+
+    frames: upright (h, w, 3) pixels of 8 or 16 bits, and when each is shown, in seconds.
+    expected: how many there will be at most; 0 where that is not known.
+    claims: frame rates that the file gives.
+    size: (width, height) as stored. depth: bytes of a channel, 1 or 2.
+    """
+
+    frames: Iterator[tuple[np.ndarray, Fraction]]
+    expected: int
+    claims: Sequence[Fraction]
+    size: Size
+    depth: int
+
+
+@contextmanager
+def reading(
+    file: Path, choice: Choice, findings: Findings, on_frame: OnFrame | None = None
+) -> Iterator[Reading]:
+    """The chosen frames of a file, one by one as they are asked for; closed at the end.
+
+    on_frame: as of `load`. Raises EvenframeError as `opened`.
+    """
+    with opened(file) as container:
+        stream = video_stream(container, file)
+        limit_threads(stream.codec_context)
+        pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
+        decoded = _announced(timed_frames(container, stream, findings), on_frame)
+        chosen = choice.of(progressive(decoded, findings))
+        yield Reading(
+            ((pixels.read(shown.frame), shown.time) for shown in chosen),
+            expected(container, stream, choice),
+            nominal_rates(stream),
+            (stream.codec_context.width, stream.codec_context.height),
+            _depth(stream.codec_context),
+        )
 
 
 def expected(container: "InputContainer", stream: "VideoStream", choice: Choice) -> int:
@@ -112,11 +154,9 @@ def expected(container: "InputContainer", stream: "VideoStream", choice: Choice)
     return min(kept, choice.max_frames or kept)
 
 
-def _refuse_what_has_no_room(context: "VideoCodecContext", reel: Reel) -> None:
-    if context.width and context.height:
-        components = context.format.components if context.format else ()
-        depth = 2 if any(part.bits > 8 for part in components) else 1
-        reel.require((context.width, context.height), depth)
+def _depth(context: "VideoCodecContext") -> int:
+    components = context.format.components if context.format else ()
+    return 2 if any(part.bits > 8 for part in components) else 1
 
 
 def limit_threads(context: "VideoCodecContext") -> None:

@@ -1,7 +1,7 @@
 """Save frames and sound as a video file."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -11,10 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import EvenframeError
-from ..pictures import to_bytes
 from ..whole_file import Numbered, write_new
-from .clip import Audio, as_rate, rgb_frames
-from .film import Film, Shot
+from .clip import Audio, rgb_frames
+from .film import Film, Shot, at_rate, film_of
 from .formats import Format, chosen
 from .metadata import add_gif_comment, add_xmp, disclosure, packed
 from .scaling import BT709, LIMITED, Convert, converter
@@ -70,11 +69,14 @@ def save(
     target = path if isinstance(path, Numbered) else Path(path)
     kind, tell = chosen(target.suffix, crf), on_note or (lambda _: None)
     if isinstance(frames, Film):
-        film = frames if frame_rate is None else _at_rate(frames, as_rate(frame_rate))
+        film = frames if frame_rate is None else at_rate(frames, frame_rate)
     else:
-        film = _film_of(frames, as_rate(8 if frame_rate is None else frame_rate), undo, tell)
-    seconds = film.expected / film.frame_rate if not isinstance(frames, Film) else None
-    sound = _sound_for(kind, film.sound() if audio is None else audio, seconds, tell)
+        images, warnings = rgb_frames(frames)
+        for warning in warnings:
+            tell(warning)
+        film = film_of(images, 8 if frame_rate is None else frame_rate, audio, undo)
+    given = audio if isinstance(frames, Film) and audio is not None else film.sound()
+    sound = _sound_for(kind, given, tell)
     pictures = _Pictures.of(film, kind, tell)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
@@ -88,31 +90,6 @@ def save(
                 add_xmp(partial)
 
     return write_new(target, write)
-
-
-def _film_of(frames: Tensor, rate: Fraction, undo: Undo | None, tell: OnNote) -> Film:
-    """Frames as a film. Each is made when its turn comes: at the size of a source of 4K, all of
-    them together would take a hundred megabytes a frame."""
-    frames, warnings = rgb_frames(frames)
-    for warning in warnings:
-        tell(warning)
-    undo = undo or Undo((frames.shape[2], frames.shape[1]))
-
-    def shots() -> Iterator[Shot]:
-        for index, frame in enumerate(frames):
-            yield Shot(to_bytes(undo.frame(index, frame)).numpy(), index / rate)
-
-    return Film(undo.size, rate, shots, 1 / rate, len(frames))
-
-
-def _at_rate(film: Film, rate: Fraction) -> Film:
-    """The same frames, played evenly at another rate."""
-
-    def shots() -> Iterator[Shot]:
-        for index, shot in enumerate(film.shots()):
-            yield Shot(shot.pixels, index / rate)
-
-    return replace(film, frame_rate=rate, shots=shots, tick=1 / rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,18 +122,14 @@ class _Pictures:
             yield last, Shot(np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge"), time)
 
 
-def _sound_for(
-    kind: Format, audio: Audio | None, seconds: Fraction | None, tell: OnNote
-) -> Audio | None:
-    """The sound as the format can hold it, no longer than the frames where that is known."""
+def _sound_for(kind: Format, audio: Audio | None, tell: OnNote) -> Audio | None:
+    """The sound as the format can hold it."""
     if audio is None or audio.samples.numel() == 0:
         return None
     if not kind.sound_codec:
         tell("A GIF has no sound: it was left out.")
         return None
-    sound = audio if seconds is None else audio.cut(seconds)
-    if sound.samples.shape[1] == 0:
-        return None
+    sound = audio
     if not bool(sound.samples.isfinite().all()):
         raise EvenframeError("The sound has samples that are not numbers: repair or leave it out.")
     if sound.samples.shape[0] not in LAYOUTS:
@@ -259,9 +232,7 @@ class SoundWriter:
         self._container.mux(self._stream.encode(None))
 
 
-def _write_gif(
-    partial: Path, pictures: _Pictures, on_frame: OnFrame | None, tell: OnNote
-) -> None:
+def _write_gif(partial: Path, pictures: _Pictures, on_frame: OnFrame | None, tell: OnNote) -> None:
     """A GIF with one palette of 256 colours for the whole clip."""
     import av
 

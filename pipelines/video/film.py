@@ -1,14 +1,21 @@
 """A video whose frames are made one by one, as they are asked for."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from .clip import Audio
-from .sizes import Size
+from ..errors import EvenframeError
+from ..memory import FreeMemory, free_memory
+from ..pictures import to_bytes
+from .budget import Budget
+from .clip import Audio, as_rate
+from .sizes import Fit, Size
+from .undo import Undo
 
 
 class Shot(NamedTuple):
@@ -43,3 +50,66 @@ class Film:
     expected: int = 0
     sound: Callable[[], Audio | None] = no_sound
     said: tuple[str, ...] = ()
+
+
+def film_of(
+    frames: Tensor,
+    frame_rate: float | Fraction,
+    audio: Audio | None = None,
+    undo: Undo | None = None,
+    said: tuple[str, ...] = (),
+) -> Film:
+    """Frames (f, h, w, 3), floats in 0..1, as a film.
+
+    undo: brings each back to its source's size when its turn comes: at the size of a source of 4K,
+        all of them together would take a hundred megabytes a frame.
+    Raises EvenframeError as `as_rate`.
+    """
+    rate, back = as_rate(frame_rate), undo or Undo((frames.shape[2], frames.shape[1]))
+
+    def shots() -> Iterator[Shot]:
+        for index, frame in enumerate(frames):
+            yield Shot(to_bytes(back.frame(index, frame)).numpy(), index / rate)
+
+    def sound() -> Audio | None:
+        return audio and audio.cut(len(frames) / rate)
+
+    return Film(back.size, rate, shots, 1 / rate, len(frames), sound, said)
+
+
+def at_rate(film: Film, frame_rate: float | Fraction) -> Film:
+    """The same frames, played evenly at another rate. Raises EvenframeError as `as_rate`."""
+    rate = as_rate(frame_rate)
+
+    def shots() -> Iterator[Shot]:
+        for index, shot in enumerate(film.shots()):
+            yield Shot(shot.pixels, index / rate)
+
+    return replace(film, frame_rate=rate, shots=shots, tick=1 / rate)
+
+
+def images(
+    film: Film, on_frame: Callable[[int], None] | None = None, free: FreeMemory = free_memory
+) -> Tensor:
+    """All frames of a film at once, (f, h, w, 3) float32 in 0..1.
+
+    on_frame: called after every frame with how many are done.
+    Raises EvenframeError where they find no room in memory, with what could be done.
+    """
+    plain = Fit("stretch", film.size, film.size, film.size)
+    most = Budget.of("The frames", free).most(plain)
+    frames: list[Tensor] = []
+    for shot in film.shots():
+        if len(frames) == most:
+            wide, high = film.size
+            raise EvenframeError(
+                f"More than {most} frames of {wide}x{high} find no room in memory: save the video "
+                "itself, which is made frame by frame, or load fewer frames."
+            )
+        frames.append(torch.from_numpy(shot.pixels))
+        if on_frame is not None:
+            on_frame(len(frames))
+    whole = torch.empty(len(frames), film.size[1], film.size[0], 3)
+    for frame, out in zip(frames, whole, strict=True):
+        torch.div(frame, 255, out=out)
+    return whole

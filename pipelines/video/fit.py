@@ -45,7 +45,8 @@ def fit(
 def fit_clip(clip: "Clip", fitting: Fitting = USUAL, *, free: FreeMemory = free_memory) -> "Clip":
     """The clip with frames that fit, which remembers how to undo it. See `fit`."""
     frames, how = fit(clip.frames, fitting, free=free)
-    return replace(clip, frames=frames, fit=how, original=clip.frames if how.cuts else None)
+    held = how.cuts or (clip.footage is None and not how.untouched)
+    return replace(clip, frames=frames, fit=how, original=clip.frames if held else None)
 
 
 def apply(frames: Tensor, how: Fit) -> Tensor:

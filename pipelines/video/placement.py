@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from .sizes import Fit, Size
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels; edges of pixels lie at whole numbers."""
+Area = tuple[int, int, int, int]
+"""The same in whole pixels, the last two exclusive."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +43,11 @@ class Placement:
     def box(self, index: int) -> Box:
         """That of frame number `index`."""
         return self.boxes[index if len(self.boxes) > 1 else 0]
+
+    def shown(self, index: int, area: Area) -> Tensor:
+        """(h, w) of 0 and 1: what of an area of the source's frame the clip's frame shows, pixels
+        of which it shows the middle."""
+        box, (left, top, right, bottom) = self.box(index), area
+        x, y = torch.arange(left, right) + 0.5, torch.arange(top, bottom) + 0.5
+        rows, columns = (y > box[1]) & (y < box[3]), (x > box[0]) & (x < box[2])
+        return (rows[:, None] & columns).float()

@@ -151,4 +151,5 @@ def select(clip: Clip, choice: Choice) -> Clip:
         audio=audio if audio is not None and audio.samples.shape[1] else None,
         timestamps=tuple(clip.timestamps[index] for index in indices) if clip.timestamps else (),
         original=None if clip.original is None else clip.original[indices],
+        footage=None,  # its choice is another now
     )

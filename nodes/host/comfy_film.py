@@ -1,0 +1,109 @@
+"""A film as ComfyUI's VIDEO."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy.model_management import throw_exception_if_processing_interrupted
+from comfy_api.latest import Input, InputImpl, Types
+
+from ...pipelines.errors import EvenframeError
+
+if TYPE_CHECKING:
+    from ...pipelines.video.film import Film
+
+ENDINGS = {"auto": ".mp4", "mp4": ".mp4", "mkv": ".mkv", "webm": ".webm"}
+CODECS = ("auto", "h264")
+COLOURS = (None, "auto", "sRGB")
+
+
+class FilmVideo(Input.Video):
+    """Frames that are made while they are saved; all at once only for who asks for images."""
+
+    def __init__(self, film: Film) -> None:
+        self.film = film
+
+    def get_components(self) -> Any:
+        from ...pipelines.video.film import images
+
+        frames = images(self.film, on_frame=_look_for_interrupt)
+        audio = self.film.sound()
+        sound = audio and {"waveform": audio.samples[None], "sample_rate": audio.sample_rate}
+        return Types.VideoComponents(
+            images=frames, frame_rate=self.film.frame_rate, audio=sound or None
+        )
+
+    def save_to(
+        self,
+        path: Any,
+        format: Any = "auto",
+        codec: Any = "auto",
+        metadata: dict[str, Any] | None = None,
+        bit_depth: int | None = None,
+        crf: float | None = None,
+        color_space: str | None = None,
+    ) -> None:
+        if codec not in CODECS:
+            raise EvenframeError(
+                f"The codec is {str(codec)!r}: choose {' or '.join(CODECS)}, this video is written "
+                "as H.264, or as VP9 into webm."
+            )
+        if color_space not in COLOURS or bit_depth not in (None, 8):
+            raise EvenframeError(
+                "This video has 8 bits a channel and sRGB colours: choose no others."
+            )
+        fields = {name: json.dumps(value) for name, value in (metadata or {}).items()}
+        if isinstance(path, str):
+            self._write(Path(path), fields, crf)
+            return
+        with tempfile.TemporaryDirectory(prefix="evenframe-") as folder:
+            file = Path(folder) / f"film{ENDINGS[str(getattr(format, 'value', format))]}"
+            self._write(file, fields, crf)
+            with file.open("rb") as written:
+                shutil.copyfileobj(written, path)
+
+    def _write(self, path: Path, fields: dict[str, str], crf: float | None) -> None:
+        from ...pipelines.video import save
+
+        save(
+            path,
+            self.film,
+            metadata=fields,
+            crf=None if crf is None else round(crf),
+            on_frame=_look_for_interrupt,
+        )
+
+    def as_trimmed(
+        self,
+        start_time: float | None = None,
+        duration: float | None = None,
+        strict_duration: bool = False,
+    ) -> Any:
+        whole = InputImpl.VideoFromComponents(self.get_components())
+        return whole.as_trimmed(start_time, duration, strict_duration)
+
+    def get_dimensions(self) -> tuple[int, int]:
+        return self.film.size
+
+    def get_frame_rate(self) -> Fraction:
+        return self.film.frame_rate
+
+    def get_frame_count(self) -> int:
+        return self.film.expected or sum(1 for _ in self.film.shots())
+
+    def get_duration(self) -> float:
+        return float(self.get_frame_count() / self.film.frame_rate)
+
+    def get_container_format(self) -> str:
+        return "mp4"
+
+
+def _look_for_interrupt(_: int) -> None:
+    throw_exception_if_processing_interrupted()

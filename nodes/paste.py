@@ -1,0 +1,140 @@
+"""The edit back into its source: only in the regions, at the source's own size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .common import sockets
+from .host import host, io
+from .region import edge_input
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines.edge import Edge
+    from ..pipelines.region import Regions
+    from ..pipelines.video import Clip
+
+
+class EvenframePasteSource(io.ComfyNode):
+    """The source's own pixels outside of the regions."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframePasteSource",
+            display_name="Paste Source Outside (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Keep any editor's result only in the regions: everywhere else, and at the "
+            "size, rate and length of the file, the clip stays as it was.",
+            search_aliases=[
+                "composite",
+                "restore background",
+                "feather",
+                "reatco",
+                "only there",
+                "inpaint stitch",
+                "paste back",
+            ],
+            inputs=[
+                io.Image.Input(
+                    "frames", tooltip="The edited clip, from any editor and at any size."
+                ),
+                io.Image.Input(
+                    "source",
+                    optional=True,
+                    tooltip="The clip before the edit, at any size. Not needed beside a clip.",
+                ),
+                sockets.Regions.Input("regions", tooltip="Where the edit is kept."),
+                io.Int.Input(
+                    "feather",
+                    default=8,
+                    min=0,
+                    max=1024,
+                    tooltip="Width in pixels of the soft edge, inside the regions.",
+                ),
+                io.Boolean.Input(
+                    "linear_light",
+                    default=False,
+                    tooltip="Mix light instead of pixel values at the edge: bright edges stay "
+                    "bright.",
+                ),
+                sockets.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="The clip before the edit, from its loader: the video then has the "
+                    "file's own frames outside of the regions, at their own size, and its sound. "
+                    "Pixels of edges are then those of the file.",
+                ),
+                edge_input("grow", "By how many pixels each region spreads first.", optional=True),
+                io.Boolean.Input(
+                    "rim_match",
+                    default=False,
+                    optional=True,
+                    tooltip="Bring the edit's colours nearer to the source's, by what both are "
+                    "around the regions: a colour drift of the editor then shows no seam.",
+                ),
+                io.Boolean.Input(
+                    "whole_video",
+                    default=True,
+                    optional=True,
+                    tooltip="With a clip: all frames of the file, in which only the loaded ones "
+                    "are edited; off, these alone.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="frames",
+                    tooltip="The pasted frames: at the size of `source`, or, beside a clip, at the "
+                    "size that it was loaded at.",
+                ),
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="At the source's own size, with rate and sound, made frame by frame "
+                    "while it is saved: link it to Save Video.",
+                ),
+                io.String.Output(display_name="info", tooltip="What was kept, in words."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        frames: Tensor,
+        regions: Regions,
+        feather: int,
+        linear_light: bool,
+        source: Tensor | None = None,
+        clip: Clip | None = None,
+        grow: int = 0,
+        rim_match: bool = False,
+        whole_video: bool = True,
+    ) -> io.NodeOutput:
+        from ..pipelines.edge import Edge
+        from ..pipelines.errors import EvenframeError
+        from ..pipelines.only_there import only_there, pasted_images
+        from ..pipelines.video import clip_from_images
+
+        edge = Edge(grow, feather, linear_light, rim_match)
+        if clip is None:
+            if source is None:
+                raise EvenframeError(
+                    "There is neither a clip nor a source: link the clip of the loader, or the "
+                    "frames before the edit."
+                )
+            clip = clip_from_images(source, 8)
+        film = only_there(clip, frames, regions, edge, whole=whole_video)
+        bar = host.progress(len(clip), "Pasting")
+        pasted = pasted_images(clip, frames, regions, _scaled(edge, clip), on_frame=bar.step)
+        info = "\n".join(film.said)
+        return io.NodeOutput(pasted, host.film_video(film), info, ui={"text": (info,)})
+
+
+def _scaled(edge: Edge, clip: Clip) -> Edge:
+    """An edge in pixels of the source, in those of the clip's frames."""
+    scale = clip.width / clip.placement.source[0]
+    return replace(edge, grow=round(edge.grow * scale), feather=round(edge.feather * scale))
+
+
+NODES = [EvenframePasteSource]

@@ -1,0 +1,88 @@
+"""The edge at which an edit gives way to its source, and pixels of both mixed along it."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import EvenframeError
+from .region import feather, grown
+
+WHOLE = 0.999
+"""From here on a place is the edit's alone: a feathered 1 is not exact."""
+MAX_EDGE = 1024
+"""Pixels."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """How an edit's regions end. Raises EvenframeError out of range.
+
+    grow: pixels by which each region spreads first, 0..1024.
+    feather: width in pixels of the soft edge, which lies inside, 0..1024.
+    linear: mix light instead of sRGB values along it, which keeps bright edges bright.
+    rim_match: bring the edit's colours nearer to the source's, by what both are around the regions;
+        see rim.py.
+    """
+
+    grow: int = 0
+    feather: int = 8
+    linear: bool = False
+    rim_match: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("grow", "feather"):
+            value = getattr(self, name)
+            if not 0 <= value <= MAX_EDGE:
+                raise EvenframeError(f"{name} is {value}: choose 0 to {MAX_EDGE} pixels.")
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a region that its edge depends on."""
+        return self.grow + self.feather + 2
+
+    def inside(self, masks: Tensor) -> Tensor:
+        """(f, h, w) in 0..1, the share of the edit: the union of masks (n, f, h, w).
+
+        Where an edge is so wide that a region would lose its middle, the region has a narrower one.
+        """
+        masks = torch.stack([grown(single, self.grow) for single in masks])
+        shapes = ((masks >= masks.amax((2, 3), keepdim=True) / 2) & (masks > 0)).to(masks)
+        union = feather(masks.amax(0), self.feather)
+        reached = feather(shapes.amax(0), self.feather)
+        lost = ((reached * shapes).amax((2, 3)) < WHOLE) & (shapes.amax((2, 3)) > 0)  # n f
+        for region, frame in lost.nonzero().tolist():
+            single = masks[region, frame : frame + 1]
+            narrow = feather(single, _widest(shapes[region, frame : frame + 1], self.feather))
+            union[frame] = torch.maximum(union[frame], narrow[0])
+        return union
+
+    def mixed(self, source: Tensor, edited: Tensor, inside: Tensor) -> Tensor:
+        """The source where `inside` is 0, bit for bit, the edit where it is 1.
+
+        source, edited: (..., h, w, 3) in 0..1. inside: (..., h, w).
+        """
+        share = inside[..., None].to(edited)
+        if self.linear:
+            mixed = _encoded(torch.lerp(_light(source), _light(edited), share))
+        else:
+            mixed = torch.lerp(source, edited, share)
+        return torch.where(share == 0, source, mixed)
+
+
+def _widest(shape: Tensor, pixels: int) -> int:
+    """The widest edge below so many pixels that leaves a place of a shape (1, h, w) as it is."""
+    widths = range(1, pixels + 1)
+    return bisect_left(widths, True, key=lambda width: bool(feather(shape, width).max() < WHOLE))
+
+
+def _light(pixels: Tensor) -> Tensor:
+    """sRGB values as light (IEC 61966-2-1)."""
+    return torch.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
+
+
+def _encoded(light: Tensor) -> Tensor:
+    """Light as sRGB values (IEC 61966-2-1)."""
+    bright = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(light <= 0.0031308, 12.92 * light, bright)

@@ -1,0 +1,218 @@
+"""Any editor's result, back into the clip that it was made from: only in the regions, at the
+source's own size, rate and length."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .checks import frames_of_size
+from .edge import Edge
+from .errors import EvenframeError
+from .pictures import to_bytes
+from .region import Regions
+from .rim import drift
+from .source_masks import Places
+from .video.clip import Clip, rgb_frames
+from .video.decode import OnFrame
+from .video.film import Film, Shot
+from .video.fit import as_floats
+from .video.original import Original, original
+from .video.placement import Area, Placement
+from .video.resample import Resampler, around
+
+ASPECT = 0.01
+"""Proportions of an edit that differ from its clip's by more are said."""
+RIM = 0.03
+"""Of the longer side: how far around the regions colours are compared."""
+
+
+def only_there(
+    clip: Clip, edited: Tensor, regions: Regions, edge: Edge | None = None, *, whole: bool = True
+) -> Film:
+    """The source of a clip, with the edit in the regions.
+
+    clip: what was edited. Where it was loaded from a file, that is read again, frame by frame.
+    edited: (f, h, w, 3) in 0..1 at any size, or other images as in `clip_from_images`: it shows
+        what the clip's frames show, from the first one on. Frames without an edit, and those that
+        the regions do not reach, are the source's; edited frames without a source are left out.
+    regions: drawn on the clip's frames, on the edited ones, or on the source's.
+    edge: see `Edge`; its pixels are the source's.
+    whole: all of the file, in which only the loaded frames are edited; else these alone.
+
+    Outside of the regions every frame is equal to the file's, in 8 bits. Raises EvenframeError: the
+    file is gone or was changed, pixels that are no numbers, regions of another clip.
+    """
+    images, notes = rgb_frames(edited)
+    source, paste = original(clip, whole), _Paste.of(clip, images, regions, edge or Edge())
+    count = len(paste.edited)
+
+    def shots() -> Iterator[Shot]:
+        paster = _Paster(paste)
+        for index, (pixels, time) in enumerate(source.film.shots()):
+            place = index - source.first
+            yield Shot(paster.in_bytes(pixels, place if 0 <= place < count else None), time)
+
+    return replace(source.film, shots=shots, said=(*notes, *_told(clip, images, source)))
+
+
+def pasted_images(
+    clip: Clip,
+    edited: Tensor,
+    regions: Regions,
+    edge: Edge | None = None,
+    *,
+    on_frame: OnFrame | None = None,
+) -> Tensor:
+    """As `only_there`, all at once: (f, h, w, 3) floats at the size of the clip's frames.
+
+    Pixels of the edge are those of the clip's frames.
+    on_frame: called after every frame with how many are done.
+    """
+    images, _ = rgb_frames(edited)
+    paster = _Paster(_Paste.of(clip.as_it_is, images, regions, edge or Edge()))
+    whole = torch.empty_like(clip.frames)
+    for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
+        out[:] = paster.in_floats(image, index if index < len(paster.paste.edited) else None)
+        if on_frame is not None:
+            on_frame(index + 1)
+    return whole
+
+
+def _placement_of(regions: Regions, clip: Clip, images: Tensor) -> Placement:
+    """Where frames of the regions' size lie in the source. Raises EvenframeError for others."""
+    height, width = regions.frame_size
+    size, placement = (width, height), clip.placement
+    sizes = [placement.size, (images.shape[2], images.shape[1])]
+    counts = {len(clip), len(images)}
+    if regions.frames in counts and size in sizes:
+        return Placement(placement.source, size, placement.boxes)
+    if regions.frames in counts and size == placement.source:
+        return Placement.whole(size, size)
+    raise EvenframeError(
+        f"The regions are for {frames_of_size(regions.frames, size)}, but the clip has "
+        f"{frames_of_size(len(clip), placement.size)}, and the edit "
+        f"{frames_of_size(len(images), sizes[1])}: draw them on the frames that were edited."
+    )
+
+
+def _told(clip: Clip, images: Tensor, source: Original) -> Iterator[str]:
+    """What the user should know, a line each."""
+    edited, expected = min(len(images), len(clip)), source.film.expected
+    (wide, high), of = source.film.size, f" of {expected}" if expected > edited else ""
+    yield f"{edited}{of} frames of {wide}x{high} are edited in the regions; all else is as it was."
+    if len(images) < len(clip):
+        yield f"The edit has {len(images)} frames, the clip {len(clip)}: the last are the source's."
+    elif len(images) > len(clip):
+        surplus = len(images) - len(clip)
+        yield f"The edit has {surplus} frames more than the clip: the last were left out."
+    (across, down), height, width = clip.placement.size, *images.shape[1:3]
+    change = width * down / (height * across)
+    if abs(change - 1) > ASPECT:
+        yield (
+            f"The edit is {width}x{height}, the frames that were edited {across}x{down}: it was "
+            "stretched to their proportions."
+        )
+    if source.deep:
+        yield "The source has more than 8 bits a channel: the result has 8."
+
+
+@dataclass(frozen=True, eq=False)
+class _Paste:
+    """What is pasted: edited frames (n, h, w, 3), where they lie, where they count, and how."""
+
+    edited: Tensor
+    placement: Placement
+    places: Places
+    edge: Edge
+
+    @classmethod
+    def of(cls, clip: Clip, images: Tensor, regions: Regions, edge: Edge) -> "_Paste":
+        places = Places(regions, _placement_of(regions, clip, images))
+        return cls(images[: len(clip)], clip.placement, places, edge)
+
+
+@dataclass(eq=False)
+class _Paster:
+    """Pastes frame by frame, and keeps what the next frame may use again: regions often stand."""
+
+    paste: _Paste
+    _last: tuple[int, Area, Tensor, Tensor] | None = None
+    _resamplers: dict[object, Resampler] = field(default_factory=dict)
+
+    def in_bytes(self, pixels: np.ndarray, index: int | None) -> np.ndarray:
+        """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it."""
+        whole, pasted = in_bytes(pixels), self._pasted(pixels, index)
+        if pasted is None:
+            return whole
+        (left, top, right, bottom), mixed, inside = pasted
+        if whole is pixels:  # the decoder's, or the user's own
+            whole = whole.copy()
+        part = whole[top:bottom, left:right]
+        np.copyto(part, to_bytes(mixed).numpy(), where=inside.numpy()[..., None] > 0)
+        return whole
+
+    def in_floats(self, image: Tensor, index: int | None) -> Tensor:
+        """As `in_bytes`, of an image (h, w, 3) in 0..1, as floats."""
+        pasted = self._pasted(image.numpy(), index)
+        if pasted is None:
+            return image
+        (left, top, right, bottom), mixed, _ = pasted
+        whole = image.clone()
+        whole[top:bottom, left:right] = mixed
+        return whole
+
+    def _pasted(self, pixels: np.ndarray, index: int | None) -> tuple[Area, Tensor, Tensor] | None:
+        """The area that the edit touches, both mixed there (h, w, 3), and the edit's share (h, w).
+
+        index: of the edited frame; None where there is none.
+        """
+        found = None if index is None else self._inside(index)
+        if found is None or index is None:
+            return None
+        area, inside, outside = found
+        left, top, right, bottom = area
+        source = as_floats(torch.from_numpy(pixels[top:bottom, left:right]))
+        images, edge = self.paste.edited, self.paste.edge
+        edited = self._resampler(index).part(images[index], top, bottom, left, right)
+        corrected = drift(edited, source, outside) if edge.rim_match else None
+        if corrected is not None:
+            gain, offset = corrected
+            edited = (edited * gain + offset).clamp_(0, 1)
+        return area, edge.mixed(source, edited, inside), inside
+
+    def _inside(self, index: int) -> tuple[Area, Tensor, Tensor] | None:
+        """The area that the edit touches, its share there (h, w), and where to compare colours."""
+        places, edge = self.paste.places, self.paste.edge
+        if self._last is not None and places.alike(self._last[0], index):
+            return self._last[1:]
+        rim = round(RIM * max(places.placement.source)) if edge.rim_match else 0
+        area = places.area(index, edge.reach + rim)
+        if area is None:
+            return None
+        masks = places.masks(index, area)
+        inside = edge.inside(masks)[0]
+        if not inside.any():
+            return None
+        outside = ((masks.amax((0, 1)) == 0) & (inside == 0)).float()
+        self._last = index, area, inside, outside * self.paste.placement.shown(index, area)
+        return self._last[1:]
+
+    def _resampler(self, index: int) -> Resampler:
+        placement, edited = self.paste.placement, self.paste.edited
+        box, size = placement.box(index), (edited.shape[2], edited.shape[1])
+        if box not in self._resamplers:
+            back = around(box, placement.source, size)
+            self._resamplers = {box: Resampler(size, back, placement.source)}
+        return self._resamplers[box]
+
+
+def in_bytes(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) as decoded, or floats in 0..1, as uint8; rounded to the nearest."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:  # 257 is 65535 / 255
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return to_bytes(torch.from_numpy(pixels)).numpy()

@@ -1,0 +1,56 @@
+"""The file that a clip was loaded from, so that its frames can be decoded again at full size."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import EvenframeError
+
+if TYPE_CHECKING:
+    from .timing import Choice
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A file as it was when the clip was loaded.
+
+    path: absolute. nbytes: its size. changed: when it was last written to, in nanoseconds.
+    choice: which of its frames were loaded.
+    """
+
+    path: Path
+    nbytes: int
+    changed: int
+    choice: "Choice"
+
+    @classmethod
+    def of(cls, file: Path, choice: "Choice") -> "Footage":
+        path = file.resolve()
+        status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns, choice)
+
+    @property
+    def whole(self) -> "Choice":
+        """All frames of the file, at the stride of those that were loaded."""
+        return replace(self.choice, skip=self.choice.skip % self.choice.stride, max_frames=0)
+
+    @property
+    def first(self) -> int:
+        """The number that the first frame loaded has among those of `whole`."""
+        return self.choice.skip // self.choice.stride
+
+    def require_unchanged(self) -> None:
+        """Raise EvenframeError where the file is another now, or gone."""
+        name = self.path.name
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise EvenframeError(
+                f"'{name}' is no longer there, and the frames outside of the regions are read from "
+                "it: put it back, or load the clip again."
+            ) from error
+        if (status.st_size, status.st_mtime_ns) != (self.nbytes, self.changed):
+            raise EvenframeError(
+                f"'{name}' was changed since the clip was loaded: load it again, so that what lies "
+                "outside of the regions belongs to the edit."
+            )
