@@ -9,12 +9,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .cli import bench, console, demo, models, run
+from .cli import bench, console, demo, models, only_there, run
 from .pipelines.errors import EvenframeError, one_line
 
 COMMANDS = {
     "demo": (demo, "edit the built-in clip and show what came out"),
     "run": (run, "run a workflow in ComfyUI's API format"),
+    "only-there": (only_there, "keep an editor's result only in regions of the source"),
     "models": (models, "list the models that workflows can name"),
     "bench": (bench, "measure the figures again"),
 }

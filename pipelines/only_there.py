@@ -1,7 +1,7 @@
 """Any editor's result, back into the clip that it was made from: only in the regions, at the
 source's own size, rate and length."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from .video.fit import as_floats
 from .video.original import Original, original
 from .video.placement import Area, Placement
 from .video.resample import Resampler, around
+from .video.sizes import Size
 
 ASPECT = 0.01
 """Proportions of an edit that differ from its clip's by more are said."""
@@ -30,14 +31,20 @@ RIM = 0.03
 
 
 def only_there(
-    clip: Clip, edited: Tensor, regions: Regions, edge: Edge | None = None, *, whole: bool = True
+    clip: Clip,
+    edited: Tensor | Film,
+    regions: Regions,
+    edge: Edge | None = None,
+    *,
+    whole: bool = True,
 ) -> Film:
     """The source of a clip, with the edit in the regions.
 
     clip: what was edited. Where it was loaded from a file, that is read again, frame by frame.
-    edited: (f, h, w, 3) in 0..1 at any size, or other images as in `clip_from_images`: it shows
-        what the clip's frames show, from the first one on. Frames without an edit, and those that
-        the regions do not reach, are the source's; edited frames without a source are left out.
+    edited: (f, h, w, 3) in 0..1 at any size, other images as in `clip_from_images`, or a film: it
+        shows what the clip's frames show, from the first one on. Frames without an edit, and those
+        that the regions do not reach, are the source's; edited frames without a source are left
+        out.
     regions: drawn on the clip's frames, on the edited ones, or on the source's.
     edge: see `Edge`; its pixels are the source's.
     whole: all of the file, in which only the loaded frames are edited; else these alone.
@@ -45,17 +52,17 @@ def only_there(
     Outside of the regions every frame is equal to the file's, in 8 bits. Raises EvenframeError: the
     file is gone or was changed, pixels that are no numbers, regions of another clip.
     """
-    images, notes = rgb_frames(edited)
-    source, paste = original(clip, whole), _Paste.of(clip, images, regions, edge or Edge())
-    count = len(paste.edited)
+    edit, source = _Edit.of(edited), original(clip, whole)
+    paste = _Paste.of(clip, edit, regions, edge or Edge())
 
     def shots() -> Iterator[Shot]:
-        paster = _Paster(paste)
+        paster, images = _Paster(paste), edit.images()
         for index, (pixels, time) in enumerate(source.film.shots()):
             place = index - source.first
-            yield Shot(paster.in_bytes(pixels, place if 0 <= place < count else None), time)
+            image = next(images, None) if 0 <= place < len(clip) else None
+            yield Shot(paster.in_bytes(pixels, image, place), time)
 
-    return replace(source.film, shots=shots, said=(*notes, *_told(clip, images, source)))
+    return replace(source.film, shots=shots, said=(*edit.said, *_told(clip, edit, source)))
 
 
 def pasted_images(
@@ -71,44 +78,70 @@ def pasted_images(
     Pixels of the edge are those of the clip's frames.
     on_frame: called after every frame with how many are done.
     """
-    images, _ = rgb_frames(edited)
-    paster = _Paster(_Paste.of(clip.as_it_is, images, regions, edge or Edge()))
+    edit = _Edit.of(edited)
+    paster, images = _Paster(_Paste.of(clip.as_it_is, edit, regions, edge or Edge())), edit.images()
     whole = torch.empty_like(clip.frames)
     for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
-        out[:] = paster.in_floats(image, index if index < len(paster.paste.edited) else None)
+        out[:] = paster.in_floats(image, next(images, None), index)
         if on_frame is not None:
             on_frame(index + 1)
     return whole
 
 
-def _placement_of(regions: Regions, clip: Clip, images: Tensor) -> Placement:
+@dataclass(frozen=True, eq=False)
+class _Edit:
+    """Edited frames, one after the other.
+
+    size: (width, height). count: 0 where nobody knows.
+    images: gives them, (h, w, 3) floats in 0..1 or as decoded, each time from the first on.
+    """
+
+    size: Size
+    count: int
+    images: Callable[[], Iterator[Tensor]]
+    said: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, edited: Tensor | Film) -> "_Edit":
+        if isinstance(edited, Film):
+            film = edited
+            return cls(
+                film.size,
+                film.expected,
+                lambda: (torch.from_numpy(shot.pixels) for shot in film.shots()),
+                film.said,
+            )
+        frames, notes = rgb_frames(edited)
+        return cls((frames.shape[2], frames.shape[1]), len(frames), lambda: iter(frames), notes)
+
+
+def _placement_of(regions: Regions, clip: Clip, edit: _Edit) -> Placement:
     """Where frames of the regions' size lie in the source. Raises EvenframeError for others."""
     height, width = regions.frame_size
     size, placement = (width, height), clip.placement
-    sizes = [placement.size, (images.shape[2], images.shape[1])]
-    counts = {len(clip), len(images)}
-    if regions.frames in counts and size in sizes:
-        return Placement(placement.source, size, placement.boxes)
-    if regions.frames in counts and size == placement.source:
-        return Placement.whole(size, size)
+    if regions.frames in (len(clip), edit.count):
+        if size in (placement.size, edit.size):
+            return Placement(placement.source, size, placement.boxes)
+        if size == placement.source:
+            return Placement.whole(size, size)
     raise EvenframeError(
         f"The regions are for {frames_of_size(regions.frames, size)}, but the clip has "
         f"{frames_of_size(len(clip), placement.size)}, and the edit "
-        f"{frames_of_size(len(images), sizes[1])}: draw them on the frames that were edited."
+        f"{frames_of_size(edit.count, edit.size)}: draw them on the frames that were edited."
     )
 
 
-def _told(clip: Clip, images: Tensor, source: Original) -> Iterator[str]:
+def _told(clip: Clip, edit: _Edit, source: Original) -> Iterator[str]:
     """What the user should know, a line each."""
-    edited, expected = min(len(images), len(clip)), source.film.expected
+    count = edit.count or len(clip)
+    edited, expected = min(count, len(clip)), source.film.expected
     (wide, high), of = source.film.size, f" of {expected}" if expected > edited else ""
     yield f"{edited}{of} frames of {wide}x{high} are edited in the regions; all else is as it was."
-    if len(images) < len(clip):
-        yield f"The edit has {len(images)} frames, the clip {len(clip)}: the last are the source's."
-    elif len(images) > len(clip):
-        surplus = len(images) - len(clip)
-        yield f"The edit has {surplus} frames more than the clip: the last were left out."
-    (across, down), height, width = clip.placement.size, *images.shape[1:3]
+    if count < len(clip):
+        yield f"The edit has {count} frames, the clip {len(clip)}: the last are the source's."
+    elif count > len(clip):
+        yield f"The edit has {count - len(clip)} frames more than the clip: they were left out."
+    (across, down), (width, height) = clip.placement.size, edit.size
     change = width * down / (height * across)
     if abs(change - 1) > ASPECT:
         yield (
@@ -121,17 +154,17 @@ def _told(clip: Clip, images: Tensor, source: Original) -> Iterator[str]:
 
 @dataclass(frozen=True, eq=False)
 class _Paste:
-    """What is pasted: edited frames (n, h, w, 3), where they lie, where they count, and how."""
+    """Where edited frames of a size lie, where they count, and how they end."""
 
-    edited: Tensor
+    size: Size
     placement: Placement
     places: Places
     edge: Edge
 
     @classmethod
-    def of(cls, clip: Clip, images: Tensor, regions: Regions, edge: Edge) -> "_Paste":
-        places = Places(regions, _placement_of(regions, clip, images))
-        return cls(images[: len(clip)], clip.placement, places, edge)
+    def of(cls, clip: Clip, edit: _Edit, regions: Regions, edge: Edge) -> "_Paste":
+        places = Places(regions, _placement_of(regions, clip, edit))
+        return cls(edit.size, clip.placement, places, edge)
 
 
 @dataclass(eq=False)
@@ -142,9 +175,12 @@ class _Paster:
     _last: tuple[int, Area, Tensor, Tensor] | None = None
     _resamplers: dict[object, Resampler] = field(default_factory=dict)
 
-    def in_bytes(self, pixels: np.ndarray, index: int | None) -> np.ndarray:
-        """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it."""
-        whole, pasted = in_bytes(pixels), self._pasted(pixels, index)
+    def in_bytes(self, pixels: np.ndarray, edited: Tensor | None, index: int) -> np.ndarray:
+        """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it.
+
+        edited: None where there is none. index: the number of that frame among the edited.
+        """
+        whole, pasted = in_bytes(pixels), self._pasted(pixels, edited, index)
         if pasted is None:
             return whole
         (left, top, right, bottom), mixed, inside = pasted
@@ -154,9 +190,9 @@ class _Paster:
         np.copyto(part, to_bytes(mixed).numpy(), where=inside.numpy()[..., None] > 0)
         return whole
 
-    def in_floats(self, image: Tensor, index: int | None) -> Tensor:
+    def in_floats(self, image: Tensor, edited: Tensor | None, index: int) -> Tensor:
         """As `in_bytes`, of an image (h, w, 3) in 0..1, as floats."""
-        pasted = self._pasted(image.numpy(), index)
+        pasted = self._pasted(image.numpy(), edited, index)
         if pasted is None:
             return image
         (left, top, right, bottom), mixed, _ = pasted
@@ -164,19 +200,18 @@ class _Paster:
         whole[top:bottom, left:right] = mixed
         return whole
 
-    def _pasted(self, pixels: np.ndarray, index: int | None) -> tuple[Area, Tensor, Tensor] | None:
-        """The area that the edit touches, both mixed there (h, w, 3), and the edit's share (h, w).
-
-        index: of the edited frame; None where there is none.
-        """
-        found = None if index is None else self._inside(index)
-        if found is None or index is None:
+    def _pasted(
+        self, pixels: np.ndarray, image: Tensor | None, index: int
+    ) -> tuple[Area, Tensor, Tensor] | None:
+        """The area that the edit touches, both mixed there (h, w, 3), and its share (h, w)."""
+        found = None if image is None else self._inside(index)
+        if found is None or image is None:
             return None
         area, inside, outside = found
         left, top, right, bottom = area
         source = as_floats(torch.from_numpy(pixels[top:bottom, left:right]))
-        images, edge = self.paste.edited, self.paste.edge
-        edited = self._resampler(index).part(images[index], top, bottom, left, right)
+        edited = self._resampler(index).part(image, top, bottom, left, right)
+        edge = self.paste.edge
         corrected = drift(edited, source, outside) if edge.rim_match else None
         if corrected is not None:
             gain, offset = corrected
@@ -201,8 +236,8 @@ class _Paster:
         return self._last[1:]
 
     def _resampler(self, index: int) -> Resampler:
-        placement, edited = self.paste.placement, self.paste.edited
-        box, size = placement.box(index), (edited.shape[2], edited.shape[1])
+        placement, size = self.paste.placement, self.paste.size
+        box = placement.box(index)
         if box not in self._resamplers:
             back = around(box, placement.source, size)
             self._resamplers = {box: Resampler(size, back, placement.source)}

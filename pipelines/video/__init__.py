@@ -4,7 +4,7 @@ A clip is a value: its frames, the rate they play at, and the sound that belongs
 """
 
 from .clip import Audio, Clip, as_rate, clip_from_images
-from .decode import load
+from .decode import load, outline
 from .encode import save
 from .film import Film, at_rate, film_of
 from .fit import fit, fit_clip
@@ -30,6 +30,7 @@ __all__ = [
     "fit_clip",
     "load",
     "log_metadata",
+    "outline",
     "read_metadata",
     "save",
     "select",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..errors import EvenframeError
 from ..memory import FreeMemory, free_memory
@@ -34,6 +35,7 @@ from .source import (
 from .timing import EVERY, Choice, playing_rate
 
 if TYPE_CHECKING:
+    from av import VideoFrame
     from av.container import InputContainer
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
@@ -101,17 +103,23 @@ def load(
 class Reading:
     """A file that is being decoded.
 
-    frames: upright (h, w, 3) pixels of 8 or 16 bits, and when each is shown, in seconds.
+    timed: the frames as decoded. read: gives the upright (h, w, 3) pixels of one, 8 or 16 bits.
     expected: how many there will be at most; 0 where that is not known.
     claims: frame rates that the file gives.
     size: (width, height) as stored. depth: bytes of a channel, 1 or 2.
     """
 
-    frames: Iterator[tuple[np.ndarray, Fraction]]
+    timed: Iterator[Timed]
+    read: Callable[["VideoFrame"], np.ndarray]
     expected: int
     claims: Sequence[Fraction]
     size: Size
     depth: int
+
+    @property
+    def frames(self) -> Iterator[tuple[np.ndarray, Fraction]]:
+        """Pixels, and when they are shown, in seconds of the file's clock."""
+        return ((self.read(shown.frame), shown.time) for shown in self.timed)
 
 
 @contextmanager
@@ -129,7 +137,8 @@ def reading(
         decoded = _announced(timed_frames(container, stream, findings), on_frame)
         chosen = choice.of(progressive(decoded, findings))
         yield Reading(
-            ((pixels.read(shown.frame), shown.time) for shown in chosen),
+            chosen,
+            pixels.read,
             expected(container, stream, choice),
             nominal_rates(stream),
             (stream.codec_context.width, stream.codec_context.height),
@@ -174,6 +183,34 @@ def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Ti
         if on_frame is not None:
             on_frame(count)
         yield frame
+
+
+def outline(path: str | PathLike[str], choice: Choice = EVERY) -> Clip:
+    """A clip without pixels or sound, for who reads the file again: its frames are all black, and
+    take no memory.
+
+    All frames are decoded once, since only their times say how they play.
+    Raises EvenframeError as `load`.
+    """
+    file, findings = Path(path), Findings()
+    times: list[Fraction] = []
+    size = (1, 1)
+    with reading(file, choice, findings) as source:
+        for shown in source.timed:
+            if not times:
+                high, wide, _ = source.read(shown.frame).shape
+                size = (wide, high)
+            times.append(shown.time)
+    if not times:
+        raise _nothing_left(file, findings, choice)
+    return Clip(
+        torch.zeros(1, 1, 1, 3).expand(len(times), size[1], size[0], 3),
+        _rate(times, choice, source.claims, findings),
+        timestamps=tuple(float(time) for time in times),
+        source=file.name,
+        warnings=findings.warnings(),
+        footage=Footage.of(file, choice),
+    )
 
 
 def _rate(

@@ -1,0 +1,153 @@
+"""`evenframe only-there SOURCE EDITED`: keep any editor's result only where it belongs.
+
+EDITED is what another program, or a web service, made of SOURCE. Outside of the regions the result
+has SOURCE's own pixels, at its size and rate and with its sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import console
+
+if TYPE_CHECKING:
+    from ..pipelines.region import Regions
+    from ..pipelines.video import Clip, Film
+
+MAX_BYTES = 2**24
+PERSON_SIDE = 512
+"""Of frames in which persons are looked for, in pixels."""
+SAME_RATE = 0.01
+"""Rates that differ by less are one: then frames belong together by their numbers."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the video before the edit")
+    parser.add_argument("edited", type=Path, metavar="EDITED", help="what an editor made of it")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--regions", type=Path, metavar="FILE", help="regions as JSON, as Draw Regions has them"
+    )
+    where.add_argument(
+        "--box",
+        nargs=4,
+        type=float,
+        action="append",
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="a region in fractions of the frame, 0 to 1; may be given again",
+    )
+    where.add_argument(
+        "--person", action="store_true", help="all persons, as a small segmenter finds them"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a new .mp4, .mov, .mkv or .webm"
+    )
+    parser.add_argument(
+        "--start",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the frame of SOURCE at which EDITED begins, the first is 0",
+    )
+    parser.add_argument("--grow", type=int, default=0, metavar="PIXELS", help="spread the regions")
+    parser.add_argument(
+        "--feather", type=int, default=8, metavar="PIXELS", help="width of the soft edge (8)"
+    )
+    parser.add_argument("--linear-light", action="store_true", help="mix light along the edge")
+    parser.add_argument(
+        "--rim-match", action="store_true", help="take a colour drift of the editor back"
+    )
+    parser.add_argument("--crf", type=int, metavar="N", help="quality, less is better")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check everything, paste frame by frame, print where the result is."""
+    from ..pipelines.edge import Edge
+    from ..pipelines.only_there import only_there
+    from ..pipelines.video import save
+    from ..pipelines.video.formats import chosen
+
+    chosen(options.out.suffix, options.crf)  # rather now than after the work
+    _require_new(options.out)
+    edge = Edge(options.grow, options.feather, options.linear_light, options.rim_match)
+    clip = _source(options)
+    regions = _regions(options, clip)
+    film = only_there(clip, _edited(options.edited, clip), regions, edge)
+    for line in (*clip.warnings, *film.said):
+        console.tell(line)
+    report = console.progress()
+    path = save(
+        options.out,
+        film,
+        crf=options.crf,
+        on_frame=lambda done: report("Pasting", done, film.expected or done),
+        on_note=console.tell,
+    )
+    print(path)
+    return 0
+
+
+def _require_new(out: Path) -> None:
+    from ..nodes.host.folders import check_new
+    from ..pipelines.errors import EvenframeError
+
+    if out.exists():
+        raise EvenframeError(f"'{out}' is there already: give --out another name.")
+    if not out.parent.is_dir():
+        raise EvenframeError(f"There is no folder '{out.parent}': make it, or give --out another.")
+    check_new(out.parent, out.stem, out.suffix)
+
+
+def _source(options: argparse.Namespace) -> Clip:
+    """The source from the frame on at which the edit begins; with pixels where they are needed."""
+    from ..pipelines.video import Choice, Fitting, load, outline
+
+    choice = Choice(skip=options.start)
+    if options.person:
+        return load(options.source, choice, Fitting(max_side=PERSON_SIDE), audio=False)
+    return outline(options.source, choice)
+
+
+def _edited(path: Path, clip: Clip) -> Film:
+    """The edit, a frame for each of the source's: of the same number, or shown at the same time."""
+    from ..pipelines.video import Choice, outline
+    from ..pipelines.video.original import original
+
+    edit = outline(path)
+    if abs(edit.frame_rate / clip.frame_rate - 1) <= SAME_RATE:
+        return original(edit).film
+    console.tell(
+        f"'{path.name}' has {float(edit.frame_rate):g} frames a second, '{clip.source}' "
+        f"{float(clip.frame_rate):g}: frames belong together by their times."
+    )
+    return original(outline(path, Choice(frame_rate=clip.frame_rate))).film
+
+
+def _regions(options: argparse.Namespace, clip: Clip) -> Regions:
+    from ..pipelines.region_text import parse_regions
+
+    count, size = len(clip), (clip.height, clip.width)
+    if options.regions is not None:
+        return parse_regions(_text(options.regions), count, size)
+    if options.box is not None:
+        boxes = [{"name": f"box {n}", "box": box} for n, box in enumerate(options.box, 1)]
+        return parse_regions(json.dumps({"version": 1, "regions": boxes}), count, size)
+    from ..pipelines.tracking.person import person_regions
+
+    return person_regions(clip.frames, console.progress())
+
+
+def _text(path: Path) -> str:
+    """A file of regions, no larger than one may be."""
+    from ..pipelines.errors import EvenframeError
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise EvenframeError(f"'{path}' has more than {MAX_BYTES} bytes: these are no regions.")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise EvenframeError(f"'{path}' cannot be read ({reason}): give a JSON file.") from error
