@@ -7,14 +7,15 @@ has SOURCE's own pixels, at its size and rate and with its sound.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import console
 
 if TYPE_CHECKING:
-    from ..pipelines.region import Regions
+    from collections.abc import Sequence
+
+    from ..pipelines.region import Region, Regions
     from ..pipelines.video import Clip, Film
 
 MAX_BYTES = 2**24
@@ -127,17 +128,29 @@ def _edited(path: Path, clip: Clip) -> Film:
 
 
 def _regions(options: argparse.Namespace, clip: Clip) -> Regions:
+    from ..pipelines.region import Regions
     from ..pipelines.region_text import parse_regions
 
     count, size = len(clip), (clip.height, clip.width)
     if options.regions is not None:
         return parse_regions(_text(options.regions), count, size)
     if options.box is not None:
-        boxes = [{"name": f"box {n}", "box": box} for n, box in enumerate(options.box, 1)]
-        return parse_regions(json.dumps({"version": 1, "regions": boxes}), count, size)
+        names = [f"--box {' '.join(map('{:g}'.format, box))}" for box in options.box]
+        boxes = zip(names, options.box, strict=True)
+        items = tuple(_still(name, box, count, size) for name, box in boxes)
+        return Regions(items, count, size)
     from ..pipelines.tracking.person import person_regions
 
     return person_regions(clip.frames, console.progress())
+
+
+def _still(name: str, box: Sequence[float], count: int, size: tuple[int, int]) -> Region:
+    """A box in fractions of the frame, on all frames."""
+    from ..pipelines.region import box_region, require_box
+
+    left, top, right, bottom = require_box(box, None, name)
+    pixels = (left * size[1], top * size[0], right * size[1], bottom * size[0])
+    return box_region([pixels] * count, size, name=name)
 
 
 def _text(path: Path) -> str:

@@ -1,0 +1,111 @@
+"""`evenframe only-there`: an edit of another program, back into the video that it was made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evenframe.__main__ import main
+from evenframe.pipelines.video import Audio, load, save
+
+WIDE, HIGH, COUNT = 96, 64, 12
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Twelve frames, 12 a second, of grey that grows, with sound."""
+    grey = torch.linspace(0.2, 0.6, COUNT)[:, None, None, None].expand(-1, HIGH, WIDE, 3)
+    sound = Audio(torch.sin(torch.arange(48000) / 20)[None].contiguous(), 48000)
+    return save(tmp_path / "source.mp4", grey, 12, sound, crf=1)
+
+
+def edited(path: Path, count: int = COUNT, rate: float = 12, size: tuple[int, int] = (32, 48)):
+    """White frames, of another size, as an editor may return them."""
+    return save(path, torch.ones(count, *size, 3), rate)
+
+
+def run(source: Path, edit: Path, *more: str) -> tuple[int, Path]:
+    out = source.with_name("out.mp4")
+    arguments = ["only-there", str(source), str(edit), "--out", str(out), "--crf", "1", *more]
+    return main(arguments), out
+
+
+BOX = ("--box", "0.25", "0.25", "0.5", "0.75", "--feather", "0")
+
+
+def test_the_edit_is_there_and_nowhere_else(source: Path, capsys: pytest.CaptureFixture[str]):
+    code, out = run(source, edited(source.with_name("edit.mp4")), *BOX)
+    told = capsys.readouterr()
+    assert code == 0 and told.out == f"{out}\n"
+    assert "12 frames of 96x64 are edited in the regions" in told.err and "12/12" in told.err
+    before, after = load(source), load(out)
+    assert after.frames.shape == before.frames.shape and after.frame_rate == before.frame_rate
+    assert after.audio is not None and after.audio.seconds == pytest.approx(1, abs=0.05)
+    inside = np.zeros((HIGH, WIDE), bool)
+    inside[16:48, 24:48] = True
+    assert float(after.frames[:, inside].min()) > 0.97
+    change = (after.frames - before.frames)[:, ~inside].abs()
+    assert float(change.mean()) < 0.01  # the chroma of H.264 spreads by a pixel
+
+
+def test_frames_of_another_rate_belong_together_by_their_times(
+    source: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, out = run(source, edited(source.with_name("edit.mp4"), 6, 6), *BOX)
+    assert code == 0
+    assert "'edit.mp4' has 6 frames a second, 'source.mp4' 12" in capsys.readouterr().err
+    assert float(load(out).frames[:, 32, 36].min()) > 0.97  # on all twelve
+
+
+def test_an_edit_may_begin_late_and_end_early(source: Path, capsys: pytest.CaptureFixture[str]):
+    code, out = run(source, edited(source.with_name("edit.mp4"), 4), *BOX, "--start", "3")
+    assert code == 0
+    assert (
+        "The edit has 4 frames, the clip 9: the last are the source's." in capsys.readouterr().err
+    )
+    white = load(out).frames[:, 32, 36].mean(-1) > 0.9
+    assert white.tolist() == [3 <= frame < 7 for frame in range(COUNT)]
+
+
+def test_regions_come_from_a_file(source: Path):
+    file = source.with_name("regions.json")
+    keys = [{"frame": 0, "box": [0, 0, 0.25, 1]}, {"frame": 11, "box": [0.75, 0, 1, 1]}]
+    file.write_text(json.dumps({"version": 1, "regions": [{"name": "a", "keyframes": keys}]}))
+    code, out = run(source, edited(source.with_name("edit.mp4")), "--regions", str(file))
+    assert code == 0
+    frames = load(out).frames.mean(-1)
+    assert float(frames[0, 32, 12]) > 0.9 > float(frames[0, 32, 84])
+    assert float(frames[11, 32, 84]) > 0.9 > float(frames[11, 32, 12])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--box", "0.5", "0", "0.2", "1"), "is reversed or empty"),
+        (("--box", "2", "0", "3", "1"), "lies outside the frame"),
+        (("--regions", "absent.json"), "'absent.json' cannot be read (No such file"),
+        ((*BOX, "--feather", "2000"), "feather is 2000: choose 0 to 1024 pixels."),
+        ((*BOX, "--start", "12"), "No frames are left: skip is 12"),
+        ((*BOX, "--crf", "60"), "crf is 60: give 0 (best) to 51 for .mp4."),
+        ((*BOX, "--out", "x.avi"), "'.avi' is an ending that cannot be written"),
+        ((*BOX, "--out", "nowhere/x.mp4"), "There is no folder 'nowhere'"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line(
+    source: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+):
+    code, out = run(source, edited(source.with_name("edit.mp4")), *more)
+    told = capsys.readouterr().err.splitlines()
+    assert code == 1 and told[-1].startswith("evenframe: ") and message in told[-1]
+    assert not out.exists()
+
+
+def test_nothing_is_overwritten(source: Path, capsys: pytest.CaptureFixture[str]):
+    source.with_name("out.mp4").write_text("mine")
+    code, out = run(source, edited(source.with_name("edit.mp4")), *BOX)
+    assert code == 1 and out.read_text() == "mine"
+    assert "is there already: give --out another name" in capsys.readouterr().err
