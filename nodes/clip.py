@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ..pipelines.video import Audio, Clip, Film, Fitting
+    from ..pipelines.video import Audio, Clip, Film, Fitting, Target
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
 FORMATS = ("mp4", "webm", "gif", "mov", "mkv")
@@ -113,6 +113,33 @@ def _multiple_input() -> io.Input:
     )
 
 
+def _target_inputs() -> list[io.Input]:
+    """For which editor the clip is: its sizes and its numbers of frames."""
+    from ..pipelines.video.lengths import ENDINGS
+    from ..pipelines.video.targets import targets
+
+    return [
+        io.Combo.Input(
+            "target",
+            options=[target.name for target in targets()],
+            default="own",
+            optional=True,
+            tooltip="The video editor that the clip is for: frames get its pixel area in the "
+            "video's proportions, and their number one that it takes, such as 4n+1. max_side is "
+            "then not used; width and height are. own leaves all of that to the other inputs.",
+        ),
+        io.Combo.Input(
+            "length",
+            options=list(ENDINGS),
+            default="trim",
+            optional=True,
+            advanced=True,
+            tooltip="What is done where `target` takes another number of frames: trim leaves out "
+            "the last ones, repeat shows the last one again. The saver leaves repeated ones out.",
+        ),
+    ]
+
+
 def _fitting(fit: str, max_side: int, width: int, height: int, multiple: str) -> Fitting:
     from ..pipelines.video import Fitting
 
@@ -133,9 +160,10 @@ def _clip_outputs() -> list[io.Output]:
     ]
 
 
-def _given(clip: Clip) -> io.NodeOutput:
+def _given(clip: Clip, target: Target) -> io.NodeOutput:
     """The outputs of a node that makes a clip."""
-    info = clip.describe()
+    remark = target.remark(clip.frame_rate)
+    info = "\n".join([clip.describe(), *([remark] if remark else [])])
     return io.NodeOutput(
         clip.frames,
         clip,
@@ -191,6 +219,7 @@ class EvenframeLoadVideo(io.ComfyNode):
                 *_choice_inputs(),
                 *_fit_inputs(),
                 _multiple_input(),
+                *_target_inputs(),
             ],
             outputs=_clip_outputs(),
         )
@@ -218,13 +247,17 @@ class EvenframeLoadVideo(io.ComfyNode):
         width: int,
         height: int,
         multiple: str = "16",
+        target: str = "own",
+        length: str = "trim",
         **choice: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.video import Choice, load
+        from ..pipelines.video import Choice, load, targets
 
-        wanted, fitting = Choice(**choice), _fitting(fit, max_side, width, height, multiple)
+        editor = targets.target(target)
+        fitting = editor.fitting(_fitting(fit, max_side, width, height, multiple))
+        wanted = editor.choice(Choice(**choice), length)
         bar = _bar(wanted.needed, "Loading")
-        return _given(load(host.input_path(file), wanted, fitting, on_frame=bar))
+        return _given(load(host.input_path(file), wanted, fitting, on_frame=bar), editor)
 
 
 class EvenframeClipFromVideo(io.ComfyNode):
@@ -243,6 +276,7 @@ class EvenframeClipFromVideo(io.ComfyNode):
                 *_choice_inputs(),
                 *_fit_inputs(),
                 _multiple_input(),
+                *_target_inputs(),
             ],
             outputs=_clip_outputs(),
         )
@@ -256,17 +290,21 @@ class EvenframeClipFromVideo(io.ComfyNode):
         width: int,
         height: int,
         multiple: str = "16",
+        target: str = "own",
+        length: str = "trim",
         **choice: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.video import Choice, clip_from_images, fit_clip, load, select
+        from ..pipelines.video import Choice, clip_from_images, fit_clip, load, select, targets
 
-        wanted, fitting = Choice(**choice), _fitting(fit, max_side, width, height, multiple)
+        editor = targets.target(target)
+        fitting = editor.fitting(_fitting(fit, max_side, width, height, multiple))
+        wanted = editor.choice(Choice(**choice), length)
         path = host.video_file(video)
         if path is not None:  # decoded as a stream, never the whole file
-            return _given(load(path, wanted, fitting, on_frame=_bar(0, "Loading")))
+            return _given(load(path, wanted, fitting, on_frame=_bar(0, "Loading")), editor)
         parts = video.get_components()
         clip = clip_from_images(parts.images, parts.frame_rate, _audio(parts.audio), source="video")
-        return _given(fit_clip(select(clip, wanted), fitting))
+        return _given(fit_clip(select(clip, wanted), fitting), editor)
 
 
 class EvenframeClipFromImages(io.ComfyNode):
@@ -295,6 +333,7 @@ class EvenframeClipFromImages(io.ComfyNode):
                     "audio", optional=True, tooltip="Sound that starts with the first image."
                 ),
                 _multiple_input(),
+                *_target_inputs(),
             ],
             outputs=_clip_outputs(),
         )
@@ -310,11 +349,15 @@ class EvenframeClipFromImages(io.ComfyNode):
         height: int,
         audio: dict[str, Any] | None = None,
         multiple: str = "16",
+        target: str = "own",
+        length: str = "trim",
     ) -> io.NodeOutput:
-        from ..pipelines.video import clip_from_images, fit_clip
+        from ..pipelines.video import Choice, clip_from_images, fit_clip, select, targets
 
-        fitting = _fitting(fit, max_side, width, height, multiple)
-        return _given(fit_clip(clip_from_images(images, frame_rate, _audio(audio)), fitting))
+        editor = targets.target(target)
+        fitting = editor.fitting(_fitting(fit, max_side, width, height, multiple))
+        clip = clip_from_images(images, frame_rate, _audio(audio))
+        return _given(fit_clip(select(clip, editor.choice(Choice(), length)), fitting), editor)
 
 
 class EvenframeSaveVideo(io.ComfyNode):
@@ -373,7 +416,7 @@ class EvenframeSaveVideo(io.ComfyNode):
                     "undo_fit",
                     default=True,
                     tooltip="Bring the frames back to the size of the source: borders are removed, "
-                    "cropped frames are pasted back where they were cut out.",
+                    "cropped frames are pasted back where they were cut out, repeated last ones left out.",
                 ),
                 io.Int.Input(
                     "crf",
@@ -480,7 +523,7 @@ class _Counted:
 
 def _film(frames: Any, clip: Clip | None, undo_fit: bool, frame_rate: float) -> Film:
     """What is to be saved, a frame at a time."""
-    from ..pipelines.video import at_rate, film_of, undo_clip
+    from ..pipelines.video import at_rate, film_of, undo_clip, without_repeated
     from ..pipelines.video.clip import rgb_frames
 
     film = host.video_film(frames)
@@ -493,9 +536,11 @@ def _film(frames: Any, clip: Clip | None, undo_fit: bool, frame_rate: float) -> 
         frames, sound = parts.images, sound or _audio(parts.audio)
         rate = frame_rate or parts.frame_rate
     images, notes = rgb_frames(frames)
-    undo = undo_clip(images, clip) if clip is not None and undo_fit else None
-    if undo is not None:
-        notes = (*notes, f"Size: {undo.said}")
+    undo = None
+    if clip is not None and undo_fit:
+        images, left_out = without_repeated(images, clip)
+        undo = undo_clip(images, clip)
+        notes = (*notes, f"Size: {undo.said}", *left_out)
     return film_of(images, rate, sound, undo, notes)
 
 

@@ -8,12 +8,15 @@ from .decode import load, outline
 from .encode import save
 from .film import Film, at_rate, film_of
 from .fit import fit, fit_clip
+from .lengths import ENDINGS, Length
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .sizes import FIT_MODES, Fit, Fitting
+from .targets import Target
 from .timing import Choice, select
-from .undo import undo, undo_clip, unfit, unfit_clip
+from .undo import undo, undo_clip, unfit, unfit_clip, without_repeated
 
 __all__ = [
+    "ENDINGS",
     "FIT_MODES",
     "Audio",
     "Choice",
@@ -21,6 +24,8 @@ __all__ = [
     "Film",
     "Fit",
     "Fitting",
+    "Length",
+    "Target",
     "as_rate",
     "at_rate",
     "clip_from_images",
@@ -38,5 +43,6 @@ __all__ = [
     "undo_clip",
     "unfit",
     "unfit_clip",
+    "without_repeated",
     "workflow_metadata",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..checks import require_numbers
 from ..errors import EvenframeError
 from .footage import Footage
+from .lengths import Count
 from .placement import Placement
 from .sizes import Fit
 
@@ -58,6 +59,7 @@ class Clip:
         them was cropped away; None, too, where nothing was changed.
     warnings: what the user should know about this clip, a line each.
     footage: the file that it was loaded from; None for images.
+    count: how their number came to be one that an editor takes; None where any would do.
     """
 
     frames: Tensor
@@ -69,6 +71,7 @@ class Clip:
     original: Tensor | None = None
     warnings: tuple[str, ...] = ()
     footage: Footage | None = None
+    count: Count | None = None
 
     def __len__(self) -> int:
         return self.frames.shape[0]
@@ -80,6 +83,11 @@ class Clip:
     @property
     def height(self) -> int:
         return self.frames.shape[1]
+
+    @property
+    def repeated(self) -> int:
+        """Frames at the end that only repeat the one before them."""
+        return 0 if self.count is None else self.count.repeated
 
     @property
     def seconds(self) -> Fraction:
@@ -111,6 +119,8 @@ class Clip:
         ]
         if self.fit is not None:
             lines.append(str(self.fit))
+        if self.count is not None:
+            lines.append(str(self.count))
         return "\n".join([*lines, *self.warnings])
 
 

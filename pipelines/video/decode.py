@@ -84,8 +84,12 @@ def load(
             del pixels  # or it would be held while the next is decoded
     if not times:
         raise _nothing_left(file, findings, choice)
+    count = choice.length.count(len(times))
+    reel.end(count)
     rate = _rate(times, choice, source.claims, findings)
+    times = times[: count.kept]
     sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
+    times += times[-1:] * count.repeated
     return Clip(
         reel.frames(),
         rate,
@@ -96,6 +100,7 @@ def load(
         reel.originals(),
         findings.warnings(),
         Footage.of(file, choice),
+        count=None if choice.length.any else count,
     )
 
 

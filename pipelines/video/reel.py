@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .budget import Budget
 from .fit import apply, as_floats
+from .lengths import Count
 from .sizes import Fit, Fitting, Size
 
 AT_FIRST, AT_MOST = 16, 256
@@ -52,6 +53,16 @@ class Reel:
         if how.cuts:
             self._originals.next(pixels.shape, pixels.dtype)[:] = pixels
 
+    def end(self, count: Count) -> None:
+        """Leave out the last frames, or repeat the last one, once all are there."""
+        for stack in (self._fitted, self._originals):
+            stack.cut(count.kept)
+        for _ in range(count.repeated):
+            assert self._how is not None
+            self._budget.require(self._how, len(self._fitted) + 1)
+            for stack in (self._fitted, self._originals):
+                stack.repeat()
+
     def frames(self) -> Tensor:
         """(f, h, w, 3) float32 in 0..1, once all are there."""
         return self._fitted.tensor()
@@ -83,6 +94,16 @@ class _Stack:
             self._resize(self._count + max(1, self._count // 4))
         self._count += 1
         return self._array[self._count - 1]
+
+    def cut(self, count: int) -> None:
+        """Keep so many at most."""
+        self._count = min(self._count, count)
+
+    def repeat(self) -> None:
+        """The last one once more, if there is any."""
+        if self._count:
+            last = self._array[self._count - 1].copy()
+            self.next(last.shape, last.dtype)[:] = last
 
     def tensor(self) -> Tensor:
         self._resize(self._count)

@@ -1,5 +1,6 @@
 """Sizes that models take: what is asked for, and how frames of one size become another."""
 
+import math
 from dataclasses import dataclass
 
 from ..errors import EvenframeError
@@ -8,6 +9,9 @@ FIT_MODES = ("stretch", "crop", "pad")
 MAX_SIDE = 16384
 UNSEEN = 5e-4
 """Proportions that change by less are called unchanged."""
+
+SHUNNED = 1.5
+"""Changing proportions by one per cent is as bad as leaving out so many per cent of the pixels."""
 
 Size = tuple[int, int]
 """Width, height."""
@@ -102,6 +106,8 @@ class Fitting:
         smaller, the nearer the proportions come to the source's.
     width, height: the size wanted, in pixels; 0 follows from the other, or from the source.
     max_side: the longer side is at most this; 0 for no limit. Frames are never made larger for it.
+    pixels: of a frame, at most, where neither width nor height is given: see `best_size`. Smaller
+        frames are made larger. 0 keeps the source's.
     """
 
     mode: str = "stretch"
@@ -109,6 +115,7 @@ class Fitting:
     width: int = 0
     height: int = 0
     max_side: int = 0
+    pixels: int = 0
 
     def __post_init__(self) -> None:
         multiple = self.multiple
@@ -128,11 +135,18 @@ class Fitting:
             raise EvenframeError(
                 f"max_side is {self.max_side}: give {multiple} to {MAX_SIDE}, or 0 for no limit."
             )
+        if self.pixels and not multiple**2 <= self.pixels <= MAX_SIDE**2:
+            raise EvenframeError(
+                f"pixels is {self.pixels}: give {multiple**2} to {MAX_SIDE**2}, or 0 for no limit."
+            )
 
     def plan(self, source: Size) -> Fit:
         """How frames of a size are made to fit, without touching any."""
         if self.width or self.height:
             return self._placed(source, self._asked_size(source), None)
+        if self.pixels:
+            size = best_size(source[0] / source[1], self.pixels, self.multiple)
+            return self._placed(source, size, None)
         longest = self.max_side // self.multiple * self.multiple
         scale = min(1.0, longest / max(source)) if self.max_side else 1.0
         target = (self._side(source[0] * scale), self._side(source[1] * scale))
@@ -171,6 +185,26 @@ class Fitting:
             wide, high = (max(1, min(target[i], round(source[i] * factor))) for i in (0, 1))
             left, top = (target[0] - wide) // 2, (target[1] - high) // 2
         return Fit(self.mode, source, (wide, high), target, left, top)
+
+
+def best_size(aspect: float, pixels: int, multiple: int) -> Size:
+    """The size that suits an editor best: of at most so many pixels, with sides that are multiples.
+
+    aspect: width / height wanted. A change of it is shunned more than pixels left out, so that
+    16:9 at the area of 832x480 is 832x480, and at that of 768x512, by multiples of 32, 800x448.
+    """
+    best, least = (multiple, multiple), math.inf
+    for rows in range(1, min(MAX_SIDE, pixels // multiple) // multiple + 1):
+        high = rows * multiple
+        most = min(MAX_SIDE, pixels // high) // multiple
+        near = max(1, math.floor(high * aspect / multiple))
+        for columns in {min(near, most), min(near + 1, most)}:
+            wide = columns * multiple
+            squeezed = abs(math.log(wide / high / aspect))
+            cost = SHUNNED * squeezed + math.log(pixels / (wide * high))
+            if cost < least:
+                best, least = (wide, high), cost
+    return best
 
 
 USUAL = Fitting()

@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 
 from ..errors import EvenframeError
 from .clip import MAX_DENOMINATOR, Clip, as_rate
+from .lengths import ANY, Length
 from .source import Timed
 
 # Containers round times: Matroska to 1 ms, GIF to 10 ms. A frame due within this counts as shown.
@@ -25,12 +26,15 @@ class Choice:
         it lasts as long as that part of the video, and the sound fits without being stretched.
     frame_rate: first bring the video to this rate by the frames' times, which is right for variable
         frame rates too; 0 or None keeps the frames as they are.
+    length: numbers of frames that the clip may have. `of` gives all frames that are chosen; what
+        becomes of them, `length.count` says once their number is known.
     """
 
     max_frames: int = 0
     skip: int = 0
     stride: int = 1
     frame_rate: float | Fraction | None = None
+    length: Length = ANY
 
     def __post_init__(self) -> None:
         if self.max_frames < 0:
@@ -140,16 +144,21 @@ def select(clip: Clip, choice: Choice) -> Clip:
             f"No frames are left: skip is {choice.skip}, and '{clip.source}' has {len(clip)} "
             "frames. Give a smaller skip."
         )
-    indices = [shown.frame for shown in chosen]
+    count = choice.length.count(len(chosen))
+    indices = [shown.frame for shown in chosen][: count.kept]
+    indices += indices[-1:] * count.repeated
     audio = clip.audio
     if audio is not None:
-        audio = audio.since(chosen[0].time).cut(len(chosen) * choice.stride / rate)
+        played = (len(indices) - count.repeated) * choice.stride / rate
+        audio = audio.since(chosen[0].time).cut(played)
+    times = tuple(clip.timestamps[index] for index in indices) if clip.timestamps else ()
     return replace(
         clip,
         frames=clip.frames if indices == list(range(len(clip))) else clip.frames[indices],
         frame_rate=rate / choice.stride,
         audio=audio if audio is not None and audio.samples.shape[1] else None,
-        timestamps=tuple(clip.timestamps[index] for index in indices) if clip.timestamps else (),
+        timestamps=times,
         original=None if clip.original is None else clip.original[indices],
         footage=None,  # its choice is another now
+        count=None if choice.length.any else count,
     )

@@ -86,12 +86,25 @@ def undo_clip(frames: Tensor, clip: "Clip") -> Undo:
     if clip.fit is None:
         return Undo(_size(frames), "the clip was not fitted")
     original = clip.original
+    if original is not None and len(original) - clip.repeated == len(frames):
+        original = original[: len(frames)]
     if original is not None and len(original) != len(frames):
         original = None
     try:
         return undo(frames, clip.fit, original)
     except EvenframeError as error:
         return Undo(_size(frames), f"not undone. {error}")
+
+
+def without_repeated(frames: Tensor, clip: "Clip") -> tuple[Tensor, str]:
+    """Edited frames without those that only repeat the clip's last one, and what was left out.
+
+    Frames of another number than the clip's stay: nobody knows which of them are meant.
+    """
+    if not clip.repeated or len(frames) != len(clip):
+        return frames, ""
+    kept = len(frames) - clip.repeated
+    return frames[:kept], f"Length: the last {clip.repeated} of {len(frames)} only repeat, left out"
 
 
 def unfit(
