@@ -117,6 +117,7 @@ def test_lengths_in_words() -> None:
     repeated = "the last frame repeated for 1 frame: 45 from 44 = 8n+5"
     assert str(Length(8, 5, "repeat").count(44)) == repeated
     assert str(FOURTH.count(81)) == "81 frames = 4n+1: none trimmed or repeated"
+    wrong: dict[str, Any]
     for wrong in ({"step": 0}, {"first": 0}, {"ending": "cut"}):
         with pytest.raises(EvenframeError, match="length is"):
             Length(**wrong)
