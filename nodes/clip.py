@@ -416,8 +416,8 @@ class EvenframeSaveVideo(io.ComfyNode):
                     "undo_fit",
                     default=True,
                     tooltip="Bring the frames back to the size of the source: borders are removed, "
-                    "cropped frames are pasted back where they were cut out, repeated last ones left "
-                    "out.",
+                    "cropped frames are pasted back where they were cut out, repeated last ones "
+                    "left out.",
                 ),
                 io.Int.Input(
                     "crf",

@@ -59,7 +59,7 @@ def only_there(
         paster, images = _Paster(paste), edit.images()
         for index, (pixels, time) in enumerate(source.film.shots()):
             place = index - source.first
-            image = next(images, None) if 0 <= place < len(clip) else None
+            image = next(images, None) if 0 <= place < clip.own_frames else None
             yield Shot(paster.in_bytes(pixels, image, place), time)
 
     return replace(source.film, shots=shots, said=(*edit.said, *_told(clip, edit, source)))
@@ -134,11 +134,12 @@ def _placement_of(regions: Regions, clip: Clip, edit: _Edit) -> Placement:
 def _told(clip: Clip, edit: _Edit, source: Original) -> Iterator[str]:
     """What the user should know, a line each."""
     count = edit.count or len(clip)
-    edited, expected = min(count, len(clip)), source.film.expected
+    own, expected = clip.own_frames, source.film.expected
+    edited = min(count, own)
     (wide, high), of = source.film.size, f" of {expected}" if expected > edited else ""
     yield f"{edited}{of} frames of {wide}x{high} are edited in the regions; all else is as it was."
-    if count < len(clip):
-        yield f"The edit has {count} frames, the clip {len(clip)}: the last are the source's."
+    if count < own:
+        yield f"The edit has {count} frames, the clip {own}: the last are the source's."
     elif count > len(clip):
         yield f"The edit has {count - len(clip)} frames more than the clip: they were left out."
     (across, down), (width, height) = clip.placement.size, edit.size

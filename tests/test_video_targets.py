@@ -16,6 +16,8 @@ from test_video_nodes import load_and_save, run, write_source
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.only_there import only_there
+from evenframe.pipelines.region import Regions, box_region
 from evenframe.pipelines.video import (
     Audio,
     Choice,
@@ -26,6 +28,7 @@ from evenframe.pipelines.video import (
     load,
     select,
     undo_clip,
+    unfit_clip,
     without_repeated,
 )
 from evenframe.pipelines.video.sizes import best_size
@@ -132,7 +135,12 @@ def test_the_last_frames_are_trimmed(source: Path, fitting: Fitting | None) -> N
     assert clip.audio is not None and plain.audio is not None
     assert torch.equal(clip.audio.samples, plain.audio.samples)
     assert (clip.original is None) == (plain.original is None)
-    assert clip.original is None or len(clip.original) == 17
+    assert clip.original is None or len(clip.original) == 20  # the trimmed ones come back
+    back, as_plain = undo_clip(1 - clip.frames, clip), undo_clip(1 - plain.frames, plain)
+    assert back.said == as_plain.said
+    if clip.fit is not None:
+        frame = 1 - clip.frames[16]
+        assert torch.equal(back.frame(16, frame), as_plain.frame(16, frame))
     assert "3 frames trimmed at the end: 17 of 20 = 4n+1" in clip.describe()
     assert plain.count is None and "4n+1" not in plain.describe()
 
@@ -149,12 +157,14 @@ def test_the_last_frame_is_repeated_and_left_out_again(source: Path, mode: str) 
     assert clip.audio is not None and plain.audio is not None
     assert torch.equal(clip.audio.samples, plain.audio.samples)
     edited, said = without_repeated(1 - clip.frames, clip)
-    assert torch.equal(edited, 1 - plain.frames) and "last 3 of 9 only repeat" in said
+    assert torch.equal(edited, 1 - plain.frames) and "last 3 of 9 frames only repeat" in said[0]
     back, as_plain = undo_clip(edited, clip), undo_clip(edited, plain)
     assert back.said == as_plain.said
     assert torch.equal(back.frame(5, edited[5]), as_plain.frame(5, edited[5]))
     shorter, said = without_repeated(clip.frames[:8], clip)
-    assert len(shorter) == 8 and said == ""
+    assert len(shorter) == 8 and said == ()
+    whole, said = unfit_clip(1 - clip.frames, clip)
+    assert len(whole) == 6 and "only repeat" in said
 
 
 def test_too_few_to_trim_are_repeated() -> None:
@@ -168,10 +178,12 @@ def test_images_are_counted_as_files_are(source: Path, choice: dict, ending: str
     whole = load(source)
     wanted = Choice(**choice, length=Length(4, 1, ending))
     images = clip_from_images(whole.frames, whole.frame_rate, whole.audio)
-    clip, loaded = select(fit_clip(images, Fitting("crop", 64)), wanted), load(source, wanted)
-    assert torch.equal(select(images, wanted).frames, loaded.frames)
-    assert clip.count == loaded.count and clip.frame_rate == loaded.frame_rate
-    assert clip.original is not None and len(clip.original) == len(clip)
+    selected, loaded = select(images, wanted), load(source, wanted)
+    assert torch.equal(selected.frames, loaded.frames)
+    assert selected.count == loaded.count and selected.frame_rate == loaded.frame_rate
+    clip = fit_clip(selected, Fitting("crop", 64))
+    assert clip.original is not None and clip.count is not None
+    assert torch.equal(clip.original, load(source, Choice(**choice)).frames)
     assert isinstance(clip.audio, Audio) and loaded.audio is not None
     assert clip.audio.seconds == pytest.approx(loaded.audio.seconds, abs=0.01)
 
@@ -200,7 +212,7 @@ def test_a_clip_for_an_editor_and_back(folder: Path) -> None:
     assert frames.shape == (21, 464, 848, 3) and clip.repeated == 1
     assert "the last frame repeated for 1 frame: 21 from 20 = 4n+1" in info
     assert "Wan 480p makes clips of 16 frames a second, and this one has 10" in info
-    assert "the last 1 of 21 only repeat" in result.results["2"].values[1]
+    assert "the last 1 of 21 frames only repeat" in result.results["2"].values[1]
     saved = load(folder / "output" / "try" / "clip_00001_.mp4")
     assert saved.frames.shape == (20, 70, 130, 3) and saved.frame_rate == 10
 
@@ -216,3 +228,28 @@ def test_without_a_target_all_is_as_before(folder: Path) -> None:
     plain, named = run(loaded()).results["1"].values, run(loaded(target="own")).results["1"].values
     assert torch.equal(plain[0], named[0]) and plain[4] == named[4]
     assert plain[0].shape == (20, 64, 128, 3) and plain[1].count is None
+
+
+@pytest.mark.parametrize("ending", ["trim", "repeat"])
+@pytest.mark.parametrize("images", [False, True])
+def test_what_was_trimmed_or_repeated_comes_back(source: Path, images: bool, ending: str) -> None:
+    plain = load(source)
+    wanted, fitting = Choice(length=Length(8, 1, ending)), Fitting("crop", 64)
+    if images:
+        clip = clip_from_images(plain.frames, 10, plain.audio)
+        clip = fit_clip(select(clip, wanted), fitting)
+    else:
+        clip = load(source, wanted, fitting)
+    assert len(clip) == {"trim": 17, "repeat": 25}[ending]
+    boxes = [(32, 16, 96, 48)] * len(clip)
+    region = box_region(boxes, (clip.height, clip.width), name="middle")
+    regions = Regions((region,), len(clip), (clip.height, clip.width))
+    film = only_there(clip, 1 - clip.frames, regions)
+    shots = [torch.from_numpy(shot.pixels.copy()) / 255 for shot in film.shots()]
+    assert len(shots) == 20
+    for index, (shot, before) in enumerate(zip(shots, plain.frames, strict=True)):
+        changed = bool((shot - before).abs().max() > 0.01)
+        assert changed == (index < len(clip)), index
+    edited = min(20, len(clip))
+    assert f"{edited} of 20 frames" in film.said[0] or edited == 20
+    assert not any("The edit has" in line for line in film.said)

@@ -31,6 +31,11 @@ class Audio:
     sample_rate: int
 
     @property
+    def own_frames(self) -> int:
+        """How many there are without the repeated ones."""
+        return len(self) - self.repeated
+
+    @property
     def seconds(self) -> float:
         return self.samples.shape[1] / self.sample_rate
 
@@ -56,7 +61,8 @@ class Clip:
     fit: how `frames` were made from frames of another size; None when they are as they came.
     original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before the fit: `unfit`
         pastes back into them. Of a file, which can be read again, they are held only where some of
-        them was cropped away; None, too, where nothing was changed.
+        them was cropped away; None, too, where nothing was changed. Those that were trimmed at the
+        end for an editor are among them, and none is repeated.
     warnings: what the user should know about this clip, a line each.
     footage: the file that it was loaded from; None for images.
     count: how their number came to be one that an editor takes; None where any would do.
@@ -103,7 +109,7 @@ class Clip:
     @property
     def as_it_is(self) -> "Clip":
         """The same frames without what they were made of."""
-        return replace(self, fit=None, original=None, footage=None)
+        return replace(self, fit=None, original=None, footage=None, count=None)
 
     def describe(self) -> str:
         """The clip in a few lines, for people."""

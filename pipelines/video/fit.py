@@ -46,7 +46,10 @@ def fit_clip(clip: "Clip", fitting: Fitting = USUAL, *, free: FreeMemory = free_
     """The clip with frames that fit, which remembers how to undo it. See `fit`."""
     frames, how = fit(clip.frames, fitting, free=free)
     held = how.cuts or (clip.footage is None and not how.untouched)
-    return replace(clip, frames=frames, fit=how, original=clip.frames if held else None)
+    source = clip.original if clip.fit is None else None  # there where frames were trimmed
+    if source is None and held:
+        source = clip.frames
+    return replace(clip, frames=frames, fit=how, original=source)
 
 
 def apply(frames: Tensor, how: Fit) -> Tensor:

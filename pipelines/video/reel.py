@@ -54,14 +54,13 @@ class Reel:
             self._originals.next(pixels.shape, pixels.dtype)[:] = pixels
 
     def end(self, count: Count) -> None:
-        """Leave out the last frames, or repeat the last one, once all are there."""
-        for stack in (self._fitted, self._originals):
-            stack.cut(count.kept)
+        """Leave out the last frames, or repeat the last one, once all are there; the source's
+        stay."""
+        self._fitted.cut(count.kept)
         for _ in range(count.repeated):
             assert self._how is not None
             self._budget.require(self._how, len(self._fitted) + 1)
-            for stack in (self._fitted, self._originals):
-                stack.repeat()
+            self._fitted.repeat()
 
     def frames(self) -> Tensor:
         """(f, h, w, 3) float32 in 0..1, once all are there."""
@@ -100,10 +99,9 @@ class _Stack:
         self._count = min(self._count, count)
 
     def repeat(self) -> None:
-        """The last one once more, if there is any."""
-        if self._count:
-            last = self._array[self._count - 1].copy()
-            self.next(last.shape, last.dtype)[:] = last
+        """The last one once more."""
+        out = self.next(self._array.shape[1:], self._array.dtype)
+        out[:] = self._array[self._count - 2]
 
     def tensor(self) -> Tensor:
         self._resize(self._count)

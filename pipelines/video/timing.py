@@ -144,9 +144,11 @@ def select(clip: Clip, choice: Choice) -> Clip:
             f"No frames are left: skip is {choice.skip}, and '{clip.source}' has {len(clip)} "
             "frames. Give a smaller skip."
         )
-    count = choice.length.count(len(chosen))
-    indices = [shown.frame for shown in chosen][: count.kept]
-    indices += indices[-1:] * count.repeated
+    count, whole = choice.length.count(len(chosen)), [shown.frame for shown in chosen]
+    indices = whole[: count.kept] + whole[-1:] * count.repeated
+    source = clip.original
+    if source is None and count.kept != count.chosen:
+        source = clip.frames  # of images, whose trimmed ones come back
     audio = clip.audio
     if audio is not None:
         played = (len(indices) - count.repeated) * choice.stride / rate
@@ -158,7 +160,7 @@ def select(clip: Clip, choice: Choice) -> Clip:
         frame_rate=rate / choice.stride,
         audio=audio if audio is not None and audio.samples.shape[1] else None,
         timestamps=times,
-        original=None if clip.original is None else clip.original[indices],
+        original=None if source is None else source[whole],
         footage=None,  # its choice is another now
         count=None if choice.length.any else count,
     )

@@ -86,25 +86,24 @@ def undo_clip(frames: Tensor, clip: "Clip") -> Undo:
     if clip.fit is None:
         return Undo(_size(frames), "the clip was not fitted")
     original = clip.original
-    if original is not None and len(original) - clip.repeated == len(frames):
-        original = original[: len(frames)]
-    if original is not None and len(original) != len(frames):
-        original = None
+    if original is not None:
+        fits = len(frames) == clip.own_frames
+        original = original[: len(frames)] if fits else None
     try:
         return undo(frames, clip.fit, original)
     except EvenframeError as error:
         return Undo(_size(frames), f"not undone. {error}")
 
 
-def without_repeated(frames: Tensor, clip: "Clip") -> tuple[Tensor, str]:
-    """Edited frames without those that only repeat the clip's last one, and what was left out.
+def without_repeated(frames: Tensor, clip: "Clip") -> tuple[Tensor, tuple[str, ...]]:
+    """Edited frames without those that only repeat the clip's last one, and what to say of it.
 
     Frames of another number than the clip's stay: nobody knows which of them are meant.
     """
     if not clip.repeated or len(frames) != len(clip):
-        return frames, ""
-    kept = len(frames) - clip.repeated
-    return frames[:kept], f"Length: the last {clip.repeated} of {len(frames)} only repeat, left out"
+        return frames, ()
+    said = f"Length: the last {clip.repeated} of {len(frames)} frames only repeat, left out"
+    return frames[: -clip.repeated], (said,)
 
 
 def unfit(
@@ -120,12 +119,14 @@ def unfit(
 def unfit_clip(frames: Tensor, clip: "Clip") -> tuple[Tensor, str]:
     """Undo a clip's fit on all edited frames at once, and say what was done; see `undo_clip`.
 
-    Frames that find no room in memory stay as they are, too.
+    Frames that find no room in memory stay as they are, too. Repeated ones are left out.
     """
+    frames, left_out = without_repeated(frames, clip)
     try:
-        return _all(frames, undo_clip(frames, clip), free_memory)
+        whole, said = _all(frames, undo_clip(frames, clip), free_memory)
     except EvenframeError as error:
-        return frames, f"not undone. {error}"
+        whole, said = frames, f"not undone. {error}"
+    return whole, "; ".join([said, *left_out])
 
 
 def _all(frames: Tensor, back: Undo, free: FreeMemory) -> tuple[Tensor, str]:
