@@ -31,11 +31,6 @@ class Audio:
     sample_rate: int
 
     @property
-    def own_frames(self) -> int:
-        """How many there are without the repeated ones."""
-        return len(self) - self.repeated
-
-    @property
     def seconds(self) -> float:
         return self.samples.shape[1] / self.sample_rate
 
@@ -94,6 +89,11 @@ class Clip:
     def repeated(self) -> int:
         """Frames at the end that only repeat the one before them."""
         return 0 if self.count is None else self.count.repeated
+
+    @property
+    def own_frames(self) -> int:
+        """How many there are without the repeated ones."""
+        return len(self) - self.repeated
 
     @property
     def seconds(self) -> Fraction:
