@@ -133,7 +133,8 @@ class EvenframePasteSource(io.ComfyNode):
 
 def _scaled(edge: Edge, clip: Clip) -> Edge:
     """An edge in pixels of the source, in those of the clip's frames."""
-    scale = clip.width / clip.placement.source[0]
+    left, _, right, _ = clip.placement.box(0)
+    scale = clip.width / (right - left)
     return replace(edge, grow=round(edge.grow * scale), feather=round(edge.feather * scale))
 
 

@@ -60,6 +60,7 @@ class Clip:
         end for an editor are among them, and none is repeated.
     warnings: what the user should know about this clip, a line each.
     footage: the file that it was loaded from; None for images.
+    window: where the frames lie in those of their source, where they are crops without a fit.
     count: how their number came to be one that an editor takes; None where any would do.
     """
 
@@ -73,6 +74,7 @@ class Clip:
     warnings: tuple[str, ...] = ()
     footage: Footage | None = None
     count: Count | None = None
+    window: Placement | None = None
 
     def __len__(self) -> int:
         return self.frames.shape[0]
@@ -103,13 +105,15 @@ class Clip:
     @property
     def placement(self) -> Placement:
         """Where the frames lie in those of their source."""
+        if self.window is not None:
+            return self.window
         size = (self.width, self.height)
         return Placement.whole(size, size) if self.fit is None else Placement.of(self.fit)
 
     @property
     def as_it_is(self) -> "Clip":
         """The same frames without what they were made of."""
-        return replace(self, fit=None, original=None, footage=None, count=None)
+        return replace(self, fit=None, original=None, footage=None, count=None, window=None)
 
     def describe(self) -> str:
         """The clip in a few lines, for people."""

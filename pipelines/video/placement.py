@@ -1,6 +1,7 @@
 """Where an edited frame lies in the frame of its source."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,9 +41,30 @@ class Placement:
         """Of frames that show all of their source."""
         return cls(source, size, ((0.0, 0.0, float(source[0]), float(source[1])),))
 
+    def of_frames(self, indices: Sequence[int]) -> "Placement":
+        """That of some frames, in their order."""
+        if len(self.boxes) == 1:
+            return self
+        return replace(self, boxes=tuple(self.boxes[index] for index in indices))
+
     def box(self, index: int) -> Box:
         """That of frame number `index`."""
         return self.boxes[index if len(self.boxes) > 1 else 0]
+
+    def to_source(self, boxes: Tensor) -> Tensor:
+        """(f, 4) boxes in the pixels of the clip's frames, in those of the source."""
+        corners, sides = self._corners_and_sides()
+        return corners + boxes * sides / torch.tensor(self.size * 2)
+
+    def from_source(self, boxes: Tensor) -> Tensor:
+        """(f, 4) boxes in the source's pixels, in those of the clip's frames."""
+        corners, sides = self._corners_and_sides()
+        return (boxes - corners) / sides * torch.tensor(self.size * 2)
+
+    def _corners_and_sides(self) -> tuple[Tensor, Tensor]:
+        """Left, top and width, height, each twice: (f, 4), or (1, 4) where all are one."""
+        boxes = torch.tensor(self.boxes, dtype=torch.float64)
+        return boxes[:, :2].repeat(1, 2), (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
 
     def shown(self, index: int, area: Area) -> Tensor:
         """(h, w) of 0 and 1: what of an area of the source's frame the clip's frame shows, pixels

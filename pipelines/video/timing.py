@@ -161,6 +161,7 @@ def select(clip: Clip, choice: Choice) -> Clip:
         audio=audio if audio is not None and audio.samples.shape[1] else None,
         timestamps=times,
         original=None if source is None else source[whole],
+        window=clip.window and clip.window.of_frames(indices),
         footage=None,  # its choice is another now
         count=None if choice.length.any else count,
     )

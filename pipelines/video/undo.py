@@ -83,6 +83,8 @@ def undo_clip(frames: Tensor, clip: "Clip") -> Undo:
     Nothing is refused, so that no edit is lost: frames that are of another size or number than the
     clip's stay as they are, or stay cropped.
     """
+    if clip.window is not None:
+        return Undo(_size(frames), "crops stay crops: Paste Crop puts them back")
     if clip.fit is None:
         return Undo(_size(frames), "the clip was not fitted")
     original = clip.original

@@ -1,0 +1,292 @@
+"""Small regions at full resolution: a window around them, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .common import sockets
+from .host import host, io
+from .region import edge_input
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines.region import Regions
+    from ..pipelines.video import Clip, Fitting
+
+
+def _window_inputs() -> list[io.Input]:
+    """What the window shows, and how it moves."""
+    return [
+        io.Float.Input(
+            "context",
+            default=0.25,
+            min=0.0,
+            max=10.0,
+            step=0.05,
+            tooltip="How much is shown around the regions, on each side: a share of their size. "
+            "More lets the editor see where it is; less leaves more pixels to the region.",
+        ),
+        io.Boolean.Input(
+            "moving",
+            default=False,
+            tooltip="Let the window follow the regions, at one size. Off, one still window holds "
+            "the regions of all frames, which editors like better: the background stands still.",
+        ),
+        io.Int.Input(
+            "smooth",
+            default=24,
+            min=0,
+            max=1000,
+            tooltip="Of a moving window: what moves quicker than in so many frames is smoothed "
+            "away, as far as the regions stay inside with half of their context.",
+        ),
+        io.Int.Input(
+            "least_context",
+            default=32,
+            min=0,
+            max=4096,
+            optional=True,
+            advanced=True,
+            tooltip="Pixels of the file that are shown around the regions at least.",
+        ),
+    ]
+
+
+def _size_inputs() -> list[io.Input]:
+    """The size of the crops."""
+    from ..pipelines.video.targets import targets
+
+    return [
+        io.Combo.Input(
+            "target",
+            options=[target.name for target in targets()],
+            default="own",
+            tooltip="The video editor that the crops are for: they get its pixel area, in the "
+            "window's proportions. own cuts out the file's own pixels, up to max_side.",
+        ),
+        io.Int.Input(
+            "max_side",
+            default=1024,
+            min=0,
+            max=16384,
+            step=8,
+            optional=True,
+            tooltip="Of the target own: make larger crops smaller, so that their longer side is at "
+            "most this; 0 sets no limit.",
+        ),
+        io.Combo.Input(
+            "multiple",
+            options=["8", "16", "32", "64"],
+            default="16",
+            optional=True,
+            advanced=True,
+            tooltip="Both sides of the crops become multiples of it, in pixels, and of what the "
+            "target asks.",
+        ),
+        *(
+            io.Int.Input(
+                side,
+                default=0,
+                min=0,
+                max=16384,
+                step=8,
+                optional=True,
+                advanced=True,
+                tooltip=f"An exact {side} of the crops, a multiple of `multiple`; 0 follows from "
+                "the target.",
+            )
+            for side in ("width", "height")
+        ),
+    ]
+
+
+def _fitting(target: str, multiple: str, width: int, height: int, max_side: int) -> Fitting:
+    from ..pipelines.video import Fitting, targets
+
+    asked = Fitting("stretch", int(multiple), width, height, max_side)
+    return targets.target(target).fitting(asked)
+
+
+class EvenframeCropRegion(io.ComfyNode):
+    """The part of a clip around its regions, for an editor."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeCropRegion",
+            display_name="Crop Around Region (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Cut a window around the regions out of the file's own frames, at the size "
+            "that an editor works best at: small objects are edited at full resolution.",
+            search_aliases=["inpaint crop", "crop and stitch", "only there", "zoom", "face detail"],
+            inputs=[
+                sockets.Regions.Input("regions", tooltip="What the window is put around."),
+                *_window_inputs(),
+                *_size_inputs(),
+                sockets.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="The clip that the regions were drawn on, from its loader: the file is "
+                    "read again at its own size.",
+                ),
+                io.Image.Input(
+                    "frames",
+                    optional=True,
+                    tooltip="The frames, where there is no clip: any IMAGEs. Not needed beside a "
+                    "clip.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="The crops, for any editor."),
+                sockets.Clip.Output(
+                    display_name="clip", tooltip="Where the crops lie: for Paste Crop."
+                ),
+                sockets.Regions.Output(
+                    display_name="regions", tooltip="The regions, on the crops."
+                ),
+                io.Mask.Output(
+                    display_name="mask", tooltip="The regions on the crops, for inpainting."
+                ),
+                io.String.Output(display_name="info", tooltip="Window and crops, in words."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        regions: Regions,
+        context: float,
+        moving: bool,
+        smooth: int,
+        target: str,
+        least_context: int = 32,
+        max_side: int = 1024,
+        multiple: str = "16",
+        width: int = 0,
+        height: int = 0,
+        clip: Clip | None = None,
+        frames: Tensor | None = None,
+    ) -> io.NodeOutput:
+        from ..pipelines.crop import crop_around
+        from ..pipelines.crop_window import Context
+
+        clip = _given(clip, frames)
+        fitting = _fitting(target, multiple, width, height, max_side)
+        crop = crop_around(
+            clip,
+            regions,
+            fitting,
+            Context(context, least_context),
+            moving=moving,
+            smooth=smooth,
+            on_frame=host.progress(len(clip), "Cropping").step,
+        )
+        info = f"{crop.windows}\n{crop.clip.describe()}"
+        drawn = crop.regions
+        mask = drawn.coverage(drawn.frame_size)
+        return io.NodeOutput(crop.clip.frames, crop.clip, drawn, mask, info, ui={"text": (info,)})
+
+
+def _given(clip: Clip | None, frames: Tensor | None) -> Clip:
+    """The clip, or the images as one."""
+    from ..pipelines.errors import EvenframeError
+    from ..pipelines.video import clip_from_images
+
+    if clip is not None:
+        return clip
+    if frames is None:
+        raise EvenframeError(
+            "There is neither a clip nor frames: link the clip of the loader, or any images."
+        )
+    return clip_from_images(frames, 8)
+
+
+class EvenframePasteCrop(io.ComfyNode):
+    """Edited crops back into the file that they were cut from."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframePasteCrop",
+            display_name="Paste Crop (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Put edited crops back where Crop Around Region cut them out: everywhere "
+            "else the video stays as it was, at its own size, rate and length.",
+            search_aliases=["inpaint stitch", "crop and stitch", "uncrop", "only there"],
+            inputs=[
+                io.Image.Input(
+                    "frames", tooltip="The edited crops, from any editor and at any size."
+                ),
+                sockets.Clip.Input("clip", tooltip="The clip of Crop Around Region."),
+                io.Int.Input(
+                    "feather",
+                    default=16,
+                    min=0,
+                    max=1024,
+                    tooltip="Width of the soft edge, inside the regions, in pixels of the file.",
+                ),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="Where the edit is kept: the regions of Crop Around Region. Nothing "
+                    "linked keeps all of the window.",
+                ),
+                edge_input("grow", "By how many pixels each region spreads first.", optional=True),
+                io.Boolean.Input(
+                    "linear_light",
+                    default=False,
+                    optional=True,
+                    tooltip="Mix light instead of pixel values at the edge: bright edges stay "
+                    "bright.",
+                ),
+                io.Boolean.Input(
+                    "rim_match",
+                    default=False,
+                    optional=True,
+                    tooltip="Bring the edit's colours nearer to the source's, by what both are "
+                    "around the regions: a colour drift of the editor then shows no seam. Needs "
+                    "regions.",
+                ),
+                io.Boolean.Input(
+                    "whole_video",
+                    default=True,
+                    optional=True,
+                    tooltip="All frames of the file, in which only the loaded ones are edited; "
+                    "off, these alone.",
+                ),
+            ],
+            outputs=[
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="At the source's own size, with rate and sound, made frame by frame "
+                    "while it is saved: link it to Save Video.",
+                ),
+                io.String.Output(display_name="info", tooltip="What was kept, in words."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        frames: Tensor,
+        clip: Clip,
+        feather: int,
+        regions: Regions | None = None,
+        grow: int = 0,
+        linear_light: bool = False,
+        rim_match: bool = False,
+        whole_video: bool = True,
+    ) -> io.NodeOutput:
+        from ..pipelines.crop import whole_crop
+        from ..pipelines.edge import Edge
+        from ..pipelines.only_there import only_there
+
+        edge = Edge(grow, feather, linear_light, rim_match)
+        kept = whole_crop(clip) if regions is None else regions
+        film = only_there(clip, frames, kept, edge, whole=whole_video)
+        info = "\n".join(film.said)
+        return io.NodeOutput(host.film_video(film), info, ui={"text": (info,)})
+
+
+NODES = [EvenframeCropRegion, EvenframePasteCrop]

@@ -1,0 +1,165 @@
+"""A clip cropped to its regions, which knows where its crops lie in its source."""
+
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from .checks import frames_of_size
+from .crop_window import Context, Windows, bounds, crop_windows
+from .errors import EvenframeError
+from .memory import FreeMemory, free_memory
+from .region import Region, Regions, to_grid
+from .video.budget import Budget
+from .video.clip import Clip
+from .video.decode import OnFrame
+from .video.original import original
+from .video.placement import Placement
+from .video.resample import Resampler
+from .video.sizes import Fit, Fitting
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """What an editor is given.
+
+    clip: the crops; its `placement` says where they lie, so that `only_there` puts them back.
+    regions: the same as before, on the crops. windows: for people.
+    """
+
+    clip: Clip
+    regions: Regions
+    windows: Windows
+
+
+def crop_around(
+    clip: Clip,
+    regions: Regions,
+    fitting: Fitting,
+    context: Context | None = None,
+    *,
+    moving: bool = False,
+    smooth: int = 24,
+    on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
+) -> Crop:
+    """Crop a clip to a window around its regions, at the size that an editor likes best.
+
+    clip: where it was loaded from a file, that is read again at its own size, frame by frame; only
+        the crops are kept. regions: drawn on the clip's frames, or on the source's.
+    fitting, context, moving, smooth: see `crop_windows`. on_frame: called after every frame with
+        how many are done. free: free bytes of a device.
+
+    Raises EvenframeError: regions of another clip or that are nowhere, a file that was changed or
+    is gone, no room in memory.
+    """
+    drawn = _drawn_on(regions, clip)
+    found = drawn.to_source(bounds(regions))
+    windows = crop_windows(found, drawn.source, fitting, context, moving=moving, smooth=smooth)
+    placement = windows.placement
+    plain = Fit("stretch", drawn.source, placement.size, placement.size)
+    Budget.of("The crops", free).require(plain, len(clip))
+    images = clip.frames if clip.original is None else clip.original
+    cropped = replace(
+        clip,
+        frames=_cropped(clip, placement, on_frame),
+        fit=None,
+        original=images if clip.footage is None else None,
+        window=placement,
+    )
+    return Crop(cropped, _regions_in(regions, drawn, placement), windows)
+
+
+def whole_crop(clip: Clip) -> Regions:
+    """One region, all of every frame."""
+    box = torch.tensor([0, 0, clip.width, clip.height], dtype=torch.float64)
+    region = Region("crop", "", boxes=box.repeat(len(clip), 1))
+    return Regions((region,), len(clip), (clip.height, clip.width))
+
+
+def _drawn_on(regions: Regions, clip: Clip) -> Placement:
+    """Where the frames that regions were drawn on lie in the source."""
+    height, width = regions.frame_size
+    placement, size = clip.placement, (width, height)
+    if regions.frames == len(clip):
+        if size == placement.size:
+            return placement
+        if size == placement.source:
+            return Placement.whole(size, size)
+    raise EvenframeError(
+        f"The regions are for {frames_of_size(regions.frames, size)}, but the clip has "
+        f"{frames_of_size(len(clip), placement.size)}: draw them on the clip's frames."
+    )
+
+
+def _cropped(clip: Clip, placement: Placement, on_frame: OnFrame | None) -> Tensor:
+    """(f, h, w, 3), one for each frame of the clip."""
+    (wide, high), own = placement.size, clip.own_frames
+    crops, resampler, done = torch.empty(len(clip), high, wide, 3), None, 0
+    for shot in islice(original(clip, whole=False).film.shots(), own):
+        box = placement.box(done)
+        if resampler is None or resampler.box != box:
+            resampler = Resampler(placement.source, box, placement.size)
+        crops[done] = resampler(torch.from_numpy(shot.pixels))
+        done += 1
+        if on_frame is not None:
+            on_frame(done)
+    if done < own:
+        raise EvenframeError(
+            f"Only {done} of the clip's {own} frames could be read again from '{clip.source}': "
+            "load the clip again."
+        )
+    for index in range(own, len(clip)):  # what is repeated stands still, in a moving window, too
+        crops[index] = crops[own - 1]
+    return crops
+
+
+def _regions_in(regions: Regions, drawn: Placement, window: Placement) -> Regions:
+    """The same regions on the frames of a window."""
+    wide, high = window.size
+    items = tuple(_region_in(region, drawn, window) for region in regions.items)
+    return Regions(items, regions.frames, (high, wide))
+
+
+def _region_in(region: Region, drawn: Placement, window: Placement) -> Region:
+    scale = _pixels(window) / _pixels(drawn)
+    soften = round(region.soften * scale)
+    if region.masks is not None:
+        return replace(region, masks=_masks_in(region.masks, drawn, window), soften=soften)
+    assert region.boxes is not None
+    limits = torch.tensor(window.size * 2, dtype=torch.float64)
+    boxes = window.from_source(drawn.to_source(region.boxes))
+    boxes = torch.minimum(boxes.clamp(min=0), limits)
+    here = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    if here.all():
+        return replace(region, boxes=boxes, soften=soften)
+    high, wide = window.size[1], window.size[0]
+    masks = torch.zeros(len(boxes), high, wide)  # a box is on every frame, a mask need not be
+    for index in here.nonzero()[:, 0].tolist():
+        left, top, right, bottom = to_grid(boxes[index], (high, wide), (high, wide))
+        masks[index, top:bottom, left:right] = 1
+    return replace(region, boxes=None, masks=masks, soften=soften)
+
+
+def _masks_in(masks: Tensor, drawn: Placement, window: Placement) -> Tensor:
+    """(f, h, w): hard masks stay hard, with a smooth outline."""
+    hard = bool(((masks == 0) | (masks == 1)).all())
+    wide, high = window.size
+    out, resampler = torch.empty(len(masks), high, wide), None
+    seen = drawn.from_source(torch.tensor(window.boxes, dtype=torch.float64)).tolist()
+    for index, mask in enumerate(masks):
+        left, top, right, bottom = seen[index if len(seen) > 1 else 0]
+        box = (left, top, right, bottom)
+        if resampler is None or resampler.box != box:
+            kernel = "lanczos" if hard else "triangle"
+            resampler = Resampler(drawn.size, box, window.size, kernel, 1)
+        large = resampler(mask[..., None])[..., 0]
+        out[index] = (large >= 0.5).float() if hard else large
+    return out
+
+
+def _pixels(placement: Placement) -> float:
+    """How many pixels of its frames there are to one of the source, across."""
+    left, _, right, _ = placement.box(0)
+    return placement.size[0] / (right - left)

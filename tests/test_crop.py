@@ -1,0 +1,284 @@
+"""Clips cropped to their regions, and the crops put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_resample import displaced, textured, windows
+
+from evenframe.nodes import node_classes
+from evenframe.nodes.host import host, workflow
+from evenframe.nodes.host.executor import Executor, RunResult
+from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.pipelines.crop import crop_around, whole_crop
+from evenframe.pipelines.crop_window import Context
+from evenframe.pipelines.edge import Edge
+from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.only_there import only_there
+from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.video import (
+    Choice,
+    Clip,
+    Film,
+    Fitting,
+    Length,
+    clip_from_images,
+    load,
+    save,
+)
+from evenframe.pipelines.video.targets import target
+
+WIDE, HIGH, COUNT = 246, 178, 10
+WAN = target("Wan 480p").fitting(Fitting())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that moves by 2 pixels a frame."""
+    picture = textured(WIDE + 40, HIGH)
+    frames = torch.stack([picture[:, 2 * at : 2 * at + WIDE] for at in range(COUNT)])
+    path = tmp_path_factory.mktemp("source") / "clip.mp4"
+    return save(path, frames, 10, crf=0, disclose=False)
+
+
+def decoded(source: Path) -> torch.Tensor:
+    """(f, h, w, 3) uint8"""
+    return (load(source).frames * 255).round().byte()
+
+
+def shown(film: Film) -> torch.Tensor:
+    """(f, h, w, 3) uint8"""
+    return torch.stack([torch.from_numpy(shot.pixels.copy()) for shot in film.shots()])
+
+
+def boxes_on(clip: Clip, name: str = "box") -> Regions:
+    """A box that runs to the right, on the clip's frames."""
+    wide, high = clip.width, clip.height
+    x = np.linspace(0.1, 0.55, len(clip)) * wide
+    boxes = [(at, 0.4 * high, at + 0.2 * wide, 0.7 * high) for at in x]
+    return Regions((box_region(boxes, (high, wide), name=name),), len(clip), (high, wide))
+
+
+def masks_on(clip: Clip) -> Regions:
+    """A disk that runs to the right, and is away on the third frame."""
+    wide, high = clip.width, clip.height
+    y, x = torch.arange(high)[:, None] + 0.5, torch.arange(wide)[None] + 0.5
+    middles = torch.linspace(0.2, 0.6, len(clip)) * wide
+    masks = torch.stack(
+        [((x - at) ** 2 + (y - high / 2) ** 2 < (0.15 * high) ** 2).float() for at in middles]
+    )
+    masks[2] = 0
+    region = mask_region(masks, len(clip), (high, wide), name="disk")
+    return Regions((region,), len(clip), (high, wide))
+
+
+def on_source(regions: Regions, clip: Clip) -> torch.Tensor:
+    """(f, h, w): the regions in the source's pixels, by the clip's pixel that each lies in."""
+    left, top, right, bottom = clip.placement.box(0)
+    x = ((torch.arange(WIDE) + 0.5 - left) / (right - left) * clip.width).long()
+    y = ((torch.arange(HIGH) + 0.5 - top) / (bottom - top) * clip.height).long()
+    here = ((x >= 0) & (x < clip.width))[None] & ((y >= 0) & (y < clip.height))[:, None]
+    drawn = regions.coverage(regions.frame_size)
+    return drawn[:, y.clamp(0, clip.height - 1)][:, :, x.clamp(0, clip.width - 1)] * here
+
+
+CROP, PAD, SQUARE = (
+    Fitting("crop", 64, max_side=192),
+    Fitting("pad", 64),
+    Fitting(width=256, height=256),
+)
+
+
+@pytest.mark.parametrize("draw", [boxes_on, masks_on])
+@pytest.mark.parametrize(
+    ("loading", "fitting", "moving"),
+    [
+        (None, Fitting(), False),
+        (None, WAN, True),
+        (CROP, Fitting(), True),
+        (CROP, SQUARE, False),
+        (PAD, Fitting(), False),
+        (PAD, SQUARE, True),
+    ],
+)
+def test_crops_that_nobody_edits_change_nothing(
+    source: Path, draw: Any, loading: Fitting | None, fitting: Fitting, moving: bool
+) -> None:
+    clip, before = load(source, fitting=loading), decoded(source)
+    crop = crop_around(clip, draw(clip), fitting, moving=moving)
+    placement, size = crop.clip.placement, (crop.clip.width, crop.clip.height)
+    assert placement.source == (WIDE, HIGH) and placement.size == size
+    assert crop.regions.frame_size == size[::-1]
+    after = shown(only_there(crop.clip, crop.clip.frames, crop.regions, Edge(feather=4)))
+    assert after.shape == before.shape
+    # What an encoder blurs by, smaller crops do, too; where they are as large, nothing is lost.
+    assert (after.int() - before.int()).abs().max() <= 3
+    gone = shown(only_there(crop.clip, 1 - crop.clip.frames, crop.regions, Edge(feather=4)))
+    changed = ((gone.int() - before.int()).abs().amax(3) > 8).float()  # f h w
+    share = on_source(draw(clip), clip)
+    assert float((changed * (share == 0)).sum()) < 0.02 * float(share.sum())
+    assert float((changed * share).sum()) > 0.75 * float(share.sum())
+    if draw is masks_on:
+        assert torch.equal(gone[2], before[2])
+
+
+def test_own_pixels_are_cut_out_as_they_are(source: Path) -> None:
+    clip, whole = load(source, fitting=Fitting(max_side=160)), load(source)
+    crop = crop_around(clip, boxes_on(clip), Fitting(multiple=8))
+    left, top, right, bottom = (int(edge) for edge in crop.clip.placement.boxes[0])
+    assert torch.equal(crop.clip.frames, whole.frames[:, top:bottom, left:right])
+    assert "pixel by pixel" in str(crop.windows)
+    assert crop.clip.original is None and crop.clip.footage == clip.footage
+
+
+def test_a_moving_crop_follows(source: Path) -> None:
+    clip = load(source, fitting=Fitting(max_side=160))
+    still = crop_around(clip, boxes_on(clip), Fitting(), Context(0, 8))
+    moving = crop_around(clip, boxes_on(clip), Fitting(), Context(0, 8), moving=True)
+    assert moving.clip.width < still.clip.width and len(moving.clip.placement.boxes) == COUNT
+    seen = moving.regions.items[0].boxes
+    assert seen is not None and float(seen.min()) >= 0
+    assert bool((seen[:, 2] <= moving.clip.width).all())
+
+
+@pytest.mark.parametrize("ending", ["trim", "repeat"])
+def test_frames_of_another_number_come_back(source: Path, ending: str) -> None:
+    clip = load(source, Choice(length=Length(4, 1, ending)), Fitting(max_side=160))
+    crop = crop_around(clip, boxes_on(clip), Fitting(), moving=True)
+    assert len(crop.clip) == {"trim": 9, "repeat": 13}[ending]
+    film = only_there(crop.clip, 1 - crop.clip.frames, crop.regions)
+    changed = (shown(film).int() - decoded(source).int()).abs().amax((1, 2, 3)) > 8
+    assert changed.tolist() == [True] * 9 + [ending == "repeat"]
+
+
+@pytest.mark.parametrize(("box", "size"), windows())
+def test_an_unchanged_crop_lies_where_it_was(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> None:
+    frame = textured(480, 360)
+    clip = clip_from_images(frame[None], 8)
+    left, top, right, bottom = box
+    inner = (left + 8, top + 8, right - 8, bottom - 8)
+    regions = Regions((box_region([inner], (360, 480), name="it"),), 1, (360, 480))
+    fitting = Fitting(multiple=8, width=size[0] // 8 * 8, height=size[1] // 8 * 8)
+    crop = crop_around(clip, regions, fitting, Context(0, 8))
+    film = only_there(crop.clip, crop.clip.frames, whole_crop(crop.clip), Edge(feather=0))
+    after = shown(film)[0].numpy() / 255
+    left, top, right, bottom = (round(edge) for edge in crop.clip.placement.boxes[0])
+    inside = np.s_[top:bottom, left:right]
+    moved, scaled = displaced(frame.numpy()[inside], after[inside])
+    assert moved < 0.05 and scaled < 1e-3
+
+
+def test_what_is_refused(source: Path, tmp_path: Path) -> None:
+    clip = load(source, fitting=Fitting(max_side=160))
+    other = clip_from_images(torch.rand(COUNT, 40, 60, 3), 8)
+    with pytest.raises(EvenframeError, match="The regions are for 10 frames of 60x40 pixels, but"):
+        crop_around(clip, boxes_on(other), Fitting())
+    with pytest.raises(EvenframeError, match="The crops: .* need .* of memory"):
+        crop_around(clip, boxes_on(clip), Fitting(), free=lambda _: 10**6)
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(source.read_bytes())
+    loaded = load(copy, fitting=Fitting(max_side=160))
+    copy.write_bytes(source.read_bytes() + b"x")
+    with pytest.raises(EvenframeError, match="'copy.mp4' was changed since the clip was loaded"):
+        crop_around(loaded, boxes_on(loaded), Fitting())
+
+
+def test_an_interrupt_ends_it(source: Path) -> None:
+    clip, seen = load(source, fitting=Fitting(max_side=160)), []
+
+    def stop(done: int) -> None:
+        seen.append(done)
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        crop_around(clip, boxes_on(clip), Fitting(), on_frame=stop)
+    assert seen == [1, 2, 3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, source: Path) -> Iterator[Path]:
+    """A folder with the video in `input`, the session's for as long as a test runs."""
+    assert isinstance(host, StandaloneHost)
+    for name in ("input", "output", "temp"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "input" / "clip.mp4").write_bytes(source.read_bytes())
+    session = Session(
+        inputs=(tmp_path / "input",), output=tmp_path / "output", temp=tmp_path / "temp"
+    )
+    with host.using(session):
+        yield tmp_path
+
+
+TEXT = """{"version": 1, "unit": "fraction", "regions": [
+  {"name": "it", "words": "", "box": [0.3, 0.3, 0.5, 0.6]}
+]}"""
+
+
+def graph(cropping: dict[str, Any], pasting: dict[str, Any]) -> dict[str, Any]:
+    loading = {"file": "clip.mp4", "max_frames": 0, "skip": 0, "stride": 1, "frame_rate": 0.0}
+    loading |= {"fit": "stretch", "max_side": 160, "width": 0, "height": 0}
+    saving = {"filename_prefix": "try/clip", "format": "mp4", "frame_rate": 0.0, "crf": 0}
+    return {
+        "1": {"class_type": "EvenframeLoadVideo", "inputs": loading},
+        "2": {
+            "class_type": "EvenframeDrawRegions",
+            "inputs": {"frames": ["1", 0], "text": TEXT},
+        },
+        "3": {
+            "class_type": "EvenframeCropRegion",
+            "inputs": {
+                "regions": ["2", 0],
+                "clip": ["1", 1],
+                "context": 0.25,
+                "moving": False,
+                "smooth": 24,
+                "target": "own",
+                **cropping,
+            },
+        },
+        "4": {
+            "class_type": "EvenframePasteCrop",
+            "inputs": {"frames": ["3", 0], "clip": ["3", 1], "feather": 4, **pasting},
+        },
+        "5": {
+            "class_type": "EvenframeSaveVideo",
+            "inputs": saving | {"frames": ["4", 0], "undo_fit": True},
+        },
+    }
+
+
+def run(prompt: dict[str, Any]) -> RunResult:
+    assert isinstance(host, StandaloneHost)
+    return Executor(host, node_classes()).run(workflow.parse(prompt))
+
+
+@pytest.mark.parametrize("pasting", [{}, {"regions": ["3", 2], "rim_match": True}])
+def test_crop_and_paste_in_a_graph(folder: Path, pasting: dict[str, Any]) -> None:
+    result = run(graph({"target": "SD"}, pasting))
+    frames, _, regions, mask, info = result.results["3"].values
+    assert frames.shape[0] == COUNT and frames.shape[1] * frames.shape[2] <= 512 * 512
+    assert mask.shape == frames.shape[:3] and regions.frame_size == frames.shape[1:3]
+    assert 0.05 < float(mask.mean()) < 0.6 and "Window of" in info and "in 246x178" in info
+    saved = load(folder / "output" / "try" / "clip_00001_.mp4")
+    before = load(folder / "input" / "clip.mp4")
+    assert saved.frames.shape == before.frames.shape and saved.frame_rate == 10
+    assert float((saved.frames - before.frames).abs().mean()) < 0.02
+    assert "10 frames of 246x178 are edited" in result.results["4"].values[1]
+
+
+def test_images_without_a_clip(folder: Path) -> None:
+    prompt = graph({"frames": ["1", 0]}, {})
+    del prompt["3"]["inputs"]["clip"]
+    frames, clip, *_ = run(prompt).results["3"].values
+    assert clip.placement.source == (160, 112) and frames.shape[0] == COUNT
+    del prompt["3"]["inputs"]["frames"]
+    with pytest.raises(EvenframeError, match="There is neither a clip nor frames"):
+        run(prompt)
