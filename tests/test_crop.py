@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfyui_server import ComfyServer
 from test_resample import displaced, textured, windows
 
 from evenframe.nodes import node_classes
@@ -282,3 +283,28 @@ def test_images_without_a_clip(folder: Path) -> None:
     del prompt["3"]["inputs"]["frames"]
     with pytest.raises(EvenframeError, match="There is neither a clip nor frames"):
         run(prompt)
+
+
+def test_in_comfyui(comfyui: ComfyServer, source: Path) -> None:
+    """With an editor of ComfyUI's own nodes between, and its own video nodes behind."""
+    (comfyui.base / "input" / "moving.mp4").write_bytes(source.read_bytes())
+    prompt = graph({"target": "LTX", "moving": True}, {"regions": ["3", 2]})
+    prompt["1"]["inputs"] |= {"file": "moving.mp4", "target": "Wan 480p"}
+    prompt["4"]["inputs"]["frames"] = ["6", 0]
+    saving = {"filename_prefix": "try/own", "format": "auto", "codec": "auto"}
+    prompt |= {
+        "6": {"class_type": "ImageInvert", "inputs": {"image": ["3", 0]}},
+        "7": {"class_type": "SaveVideo", "inputs": saving | {"video": ["4", 0]}},
+        "8": {"class_type": "MaskToImage", "inputs": {"mask": ["3", 3]}},
+        "9": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}},
+    }
+    run = comfyui.run(prompt)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    before = load(source).frames
+    for path in comfyui.files(run):
+        if path.suffix == ".mp4":
+            saved = load(path)
+            assert saved.frames.shape == before.shape and saved.frame_rate == 10
+            changed = (saved.frames - before).abs().mean(3) > 0.15
+            assert 0.01 < float(changed[:9].float().mean()) < 0.1  # the box, where it is not grey
+            assert not changed[9].any()  # trimmed, and back
