@@ -157,11 +157,12 @@ def _write(
         container.metadata.update(fields)
         video = _video_stream(container, kind, pictures, crf)
         sound = SoundWriter(container, kind, audio) if audio is not None else None
-        convert, length = converter(), 1 / pictures.film.frame_rate
+        convert, least, before = converter(), 1 / pictures.film.frame_rate, Fraction(0)
         for done, (ticks, shot) in enumerate(pictures, 1):
             container.mux(video.encode(_picture(convert, shot.pixels, kind.pixels, ticks)))
-            if sound is not None:
-                sound.write_until(shot.time + length)
+            if sound is not None:  # players show the last frame as long as the one before
+                sound.write_until(shot.time + max(least, shot.time - before))
+            before = shot.time
             if on_frame is not None:
                 on_frame(done)
         container.mux(video.encode(None))

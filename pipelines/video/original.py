@@ -18,9 +18,9 @@ from .timing import TOLERANCE, Choice
 FINEST = 1000
 """Ticks a second, at least, in which frames of an uneven file are timed."""
 SLACK = Fraction(1)
-"""Seconds of sound that are read beyond the frames that a file's header promises."""
+"""Seconds of sound that are read beyond those that frames take evenly."""
 LONGEST = Fraction(24 * 3600)
-"""Seconds of sound, where nobody knows how many frames there are."""
+"""Seconds of sound of a whole file: its frames may play slower than those that were loaded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
     def sound() -> Audio | None:
         with _read_again(footage, choice) as file:
             start = next((time for _, time in islice(file.frames, 1)), Fraction(0))
-        seconds = expected / rate + SLACK if expected else LONGEST
+        most = choice.max_frames
+        seconds = most / rate + SLACK if most else LONGEST
         return read_sound(footage.path, start, seconds, Findings())
 
     tick = Fraction(1, rate.numerator * -(-FINEST // rate.numerator))
