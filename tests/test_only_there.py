@@ -13,9 +13,20 @@ from torch import Tensor
 from evenframe.pipelines.edge import Edge
 from evenframe.pipelines.only_there import in_bytes, only_there
 from evenframe.pipelines.region import Box, Regions, box_region, mask_region
-from evenframe.pipelines.video import Choice, Clip, Fit, Fitting, load, save
+from evenframe.pipelines.video import (
+    Choice,
+    Clip,
+    Fit,
+    Fitting,
+    clip_from_images,
+    fit_clip,
+    load,
+    save,
+)
+from evenframe.pipelines.video.fit import resize
 
-from .flash_and_beep import FLASHES, RATE, SECONDS, found_by_ffmpeg, found_in, write
+from .flash_and_beep import FLASHES, RATE, found_by_ffmpeg, found_in, write
+from .test_resample import displaced, textured
 from .test_video_load import CLIPS, write_video
 
 COLOUR = torch.tensor([230, 20, 200]) / 255
@@ -236,3 +247,38 @@ def test_sound_goes_on_where_frames_after_the_edited_ones_play_slower(tmp_path: 
     loud = saved.audio.samples[0].abs() > 0.1
     assert float(loud.nonzero()[0]) / saved.audio.sample_rate == pytest.approx(2.35, abs=0.03)
     assert saved.audio.seconds == pytest.approx(2.4, abs=0.1)
+
+
+SEEN = textured(320, 240)
+PLACES = {
+    "middle": (0.2, 0.25, 0.8, 0.8),
+    "top left": (0, 0, 0.55, 0.6),
+    "bottom right": (0.43, 0.47, 1, 1),
+    "left to right": (0, 0.3, 1, 0.9),
+    "whole": (0, 0, 1, 1),
+}
+WORKED = {
+    "crop": Fitting("crop", 8, width=176, height=200),
+    "pad": Fitting("pad", 16, width=256, height=272),
+    "stretch": Fitting("stretch", 16, width=272, height=192),
+    "larger": Fitting("stretch", 16, width=400, height=384),
+}
+
+
+@pytest.mark.parametrize("scale", [1, 0.73])
+@pytest.mark.parametrize("fitting", WORKED.values(), ids=WORKED)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_what_was_not_edited_lies_where_it_was(place: Box, fitting: Fitting, scale: float):
+    clip = fit_clip(clip_from_images(SEEN[None], 8), fitting)
+    sides = torch.tensor([clip.width, clip.height] * 2)
+    box = (torch.tensor(place) * sides).tolist()
+    wanted = (round(clip.width * scale), round(clip.height * scale))
+    edited = clip.frames if scale == 1 else resize(clip.frames, wanted)
+    [shot] = only_there(clip, edited, regions_of(clip, [box]), HARD).shots()
+    left, top, right, bottom = in_source(clip.fit, box)
+    inside = np.s_[max(0, round(top)) : round(bottom), max(0, round(left)) : round(right)]
+    before, after = (frame[inside] for frame in (SEEN.numpy(), shot.pixels / 255))
+    assert not np.array_equal(before, after)
+    moved, scaled = displaced(before, after)
+    assert moved < 0.05 and scaled < 1e-3
+    assert np.abs(before - after).mean() < 0.01
