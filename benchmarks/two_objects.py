@@ -24,11 +24,11 @@ from ..pipelines.backbone import Backbone
 from ..pipelines.controls.joint_sampling import JointSampling
 from ..pipelines.controls.refocus import Refocus
 from ..pipelines.controls.span import Span
+from ..pipelines.edge import Edge
 from ..pipelines.editing import edit
 from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.measure.statistics import discordant, mcnemar
-from ..pipelines.paste import paste_outside
 from ..pipelines.region import Box, Regions, box_region
 from .shares import share_of
 
@@ -191,8 +191,8 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
                 (JointSampling(case.regions, inset=1),),
             )
         )
-        mask = case.regions.coverage(case.regions.frame_size)
-        pasted, outside = paste_outside(kept, case.frames, mask), mask == 0
+        edge, mask = Edge(), case.regions.coverage(case.regions.frame_size)
+        pasted, outside = edge.mixed(case.frames, kept, edge.inside(mask[None])), mask == 0
         for name, frames in (
             ("off", off),
             ("flush", flush),
