@@ -216,3 +216,13 @@ def test_bounds_of_boxes_and_masks() -> None:
     box = box_region([(1.5, 6, 9, 30)] * 3, (40, 60), name="box")
     both = bounds(Regions((mask, box), 3, (40, 60)))
     assert both.tolist() == [[1.5, 5, 20, 30], [1.5, 6, 9, 30], [1.5, 6, 60, 40]]
+
+
+def test_where_proportions_cost_context_both_sides_pay() -> None:
+    lefts = np.linspace(0, 1020, 9)
+    boxes = torch.tensor(np.stack([lefts, 400 + 0 * lefts, lefts + 900, 600 + 0 * lefts], 1))
+    square = Fitting(width=512, height=512)
+    windows = crop_windows(boxes, (1920, 1000), square, Context(1.0), moving=True, smooth=8)
+    assert sides_of(windows)[0] == pytest.approx((1000, 1000))
+    begins = np.array(windows.placement.boxes)[:, 0]
+    assert begins == pytest.approx((lefts - 50).clip(0, 920))

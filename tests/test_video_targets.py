@@ -71,7 +71,7 @@ def test_the_table_is_sound() -> None:
     ],
 )
 def test_sizes_of_usual_videos(name: str, source: tuple[int, int], size: tuple[int, int]) -> None:
-    assert target(name).fitting(Fitting(max_side=64)).plan(source).size == size
+    assert target(name).fitting(Fitting(max_side=16)).plan(source).size == size
 
 
 def test_a_side_that_is_given_stays() -> None:
@@ -253,3 +253,15 @@ def test_what_was_trimmed_or_repeated_comes_back(source: Path, images: bool, end
     edited = min(20, len(clip))
     assert f"{edited} of 20 frames" in film.said[0] or edited == 20
     assert not any("The edit has" in line for line in film.said)
+
+
+def test_repeated_frames_edit_nothing_beyond_the_chosen_ones(source: Path) -> None:
+    clip = load(source, Choice(6, skip=4, length=Length(4, 1, "repeat")))
+    assert len(clip) == 9 and clip.own_frames == 6
+    region = box_region([(32, 16, 96, 48)] * 9, (clip.height, clip.width), name="middle")
+    film = only_there(clip, 1 - clip.frames, Regions((region,), 9, (clip.height, clip.width)))
+    before = load(source).frames
+    shots = torch.stack([torch.from_numpy(shot.pixels.copy()) / 255 for shot in film.shots()])
+    changed = (shots - before).abs().amax((1, 2, 3)) > 0.01
+    assert changed.nonzero()[:, 0].tolist() == list(range(4, 10))
+    assert "6 of 20 frames" in film.said[0]
