@@ -7,9 +7,10 @@ same clip stored at 768. Each is measured in a process of its own, which has loa
 import tempfile
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
+
+from . import peaks
 
 FRAMES, MAX_SIDE = 16, 768
 WIDE, HIGH = 3840, 2160
@@ -19,7 +20,7 @@ CAMERA = {"preset": "veryfast", "bf": "0", "refs": "1"}
 TARGETS = {"video.frames_held": 12}
 
 
-def write(path: Path, width: int, height: int) -> None:
+def write(path: Path, width: int, height: int, frames: int = FRAMES) -> None:
     """A clip of H.264 as cameras write it: 4:2:0, no B-frames, each seen from the one before."""
     import av
 
@@ -27,7 +28,7 @@ def write(path: Path, width: int, height: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=24, options=CAMERA)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for index in range(FRAMES):
+        for index in range(frames):
             waves = np.sin(40 * columns + index / 4) * np.cos(30 * rows)
             grey = (127 + 100 * waves).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(np.repeat(grey[..., None], 3, -1), format="rgb24")
@@ -38,37 +39,24 @@ def write(path: Path, width: int, height: int) -> None:
 def peak(path: Path) -> int:
     """Bytes that loading a clip takes at most, over those of the process before."""
     import av  # noqa: F401  # loaded before the measuring begins
-    import psutil
 
     from ..pipelines.video import Choice, Fitting, load
 
-    memory, done = psutil.Process(), Event()
-    before = memory.memory_info().rss
-    seen = [before]
-
-    def watch() -> None:
-        while not done.wait(0.001):
-            seen.append(memory.memory_info().rss)
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    clip = load(path, Choice(FRAMES), Fitting(max_side=MAX_SIDE))
-    done.set()
-    watcher.join()
+    taken, clip = peaks.peak(lambda: load(path, Choice(FRAMES), Fitting(max_side=MAX_SIDE)))
     assert (len(clip), clip.width) == (FRAMES, MAX_SIDE)
-    return max(seen) - before
+    return taken
 
 
 def run() -> dict[str, float]:
     """Decoded 4K frames held beyond what the small clip needs."""
-    peaks = []
+    found = []
     with tempfile.TemporaryDirectory() as folder:
         for width, height in ((WIDE, HIGH), (MAX_SIDE, MAX_SIDE * HIGH // WIDE)):
             path = Path(folder) / f"{width}.mp4"
             write(path, width, height)
             with get_context("spawn").Pool(1) as pool:
-                peaks.append(pool.apply(peak, (path,)))
-    return {"video.frames_held": (peaks[0] - peaks[1]) / DECODED}
+                found.append(pool.apply(peak, (path,)))
+    return {"video.frames_held": (found[0] - found[1]) / DECODED}
 
 
 if __name__ == "__main__":

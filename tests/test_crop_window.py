@@ -80,7 +80,7 @@ def sides_of(windows: Windows) -> np.ndarray:
     return boxes[:, 2:] - boxes[:, :2]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     source=st.tuples(st.integers(40, 2000), st.integers(40, 2000)),

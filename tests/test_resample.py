@@ -7,22 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.benchmarks.registration import displaced, textured, windows
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.video.fit import resize
 from evenframe.pipelines.video.resample import Resampler, around, resample
 
 Box = tuple[float, float, float, float]
-
-
-def textured(wide: int, high: int, seed: int = 0, finest: float = 8) -> Tensor:
-    """(h, w, 3) in 0..1: waves of many directions and no period below `finest` pixels."""
-    noise = torch.Generator().manual_seed(seed)
-    spectrum = torch.fft.rfft2(torch.rand(3, high, wide, generator=noise, dtype=torch.float64))
-    down, across = torch.fft.fftfreq(high)[:, None], torch.fft.rfftfreq(wide)[None]
-    spectrum[:, (down**2 + across**2).sqrt() > 1 / finest] = 0
-    waves = torch.fft.irfft2(spectrum, (high, wide))
-    waves = (waves - waves.mean()) / waves.std()
-    return (0.5 + 0.12 * waves).clamp(0, 1).float().permute(1, 2, 0).contiguous()
 
 
 def kernel_at(x: float, kernel: str) -> float:
@@ -119,47 +109,6 @@ def test_near_to_what_the_fit_does() -> None:
         assert (
             resample(frame, (0, 0, 160, 120), size) - resize(frame[None], size)[0]
         ).abs().max() < 0.03
-
-
-def shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """(x, y) in pixels from one picture to another: the slope of the phase between their spectra,
-    where both have power (phase correlation, fitted instead of searched)."""
-    high, wide = before.shape[:2]
-    hann = np.hanning(high)[:, None] * np.hanning(wide)
-    first, second = (np.fft.fft2((p.mean(2) - p.mean()) * hann) for p in (before, after))
-    across = np.broadcast_to(np.fft.fftfreq(wide), (high, wide)).ravel()
-    down = np.broadcast_to(np.fft.fftfreq(high)[:, None], (high, wide)).ravel()
-    cross = (first * second.conj()).ravel()
-    weight = np.abs(cross)
-    slopes = 2 * np.pi * np.stack([across, down], 1) * weight[:, None]
-    return np.linalg.lstsq(slopes, np.angle(cross) * weight, rcond=None)[0]
-
-
-def displaced(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """The largest shift along an axis in pixels, and the largest change of scale."""
-    high, wide = before.shape[0] // 2, before.shape[1] // 2
-    halves = [np.s_[:, :wide], np.s_[:, -wide:], np.s_[:high], np.s_[-high:]]
-    west, east, north, south = (shift(before[half], after[half]) for half in halves)
-    across = (east - west)[0] / (before.shape[1] - wide)
-    down = (south - north)[1] / (before.shape[0] - high)
-    return float(np.abs(shift(before, after)).max()), max(abs(across), abs(down))
-
-
-def windows(count: int = 40) -> list[tuple[Box, tuple[int, int]]]:
-    """Crop windows of a frame of 480x360, a third of them at its edges, and edit sizes."""
-    draw = np.random.default_rng(3)
-    found = []
-    for index in range(count):
-        wide, high = draw.uniform(120, 300), draw.uniform(120, 300)
-        left, top = draw.uniform(0, 480 - wide), draw.uniform(0, 360 - high)
-        if index % 3 == 0:
-            left, top = [(0.0, top), (480 - wide, 0.0), (left, 360 - high), (-9.5, -7.25)][
-                index // 3 % 4
-            ]
-        scale = draw.uniform(0.6, 3)
-        size = (round(wide * scale / 16) * 16, round(high * scale / 8) * 8)
-        found.append(((left, top, left + wide, top + high), size))
-    return found
 
 
 def test_the_measure_of_places_sees_a_tenth_of_a_pixel() -> None:

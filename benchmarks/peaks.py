@@ -1,0 +1,32 @@
+"""Resident memory while something runs."""
+
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def peak(call: Callable[[], Result]) -> tuple[int, Result]:
+    """Bytes that the process takes at most while `call` runs, over those before, and its result.
+
+    Modules that it needs are to be loaded before; freed memory that the process keeps counts not.
+    """
+    import psutil
+
+    memory, done = psutil.Process(), Event()
+    before = memory.memory_info().rss
+    seen = [before]
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            seen.append(memory.memory_info().rss)
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    try:
+        result = call()
+    finally:
+        done.set()
+        watcher.join()
+    return max(seen) - before, result
