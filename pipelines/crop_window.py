@@ -22,8 +22,13 @@ from .video.sizes import UNSEEN, Fitting, Size
 MOST_ENLARGED = 3.0
 """A window is taken so large that an editor's best size enlarges it at most so many times, as far
 as the frame has room: what is enlarged further shows an editor no more, but its surroundings do."""
+MOST_LONG = 2.0
+"""A window's longer side by its shorter one, as far as the frame has room: no editor was made for
+strips."""
 ALWAYS = 0.5
 """Of the context, what a moving window keeps on each side; the rest is there to be smooth in."""
+WORTH = 1.5
+"""From here on it is said how much larger a moving window would show the regions."""
 MAX_CONTEXT, MAX_PIXELS, MAX_SMOOTH = 10.0, 4096, 1000
 
 
@@ -55,11 +60,13 @@ class Windows:
 
     placement: where they lie in the source's frames, inside of them and all of one size, and the
         size of the crops. frames: of the clip; absent: of these, frames without a region.
+    moving_gain: how many times larger a moving window would show the regions than this still one.
     """
 
     placement: Placement
     frames: int
     absent: int = 0
+    moving_gain: float = 1.0
 
     def __str__(self) -> str:
         placement = self.placement
@@ -76,6 +83,8 @@ class Windows:
             *([f"proportions changed by {squeezed:.1%}"] if squeezed >= UNSEEN else []),
             *([f"{self.absent} of {self.frames} frames have no region"] if self.absent else []),
         ]
+        if self.moving_gain >= WORTH:
+            told.append(f"a moving one would show the regions {self.moving_gain:.2g} times larger")
         return ", ".join(told)
 
 
@@ -132,8 +141,9 @@ def crop_windows(
         raise EvenframeError(f"smooth is {smooth}: choose 0 to {MAX_SMOOTH} frames.")
     present, low, high = _inside(bounds, source)
     margin = context.around((high - low).max(0))
+    followed = _window((high - low).max(0), margin, source, fitting)
     if moving:
-        window, size = _window((high - low).max(0), margin, source, fitting)
+        window, size = followed
         held = zip(low.T, high.T, window.tolist(), source, strict=True)  # by axis
         paths = [_path(present, *axis, margin * ALWAYS, smooth) for axis in held]
         corners = np.stack(paths, 1)
@@ -143,8 +153,9 @@ def crop_windows(
         corners = _still(low, high, window, source, size)[None]
     wide, tall = window.tolist()
     boxes = tuple((x, y, x + wide, y + tall) for x, y in corners.tolist())
-    placement = Placement(source, size, boxes)
-    return Windows(placement, len(bounds), int((~present).sum()))
+    gain = followed[1][0] / followed[0][0] / (size[0] / window[0])
+    absent = int((~present).sum())
+    return Windows(Placement(source, size, boxes), len(bounds), absent, float(gain))
 
 
 def _inside(bounds: Tensor, source: Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -169,7 +180,8 @@ def _window(
     bare: (width, height) of what must be inside.
     """
     frame = np.array(source, float)
-    need = np.minimum(bare + 2 * margin, frame)
+    need = bare + 2 * margin
+    need = np.minimum(np.maximum(need, need.max() / MOST_LONG), frame)
     named = bool(fitting.width or fitting.height or fitting.pixels)
     size = _crop_size(fitting, need)
     factor = max((need / size).max(), 1 / MOST_ENLARGED if named else 1.0)

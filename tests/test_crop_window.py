@@ -174,6 +174,9 @@ def test_a_moving_window_is_smaller_and_calmer() -> None:
     still = crop_windows(boxes, (1920, 1080), Fitting())
     moving = crop_windows(boxes, (1920, 1080), Fitting(), moving=True)
     assert sides_of(moving)[0][0] < 260 < 1200 < sides_of(still)[0][0]
+    assert "larger" not in str(still)  # both have the file's pixels
+    for_wan = crop_windows(boxes, (1920, 1080), WAN)
+    assert "a moving one would show the regions 4.7 times larger" in str(for_wan)
     path = np.array(moving.placement.boxes)[:, 0]
     shaking, calm = np.diff(x, 2).std(), np.diff(path, 2).std()
     assert calm < shaking / 10 and (np.diff(path) > 0).all()
@@ -226,3 +229,12 @@ def test_where_proportions_cost_context_both_sides_pay() -> None:
     assert sides_of(windows)[0] == pytest.approx((1000, 1000))
     begins = np.array(windows.placement.boxes)[:, 0]
     assert begins == pytest.approx((lefts - 50).clip(0, 920))
+
+
+@pytest.mark.parametrize("box", [[200.0, 500, 1000, 520], [900, 100, 920, 500]])
+def test_no_window_is_a_strip(box: list[float]) -> None:
+    for fitting in (WAN, Fitting(), Fitting(max_side=256)):
+        wide, high = sides_of(crop_windows(torch.tensor([box]), (1920, 1080), fitting))[0]
+        assert max(wide / high, high / wide) < 2.15
+    narrow = crop_windows(torch.tensor([[100.0, 10, 900, 30]]), (1000, 64), WAN)
+    assert sides_of(narrow)[0][1] == 64  # the frame is a strip itself
