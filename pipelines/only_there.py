@@ -1,6 +1,7 @@
 """Any editor's result, back into the clip that it was made from: only in the regions, at the
 source's own size, rate and length."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from .checks import frames_of_size
 from .edge import Edge
 from .errors import EvenframeError
 from .pictures import to_bytes
-from .region import Regions
+from .region import Regions, grown
 from .rim import drift
 from .source_masks import Places
 from .video.clip import Clip, rgb_frames
@@ -26,8 +27,11 @@ from .video.sizes import Size
 
 ASPECT = 0.01
 """Proportions of an edit that differ from its clip's by more are said."""
-RIM = 0.03
+RIM = 0.06
 """Of the longer side: how far around the regions colours are compared."""
+GAP = 6
+"""Pixels of the edit that lie between the regions and what is compared: what is inside spreads a
+little when frames are resampled, encoded and decoded."""
 
 
 def only_there(
@@ -213,7 +217,7 @@ class _Paster:
         source = as_floats(torch.from_numpy(pixels[top:bottom, left:right]))
         edited = self._resampler(index).part(image, top, bottom, left, right)
         edge = self.paste.edge
-        corrected = drift(edited, source, outside) if edge.rim_match else None
+        corrected = drift(edited, source, outside, self._scale(index)) if edge.rim_match else None
         if corrected is not None:
             gain, offset = corrected
             edited = (edited * gain + offset).clamp_(0, 1)
@@ -224,7 +228,8 @@ class _Paster:
         places, edge = self.paste.places, self.paste.edge
         if self._last is not None and places.alike(self._last[0], index):
             return self._last[1:]
-        rim = round(RIM * max(places.placement.source)) if edge.rim_match else 0
+        gap = math.ceil(GAP * max(1, self._scale(index))) if edge.rim_match else 0
+        rim = 2 * gap + round(RIM * max(places.placement.source)) if edge.rim_match else 0
         area = places.area(index, edge.reach + rim)
         if area is None:
             return None
@@ -232,9 +237,15 @@ class _Paster:
         inside = edge.inside(masks)[0]
         if not inside.any():
             return None
-        outside = ((masks.amax((0, 1)) == 0) & (inside == 0)).float()
+        touched = torch.maximum(masks.amax((0, 1)), inside)[None] > 0
+        outside = 1 - grown(touched.float(), gap)[0]
         self._last = index, area, inside, outside * self.paste.placement.shown(index, area)
         return self._last[1:]
+
+    def _scale(self, index: int) -> float:
+        """Pixels of the source for each of the edit."""
+        left, _, right, _ = self.paste.placement.box(index)
+        return (right - left) / self.paste.size[0]
 
     def _resampler(self, index: int) -> Resampler:
         placement, size = self.paste.placement, self.paste.size

@@ -9,65 +9,110 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .video.fit import resize
+
 CELL = 8
-"""Pixels: means of cells are compared, since an edit that was made smaller has softer details."""
+"""Pixels of the coarser of both: means of cells are compared, since editors move details a little
+and make them softer."""
 FEWEST = 12
 """Cells without which nothing is known of the drift."""
-ROUNDS = 20
+ROUNDS = 12
 """Of weighing: cells that fit worse count less each time."""
+STARTS = (0.5, 0.15, 0.3, 0.7, 0.85)
+"""Shares of the cells' differences at which offsets are tried first, beside none at all: a shadow
+or a halo beside a region may fill most of its rim."""
+SURE = 0.4
+"""Of the cells, those that show the drift and nothing else; the others may be anything."""
+WIDTH = 1.4
+"""Standard deviations of errors by the one that `SURE` of them stay below: between 0.9, where those
+of the channels have nothing in common, and 1.9, where they are one."""
 LEAST_SPREAD = 0.25 / 255
 """Errors of cells are never taken to be smaller: bytes are rounded."""
-USUAL_GAIN = 0.1
-"""How far gains of editors lie from 1: where colours around a region are too alike to tell a gain
-from an offset, it is an offset."""
-SMALLEST = 0.5 / 255
+DOUBT = 20
+"""By how much better a fit must be for each unit of change: a shadow is a larger one than a drift,
+and where it fills half of the rim both fit as well."""
+USUAL_GAIN, USUAL_OFFSET = 0.06, 0.03
+"""How far gains of editors lie from 1, and offsets from 0."""
+SMALLEST = 1 / 255
 """A correction below this at all brightnesses is none."""
-FARTHEST = 0.25
-"""A gain further from 1, or an offset further from 0, is no drift: what lies around the regions was
-edited, too."""
+FARTHEST = 0.2
+"""Gains are never further from 1; where all colours are further from the source's, it is no drift:
+what lies around the regions was edited, too."""
 
 
-def drift(edited: Tensor, source: Tensor, rim: Tensor) -> tuple[Tensor, Tensor] | None:
+def drift(
+    edited: Tensor, source: Tensor, rim: Tensor, scale: float = 1
+) -> tuple[Tensor, Tensor] | None:
     """Gain and offset (3,) with which the edit has the source's colours in the rim.
 
-    edited, source: (h, w, 3) in 0..1. rim: (h, w), 1 where both should look alike. None where the
-    rim is too small to tell, and where there is no drift, or something else altogether.
+    edited, source: (h, w, 3) in 0..1. rim: (h, w), 1 where both should look alike. scale: pixels
+    here for each that the edit came with. None where the rim is too small to tell, and where there
+    is no drift, or something else altogether.
     """
-    share = _means(rim[..., None])  # rows columns 1
+    weights = rim[..., None]
+    if scale > 1:  # the source as soft as the edit, which was made smaller and larger again
+        high, wide = (max(1, round(side / scale)) for side in rim.shape)
+        source = resize(resize(source[None], (wide, high)), rim.shape[::-1])[0]
+        edited, source, weights = (
+            resize(frame[None], (wide, high))[0] for frame in (edited, source, weights)
+        )
+    share = _means(weights)  # rows columns 1
     used = share[..., 0] > 0.5
     if int(used.sum()) < FEWEST:
         return None
-    weights = rim[..., None]
     found, wanted = (_means(frame * weights)[used] / share[used] for frame in (edited, source))
-    gain, offset = _fitted(found.double(), wanted.double())
+    change = _fitted(wanted.double(), found.double())
+    if change is None:
+        return None
+    gain, offset = 1 / change[0], -change[1] / change[0]
     ends = torch.stack([offset, gain - 1 + offset])  # by how much black and white change
     if float(ends.abs().max()) < SMALLEST:
-        return None
-    if float(torch.stack([offset, gain - 1]).abs().max()) > FARTHEST:
         return None
     return gain.to(edited), offset.to(edited)
 
 
-def _fitted(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain and offset per channel, from cells (n, 3): least squares, weighed anew each round.
+def _fitted(wanted: Tensor, found: Tensor) -> tuple[Tensor, Tensor] | None:
+    """By what gain and offset (3,) the editor changed the colours of cells (n, 3), or None.
 
-    One weight a cell: what was changed was changed in all channels.
+    Several fits, each from an offset of its own: the one that most cells agree with. It is the
+    editor's colours that are noisy, and not the source's: a gain is found in its direction.
     """
-    gain, offset = torch.ones(3).double(), (wanted - found).median(0).values
+    shares = torch.tensor(STARTS, dtype=wanted.dtype)
+    offsets = torch.quantile(found - wanted, shares, 0)
+    offset = torch.cat([torch.zeros(1, 3).to(offsets), offsets])[:, None]  # starts 1 3
+    gain = torch.ones_like(offset)
     for _ in range(ROUNDS):
-        errors = (gain * found + offset - wanted).abs().amax(1)
-        spread = float((1.4826 * errors.median()).clamp(min=LEAST_SPREAD))
+        errors = (gain * wanted + offset - found).abs().amax(2, keepdim=True)  # starts n 1
+        spread = _spread(errors)
         weights = 1 / (1 + (errors / (2 * spread)) ** 2) ** 2
-        weights = weights[:, None]
-        total = weights.sum()
-        centre = (weights * found).sum(0) / total
-        aim = (weights * wanted).sum(0) / total
-        around = found - centre
-        held = (spread / USUAL_GAIN) ** 2  # against gains that the errors alone could make
-        both = (weights * around * (wanted - aim)).sum(0) + held
-        gain = both / ((weights * around.square()).sum(0) + held)
-        offset = aim - gain * centre
-    return gain, offset
+        gain, offset = _weighed(wanted, found, weights, spread)
+    spread = _spread((gain * wanted + offset - found).abs().amax(2, keepdim=True))[:, 0, 0]
+    middle = wanted.median(0).values
+    change = (gain * middle + offset - middle).abs().amax((1, 2))
+    best = int((spread * (1 + DOUBT * change)).argmin())
+    return (gain[best, 0], offset[best, 0]) if change[best] < FARTHEST else None
+
+
+def _weighed(
+    wanted: Tensor, found: Tensor, weights: Tensor, spread: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gain and offset (starts, 1, 3) by least squares, likely ones where several fit alike.
+
+    Where all colours around a region are alike, they do not tell a gain from an offset.
+    """
+    known, kept = (spread / USUAL_GAIN) ** 2, (spread / USUAL_OFFSET) ** 2
+    xx = (weights * wanted.square()).sum(1, keepdim=True) + known
+    xy = (weights * wanted * found).sum(1, keepdim=True) + known
+    x, y = ((weights * each).sum(1, keepdim=True) for each in (wanted, found))
+    one = weights.sum(1, keepdim=True) + kept
+    gain = (one * xy - x * y) / (one * xx - x.square())
+    gain = gain.clamp(1 - FARTHEST, 1 + FARTHEST)  # where colours were cut off, it seems less
+    return gain, (y - gain * x) / one
+
+
+def _spread(errors: Tensor) -> Tensor:
+    """(starts, n, 1) -> (starts, 1, 1): the deviation of those cells that are sure."""
+    return (WIDTH * torch.quantile(errors, SURE, 1, keepdim=True)).clamp(min=LEAST_SPREAD)
 
 
 def _means(frame: Tensor) -> Tensor:
