@@ -71,6 +71,16 @@ class Edge:
         return torch.where(share == 0, source, mixed)
 
 
+def softened(mask: Tensor, pixels: int) -> Tensor:
+    """A mask (1, h, w) with a soft edge inside its border, or a narrower one that leaves its
+    middle."""
+    soft = feather(mask, pixels)
+    shape = ((mask >= mask.max() / 2) & (mask > 0)).to(mask)
+    if pixels <= 0 or not shape.any() or bool((feather(shape, pixels) >= WHOLE).any()):
+        return soft
+    return feather(mask, _widest(shape, pixels))
+
+
 def _widest(shape: Tensor, pixels: int) -> int:
     """The widest edge below so many pixels that leaves a place of a shape (1, h, w) as it is."""
     widths = range(1, pixels + 1)

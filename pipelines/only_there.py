@@ -57,13 +57,15 @@ def only_there(
     file is gone or was changed, pixels that are no numbers, regions of another clip.
     """
     edit, source = _Edit.of(edited), original(clip, whole)
-    paste = _Paste.of(clip, edit, regions, edge or Edge())
+    places = Places(regions, _placement_of(regions, clip, edit))
+    paste = _Paste(edit.size, clip.placement, places, edge or Edge())
+    count = min(clip.own_frames, regions.frames)
 
     def shots() -> Iterator[Shot]:
         paster, images = _Paster(paste), edit.images()
         for index, (pixels, time) in enumerate(source.film.shots()):
             place = index - source.first
-            image = next(images, None) if 0 <= place < clip.own_frames else None
+            image = next(images, None) if 0 <= place < count else None
             yield Shot(paster.in_bytes(pixels, image, place), time)
 
     return replace(source.film, shots=shots, said=(*edit.said, *_told(clip, edit, source)))
@@ -83,8 +85,10 @@ def pasted_images(
     on_frame: called after every frame with how many are done.
     """
     edit = _Edit.of(edited)
-    paster, images = _Paster(_Paste.of(clip.as_it_is, edit, regions, edge or Edge())), edit.images()
-    whole = torch.empty_like(clip.frames)
+    placement = _placement_of(regions, clip, edit).within(clip.placement)
+    itself = Placement.whole(placement.source, placement.source)
+    paster = _Paster(_Paste(edit.size, itself, Places(regions, placement), edge or Edge()))
+    images, whole = edit.images(), torch.empty_like(clip.frames)
     for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
         out[:] = paster.in_floats(image, next(images, None), index)
         if on_frame is not None:
@@ -165,11 +169,6 @@ class _Paste:
     placement: Placement
     places: Places
     edge: Edge
-
-    @classmethod
-    def of(cls, clip: Clip, edit: _Edit, regions: Regions, edge: Edge) -> "_Paste":
-        places = Places(regions, _placement_of(regions, clip, edit))
-        return cls(edit.size, clip.placement, places, edge)
 
 
 @dataclass(eq=False)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .region import Box, Region, Regions, feather, to_grid
+from .edge import softened
+from .region import Box, Region, Regions, to_grid
 from .video.placement import Area, Placement
 from .video.resample import Resampler, around
 from .video.sizes import Size
@@ -36,6 +37,7 @@ class Places:
         lefts, tops, rights, bottoms = zip(*boxes, strict=True)
         all_of_them = min(lefts), min(tops), max(rights), max(bottoms)
         left, top, right, bottom = self._to_source(all_of_them, index)
+        margin += max(self._soft(region, index) for region in self.regions.items)
         area = (
             max(0, int(left) - margin),
             max(0, int(top) - margin),
@@ -63,7 +65,6 @@ class Places:
     def _mask(self, region: Region, index: int, area: Area) -> Tensor:
         """(1, h, w)"""
         box = self.placement.box(index)
-        scale = (box[2] - box[0]) / self.placement.size[0]
         if region.boxes is not None:
             left, top, right, bottom = region.boxes[index].tolist()
             edges = self._to_source((left, top, right, bottom), index)
@@ -71,7 +72,7 @@ class Places:
         else:
             assert region.masks is not None
             mask = self._enlarged(region.masks[index], box, area)
-        return feather(mask[None], round(region.soften * scale))
+        return softened(mask[None], self._soft(region, index))
 
     def _enlarged(self, mask: Tensor, box: Box, area: Area) -> Tensor:
         """A mask as it looks at the source's size: a hard one stays hard, with a smooth outline."""
@@ -82,6 +83,11 @@ class Places:
         left, top, right, bottom = area
         large = resample.part(mask[..., None], top, bottom, left, right)[..., 0]
         return (large >= 0.5).float() if hard else torch.where(large < FAINT, 0.0, large)
+
+    def _soft(self, region: Region, index: int) -> int:
+        """Pixels of the source that the region's own soft edge is wide."""
+        left, _, right, _ = self.placement.box(index)
+        return round(region.soften * (right - left) / self.placement.size[0])
 
     def _to_source(self, box: Box, index: int) -> Box:
         """A box of the clip's pixels in the source's."""

@@ -67,6 +67,7 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
                 late, even = time - start, index / rate
                 # Containers round times: what is nearly even is meant to be.
                 yield Shot(pixels, even if abs(late - even) <= TOLERANCE else late)
+        footage.require_unchanged()  # or the last ones may be another's
 
     def sound() -> Audio | None:
         with _read_again(footage, choice) as file:

@@ -47,6 +47,11 @@ class Placement:
             return self
         return replace(self, boxes=tuple(self.boxes[index] for index in indices))
 
+    def within(self, other: "Placement") -> "Placement":
+        """Where the same frames lie in the clip's frames of another placement in their source."""
+        boxes = other.from_source(torch.tensor(self.boxes, dtype=torch.float64))
+        return Placement(other.size, self.size, tuple(map(tuple, boxes.tolist())))
+
     def box(self, index: int) -> Box:
         """That of frame number `index`."""
         return self.boxes[index if len(self.boxes) > 1 else 0]
