@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .displacement import displaced
 from .peaks import peak
 
 FRAMES, WIDE, HIGH = 96, 1920, 1080
@@ -40,30 +41,6 @@ def textured(wide: int, high: int, seed: int = 0, finest: float = 8) -> Tensor:
     waves = torch.fft.irfft2(spectrum, (high, wide))
     waves = (waves - waves.mean()) / waves.std()
     return (0.5 + 0.12 * waves).clamp(0, 1).float().permute(1, 2, 0).contiguous()
-
-
-def shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """(x, y) in pixels from one picture to another: the slope of the phase between their spectra,
-    where both have power (phase correlation, fitted instead of searched)."""
-    high, wide = before.shape[:2]
-    hann = np.hanning(high)[:, None] * np.hanning(wide)
-    first, second = (np.fft.fft2((p.mean(2) - p.mean()) * hann) for p in (before, after))
-    across = np.broadcast_to(np.fft.fftfreq(wide), (high, wide)).ravel()
-    down = np.broadcast_to(np.fft.fftfreq(high)[:, None], (high, wide)).ravel()
-    cross = (first * second.conj()).ravel()
-    weight = np.abs(cross)
-    slopes = 2 * np.pi * np.stack([across, down], 1) * weight[:, None]
-    return np.linalg.lstsq(slopes, np.angle(cross) * weight, rcond=None)[0]
-
-
-def displaced(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """The largest shift along an axis in pixels, and the largest change of scale."""
-    high, wide = before.shape[0] // 2, before.shape[1] // 2
-    halves = [np.s_[:, :wide], np.s_[:, -wide:], np.s_[:high], np.s_[-high:]]
-    west, east, north, south = (shift(before[half], after[half]) for half in halves)
-    across = (east - west)[0] / (before.shape[1] - wide)
-    down = (south - north)[1] / (before.shape[0] - high)
-    return float(np.abs(shift(before, after)).max()), max(abs(across), abs(down))
 
 
 def windows(count: int = 40) -> list[tuple[Box, tuple[int, int]]]:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.benchmarks.registration import displaced, textured, windows
+from evenframe.benchmarks.displacement import displaced
+from evenframe.benchmarks.registration import textured, windows
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.video.fit import resize
 from evenframe.pipelines.video.resample import Resampler, around, resample
