@@ -1,4 +1,4 @@
-"""`evenframe demo`: edit the built-in clip with the built-in model."""
+"""`evenframe demo`: edit the built-in clip with the built-in model, and keep the rest of it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ..pipelines.backbone import Backbone
     from ..pipelines.controls.fusion import Fusion
+    from ..pipelines.inversion import Inversion
+    from ..pipelines.video import Film
 
 # Half of FateZero's 50 steps and a third of its guidance of 7.5: enough for the built-in model,
 # which more guidance only makes harsher.
@@ -27,6 +29,9 @@ FRAMES, FRAME_RATE, STEPS, GUIDANCE = 8, 8, 25, 2.5
 KEY_FRAMES = "mid"
 NAME = "demo"
 EDITED = ("red", "circle")
+GROW, FEATHER = 2, 4
+"""Of the region that these words have, in pixels: it is made of coarse cells, which hold the
+shape with room to spare."""
 Report = Callable[[str, int, int], None]
 
 
@@ -45,10 +50,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class Result:
-    """What the demo made: frames (f, h, w, 3) in 0..1, and the settings and figures to report."""
+    """What the demo made: frames (f, h, w, 3) in 0..1, and the settings and figures to report.
+
+    kept: the source, with `edited` in the region of the words alone.
+    """
 
     source: Tensor
     edited: Tensor
+    kept: Film
     settings: dict[str, Any]
     figures: dict[str, float | int | str]
 
@@ -72,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
     files = write(result, options.output)
     print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
     print(console.table(result.figures))
+    region = " ".join(EDITED)
+    print(f"kept             outside of '{region}': equal to the source, before encoding")
     for what, path in files.items():
         print(f"{what:<16} {path}")
     return 0
@@ -114,6 +125,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
     return Result(
         source,
         edited,
+        only_words(model, inversion, source, edited),
         settings={
             "model": model.name,
             "source_prompt": source_prompt,
@@ -124,6 +136,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             "guidance_scale": GUIDANCE,
             "attention": inversion.mode,
             "fusion": asdict(fusion),
+            "pasted": {"words": EDITED, "grow": GROW, "feather": FEATHER},
         },
         figures={
             "reconstruction_psnr_db": round(reconstruction_psnr, 2),
@@ -151,8 +164,26 @@ def recolouring() -> Fusion:
     )
 
 
+def only_words(model: Backbone, inversion: Inversion, source: Tensor, edited: Tensor) -> Film:
+    """The source, with the edit where the model sees the words in it: elsewhere equal to it."""
+    from ..pipelines.edge import Edge
+    from ..pipelines.inspection import look
+    from ..pipelines.only_there import only_there
+    from ..pipelines.region import Regions, mask_region
+    from ..pipelines.video import clip_from_images
+
+    frames, size = len(source), (source.shape[1], source.shape[2])
+    seen = look(model, inversion, EDITED).mask
+    region = mask_region(seen, frames, size, name=" ".join(EDITED), grow=GROW)
+    clip = clip_from_images(source, FRAME_RATE, source="built-in clip")
+    return only_there(clip, edited, Regions((region,), frames, size), Edge(feather=FEATHER))
+
+
 def kept_psnr(source: Tensor, edited: Tensor) -> float:
-    """PSNR of what the prompt does not mention changing: all pixels but the edited shape's."""
+    """PSNR of what the prompt does not mention changing: all pixels but the edited shape's.
+
+    Of the edit as the editor gave it: in what is saved, most of these are the source's own.
+    """
     import numpy as np
     import torch
 
@@ -175,11 +206,12 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
     from ..nodes.host.folders import numbered
     from ..pipelines.pictures import sheet
     from ..pipelines.video import save
+    from ..pipelines.video.film import images
     from ..pipelines.whole_file import write_new
 
-    video = save(numbered(folder, NAME, ".mp4"), result.edited, FRAME_RATE)
+    video = save(numbered(folder, NAME, ".mp4"), result.kept)
     before, after = (result.settings[f"{which}_prompt"] for which in ("source", "target"))
-    picture = sheet([(before, result.source), (after, result.edited)])
+    picture = sheet([(before, result.source), (after, images(result.kept))])
     versions = {"evenframe": __version__, "torch": torch.__version__}
     told = {"settings": result.settings, "figures": result.figures, "versions": versions}
     text = json.dumps(told, indent=2) + "\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from evenframe.__main__ import main
 from evenframe.cli import bench, console, demo, run
@@ -245,6 +246,26 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
     figures = json.loads(video.with_suffix(".json").read_text())
     assert figures["settings"]["fusion"]["blend_words"] == list(demo.EDITED)
     assert figures["figures"]["reconstruction_psnr_db"] > 0
+    assert "outside of 'red circle': equal to the source" in told.out
+
+
+@pytest.mark.slow
+def test_the_demo_is_equal_to_the_source_outside_of_the_circle(monkeypatch: pytest.MonkeyPatch):
+    from evenframe.miniature.demo import demo_scene
+    from evenframe.miniature.scenes import render
+    from evenframe.pipelines import backbone
+    from evenframe.pipelines.pictures import to_bytes
+    from evenframe.pipelines.region import grown
+
+    monkeypatch.setattr(demo, "FRAMES", 3)
+    result = demo.edit_clip(backbone.load(), 2, lambda *_: None)
+    source, edited = to_bytes(result.source), to_bytes(result.edited)
+    kept = torch.stack([torch.from_numpy(shot.pixels) for shot in result.kept.shots()])
+    circle = torch.stack([torch.from_numpy(render(demo_scene(), n)[1][0]) for n in range(3)])
+    far = grown(circle, 24) == 0  # attention has cells of 8 pixels
+    assert far.float().mean() > 0.4 and (edited != source)[far].any()
+    assert torch.equal(kept[far], source[far])
+    assert torch.equal(kept[circle == 1], edited[circle == 1])
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
