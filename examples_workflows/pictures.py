@@ -4,9 +4,10 @@
     python examples_workflows/pictures.py "FAME one person"    # one
 
 Each recipe is run as on the command line: on the built-in clip where it names a video, and after
-the one that saves the inversion that it names. The picture shows the first and the last frame, the
-source above the edit; of a recipe that compares nothing, its video's middle frame. Recipes for
-ComfyUI alone keep the picture they have.
+the one that saves the inversion that it names. Recipes with nodes of ComfyUI's own are run by a
+server that is started for them. The picture shows the first and the last frame, the source above
+the edit; of a recipe that compares nothing, its video's middle frame. A recipe that needs a
+checkpoint keeps the picture it has.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from PIL.Image import Image
     from torch import Tensor
 
 FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent
 SAVES_INVERSION = "ReAtCo long clip"
 SIDE, GAP, GROUND = 256, 12, (20, 20, 20)
 FRAMES, RATE = 8, 8
@@ -35,18 +37,38 @@ def run(workflow: Path, folder: Path) -> Path:
     """Run a recipe in a folder; gives the comparison that it saved, or else its video."""
     for name in named(workflow, "EvenframeLoadVideo"):
         write_clip(folder / "input" / name)
+    if not runs_here(workflow):
+        return _shown(_run_in_comfyui(workflow, folder))
     if any(named(workflow, "EvenframeLoadInversion")):
         _run(workflow.with_stem(SAVES_INVERSION), folder)
     earlier = set(folder.rglob("*.mp4"))
     _run(workflow, folder)
-    videos = sorted(set(folder.rglob("*.mp4")) - earlier)
-    return next((video for video in videos if "_compared_" in video.name), videos[0])
+    return _shown(set(folder.rglob("*.mp4")) - earlier)
+
+
+def _shown(videos: Iterable[Path]) -> Path:
+    """What a picture is made of."""
+    found = sorted(videos)
+    return next((video for video in found if "_compared_" in video.name), found[0])
 
 
 def _run(workflow: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "evenframe", "run", str(workflow), "--no-cache"]
     folders = ["--input", str(folder / "input"), "--output", str(folder / "output")]
     subprocess.run([*command, *folders], check=True)
+
+
+def _run_in_comfyui(workflow: Path, folder: Path) -> list[Path]:
+    """The videos that a recipe saves, run by a server that has this pack."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from comfyui_server import ComfyServer, find_comfyui
+
+    comfyui, reason = find_comfyui()
+    if comfyui is None:
+        raise SystemExit(f"{workflow.stem}: {reason}")
+    with ComfyServer(comfyui, folder, {"evenframe": ROOT}).running() as server:
+        done = server.run(json.loads(workflow.read_text(encoding="utf-8")))
+        return [file for file in server.files(done) if file.suffix == ".mp4"]
 
 
 def named(workflow: Path, node: str) -> Iterator[str]:
@@ -97,8 +119,17 @@ def square(rows: list[list[Tensor]]) -> Image:
 
 def runs_here(workflow: Path) -> bool:
     """Whether all of its nodes are this pack's."""
+    return all(name.startswith("Evenframe") for name in _classes(workflow))
+
+
+def needs_checkpoint(workflow: Path) -> bool:
+    """Whether there is a checkpoint to choose, which nobody can do here."""
+    return "CheckpointLoaderSimple" in _classes(workflow)
+
+
+def _classes(workflow: Path) -> set[str]:
     graph = json.loads(workflow.read_text(encoding="utf-8"))
-    return all(node["class_type"].startswith("Evenframe") for node in graph.values())
+    return {node["class_type"] for node in graph.values()}
 
 
 def main() -> None:
@@ -107,7 +138,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="recipes; all where none is named")
     names = parser.parse_args().names or sorted(path.stem for path in FOLDER.glob("*.json"))
     for workflow in (FOLDER / "api" / f"{name}.json" for name in names):
-        if runs_here(workflow):
+        if not needs_checkpoint(workflow):
             with TemporaryDirectory() as folder:
                 drawn = picture(run(workflow, Path(folder)))
             drawn.save(FOLDER / f"{workflow.stem}.jpg", quality=90)

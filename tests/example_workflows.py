@@ -28,6 +28,7 @@ LIGHT = {
     "height": 64,
     "size": 2,  # so that windows overlap
     "stride": 1,
+    "whole_video": False,
 }
 
 

@@ -77,6 +77,23 @@ def test_every_template_is_listed_and_served(comfyui: ComfyServer, pack: str):
         assert graph["nodes"], f"{name} is not in the editor's format"
 
 
+def test_the_blueprint_is_listed_and_made_of_nodes_that_are_there(comfyui: ComfyServer):
+    ours = {
+        node_id: entry
+        for node_id, entry in comfyui.get("/global_subgraphs").items()
+        if entry["info"]["node_pack"] == "custom_nodes.evenframe"
+    }
+    [(node_id, entry)] = ours.items()
+    assert (entry["name"], entry["source"]) == ("Only there", "custom_node")
+    graph = json.loads(comfyui.get(f"/global_subgraphs/{node_id}")["data"])
+    subgraphs = {each["id"]: each for each in graph["definitions"]["subgraphs"]}
+    [whole] = graph["nodes"]  # the editor takes no other blueprint
+    assert subgraphs[whole["type"]]["name"] == entry["name"] == whole["title"]
+    inside = {node["type"] for each in subgraphs.values() for node in each["nodes"]}
+    known = set(comfyui.get("/object_info")) | set(subgraphs) | {"MarkdownNote"}
+    assert {"EvenframePasteSource", "ImageInvert"} <= inside <= known
+
+
 def test_track_region_offers_the_models_of_a_folder_that_need_not_exist(comfyui: ComfyServer):
     sams = comfyui.base / "models" / "sams"
 

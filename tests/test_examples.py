@@ -107,7 +107,7 @@ def test_pictures_are_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(subprocess, "run", ran)
     run = runpy.run_path(str(ROOT / "examples_workflows" / "pictures.py"))["run"]
-    assert run(api_examples()[0], tmp_path) == tmp_path / "a.mp4"
+    assert run(next(filter(runs_anywhere, api_examples())), tmp_path) == tmp_path / "a.mp4"
     assert "--no-cache" in given[0]
 
 

@@ -24,12 +24,13 @@ def files(folder: Path) -> set[str]:
 
 
 @needs("comfy")
-def test_the_templates_are_packed_where_comfyui_looks(registry_pack: Path):
+def test_templates_and_blueprints_are_packed_where_comfyui_looks(registry_pack: Path):
     folder = registry_pack / "example_workflows"
     assert folder.is_dir() and not folder.is_symlink()
     shown = (path for path in (ROOT / "examples_workflows").iterdir() if path.is_file())
     wanted = {path.name for path in shown if path.suffix in (".json", ".jpg")}
     assert wanted and wanted <= files(folder)
+    assert files(registry_pack / "subgraphs") == files(ROOT / "subgraphs") == {"Only there.json"}
 
 
 @needs("comfy")

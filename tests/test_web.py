@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 from comfyui_server import ROOT, ComfyServer
 
 from evenframe.nodes import node_classes
+from evenframe.pipelines.video import load, save
 from example_workflows import api_examples
 
 if TYPE_CHECKING:
@@ -102,6 +104,43 @@ def test_the_editor_sends_what_the_api_format_says(page: Page, path: Path):
         for name in node["inputs"].keys() - wanted[node_id]["inputs"].keys():
             assert node["inputs"].pop(name) == optional_default(node["class_type"], name), name
     assert sent == wanted
+
+
+ADD_ENDS = """() => {
+  const graph = window.app.graph, [whole] = graph.nodes;
+  const load = LiteGraph.createNode("LoadVideo"), save = LiteGraph.createNode("SaveVideo");
+  for (const node of [load, save]) graph.add(node);
+  load.widgets.find(widget => widget.name === "file").value = "blueprint.mp4";
+  load.connect(0, whole, 0);
+  whole.connect(0, save, 0);
+}"""
+
+
+def test_the_blueprint_is_found_by_its_name_and_runs(page: Page, comfyui: ComfyServer):
+    """Between core's own nodes: a video in, a video out."""
+    frames = torch.rand(5, 70, 130, 3, generator=torch.Generator().manual_seed(0))
+    save(comfyui.base / "input" / "blueprint.mp4", frames, 10)
+    page.reload()  # blueprints, and names of files, are asked for once
+    page.wait_for_function(READY)
+    page.wait_for_timeout(6000)
+    page.evaluate(LOAD, {"nodes": [], "links": [], "version": 0.4})
+    page.mouse.dblclick(800, 450)
+    page.wait_for_timeout(1500)
+    page.keyboard.type("Only there", delay=30)
+    page.wait_for_timeout(1500)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1500)
+    page.mouse.click(800, 450)
+    page.wait_for_function("() => window.app.graph.nodes.length === 1")
+    page.evaluate(ADD_ENDS)
+    sent: dict[str, Any] = json.loads(page.evaluate(SENT))
+    ids = {node["class_type"]: node_id for node_id, node in sent.items()}
+    assert ids["EvenframePasteSource"].count(":") == 1 and ids["ImageInvert"].count(":") == 2
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended")
+    assert page.evaluate("() => window.ended") == "execution_success"
+    saved = max((comfyui.base / "output" / "video").glob("*.mp4"))
+    assert load(saved).frames.shape == frames.shape
 
 
 def optional_default(node_id: str, name: str) -> Any:
