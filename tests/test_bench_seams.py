@@ -1,0 +1,23 @@
+"""The figures about the edges of pasted edits, on the clip of the documentation."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from evenframe.benchmarks import seams
+
+
+def test_the_rim_match_takes_the_drift_away_and_nothing_else():
+    figures = seams.run()
+    for name, least in seams.FLOORS.items():
+        assert figures[name] >= least, name
+    assert figures["seams.drift_255"] > 4, "there is something to take away"
+    assert figures["seams.rim_match_without_drift_255"] <= 1
+
+
+def test_the_picture_shows_every_edge_at_twice_its_size(tmp_path: Path):
+    seams.picture(tmp_path / "seams.png")
+    with Image.open(tmp_path / "seams.png") as drawn:
+        rows, columns = seams.SHOWN
+        assert drawn.width == seams.FRAMES * 2 * (columns.stop - columns.start)
+        assert drawn.height > (len(seams.EDGES) + 1) * 2 * (rows.stop - rows.start)
