@@ -400,7 +400,7 @@ def open_files() -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [{}, {"skip": 100}, {"frame_rate": 3}])
-def test_an_interrupt_passes_and_closes_the_file(tmp_path: Path, arguments: dict[str, int]) -> None:
+def test_an_interrupt_passes_and_closes_the_file(tmp_path: Path, arguments: dict[str, Any]) -> None:
     path = write_video(tmp_path / "a.mp4", 40)
     seen: list[int] = []
 
