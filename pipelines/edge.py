@@ -50,7 +50,8 @@ class Edge:
         masks = torch.stack([grown(single, self.grow) for single in masks])
         shapes = ((masks >= masks.amax((2, 3), keepdim=True) / 2) & (masks > 0)).to(masks)
         union = feather(masks.amax(0), self.feather)
-        reached = feather(shapes.amax(0), self.feather)
+        hard = torch.equal(masks, shapes)
+        reached = union if hard else feather(shapes.amax(0), self.feather)
         lost = ((reached * shapes).amax((2, 3)) < WHOLE) & (shapes.amax((2, 3)) > 0)  # n f
         for region, frame in lost.nonzero().tolist():
             single = masks[region, frame : frame + 1]
@@ -64,10 +65,9 @@ class Edge:
         source, edited: (..., h, w, 3) in 0..1. inside: (..., h, w).
         """
         share = inside[..., None].to(edited)
-        if self.linear:
-            mixed = _encoded(torch.lerp(_light(source), _light(edited), share))
-        else:
-            mixed = torch.lerp(source, edited, share)
+        if not self.linear:
+            return torch.lerp(source, edited, share)  # exact at both ends
+        mixed = _encoded(torch.lerp(_light(source), _light(edited), share))
         return torch.where(share == 0, source, mixed)
 
 

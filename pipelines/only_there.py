@@ -1,37 +1,27 @@
 """Any editor's result, back into the clip that it was made from: only in the regions, at the
 source's own size, rate and length."""
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .checks import frames_of_size
 from .edge import Edge
 from .errors import EvenframeError
-from .pictures import to_bytes
-from .region import Regions, grown
-from .rim import drift
+from .paster import Paste, Paster
+from .region import Regions
 from .source_masks import Places
 from .video.clip import Clip, rgb_frames
 from .video.decode import OnFrame
 from .video.film import Film, Shot
-from .video.fit import as_floats
 from .video.original import Original, original
-from .video.placement import Area, Placement
-from .video.resample import Resampler, around
+from .video.placement import Placement
 from .video.sizes import Size
 
 ASPECT = 0.01
 """Proportions of an edit that differ from its clip's by more are said."""
-RIM = 0.06
-"""Of the longer side: how far around the regions colours are compared."""
-GAP = 6
-"""Pixels of the edit that lie between the regions and what is compared: what is inside spreads a
-little when frames are resampled, encoded and decoded."""
 
 
 def only_there(
@@ -58,11 +48,11 @@ def only_there(
     """
     edit, source = _Edit.of(edited), original(clip, whole)
     places = Places(regions, _placement_of(regions, clip, edit))
-    paste = _Paste(edit.size, clip.placement, places, edge or Edge())
+    paste = Paste(edit.size, clip.placement, places, edge or Edge())
     count = min(clip.own_frames, regions.frames)
 
     def shots() -> Iterator[Shot]:
-        paster, images = _Paster(paste), edit.images()
+        paster, images = Paster(paste), edit.images()
         for index, (pixels, time) in enumerate(source.film.shots()):
             place = index - source.first
             image = next(images, None) if 0 <= place < count else None
@@ -87,7 +77,7 @@ def pasted_images(
     edit = _Edit.of(edited)
     placement = _placement_of(regions, clip, edit).within(clip.placement)
     itself = Placement.whole(placement.source, placement.source)
-    paster = _Paster(_Paste(edit.size, itself, Places(regions, placement), edge or Edge()))
+    paster = Paster(Paste(edit.size, itself, Places(regions, placement), edge or Edge()))
     images, whole = edit.images(), torch.empty_like(clip.frames)
     for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
         out[:] = paster.in_floats(image, next(images, None), index)
@@ -159,106 +149,3 @@ def _told(clip: Clip, edit: _Edit, source: Original) -> Iterator[str]:
         )
     if source.deep:
         yield "The source has more than 8 bits a channel: the result has 8."
-
-
-@dataclass(frozen=True, eq=False)
-class _Paste:
-    """Where edited frames of a size lie, where they count, and how they end."""
-
-    size: Size
-    placement: Placement
-    places: Places
-    edge: Edge
-
-
-@dataclass(eq=False)
-class _Paster:
-    """Pastes frame by frame, and keeps what the next frame may use again: regions often stand."""
-
-    paste: _Paste
-    _last: tuple[int, Area, Tensor, Tensor] | None = None
-    _resamplers: dict[object, Resampler] = field(default_factory=dict)
-
-    def in_bytes(self, pixels: np.ndarray, edited: Tensor | None, index: int) -> np.ndarray:
-        """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it.
-
-        edited: None where there is none. index: the number of that frame among the edited.
-        """
-        whole, pasted = in_bytes(pixels), self._pasted(pixels, edited, index)
-        if pasted is None:
-            return whole
-        (left, top, right, bottom), mixed, inside = pasted
-        if whole is pixels:  # the decoder's, or the user's own
-            whole = whole.copy()
-        part = whole[top:bottom, left:right]
-        np.copyto(part, to_bytes(mixed).numpy(), where=inside.numpy()[..., None] > 0)
-        return whole
-
-    def in_floats(self, image: Tensor, edited: Tensor | None, index: int) -> Tensor:
-        """As `in_bytes`, of an image (h, w, 3) in 0..1, as floats."""
-        pasted = self._pasted(image.numpy(), edited, index)
-        if pasted is None:
-            return image
-        (left, top, right, bottom), mixed, _ = pasted
-        whole = image.clone()
-        whole[top:bottom, left:right] = mixed
-        return whole
-
-    def _pasted(
-        self, pixels: np.ndarray, image: Tensor | None, index: int
-    ) -> tuple[Area, Tensor, Tensor] | None:
-        """The area that the edit touches, both mixed there (h, w, 3), and its share (h, w)."""
-        found = None if image is None else self._inside(index)
-        if found is None or image is None:
-            return None
-        area, inside, outside = found
-        left, top, right, bottom = area
-        source = as_floats(torch.from_numpy(pixels[top:bottom, left:right]))
-        edited = self._resampler(index).part(image, top, bottom, left, right)
-        edge = self.paste.edge
-        corrected = drift(edited, source, outside, self._scale(index)) if edge.rim_match else None
-        if corrected is not None:
-            gain, offset = corrected
-            edited = (edited * gain + offset).clamp_(0, 1)
-        return area, edge.mixed(source, edited, inside), inside
-
-    def _inside(self, index: int) -> tuple[Area, Tensor, Tensor] | None:
-        """The area that the edit touches, its share there (h, w), and where to compare colours."""
-        places, edge = self.paste.places, self.paste.edge
-        if self._last is not None and places.alike(self._last[0], index):
-            return self._last[1:]
-        gap = math.ceil(GAP * max(1, self._scale(index))) if edge.rim_match else 0
-        rim = 2 * gap + round(RIM * max(places.placement.source)) if edge.rim_match else 0
-        area = places.area(index, edge.reach + rim)
-        if area is None:
-            return None
-        masks = places.masks(index, area)
-        inside = edge.inside(masks)[0]
-        if not inside.any():
-            return None
-        touched = torch.maximum(masks.amax((0, 1)), inside)[None] > 0
-        outside = 1 - grown(touched.float(), gap)[0]
-        self._last = index, area, inside, outside * self.paste.placement.shown(index, area)
-        return self._last[1:]
-
-    def _scale(self, index: int) -> float:
-        """Pixels of the source for each of the edit."""
-        left, _, right, _ = self.paste.placement.box(index)
-        return (right - left) / self.paste.size[0]
-
-    def _resampler(self, index: int) -> Resampler:
-        placement, size = self.paste.placement, self.paste.size
-        box = placement.box(index)
-        if box not in self._resamplers:
-            back = around(box, placement.source, size)
-            self._resamplers = {box: Resampler(size, back, placement.source)}
-        return self._resamplers[box]
-
-
-def in_bytes(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) as decoded, or floats in 0..1, as uint8; rounded to the nearest."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:  # 257 is 65535 / 255
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return to_bytes(torch.from_numpy(pixels)).numpy()

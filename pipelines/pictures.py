@@ -25,7 +25,7 @@ def to_image(frame: Tensor) -> "Image":
 
 def to_bytes(frames: Tensor) -> Tensor:
     """Pixels in 0..1 as 8-bit values, rounded."""
-    return (frames.detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    return frames.detach().float().cpu().clamp(0, 1).mul_(255).round_().to(torch.uint8)
 
 
 def sheet(rows: Sequence[tuple[str, Tensor]], columns: int = 8) -> "Image":

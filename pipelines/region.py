@@ -282,7 +282,8 @@ def feather(masks: Tensor, pixels: int) -> Tensor:
 
 def _mean(masks: Tensor, pixels: int, axis: int) -> Tensor:
     """The mean within so many pixels along an axis, of those that are in the frame."""
-    return _sum(masks, pixels, axis) / _sum(torch.ones_like(masks[:1]), pixels, axis)
+    line = torch.ones_like(masks[:1].narrow(3 - axis, 0, 1))  # the same across the other axis
+    return _sum(masks, pixels, axis) / _sum(line, pixels, axis)
 
 
 def _sum(masks: Tensor, pixels: int, axis: int) -> Tensor:

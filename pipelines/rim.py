@@ -5,12 +5,22 @@ frame. Around the regions the source shows what the edit should look like there:
 offset per channel, robust against what the editor really changed there.
 """
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .video.fit import resize
+from .region import grown
+from .video.placement import Area, Placement
+from .video.sizes import Size
 
+RIM = 0.06
+"""Of the longer side: how far around the regions colours are compared."""
+GAP = 6
+"""Pixels of the edit that lie between the regions and what is compared: what is inside spreads a
+little when frames are resampled, encoded and decoded."""
 CELL = 8
 """Pixels of the coarser of both: means of cells are compared, since editors move details a little
 and make them softer."""
@@ -40,27 +50,70 @@ FARTHEST = 0.2
 what lies around the regions was edited, too."""
 
 
+def surroundings(
+    placement: Placement, size: Size, index: int, area: Area, touched: Tensor
+) -> tuple[Area, Tensor]:
+    """What of an edited frame lies around the regions: a part of it, and (h, w), 1 where in it.
+
+    size: (width, height) of the edited frame. touched: (h, w), what of an area of the source's
+    frame number `index` is the edit's.
+    """
+    box = placement.box(index)
+    gap = math.ceil(GAP * max(1.0, (box[2] - box[0]) / size[0]))
+    hidden = grown(functional.pad(touched[None].float(), [gap] * 4), gap)[0]
+    area = area[0] - gap, area[1] - gap, area[2] + gap, area[3] + gap
+    more = round(RIM * max(size))
+    across, down = (_Side.of(placement, size, index, area, axis, more) for axis in (0, 1))
+    rim = torch.outer(down.seen, across.seen)
+    rim[down.near, across.near] *= 1 - hidden[down.places][:, across.places]
+    return (across.start, down.start, across.stop, down.stop), rim
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One axis of the surroundings: the edit's pixels from `start` to `stop`.
+
+    seen: 1 for those that show something of the source. near: those whose middle lies in the area,
+    at `places` of it.
+    """
+
+    start: int
+    stop: int
+    seen: Tensor
+    near: slice
+    places: Tensor
+
+    @classmethod
+    def of(
+        cls, placement: Placement, size: Size, index: int, area: Area, axis: int, more: int
+    ) -> "_Side":
+        low, high = placement.box(index)[axis], placement.box(index)[axis + 2]
+        step, first, last = (high - low) / size[axis], area[axis], area[axis + 2]
+        start = max(0, math.floor((first - low) / step) - more)
+        stop = min(size[axis], math.ceil((last - low) / step) + more)
+        pixels = ((torch.arange(start, stop) + 0.5) * step + low).floor().long()  # the source's
+        seen = ((pixels >= 0) & (pixels < placement.source[axis])).float()
+        near = slice(int((pixels < first).sum()), int((pixels < last).sum()))
+        return cls(start, stop, seen, near, pixels[near] - first)
+
+
 def drift(
-    edited: Tensor, source: Tensor, rim: Tensor, scale: float = 1
+    edited: Tensor, source: Tensor, rim: Tensor, finer: float = 1
 ) -> tuple[Tensor, Tensor] | None:
     """Gain and offset (3,) with which the edit has the source's colours in the rim.
 
-    edited, source: (h, w, 3) in 0..1. rim: (h, w), 1 where both should look alike. scale: pixels
-    here for each that the edit came with. None where the rim is too small to tell, and where there
-    is no drift, or something else altogether.
+    edited, source: (h, w, 3) in 0..1, at the size that the edit came with. rim: (h, w), 1 where
+    both should look alike. finer: pixels here for each of the source's own. None where the rim is
+    too small to tell, and where there is no drift, or something else altogether.
     """
-    weights = rim[..., None]
-    if scale > 1:  # the source as soft as the edit, which was made smaller and larger again
-        high, wide = (max(1, round(side / scale)) for side in rim.shape)
-        source = resize(resize(source[None], (wide, high)), rim.shape[::-1])[0]
-        edited, source, weights = (
-            resize(frame[None], (wide, high))[0] for frame in (edited, source, weights)
-        )
-    share = _means(weights)  # rows columns 1
+    size, weights = round(CELL * max(1.0, finer)), rim[..., None]
+    share = _means(weights, size)  # rows columns 1
     used = share[..., 0] > 0.5
     if int(used.sum()) < FEWEST:
         return None
-    found, wanted = (_means(frame * weights)[used] / share[used] for frame in (edited, source))
+    found, wanted = (
+        _means(frame * weights, size)[used] / share[used] for frame in (edited, source)
+    )
     change = _fitted(wanted.double(), found.double())
     if change is None:
         return None
@@ -112,11 +165,12 @@ def _weighed(
 
 def _spread(errors: Tensor) -> Tensor:
     """(starts, n, 1) -> (starts, 1, 1): the deviation of those cells that are sure."""
-    return (WIDTH * torch.quantile(errors, SURE, 1, keepdim=True)).clamp(min=LEAST_SPREAD)
+    rank = math.ceil(SURE * errors.shape[1])
+    return (WIDTH * errors.kthvalue(rank, 1, keepdim=True).values).clamp(min=LEAST_SPREAD)
 
 
-def _means(frame: Tensor) -> Tensor:
+def _means(frame: Tensor, size: int) -> Tensor:
     """(h, w, c) -> (rows, columns, c): the mean of each cell; those at the end are cut off."""
-    size = min(CELL, *frame.shape[:2])
+    size = min(size, *frame.shape[:2])
     planes = frame.permute(2, 0, 1)[None]
     return functional.avg_pool2d(planes, size)[0].permute(1, 2, 0)

@@ -1,6 +1,6 @@
 """Regions that were drawn on the frames of a clip, as masks in the pixels of its source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class Places:
 
     regions: Regions
     placement: Placement
+    _made: dict[tuple[Box, str], Resampler] = field(default_factory=dict, init=False)
 
     def area(self, index: int, margin: int) -> Area | None:
         """What of the source's frame number `index` the regions touch, and so many pixels around;
@@ -77,12 +78,19 @@ class Places:
     def _enlarged(self, mask: Tensor, box: Box, area: Area) -> Tensor:
         """A mask as it looks at the source's size: a hard one stays hard, with a smooth outline."""
         hard = bool(((mask == 0) | (mask == 1)).all())
-        source, size = self.placement.source, self.placement.size
-        back = around(box, source, size)
-        resample = Resampler(size, back, source, "lanczos" if hard else "triangle", 1)
+        kernel = "lanczos" if hard else "triangle"
         left, top, right, bottom = area
-        large = resample.part(mask[..., None], top, bottom, left, right)[..., 0]
+        large = self._resampler(box, kernel).part(mask[..., None], top, bottom, left, right)[..., 0]
         return (large >= 0.5).float() if hard else torch.where(large < FAINT, 0.0, large)
+
+    def _resampler(self, box: Box, kernel: str) -> Resampler:
+        """Of masks; the last one is kept."""
+        if (box, kernel) not in self._made:
+            source, size = self.placement.source, self.placement.size
+            made = Resampler(size, around(box, source, size), source, kernel, 1)
+            self._made.clear()
+            self._made[box, kernel] = made
+        return self._made[box, kernel]
 
     def _soft(self, region: Region, index: int) -> int:
         """Pixels of the source that the region's own soft edge is wide."""

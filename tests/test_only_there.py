@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from evenframe.benchmarks.displacement import displaced
+from evenframe.benchmarks.registration import textured
 from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.only_there import in_bytes, only_there
+from evenframe.pipelines.only_there import only_there
+from evenframe.pipelines.paster import in_bytes
 from evenframe.pipelines.region import Box, Regions, box_region, mask_region
 from evenframe.pipelines.video import (
     Choice,
@@ -27,7 +29,6 @@ from evenframe.pipelines.video import (
 from evenframe.pipelines.video.fit import resize
 
 from .flash_and_beep import FLASHES, RATE, found_by_ffmpeg, found_in, write
-from .test_resample import textured
 from .test_video_load import CLIPS, write_video
 
 COLOUR = torch.tensor([230, 20, 200]) / 255

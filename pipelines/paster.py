@@ -1,0 +1,155 @@
+"""Edited frames into frames of their source, one at a time."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .edge import Edge
+from .pictures import to_bytes
+from .rim import drift, surroundings
+from .source_masks import Places
+from .video.fit import as_floats
+from .video.placement import Area, Box, Placement
+from .video.resample import Resampler, around
+from .video.sizes import Size
+
+
+@dataclass(frozen=True, eq=False)
+class Paste:
+    """Where edited frames of a size lie, where they count, and how they end."""
+
+    size: Size
+    placement: Placement
+    places: Places
+    edge: Edge
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """What of a frame is the edit's.
+
+    area: of the source's frame, all that the edit touches. inside: (h, w) in 0..1, its share there.
+    around: the part of the edited frame in which colours are compared; rim: (h, w), 1 where.
+    """
+
+    index: int
+    area: Area
+    inside: Tensor
+    around: Area | None = None
+    rim: Tensor | None = None
+
+
+@dataclass(eq=False)
+class Paster:
+    """Pastes frame by frame, and keeps what the next frame may use again: regions often stand."""
+
+    paste: Paste
+    _last: _Share | None = None
+    _resamplers: dict[Box, tuple[Resampler, Resampler]] = field(default_factory=dict)
+
+    def in_bytes(self, pixels: np.ndarray, edited: Tensor | None, index: int) -> np.ndarray:
+        """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it.
+
+        edited: None where there is none. index: the number of that frame among the edited.
+        """
+        whole, pasted = in_bytes(pixels), self._pasted(pixels, edited, index)
+        if pasted is None:
+            return whole
+        (left, top, right, bottom), mixed = pasted
+        if whole is pixels:  # the decoder's, or the user's own
+            whole = whole.copy()
+        # Pixels of which the edit has no share come back as the bytes that they were.
+        whole[top:bottom, left:right] = to_bytes(mixed).numpy()
+        return whole
+
+    def in_floats(self, image: Tensor, edited: Tensor | None, index: int) -> Tensor:
+        """As `in_bytes`, of an image (h, w, 3) in 0..1, as floats."""
+        pasted = self._pasted(image.numpy(), edited, index)
+        if pasted is None:
+            return image
+        (left, top, right, bottom), mixed = pasted
+        whole = image.clone()
+        whole[top:bottom, left:right] = mixed
+        return whole
+
+    def _pasted(
+        self, pixels: np.ndarray, image: Tensor | None, index: int
+    ) -> tuple[Area, Tensor] | None:
+        """The area that the edit touches, and both mixed there (h, w, 3)."""
+        share = None if image is None else self._share(index)
+        if share is None or image is None:
+            return None
+        left, top, right, bottom = share.area
+        frame = torch.from_numpy(pixels)
+        edited = self._ways(index)[1].part(image, top, bottom, left, right)
+        corrected = self._drift(frame, image, share)
+        if corrected is not None:
+            gain, offset = corrected
+            edited = edited.mul_(gain).add_(offset).clamp_(0, 1)
+        source = as_floats(frame[top:bottom, left:right])
+        return share.area, self.paste.edge.mixed(source, edited, share.inside)
+
+    def _drift(self, frame: Tensor, image: Tensor, share: _Share) -> tuple[Tensor, Tensor] | None:
+        """Gain and offset against a drift of colours, compared at the size of the edit."""
+        if share.around is None or share.rim is None:
+            return None
+        left, top, right, bottom = share.around
+        source = self._ways(share.index)[0].part(frame, top, bottom, left, right)
+        edited = as_floats(image[top:bottom, left:right])
+        return drift(edited, source, share.rim, 1 / self._scale(share.index))
+
+    def _share(self, index: int) -> _Share | None:
+        places, edge = self.paste.places, self.paste.edge
+        if self._last is not None and places.alike(self._last.index, index):
+            return self._last
+        area = places.area(index, edge.reach)
+        if area is None:
+            return None
+        masks = places.masks(index, area)
+        inside = edge.inside(masks)[0]
+        if not inside.any():
+            return None
+        around, rim = None, None
+        if edge.rim_match:
+            touched = torch.maximum(masks.amax((0, 1)), inside) > 0
+            around, rim = surroundings(self.paste.placement, self.paste.size, index, area, touched)
+        self._last = _Share(index, *_trimmed(area, inside), around, rim)
+        return self._last
+
+    def _scale(self, index: int) -> float:
+        """Pixels of the source for each of the edit."""
+        left, _, right, _ = self.paste.placement.box(index)
+        return (right - left) / self.paste.size[0]
+
+    def _ways(self, index: int) -> tuple[Resampler, Resampler]:
+        """From the source to the edit, and back."""
+        source, size = self.paste.placement.source, self.paste.size
+        box = self.paste.placement.box(index)
+        if box not in self._resamplers:
+            there, back = Resampler(source, box, size), around(box, source, size)
+            self._resamplers = {box: (there, Resampler(size, back, source))}
+        return self._resamplers[box]
+
+
+def _trimmed(area: Area, inside: Tensor) -> tuple[Area, Tensor]:
+    """The part of an area in which its share (h, w) is not 0."""
+    rows, columns = (inside.amax(axis).nonzero()[:, 0] for axis in (1, 0))
+    top, bottom, left, right = (
+        int(rows[0]),
+        int(rows[-1]) + 1,
+        int(columns[0]),
+        int(columns[-1]) + 1,
+    )
+    trimmed = area[0] + left, area[1] + top, area[0] + right, area[1] + bottom
+    return trimmed, inside[top:bottom, left:right].contiguous()
+
+
+def in_bytes(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) as decoded, or floats in 0..1, as uint8; rounded to the nearest."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:  # 257 is 65535 / 255
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return to_bytes(torch.from_numpy(pixels)).numpy()
