@@ -6,8 +6,8 @@
 Each recipe is run as on the command line: on the built-in clip where it names a video, and after
 the one that saves the inversion that it names. Recipes with nodes of ComfyUI's own are run by a
 server that is started for them. The picture shows the first and the last frame, the source above
-the edit; of a recipe that compares nothing, its video's middle frame. A recipe that needs a
-checkpoint keeps the picture it has.
+the edit; of a recipe that has neither a comparison nor a source, its video's middle frame. A recipe
+that needs a checkpoint keeps the picture it has.
 """
 
 from __future__ import annotations
@@ -90,15 +90,18 @@ def write_clip(path: Path) -> None:
     save(path, torch.from_numpy(frames), RATE, crf=0)
 
 
-def picture(video: Path) -> Image:
-    """A square of four frames of a comparison; the middle frame of another video."""
+def picture(video: Path, source: Path | None = None) -> Image:
+    """A square of four frames of a comparison, or of a video below its source; else one frame."""
     from evenframe.pipelines.pictures import to_image
     from evenframe.pipelines.video import load
 
     frames = load(video).frames
-    if "_compared_" not in video.name:
+    if "_compared_" in video.name:
+        sides = frames.chunk(2, dim=2)  # the source, the edit
+    elif source is not None:
+        sides = (load(source).frames, frames)
+    else:
         return to_image(frames[len(frames) // 2])
-    sides = frames.chunk(2, dim=2)  # the source, the edit
     return square([[side[0], side[-1]] for side in sides])
 
 
@@ -140,7 +143,9 @@ def main() -> None:
     for workflow in (FOLDER / "api" / f"{name}.json" for name in names):
         if not needs_checkpoint(workflow):
             with TemporaryDirectory() as folder:
-                drawn = picture(run(workflow, Path(folder)))
+                video = run(workflow, Path(folder))
+                clips = [Path(folder) / "input" / n for n in named(workflow, "EvenframeLoadVideo")]
+                drawn = picture(video, next(iter(clips), None))
             drawn.save(FOLDER / f"{workflow.stem}.jpg", quality=90)
             print(workflow.stem)
 
