@@ -40,7 +40,7 @@ def fails(patch: pytest.MonkeyPatch, part: packages.Part, error: Exception) -> N
     patch.setattr(sys, "meta_path", [Fails(part.module, error), *sys.meta_path])
 
 
-@pytest.mark.parametrize("part", packages.PARTS, ids=lambda part: part.module)
+@pytest.mark.parametrize("part", packages.PARTS, ids=lambda part: part.name)
 def test_what_is_whole_has_no_fault(part: packages.Part):
     pytest.importorskip(part.module)
     assert packages.fault(part) is None
@@ -128,7 +128,11 @@ def test_models_names_each_package_that_is_missing(
         monkeypatch.setitem(sys.modules, part.module, None)
     assert main(["models", "--models", str(tmp_path)]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert [line.split(" needs ")[0] for line in told[-2:]] == ["Optical flow", "SAM 1"]
+    assert [line.split(" needs ")[0] for line in told[-3:]] == [
+        "Optical flow",
+        "Finding people",
+        "SAM 1",
+    ]
 
 
 def test_the_node_tells_before_anything_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

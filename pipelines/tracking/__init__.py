@@ -1,5 +1,6 @@
 """From a box, points or a mask on one frame to a region on every frame.
 
 `prompt.py`: what was drawn. `sam.py`: its mask, by SAM 1. `flow.py`, `sam2.py`: on the other
-frames, by optical flow or by SAM 2. `packages.py`: whether what they stand on is installed.
+frames, by optical flow or by SAM 2. `person.py`, `guided.py`: people, found on each frame anew.
+`packages.py`: whether what they stand on is installed.
 """

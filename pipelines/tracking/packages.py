@@ -14,8 +14,9 @@ class Part:
     """A part of tracking and the package that it needs.
 
     title: what users know the package by. attribute: what tells a whole installation from the
-    empty folder that one build leaves when another is uninstalled. package: what is installed
-    where there is none; repair: what is put over a build that does not work.
+    empty folder that one build leaves when another is uninstalled, with dots where it lies deeper.
+    package: what is installed where there is none; repair: what is put over a build that does not
+    work.
     """
 
     name: str
@@ -36,6 +37,15 @@ OPTICAL_FLOW = Part(
     repair="opencv-python-headless",  # a build for screens wants libraries that servers lack
     otherwise="choose SAM 2 as the tracker",
 )
+PERSON = Part(
+    "Finding people",
+    "OpenCV",
+    "cv2",
+    "dnn.readNetFromTFLite",
+    package="opencv-python",
+    repair="opencv-python-headless",
+    otherwise="choose another tracker",
+)
 SAM = Part(
     "SAM 1",
     "the package segment-anything",
@@ -45,7 +55,7 @@ SAM = Part(
     repair="segment-anything",
     otherwise="choose no segmenter",
 )
-PARTS = (OPTICAL_FLOW, SAM)
+PARTS = (OPTICAL_FLOW, PERSON, SAM)
 
 
 def fault(part: Part) -> str | None:
@@ -63,10 +73,17 @@ def fault(part: Part) -> str | None:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         problem = f"which is installed but cannot be loaded ({reason})"
     else:
-        if hasattr(module, part.attribute):
+        if has(module, part.attribute):
             return None
         problem = f"of which only a part is installed ({part.attribute} is missing)"
     return _told(part, problem, f"install --force-reinstall --no-deps {part.repair}")
+
+
+def has(module: object, attribute: str) -> bool:
+    """Whether a module has an attribute, or one of an attribute, as in "dnn.Net"."""
+    for name in attribute.split("."):
+        module = getattr(module, name, None)
+    return module is not None
 
 
 def require(part: Part) -> None:
