@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from ..pipelines.region import Regions
+    from ..pipelines.tracking.people import People
     from ..pipelines.tracking.prompt import Prompt
     from ..pipelines.tracking.sam2 import Sam2
 
@@ -21,6 +22,7 @@ Model = TypeVar("Model")
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.25, 0.25, 0.75, 0.75]}'
 NO_SEGMENTER = "none"
 FLOW = "optical flow"
+PERSON = "person"
 
 
 class EvenframeTrackRegion(io.ComfyNode):
@@ -34,7 +36,17 @@ class EvenframeTrackRegion(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Say with a box, points or a mask on one frame which object is meant, and "
             "get its region on every frame. Works without weights; better with SAM and SAM 2.",
-            search_aliases=["segment anything", "sam", "sam2", "optical flow", "mask", "tracker"],
+            search_aliases=[
+                "segment anything",
+                "sam",
+                "sam2",
+                "optical flow",
+                "mask",
+                "tracker",
+                "person",
+                "people",
+                "selfie segmentation",
+            ],
             inputs=[
                 io.Image.Input("frames", tooltip="The clip that is inverted."),
                 io.String.Input(
@@ -60,10 +72,11 @@ class EvenframeTrackRegion(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "tracker",
-                    options=[FLOW, *host.model_names("sam2")],
+                    options=[FLOW, PERSON, *host.model_names("sam2")],
                     default=FLOW,
                     tooltip="What follows it through the clip: 'optical flow', which needs no "
-                    "weights, or a folder of SAM 2 in models/sams.",
+                    "weights; 'person', which finds people on each frame, everybody where the text "
+                    "is empty or was not touched; or a folder of SAM 2 in models/sams.",
                 ),
                 edge_input("grow", "By how many pixels the region spreads."),
                 edge_input("soften", "Width in pixels of the soft edge, inside the region."),
@@ -92,6 +105,8 @@ class EvenframeTrackRegion(io.ComfyNode):
                 packages.require(packages.SAM)
             if tracker == FLOW:
                 packages.require(packages.OPTICAL_FLOW)
+            elif tracker == PERSON:
+                packages.require(packages.PERSON)
             elif tracker is not None:
                 host.model_path("sam2", tracker)
         except EvenframeError as error:
@@ -106,7 +121,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         found: list[Stamp] = []
         if segmenter not in (None, NO_SEGMENTER):  # None: linked, not yet known
             found += stamps(host.model_path("sams", segmenter))
-        if tracker not in (None, FLOW):
+        if tracker not in (None, FLOW, PERSON):
             found += stamps(host.model_path("sam2", tracker))
         return found
 
@@ -133,6 +148,11 @@ class EvenframeTrackRegion(io.ComfyNode):
         count, size = len(frames), (frames.shape[1], frames.shape[2])
         if regions is not None:
             regions.require(count, size)  # rather now than after the tracking
+        edges: Any = {"name": name, "words": words, "grow": grow, "soften": soften}
+        if tracker == PERSON:
+            people = _people(frames, text, segmenter, mask, edges)
+            own = Regions((people.region,), count, size)
+            return region_result(own.on(regions), frames, people.note())
         prompt = parse_prompt(text, count, size, masked=mask is not None)
         start = _start(mask, segmenter, frames, prompt)
         model = None if tracker == FLOW else _tracker(tracker)
@@ -142,14 +162,36 @@ class EvenframeTrackRegion(io.ComfyNode):
             prompt,
             start,
             model,
-            name=name,
-            words=words,
-            grow=grow,
-            soften=soften,
+            **edges,
             on_frame=progress.step,
         )
         own = Regions((tracked.region,), count, size)
         return region_result(own.on(regions), frames, tracked.note())
+
+
+def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:
+    """Everybody, or the one whom a text that was written, a mask or a segmenter's mask means."""
+    from ..pipelines.tracking.people import follow_people
+    from ..pipelines.tracking.person import load_segmenter
+    from ..pipelines.tracking.prompt import parse_prompt
+
+    untouched = text.strip() in ("", EXAMPLE)
+    masked = mask is not None or segmenter == NO_SEGMENTER
+    prompt = parse_prompt(
+        '{"version": 1}' if untouched and masked else text,
+        len(frames),
+        (frames.shape[1], frames.shape[2]),
+        masked=masked,
+    )
+    start = _start(mask, segmenter, frames, prompt)
+    meant = start is not None or prompt.box is not None or prompt.labels()
+    host.check_interrupt()
+    found = load_segmenter()
+    progress = host.progress(len(frames), "Tracking")
+    masks = None if start is None else [start]
+    return follow_people(
+        found, frames, [prompt] if meant else [], masks, **edges, on_frame=progress.step
+    )
 
 
 def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:
