@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from drawn_people import Figure, drawn, meadow, overlap
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evenframe.benchmarks import person as bench
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.tracking import packages, person
 from evenframe.pipelines.tracking.guided import guided_filter
@@ -209,3 +211,40 @@ def test_specks_are_nobody():
     first[50, 50:60] = 1
     told: Any = Told(first)
     assert not find_people(told, torch.zeros(100, 200, 3)).any() and told.again == []
+
+
+def test_the_outlines_are_of_twelve_frames():
+    drawn_by_hand = json.loads(bench.OUTLINES.read_text(encoding="utf-8"))
+    assert [len(frames) for frames in drawn_by_hand.values()] == [3, 3, 3, 3]
+    sizes = [(512, 512), (656, 656), (144, 176), (272, 640)]
+    for (height, width), frames in zip(sizes, drawn_by_hand.values(), strict=True):
+        for outline in frames.values():
+            points = np.concatenate([np.array(ring) for ring in outline])
+            assert (points >= 0).all() and (points <= (width + 1, height + 1)).all()
+            assert 0.05 < bench.filled(outline, (height, width)).mean() < 0.6
+
+
+def test_an_outline_is_filled_to_the_pixel_and_its_holes_are_not():
+    square = [[1, 1], [7, 1], [7, 5], [1, 5]]
+    hole = [[3, 2], [5, 2], [5, 4], [3, 4]]
+    truth = np.zeros((6, 8), bool)
+    truth[1:5, 1:7] = True
+    truth[2:4, 3:5] = False
+    assert overlap(bench.filled([square, hole], (6, 8)), truth) > 0.7
+    large = np.kron(truth, np.ones((20, 20), bool))
+    rings = [[[20 * x, 20 * y] for x, y in ring] for ring in (square, hole)]
+    assert overlap(bench.filled(rings, large.shape), large) > 0.99
+
+
+def test_people_are_found_on_real_clips(segmenter: Segmenter):
+    if not bench.CLIPS.is_dir():
+        pytest.skip(f"no clips in {bench.CLIPS}")
+    judged = 0
+    for path, number, outline in bench.outlines():
+        if path.parent != bench.CLIPS:
+            continue
+        [frame] = bench.frames_to(path, number, before=0)
+        truth = bench.filled(outline, (frame.shape[0], frame.shape[1]))
+        assert overlap(find_people(segmenter, frame), truth) >= 0.85, (path.name, number)
+        judged += 1
+    assert judged == 6
