@@ -225,8 +225,8 @@ def test_the_outlines_are_of_twelve_frames():
 
 
 def test_an_outline_is_filled_to_the_pixel_and_its_holes_are_not():
-    square = [[1, 1], [7, 1], [7, 5], [1, 5]]
-    hole = [[3, 2], [5, 2], [5, 4], [3, 4]]
+    square = [[1.0, 1.0], [7.0, 1.0], [7.0, 5.0], [1.0, 5.0]]
+    hole = [[3.0, 2.0], [5.0, 2.0], [5.0, 4.0], [3.0, 4.0]]
     truth = np.zeros((6, 8), bool)
     truth[1:5, 1:7] = True
     truth[2:4, 3:5] = False

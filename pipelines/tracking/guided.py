@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
-"""(h, w)"""
+Plane = NDArray[np.floating[Any]]
+"""(h, w), of float32."""
 
 
 def guided_filter(guide: Plane, mask: Plane, radius: int, smoothing: float) -> Plane:
@@ -45,7 +46,8 @@ def _sum(plane: Plane, radius: int) -> Plane:
     import cv2
 
     size = (2 * radius + 1, 2 * radius + 1)
-    return cv2.boxFilter(plane, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    summed: Any = cv2.boxFilter(plane, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return summed
 
 
 def _solve(matrix: Sequence[Plane], right: Sequence[Plane]) -> list[Plane]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,8 +162,8 @@ def _outside(visible: Mask, shape: Mask) -> Pair:
         return np.zeros(2)
     moves = []
     for axis in (0, 1):  # columns, then rows
-        low, high = np.quantile(visible.any(axis).nonzero()[0], [0.1, 0.9])
-        least, most = shape.any(axis).nonzero()[0][[0, -1]]
+        low, high = np.quantile(np.nonzero(visible.any(axis))[0], [0.1, 0.9])
+        least, most = np.nonzero(shape.any(axis))[0][[0, -1]]
         moves.append(min(low - least, 0.0) + max(high - most, 0.0))
     return np.array(moves)
 
@@ -250,20 +251,23 @@ def _small(frame: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.intp
     height, width = frame.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    small: Any = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return small, bins_of(small)
 
 
 def _resized(labels: Labels, shape: tuple[int, ...]) -> Labels:
     import cv2
 
-    return cv2.resize(labels, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    size = (shape[1], shape[0])
+    resized: Any = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized
 
 
 def _grey(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
-    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    grey: Any = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return grey
 
 
 def _centre(mask: Mask) -> Pair:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -204,7 +205,9 @@ def _labels(found: Mask, meant: Mask) -> Labels:
     """1 for who is meant, and a label each for the largest of the others."""
     import cv2
 
-    _, parts, stats, _ = cv2.connectedComponentsWithStats((found & ~meant).astype(np.uint8))
+    others = (found & ~meant).astype(np.uint8)
+    found_parts: Any = cv2.connectedComponentsWithStats(others)
+    _, parts, stats, _ = found_parts
     order = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[: MOST - 1]
     numbers = np.zeros(len(stats), np.uint8)
     numbers[order] = np.arange(2, 2 + len(order))

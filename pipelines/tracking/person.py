@@ -181,7 +181,8 @@ def _radius(height: int, width: int) -> int:
 def _without_specks(mask: Mask, least: float) -> Mask:
     import cv2
 
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    found: Any = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    _, labels, stats, _ = found
     large = stats[:, cv2.CC_STAT_AREA] >= least * mask.size
     large[0] = False  # the background
     return large[labels]

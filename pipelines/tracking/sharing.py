@@ -185,4 +185,5 @@ def distances(mask: Mask) -> NDArray[np.float32]:
 
     if not mask.any():
         return np.full(mask.shape, float(sum(mask.shape)), np.float32)
-    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    away: Any = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    return away
