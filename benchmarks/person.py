@@ -22,7 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..pipelines.errors import EvenframeError
-from ..pipelines.tracking.person import LIKELY, Segmenter, boxes_of, find_people, load_segmenter
+from ..pipelines.tracking.person import (
+    LIKELY,
+    Segmenter,
+    find_people,
+    load_segmenter,
+    masks_of_people,
+)
 
 FLOORS = {"person.mean_overlap": 0.85, "person.least_overlap": 0.85}
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
@@ -82,15 +88,6 @@ def overlap(mask: Mask, truth: Mask) -> float:
     return float((mask & truth).sum() / (mask | truth).sum())
 
 
-def last_found(segmenter: Segmenter, frames: Tensor) -> Mask:
-    """Who is on the last of some frames."""
-    found, near = np.zeros(frames.shape[1:3], bool), []
-    for frame in frames:
-        found = find_people(segmenter, frame, near)
-        near = boxes_of(found)
-    return found
-
-
 def milliseconds(segmenter: Segmenter, frame: Tensor) -> float:
     """The median of what a frame (h, w, 3) takes at SIDE x SIDE, of all threads together."""
     square = F.interpolate(frame.permute(2, 0, 1)[None], (SIDE, SIDE), mode="area")
@@ -116,9 +113,8 @@ def run() -> dict[str, float | int | str]:
         frame = frames[-1]
         height, width = frame.shape[:2]
         truth = filled(outline, (height, width))
-        overlaps[f"person.{path.stem}.{number}_overlap"] = overlap(
-            last_found(segmenter, frames), truth
-        )
+        *_, found = masks_of_people(segmenter, frames)
+        overlaps[f"person.{path.stem}.{number}_overlap"] = overlap(found, truth)
         whole = segmenter.look(frame, (0, 0, width, height)).numpy() >= LIKELY
         first.append(overlap(whole, truth))
     if frame is None:

@@ -175,13 +175,12 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
     from ..pipelines.tracking.person import load_segmenter
     from ..pipelines.tracking.prompt import parse_prompt
 
-    untouched = text.strip() in ("", EXAMPLE)
-    masked = mask is not None or segmenter == NO_SEGMENTER
+    said = text.strip() not in ("", EXAMPLE) or segmenter != NO_SEGMENTER
     prompt = parse_prompt(
-        '{"version": 1}' if untouched and masked else text,
+        text if said else '{"version": 1}',
         len(frames),
         (frames.shape[1], frames.shape[2]),
-        masked=masked,
+        masked=mask is not None or segmenter == NO_SEGMENTER,
     )
     start = _start(mask, segmenter, frames, prompt)
     meant = start is not None or prompt.box is not None or prompt.labels()

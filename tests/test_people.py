@@ -139,6 +139,14 @@ def test_a_frame_without_anybody_is_empty_and_said(segmenter: Segmenter):
     assert found.note() == "Region 'all' is empty on frames 0, 3 to 4: nobody is found there."
 
 
+def test_where_the_one_is_not_found_is_said(segmenter: Segmenter):
+    frames, _ = clip([[Figure(60, 15, 0.7, RED)], [Figure(60, 15, 0.7, RED)], []])
+    prompt = Prompt(0, box=(25, 5, 100, 118))
+    found = follow_people(segmenter, frames, [prompt], name="one")
+    told = "Region 'one' is empty on frame 2. If the person is seen there, say on one of them who"
+    assert found.note().startswith(told)
+
+
 def test_a_small_person_in_a_drawn_box_is_followed(segmenter: Segmenter):
     pairs = [drawn([Figure(400 + 3 * i, 250, 0.13, RED)], (480, 854)) for i in range(3)]
     frames = torch.stack([frame for frame, _ in pairs])
@@ -180,7 +188,7 @@ def test_that_nobody_is_there_is_told(
 def test_what_is_wrong_is_told_before_anybody_is_looked_for(
     monkeypatch: pytest.MonkeyPatch, prompt: Prompt | None, edges: Any, starts: str
 ):
-    monkeypatch.setattr(people, "find_people", lambda *_, **__: pytest.fail("it was looked"))
+    monkeypatch.setattr(person, "find_people", lambda *_, **__: pytest.fail("it was looked"))
     with pytest.raises(EvenframeError) as caught:
         follow_people(Segmenter(None), standing()[0], [prompt] if prompt else [], name="o", **edges)
     assert str(caught.value).startswith(starts)

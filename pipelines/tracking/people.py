@@ -17,7 +17,14 @@ from ..pictures import to_bytes
 from ..progress import OnFrame
 from ..region import Box, Region, mask_region, require_box, require_edges, require_labels
 from .parts import MOST, Labels, Mask, begin, follow
-from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people
+from .person import (
+    DRAWN_SPECK,
+    SPECK,
+    Segmenter,
+    boxes_of,
+    find_people,
+    masks_of_people,
+)
 from .prompt import Prompt
 from .track import _runs
 
@@ -30,9 +37,10 @@ what it covers, and the rest is somebody else's."""
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Who was found. region: of everybody, or of the one who was meant."""
+    """Who was found. region: of everybody or, where one was meant, of that person."""
 
     region: Region
+    one: bool
 
     def note(self) -> str:
         """On which frames nobody is; "" where on none."""
@@ -40,7 +48,10 @@ class People:
         empty = (self.region.masks.amax((1, 2)) == 0).nonzero()[:, 0].tolist()
         if not empty:
             return ""
-        return f"Region '{self.region.name}' is empty on {_runs(empty)}: nobody is found there."
+        told = f"Region '{self.region.name}' is empty on {_runs(empty)}"
+        if not self.one:
+            return f"{told}: nobody is found there."
+        return f"{told}. If the person is seen there, say on one of them who is meant."
 
 
 def follow_people(
@@ -72,7 +83,8 @@ def follow_people(
         if prompt.box is not None:
             require_box(prompt.box, size, f"region '{name}'")
     found = torch.zeros(count, *size)
-    search = _one(segmenter, frames, prompts, masks) if prompts else _everybody(segmenter, frames)
+    everybody = enumerate(masks_of_people(segmenter, frames))
+    search = _one(segmenter, frames, prompts, masks) if prompts else everybody
     for done, (index, here) in enumerate(search, start=1):
         found[index] = torch.from_numpy(here)
         if on_frame is not None:
@@ -83,15 +95,7 @@ def follow_people(
             "frame, which is then looked at closely, or choose another tracker."
         )
     region = mask_region(found, count, size, name=name, words=words, grow=grow, soften=soften)
-    return People(region)
-
-
-def _everybody(segmenter: Segmenter, frames: Tensor) -> Iterator[tuple[int, Mask]]:
-    near: list[Box] = []
-    for index, frame in enumerate(frames):
-        found = find_people(segmenter, frame, near)
-        near = boxes_of(found)
-        yield index, found
+    return People(region, bool(prompts))
 
 
 def _one(

@@ -9,7 +9,7 @@ in `data/`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -118,6 +118,15 @@ def find_people(
         radius = _radius(bottom - top, right - left)
         found[here] = guided_filter(frame[here].numpy(), seen, radius, SMOOTHING)
     return _without_specks(found >= LIKELY, DRAWN_SPECK if drawn else SPECK)
+
+
+def masks_of_people(segmenter: Segmenter, frames: Iterable[Tensor]) -> Iterator[Mask]:
+    """As `find_people`, of frames that come one after the other; nothing of them is kept."""
+    near: list[Box] = []
+    for frame in frames:
+        found = find_people(segmenter, frame, near)
+        near = boxes_of(found)
+        yield found
 
 
 def boxes_of(mask: Mask, least: float = SPECK) -> list[Box]:
