@@ -143,7 +143,7 @@ def test_where_the_one_is_not_found_is_said(segmenter: Segmenter):
     frames, _ = clip([[Figure(60, 15, 0.7, RED)], [Figure(60, 15, 0.7, RED)], []])
     prompt = Prompt(0, box=(25, 5, 100, 118))
     found = follow_people(segmenter, frames, [prompt], name="one")
-    told = "Region 'one' is empty on frame 2. If the person is seen there, say on one of them who"
+    told = "Region 'one' is empty on frame 2. If the person is seen there, say there who is meant."
     assert found.note().startswith(told)
 
 

@@ -51,7 +51,7 @@ class People:
         told = f"Region '{self.region.name}' is empty on {_runs(empty)}"
         if not self.one:
             return f"{told}: nobody is found there."
-        return f"{told}. If the person is seen there, say on one of them who is meant."
+        return f"{told}. If the person is seen there, say there who is meant."
 
 
 def follow_people(
