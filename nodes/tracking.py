@@ -187,7 +187,7 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
     host.check_interrupt()
     found = load_segmenter()
     progress = host.progress(len(frames), "Tracking")
-    masks = None if start is None else [start]
+    masks = None if start is None else list(start.reshape(-1, *start.shape[-2:]))
     return follow_people(
         found, frames, [prompt] if meant else [], masks, **edges, on_frame=progress.step
     )
