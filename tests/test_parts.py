@@ -196,3 +196,16 @@ def test_as_many_parts_as_can_be_have_somebody():
         now=np.zeros((4, 8), np.uint8),
     )
     assert sorted(sharing._matched([0, 1], [left, right], [0, 1], both)) == [0, 1]
+
+
+def test_of_many_ways_the_best_pairs_are_taken_first():
+    values = np.array([[3.0, 1.0, 0.0], [2.9, 0.5, 0.0], [2.0, 1.5, 0.1], [0.0, 0.0, 0.2]])
+    assert sharing._one_by_one(values, 3) == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (15, 15), (300, 4)])
+def test_frames_of_any_size_are_followed(size: tuple[int, int]):
+    frame = np.full((*size, 3), 90, np.uint8)
+    state = parts.begin(frame, np.ones(size, np.uint8))
+    state, labels = parts.follow(state, frame, np.ones(size, bool))
+    assert (labels == 1).all()

@@ -50,9 +50,8 @@ class Track:
     """One that is followed. template: (rows, columns), where it was when last seen alone.
 
     offset: by how much it moved since. motion: cells a frame. colours: share of each bin of
-    `bins_of`. area: cells. visible: (rows, columns), what is seen of it now.
-    sure: whether it is told by
-    its colours from all with whom it shares a part, if it does.
+    `bins_of`. area: cells. visible: (rows, columns), what is seen of it now. sure: whether its
+    colours tell it from all with whom it shares a part, if it does.
     """
 
     template: Mask

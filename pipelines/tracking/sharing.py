@@ -26,6 +26,8 @@ CLAIM = 0.1
 """A track has a claim on a part that holds this share of its shape, or half of whose cells do."""
 PIECE = 0.3
 """Parts smaller than this share of the smallest track are no body, but a limb."""
+LEAST_SIDE = 16
+"""Smaller pictures have no optical flow for OpenCV."""
 MOST_WAYS = 4096
 """Ways to give parts to tracks that are tried."""
 
@@ -142,11 +144,22 @@ def _matched(
     )
     wanted = min(len(tracks), len(bodies))
     if len(bodies) ** len(tracks) > MOST_WAYS:
-        return tuple(bodies[best] for best in values.argmax(1))
+        return tuple(bodies[column] for column in _one_by_one(values, wanted))
     ways = (way for way in product(range(len(bodies)), repeat=len(tracks)))
     full = (way for way in ways if len(set(way)) == wanted)
     best = max(full, key=lambda way: sum(values[row, column] for row, column in enumerate(way)))
     return tuple(bodies[column] for column in best)
+
+
+def _one_by_one(values: NDArray[np.float64], wanted: int) -> list[int]:
+    """For each row its column: the best pairs first, until so many columns have a row."""
+    columns = values.argmax(1)
+    left = values.copy()
+    for _ in range(wanted):
+        row, column = np.unravel_index(left.argmax(), left.shape)
+        columns[row] = column
+        left[row], left[:, column] = -np.inf, -np.inf
+    return columns.tolist()
 
 
 def _fit(track: int, part: Mask, evidence: Evidence) -> float:
@@ -159,8 +172,11 @@ def flow_between(before: Grey, after: Grey) -> NDArray[np.float32]:
     """(rows, columns, 2): x, y in cells by which each cell of `before` moves."""
     import cv2
 
+    rows, columns = before.shape
+    more = [(0, max(0, LEAST_SIDE - rows)), (0, max(0, LEAST_SIDE - columns))]
     flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    return flow.calc(before, after, None)
+    padded = (np.pad(grey, more, mode="edge") for grey in (before, after))
+    return flow.calc(*padded, None)[:rows, :columns]
 
 
 def bins_of(frame: NDArray[np.uint8]) -> NDArray[np.intp]:
