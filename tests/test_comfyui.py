@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import drawn_people
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,7 @@ from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
+from evenframe.pipelines.pictures import to_image
 from example_workflows import api_examples, check_video, light, provide_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,17 +104,18 @@ def test_track_region_offers_the_models_of_a_folder_that_need_not_exist(comfyui:
         required = schema["input"]["required"]
         return [required[name][1]["options"] for name in ("segmenter", "tracker")]
 
-    assert not sams.exists() and offered() == [["none"], ["optical flow"]]
+    always = ["optical flow", "person"]
+    assert not sams.exists() and offered() == [["none"], always]
     sams.touch()
-    assert offered() == [["none"], ["optical flow"]], "a file in its place"
+    assert offered() == [["none"], always], "a file in its place"
     sams.unlink()
     sams.symlink_to("elsewhere")
-    assert offered() == [["none"], ["optical flow"]], "a dead link"
+    assert offered() == [["none"], always], "a dead link"
     sams.unlink()
     (sams / "tiny").mkdir(parents=True)
     for name in ("vit_b.pth", "tiny/config.json"):
         (sams / name).touch()
-    assert offered() == [["none", "vit_b.pth"], ["optical flow", "tiny"]]
+    assert offered() == [["none", "vit_b.pth"], [*always, "tiny"]]
     shutil.rmtree(sams)
 
 
@@ -264,6 +267,21 @@ def test_a_region_follows_its_object_and_is_used(comfyui: ComfyServer, start: st
     inside = masks[..., None] == 1
     expected = np.where(inside, 1 - frames, frames)
     assert np.abs(pictures(comfyui, run, "pasted") - expected).max() < 1.5 / 255
+
+
+def test_people_are_found_without_a_prompt_and_nobody_is_told(comfyui: ComfyServer):
+    frame, labels = drawn_people.drawn([drawn_people.Figure(160, 20)])
+    to_image(frame).save(comfyui.base / "input" / "person.png")
+    graph = tracking(text="", tracker="person")
+    nobody = comfyui.run(graph)
+    assert failure(nobody)[0].startswith(
+        "Nobody is found on any of the 16 frames: draw a box around"
+    )
+    graph["clip"] = {"class_type": "LoadImage", "inputs": {"image": "person.png"}}
+    run = comfyui.run(graph)
+    assert run.outcome == "execution_success", failure(run)
+    found = pictures(comfyui, run, "masks")[0, ..., 0] == 1
+    assert drawn_people.overlap(found, labels > 0) > 0.95
 
 
 def test_a_replaced_checkpoint_of_sam_tracks_again(comfyui: ComfyServer):
