@@ -103,13 +103,11 @@ def _require_new(out: Path) -> None:
 
 
 def _source(options: argparse.Namespace) -> Clip:
-    """The source from the frame on at which the edit begins; with pixels where they are needed."""
-    from ..pipelines.video import Choice, Fitting, load, outline
+    """The source from the frame on at which the edit begins, at the size of its regions."""
+    from ..pipelines.video import Choice, Fitting, outline
 
-    choice = Choice(skip=options.start)
-    if options.person:
-        return load(options.source, choice, Fitting(max_side=PERSON_SIDE), audio=False)
-    return outline(options.source, choice)
+    fitting = Fitting(max_side=PERSON_SIDE) if options.person else None
+    return outline(options.source, Choice(skip=options.start), fitting)
 
 
 def _edited(path: Path, clip: Clip) -> Film:
@@ -139,9 +137,32 @@ def _regions(options: argparse.Namespace, clip: Clip) -> Regions:
         boxes = zip(names, options.box, strict=True)
         items = tuple(_still(name, box, count, size) for name, box in boxes)
         return Regions(items, count, size)
-    from ..pipelines.tracking.person import person_regions
+    return Regions((_people(clip),), count, size)
 
-    return person_regions(clip.frames, console.progress())
+
+def _people(clip: Clip) -> Region:
+    """Everybody, found frame by frame: of the frames none is kept."""
+    import torch
+
+    from ..pipelines.errors import EvenframeError
+    from ..pipelines.region import mask_region
+    from ..pipelines.tracking.person import load_segmenter, masks_of_people
+    from ..pipelines.video.fit import apply, as_floats
+    from ..pipelines.video.original import original
+
+    assert clip.fit is not None
+    fit, segmenter, report = clip.fit, load_segmenter(), console.progress()
+    film = original(clip, whole=False).film
+    frames = (apply(as_floats(torch.from_numpy(s.pixels))[None], fit)[0] for s in film.shots())
+    masks = torch.zeros(len(clip), clip.height, clip.width)
+    for index, mask in enumerate(masks_of_people(segmenter, frames)):
+        masks[index] = torch.from_numpy(mask)
+        report("Finding people", index + 1, len(clip))
+    if not masks.any():
+        raise EvenframeError(
+            f"Nobody is found in '{clip.source}': say with --box or --regions where the edit is."
+        )
+    return mask_region(masks, len(clip), (clip.height, clip.width), name="people")
 
 
 def _still(name: str, box: Sequence[float], count: int, size: tuple[int, int]) -> Region:

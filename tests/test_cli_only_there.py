@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from evenframe.__main__ import main
-from evenframe.pipelines.video import Audio, load, save
+from evenframe.pipelines.video import Audio, Choice, load, save
 
 WIDE, HIGH, COUNT = 96, 64, 12
 
@@ -80,6 +80,24 @@ def test_regions_come_from_a_file(source: Path):
     frames = load(out).frames.mean(-1)
     assert float(frames[0, 32, 12]) > 0.9 > float(frames[0, 32, 84])
     assert float(frames[11, 32, 84]) > 0.9 > float(frames[11, 32, 12])
+
+
+def test_only_people_are_edited(tmp_path: Path):
+    file = Path(__file__).resolve().parents[2] / "shared" / "clips" / "woman-running.mp4"
+    if not file.is_file():
+        pytest.skip("no real clips beside the checkout")
+    source = save(tmp_path / "source.mp4", load(file, Choice(4)).frames, 20, crf=1)
+    code, out = run(source, edited(source.with_name("edit.mp4"), 4, 20), "--person")
+    assert code == 0
+    change = (load(out).frames - load(source).frames).abs().amax(-1)
+    assert float(change[:, 300, 260].min()) > 0.2, "her waistcoat"
+    assert float(change[:, 60:250, 10:90].max()) < 0.1, "the sky, at the height of her head"
+
+
+def test_where_nobody_is_it_says_so(source: Path, capsys: pytest.CaptureFixture[str]):
+    code, out = run(source, edited(source.with_name("edit.mp4")), "--person")
+    assert code == 1 and not out.exists()
+    assert "Nobody is found in 'source.mp4': say with --box" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

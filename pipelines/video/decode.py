@@ -190,29 +190,33 @@ def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Ti
         yield frame
 
 
-def outline(path: str | PathLike[str], choice: Choice = EVERY) -> Clip:
+def outline(
+    path: str | PathLike[str], choice: Choice = EVERY, fitting: Fitting | None = None
+) -> Clip:
     """A clip without pixels or sound, for who reads the file again: its frames are all black, and
     take no memory.
 
-    All frames are decoded once, since only their times say how they play.
+    fitting: the size that they have, as of `load`. All frames are decoded once, since only their
+    times say how they play.
     Raises EvenframeError as `load`.
     """
     file, findings = Path(path), Findings()
     times: list[Fraction] = []
-    size = (1, 1)
+    reel = Reel(fitting, Budget.of(f"'{file.name}'", free_memory), 1)
     with reading(file, choice, findings) as source:
         for shown in source.timed:
             if not times:
-                high, wide, _ = source.read(shown.frame).shape
-                size = (wide, high)
+                reel.add(source.read(shown.frame))
             times.append(shown.time)
     if not times:
         raise _nothing_left(file, findings, choice)
+    _, high, wide, _ = reel.frames().shape
     return Clip(
-        torch.zeros(1, 1, 1, 3).expand(len(times), size[1], size[0], 3),
+        torch.zeros(1, 1, 1, 3).expand(len(times), high, wide, 3),
         _rate(times, choice, source.claims, findings),
         timestamps=tuple(float(time) for time in times),
         source=file.name,
+        fit=reel.fit,
         warnings=findings.warnings(),
         footage=Footage.of(file, choice),
     )
