@@ -55,7 +55,8 @@ class Source:
     given: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> Path:
-        return write_video(folder / f"a.{self.ending}", **({"draw": leaves} | self.given))
+        given: dict[str, Any] = {"draw": leaves} | self.given
+        return write_video(folder / f"a.{self.ending}", **given)
 
 
 def turned(how: float, flip: bool = False) -> dict[str, Any]:
@@ -272,8 +273,8 @@ WORKED = {
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_what_was_not_edited_lies_where_it_was(place: Box, fitting: Fitting, scale: float):
     clip = fit_clip(clip_from_images(SEEN[None], 8), fitting)
-    sides = torch.tensor([clip.width, clip.height] * 2)
-    box = (torch.tensor(place) * sides).tolist()
+    wide, high = clip.width, clip.height
+    box = place[0] * wide, place[1] * high, place[2] * wide, place[3] * high
     wanted = (round(clip.width * scale), round(clip.height * scale))
     edited = clip.frames if scale == 1 else resize(clip.frames, wanted)
     [shot] = only_there(clip, edited, regions_of(clip, [box]), HARD).shots()
