@@ -8,11 +8,9 @@ for the decoder's. Memory is what that process holds at most beyond what it has 
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Event, Thread
 from time import process_time
 
 import numpy as np
@@ -25,6 +23,7 @@ from ..pipelines.region import Regions, box_region, mask_region
 from ..pipelines.video import Choice, Film, Fitting, load, outline, save
 from ..pipelines.video.original import original
 from .displacement import displaced
+from .peaks import peak
 
 FRAMES, RATE = 300, 24
 LOOKED_AT = 6
@@ -139,40 +138,21 @@ def cost(folder: Path, count: int) -> Figures:
         for name, moving in (("still", False), ("moving", True))
     }
     seconds: dict[str, float] = {}
-    save(folder / "first.mp4", original(outline(folder / "first-source.mp4")).film)  # loads modules
-    with peak() as most:
+
+    def save_all() -> None:
         for name, film in films.items():
             start = process_time()
             save(folder / f"{name}.mp4", film)
             seconds[name] = process_time() - start
+
+    save(folder / "first.mp4", original(outline(folder / "first-source.mp4")).film)  # loads modules
+    most, _ = peak(save_all)
     return {
         "only_there.time_ratio": max(seconds["still"], seconds["moving"]) / seconds["plain"],
         "only_there.still_time_ratio": seconds["still"] / seconds["plain"],
         "only_there.plain_seconds": seconds["plain"],
-        "only_there.peak_gb": most() / 1e9,
+        "only_there.peak_gb": most / 1e9,
     }
-
-
-@contextmanager
-def peak() -> Iterator[Callable[[], int]]:
-    """Bytes in use at most within the block, beyond those before it."""
-    import psutil
-
-    memory, done = psutil.Process(), Event()
-    before = memory.memory_info().rss
-    seen = [before]
-
-    def watch() -> None:
-        while not done.wait(0.005):
-            seen.append(memory.memory_info().rss)
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    try:
-        yield lambda: max(seen) - before
-    finally:
-        done.set()
-        watcher.join()
 
 
 def run(count: int = FRAMES) -> Figures:

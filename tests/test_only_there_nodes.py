@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -104,6 +105,17 @@ def test_a_cut_video_is_a_clip_of_images_and_pasted_as_one(folder: Path):
     assert video.sound().seconds == pytest.approx(0.6, abs=1e-3)
 
 
+def test_edges_of_the_frames_are_as_wide_as_the_videos(folder: Path):
+    clip = load(write_source(folder / "a.mp4"), Choice(2), Fitting("crop", 16, 128, 128))
+    regions = EvenframeDrawRegions.execute(clip.frames, TEXT)[0]
+    frames, video, _ = EvenframePasteSource.execute(
+        torch.ones_like(clip.frames), regions, 12, False, clip=clip, grow=2
+    ).args
+    [shot, *_] = video.shots()
+    small, large = frames[0, 64, :, 0], torch.from_numpy(shot.pixels)[32, 16:80, 0] / 255
+    assert float((small.reshape(64, 2).mean(1) - large).abs().max()) < 0.06  # twice the size
+
+
 def test_neither_clip_nor_source(folder: Path):
     regions = EvenframeDrawRegions.execute(torch.rand(2, 64, 64, 3), TEXT)[0]
     with pytest.raises(EvenframeError, match=r"^There is neither a clip nor a source"):
@@ -133,6 +145,10 @@ def graph() -> dict[str, Any]:
         "made": (
             "CreateVideo",
             {"images": ["parts", 0], "audio": ["parts", 1], "fps": ["parts", 2], "bit_depth": 8},
+        ),
+        "made by it": (
+            "SaveVideo",
+            {"video": ["made", 0], "filename_prefix": "there/made", "format": "mp4"},
         ),
         "foreign": (
             "EvenframeSaveVideo",
@@ -164,6 +180,12 @@ def file_of(comfyui: ComfyServer, run: Run, node: str) -> Path:
     return comfyui.base / shown["type"] / shown["subfolder"] / shown["filename"]
 
 
+def seconds_of(path: Path) -> float:
+    """As players show it: pictures and sound."""
+    with av.open(str(path)) as container:
+        return (container.duration or 0) / 1e6
+
+
 @pytest.mark.slow
 def test_between_comfyuis_own_nodes(comfyui: ComfyServer):
     source = load(write_source(comfyui.base / "input" / "there.mp4"))
@@ -179,13 +201,14 @@ def test_between_comfyuis_own_nodes(comfyui: ComfyServer):
     assert (pictures == bytes_of_source)[outside].all(), "bit for bit"
     assert pictures[2:8][BOX].min() > 150
 
-    for node in ("ours", "its", "foreign"):
+    for node in ("ours", "its", "made by it", "foreign"):
         saved = load(file_of(comfyui, run, node))
         assert saved.frames.shape == source.frames.shape and saved.frame_rate == RATE, node
         changed = (saved.frames - source.frames).abs().mean(3).numpy()
         assert changed[outside].mean() < 0.004 and changed[2:8][BOX].min() > 0.2, node
         assert saved.audio is not None and saved.audio.seconds == pytest.approx(1.6, abs=0.05)
         assert float(saved.audio.samples.abs().max()) > 0.3, node
+        assert seconds_of(file_of(comfyui, run, node)) == pytest.approx(1.6, abs=0.08), node
     for node in ("short", "clip"):
         saved = load(file_of(comfyui, run, node))
         assert len(saved) == 6 and saved.frame_rate == RATE, node

@@ -11,7 +11,7 @@ from evenframe.pipelines.edge import Edge
 from evenframe.pipelines.only_there import only_there
 from evenframe.pipelines.region import Box, Regions, box_region
 from evenframe.pipelines.rim import drift
-from evenframe.pipelines.video import clip_from_images
+from evenframe.pipelines.video import Fitting, clip_from_images, fit_clip
 from evenframe.pipelines.video.fit import resize
 
 WIDE, HIGH, FRAMES = 400, 272, 3
@@ -120,6 +120,39 @@ def test_without_a_drift_nothing_changes(box: Box, how: dict[str, bool]):
     edited = stored(edit_of(frames, box, **how))
     off, on = (pasted(frames, edited, box, rim_match=match) for match in (False, True))
     assert np.abs(on - off).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "fitting",
+    [
+        Fitting("crop", 8, width=208, height=240),
+        Fitting("pad", 16, width=400, height=400),
+        Fitting("stretch", 16, width=624, height=320),
+    ],
+    ids=["crop", "pad", "larger"],
+)
+def test_a_drift_of_frames_that_were_made_to_fit(fitting: Fitting):
+    clip = fit_clip(clip_from_images(landscape(), 8), fitting)
+    size, box = (clip.height, clip.width), (60, 100, clip.width - 50, clip.height - 90)
+    regions = Regions((box_region([box] * FRAMES, size, name="it"),), FRAMES, size)
+
+    def pasted_as(edited: Tensor, rim_match: bool) -> np.ndarray:
+        shots = only_there(clip, edited, regions, Edge(0, 0, False, rim_match)).shots()
+        return np.stack([shot.pixels for shot in shots]).astype(float)
+
+    truth, before, after, still = (
+        pasted_as(edited, match)
+        for edited, match in (
+            (clip.frames, False),
+            (drifted(clip.frames), False),
+            (drifted(clip.frames), True),
+            (stored(clip.frames), True),
+        )
+    )
+    changed = (before != truth).any((0, 3))
+    off, on = (np.abs((each - truth)[:, changed].mean(1)).mean() for each in (before, after))
+    assert changed.any() and not changed.all() and on <= 0.2 * off
+    assert (after == truth)[:, ~changed].all() and np.abs(still - truth).max() <= 1
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.12), (0.92, 1.1), (0.5, 0.5), (0.48, 0.52)])

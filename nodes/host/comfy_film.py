@@ -35,6 +35,8 @@ class FilmVideo(Input.Video):
 
         frames = images(self.film, on_frame=_look_for_interrupt)
         audio = self.film.sound()
+        if audio is not None:
+            audio = audio.cut(len(frames) / self.film.frame_rate)
         sound = audio and {"waveform": audio.samples[None], "sample_rate": audio.sample_rate}
         return Types.VideoComponents(
             images=frames, frame_rate=self.film.frame_rate, audio=sound or None
