@@ -124,15 +124,13 @@ def test_neither_clip_nor_source(folder: Path):
 
 def graph() -> dict[str, Any]:
     """An edit that inverts all colours, pasted, and given to all that takes a VIDEO."""
+    pasted = {"frames": ["edit", 0], "regions": ["draw", 0], "feather": 0, "linear_light": False}
+    pasted |= {"clip": ["load", 1]}
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "load": ("EvenframeLoadVideo", {"file": "there.mp4"} | CHOICE | FIT),
         "draw": ("EvenframeDrawRegions", {"frames": ["load", 0], "text": TEXT}),
         "edit": ("ImageInvert", {"image": ["load", 0]}),
-        "paste": (
-            "EvenframePasteSource",
-            {"frames": ["edit", 0], "regions": ["draw", 0], "feather": 0, "linear_light": False}
-            | {"clip": ["load", 1]},
-        ),
+        "paste": ("EvenframePasteSource", pasted),
         "ours": ("EvenframeSaveVideo", SAVING | {"frames": ["paste", 1]}),
         "its": (
             "SaveVideo",
@@ -146,10 +144,9 @@ def graph() -> dict[str, Any]:
             "CreateVideo",
             {"images": ["parts", 0], "audio": ["parts", 1], "fps": ["parts", 2], "bit_depth": 8},
         ),
-        "made by it": (
-            "SaveVideo",
-            {"video": ["made", 0], "filename_prefix": "there/made", "format": "mp4"},
-        ),
+        "some": ("EvenframePasteSource", pasted | {"whole_video": False}),
+        "parts of some": ("GetVideoComponents", {"video": ["some", 1]}),
+        "heard": ("SaveAudio", {"audio": ["parts of some", 1], "filename_prefix": "there/heard"}),
         "foreign": (
             "EvenframeSaveVideo",
             SAVING | {"frames": ["made", 0], "filename_prefix": "there/foreign"},
@@ -176,7 +173,8 @@ def graph() -> dict[str, Any]:
 
 
 def file_of(comfyui: ComfyServer, run: Run, node: str) -> Path:
-    [shown] = comfyui.outputs(run)[node]["images"]
+    shown = comfyui.outputs(run)[node]
+    [shown] = shown["audio" if "audio" in shown else "images"]
     return comfyui.base / shown["type"] / shown["subfolder"] / shown["filename"]
 
 
@@ -201,7 +199,7 @@ def test_between_comfyuis_own_nodes(comfyui: ComfyServer):
     assert (pictures == bytes_of_source)[outside].all(), "bit for bit"
     assert pictures[2:8][BOX].min() > 150
 
-    for node in ("ours", "its", "made by it", "foreign"):
+    for node in ("ours", "its", "foreign"):
         saved = load(file_of(comfyui, run, node))
         assert saved.frames.shape == source.frames.shape and saved.frame_rate == RATE, node
         changed = (saved.frames - source.frames).abs().mean(3).numpy()
@@ -209,6 +207,7 @@ def test_between_comfyuis_own_nodes(comfyui: ComfyServer):
         assert saved.audio is not None and saved.audio.seconds == pytest.approx(1.6, abs=0.05)
         assert float(saved.audio.samples.abs().max()) > 0.3, node
         assert seconds_of(file_of(comfyui, run, node)) == pytest.approx(1.6, abs=0.08), node
+    assert seconds_of(file_of(comfyui, run, "heard")) == pytest.approx(0.6, abs=0.01)
     for node in ("short", "clip"):
         saved = load(file_of(comfyui, run, node))
         assert len(saved) == 6 and saved.frame_rate == RATE, node
