@@ -375,8 +375,13 @@ def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_mo
     assert "elephant" in message.splitlines()[0]
 
 
+SAVED = ROOT / "tests" / "saved_workflows" / "ReAtCo tracked object.json"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [*api_examples(), pytest.param(SAVED, id="of before")], ids=lambda path: path.stem
+)
 def test_an_example_runs_to_a_video_that_decodes(
     comfyui: ComfyServer, path: Path, request: pytest.FixtureRequest
 ):
