@@ -3,11 +3,11 @@
     python examples_workflows/pictures.py                      # all
     python examples_workflows/pictures.py "FAME one person"    # one
 
-Each recipe is run as on the command line: on the built-in clip where it names a video, and after
-the one that saves the inversion that it names. Recipes with nodes of ComfyUI's own are run by a
-server that is started for them. The picture shows the first and the last frame, the source above
-the edit; of a recipe that has neither a comparison nor a source, its video's middle frame. A recipe
-that needs a checkpoint keeps the picture it has.
+Each recipe is run as on the command line, after the one that saves the inversion that it names.
+Where it names a video, that is the built-in clip, or somebody drawn if it looks for people. Recipes
+with nodes of ComfyUI's own are run by a server that is started for them. The picture shows the
+first and the last frame, the source above the edit; of a recipe that has neither a comparison nor a
+source, its video's middle frame. A recipe that needs a checkpoint keeps the picture it has.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FRAMES, RATE = 8, 8
 def run(workflow: Path, folder: Path) -> Path:
     """Run a recipe in a folder; gives the comparison that it saved, or else its video."""
     for name in named(workflow, "EvenframeLoadVideo"):
-        write_clip(folder / "input" / name)
+        write_clip(folder / "input" / name, _people(workflow))
     if not runs_here(workflow):
         return _shown(_run_in_comfyui(workflow, folder))
     if any(named(workflow, "EvenframeLoadInversion")):
@@ -78,16 +78,26 @@ def named(workflow: Path, node: str) -> Iterator[str]:
             yield one["inputs"]["file"]
 
 
-def write_clip(path: Path) -> None:
-    """The built-in clip as a video file."""
+def write_clip(path: Path, frames: Tensor | None = None) -> None:
+    """Frames as a video file; the built-in clip where there are none."""
     import torch
 
     from evenframe.miniature.demo import scene_clip
     from evenframe.pipelines.video import save
 
-    frames, _ = scene_clip("two shapes", FRAMES)
+    if frames is None:
+        frames = torch.from_numpy(scene_clip("two shapes", FRAMES)[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    save(path, torch.from_numpy(frames), RATE, crf=0)
+    save(path, frames, RATE, crf=0)
+
+
+def _people(workflow: Path) -> Tensor | None:
+    """A clip for a recipe that looks for people; None for others."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from example_workflows import finds_people, walking
+
+    graph = json.loads(workflow.read_text(encoding="utf-8"))
+    return walking(FRAMES, (240, 240)) if finds_people(graph) else None
 
 
 def picture(video: Path, source: Path | None = None) -> Image:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from drawn_people import Figure, drawn
 
 from evenframe.miniature import demo
 from evenframe.nodes import node_classes
@@ -67,14 +68,28 @@ def _shortened(text: str) -> str:
 
 def provide_files(graph: dict[str, Any], folder: Path, output: Path) -> None:
     """Write a small video for every input file that a workflow names, and every inversion."""
+    with_people = finds_people(graph)
     for node in graph.values():
         name = node["inputs"].get("file")
         if node["class_type"] == "EvenframeLoadInversion":
             _save_inversion(output / name.removesuffix(SAVED))
+        elif isinstance(name, str) and with_people:
+            (folder / name).unlink(missing_ok=True)
+            save(folder / name, walking(8), 8)
         elif isinstance(name, str) and not (folder / name).exists():
             rows = torch.linspace(0, 1, 96)[None, :, None, None]
             moving = torch.linspace(0, 0.5, 8)[:, None, None, None]
             save(folder / name, (rows + moving).remainder(1).expand(8, 96, 130, 3).contiguous(), 8)
+
+
+def finds_people(graph: dict[str, Any]) -> bool:
+    """Whether a workflow is of no use where nobody is seen."""
+    return any(node["inputs"].get("tracker") == "person" for node in graph.values())
+
+
+def walking(count: int, size: tuple[int, int] = (180, 240)) -> torch.Tensor:
+    """Somebody drawn who walks to the right: (count, h, w, 3) in 0..1."""
+    return torch.stack([drawn([Figure(60 + 14 * n, 24)], size)[0] for n in range(count)])
 
 
 def _save_inversion(path: Path) -> None:
