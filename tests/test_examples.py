@@ -66,6 +66,18 @@ def test_both_formats_are_the_same_graph(path: Path):
     assert to_api()(editor) == api, "run: python examples_workflows/to_api.py"
 
 
+def test_nodes_of_subgraphs_have_the_ids_and_links_that_the_editor_gives_them():
+    graph = json.loads((ROOT / "subgraphs" / "Only there.json").read_text(encoding="utf-8"))
+    with pytest.raises(ValueError, match="sets values of nodes inside"):
+        to_api()(graph)
+    graph["nodes"][0]["properties"] = {}
+    api = to_api()(graph)
+    assert set(api) == {"1:2", "1:3", "1:4:7", "1:4:8", "1:5"}
+    assert api["1:4:7"]["inputs"]["image"] == ["1:2", 0], "into a subgraph of a subgraph"
+    assert api["1:5"]["inputs"]["frames"] == ["1:4:8", 0], "and out of it"
+    assert "video" not in api["1:2"]["inputs"], "nothing is linked to the whole"
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
 )
