@@ -181,6 +181,7 @@ def test_that_nobody_is_there_is_told(
         (None, {"grow": -1}, "grow of region 'o' is -1: choose 0 to 1024 pixels"),
         (None, {"soften": 2000}, "soften of region 'o' is 2000: choose 0 to 1024"),
         (None, {"words": "x" * 2000}, "The words of a region"),
+        (Prompt(1), {}, "Nothing says who is meant on frame 1: give a box or points, or no"),
         (Prompt(9, box=(1, 1, 9, 9)), {}, "frame is 9: choose a whole number from 0 to 1"),
         (Prompt(0, box=(40, 10, 20, 30)), {}, "The box [40, 10, 20, 30] of region 'o' is reversed"),
     ],

@@ -79,9 +79,7 @@ def follow_people(
     require_edges(name, grow, soften)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
     for prompt in prompts:
-        require_whole("frame", prompt.frame, 0, count - 1)
-        if prompt.box is not None:
-            require_box(prompt.box, size, f"region '{name}'")
+        _require_prompt(prompt, count, size, name, masked=masks is not None)
     found = torch.zeros(count, *size)
     everybody = enumerate(masks_of_people(segmenter, frames))
     search = _one(segmenter, frames, prompts, masks) if prompts else everybody
@@ -96,6 +94,19 @@ def follow_people(
         )
     region = mask_region(found, count, size, name=name, words=words, grow=grow, soften=soften)
     return People(region, bool(prompts))
+
+
+def _require_prompt(
+    prompt: Prompt, frames: int, frame_size: tuple[int, int], name: str, masked: bool
+) -> None:
+    require_whole("frame", prompt.frame, 0, frames - 1)
+    if prompt.box is not None:
+        require_box(prompt.box, frame_size, f"region '{name}'")
+    if not masked and prompt.box is None and not prompt.points:
+        raise EvenframeError(
+            f"Nothing says who is meant on frame {prompt.frame}: give a box or points, or no "
+            "prompt at all for everybody."
+        )
 
 
 def _one(
