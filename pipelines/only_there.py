@@ -58,7 +58,8 @@ def only_there(
             image = next(images, None) if 0 <= place < count else None
             yield Shot(paster.in_bytes(pixels, image, place), time)
 
-    return replace(source.film, shots=shots, said=(*edit.said, *_told(clip, edit, source)))
+    told = _told(clip, edit, source, regions)
+    return replace(source.film, shots=shots, said=(*edit.said, *told))
 
 
 def pasted_images(
@@ -129,13 +130,16 @@ def _placement_of(regions: Regions, clip: Clip, edit: _Edit) -> Placement:
     )
 
 
-def _told(clip: Clip, edit: _Edit, source: Original) -> Iterator[str]:
+def _told(clip: Clip, edit: _Edit, source: Original, regions: Regions) -> Iterator[str]:
     """What the user should know, a line each."""
     count = edit.count or len(clip)
     own, expected = clip.own_frames, source.film.expected
-    edited = min(count, own)
+    edited = sum(regions.anywhere()[: min(count, own)].tolist())
     (wide, high), of = source.film.size, f" of {expected}" if expected > edited else ""
     yield f"{edited}{of} frames of {wide}x{high} are edited in the regions; all else is as it was."
+    choice = clip.footage and clip.footage.choice
+    if choice and (choice.stride > 1 or choice.rate is not None):
+        yield "Of the file there are the frames that its loader's stride and frame_rate leave."
     if count < own:
         yield f"The edit has {count} frames, the clip {own}: the last are the source's."
     elif count > len(clip):

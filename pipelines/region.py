@@ -128,6 +128,17 @@ class Regions:
         self.require_items()
         return torch.stack([_soft_cells(region, self.frame_size, grid) for region in self.items])
 
+    def anywhere(self) -> Tensor:
+        """(f,) bool: whether a frame has any of the regions."""
+        self.require_items()
+        has = [
+            torch.ones(self.frames, dtype=torch.bool)
+            if region.masks is None
+            else region.masks.amax((1, 2)) > 0
+            for region in self.items
+        ]
+        return torch.stack(has).any(0)
+
     def require_items(self) -> None:
         """Raise EvenframeError where there is no region at all."""
         if not self.items:

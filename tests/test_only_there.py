@@ -13,6 +13,7 @@ from torch import Tensor
 from evenframe.benchmarks.displacement import displaced
 from evenframe.benchmarks.registration import textured
 from evenframe.pipelines.edge import Edge
+from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.only_there import only_there
 from evenframe.pipelines.paster import in_bytes
 from evenframe.pipelines.region import Box, Regions, box_region, mask_region
@@ -285,3 +286,14 @@ def test_what_was_not_edited_lies_where_it_was(place: Box, fitting: Fitting, sca
     moved, scaled = displaced(before, after)
     assert moved < 0.05 and scaled < 1e-3
     assert np.abs(before - after).mean() < 0.01
+
+
+def test_how_many_frames_are_edited_is_counted_by_the_regions():
+    clip = clip_from_images(torch.zeros(4, 32, 48, 3), 8)
+    masks = torch.zeros(4, 32, 48)
+    masks[2, 8:24, 8:40] = 1
+    regions = Regions((mask_region(masks, 4, (32, 48), name="a"),), 4, (32, 48))
+    film = only_there(clip, torch.ones(4, 32, 48, 3), regions)
+    assert film.said[0].startswith("1 of 4 frames of 48x32 are edited")
+    with pytest.raises(EvenframeError, match="There are no regions"):
+        only_there(clip, clip.frames, Regions((), 4, (32, 48)))

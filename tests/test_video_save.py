@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from evenframe.pipelines.video import (
     save,
     workflow_metadata,
 )
+from evenframe.pipelines.video.film import Film, Shot
 from evenframe.pipelines.video.metadata import LOG_BYTES
 
 ENDINGS = ["mp4", "mov", "mkv", "webm", "gif"]
@@ -271,3 +273,10 @@ def test_sound_stays_with_the_pictures(tmp_path: Path) -> None:
         assert audio is not None
         beep = int((audio.samples[0].abs() > 0.1).nonzero()[0]) / audio.sample_rate
         assert int(frames.mean((1, 2, 3)).argmax()) == 12 and beep == pytest.approx(1.2, abs=0.02)
+
+
+def test_a_gif_of_frames_closer_than_it_can_tell_apart(tmp_path: Path) -> None:
+    pixels = [np.full((16, 16, 3), 40 * index, np.uint8) for index in range(5)]
+    shots = [Shot(each, Fraction(3 * index, 1000)) for index, each in enumerate(pixels)]
+    film = Film((16, 16), Fraction(30), lambda: iter(shots), Fraction(1, 1000))
+    assert len(load(save(tmp_path / "a.gif", film))) == 5

@@ -1,7 +1,7 @@
 """Save frames and sound as a video file."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -68,16 +68,8 @@ def save(
     """
     target = path if isinstance(path, Numbered) else Path(path)
     kind, tell = chosen(target.suffix, crf), on_note or (lambda _: None)
-    if isinstance(frames, Film):
-        film = frames if frame_rate is None else at_rate(frames, frame_rate)
-    else:
-        images, warnings = rgb_frames(frames)
-        for warning in warnings:
-            tell(warning)
-        film = film_of(images, 8 if frame_rate is None else frame_rate, audio, undo)
-    given = audio if isinstance(frames, Film) and audio is not None else film.sound()
-    sound = _sound_for(kind, given, tell)
-    pictures = _Pictures.of(film, kind, tell)
+    film = _film(frames, frame_rate, audio, undo, tell)
+    sound, pictures = _sound_for(kind, film.sound(), tell), _Pictures.of(film, kind, tell)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
     def write(partial: Path) -> None:
@@ -92,6 +84,22 @@ def save(
     return write_new(target, write)
 
 
+def _film(
+    frames: Tensor | Film,
+    frame_rate: float | Fraction | None,
+    audio: Audio | None,
+    undo: Undo | None,
+    tell: OnNote,
+) -> Film:
+    if isinstance(frames, Film):
+        film = frames if frame_rate is None else at_rate(frames, frame_rate)
+        return film if audio is None else replace(film, sound=lambda: audio)
+    images, warnings = rgb_frames(frames)
+    for warning in warnings:
+        tell(warning)
+    return film_of(images, 8 if frame_rate is None else frame_rate, audio, undo)
+
+
 @dataclass(frozen=True, eq=False)
 class _Pictures:
     """The frames of a film as the file holds them."""
@@ -99,14 +107,15 @@ class _Pictures:
     film: Film
     width: int
     height: int
+    tick: Fraction
 
     @classmethod
     def of(cls, film: Film, kind: Format, tell: OnNote) -> "_Pictures":
         """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
-        width, height = film.size
+        (width, height), tick = film.size, max(film.tick, kind.finest)
         if not kind.even or not (height % 2 or width % 2):
-            return cls(film, width, height)
-        even = cls(film, width + width % 2, height + height % 2)
+            return cls(film, width, height, tick)
+        even = cls(film, width + width % 2, height + height % 2, tick)
         tell(
             f"The frames are {width}x{height}: the file is {even.width}x{even.height}, since H.264 "
             "needs even sides (the last column or row is repeated)."
@@ -117,9 +126,11 @@ class _Pictures:
         """Each with its time in ticks, which grows."""
         last = -1
         for pixels, time in self.film.shots():
-            last = max(last + 1, round(time / self.film.tick))
+            last = max(last + 1, round(time / self.tick))
             more = (self.height - len(pixels), self.width - pixels.shape[1])
-            yield last, Shot(np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge"), time)
+            if any(more):
+                pixels = np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge")
+            yield last, Shot(pixels, time)
 
 
 def _sound_for(kind: Format, audio: Audio | None, tell: OnNote) -> Audio | None:
@@ -178,7 +189,7 @@ def _video_stream(
     stream = cast(
         "VideoStream", container.add_stream(kind.codec, rate=film.frame_rate, options=options)
     )
-    stream.codec_context.time_base = film.tick
+    stream.codec_context.time_base = pictures.tick
     stream.height, stream.width = pictures.height, pictures.width
     stream.pix_fmt = kind.pixels
     stream.thread_count = 1
@@ -245,7 +256,7 @@ def _write_gif(partial: Path, pictures: _Pictures, on_frame: OnFrame | None, tel
         stream.width, stream.height = pictures.width, pictures.height
         stream.pix_fmt = "pal8"
         stream.thread_count = 1
-        stream.codec_context.time_base = pictures.film.tick
+        stream.codec_context.time_base = pictures.tick
         for picture in _paletted(pictures, on_frame):
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -261,7 +272,7 @@ def _paletted(pictures: _Pictures, on_frame: OnFrame | None) -> Iterator:
         width=pictures.width,
         height=pictures.height,
         format=av.VideoFormat("rgb24"),
-        time_base=pictures.film.tick,
+        time_base=pictures.tick,
     )
     split, choose = graph.add("split"), graph.add("palettegen")
     use, sink = graph.add("paletteuse", "sierra2_4a"), graph.add("buffersink")
@@ -274,7 +285,7 @@ def _paletted(pictures: _Pictures, on_frame: OnFrame | None) -> Iterator:
     done = 0
     for done, (ticks, shot) in enumerate(pictures, 1):
         picture = av.VideoFrame.from_ndarray(shot.pixels, format="rgb24")
-        picture.pts, picture.time_base = ticks, pictures.film.tick
+        picture.pts, picture.time_base = ticks, pictures.tick
         graph.vpush(picture)
         if on_frame is not None:
             on_frame(done)

@@ -1,6 +1,7 @@
 """The video files that can be written, and how."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from ..errors import EvenframeError
 
@@ -10,7 +11,8 @@ class Format:
     """A container and its codecs.
 
     even: whether both sides must be even. boxes: an ISO base media file (mp4, mov), which takes
-    free field names only when asked. sound_rate: whether the sound codec needs 48 kHz.
+    free field names only when asked. sound_rate: whether the sound codec needs 48 kHz. finest: the
+    shortest time in seconds that it tells apart.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Format:
     boxes: bool = False
     sound_codec: str = ""
     sound_rate: bool = False
+    finest: Fraction = Fraction(0)
 
 
 # yuv420p plays everywhere. Few frames, seen closely: quality before size.
@@ -35,7 +38,7 @@ FORMATS = {
     ".mov": Format("mov", "libx264", "yuv420p", 16, 51, _X264, True, True, "aac"),
     ".mkv": Format("matroska", "libx264", "yuv420p", 16, 51, _X264, True, False, "aac"),
     ".webm": Format("webm", "libvpx-vp9", "yuv420p", 24, 63, _VP9, False, False, "libopus", True),
-    ".gif": Format("gif", "gif", "pal8"),
+    ".gif": Format("gif", "gif", "pal8", finest=Fraction(1, 100)),
 }
 
 
