@@ -54,8 +54,8 @@ class EvenframeTrackRegion(io.ComfyNode):
                     multiline=True,
                     default=EXAMPLE,
                     tooltip="The object on one frame, as JSON: a frame number, a box (left, top, "
-                    "right, bottom) or points. Beside a mask, only the frame counts. The help page "
-                    "has examples.",
+                    "right, bottom) or points; and corrections, the same on other frames. Beside a "
+                    "mask, only the frames count. The help page has examples.",
                 ),
                 io.String.Input("name", default="object", tooltip="For messages."),
                 io.String.Input(
@@ -84,9 +84,9 @@ class EvenframeTrackRegion(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="The object painted in white, instead of a box or points: on the frame "
-                    "that the text names, or one mask for each frame. The segmenter must be "
-                    "'none'.",
+                    tooltip="The object painted in white, instead of a box or points: one mask for "
+                    "each frame that the text names, in its order, or one for each frame of the "
+                    "clip. The segmenter must be 'none'.",
                 ),
             ],
             outputs=region_outputs(),
@@ -194,9 +194,9 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
 
 
 def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:
-    """The mask (h, w) to begin with, painted or found; None where the box or points do."""
+    """The masks (n, h, w) of the prompted frames, painted or found; None where boxes do."""
     from ..pipelines.errors import EvenframeError
-    from ..pipelines.tracking.prompt import painted_mask
+    from ..pipelines.tracking.prompt import painted_masks
 
     if mask is None:
         return None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, prompt)
@@ -205,15 +205,21 @@ def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) 
             f"There is a mask, and the segmenter '{segmenter}' would make another: set segmenter "
             f"to '{NO_SEGMENTER}', or unlink the mask."
         )
-    return painted_mask(mask, prompt.frame, len(frames), (frames.shape[1], frames.shape[2]))
+    return painted_masks(mask, prompt, len(frames), (frames.shape[1], frames.shape[2]))
 
 
 def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
+    import torch
+
     from ..pipelines.tracking import sam
 
     host.check_interrupt()
     model = sam.load_sam(host.model_path("sams", segmenter))
-    return sam.segment(_ready(model, model, sam.MEMORY_BYTES), frames[prompt.frame], prompt)
+    ready, found = _ready(model, model, sam.MEMORY_BYTES), []
+    for each in prompt.every():
+        found.append(sam.segment(ready, frames[each.frame], each))
+        host.check_interrupt()
+    return torch.stack(found)
 
 
 def _tracker(tracker: str) -> Sam2:

@@ -29,8 +29,8 @@ from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.region import Box
-from evenframe.pipelines.tracking import flow, sam, sam2
-from evenframe.pipelines.tracking.prompt import Prompt, painted_mask, parse_prompt
+from evenframe.pipelines.tracking import fields, flow, layer, sam, sam2
+from evenframe.pipelines.tracking.prompt import Prompt, painted_masks, parse_prompt
 from evenframe.pipelines.tracking.track import track
 
 SIZE = (64, 96)
@@ -87,7 +87,7 @@ def around(mask: Tensor, margin: int = 2) -> Box:
 def test_a_mask_follows_what_moves(kind: str, least: float):
     scene = scenes.sample_scene(np.random.default_rng(0), kind)
     frames, truth = rendered(scene)
-    masks = flow.follow_mask(frames, truth[0, 8], 8)
+    masks = flow.follow_masks(frames, {8: truth[0, 8]})[0]
     assert torch.equal(masks[8], truth[0, 8])
     assert set(masks.unique().tolist()) <= {0, 1}
     assert min(overlap(masks, truth[0])) > least
@@ -104,9 +104,9 @@ def crossing() -> tuple[Tensor, Tensor]:
 
 def test_what_passes_in_front_is_followed_and_what_is_hidden_is_dropped():
     frames, truth = crossing()
-    front = flow.follow_mask(frames, truth[1, 0], 0)
+    front = flow.follow_masks(frames, {0: truth[1, 0]})[0]
     assert min(overlap(front, truth[1])) > 0.8
-    behind = flow.follow_mask(frames, truth[0, 0], 0)
+    behind = flow.follow_masks(frames, {0: truth[0, 0]})[0]
     hidden = truth[1] * truth[0, 0]  # where the square lies over the circle's place
     most = int(hidden.sum((1, 2)).argmax())
     assert (behind[most] * hidden[most]).sum() < 0.1 * hidden[most].sum()
@@ -115,31 +115,31 @@ def test_what_passes_in_front_is_followed_and_what_is_hidden_is_dropped():
 def test_flows_that_cancel_agree():
     there, back = torch.zeros(8, 20, 2), torch.zeros(8, 20, 2)
     there[..., 0], back[..., 0] = 3, -3
-    agree = flow._agree(there, back)
+    agree = fields.agree(there, back)
     assert agree[:, :17].all() and not agree[:, 17:].any(), "the rest leaves the frame"
     back[:, 10] = torch.tensor([-3, 1])  # where column 7 goes
-    assert (~flow._agree(there, back)).nonzero()[:, 1].unique().tolist() == [7, 17, 18, 19]
+    assert (~fields.agree(there, back)).nonzero()[:, 1].unique().tolist() == [7, 17, 18, 19]
 
 
-def test_what_flow_does_not_explain_is_dropped_but_no_hole_is_left(monkeypatch: pytest.MonkeyPatch):
-    frames, still = torch.zeros(2, 20, 40, 3), torch.zeros(20, 40, 2)
+def test_what_flow_does_not_explain_is_dropped_but_no_hole_is_left():
+    was, now, still = torch.zeros(20, 40, 3), torch.zeros(20, 40, 3), torch.zeros(20, 40, 2)
     astray = still.clone()
     for columns in (slice(5, 6), slice(20, 40)):  # a line inside of the mask; its right half
-        frames[1, :, columns] = 1
+        now[:, columns] = 1
         astray[:, columns] = torch.tensor([0.0, 5.0])
     astray[0, 0] = torch.tensor([0.0, 5.0])  # astray, but of the same colour
-    steps = [flow._Step(0, 1, astray, still)]
-    monkeypatch.setattr(flow, "_steps", lambda *_: iter(steps))
     mask = torch.zeros(20, 40)
     mask[:, :30] = 1
-    followed = flow.follow_mask(frames, mask, 0)[1]
-    assert followed[:, :20].all() and not followed[:, 20 + flow.NEAR :].any()
+    followed = layer.carried(
+        layer.begin(mask, was), was, now, fields.Step(0, 1, astray, still)
+    ).mask
+    assert followed[:, :20].all() and not followed[:, 20 + layer.NEAR :].any()
 
 
 def test_a_box_follows_what_moves_towards_both_ends():
     scene = scenes.sample_scene(np.random.default_rng(3), "one")
     frames, truth = rendered(scene)
-    boxes = flow.follow_box(frames, around(truth[0, 5]), 5)
+    boxes = flow.follow_boxes(frames, {5: around(truth[0, 5])})[0]
     assert boxes[5] == around(truth[0, 5])
     for box, mask in zip(boxes, truth[0], strict=True):
         assert np.abs(np.subtract(box, around(mask))).max() < 3
@@ -153,7 +153,7 @@ def test_a_box_grows_with_what_it_holds():
         low = 64 - side // 2
         sized = torch.nn.functional.interpolate(texture, (side, side), mode="bilinear")
         frame[low : low + side, low : low + side] = sized[0].permute(1, 2, 0)
-    boxes = flow.follow_box(frames, (32, 32, 96, 96), 0)
+    boxes = flow.follow_boxes(frames, {0: (32, 32, 96, 96)})[0]
     left, top, right, bottom = boxes[-1]
     assert right - left == pytest.approx(80, abs=3) and bottom - top == pytest.approx(80, abs=3)
     assert (left + right) / 2 == pytest.approx(64, abs=1.5)
@@ -164,7 +164,7 @@ def test_a_box_stops_at_the_edge_of_the_frame():
     frames, truth = rendered(scenes.compose("one", (item,), "gray"), frames=12)
     assert truth[0, -1].sum() == 0, "it has left"
     counted: list[int] = []
-    boxes = flow.follow_box(frames, around(truth[0, 0]), 0, counted.append)
+    boxes = flow.follow_boxes(frames, {0: around(truth[0, 0])}, counted.append)[0]
     assert counted == list(range(2, 13))
     assert all(left < 128 and right > left for left, _, right, _ in boxes)
     assert boxes[-1][0] > 110
@@ -172,11 +172,11 @@ def test_a_box_stops_at_the_edge_of_the_frame():
 
 def test_sampling_is_exact_at_pixels_and_empty_outside():
     image = torch.rand(5, 7, 2, generator=torch.Generator().manual_seed(0))
-    points = flow._pixels(torch.zeros(5, 7, 2))
-    assert torch.allclose(flow._sample(image, points), image, atol=1e-5)
-    half = flow._sample(image, points + torch.tensor([0.5, 0]))
+    points = fields.pixels(torch.zeros(5, 7, 2))
+    assert torch.allclose(fields.sample(image, points), image, atol=1e-5)
+    half = fields.sample(image, points + torch.tensor([0.5, 0]))
     assert torch.allclose(half[:, :-1], (image[:, :-1] + image[:, 1:]) / 2, atol=1e-5)
-    assert flow._sample(image, points + 100).abs().max() == 0
+    assert fields.sample(image, points + 100).abs().max() == 0
 
 
 def test_a_prompt_is_read_in_fractions_and_pixels():
@@ -244,8 +244,8 @@ def test_a_painted_mask_is_that_of_its_frame():
     wanted = torch.zeros(SIZE)
     wanted[10, 21:24] = 1
     for painted in (masks, masks[1:2], masks[1], masks.half()):
-        assert torch.equal(painted_mask(painted, 1, 3, SIZE), wanted)
-    assert painted_mask(masks[:1] + 1, 0, 1, SIZE).all(), "a clip of one frame"
+        assert torch.equal(painted_masks(painted, Prompt(1), 3, SIZE), wanted[None])
+    assert painted_masks(masks[:1] + 1, Prompt(0), 1, SIZE).all(), "a clip of one frame"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_painted_mask_is_that_of_its_frame():
 )
 def test_a_mask_that_does_not_fit_is_refused(masks: Tensor, message: str):
     with pytest.raises(EvenframeError, match=message):
-        painted_mask(masks, 1, 3, SIZE)
+        painted_masks(masks, Prompt(1), 3, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -371,24 +371,26 @@ def test_packages_that_are_missing_are_named(
         sam.load_sam(tmp_path / "any.pth")
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(EvenframeError, match="pip install opencv-python`"):
-        flow.follow_box(frames, BOX, 0)
+        flow.follow_boxes(frames, {0: BOX})
 
 
 def test_sam2_follows_from_the_prompted_frame_both_ways(sams: Path, frames: Tensor):
     model = sam2.load_sam2(sams / "sams" / "sam2-tiny")
     counted: list[int] = []
-    found = sam2.follow(model, frames, Prompt(1, BOX), None, counted.append)
+    found, sure = sam2.follow(model, frames, [Prompt(1, BOX)], None, counted.append)
     assert counted == [1, 2, 3, 4]
     assert found.shape == (4, *SIZE) and set(found.unique().tolist()) <= {0, 1}
-    assert torch.equal(found, sam2.follow(model, frames, Prompt(1, BOX), None))
-    pointed = sam2.follow(model, frames, Prompt(1, None, ((20.0, 20.0),), ((60.0, 5.0),)), None)
+    assert sure[1] == 1 and sure.amin() >= 0 and sure.amax() <= 1
+    assert torch.equal(found, sam2.follow(model, frames, [Prompt(1, BOX)])[0])
+    points = Prompt(1, None, ((20.0, 20.0),), ((60.0, 5.0),))
+    pointed, _ = sam2.follow(model, frames, [points])
     assert not torch.equal(found[1], pointed[1])
     mask = torch.zeros(SIZE)
     mask[16:48, 24:72] = 1
-    drawn = sam2.follow(model, frames, Prompt(1, BOX), mask)
+    drawn, _ = sam2.follow(model, frames, [Prompt(1, BOX)], {1: mask})
     assert (drawn[1] - mask).abs().mean() < 0.02
     with pytest.raises(EvenframeError, match="SAM 2 found nothing on frame 1: give a larger mask"):
-        sam2.follow(model, frames, Prompt(1, BOX), torch.zeros(SIZE))
+        sam2.follow(model, frames, [Prompt(1, BOX)], {1: torch.zeros(SIZE)})
 
 
 def test_what_is_no_sam2_is_refused(sams: Path, tmp_path: Path):
@@ -540,7 +542,9 @@ def test_the_node_says_where_the_object_is_lost(
     session: Session, monkeypatch: pytest.MonkeyPatch, grow: int
 ):
     def text(sides: list[int]) -> str:
-        monkeypatch.setattr(flow, "follow_mask", lambda *_: shrinking(sides))
+        monkeypatch.setattr(
+            flow, "follow_masks", lambda *_: (shrinking(sides), torch.ones(len(sides)))
+        )
         frames = torch.rand(len(sides), *SIZE, 3, generator=torch.Generator().manual_seed(1))
         prompt = '{"version": 1, "frame": 1}'
         return EvenframeTrackRegion.execute(
@@ -552,7 +556,7 @@ def test_the_node_says_where_the_object_is_lost(
     assert names == "o: no words"
     assert note == (
         "Region 'o' is empty on frames 4, 6 to 7, below 10% of its area of frame 1 on frames "
-        "2 to 3, 5. If the object is seen there, prompt a frame nearer to them, draw the box "
+        "2 to 3, 5. If the object is seen there, add a correction on one of them, draw the box "
         "closer, or choose SAM 2."
     )
     assert "is empty on frame 0. If" in text([0, 16])
@@ -561,7 +565,7 @@ def test_the_node_says_where_the_object_is_lost(
 
 def test_a_box_is_measured_within_the_frame(session: Session, monkeypatch: pytest.MonkeyPatch):
     boxes = [(10.0, 10.0, 40.0, 40.0), (94.0, 10.0, 124.0, 40.0)]
-    monkeypatch.setattr(flow, "follow_box", lambda *_: boxes)
+    monkeypatch.setattr(flow, "follow_boxes", lambda *_: (boxes, torch.ones(2)))
     text = '{"version": 1, "unit": "pixel", "box": [10, 10, 40, 40]}'
     told = EvenframeTrackRegion.execute(
         torch.rand(2, *SIZE, 3), text, "o", "", NO_SEGMENTER, FLOW, 0, 0
@@ -593,7 +597,7 @@ def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
 def test_what_is_wrong_is_told_before_anything_is_followed(
     frames: Tensor, monkeypatch: pytest.MonkeyPatch, prompt: Prompt, edges: Any, starts: str
 ):
-    monkeypatch.setattr(flow, "follow_box", lambda *_: pytest.fail("it was followed"))
+    monkeypatch.setattr(flow, "follow_boxes", lambda *_: pytest.fail("it was followed"))
     with pytest.raises(EvenframeError) as caught:
         track(frames, prompt, name="o", **edges)
     assert str(caught.value).startswith(starts)
@@ -602,7 +606,7 @@ def test_what_is_wrong_is_told_before_anything_is_followed(
 def test_regions_of_another_clip_are_refused_before_anything_is_followed(
     session: Session, frames: Tensor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(flow, "follow_box", lambda *_: pytest.fail("it was followed"))
+    monkeypatch.setattr(flow, "follow_boxes", lambda *_: pytest.fail("it was followed"))
     other = EvenframeDrawRegions.execute(
         frames[:1], '{"version": 1, "regions": [{"name": "a", "box": [0, 0, 1, 1]}]}'
     )[0]

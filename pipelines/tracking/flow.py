@@ -1,180 +1,217 @@
 """Follow a mask or a box through a clip by dense optical flow. Needs OpenCV, no weights.
 
-Flow: "Fast Optical Flow using Dense Inverse Search" (ECCV 2016). Occlusion: the forward-backward
-check of "Dense Point Trajectories by GPU-Accelerated Large Displacement Optical Flow" (ECCV 2010).
-Boxes: "Forward-Backward Error: Automatic Detection of Tracking Failures" (ICPR 2010).
+From one prompt, an object is followed to both ends of the clip. Between two prompts it is followed
+from both, and the two tracks are blended, each by how far it is trusted on that frame.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..pictures import to_bytes
 from ..progress import OnFrame
 from ..region import Box
-from . import packages
+from . import confidence
+from .blend import HIDDEN, SEEN, box_overlap, mask_overlap, mixed_box, mixed_mask
+from .cutout import foreground
+from .fields import Fields
+from .layer import Layer, begin, carried
 
-if TYPE_CHECKING:
-    import numpy as np
-
-RELATIVE, ABSOLUTE = 0.01, 0.5
-"""Flows there and back may differ, squared, by this share of their lengths plus so many pixels."""
-CHANGED = 0.1
-"""From this difference of a colour channel (0..1) on, a pixel shows something else."""
-NEAR, SURROUNDED = 3, 0.75
-"""A hole has so many pixels around it, this share of them in the mask."""
-GRID = 20
-"""A box is followed by so many points along each side."""
 MIN_SIDE = 2.0
 """A box never gets smaller than this, in pixels."""
+STRAY = 0.01
+"""This share of an object's points, on each side of it, does not count for its box."""
+
+
+def follow_masks(
+    frames: Tensor, masks: Mapping[int, Tensor], on_frame: OnFrame | None = None
+) -> tuple[Tensor, Tensor]:
+    """Masks (f, h, w) of 0 and 1 on all frames, and the confidence (f,) in 0..1 of each.
+
+    frames: (f, h, w, 3) in 0..1. masks: by frame, (h, w) of 0 and 1, none empty; they are kept as
+    they are. What is hidden is left out, and taken in again where it comes out. confidence: see
+    `confidence.py`.
+    """
+    kind = _Masks(frames, masks)
+    places, trust = _followed(frames, sorted(masks), kind, on_frame)
+    return (torch.stack(places) == SEEN).float(), trust
+
+
+def follow_boxes(
+    frames: Tensor, boxes: Mapping[int, Box], on_frame: OnFrame | None = None
+) -> tuple[list[Box], Tensor]:
+    """A box (pixels) on every frame, and the confidence (f,) in 0..1 of each.
+
+    boxes: by frame; they are kept as they are. What in a box differs from its surroundings is
+    followed, also while it is hidden. The box is drawn around it with the room that it had, so it
+    moves, grows along each axis, and widens where the object leans. It stops where it would leave
+    the frame.
+    """
+    kind = _Boxes(frames, boxes)
+    places, trust = _followed(frames, sorted(boxes), kind, on_frame)
+    told = [tuple(place.tolist()) for place in places]
+    return [boxes.get(frame, box) for frame, box in enumerate(told)], trust
 
 
 @dataclass(frozen=True, eq=False)
-class _Step:
-    """From the frame `before` to the neighbouring frame `now`. Flows: (h, w, 2), pixels, x first.
+class _Place:
+    """Where a track sees an object on a frame, and how far that is trusted.
 
-    there: where a pixel of `before` is in `now`; back: where one of `now` was in `before`.
+    where: a mask (h, w) of `blend.py`, or a box (4,).
     """
 
-    before: int
-    now: int
-    there: Tensor
-    back: Tensor
+    where: Tensor
+    trust: float
 
 
-def follow_mask(
-    frames: Tensor, mask: Tensor, start: int, on_frame: OnFrame | None = None
-) -> Tensor:
-    """Masks (f, h, w) of 0 and 1 on all frames, from the one (h, w) on the frame `start`.
+class _Kind(Protocol):
+    """What is followed, a mask or a box: how a track of it begins, and what is made of tracks."""
 
-    frames: (f, h, w, 3) in 0..1. Each step warps the mask of the frame beside it. What flow says
-    was hidden there, and has another colour, is dropped, unless it is a hole in the mask.
-    """
-    masks = torch.zeros(frames.shape[:3])
-    masks[start] = mask
-    soft = masks.clone()
-    for step in _steps(frames, start, on_frame):
-        points = _pixels(step.back) + step.back
-        warped = _sample(soft[step.before, ..., None], points)[..., 0]
-        changed = (_sample(frames[step.before], points) - frames[step.now]).abs().amax(-1) > CHANGED
-        seen = ~changed | _agree(step.back, step.there)
-        soft[step.now] = torch.where(seen, warped, _holes(warped, seen))
-        masks[step.now] = (soft[step.now] > 0.5).float()
-    return masks
+    def begin(self, frame: int) -> Layer: ...
+
+    def place(self, start: int, layer: Layer) -> _Place: ...
+
+    def given(self, frame: int) -> Tensor: ...
+
+    def overlap(self, one: Tensor, other: Tensor) -> float: ...
+
+    def mixed(self, one: Tensor, other: Tensor, share: float) -> Tensor: ...
 
 
-def follow_box(frames: Tensor, box: Box, start: int, on_frame: OnFrame | None = None) -> list[Box]:
-    """A box (pixels) on every frame, from the one on the frame `start`.
+class _Masks:
+    def __init__(self, frames: Tensor, masks: Mapping[int, Tensor]) -> None:
+        self._frames, self._masks = frames, masks
 
-    It moves by the median of a grid of points and grows by the median of their distances' ratios;
-    the half of the points that return worst is left out. It stops where it would leave the frame.
-    """
-    boxes: list[Box] = [box] * len(frames)
-    for step in _steps(frames, start, on_frame):
-        boxes[step.now] = _moved(boxes[step.before], step)
-    return boxes
+    def begin(self, frame: int) -> Layer:
+        return begin(self._masks[frame], self._frames[frame])
 
+    def given(self, frame: int) -> Tensor:
+        return (self._masks[frame] > 0.5).to(torch.uint8) * SEEN
 
-def _moved(box: Box, step: _Step) -> Box:
-    points = _grid(box, step.there.shape[:2])
-    if len(points) == 0:  # so little of it is left in the frame
-        return box
-    moved = points + _sample(step.there, points[None])[0]
-    error = (moved + _sample(step.back, moved[None])[0] - points).norm(dim=-1)
-    kept = error <= error.median()
-    points, moved = points[kept], moved[kept]
-    x, y = (moved - points).median(0).values.tolist()
-    before, now = torch.pdist(points), torch.pdist(moved)
-    scale = float((now / before).median()) if len(before) else 1.0
-    left, top, right, bottom = box
-    centre_x, centre_y = (left + right) / 2 + x, (top + bottom) / 2 + y
-    half_width = max((right - left) * scale, MIN_SIDE) / 2
-    half_height = max((bottom - top) * scale, MIN_SIDE) / 2
-    now_left, now_right = centre_x - half_width, centre_x + half_width
-    now_top, now_bottom = centre_y - half_height, centre_y + half_height
-    rows, columns = step.there.shape[:2]
-    if now_right <= 0 or now_bottom <= 0 or now_left >= columns or now_top >= rows:
-        return box
-    return now_left, now_top, now_right, now_bottom
+    def place(self, start: int, layer: Layer) -> _Place:
+        where = torch.where(layer.seen > 0.5, SEEN, torch.where(layer.hidden > 0.5, HIDDEN, 0))
+        return _Place(where.to(torch.uint8), confidence.of_mask(layer))
+
+    overlap = staticmethod(mask_overlap)
+    mixed = staticmethod(mixed_mask)
 
 
-def _grid(box: Box, frame_size: tuple[int, ...]) -> Tensor:
-    """(n, 2) points of a box that lie in the frame; pixel centres are whole numbers."""
-    height, width = frame_size
-    inside = (torch.arange(GRID) + 0.5) / GRID
-    xs = box[0] + (box[2] - box[0]) * inside - 0.5
-    ys = box[1] + (box[3] - box[1]) * inside - 0.5
-    xs, ys = xs[(xs >= 0) & (xs <= width - 1)], ys[(ys >= 0) & (ys <= height - 1)]
-    return torch.cartesian_prod(xs, ys)
+class _Boxes:
+    def __init__(self, frames: Tensor, boxes: Mapping[int, Box]) -> None:
+        self._frames, self._boxes = frames, boxes
+
+    def begin(self, frame: int) -> Layer:
+        image = self._frames[frame]
+        return begin(foreground(image, self._boxes[frame]), image)
+
+    def given(self, frame: int) -> Tensor:
+        return torch.tensor(self._boxes[frame])
+
+    def place(self, start: int, layer: Layer) -> _Place:
+        box = _inside(_around(layer, self.given(start)), layer.seen.shape)
+        return _Place(box, confidence.of_box(layer))
+
+    overlap = staticmethod(box_overlap)
+    mixed = staticmethod(mixed_box)
 
 
-def _steps(frames: Tensor, start: int, on_frame: OnFrame | None) -> Iterator[_Step]:
-    """Frame by frame from `start` to the end, then from `start` back to the beginning."""
-    flow = _dense_flow()
-    grey = _grey(frames)
-    later = [(now - 1, now) for now in range(start + 1, len(frames))]
-    earlier = [(now + 1, now) for now in range(start - 1, -1, -1)]
-    for done, (before, now) in enumerate(later + earlier, start=2):  # the first was given
-        there = torch.from_numpy(flow.calc(grey[before], grey[now], None))
-        back = torch.from_numpy(flow.calc(grey[now], grey[before], None))
-        yield _Step(before, now, there, back)
+def _followed(
+    frames: Tensor, prompted: Sequence[int], kind: _Kind, on_frame: OnFrame | None
+) -> tuple[list[Tensor], Tensor]:
+    """Where it is on each frame, and how far that is trusted, (f,)."""
+    fields, count = Fields(frames), len(frames)
+    first, last = prompted[0], prompted[-1]
+    total = (count - 1) + (last - first)  # between prompts there are two tracks
+    found = {frame: _Place(kind.given(frame), 1.0) for frame in prompted}
+    told = _counted(len(prompted), count, total, on_frame)
+
+    def track(start: int, stop: int, again: bool = False) -> dict[int, _Place]:
+        return dict(_track(frames, fields, kind, start, stop, again, told))
+
+    for before, after in pairwise(prompted):
+        onward, backward = track(before, after, again=True), track(after, before)
+        found |= _blended(kind, onward, backward)
+    found |= track(last, count - 1) | track(first, 0)
+    places = [found[frame] for frame in range(count)]
+    return [place.where for place in places], torch.tensor([place.trust for place in places])
+
+
+def _counted(given: int, count: int, total: int, on_frame: OnFrame | None) -> Iterator[None]:
+    """Report after each of `total` steps how many of `count` frames are as good as done."""
+    for done in range(1, total + 1):
         if on_frame is not None:
-            on_frame(done)
+            on_frame(given + done * (count - given) // total)
+        yield
 
 
-def _dense_flow() -> Any:
-    packages.require(packages.OPTICAL_FLOW)
-    import cv2
-
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow.setFinestScale(0)  # full resolution: outlines of small objects depend on it
-    return flow
-
-
-def _grey(frames: Tensor) -> "np.ndarray":
-    """(f, h, w) bytes: along the colours' first principal axis, where a clip has most contrast.
-
-    Luma would not tell things of other colours but the same brightness apart.
-    """
-    colours = frames[:, ::4, ::4].reshape(-1, 3).double()
-    axis = torch.linalg.eigh(torch.cov(colours.T)).eigenvectors[:, -1]
-    grey = frames @ axis.float()
-    low, high = grey.min(), grey.max()
-    return to_bytes((grey - low) / (high - low).clamp(min=1e-6)).numpy()
-
-
-def _holes(mask: Tensor, seen: Tensor) -> Tensor:
-    """(h, w) of 0 and 1: where nearly all pixels nearby that are seen belong to the mask."""
-    weights = torch.stack([mask * seen, seen.float()])[None]  # 1 2 h w
-    inside, count = F.avg_pool2d(weights, 2 * NEAR + 1, 1, NEAR)[0]
-    return (inside > SURROUNDED * count).float()
+def _track(
+    frames: Tensor,
+    fields: Fields,
+    kind: _Kind,
+    start: int,
+    stop: int,
+    again: bool,
+    told: Iterator[None],
+) -> Iterator[tuple[int, _Place]]:
+    """Where it is on the frames after `start` up to `stop`, on either side of it."""
+    way = 1 if stop > start else -1
+    if start == stop:
+        return
+    layer = kind.begin(start)
+    for now in range(start + way, stop + way, way):
+        before = now - way
+        layer = carried(layer, frames[before], frames[now], fields.step(before, now, again))
+        yield now, kind.place(start, layer)
+        next(told)
 
 
-def _agree(flow: Tensor, opposite: Tensor) -> Tensor:
-    """(h, w) bool: whether the flow there and the flow back cancel, within the frame."""
-    points = _pixels(flow) + flow
-    limits = torch.tensor([flow.shape[1] - 1, flow.shape[0] - 1])
-    inside = ((points >= 0) & (points <= limits)).all(-1)
-    returned = _sample(opposite, points)
-    lengths = flow.square().sum(-1) + returned.square().sum(-1)
-    return inside & ((flow + returned).square().sum(-1) <= RELATIVE * lengths + ABSOLUTE)
+def _blended(
+    kind: _Kind, onward: Mapping[int, _Place], backward: Mapping[int, _Place]
+) -> dict[int, _Place]:
+    """The frames between two prompts. Each track ends on the other's prompt, which tells how far
+    off it has come, and so how far its trust is to be trusted."""
+    before, after = min(backward), max(onward)
+    ratios = []
+    for track, end in ((onward, after), (backward, before)):
+        met = kind.overlap(track[end].where, kind.given(end))
+        ratios.append(confidence.error_ratio(track[end].trust, met))
+    found = {}
+    for frame in range(before + 1, after):
+        one, other = onward[frame], backward[frame]
+        trust = [
+            confidence.corrected(place.trust, ratio)
+            for place, ratio in zip((one, other), ratios, strict=True)
+        ]
+        share = confidence.share(*trust)
+        where = kind.mixed(one.where, other.where, share)
+        found[frame] = _Place(where, confidence.together(*trust))
+    return found
 
 
-def _pixels(flow: Tensor) -> Tensor:
-    """(h, w, 2): x and y of every pixel."""
-    height, width = flow.shape[:2]
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([columns, rows], dim=-1).float()
+def _around(layer: Layer, given: Tensor) -> Tensor:
+    """The box (4,) around what is followed, with the room that the given one had at its start."""
+    rows, columns = layer.shape.nonzero().T
+    points = torch.stack([columns, rows], -1).float()
+    first, now = _extent(points), _extent(layer.moved.of(points))
+    scale = ((now[2:] - now[:2]) / (first[2:] - first[:2])).repeat(2)
+    box = now + (given - first) * scale
+    middle, half = (box[:2] + box[2:]) / 2, ((box[2:] - box[:2]) / 2).clamp(min=MIN_SIDE / 2)
+    return torch.cat([middle - half, middle + half])
 
 
-def _sample(image: Tensor, points: Tensor) -> Tensor:
-    """An image (h, w, c) at points (rows, columns, 2) in pixels, bilinear; 0 outside."""
-    scale = torch.tensor([image.shape[1], image.shape[0]])
-    where = (points * 2 + 1) / scale - 1
-    planes = image.permute(2, 0, 1)[None]  # 1 c h w
-    sampled = F.grid_sample(planes, where[None], padding_mode="zeros", align_corners=False)
-    return sampled[0].permute(1, 2, 0)
+def _inside(box: Tensor, frame_size: Sequence[int]) -> Tensor:
+    """A box moved back until a pixel of it is in the frame."""
+    height, width = frame_size
+    limits = torch.tensor([width, height])
+    back = (limits - 1 - box[:2]).clamp(max=0) + (1 - box[2:]).clamp(min=0)
+    return box + back.repeat(2)
+
+
+def _extent(points: Tensor) -> Tensor:
+    """left, top, right, bottom (4,) of most of some pixels (n, 2)."""
+    stray = int(STRAY * len(points))
+    ordered = points.sort(0).values
+    return torch.cat([ordered[stray], ordered[len(points) - 1 - stray] + 1])

@@ -1,16 +1,20 @@
-"""What was drawn on one frame of a clip, as text.
+"""What was drawn on one frame of a clip, and on others to correct it, as text.
 
     {"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}
     {"version": 1, "unit": "pixel", "frame": 8, "points": [[200, 310]], "outside": [[260, 400]]}
+    {"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95], "corrections": [
+        {"frame": 12, "box": [0.3, 0.6, 0.5, 0.9]}, {"frame": 20, "box": [0.5, 0.5, 0.7, 0.9]}]}
 
-unit: as of `region_text.py`. box: left, top, right, bottom. points lie on the object, those of
-"outside" do not. A box, points, or both; beside a mask, nothing but the frame.
+unit: as of `region_text.py`, for the whole text. box: left, top, right, bottom. points lie on the
+object, those of "outside" do not. A box, points, or both; beside masks, nothing but the frames.
+corrections: the same object on other frames, each once, in any order.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import EvenframeError
@@ -19,6 +23,9 @@ from ..region import Box
 from ..region_text import MAX_POINTS, PIXELS, POINT, read_shape, read_units, require_fractions
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
+CORRECTION = '{"frame": 12, "box": [0.3, 0.6, 0.5, 0.9]}'
+MAX_CORRECTIONS = 1000
+DRAWN = {"box", "points", "outside"}
 PAINTED = 0.5
 """From this value on, a pixel of a painted mask belongs to the object."""
 
@@ -30,13 +37,19 @@ Point = tuple[float, float]
 class Prompt:
     """An object on one frame, in pixels.
 
-    points: on the object. outside: points that are not.
+    points: on the object. outside: points that are not. corrections: the object on other frames,
+    which have no corrections of their own.
     """
 
     frame: int
     box: Box | None = None
     points: tuple[Point, ...] = ()
     outside: tuple[Point, ...] = ()
+    corrections: tuple["Prompt", ...] = ()
+
+    def every(self) -> "tuple[Prompt, ...]":
+        """This one and its corrections, as they were written."""
+        return (self, *self.corrections)
 
     def coordinates(self) -> list[list[float]]:
         """All points, those on the object first."""
@@ -52,50 +65,69 @@ def parse_prompt(
 ) -> Prompt:
     """Read a prompt for a clip of so many frames of (height, width) pixels.
 
-    masked: a mask says what is meant, so neither a box nor points are asked for.
+    masked: masks say what is meant, so neither boxes nor points are asked for.
     Raises EvenframeError for whatever is wrong with it, naming the place.
     """
     data = read_object(
         read_json(text, "box or points", EXAMPLE),
         "The text",
         {"version"},
-        {"unit", "frame", "box", "points", "outside"},
+        {"unit", "frame", "corrections"} | DRAWN,
         EXAMPLE,
     )
     scale = read_units(data, frame_size)
-    frame = read_whole(data.get("frame", 0), "frame")
-    if frame >= frames:
-        raise EvenframeError(
-            f"frame is {frame}, beyond the clip: its frames are 0 to {frames - 1}."
-        )
-    box = None
-    if "box" in data:
-        left, top, right, bottom = read_shape("box", data["box"], "box", frame_size, scale)
-        box = (left, top, right, bottom)
-    points = _points(data, "points", frame_size, scale)
-    if box is None and not points and not masked:
-        raise EvenframeError(
-            f"The text has neither a box nor points: write {EXAMPLE}, or give a mask."
-        )
-    return Prompt(frame, box, points, _points(data, "outside", frame_size, scale))
+    first = _drawn(data, "", frames, frame_size, scale, masked)
+    if "corrections" not in data:
+        return first
+    corrections = []
+    for index, entry in enumerate(
+        read_list(data["corrections"], "corrections", "corrections", 1, MAX_CORRECTIONS)
+    ):
+        where = f"corrections[{index}]"
+        read_object(entry, where, {"frame"}, DRAWN, CORRECTION)
+        corrections.append(_drawn(entry, f"{where}.", frames, frame_size, scale, masked))
+    prompt = replace(first, corrections=tuple(corrections))
+    require_apart([each.frame for each in prompt.every()])
+    return prompt
 
 
-def painted_mask(masks: Tensor, frame: int, frames: int, frame_size: tuple[int, int]) -> Tensor:
-    """(h, w) of 0 and 1: what was painted on one frame of a clip of so many frames.
+def require_apart(frames: Sequence[int]) -> None:
+    """Raise EvenframeError unless a prompt and its corrections are on a frame of their own each."""
+    for index, frame in enumerate(frames):
+        if (first := frames.index(frame)) < index:
+            before = f"corrections[{first - 1}]" if first else "the prompt itself"
+            raise EvenframeError(
+                f"corrections[{index - 1}].frame is {frame}, as of {before}: give each frame once."
+            )
 
-    masks: in 0..1, of that frame alone, (1, h, w) or (h, w), or of all frames, (f, h, w).
-    frame_size: (h, w). Raises EvenframeError for masks of another number or size, for values out
-    of range, and where the frame's has nothing painted.
+
+def painted_masks(
+    masks: Tensor, prompt: Prompt, frames: int, frame_size: tuple[int, int]
+) -> Tensor:
+    """(prompts, h, w) of 0 and 1: what was painted on the frames that a prompt names, in its order.
+
+    masks: in 0..1, (h, w) or (n, h, w): of the prompted frames alone, in the prompt's order, or of
+    all frames of a clip of so many. frame_size: (h, w). Raises EvenframeError for masks of another
+    number or size, for values out of range, and where nothing is painted on a prompted frame.
     """
     masks = masks[None] if masks.ndim == 2 else masks
     height, width = frame_size
-    if tuple(masks.shape) not in ((1, height, width), (frames, height, width)):
+    named = [each.frame for each in prompt.every()]
+    if tuple(masks.shape) not in ((len(named), height, width), (frames, height, width)):
+        alone = f"frame {named[0]}" if len(named) == 1 else f"the {len(named)} frames of the text"
         raise EvenframeError(
             f"The mask has the shape {tuple(masks.shape)}, but the clip has {frames} frames of "
-            f"{width}x{height} pixels: give a mask of frame {frame}, (1, {height}, {width}), or "
-            f"one for each frame, ({frames}, {height}, {width})."
+            f"{width}x{height} pixels: give a mask of {alone}, ({len(named)}, {height}, {width}), "
+            f"or one for each frame, ({frames}, {height}, {width})."
         )
-    mask = masks[frame if len(masks) == frames else 0].detach().float().cpu()
+    places = named if len(masks) == frames else range(len(named))
+    return torch.stack(
+        [_painted(masks[place], frame) for place, frame in zip(places, named, strict=True)]
+    )
+
+
+def _painted(mask: Tensor, frame: int) -> Tensor:
+    mask = mask.detach().float().cpu()
     low, high = float(mask.min()), float(mask.max())
     if not (low >= 0 and high <= 1):  # nor where they are not numbers
         raise EvenframeError(
@@ -109,15 +141,43 @@ def painted_mask(masks: Tensor, frame: int, frames: int, frame_size: tuple[int, 
     return (mask >= PAINTED).float()
 
 
+def _drawn(
+    data: Mapping[str, Any],
+    where: str,
+    frames: int,
+    frame_size: tuple[int, int],
+    scale: tuple[int, int],
+    masked: bool,
+) -> Prompt:
+    """What was drawn on one frame. where: as in "corrections[0].", for messages."""
+    frame = read_whole(data.get("frame", 0), f"{where}frame")
+    if frame >= frames:
+        raise EvenframeError(
+            f"{where}frame is {frame}, beyond the clip: its frames are 0 to {frames - 1}."
+        )
+    box = None
+    if "box" in data:
+        left, top, right, bottom = read_shape("box", data["box"], f"{where}box", frame_size, scale)
+        box = (left, top, right, bottom)
+    points = _points(data, f"{where}points", frame_size, scale)
+    if box is None and not points and not masked:
+        owner, example = ("The text", EXAMPLE) if not where else (where[:-1], CORRECTION)
+        raise EvenframeError(
+            f"{owner} has neither a box nor points: write {example}, or give a mask."
+        )
+    return Prompt(frame, box, points, _points(data, f"{where}outside", frame_size, scale))
+
+
 def _points(
-    data: Mapping[str, Any], name: str, frame_size: tuple[int, int], scale: tuple[int, int]
+    data: Mapping[str, Any], place: str, frame_size: tuple[int, int], scale: tuple[int, int]
 ) -> tuple[Point, ...]:
+    name = place.rpartition(".")[2]
     if name not in data:
         return ()
     height, width = frame_size
     points = []
-    for index, entry in enumerate(read_list(data[name], name, "points", 1, MAX_POINTS)):
-        where = f"{name}[{index}]"
+    for index, entry in enumerate(read_list(data[name], place, "points", 1, MAX_POINTS)):
+        where = f"{place}[{index}]"
         typed = read_numbers(entry, where, POINT)
         require_fractions(typed, where, scale)
         x, y = typed[0] * scale[0], typed[1] * scale[1]

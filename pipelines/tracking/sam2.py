@@ -1,10 +1,11 @@
-"""SAM 2 on a whole clip, by transformers: from a prompt on one frame to masks on all.
+"""SAM 2 on a whole clip, by transformers: from prompts on some frames to masks on all.
 
 Source: "SAM 2: Segment Anything in Images and Videos" (ICLR 2025).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ MAX_NUMBER = 10_000
 MAX_COUNT = 64
 MAX_ENTRIES = 200
 MAX_NESTING = 8
+SHIFT = 1.0
+"""By so much of a logit the cut of a mask is moved up and down, as its authors do to tell which are
+stable."""
 OBJECT = 1
 """The only object of a session."""
 
@@ -80,44 +84,80 @@ def load_sam2(folder: str | Path) -> Sam2:
 
 
 def follow(
-    sam2: Sam2, frames: Tensor, prompt: Prompt, mask: Tensor | None, on_frame: OnFrame | None = None
-) -> Tensor:
-    """Masks (f, h, w) of 0 and 1 on all frames (f, h, w, 3) in 0..1; empty where it is hidden.
+    sam2: Sam2,
+    frames: Tensor,
+    prompts: Sequence[Prompt],
+    given: Mapping[int, Tensor] | None = None,
+    on_frame: OnFrame | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Masks (f, h, w) of 0 and 1 on all frames, empty where it is hidden, and how sure each is.
 
-    mask: (h, w) of 0 and 1 on the prompt's frame, which then stands for its box and points.
-    Raises EvenframeError where nothing is found on the prompted frame.
+    frames: (f, h, w, 3) in 0..1. prompts: at least one, each on a frame of its own; all of them are
+    what the model remembers on every other frame, before and after. given: masks (h, w) of 0 and 1
+    by frame, which then stand for the boxes and points of all prompts.
+    The confidence (f,) in 0..1 is the model's own, not measured against any truth: the share of its
+    mask that stays where its cut is moved, times its score that the object is there; where it finds
+    none, that it is not. 1 on prompted frames.
+    Raises EvenframeError where nothing is found on a prompted frame.
     """
-    device, size = sam2.model.device, (frames.shape[1], frames.shape[2])
-    session = sam2.processor.init_video_session(
+    session = _session(sam2, frames)
+    size, trust = (frames.shape[1], frames.shape[2]), torch.ones(len(frames))
+    for prompt in prompts:
+        mask = None if given is None else given[prompt.frame]
+        sam2.processor.add_inputs_to_inference_session(
+            session, prompt.frame, OBJECT, **_inputs(prompt, mask)
+        )
+        result = sam2.model(session, frame_idx=prompt.frame)
+        _require_found(_scores(result, size), prompt.frame, mask is not None)
+    masks, done, start = torch.zeros(len(frames), *size), 0, min(each.frame for each in prompts)
+    prompted = {each.frame for each in prompts}
+    for reverse in (False, True):
+        found = sam2.model.propagate_in_video_iterator(session, start, reverse=reverse)
+        for result in found:
+            scores = _scores(result, size)
+            masks[result.frame_idx] = (scores > 0).float()
+            if result.frame_idx not in prompted:
+                trust[result.frame_idx] = _trust(scores, result)
+            if reverse and result.frame_idx == start:
+                continue  # it begins with that frame again
+            done += 1
+            if on_frame is not None:
+                on_frame(done)
+    return masks, trust
+
+
+def _session(sam2: Sam2, frames: Tensor) -> Any:
+    return sam2.processor.init_video_session(
         video=to_bytes(frames).permute(0, 3, 1, 2),
-        inference_device=device,
+        inference_device=sam2.model.device,
         processing_device="cpu",
         video_storage_device="cpu",
         inference_state_device="cpu",
         dtype=sam2.model.dtype,
     )
-    sam2.processor.add_inputs_to_inference_session(
-        session, prompt.frame, OBJECT, **_inputs(prompt, mask)
-    )
-    masks, done = torch.zeros(len(frames), *size), 0
-    for reverse in (False, True):
-        found = sam2.model.propagate_in_video_iterator(session, prompt.frame, reverse=reverse)
-        for result in found:
-            assert result.pred_masks is not None
-            scores = result.pred_masks.float().cpu()  # 1 1 rows columns
-            sized = F.interpolate(scores, size, mode="bilinear", align_corners=False)
-            masks[result.frame_idx] = (sized[0, 0] > 0).float()
-            if reverse and result.frame_idx == prompt.frame:
-                continue  # it begins with the prompted frame again
-            done += 1
-            if on_frame is not None:
-                on_frame(done)
-    if not masks[prompt.frame].any():
-        remedy = "draw the box closer around the object, or put a point on it"
-        if mask is not None:
-            remedy = "give a larger mask (of a segmenter: draw its box closer), or use optical flow"
-        raise EvenframeError(f"SAM 2 found nothing on frame {prompt.frame}: {remedy}.")
-    return masks
+
+
+def _scores(result: Any, size: tuple[int, int]) -> Tensor:
+    """(h, w) logits of a frame's mask."""
+    scores = result.pred_masks.float().cpu()  # 1 1 rows columns
+    return F.interpolate(scores, size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _trust(scores: Tensor, result: Any) -> float:
+    there = float(result.object_score_logits.float().sigmoid().max())
+    widest = int((scores > -SHIFT).sum())
+    if not (scores > 0).any():
+        return 1 - there
+    return there * int((scores > SHIFT).sum()) / max(widest, 1)
+
+
+def _require_found(scores: Tensor, frame: int, masked: bool) -> None:
+    if (scores > 0).any():
+        return
+    remedy = "draw the box closer around the object, or put a point on it"
+    if masked:
+        remedy = "give a larger mask (of a segmenter: draw its box closer), or use optical flow"
+    raise EvenframeError(f"SAM 2 found nothing on frame {frame}: {remedy}.")
 
 
 def _inputs(prompt: Prompt, mask: Tensor | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..checks import require_whole
@@ -21,28 +22,35 @@ from ..region import (
     require_labels,
 )
 from . import flow, sam2
-from .prompt import Prompt
+from .prompt import Prompt, require_apart
 
 if TYPE_CHECKING:
     from .sam2 import Sam2
 
 LEAST_SHARE = 0.1
 """Below this share of the area on the prompted frame, an object is most likely lost."""
+UNCERTAIN = 0.6
+"""Below this confidence, a user is asked for a correction."""
 MOST_RUNS = 6
 """Runs of frames that a note lists."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tracked:
-    """An object that was followed. areas: (f,) in pixels, before its region grew. frame: the
-    prompted one."""
+    """An object that was followed.
+
+    areas: (f,) in pixels, before its region grew. frame: the prompted one. confidence: (f,) in
+    0..1, 1 on prompted frames: by optical flow, the intersection over union with the truth that is
+    to be expected (`confidence.py`); by SAM 2, how far it trusts its own mask (`sam2.py`).
+    """
 
     region: Region
     areas: Tensor
     frame: int
+    confidence: Tensor
 
     def note(self) -> str:
-        """On which frames the object is lost, or nearly so, and what to do; "" where on none."""
+        """On which frames the object is lost, or may be, and what to do; "" where on none."""
         least = LEAST_SHARE * self.areas[self.frame]
         empty = (self.areas == 0).nonzero()[:, 0].tolist()
         small = ((self.areas > 0) & (self.areas < least)).nonzero()[:, 0].tolist()
@@ -51,12 +59,29 @@ class Tracked:
             found.append(
                 f"below {LEAST_SHARE:.0%} of its area of frame {self.frame} on {_runs(small)}"
             )
-        if not found:
-            return ""
-        return (
-            f"Region '{self.region.name}' is {', '.join(found)}. If the object is seen there, "
-            "prompt a frame nearer to them, draw the box closer, or choose SAM 2."
-        )
+        lines = []
+        if found:
+            lines.append(
+                f"Region '{self.region.name}' is {', '.join(found)}. If the object is seen there, "
+                "add a correction on one of them, draw the box closer, or choose SAM 2."
+            )
+        unsure = [frame for frame in self.uncertain() if frame not in {*empty, *small}]
+        if unsure:
+            where = "it" if len(unsure) == 1 else "one of them"
+            lines.append(
+                f"Region '{self.region.name}' is uncertain on {_runs(unsure)}: look there, and add "
+                f"a correction on {where} if it is wrong, best on frame {self.weakest()}."
+            )
+        return "\n".join(lines)
+
+    def uncertain(self) -> list[int]:
+        """The frames that a user should look at."""
+        return (self.confidence < UNCERTAIN).nonzero()[:, 0].tolist()
+
+    def weakest(self) -> int:
+        """Where a correction does most: the frame of least confidence, of those that show it."""
+        shown = self.areas >= LEAST_SHARE * self.areas[self.frame]
+        return int(torch.where(shown, self.confidence, 1.0 + self.confidence).argmin())
 
 
 def track(
@@ -73,35 +98,59 @@ def track(
 ) -> Tracked:
     """The region of a prompted object on all frames (f, h, w, 3) in 0..1.
 
-    mask: (h, w) of 0 and 1 on the prompt's frame, painted or of a segmenter; it stands for box and
-        points. None leaves these to the tracker.
+    prompt: with its corrections; between two prompted frames the object is followed from both.
+    mask: (h, w) of 0 and 1 on the prompt's frame, painted or of a segmenter, or (n, h, w) on those
+        of the prompt and its corrections, in their order; they stand for boxes and points. None
+        leaves these to the tracker.
     model: SAM 2 as the tracker; None takes optical flow, which follows a mask as a mask and a box
         as a box.
-    Raises EvenframeError, before anything is followed, where nothing says what is meant and for a
-    prompt or an edge out of range.
+    Raises EvenframeError, before anything is followed, where nothing says what is meant, for a
+    prompt or an edge out of range, and for a frame that is prompted twice.
     """
     require_labels(name, words)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
     require_edges(name, grow, soften)
-    require_whole("frame", prompt.frame, 0, count - 1)
-    if prompt.box is not None:
-        require_box(prompt.box, size, f"region '{name}'")
-    if model is None and mask is None:
-        if prompt.box is None or prompt.labels():
+    prompts = prompt.every()
+    _require_prompts(prompts, count, size, name, alone=model is None and mask is None)
+    masks = None if mask is None else _by_frame(prompts, mask)
+    if model is None and masks is None:
+        given = {each.frame: each.box for each in prompts if each.box is not None}
+        boxes, trust = flow.follow_boxes(frames, given, on_frame)
+        make = partial(box_region, boxes, size, name=name, words=words)
+    else:
+        if model is not None:
+            found, trust = sam2.follow(model, frames, prompts, masks, on_frame)
+        else:
+            assert masks is not None
+            found, trust = flow.follow_masks(frames, masks, on_frame)
+        make = partial(mask_region, found, count, size, name=name, words=words)
+    return Tracked(make(grow=grow, soften=soften), _areas(make()), prompt.frame, trust)
+
+
+def _require_prompts(
+    prompts: Sequence[Prompt], count: int, size: tuple[int, int], name: str, alone: bool
+) -> None:
+    """alone: nothing but optical flow follows them, which takes boxes only."""
+    for index, each in enumerate(prompts):
+        where = f"corrections[{index - 1}]" if index else ""
+        require_whole(f"{where}.frame" if where else "frame", each.frame, 0, count - 1)
+        if each.box is not None:
+            require_box(each.box, size, where or f"region '{name}'")
+        if alone and (each.box is None or each.labels()):
             raise EvenframeError(
                 "Points need a model that segments: choose a SAM checkpoint as the segmenter or "
                 "SAM 2 as the tracker, or give a box alone or a mask."
             )
-        boxes = flow.follow_box(frames, prompt.box, prompt.frame, on_frame)
-        make = partial(box_region, boxes, size, name=name, words=words)
-    else:
-        if model is not None:
-            masks = sam2.follow(model, frames, prompt, mask, on_frame)
-        else:
-            assert mask is not None
-            masks = flow.follow_mask(frames, mask, prompt.frame, on_frame)
-        make = partial(mask_region, masks, count, size, name=name, words=words)
-    return Tracked(make(grow=grow, soften=soften), _areas(make()), prompt.frame)
+    require_apart([each.frame for each in prompts])
+
+
+def _by_frame(prompts: Sequence[Prompt], masks: Tensor) -> dict[int, Tensor]:
+    masks = masks[None] if masks.ndim == 2 else masks
+    if len(masks) != len(prompts):
+        raise EvenframeError(
+            f"There are {len(masks)} masks for {len(prompts)} prompted frames: give one for each."
+        )
+    return {each.frame: mask for each, mask in zip(prompts, masks, strict=True)}
 
 
 def _areas(region: Region) -> Tensor:

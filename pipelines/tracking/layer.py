@@ -1,0 +1,201 @@
+"""One object, carried from frame to frame: what is seen of it, and what is hidden.
+
+What flow follows is carried by flow. What it loses is kept as a layer behind, in the colours that
+it was last seen in, and moves on as the rest of the object does: where these colours show again, it
+is seen again. Colours and motion tell the object's edge from what comes out behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .fields import Step, agree, pixels, sample
+from .looks import Looks, looks
+from .motion import Affine, fit, shifted
+from .windows import mean, spread, window
+
+CHANGED = 0.1
+"""From this difference of a colour channel (0..1) on, a pixel shows something else."""
+NEAR, SURROUNDED = 3, 0.75
+"""A hole has so many pixels around it, this share of them in the mask."""
+UNLIKE, DOUBTED = -2.0, 0.0
+"""Below this score, what is followed is not the object; one above 0 is."""
+OFF, MOST_OFF = 1.0, 2.0
+"""Pixels that a motion may be off by, and beyond which it is no worse."""
+OWN_COLOUR = 0.3
+"""From this score of its colour on, what moves with the object beside it belongs to it."""
+GROWTH = 2
+"""Pixels by which an edge may come out in a step."""
+PATCH, FOUND = 6, 0.55
+"""What was hidden is seen again where this share of so many pixels around it looks like it."""
+FRAGMENT = 0.03
+"""Below this share of the whole, what seems to be seen is the edge of something else."""
+FEW = 0.3
+"""Where less of it than this share is seen, its motion must be like that before."""
+LEAST_KEPT = 0.02
+"""A step that keeps less does not strain a track more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """An object on one frame.
+
+    seen, hidden: (h, w) in 0..1. colours: (h, w, 3), of what is hidden. pace: (2,), pixels that its
+    middle moves in a step. moved: from the frame that it began on. looks, shape: of that frame.
+    steps: since then. strain: grows with each step, the more, the less of what was seen before it
+    was surely followed; minus the logarithm of that share.
+    """
+
+    seen: Tensor
+    hidden: Tensor
+    colours: Tensor
+    pace: Tensor
+    moved: Affine
+    looks: Looks
+    shape: Tensor
+    steps: int = 0
+    strain: float = 0.0
+
+    @property
+    def mask(self) -> Tensor:
+        """(h, w) of 0 and 1: what is seen."""
+        return (self.seen > 0.5).float()
+
+    @property
+    def whole(self) -> Tensor:
+        """(h, w) of 0 and 1: with what is hidden."""
+        return (torch.maximum(self.seen, self.hidden) > 0.5).float()
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How the pixels of a frame came there from the frame before, each (h, w) or (h, w, 2).
+
+    source: where they were. known, agreed: whether flow explains their colours or its two
+    directions cancel, or both do. sure: the same of pixels of the frame before, both.
+    target: where these are.
+    """
+
+    grid: Tensor
+    source: Tensor
+    known: Tensor
+    agreed: Tensor
+    target: Tensor
+    sure: Tensor
+
+
+def begin(mask: Tensor, frame: Tensor) -> Layer:
+    """What a mask (h, w) of 0 and 1 shows of a frame (h, w, 3)."""
+    still = shifted(torch.zeros(2))
+    return Layer(
+        mask, torch.zeros_like(mask), frame, torch.zeros(2), still, looks(mask, frame), mask
+    )
+
+
+def carried(layer: Layer, was: Tensor, now: Tensor, step: Step) -> Layer:
+    """The layer of the next frame. was, now: the frames (h, w, 3) of the step."""
+    way = _way(was, now, step)
+    whole = layer.whole
+    size = int(whole.sum())
+    own = _own_motion(layer, way, size)
+    around = window(whole, 0.5)
+    apart = around & (spread(whole, NEAR) == 0) & way.sure
+    ground = fit(way.grid[apart], way.target[apart], 0)
+    off = _off(own, way)
+    colour = mean(layer.looks.of(now), 1)
+    gain = torch.zeros_like(off)
+    if ground is not None:
+        gain = _off(ground, way) - off
+    score = colour + mean(gain.clamp(-MOST_OFF, MOST_OFF), 1)
+
+    warped = sample(layer.seen[..., None], way.source)[..., 0]
+    like = score >= torch.where(way.agreed, UNLIKE, DOUBTED)
+    followed = torch.where(way.known, warped * like, _holes(warped, way.known))
+    hidden, colours = _behind(layer, way, own, was)
+    place = hidden > 0.5
+    fits = (place & ((_smooth(now) - colours).abs().amax(-1) < CHANGED)).float()
+    share = mean(fits, PATCH) / mean(place.float(), PATCH).clamp(min=1e-6)
+    again = place & (mean(fits, 2) > 0.5) & (share > FOUND) & (score > 0)
+    again &= (off < 1.5 * OFF) | ~way.known
+    seen = torch.maximum(followed, again.float())
+
+    mask = (seen > 0.5).float()
+    beside = (spread(mask, GROWTH) > 0) & (off < OFF) & (gain > 0.5 * OFF) & (colour > OWN_COLOUR)
+    taken = beside | (mean(mask, NEAR) > 0.5) & (score > 0)
+    if ground is not None:
+        seen = torch.where((mask == 0) & taken, 1.0, seen)
+    if float((seen > 0.5).sum()) < FRAGMENT * size:
+        hidden = torch.maximum(hidden, (seen > 0.5).float())
+        seen = torch.zeros_like(seen)
+    kept = float((layer.mask * way.sure).sum() / layer.mask.sum().clamp(min=1))
+    middle = _middle(whole)
+    pace = own.of(middle) - middle
+    if layer.steps:
+        pace = (pace + layer.pace) / 2
+    return Layer(
+        seen,
+        hidden * (seen <= 0.5),
+        colours,
+        pace,
+        own.after(layer.moved),
+        layer.looks,
+        layer.shape,
+        layer.steps + 1,
+        layer.strain - math.log(max(kept, LEAST_KEPT)),
+    )
+
+
+def _way(was: Tensor, now: Tensor, step: Step) -> _Way:
+    grid = pixels(step.back)
+    source, target = grid + step.back, grid + step.there
+    same = (sample(was, source) - now).abs().amax(-1) <= CHANGED
+    agreed = agree(step.back, step.there)
+    stays = (sample(now, target) - was).abs().amax(-1) <= CHANGED
+    sure = stays & agree(step.there, step.back)
+    return _Way(grid, source, same | agreed, agreed, target, sure)
+
+
+def _own_motion(layer: Layer, way: _Way, size: int) -> Affine:
+    """Of what is seen; where that is too little to tell, on as before."""
+    surely = layer.mask.bool() & way.sure
+    own = fit(way.grid[surely], way.target[surely], size)
+    if own is None:
+        return shifted(layer.pace)
+    if layer.steps and int(surely.sum()) < FEW * size:
+        middle = way.grid[surely].mean(0)
+        change = (own.of(middle) - middle - layer.pace).norm()
+        if change > max(1.5 * OFF, 0.5 * float(layer.pace.norm())):
+            return shifted(layer.pace)
+    return own
+
+
+def _off(motion: Affine, way: _Way) -> Tensor:
+    """(h, w): by how many pixels flow differs from a motion."""
+    return (motion.origin(way.grid) - way.source).norm(dim=-1)
+
+
+def _behind(layer: Layer, way: _Way, own: Affine, was: Tensor) -> tuple[Tensor, Tensor]:
+    """What is hidden, and what was lost in this step, moved on: (h, w), and colours (h, w, 3)."""
+    hidden = torch.maximum(layer.hidden, layer.mask * ~way.sure)
+    colours = torch.where((layer.hidden > 0.5)[..., None], layer.colours, was)
+    moved = sample(torch.cat([hidden[..., None], colours], -1), own.origin(way.grid))
+    return moved[..., 0], moved[..., 1:]
+
+
+def _middle(mask: Tensor) -> Tensor:
+    """(2,) x and y; 0 of an empty one."""
+    places = mask.nonzero().float()
+    return places.mean(0).flip(0) if len(places) else torch.zeros(2)
+
+
+def _smooth(frame: Tensor) -> Tensor:
+    return torch.stack([mean(channel, 1) for channel in frame.unbind(-1)], -1)
+
+
+def _holes(mask: Tensor, seen: Tensor) -> Tensor:
+    """(h, w) of 0 and 1: where nearly all pixels nearby that are seen belong to the mask."""
+    return (mean(mask * seen, NEAR) > SURROUNDED * mean(seen.float(), NEAR)).float()
