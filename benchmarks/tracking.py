@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..pipelines.region import Box
 from ..pipelines.tracking.prompt import Prompt
-from ..pipelines.tracking.track import Tracked, track
+from ..pipelines.tracking.track import SHOWN, Tracked, track
 
 FLOORS = {
     "tracking.mask_overlap": 0.75,
@@ -64,32 +64,39 @@ class _Shape:
     growth: tuple[float, float]
     turn: float
 
-    def place(self, time: float) -> Place:
+    def place(self, time: float, frames: int) -> Place:
         """Centre, radii and angle at a time in frames."""
         x = self.start[0] + self.velocity[0] * time
         y = self.start[1] + self.velocity[1] * time + self.swing * math.sin(time / 4)
-        grown = [self.radius * growth ** (time / (FRAMES - 1)) for growth in self.growth]
-        return x, y, grown[0], grown[1], self.turn * time
+        across, down = (self.radius * growth ** (time / (frames - 1)) for growth in self.growth)
+        return x, y, across, down, self.turn * time
 
 
 def cases(
-    count: int = COUNT, seed: int = SEED, frames: int = FRAMES, real: bool = True
+    count: int = COUNT,
+    seed: int = SEED,
+    frames: int = FRAMES,
+    side: int = SIDE,
+    real: bool = True,
 ) -> Iterator[Case]:
-    """Seeded cases. Each third is hidden whole for a while, each other third in part."""
+    """Seeded cases of square frames. Each third is hidden in part for a while, another third whole.
+
+    real: over the shared clips, where there are any.
+    """
     rng = np.random.default_rng(seed)
-    clips = _clips(rng, frames, real)
+    clips = _clips(rng, frames, side, real)
     for index in range(count):
-        yield _case(rng, clips[index % len(clips)], clips[(index + 1) % len(clips)], index, frames)
+        yield _case(rng, clips[index % len(clips)], clips[(index + 1) % len(clips)], index % 3)
 
 
-def _clips(rng: np.random.Generator, frames: int, real: bool) -> list[Tensor]:
-    """(f, SIDE, SIDE, 3) each."""
+def _clips(rng: np.random.Generator, frames: int, side: int, real: bool) -> list[Tensor]:
+    """(f, side, side, 3) each."""
     from ..pipelines.video import Choice, Fitting, load
 
     paths = sorted(CLIPS.glob("*.mp4")) if real else []
-    fitting = Fitting(mode="crop", width=SIDE, height=SIDE)
-    found = [load(path, Choice(frames), fitting).frames for path in paths]
-    return [_longer(clip, frames) for clip in found] or [_noise(rng, frames) for _ in range(3)]
+    fitting = Fitting(mode="crop", width=side, height=side)
+    found = [_longer(load(path, Choice(frames), fitting).frames, frames) for path in paths]
+    return found or [_noise(rng, frames, side) for _ in range(3)]
 
 
 def _longer(clip: Tensor, frames: int) -> Tensor:
@@ -98,71 +105,66 @@ def _longer(clip: Tensor, frames: int) -> Tensor:
     return turned.repeat(math.ceil(frames / len(turned)), 1, 1, 1)[:frames]
 
 
-def _noise(rng: np.random.Generator, frames: int) -> Tensor:
+def _noise(rng: np.random.Generator, frames: int, side: int) -> Tensor:
     """A texture of several scales that the camera passes."""
-    wide, speed = SIDE + 4 * frames, rng.uniform(-3, 3, 2)
+    wide, speed = side + 4 * frames, rng.uniform(-1, 1, 2)
     picture = torch.zeros(1, 3, wide, wide)
-    for cells, weight in ((6, 0.5), (24, 0.3), (96, 0.2)):
+    for cells, weight in ((3, 0.5), (10, 0.3), (40, 0.2)):
         grid = torch.from_numpy(rng.random((1, 3, cells, cells))).float()
         picture += weight * F.interpolate(grid, (wide, wide), mode="bicubic")
     picture = picture.clamp(0, 1)[0].permute(1, 2, 0)
-    middle, shown = (wide - SIDE) // 2, []
+    middle, shown = (wide - side) // 2, []
     for frame in range(frames):
         x, y = (int(middle + pace * (frame - frames / 2)) for pace in speed)
-        shown.append(picture[y : y + SIDE, x : x + SIDE])
+        shown.append(picture[y : y + side, x : x + side])
     return torch.stack(shown)
 
 
-def _case(rng: np.random.Generator, ground: Tensor, other: Tensor, index: int, frames: int) -> Case:
-    shape = _shape(rng, frames)
-    texture = other[0].flip(0)
-    places = [shape.place(time) for time in range(frames)]
-    drawn = [_drawn(shape, place, texture) for place in places]
-    boxes = [_box(whole) for whole, _ in drawn]
-    bars = _posts(places[frames // 2], shape.velocity[0], index % 3, frames)
-    bar = other[-1].mean((0, 1)) * (0.6 + 0.4 * _stripes())
+def _case(rng: np.random.Generator, ground: Tensor, other: Tensor, kind: int) -> Case:
+    """kind: 0 never hidden, 1 in part, 2 whole."""
+    frames, side = ground.shape[:2]
+    shape, texture = _shape(rng, frames, side), other[0].flip(0)
+    places = [shape.place(time, frames) for time in range(frames)]
+    drawn = [_drawn(shape, place, texture, side) for place in places]
+    posts = _posts(places[frames // 2], shape.velocity[0], kind, frames, side)
+    post = other[-1].mean((0, 1)) * (0.6 + 0.4 * _stripes(side))
     made, seen = [], []
-    for (whole, painted), hidden, picture in zip(drawn, bars, ground, strict=True):
+    for (whole, painted), hidden, picture in zip(drawn, posts, ground, strict=True):
         frame = picture + whole[..., None] * (painted - picture)
-        made.append(frame + hidden[..., None] * (bar - frame))
+        made.append(frame + hidden[..., None] * (post - frame))
         seen.append(whole * (1 - hidden))
-    return Case(torch.stack(made).clamp(0, 1), (torch.stack(seen) > 0.5).float(), boxes)
+    truth = (torch.stack(seen) > 0.5).float()
+    return Case(torch.stack(made).clamp(0, 1), truth, [_box(whole) for whole, _ in drawn])
 
 
-def _shape(rng: np.random.Generator, frames: int) -> _Shape:
+def _shape(rng: np.random.Generator, frames: int, side: int) -> _Shape:
     """It crosses half of the frame and stays inside."""
     waves = tuple(
         (n, float(rng.uniform(0, 0.3) / (n - 1)), float(rng.uniform(0, 2 * math.pi)))
         for n in (2, 3, 5)
     )
     growth = (float(rng.uniform(0.7, 1.45)), float(rng.uniform(0.7, 1.45)))
-    radius = float(rng.uniform(0.09, 0.13) * SIDE)
-    first = np.array([rng.uniform(0.18, 0.32), rng.uniform(0.25, 0.75)]) * SIDE
-    last = np.array([rng.uniform(0.68, 0.82), rng.uniform(0.25, 0.75)]) * SIDE
+    radius = float(rng.uniform(0.09, 0.13) * side)
+    first = np.array([rng.uniform(0.18, 0.32), rng.uniform(0.25, 0.75)]) * side
+    last = np.array([rng.uniform(0.68, 0.82), rng.uniform(0.25, 0.75)]) * side
     if rng.random() < 0.5:
         first, last = last, first
     velocity = (last - first) / (frames - 1)
-    return _Shape(
-        waves,
-        (float(first[0]), float(first[1])),
-        (float(velocity[0]), float(velocity[1])),
-        float(rng.uniform(0, 5)),
-        radius,
-        growth,
-        float(rng.uniform(-0.025, 0.025)),
-    )
+    swing, turn = float(rng.uniform(0, 5)), float(rng.uniform(-0.025, 0.025))
+    start, pace = (float(first[0]), float(first[1])), (float(velocity[0]), float(velocity[1]))
+    return _Shape(waves, start, pace, swing, radius, growth, turn)
 
 
-def _drawn(shape: _Shape, place: Place, texture: Tensor) -> tuple[Tensor, Tensor]:
+def _drawn(shape: _Shape, place: Place, texture: Tensor, side: int) -> tuple[Tensor, Tensor]:
     """(h, w) the share of each pixel that is inside, and (h, w, 3) what is painted there."""
     x, y, across, down, angle = place
-    count = SIDE * FINER
-    at = (torch.arange(count) + 0.5) / FINER
+    at = (torch.arange(side * FINER) + 0.5) / FINER
     u, v = (at[None] - x) / across, (at[:, None] - y) / down
     cos, sin = math.cos(angle), math.sin(angle)
     u, v = cos * u + sin * v, cos * v - sin * u
-    direction = torch.atan2(v, u)
-    edge = 0.85 + sum(share * torch.cos(n * (direction - phase)) for n, share, phase in shape.waves)
+    direction, edge = torch.atan2(v, u), torch.full_like(u, 0.85)
+    for n, share, phase in shape.waves:
+        edge += share * torch.cos(n * (direction - phase))
     inside = (u.hypot(v) < edge).float()
     whole = F.avg_pool2d(inside[None, None], FINER)[0, 0]
     where = torch.stack([u, v], -1)[None, ::FINER, ::FINER] * 0.5  # 1 h w 2
@@ -172,29 +174,24 @@ def _drawn(shape: _Shape, place: Place, texture: Tensor) -> tuple[Tensor, Tensor
     return whole, painted[0].permute(1, 2, 0)
 
 
-def _posts(place: Place, velocity: float, kind: int, frames: int) -> Iterator[Tensor]:
+def _posts(place: Place, velocity: float, kind: int, frames: int, side: int) -> Iterator[Tensor]:
     """(h, w) of 0 and 1 a frame: none; a narrow post that stands in the way; a wide thing that
     comes the other way, and hides the shape whole in the middle of the clip."""
     width, pace = ((0.0, 0.0), (0.6, 0.0), (2.4, -1.5))[kind]
-    columns = torch.arange(SIDE) + 0.5
+    columns = torch.arange(side) + 0.5
     for frame in range(frames):
         middle = place[0] + pace * velocity * (frame - frames // 2)
-        yield ((columns - middle).abs() < width * place[2] / 2).float().expand(SIDE, SIDE)
+        yield ((columns - middle).abs() < width * place[2] / 2).float().expand(side, side)
 
 
-def _stripes() -> Tensor:
-    rows = torch.arange(SIDE)
-    return ((rows // 6) % 2).float()[:, None, None].expand(SIDE, SIDE, 1)
+def _stripes(side: int) -> Tensor:
+    return ((torch.arange(side) // 6) % 2).float()[:, None, None].expand(side, side, 1)
 
 
 def _box(whole: Tensor) -> Box:
     rows, columns = (whole > 0.5).nonzero().T
-    return (
-        float(columns.min()),
-        float(rows.min()),
-        float(columns.max() + 1),
-        float(rows.max() + 1),
-    )
+    left, top = float(columns.min()), float(rows.min())
+    return left, top, float(columns.max() + 1), float(rows.max() + 1)
 
 
 def mask_overlaps(found: Tensor, truth: Tensor) -> list[float]:
@@ -245,7 +242,7 @@ def followed(case: Case, kind: str, *corrections: int) -> Result:
 def _visible(case: Case, tracked: Tracked) -> int:
     """The frame of least confidence, of those on which a user sees most of the shape."""
     areas = case.truth.sum((1, 2))
-    shown = areas >= areas.median() / 2
+    shown = areas >= SHOWN * areas.median()
     return int(torch.where(shown, tracked.confidence, 2.0).argmin())
 
 

@@ -70,7 +70,7 @@ class _Place:
 class _Kind(Protocol):
     """What is followed, a mask or a box: how a track of it begins, and what is made of tracks."""
 
-    def begin(self, frame: int) -> Layer: ...
+    def begin(self, frame: int, come: Layer | None) -> Layer: ...
 
     def place(self, start: int, layer: Layer) -> _Place: ...
 
@@ -85,8 +85,8 @@ class _Masks:
     def __init__(self, frames: Tensor, masks: Mapping[int, Tensor]) -> None:
         self._frames, self._masks = frames, masks
 
-    def begin(self, frame: int) -> Layer:
-        return begin(self._masks[frame], self._frames[frame])
+    def begin(self, frame: int, come: Layer | None) -> Layer:
+        return begin(self._masks[frame], self._frames[frame], come)
 
     def given(self, frame: int) -> Tensor:
         return (self._masks[frame] > 0.5).to(torch.uint8) * SEEN
@@ -103,7 +103,7 @@ class _Boxes:
     def __init__(self, frames: Tensor, boxes: Mapping[int, Box]) -> None:
         self._frames, self._boxes = frames, boxes
 
-    def begin(self, frame: int) -> Layer:
+    def begin(self, frame: int, come: Layer | None) -> Layer:
         image = self._frames[frame]
         return begin(foreground(image, self._boxes[frame]), image)
 
@@ -125,16 +125,25 @@ def _followed(
     fields, count = Fields(frames), len(frames)
     first, last = prompted[0], prompted[-1]
     total = (count - 1) + (last - first)  # between prompts there are two tracks
-    found = {frame: _Place(kind.given(frame), 1.0) for frame in prompted}
     told = _counted(len(prompted), count, total, on_frame)
 
-    def track(start: int, stop: int, again: bool = False) -> dict[int, _Place]:
-        return dict(_track(frames, fields, kind, start, stop, again, told))
+    def track(
+        layer: Layer, start: int, stop: int, again: bool = False
+    ) -> tuple[dict[int, _Place], Layer]:
+        places = {}
+        for frame, layer in _layers(layer, frames, fields, start, stop, again):  # noqa: B020
+            places[frame] = kind.place(start, layer)
+            next(told)
+        return places, layer
 
+    found = {frame: _Place(kind.given(frame), 1.0) for frame in prompted}
+    layer = kind.begin(first, None)
+    found |= track(layer, first, 0)[0]
     for before, after in pairwise(prompted):
-        onward, backward = track(before, after, again=True), track(after, before)
-        found |= _blended(kind, onward, backward)
-    found |= track(last, count - 1) | track(first, 0)
+        onward, come = track(layer, before, after, again=True)
+        layer = kind.begin(after, come)
+        found |= _blended(kind, onward, track(layer, after, before)[0])
+    found |= track(layer, last, count - 1)[0]
     places = [found[frame] for frame in range(count)]
     return [place.where for place in places], torch.tensor([place.trust for place in places])
 
@@ -147,25 +156,15 @@ def _counted(given: int, count: int, total: int, on_frame: OnFrame | None) -> It
         yield
 
 
-def _track(
-    frames: Tensor,
-    fields: Fields,
-    kind: _Kind,
-    start: int,
-    stop: int,
-    again: bool,
-    told: Iterator[None],
-) -> Iterator[tuple[int, _Place]]:
-    """Where it is on the frames after `start` up to `stop`, on either side of it."""
+def _layers(
+    layer: Layer, frames: Tensor, fields: Fields, start: int, stop: int, again: bool
+) -> Iterator[tuple[int, Layer]]:
+    """The layer of `start` on the frames after it up to `stop`, on either side of it."""
     way = 1 if stop > start else -1
-    if start == stop:
-        return
-    layer = kind.begin(start)
-    for now in range(start + way, stop + way, way):
-        before = now - way
+    for before in range(start, stop, way):
+        now = before + way
         layer = carried(layer, frames[before], frames[now], fields.step(before, now, again))
-        yield now, kind.place(start, layer)
-        next(told)
+        yield now, layer
 
 
 def _blended(
@@ -174,19 +173,18 @@ def _blended(
     """The frames between two prompts. Each track ends on the other's prompt, which tells how far
     off it has come, and so how far its trust is to be trusted."""
     before, after = min(backward), max(onward)
-    ratios = []
-    for track, end in ((onward, after), (backward, before)):
-        met = kind.overlap(track[end].where, kind.given(end))
-        ratios.append(confidence.error_ratio(track[end].trust, met))
+
+    def trusted(track: Mapping[int, _Place], end: int) -> dict[int, float]:
+        overlap = kind.overlap(track[end].where, kind.given(end))
+        ratio = confidence.error_ratio(track[end].trust, overlap)
+        return {at: confidence.corrected(place.trust, ratio) for at, place in track.items()}
+
+    first, second = trusted(onward, after), trusted(backward, before)
     found = {}
     for frame in range(before + 1, after):
-        one, other = onward[frame], backward[frame]
-        trust = [
-            confidence.corrected(place.trust, ratio)
-            for place, ratio in zip((one, other), ratios, strict=True)
-        ]
+        trust = first[frame], second[frame]
         share = confidence.share(*trust)
-        where = kind.mixed(one.where, other.where, share)
+        where = kind.mixed(onward[frame].where, backward[frame].where, share)
         found[frame] = _Place(where, confidence.together(*trust))
     return found
 

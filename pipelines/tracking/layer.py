@@ -8,7 +8,7 @@ is seen again. Colours and motion tell the object's edge from what comes out beh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,11 +23,14 @@ CHANGED = 0.1
 NEAR, SURROUNDED = 3, 0.75
 """A hole has so many pixels around it, this share of them in the mask."""
 UNLIKE, DOUBTED = -2.0, 0.0
-"""Below this score, what is followed is not the object; one above 0 is."""
+"""From this score on, what is followed belongs to the object: where flow there and back agree, and
+where only the colours do."""
 OFF, MOST_OFF = 1.0, 2.0
 """Pixels that a motion may be off by, and beyond which it is no worse."""
 OWN_COLOUR = 0.3
 """From this score of its colour on, what moves with the object beside it belongs to it."""
+AROUND = 0.5
+"""The surroundings reach so far, in the longer side of the object."""
 GROWTH = 2
 """Pixels by which an edge may come out in a step."""
 PATCH, FOUND = 6, 0.55
@@ -36,6 +39,8 @@ FRAGMENT = 0.03
 """Below this share of the whole, what seems to be seen is the edge of something else."""
 FEW = 0.3
 """Where less of it than this share is seen, its motion must be like that before."""
+MEANT = 0.5
+"""A track means the place of a mask where it holds this share of it."""
 LEAST_KEPT = 0.02
 """A step that keeps less does not strain a track more."""
 
@@ -88,65 +93,94 @@ class _Way:
     sure: Tensor
 
 
-def begin(mask: Tensor, frame: Tensor) -> Layer:
-    """What a mask (h, w) of 0 and 1 shows of a frame (h, w, 3)."""
-    still = shifted(torch.zeros(2))
-    return Layer(
-        mask, torch.zeros_like(mask), frame, torch.zeros(2), still, looks(mask, frame), mask
-    )
+def begin(mask: Tensor, frame: Tensor, come: Layer | None = None) -> Layer:
+    """What a mask (h, w) of 0 and 1 shows of a frame (h, w, 3).
+
+    come: a track of the same object that ends here. What it thinks hidden beside the mask is
+    believed, where the two mean the same place: the mask shows only what is seen.
+    """
+    still, hidden, colours = shifted(torch.zeros(2)), torch.zeros_like(mask), frame
+    if come is not None and float((mask * come.whole).sum()) > MEANT * float(mask.sum()):
+        hidden, colours = come.hidden * (1 - mask), come.colours
+    shape = torch.maximum(mask, (hidden > 0.5).float())
+    return Layer(mask, hidden, colours, torch.zeros(2), still, looks(mask, frame), shape)
 
 
 def carried(layer: Layer, was: Tensor, now: Tensor, step: Step) -> Layer:
     """The layer of the next frame. was, now: the frames (h, w, 3) of the step."""
-    way = _way(was, now, step)
-    whole = layer.whole
-    size = int(whole.sum())
-    own = _own_motion(layer, way, size)
-    around = window(whole, 0.5)
-    apart = around & (spread(whole, NEAR) == 0) & way.sure
-    ground = fit(way.grid[apart], way.target[apart], 0)
-    off = _off(own, way)
-    colour = mean(layer.looks.of(now), 1)
-    gain = torch.zeros_like(off)
-    if ground is not None:
-        gain = _off(ground, way) - off
-    score = colour + mean(gain.clamp(-MOST_OFF, MOST_OFF), 1)
-
+    way, whole = _way(was, now, step), layer.whole
+    own = _own_motion(layer, way, int(whole.sum()))
+    signs = _signs(layer, whole, way, own, now)
     warped = sample(layer.seen[..., None], way.source)[..., 0]
-    like = score >= torch.where(way.agreed, UNLIKE, DOUBTED)
+    like = signs.score >= torch.where(way.agreed, UNLIKE, DOUBTED)
     followed = torch.where(way.known, warped * like, _holes(warped, way.known))
     hidden, colours = _behind(layer, way, own, was)
-    place = hidden > 0.5
-    fits = (place & ((_smooth(now) - colours).abs().amax(-1) < CHANGED)).float()
-    share = mean(fits, PATCH) / mean(place.float(), PATCH).clamp(min=1e-6)
-    again = place & (mean(fits, 2) > 0.5) & (share > FOUND) & (score > 0)
-    again &= (off < 1.5 * OFF) | ~way.known
-    seen = torch.maximum(followed, again.float())
-
-    mask = (seen > 0.5).float()
-    beside = (spread(mask, GROWTH) > 0) & (off < OFF) & (gain > 0.5 * OFF) & (colour > OWN_COLOUR)
-    taken = beside | (mean(mask, NEAR) > 0.5) & (score > 0)
-    if ground is not None:
-        seen = torch.where((mask == 0) & taken, 1.0, seen)
-    if float((seen > 0.5).sum()) < FRAGMENT * size:
-        hidden = torch.maximum(hidden, (seen > 0.5).float())
-        seen = torch.zeros_like(seen)
+    again = _uncovered(hidden, colours, now, way, signs)
+    seen = _completed(torch.maximum(followed, again.float()), signs)
+    if float((seen > 0.5).sum()) < FRAGMENT * float(whole.sum()):
+        hidden, seen = torch.maximum(hidden, seen), torch.zeros_like(seen)
     kept = float((layer.mask * way.sure).sum() / layer.mask.sum().clamp(min=1))
+    return replace(
+        layer,
+        seen=seen,
+        hidden=hidden * (seen <= 0.5),
+        colours=colours,
+        pace=_pace(layer, whole, own),
+        moved=own.after(layer.moved),
+        steps=layer.steps + 1,
+        strain=layer.strain - math.log(max(kept, LEAST_KEPT)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Signs:
+    """What tells the object from its surroundings, each (h, w), of the pixels of the next frame.
+
+    off: pixels by which they moved otherwise than the object. gain: by how many more they moved
+    otherwise than its surroundings; 0 where that is not known. colour: see `looks.py`. score: the
+    last two together, more than 0 for the object.
+    """
+
+    off: Tensor
+    gain: Tensor
+    colour: Tensor
+    score: Tensor
+
+
+def _signs(layer: Layer, whole: Tensor, way: _Way, own: Affine, now: Tensor) -> _Signs:
+    apart = window(whole, AROUND) & (spread(whole, NEAR) == 0) & way.sure
+    ground = fit(way.grid[apart], way.target[apart], 0)
+    off = _off(own, way)
+    gain = torch.zeros_like(off) if ground is None else _off(ground, way) - off
+    colour = mean(layer.looks.of(now), 1)
+    return _Signs(off, gain, colour, colour + mean(gain.clamp(-MOST_OFF, MOST_OFF), 1))
+
+
+def _uncovered(hidden: Tensor, colours: Tensor, now: Tensor, way: _Way, signs: _Signs) -> Tensor:
+    """(h, w) bool: what is seen again of what was hidden, as it has its colours and its motion."""
+    place = hidden > 0.5
+    alike = (place & ((_smooth(now) - colours).abs().amax(-1) < CHANGED)).float()
+    share = mean(alike, PATCH) / mean(place.float(), PATCH).clamp(min=1e-6)
+    again = place & (mean(alike, 2) > 0.5) & (share > FOUND) & (signs.score > 0)
+    return again & ((signs.off < 1.5 * OFF) | ~way.known)
+
+
+def _completed(seen: Tensor, signs: _Signs) -> Tensor:
+    """What is seen (h, w) with what is surrounded by it, and what comes out beside it."""
+    if not signs.gain.any():  # no motion apart from the surroundings': nothing tells them apart
+        return seen
+    mask = (seen > 0.5).float()
+    moves = (signs.off < OFF) & (signs.gain > 0.5 * OFF)
+    beside = (spread(mask, GROWTH) > 0) & moves & (signs.colour > OWN_COLOUR)
+    surrounded = (mean(mask, NEAR) > 0.5) & (signs.score > 0)
+    return torch.where((mask == 0) & (beside | surrounded), 1.0, seen)
+
+
+def _pace(layer: Layer, whole: Tensor, own: Affine) -> Tensor:
+    """(2,): how the middle moved, evened out, for when nothing shows it."""
     middle = _middle(whole)
     pace = own.of(middle) - middle
-    if layer.steps:
-        pace = (pace + layer.pace) / 2
-    return Layer(
-        seen,
-        hidden * (seen <= 0.5),
-        colours,
-        pace,
-        own.after(layer.moved),
-        layer.looks,
-        layer.shape,
-        layer.steps + 1,
-        layer.strain - math.log(max(kept, LEAST_KEPT)),
-    )
+    return (pace + layer.pace) / 2 if layer.steps else pace
 
 
 def _way(was: Tensor, now: Tensor, step: Step) -> _Way:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.1
 """Below this share of the area on the prompted frame, an object is most likely lost."""
+SHOWN = 0.75
+"""From this share of its usual area on, an object is hardly hidden."""
 UNCERTAIN = 0.6
 """Below this confidence, a user is asked for a correction."""
 MOST_RUNS = 6
@@ -79,8 +81,8 @@ class Tracked:
         return (self.confidence < UNCERTAIN).nonzero()[:, 0].tolist()
 
     def weakest(self) -> int:
-        """Where a correction does most: the frame of least confidence, of those that show it."""
-        shown = self.areas >= LEAST_SHARE * self.areas[self.frame]
+        """Where a correction does most: the frame of least confidence, of those that show most."""
+        shown = self.areas >= SHOWN * self.areas.median()
         return int(torch.where(shown, self.confidence, 1.0 + self.confidence).argmin())
 
 
