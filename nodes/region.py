@@ -39,11 +39,18 @@ def region_outputs() -> list[io.Output]:
     ]
 
 
-def region_result(regions: Regions, frames: Tensor, note: str = "") -> io.NodeOutput:
-    """The values of `region_outputs`, some frames to show, and what to say beside their names."""
-    from ..pipelines.pictures import heat, spread
+def region_result(
+    regions: Regions, frames: Tensor, note: str = "", confidence: Tensor | None = None
+) -> io.NodeOutput:
+    """The values of `region_outputs`, some frames to show, and what to say beside their names.
+
+    confidence: (f,) in 0..1, drawn as a bar on each frame.
+    """
+    from ..pipelines.pictures import bars, heat, spread
 
     picture = heat(regions.painted(), frames)
+    if confidence is not None:
+        picture = bars(confidence, picture)
     text = "\n".join(line for line in (regions.describe(), note) if line)
     shown = feedback.shown(spread(picture, 4), text)
     return io.NodeOutput(regions, regions.coverage(regions.frame_size), picture, ui=shown)

@@ -166,7 +166,7 @@ class EvenframeTrackRegion(io.ComfyNode):
             on_frame=progress.step,
         )
         own = Regions((tracked.region,), count, size)
-        return region_result(own.on(regions), frames, tracked.note())
+        return region_result(own.on(regions), frames, tracked.note(), tracked.confidence)
 
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:

@@ -95,6 +95,18 @@ def spread(frames: Tensor, count: int) -> Tensor:
     return frames[torch.linspace(0, len(frames) - 1, count).round().long()]
 
 
+def bars(values: Tensor, frames: Tensor) -> Tensor:
+    """Frames (f, h, w, 3) with a bar along the lower edge of each, as long as its value (f,) of
+    0..1 is high: red at 0, through yellow to green at 1."""
+    height, width = frames.shape[1:3]
+    drawn, rows = frames.clone(), max(2, height // 64)
+    for frame, value in zip(drawn, values.clamp(0, 1).tolist(), strict=True):
+        frame[-rows:] = 0
+        length = max(round(value * width), 1)
+        frame[-rows:, :length] = torch.tensor([min(2 - 2 * value, 1.0), min(2 * value, 1.0), 0.0])
+    return drawn
+
+
 def heat(maps: Tensor, frames: Tensor, opacity: float = 0.6) -> Tensor:
     """Maps over frames: dark where 0, through red to yellow where 1.
 

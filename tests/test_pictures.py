@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.pictures import LABEL_HEIGHT, grid, heat
+from evenframe.pipelines.pictures import LABEL_HEIGHT, bars, grid, heat
 
 
 def test_a_heat_map_is_red_then_yellow_over_the_frame():
@@ -43,3 +43,11 @@ def test_clips_of_other_sizes_and_labels_without_a_clip_are_refused():
         grid([clip, clip[:1]])
     with pytest.raises(EvenframeError, match="There are 2 labels for 1 clips"):
         grid([clip], ["one", "two"])
+
+
+def test_bars_are_as_long_as_values_are_high():
+    frames = torch.full((3, 64, 100, 3), 0.5)
+    drawn = bars(torch.tensor([0.0, 0.5, 1.0]), frames)
+    assert torch.equal(drawn[:, :-2], frames[:, :-2]) and frames.eq(0.5).all()
+    assert (drawn[:, -1].sum(-1) > 0).sum(1).tolist() == [1, 50, 100]
+    assert drawn[:, -1, 0].tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]

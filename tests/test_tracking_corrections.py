@@ -311,17 +311,19 @@ def test_the_note_names_uncertain_frames():
     assert "is empty on frame 1." in lost and "uncertain on frame 2:" in lost
 
 
-def test_the_node_takes_corrections_and_tells_what_is_uncertain():
+def test_the_node_takes_corrections_and_draws_how_sure_it_is():
     frames, truth = passing(12)
     text: dict[str, Any] = {"version": 1, "corrections": [{"frame": 11}]}
 
-    def run(mask: Tensor, **changes: Any) -> tuple[Tensor, str]:
+    def run(mask: Tensor, **changes: Any) -> tuple[Tensor, Tensor]:
         result = EvenframeTrackRegion.execute(
             frames, json.dumps(text | changes), "disc", "", NO_SEGMENTER, FLOW, 0, 0, mask=mask
         )
-        return result.args[1], result.ui["text"][0]
+        return result.args[1], result.args[2]
 
-    found, _ = run(truth[[0, 11]])
+    found, picture = run(truth[[0, 11]])
+    bar = picture[:, -1, :, 1].bool().sum(1)  # green, as far as a frame is trusted
+    assert bar[0] == bar[11] == 160 > bar[5] > 30
     assert torch.equal(found[0], truth[0]) and torch.equal(found[11], truth[11])
     assert torch.equal(found, run(truth)[0]), "one for each frame"
     flipped, _ = run(truth[[11, 0]], frame=11, corrections=[{"frame": 0}])

@@ -53,16 +53,17 @@ def _cut(frame: Tensor, filled: Tensor) -> Tensor:
 
     size = frame.shape[:2]
     scale = min(1.0, LONGEST / max(size))
-    small = tuple(max(round(side * scale), 4) for side in size)
+    rows, columns = (max(round(side * scale), 4) for side in size)
     planes = torch.cat([frame, filled[..., None]], -1).permute(2, 0, 1)[None]  # 1 4 h w
-    planes = F.interpolate(planes, small, mode="area")[0]
+    planes = F.interpolate(planes, (rows, columns), mode="area")[0]
     marks = np.where(planes[3].numpy() > 0.5, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     if not (marks == cv2.GC_BGD).any() or not (marks == cv2.GC_PR_FGD).any():
         return filled
     picture = to_bytes(planes[:3].permute(1, 2, 0)).contiguous().numpy()
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)  # its clusters begin at random: the same box gives the same track
-    cv2.grabCut(picture, marks, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    everywhere = (0, 0, columns, rows)
+    cv2.grabCut(picture, marks, everywhere, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     found = torch.from_numpy((marks == cv2.GC_PR_FGD).astype(np.float32))
     sized = F.interpolate(found[None, None], size, mode="bilinear", align_corners=False)
     return (sized[0, 0] > 0.5).float()
