@@ -183,13 +183,14 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
         masked=mask is not None or segmenter == NO_SEGMENTER,
     )
     start = _start(mask, segmenter, frames, prompt)
-    meant = start is not None or prompt.box is not None or prompt.labels()
+    prompts = prompt.every()
+    meant = start is not None or any(each.box is not None or each.labels() for each in prompts)
     host.check_interrupt()
     found = load_segmenter()
     progress = host.progress(len(frames), "Tracking")
     masks = None if start is None else list(start.reshape(-1, *start.shape[-2:]))
     return follow_people(
-        found, frames, [prompt] if meant else [], masks, **edges, on_frame=progress.step
+        found, frames, prompts if meant else (), masks, **edges, on_frame=progress.step
     )
 
 
