@@ -513,7 +513,7 @@ def test_the_node_offers_what_lies_in_the_folder(session: Session):
         socket.id: socket for socket in EvenframeTrackRegion.define_schema().inputs
     }
     assert inputs["segmenter"].options == ["none", "tiny.pth", "tiny.safetensors"]
-    assert inputs["tracker"].options == ["optical flow", "sam2-tiny"]
+    assert inputs["tracker"].options == ["optical flow", "person", "sam2-tiny"]
 
 
 @pytest.mark.parametrize("segmenter", [NO_SEGMENTER, "tiny.pth"])
