@@ -59,6 +59,8 @@ def on_own_clip(path: Path) -> dict[str, Any]:
     loader["inputs"] = {"file": "clip.mp4", "max_frames": FRAMES, "skip": 1, "stride": 1}
     loader["inputs"] |= {"frame_rate": 0.0, "fit": "stretch", "max_side": 128}
     loader["inputs"] |= {"width": 0, "height": 0}
+    [paste] = [node for node in graph.values() if node["class_type"] == "EvenframePasteSource"]
+    paste["inputs"]["whole_video"] = True  # as in the recipe
     return graph
 
 
