@@ -218,21 +218,20 @@ def test_outside_of_real_clips_is_the_files(name: str):
 FRAME = 1 / RATE + 0.003  # and what containers round off
 
 
-@pytest.mark.parametrize("gap", [False, True])
-@pytest.mark.parametrize(("ending", "saved_as"), [("mp4", "mp4"), ("mkv", "mkv"), ("webm", "webm")])
-def test_flashes_and_beeps_keep_their_times(tmp_path: Path, ending: str, saved_as: str, gap: bool):
+@pytest.mark.parametrize(("ending", "gap"), [("mp4", False), ("mp4", True), ("webm", True)])
+def test_flashes_and_beeps_keep_their_times(tmp_path: Path, ending: str, gap: bool):
     """Where some frames of an uneven file are edited, at its own rate and another."""
     path = write(tmp_path / f"a.{ending}", gap=gap)
     before = found_by_ffmpeg(path)
     assert len(before.flashes) == len(before.beeps) == len(FLASHES)
     clip = load(path, Choice(6, skip=2), Fitting("pad", 16, width=96, height=80))
     film = only_there(clip, clip.frames, regions_of(clip, moving_boxes(clip)))
-    after = found_by_ffmpeg(save(tmp_path / f"b.{saved_as}", film))
+    after = found_by_ffmpeg(save(tmp_path / f"b.{ending}", film))
     assert after.flashes == pytest.approx(before.flashes, abs=FRAME)
     assert after.beeps == pytest.approx(before.beeps, abs=FRAME)
     clip = load(path, Choice(frame_rate=RATE), Fitting(multiple=8, max_side=32))
     film = only_there(clip, clip.frames, regions_of(clip, moving_boxes(clip)))
-    even = found_in(load(save(tmp_path / f"c.{saved_as}", film)))
+    even = found_in(load(save(tmp_path / f"c.{ending}", film)))
     assert even.flashes == pytest.approx(FLASHES, abs=FRAME)
     assert even.beeps == pytest.approx(FLASHES, abs=FRAME)
 

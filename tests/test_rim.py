@@ -14,7 +14,7 @@ from evenframe.pipelines.rim import drift
 from evenframe.pipelines.video import Fitting, clip_from_images, fit_clip
 from evenframe.pipelines.video.fit import resize
 
-WIDE, HIGH, FRAMES = 400, 272, 3
+WIDE, HIGH, FRAMES = 400, 272, 2
 BOXES = {
     "middle": (130, 90, 270, 190),
     "corner": (260, 160, 400, 272),
