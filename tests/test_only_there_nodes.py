@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from comfyui_server import ComfyServer, Run
+from comfyui_server import ComfyServer, Run, wait_for
 from PIL import Image
 
 from evenframe.nodes.clip import EvenframeClipFromVideo, EvenframeSaveVideo
@@ -213,3 +213,21 @@ def test_between_comfyuis_own_nodes(comfyui: ComfyServer):
         assert len(saved) == 6 and saved.frame_rate == RATE, node
         assert saved.audio is not None and saved.audio.seconds == pytest.approx(0.6, abs=0.06)
         assert float((saved.frames - source.frames[2:8]).abs().mean((0, 3))[4, 4]) < 0.02, node
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_a_paste_is_saved_leaves_nothing(comfyui: ComfyServer):
+    grey = torch.rand(1, 240, 320, 3).expand(160, -1, -1, -1)
+    save(comfyui.base / "input" / "long.mp4", grey, RATE, crf=40)
+    nodes = graph()
+    kept = {name: nodes[name] for name in ("load", "draw", "edit", "paste", "ours")}
+    kept["load"]["inputs"] |= {"file": "long.mp4"}
+    kept["ours"]["inputs"] |= {"filename_prefix": "stopped/clip"}
+    run = comfyui.queue(kept)
+    wait_for(lambda: [told for told in run.of("progress") if told["node"] == "ours"])
+    comfyui.interrupt()
+    assert run.ended.wait(10) and run.outcome == "execution_interrupted"
+    assert list((comfyui.base / "output" / "stopped").iterdir()) == []
+    run = comfyui.run(kept)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    assert len(load(file_of(comfyui, run, "ours"), Choice(frame_rate=1))) == 16
