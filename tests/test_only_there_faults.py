@@ -1,11 +1,13 @@
 """Pasting what does not fit, from files that change, onto disks that are full."""
 
+import math
 import os
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,10 @@ from evenframe.pipelines.only_there import only_there, pasted_images
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.source_masks import Places
 from evenframe.pipelines.video import (
+    Audio,
     Choice,
     Clip,
+    Film,
     Fitting,
     clip_from_images,
     film_of,
@@ -28,6 +32,7 @@ from evenframe.pipelines.video import (
     load,
     save,
 )
+from evenframe.pipelines.video.film import Shot, trimmed
 from evenframe.pipelines.video.placement import Placement
 
 from .test_video_load import write_video
@@ -305,3 +310,26 @@ def test_a_full_disk_leaves_nothing_and_closes_the_file(tmp_path: Path, path: Pa
         save(tmp_path / "b.mp4", film)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "whole.mp4"]
     assert path not in open_files()
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "seen"),
+    [
+        (0, 0, [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.7), (4, 0.8)]),
+        (0.2, 0, [(2, 0.0), (3, 0.5), (4, 0.6)]),
+        (0.45, 0.3, [(2, 0.0), (3, 0.25)]),
+        (0.1, 0.1, [(1, 0.0)]),
+        (0.75, 9, [(3, 0.0), (4, 0.05)]),
+    ],
+)
+def test_a_film_that_is_trimmed(start: float, seconds: float, seen: list[tuple[int, float]]):
+    times = [Fraction(each, 10) for each in (0, 1, 2, 7, 8)]
+    shots = [Shot(np.full((8, 8, 3), index, np.uint8), at) for index, at in enumerate(times)]
+    sound = Audio(torch.arange(900)[None] / 900, 1000)
+    film = Film((8, 8), Fraction(10), lambda: iter(shots), Fraction(1, 1000), 9, lambda: sound)
+    part = trimmed(film, start, seconds)
+    assert [(int(shot.pixels[0, 0, 0]), float(shot.time)) for shot in part.shots()] == seen
+    heard = part.sound()
+    assert heard is not None and float(heard.samples[0, 0]) == pytest.approx(start / 0.9)
+    assert heard.seconds == pytest.approx(min(0.9 - start, seconds or 9))
+    assert part.expected == math.ceil(10 * min(0.9 - start, seconds or 9) - 1e-9)

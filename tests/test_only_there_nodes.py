@@ -155,6 +155,8 @@ def graph() -> dict[str, Any]:
             "Video Slice",
             {"video": ["paste", 1], "start_time": 0.2, "duration": 0.6, "strict_duration": False},
         ),
+        "cut parts": ("GetVideoComponents", {"video": ["cut", 0]}),
+        "cut seen": ("PreviewImage", {"images": ["cut parts", 0]}),
         "again": (
             "EvenframeClipFromVideo",
             {"video": ["cut", 0]} | CHOICE | FIT | {"skip": 0, "max_frames": 0},
@@ -178,6 +180,13 @@ def file_of(comfyui: ComfyServer, run: Run, node: str) -> Path:
     return comfyui.base / shown["type"] / shown["subfolder"] / shown["filename"]
 
 
+def seen_in(comfyui: ComfyServer, run: Run, node: str) -> np.ndarray:
+    """(f, h, w, 3) in bytes: what a node of ComfyUI's own shows."""
+    shown = comfyui.outputs(run)[node]["images"]
+    paths = [comfyui.base / at["type"] / at["subfolder"] / at["filename"] for at in shown]
+    return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+
+
 def seconds_of(path: Path) -> float:
     """As players show it: pictures and sound."""
     with av.open(str(path)) as container:
@@ -192,12 +201,11 @@ def test_between_comfyuis_own_nodes(comfyui: ComfyServer):
     outside = np.ones((COUNT, 64, 96), bool)
     outside[2:8][BOX] = False
 
-    shown = comfyui.outputs(run)["seen"]["images"]
-    paths = [comfyui.base / at["type"] / at["subfolder"] / at["filename"] for at in shown]
-    pictures = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
+    pictures = seen_in(comfyui, run, "seen")
     bytes_of_source = source.frames.mul(255).round().numpy()
     assert (pictures == bytes_of_source)[outside].all(), "bit for bit"
     assert pictures[2:8][BOX].min() > 150
+    assert (seen_in(comfyui, run, "cut seen") == pictures[2:8]).all()
 
     for node in ("ours", "its", "foreign"):
         saved = load(file_of(comfyui, run, node))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comfy.model_management import throw_exception_if_processing_interrupted
-from comfy_api.latest import Input, InputImpl, Types
+from comfy_api.latest import Input, Types
 
 from ...pipelines.errors import EvenframeError
 
@@ -88,8 +88,13 @@ class FilmVideo(Input.Video):
         duration: float | None = None,
         strict_duration: bool = False,
     ) -> Any:
-        whole = InputImpl.VideoFromComponents(self.get_components())
-        return whole.as_trimmed(start_time, duration, strict_duration)
+        from ...pipelines.video.film import trimmed
+
+        start, seconds, total = start_time or 0.0, duration or 0.0, self.get_duration()
+        start = max(0.0, start + total) if start < 0 else start
+        if start >= total or (strict_duration and start + seconds > total):
+            return None
+        return FilmVideo(trimmed(self.film, start, seconds))
 
     def get_dimensions(self) -> tuple[int, int]:
         return self.film.size

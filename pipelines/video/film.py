@@ -1,5 +1,6 @@
 """A video whose frames are made one by one, as they are asked for."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -86,6 +87,35 @@ def at_rate(film: Film, frame_rate: float | Fraction) -> Film:
             yield Shot(shot.pixels, index / rate)
 
     return replace(film, frame_rate=rate, shots=shots, tick=1 / rate)
+
+
+def trimmed(film: Film, start: float | Fraction, seconds: float | Fraction = 0) -> Film:
+    """What a film shows and sounds from `start` on, for so many seconds; 0 for its rest.
+
+    Both are rounded to the film's ticks. A frame that is still shown at the start comes first.
+    """
+    first = round(start / film.tick) * film.tick
+    end = first + round(seconds / film.tick) * film.tick if seconds else None
+
+    def shots() -> Iterator[Shot]:
+        shown: Shot | None = None
+        for shot in film.shots():
+            if shown is not None and shot.time > first:
+                yield Shot(shown.pixels, max(shown.time - first, Fraction(0)))
+            if end is not None and shot.time >= end:
+                return
+            shown = shot
+        if shown is not None:
+            yield Shot(shown.pixels, max(shown.time - first, Fraction(0)))
+
+    def sound() -> Audio | None:
+        audio = film.sound()
+        audio = audio and audio.since(first)
+        return audio and (audio if end is None else audio.cut(end - first))
+
+    whole = film.expected / film.frame_rate
+    left = max(Fraction(0), (whole if end is None else min(whole, end)) - first)
+    return replace(film, shots=shots, sound=sound, expected=math.ceil(left * film.frame_rate))
 
 
 def images(
