@@ -19,7 +19,7 @@ MAX_EDGE = 1024
 class Edge:
     """How an edit's regions end. Raises EvenframeError out of range.
 
-    grow: pixels by which each region spreads first, 0..1024.
+    grow: pixels by which each region spreads first, 0..1024, as far as the edit shows something.
     feather: width in pixels of the soft edge, which lies inside, 0..1024.
     linear: mix light instead of sRGB values along it, which keeps bright edges bright.
     rim_match: bring the edit's colours nearer to the source's, by what both are around the regions;
@@ -42,12 +42,17 @@ class Edge:
         """Pixels around a region that its edge depends on."""
         return self.grow + self.feather + 2
 
-    def inside(self, masks: Tensor) -> Tensor:
+    def inside(self, masks: Tensor, shown: Tensor | None = None) -> Tensor:
         """(f, h, w) in 0..1, the share of the edit: the union of masks (n, f, h, w).
+
+        shown: (h, w) of 0 and 1, what the edit shows; None for all. Its border is one of the
+        regions, too.
 
         Where an edge is so wide that a region would lose its middle, the region has a narrower one.
         """
         masks = torch.stack([grown(single, self.grow) for single in masks])
+        if shown is not None:
+            masks *= shown
         shapes = ((masks >= masks.amax((2, 3), keepdim=True) / 2) & (masks > 0)).to(masks)
         union = feather(masks.amax(0), self.feather)
         hard = torch.equal(masks, shapes)

@@ -102,18 +102,20 @@ class Paster:
 
     def _share(self, index: int) -> _Share | None:
         places, edge = self.paste.places, self.paste.edge
-        if self._last is not None and places.alike(self._last.index, index):
-            return self._last
+        last, box = self._last, self.paste.placement.box
+        if last is not None and box(last.index) == box(index) and places.alike(last.index, index):
+            return last
         area = places.area(index, edge.reach)
         if area is None:
             return None
+        shown = self.paste.placement.shown(index, area)
         masks = places.masks(index, area)
-        inside = edge.inside(masks)[0]
+        inside = edge.inside(masks, shown)[0]
         if not inside.any():
             return None
         around, rim = None, None
         if edge.rim_match:
-            touched = torch.maximum(masks.amax((0, 1)), inside) > 0
+            touched = torch.maximum(masks.amax((0, 1)) * shown, inside) > 0
             around, rim = surroundings(self.paste.placement, self.paste.size, index, area, touched)
         self._last = _Share(index, *_trimmed(area, inside), around, rim)
         return self._last

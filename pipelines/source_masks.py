@@ -57,11 +57,11 @@ class Places:
         return all(torch.equal(shape[one], shape[other]) for shape in shapes if shape is not None)
 
     def masks(self, index: int, area: Area) -> Tensor:
-        """(n, 1, h, w) in 0..1: each region on that frame, in an area of the source's frame."""
-        shown = self.placement.shown(index, area)
-        return torch.stack(
-            [self._mask(region, index, area) * shown for region in self.regions.items]
-        )
+        """(n, 1, h, w) in 0..1: each region on that frame, in an area of the source's frame.
+
+        At the edge of the frames that they were drawn on masks go on beyond it.
+        """
+        return torch.stack([self._mask(region, index, area) for region in self.regions.items])
 
     def _mask(self, region: Region, index: int, area: Area) -> Tensor:
         """(1, h, w)"""

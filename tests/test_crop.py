@@ -182,6 +182,31 @@ def test_an_unchanged_crop_lies_where_it_was(
     assert moved < 0.05 and scaled < 1e-3
 
 
+@pytest.mark.parametrize("draw", ["box", "mask", "window"])
+@pytest.mark.parametrize("moving", [False, True])
+def test_regions_spread_no_further_than_the_crop(
+    source: Path, decoded: torch.Tensor, draw: str, moving: bool
+) -> None:
+    clip = load(source)
+    regions = masks_on(clip) if draw == "mask" else boxes_on(clip)
+    crop = crop_around(clip, regions, Fitting(multiple=8), Context(0, 8), moving=moving)
+    kept = whole_crop(crop.clip) if draw == "window" else crop.regions
+    film = only_there(crop.clip, crop.clip.frames, kept, Edge(40, 3))
+    assert (shown(film).int() - decoded.int()).abs().max() <= 3
+
+
+def test_regions_of_the_source_count_where_a_moving_window_shows_them(source: Path) -> None:
+    """They stand still, it does not."""
+    clip = load(source)
+    window = crop_around(clip, boxes_on(clip), Fitting(multiple=8), Context(0, 8), moving=True).clip
+    size = (HIGH, WIDE)
+    still = Regions((box_region([(0, 0, WIDE, HIGH)] * COUNT, size, name="all"),), COUNT, size)
+    film = only_there(window, torch.ones(COUNT, 64, 64, 3), still, Edge(0, 0))
+    for index, frame in enumerate(shown(film)):
+        edited = (frame == 255).all(2)
+        assert torch.equal(edited, window.placement.shown(index, (0, 0, WIDE, HIGH)) == 1)
+
+
 def test_what_is_refused(source: Path, tmp_path: Path) -> None:
     clip = load(source, fitting=Fitting(max_side=160))
     other = clip_from_images(torch.rand(COUNT, 40, 60, 3), 8)

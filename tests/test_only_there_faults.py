@@ -175,6 +175,16 @@ def test_regions_drawn_on_the_clip_its_edit_and_its_source_lie_at_one_place(path
         assert (film == first[0]).all() and torch.equal(images, first[1])
 
 
+@pytest.mark.parametrize("drawn_on", ["clip", "source"])
+def test_regions_spread_no_further_than_what_the_edit_shows(path: Path, drawn_on: str):
+    clip = load(path, fitting=Fitting("crop", 16, width=48, height=48))
+    regions = here(clip, None if drawn_on == "clip" else (64, 96), box=(2, 2, 46, 46))
+    [shot, *_] = only_there(clip, torch.ones(12, 48, 48, 3), regions, Edge(30, 0)).shots()
+    edited = torch.from_numpy((shot.pixels == 255).all(2))
+    beyond = clip.placement.shown(0, (0, 0, 96, 64)) == 0
+    assert edited.any() and beyond.any() and not edited[beyond].any()
+
+
 @pytest.mark.parametrize("mode", ["crop", "pad", "stretch"])
 def test_a_clip_of_images(mode: str):
     images = torch.randint(0, 256, (3, 70, 101, 3)) / 255
