@@ -1,6 +1,6 @@
 """Edited frames into frames of their source, one at a time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from .pictures import to_bytes
 from .rim import drift, surroundings
 from .source_masks import Places
 from .video.fit import as_floats
-from .video.placement import Area, Box, Placement
+from .video.placement import Area, Placement
 from .video.resample import Resampler, around
 from .video.sizes import Size
 
@@ -47,7 +47,8 @@ class Paster:
 
     paste: Paste
     _last: _Share | None = None
-    _resamplers: dict[Box, tuple[Resampler, Resampler]] = field(default_factory=dict)
+    _there: Resampler | None = None
+    _back: Resampler | None = None
 
     def in_bytes(self, pixels: np.ndarray, edited: Tensor | None, index: int) -> np.ndarray:
         """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it.
@@ -83,7 +84,7 @@ class Paster:
             return None
         left, top, right, bottom = share.area
         frame = torch.from_numpy(pixels)
-        edited = self._ways(index)[1].part(image, top, bottom, left, right)
+        edited = self._way_back(index).part(image, top, bottom, left, right)
         corrected = self._drift(frame, image, share)
         if corrected is not None:
             gain, offset = corrected
@@ -96,7 +97,7 @@ class Paster:
         if share.around is None or share.rim is None:
             return None
         left, top, right, bottom = share.around
-        source = self._ways(share.index)[0].part(frame, top, bottom, left, right)
+        source = self._way_there(share.index).part(frame, top, bottom, left, right)
         edited = as_floats(image[top:bottom, left:right])
         return drift(edited, source, share.rim, 1 / self._scale(share.index))
 
@@ -125,14 +126,20 @@ class Paster:
         left, _, right, _ = self.paste.placement.box(index)
         return (right - left) / self.paste.size[0]
 
-    def _ways(self, index: int) -> tuple[Resampler, Resampler]:
-        """From the source to the edit, and back."""
+    def _way_there(self, index: int) -> Resampler:
+        """From the source to the edit: only colours are compared there."""
+        source, box = self.paste.placement.source, self.paste.placement.box(index)
+        if self._there is None or self._there.box != box:
+            self._there = Resampler(source, box, self.paste.size)
+        return self._there
+
+    def _way_back(self, index: int) -> Resampler:
+        """From the edit to the source."""
         source, size = self.paste.placement.source, self.paste.size
-        box = self.paste.placement.box(index)
-        if box not in self._resamplers:
-            there, back = Resampler(source, box, size), around(box, source, size)
-            self._resamplers = {box: (there, Resampler(size, back, source))}
-        return self._resamplers[box]
+        box = around(self.paste.placement.box(index), source, size)
+        if self._back is None or self._back.box != box:
+            self._back = Resampler(size, box, source)
+        return self._back
 
 
 def _trimmed(area: Area, inside: Tensor) -> tuple[Area, Tensor]:

@@ -26,7 +26,7 @@ class Places:
 
     regions: Regions
     placement: Placement
-    _made: dict[tuple[Box, str], Resampler] = field(default_factory=dict, init=False)
+    _made: dict[str, Resampler] = field(default_factory=dict, init=False)
 
     def area(self, index: int, margin: int) -> Area | None:
         """What of the source's frame number `index` the regions touch, and so many pixels around;
@@ -84,13 +84,12 @@ class Places:
         return (large >= 0.5).float() if hard else torch.where(large < FAINT, 0.0, large)
 
     def _resampler(self, box: Box, kernel: str) -> Resampler:
-        """Of masks; the last one is kept."""
-        if (box, kernel) not in self._made:
-            source, size = self.placement.source, self.placement.size
-            made = Resampler(size, around(box, source, size), source, kernel, 1)
-            self._made.clear()
-            self._made[box, kernel] = made
-        return self._made[box, kernel]
+        """Of masks; the last one of each kernel is kept."""
+        source, size = self.placement.source, self.placement.size
+        back = around(box, source, size)
+        if kernel not in self._made or self._made[kernel].box != back:
+            self._made[kernel] = Resampler(size, back, source, kernel, 1)
+        return self._made[kernel]
 
     def _soft(self, region: Region, index: int) -> int:
         """Pixels of the source that the region's own soft edge is wide."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from evenframe.nodes import node_classes
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor, RunResult
 from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.pipelines import paster, source_masks
 from evenframe.pipelines.crop import crop_around, whole_crop
 from evenframe.pipelines.crop_window import Context
 from evenframe.pipelines.edge import Edge
@@ -29,9 +31,11 @@ from evenframe.pipelines.video import (
     Fitting,
     Length,
     clip_from_images,
+    fit_clip,
     load,
     save,
 )
+from evenframe.pipelines.video.resample import Resampler
 
 WIDE, HIGH, COUNT = 246, 178, 10
 AREA = Fitting(pixels=300**2)
@@ -205,6 +209,43 @@ def test_regions_of_the_source_count_where_a_moving_window_shows_them(source: Pa
     for index, frame in enumerate(shown(film)):
         edited = (frame == 255).all(2)
         assert torch.equal(edited, window.placement.shown(index, (0, 0, WIDE, HIGH)) == 1)
+
+
+def made(monkeypatch: pytest.MonkeyPatch, module: Any) -> list[Any]:
+    """The resamplers that a module makes from now on."""
+    found = []
+
+    class Counted(Resampler):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            found.append(self)
+
+    monkeypatch.setattr(module, "Resampler", Counted)
+    return found
+
+
+@pytest.mark.parametrize("rim_match", [False, True])
+@pytest.mark.parametrize("moving", [False, True])
+def test_ways_are_made_where_they_are_gone(
+    source: Path, monkeypatch: pytest.MonkeyPatch, moving: bool, rim_match: bool
+) -> None:
+    clip = load(source)
+    crop = crop_around(clip, boxes_on(clip), Fitting(multiple=8), Context(0, 16), moving=moving)
+    places = len(set(crop.clip.placement.boxes))
+    ways = made(monkeypatch, paster)
+    list(only_there(crop.clip, crop.clip.frames, crop.regions, Edge(rim_match=rim_match)).shots())
+    assert len(ways) == places * (2 if rim_match else 1)
+
+
+def test_hard_and_grey_masks_keep_a_way_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = fit_clip(clip_from_images(torch.rand(COUNT, HIGH, WIDE, 3), 8), Fitting(max_side=160))
+    hard = masks_on(clip).items[0]
+    assert hard.masks is not None
+    grey = replace(hard, masks=hard.masks / 2)
+    regions = Regions((hard, grey), COUNT, (clip.height, clip.width))
+    ways = made(monkeypatch, source_masks)
+    list(only_there(clip, clip.frames, regions).shots())
+    assert len(ways) == 2
 
 
 def test_what_is_refused(source: Path, tmp_path: Path) -> None:
