@@ -7,6 +7,7 @@ has SOURCE's own pixels, at its size and rate and with its sound.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**24
 PERSON_SIDE = 512
 """Of frames in which persons are looked for, in pixels."""
-SAME_RATE = 0.01
-"""Rates that differ by less are one: then frames belong together by their numbers."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,17 +111,34 @@ def _source(options: argparse.Namespace) -> Clip:
 
 def _edited(path: Path, clip: Clip) -> Film:
     """The edit, a frame for each of the source's: of the same number, or shown at the same time."""
-    from ..pipelines.video import Choice, outline
+    from ..pipelines.video import outline
+    from ..pipelines.video.matching import SAME_RATE, alike, matched, with_frames
     from ..pipelines.video.original import original
 
     edit = outline(path)
-    if abs(edit.frame_rate / clip.frame_rate - 1) <= SAME_RATE:
-        return original(edit).film
-    console.tell(
-        f"'{path.name}' has {float(edit.frame_rate):g} frames a second, '{clip.source}' "
-        f"{float(clip.frame_rate):g}: frames belong together by their times."
+    # Files without an index do not say how many frames they have.
+    film = replace(original(edit).film, expected=len(edit))
+    ours, theirs = _times(clip), _times(edit)
+    if alike(ours, theirs):
+        return film
+    rates = (
+        f"{float(edit.frame_rate):g} frames a second, '{clip.source}' {float(clip.frame_rate):g}"
     )
-    return original(outline(path, Choice(frame_rate=clip.frame_rate))).film
+    if abs(edit.frame_rate / clip.frame_rate - 1) > SAME_RATE:
+        console.tell(f"'{path.name}' has {rates}: frames belong together by their times.")
+    else:
+        console.tell(
+            f"The frames of '{path.name}' and '{clip.source}' are shown at times of their own: "
+            "they belong together by these."
+        )
+    last = theirs[-1] - theirs[-2] if len(theirs) > 1 else 0
+    end = theirs[-1] + max(last, float(1 / edit.frame_rate))
+    return with_frames(film, matched(ours, theirs, end), clip.frame_rate)
+
+
+def _times(clip: Clip) -> list[float]:
+    """When its frames are shown, in seconds after the first."""
+    return [time - clip.timestamps[0] for time in clip.timestamps]
 
 
 def _regions(options: argparse.Namespace, clip: Clip) -> Regions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from evenframe.__main__ import main
-from evenframe.pipelines.video import Audio, Choice, load, save
+from evenframe.pipelines.video import Audio, Choice, Film, load, save
+from evenframe.pipelines.video.film import Shot
 
 WIDE, HIGH, COUNT = 96, 64, 12
 
@@ -59,6 +61,37 @@ def test_frames_of_another_rate_belong_together_by_their_times(
     assert code == 0
     assert "'edit.mp4' has 6 frames a second, 'source.mp4' 12" in capsys.readouterr().err
     assert float(load(out).frames[:, 32, 36].min()) > 0.97  # on all twelve
+
+
+def test_an_even_edit_of_an_uneven_source_is_pasted_where_it_was_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Frame n of the source is n steps of grey dark; the edit is what a player shows, evenly."""
+    times = [Fraction(k, 30) for k in range(10)] + [
+        Fraction(1, 3) + Fraction(k, 5) for k in range(10)
+    ]
+    grey = [np.full((HIGH, WIDE, 3), 40 + 8 * k, np.uint8) for k in range(20)]
+
+    def shots():
+        return (Shot(pixels, time) for pixels, time in zip(grey, times, strict=True))
+
+    source = save(
+        tmp_path / "source.mp4", Film((WIDE, HIGH), Fraction(30), shots, Fraction(1, 30)), crf=1
+    )
+    before = load(source)
+    shown = [max(n for n in range(20) if times[n] <= Fraction(k, 30)) for k in range(70)]
+    edit = save(tmp_path / "edit.mp4", before.frames[shown], 30, crf=1)
+    code, out = run(source, edit, *BOX)
+    assert code == 0 and "frames belong together by their times" in capsys.readouterr().err
+    inside = (slice(None), slice(20, 44), slice(28, 44))
+    assert float((load(out).frames[inside] - before.frames[inside]).abs().max()) < 4 / 255
+
+
+def test_an_edit_without_an_index_is_counted(source: Path, capsys: pytest.CaptureFixture[str]):
+    code, _ = run(source, edited(source.with_name("edit.webm"), 4), *BOX)
+    told = capsys.readouterr().err
+    assert code == 0 and "4 of 12 frames" in told
+    assert "The edit has 4 frames, the clip 12: the last are the source's." in told
 
 
 def test_an_edit_may_begin_late_and_end_early(source: Path, capsys: pytest.CaptureFixture[str]):

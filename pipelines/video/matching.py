@@ -1,0 +1,73 @@
+"""Frames of two videos that belong together, of which one is an edit of the other."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+from .film import Film, Shot
+from .timing import TOLERANCE
+
+SAME_RATE = 0.01
+"""Rates that differ by less are one: then as many frames are the same frames."""
+
+ROUNDED = 0.0011
+"""Seconds by which rounded times differ in most files; an edit's frame that begins earlier than
+that may still show what was before, and is taken only where no other one begins."""
+
+Times = Sequence[float]
+"""When frames are shown, in seconds after the first of them, in order."""
+
+
+def alike(source: Times, edited: Times) -> bool:
+    """Whether frame n of an edit belongs to frame n of its source.
+
+    So it is where none is half a frame away from the other's, as far as both go; and where there
+    are as many, at a rate that is nearly the same: programs that know no times play uneven frames
+    evenly.
+    """
+    if len(source) == len(edited) and _nearly_as_long(source, edited):
+        return True
+    allowed = max(min((b - a for a, b in pairwise(source)), default=0) / 2, float(TOLERANCE))
+    pairs = zip(source, edited, strict=False)
+    return all(abs(ours - theirs) <= allowed for ours, theirs in pairs)
+
+
+def _nearly_as_long(source: Times, edited: Times) -> bool:
+    return abs(edited[-1] - source[-1]) <= SAME_RATE * source[-1] + float(TOLERANCE)
+
+
+def matched(source: Times, edited: Times, end: float) -> list[int]:
+    """For each frame of the source, the number of the edit's that shows it.
+
+    That is the first one that begins while the source's is shown; where none does, as in an edit
+    with fewer frames a second, the one that is shown then. There is none from `end` on, where the
+    edit's last frame ends: the list is shorter then.
+    """
+    numbers, tolerance = [], float(TOLERANCE)
+    for time, following in pairwise((*source, float("inf"))):
+        if time + tolerance >= end:
+            break
+        begun = (bisect_left(edited, time - early) for early in (ROUNDED, tolerance))
+        shown = (n for n in begun if n < len(edited) and edited[n] < following - tolerance)
+        before = max(0, bisect_left(edited, time - tolerance) - 1)
+        numbers.append(next(shown, before))
+    return numbers
+
+
+def with_frames(film: Film, numbers: Sequence[int], rate: Fraction) -> Film:
+    """The frames of those numbers, which never fall, one after the other; played at a rate."""
+
+    def shots() -> Iterator[Shot]:
+        coming, at, pixels = film.shots(), -1, None
+        for index, number in enumerate(numbers):
+            while at < number:
+                shot = next(coming, None)
+                if shot is None:
+                    return
+                at, pixels = at + 1, shot.pixels
+            if pixels is not None:
+                yield Shot(pixels, index / rate)
+
+    return replace(film, shots=shots, frame_rate=rate, tick=1 / rate, expected=len(numbers))
