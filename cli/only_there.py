@@ -103,10 +103,26 @@ def _require_new(out: Path) -> None:
 
 def _source(options: argparse.Namespace) -> Clip:
     """The source from the frame on at which the edit begins, at the size of its regions."""
+    from ..pipelines.errors import EvenframeError
     from ..pipelines.video import Choice, Fitting, outline
 
-    fitting = Fitting(max_side=PERSON_SIDE) if options.person else None
-    return outline(options.source, Choice(skip=options.start), fitting)
+    start = options.start
+    if start < 0:
+        raise EvenframeError(f"--start is {start}: give 0, the first frame of SOURCE, or more.")
+    whole = outline(
+        options.source, fitting=Fitting(max_side=PERSON_SIDE) if options.person else None
+    )
+    if start >= len(whole):
+        raise EvenframeError(
+            f"--start is {start}, but '{whole.source}' has {len(whole)} frames: "
+            f"give 0 to {len(whole) - 1}."
+        )
+    return replace(
+        whole,
+        frames=whole.frames[start:],
+        timestamps=whole.timestamps[start:],
+        footage=whole.footage and replace(whole.footage, choice=Choice(skip=start)),
+    )
 
 
 def _edited(path: Path, clip: Clip) -> Film:
