@@ -6,11 +6,11 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from .checks import frames_of_size
 from .crop_window import Context, Windows, bounds, crop_windows
 from .errors import EvenframeError
 from .memory import FreeMemory, free_memory
 from .region import Region, Regions, to_grid
+from .source_masks import drawn_on
 from .video.budget import Budget
 from .video.clip import Clip
 from .video.decode import OnFrame
@@ -54,10 +54,10 @@ def crop_around(
     Raises EvenframeError: regions of another clip or that are nowhere, a file that was changed or
     is gone, no room in memory.
     """
-    drawn = _drawn_on(regions, clip)
+    drawn = drawn_on(regions, clip)
     found = drawn.to_source(bounds(regions))
     windows = crop_windows(found, drawn.source, fitting, context, moving=moving, smooth=smooth)
-    placement = windows.placement
+    placement = replace(windows.placement, cropped=(clip.width, clip.height))
     plain = Fit("stretch", drawn.source, placement.size, placement.size)
     Budget.of("The crops", free).require(plain, len(clip))
     images = clip.frames if clip.original is None else clip.original
@@ -75,22 +75,7 @@ def whole_crop(clip: Clip) -> Regions:
     """One region, all of every frame."""
     box = torch.tensor([0, 0, clip.width, clip.height], dtype=torch.float64)
     region = Region("crop", "", boxes=box.repeat(len(clip), 1))
-    return Regions((region,), len(clip), (clip.height, clip.width))
-
-
-def _drawn_on(regions: Regions, clip: Clip) -> Placement:
-    """Where the frames that regions were drawn on lie in the source."""
-    height, width = regions.frame_size
-    placement, size = clip.placement, (width, height)
-    if regions.frames == len(clip):
-        if size == placement.size:
-            return placement
-        if size == placement.source:
-            return Placement.whole(size, size)
-    raise EvenframeError(
-        f"The regions are for {frames_of_size(regions.frames, size)}, but the clip has "
-        f"{frames_of_size(len(clip), placement.size)}: draw them on the clip's frames."
-    )
+    return Regions((region,), len(clip), (clip.height, clip.width), clip.window)
 
 
 def _cropped(clip: Clip, placement: Placement, on_frame: OnFrame | None) -> Tensor:
@@ -119,7 +104,7 @@ def _regions_in(regions: Regions, drawn: Placement, window: Placement) -> Region
     """The same regions on the frames of a window."""
     wide, high = window.size
     items = tuple(_region_in(region, drawn, window) for region in regions.items)
-    return Regions(items, regions.frames, (high, wide))
+    return Regions(items, regions.frames, (high, wide), window)
 
 
 def _region_in(region: Region, drawn: Placement, window: Placement) -> Region:

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .checks import frames_of_size
 from .edge import Edge
-from .errors import EvenframeError
 from .paster import Paste, Paster
 from .region import Regions
-from .source_masks import Places
+from .source_masks import Places, drawn_on
 from .video.clip import Clip, rgb_frames
 from .video.decode import OnFrame
 from .video.film import Film, Shot
@@ -47,7 +45,7 @@ def only_there(
     file is gone or was changed, pixels that are no numbers, regions of another clip.
     """
     edit, source = _Edit.of(edited), original(clip, whole)
-    places = Places(regions, _placement_of(regions, clip, edit))
+    places = Places(regions, drawn_on(regions, clip, (edit.count, edit.size)))
     paste = Paste(edit.size, clip.placement, places, edge or Edge())
     count = min(clip.own_frames, regions.frames)
 
@@ -76,7 +74,7 @@ def pasted_images(
     on_frame: called after every frame with how many are done.
     """
     edit = _Edit.of(edited)
-    placement = _placement_of(regions, clip, edit).within(clip.placement)
+    placement = drawn_on(regions, clip, (edit.count, edit.size)).within(clip.placement)
     itself = Placement.whole(placement.source, placement.source)
     paster = Paster(Paste(edit.size, itself, Places(regions, placement), edge or Edge()))
     images, whole = edit.images(), torch.empty_like(clip.frames)
@@ -112,22 +110,6 @@ class _Edit:
             )
         frames, notes = rgb_frames(edited)
         return cls((frames.shape[2], frames.shape[1]), len(frames), lambda: iter(frames), notes)
-
-
-def _placement_of(regions: Regions, clip: Clip, edit: _Edit) -> Placement:
-    """Where frames of the regions' size lie in the source. Raises EvenframeError for others."""
-    height, width = regions.frame_size
-    size, placement = (width, height), clip.placement
-    if regions.frames in (len(clip), edit.count):
-        if size in (placement.size, edit.size):
-            return Placement(placement.source, size, placement.boxes)
-        if size == placement.source:
-            return Placement.whole(size, size)
-    raise EvenframeError(
-        f"The regions are for {frames_of_size(regions.frames, size)}, but the clip has "
-        f"{frames_of_size(len(clip), placement.size)}, and the edit "
-        f"{frames_of_size(edit.count, edit.size)}: draw them on the frames that were edited."
-    )
 
 
 def _told(clip: Clip, edit: _Edit, source: Original, regions: Regions) -> Iterator[str]:

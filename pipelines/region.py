@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,9 @@ from torch import Tensor
 from .errors import EvenframeError
 from .grids import averaged, cell_at, cell_width
 from .text import require_typed
+
+if TYPE_CHECKING:
+    from .video.placement import Placement
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +53,13 @@ class Regions:
     """The regions of a clip; where they overlap, a later one lies on top.
 
     frames: of the clip. frame_size: (height, width) in pixels.
+    window: of regions that were moved onto crops, where these lie; None for others.
     """
 
     items: tuple[Region, ...]
     frames: int
     frame_size: tuple[int, int]
+    window: "Placement | None" = None
 
     def part(self, frames: range) -> "Regions":
         """Only these frames."""
@@ -82,7 +88,12 @@ class Regions:
         if below is None:
             return self
         below.require(self.frames, self.frame_size)
-        return replace(self, items=(*below.items, *self.items))
+        if self.window and below.window and self.window != below.window:
+            raise EvenframeError(
+                "The regions lie on two different crops: link those of one Crop Around Region."
+            )
+        window = self.window or below.window
+        return replace(self, items=(*below.items, *self.items), window=window)
 
     def painted(self) -> Tensor:
         """(f, h, w) at the frames' size, for pictures: 0 outside, (k+1)/n in region k of n."""

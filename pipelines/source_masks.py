@@ -1,12 +1,15 @@
 """Regions that were drawn on the frames of a clip, as masks in the pixels of its source."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from .checks import frames_of_size
 from .edge import softened
+from .errors import EvenframeError
 from .region import Box, Region, Regions, to_grid
+from .video.clip import Clip
 from .video.placement import Area, Placement
 from .video.resample import Resampler, around
 from .video.sizes import Size
@@ -102,6 +105,48 @@ class Places:
         wide, high = self.placement.size
         x, y = (right - left) / wide, (bottom - top) / high
         return left + box[0] * x, top + box[1] * y, left + box[2] * x, top + box[3] * y
+
+
+def drawn_on(regions: Regions, clip: Clip, edit: tuple[int, Size] | None = None) -> Placement:
+    """Where the frames that regions were drawn on lie in the source of a clip: its own frames,
+    those of its edit (how many, and their size), or the source's.
+
+    Raises EvenframeError for regions of other frames, and for those that may be.
+    """
+    height, width = regions.frame_size
+    size, placement = (width, height), clip.placement
+    count, edited = edit or (len(clip), placement.size)
+    _require_window(regions, clip, edited)
+    if regions.frames in (len(clip), count):
+        if size in (placement.size, edited):
+            return replace(placement, size=size)
+        if size == placement.source:
+            return Placement.whole(size, size)
+    have = f"the clip has {frames_of_size(len(clip), placement.size)}"
+    if edit is None:
+        have += ": draw them on the clip's frames."
+    else:
+        have += f", and the edit {frames_of_size(*edit)}: draw them on the frames that were edited."
+    raise EvenframeError(f"The regions are for {frames_of_size(regions.frames, size)}, but {have}")
+
+
+def _require_window(regions: Regions, clip: Clip, edited: Size) -> None:
+    """Raise EvenframeError for regions of other crops, and for those of which nobody can tell
+    whether they were drawn on the crops or on what these were cropped from."""
+    height, width = regions.frame_size
+    size, window = (width, height), clip.window
+    if regions.window is not None and regions.window != window:
+        raise EvenframeError(
+            "The regions lie on crops, and the clip is another: link clip and regions of the same "
+            "Crop Around Region."
+        )
+    if window is None or regions.window is not None or size not in (window.size, edited):
+        return
+    if size in (window.cropped, window.source):
+        raise EvenframeError(
+            f"Regions of {width}x{height} pixels may be of the crops or of the frames before them, "
+            "which have the same size: link the regions of Crop Around Region."
+        )
 
 
 def _bounds(region: Region, index: int) -> Box | None:

@@ -248,6 +248,51 @@ def test_hard_and_grey_masks_keep_a_way_each(monkeypatch: pytest.MonkeyPatch) ->
     assert len(ways) == 2
 
 
+def square(side: int) -> Regions:
+    box = (0.3 * side, 0.3 * side, 0.5 * side, 0.5 * side)
+    return Regions((box_region([box] * 2, (side, side), name="it"),), 2, (side, side))
+
+
+def test_regions_of_the_clip_are_not_taken_for_those_of_its_crops() -> None:
+    clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
+    fitting = Fitting(multiple=8, width=96, height=96)
+    crop = crop_around(clip, square(96), fitting, Context(0, 4))
+    edited = torch.ones(2, 96, 96, 3)
+    for wrong in (square(96), replace(crop.regions, window=None)):
+        with pytest.raises(EvenframeError, match="link the regions of Crop Around Region"):
+            only_there(crop.clip, edited, wrong)
+        with pytest.raises(EvenframeError, match="link the regions of Crop Around Region"):
+            crop_around(crop.clip, wrong, fitting)
+    for large in (96, 192):
+        with pytest.raises(EvenframeError, match="link the regions of Crop Around Region"):
+            only_there(crop.clip, torch.ones(2, 192, 192, 3), square(96))
+        only_there(crop.clip, torch.ones(2, large, large, 3), crop.regions)
+    again = crop_around(crop.clip, crop.regions, fitting)
+    assert again.regions.window == again.clip.window
+
+
+def test_regions_may_be_drawn_on_crops_of_another_size() -> None:
+    clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
+    crop = crop_around(clip, square(96), Fitting(multiple=8, width=64, height=64), Context(0, 4))
+    own = square(64)
+    mixed = own.on(crop.regions)
+    assert mixed.window == crop.regions.window and len(mixed.items) == 2
+    for regions in (own, mixed):
+        [shot, _] = only_there(crop.clip, torch.ones(2, 64, 64, 3), regions, Edge(0, 0)).shots()
+        assert (shot.pixels == 255).all(2).any()
+
+
+def test_regions_of_crops_belong_to_their_clip() -> None:
+    clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
+    fitting = Fitting(multiple=8, width=96, height=96)
+    one, other = (crop_around(clip, square(96), fitting, Context(0, each)) for each in (4, 20))
+    for wrong in (clip, other.clip):
+        with pytest.raises(EvenframeError, match="of the same Crop Around Region"):
+            only_there(wrong, torch.ones(2, 96, 96, 3), one.regions)
+    with pytest.raises(EvenframeError, match="those of one Crop Around Region"):
+        one.regions.on(other.regions)
+
+
 def test_what_is_refused(source: Path, tmp_path: Path) -> None:
     clip = load(source, fitting=Fitting(max_side=160))
     other = clip_from_images(torch.rand(COUNT, 40, 60, 3), 8)

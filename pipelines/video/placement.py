@@ -21,11 +21,13 @@ class Placement:
     source: (width, height) of the source's frames. size: of the clip's.
     boxes: in the source's pixels, what a whole frame of the clip covers; one for each frame, or a
         single one for all. A border that was added lies beyond the source's frame.
+    cropped: of a window, (width, height) of the frames that it was chosen on.
     """
 
     source: Size
     size: Size
     boxes: tuple[Box, ...]
+    cropped: Size | None = None
 
     @classmethod
     def of(cls, fit: Fit) -> "Placement":
