@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .common import sockets
+from .common.pasting import (
+    given_clip,
+    linear_light_input,
+    rim_match_input,
+    saying,
+    whole_video_input,
+)
 from .host import host, io
 from .region import edge_input
 
@@ -13,6 +20,11 @@ if TYPE_CHECKING:
 
     from ..pipelines.region import Regions
     from ..pipelines.video import Clip, Fitting
+
+UNMATCHED = (
+    "rim_match did nothing: around a whole window nothing can be compared. Link the regions of "
+    "Crop Around Region."
+)
 
 
 def _window_inputs() -> list[io.Input]:
@@ -171,7 +183,7 @@ class EvenframeCropRegion(io.ComfyNode):
         from ..pipelines.crop import crop_around
         from ..pipelines.crop_window import Context
 
-        clip = _given(clip, frames)
+        clip = given_clip(clip, frames, "frames")
         fitting = _fitting(target, multiple, width, height, max_side)
         crop = crop_around(
             clip,
@@ -186,20 +198,6 @@ class EvenframeCropRegion(io.ComfyNode):
         drawn = crop.regions
         mask = drawn.coverage(drawn.frame_size)
         return io.NodeOutput(crop.clip.frames, crop.clip, drawn, mask, info, ui={"text": (info,)})
-
-
-def _given(clip: Clip | None, frames: Tensor | None) -> Clip:
-    """The clip, or the images as one."""
-    from ..pipelines.errors import EvenframeError
-    from ..pipelines.video import clip_from_images
-
-    if clip is not None:
-        return clip
-    if frames is None:
-        raise EvenframeError(
-            "There is neither a clip nor frames: link the clip of the loader, or any images."
-        )
-    return clip_from_images(frames, 8)
 
 
 class EvenframePasteCrop(io.ComfyNode):
@@ -233,28 +231,9 @@ class EvenframePasteCrop(io.ComfyNode):
                     "linked keeps all of the window.",
                 ),
                 edge_input("grow", "By how many pixels each region spreads first.", optional=True),
-                io.Boolean.Input(
-                    "linear_light",
-                    default=False,
-                    optional=True,
-                    tooltip="Mix light instead of pixel values at the edge: bright edges stay "
-                    "bright.",
-                ),
-                io.Boolean.Input(
-                    "rim_match",
-                    default=False,
-                    optional=True,
-                    tooltip="Bring the edit's colours nearer to the source's, by what both are "
-                    "around the regions: a colour drift of the editor then shows no seam. Needs "
-                    "regions.",
-                ),
-                io.Boolean.Input(
-                    "whole_video",
-                    default=True,
-                    optional=True,
-                    tooltip="All frames of the file, in which only the loaded ones are edited; "
-                    "off, these alone.",
-                ),
+                linear_light_input(optional=True),
+                rim_match_input(" Needs regions."),
+                whole_video_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -285,6 +264,8 @@ class EvenframePasteCrop(io.ComfyNode):
         edge = Edge(grow, feather, linear_light, rim_match)
         kept = whole_crop(clip) if regions is None else regions
         film = only_there(clip, frames, kept, edge, whole=whole_video)
+        if rim_match and regions is None:
+            film = saying(film, UNMATCHED)
         info = "\n".join(film.said)
         return io.NodeOutput(host.film_video(film), info, ui={"text": (info,)})
 

@@ -6,6 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .common import sockets
+from .common.pasting import (
+    given_clip,
+    linear_light_input,
+    rim_match_input,
+    saying,
+    whole_video_input,
+)
 from .host import host, io
 from .region import edge_input
 
@@ -15,6 +22,8 @@ if TYPE_CHECKING:
     from ..pipelines.edge import Edge
     from ..pipelines.region import Regions
     from ..pipelines.video import Clip
+
+UNUSED = "`source` was not used: a clip is linked, and its own frames are the source."
 
 
 class EvenframePasteSource(io.ComfyNode):
@@ -54,12 +63,7 @@ class EvenframePasteSource(io.ComfyNode):
                     max=1024,
                     tooltip="Width in pixels of the soft edge, inside the regions.",
                 ),
-                io.Boolean.Input(
-                    "linear_light",
-                    default=False,
-                    tooltip="Mix light instead of pixel values at the edge: bright edges stay "
-                    "bright.",
-                ),
+                linear_light_input(),
                 sockets.Clip.Input(
                     "clip",
                     optional=True,
@@ -68,20 +72,8 @@ class EvenframePasteSource(io.ComfyNode):
                     "Pixels of edges are then those of the file.",
                 ),
                 edge_input("grow", "By how many pixels each region spreads first.", optional=True),
-                io.Boolean.Input(
-                    "rim_match",
-                    default=False,
-                    optional=True,
-                    tooltip="Bring the edit's colours nearer to the source's, by what both are "
-                    "around the regions: a colour drift of the editor then shows no seam.",
-                ),
-                io.Boolean.Input(
-                    "whole_video",
-                    default=True,
-                    optional=True,
-                    tooltip="With a clip: all frames of the file, in which only the loaded ones "
-                    "are edited; off, these alone.",
-                ),
+                rim_match_input(),
+                whole_video_input("With a clip: all"),
             ],
             outputs=[
                 io.Image.Output(
@@ -112,19 +104,15 @@ class EvenframePasteSource(io.ComfyNode):
         whole_video: bool = True,
     ) -> io.NodeOutput:
         from ..pipelines.edge import Edge
-        from ..pipelines.errors import EvenframeError
         from ..pipelines.only_there import only_there, pasted_images
-        from ..pipelines.video import clip_from_images
 
         edge = Edge(grow, feather, linear_light, rim_match)
+        unused = clip is not None and source is not None
+        told = [UNUSED] if unused else []
         if clip is None:
-            if source is None:
-                raise EvenframeError(
-                    "There is neither a clip nor a source: link the clip of the loader, or the "
-                    "frames before the edit."
-                )
-            clip = clip_from_images(source, 8)
-        film = only_there(clip, frames, regions, edge, whole=whole_video)
+            clip = given_clip(clip, source, "a source")
+            told += clip.warnings
+        film = saying(only_there(clip, frames, regions, edge, whole=whole_video), *told)
         bar = host.progress(len(clip), "Pasting")
         pasted = pasted_images(clip, frames, regions, _scaled(edge, clip), on_frame=bar.step)
         info = "\n".join(film.said)

@@ -17,12 +17,13 @@ from comfyui_server import ComfyServer, Run, wait_for
 from PIL import Image
 
 from evenframe.nodes.clip import EvenframeClipFromVideo, EvenframeSaveVideo
+from evenframe.nodes.crop import EvenframeCropRegion, EvenframePasteCrop
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.paste import EvenframePasteSource
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.video import Audio, Choice, Fitting, load, save
+from evenframe.pipelines.video import Audio, Choice, Fitting, clip_from_images, load, save
 
 COUNT, RATE = 16, 10
 TEXT = '{"version": 1, "regions": [{"name": "it", "words": "", "box": [0.25, 0.25, 0.75, 0.75]}]}'
@@ -120,6 +121,28 @@ def test_neither_clip_nor_source(folder: Path):
     regions = EvenframeDrawRegions.execute(torch.rand(2, 64, 64, 3), TEXT)[0]
     with pytest.raises(EvenframeError, match=r"^There is neither a clip nor a source"):
         EvenframePasteSource.execute(torch.rand(2, 64, 64, 3), regions, 0, False)
+
+
+def test_what_was_not_used_and_what_was_assumed_is_said(folder: Path):
+    images = torch.rand(2, 64, 96, 3)
+    regions = EvenframeDrawRegions.execute(images, TEXT)[0]
+    rate = "Images have no rate: the video plays at 8 frames a second. For another, give the clip"
+    pasted = EvenframePasteSource.execute(images, regions, 0, False, images)
+    assert rate in pasted[2] and rate in "\n".join(pasted[1].said) and "not used" not in pasted[2]
+    clip = clip_from_images(images, 8)
+    both = EvenframePasteSource.execute(images, regions, 0, False, images, clip)
+    assert "`source` was not used" in both[2] and rate not in both[2]
+    assert "not used" not in EvenframePasteSource.execute(images, regions, 0, False, clip=clip)[2]
+
+    cropping = (0.2, False, 24, "own")
+    crops, crop, kept, _, info = EvenframeCropRegion.execute(regions, *cropping, frames=images).args
+    assert rate in info
+    assert rate not in EvenframeCropRegion.execute(regions, *cropping, clip=clip)[4]
+    unmatched = "rim_match did nothing"
+    video, info = EvenframePasteCrop.execute(crops, crop, 4, rim_match=True).args
+    assert unmatched in info and unmatched in "\n".join(video.said)
+    for given in ({}, {"regions": kept, "rim_match": True}):
+        assert unmatched not in EvenframePasteCrop.execute(crops, crop, 4, **given)[1]
 
 
 def graph() -> dict[str, Any]:

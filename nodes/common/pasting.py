@@ -1,0 +1,72 @@
+"""What the nodes around a paste have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..host import io
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...pipelines.video import Clip, Film
+
+RATE = 8
+"""Frames a second of images, which have none."""
+
+
+def linear_light_input(optional: bool = False) -> io.Input:
+    """An input for mixing light along an edge."""
+    return io.Boolean.Input(
+        "linear_light",
+        default=False,
+        optional=optional,
+        tooltip="Mix light instead of pixel values at the edge: bright edges stay bright.",
+    )
+
+
+def rim_match_input(more: str = "") -> io.Input:
+    """An input against a drift of colours."""
+    return io.Boolean.Input(
+        "rim_match",
+        default=False,
+        optional=True,
+        tooltip="Bring the edit's colours nearer to the source's, by what both are around the "
+        f"regions: a colour drift of the editor then shows no seam.{more}",
+    )
+
+
+def whole_video_input(every: str = "All") -> io.Input:
+    """An input for the frames that were not loaded."""
+    return io.Boolean.Input(
+        "whole_video",
+        default=True,
+        optional=True,
+        tooltip=f"{every} frames of the file, in which only the loaded ones are edited; off, "
+        "these alone.",
+    )
+
+
+def given_clip(clip: Clip | None, images: Tensor | None, name: str) -> Clip:
+    """The clip, or else images as one, which says so; name: of these, for the message."""
+    from ...pipelines.errors import EvenframeError
+    from ...pipelines.video import clip_from_images
+
+    if clip is not None:
+        return clip
+    if images is None:
+        raise EvenframeError(
+            f"There is neither a clip nor {name}: link the clip of the loader, or images."
+        )
+    made = clip_from_images(images, RATE)
+    told = (
+        f"Images have no rate: the video plays at {RATE} frames a second. For another, give the "
+        "clip of Clip from Images."
+    )
+    return replace(made, warnings=(*made.warnings, told))
+
+
+def saying(film: Film, *lines: str) -> Film:
+    """A film that says more."""
+    return replace(film, said=(*film.said, *lines))
