@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..pipelines.region import Region, Regions
-    from ..pipelines.video import Clip, Film
+    from ..pipelines.video import Clip, Film, Fitting
 
 MAX_BYTES = 2**24
 PERSON_SIDE = 512
 """Of frames in which persons are looked for, in pixels."""
+REGIONS_SIDE = 1024
+"""Of frames on which regions of a file are drawn, in pixels: at the size of a large source, masks
+would take as much memory as its frames."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,14 +107,12 @@ def _require_new(out: Path) -> None:
 def _source(options: argparse.Namespace) -> Clip:
     """The source from the frame on at which the edit begins, at the size of its regions."""
     from ..pipelines.errors import EvenframeError
-    from ..pipelines.video import Choice, Fitting, outline
+    from ..pipelines.video import Choice, outline
 
     start = options.start
     if start < 0:
         raise EvenframeError(f"--start is {start}: give 0, the first frame of SOURCE, or more.")
-    whole = outline(
-        options.source, fitting=Fitting(max_side=PERSON_SIDE) if options.person else None
-    )
+    whole = outline(options.source, fitting=_fitting(options))
     if start >= len(whole):
         raise EvenframeError(
             f"--start is {start}, but '{whole.source}' has {len(whole)} frames: "
@@ -123,6 +124,15 @@ def _source(options: argparse.Namespace) -> Clip:
         timestamps=whole.timestamps[start:],
         footage=whole.footage and replace(whole.footage, choice=Choice(skip=start)),
     )
+
+
+def _fitting(options: argparse.Namespace) -> Fitting | None:
+    """The size at which regions are held; None for the source's, since boxes take no memory."""
+    from ..pipelines.video import Fitting
+
+    if options.person:
+        return Fitting(max_side=PERSON_SIDE)
+    return None if options.regions is None else Fitting(multiple=1, max_side=REGIONS_SIDE)
 
 
 def _edited(path: Path, clip: Clip) -> Film:
@@ -163,7 +173,8 @@ def _regions(options: argparse.Namespace, clip: Clip) -> Regions:
 
     count, size = len(clip), (clip.height, clip.width)
     if options.regions is not None:
-        return parse_regions(_text(options.regions), count, size)
+        wide, high = clip.placement.source
+        return parse_regions(_text(options.regions), count, (high, wide), size)
     if options.box is not None:
         names = [f"--box {' '.join(map('{:g}'.format, box))}" for box in options.box]
         boxes = zip(names, options.box, strict=True)

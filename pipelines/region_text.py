@@ -15,6 +15,7 @@ EvenframeError that names the place.
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from .json_text import (
     read_whole,
     shown,
 )
-from .region import Box, Region, Regions, box_region, mask_region, require_box
+from .region import Box, Region, Regions, box_region, mask_region, require_box, require_edges
 
 VERSION = 1
 UNITS = ("fraction", "pixel")
@@ -38,6 +39,8 @@ PIXELS = (1, 1)
 """How many pixels a pixel is in x and y."""
 LARGEST_FRACTION = 2
 """Fractions may lie outside of the frame, but not so far as pixels that were taken for them."""
+FINER = 4
+"""In x and y, for polygons of large frames on small ones: their pixels are coarse."""
 MAX_REGIONS, MAX_KEYFRAMES, MAX_POINTS = 32, 10_000, 1000
 REGION = '{"name": "left", "words": "jellyfish", "box": [0.1, 0.6, 0.4, 0.95]}'
 EXAMPLE = f'{{"version": 1, "regions": [{REGION}]}}'
@@ -48,17 +51,27 @@ Shape = list[float]
 """The numbers of a box or of a polygon's points, one after the other, in pixels."""
 
 
-def parse_regions(text: str, frames: int, frame_size: tuple[int, int]) -> Regions:
-    """Read regions for a clip of so many frames of (height, width) pixels."""
+def parse_regions(
+    text: str,
+    frames: int,
+    frame_size: tuple[int, int],
+    drawn_size: tuple[int, int] | None = None,
+) -> Regions:
+    """Read regions for a clip of so many frames of (height, width) pixels.
+
+    drawn_size: (height, width) of the regions that come back, where it is another one: polygons
+        become masks of that size. The pixels of the text are those of `frame_size`.
+    """
+    drawn = drawn_size or frame_size
     value = read_json(text, "regions", EXAMPLE)
     data = read_object(value, "The text", {"version", "regions"}, {"unit"}, EXAMPLE)
     scale = read_units(data, frame_size)
     entries = read_list(data["regions"], "regions", "regions", 1, MAX_REGIONS)
     items = [
-        _region(entry, f"regions[{index}]", frames, frame_size, scale)
+        _region(entry, f"regions[{index}]", frames, frame_size, scale, drawn)
         for index, entry in enumerate(entries)
     ]
-    return Regions(tuple(items), frames, frame_size)
+    return Regions(tuple(items), frames, drawn)
 
 
 def read_units(data: Mapping[str, Any], frame_size: tuple[int, int]) -> tuple[int, int]:
@@ -82,22 +95,34 @@ def _region(
     frames: int,
     frame_size: tuple[int, int],
     scale: tuple[int, int],
+    drawn: tuple[int, int],
 ) -> Region:
     data = read_object(
         entry, where, {"name"}, {"words", "box", "polygon", "keyframes", "grow", "soften"}, REGION
     )
-    edges: dict[str, Any] = {
-        "name": read_text(data["name"], f"{where}.name"),
-        "words": read_text(data.get("words", ""), f"{where}.words"),
-        "grow": read_whole(data.get("grow", 0), f"{where}.grow"),
-        "soften": read_whole(data.get("soften", 0), f"{where}.soften"),
-    }
+    name = read_text(data["name"], f"{where}.name")
+    words = read_text(data.get("words", ""), f"{where}.words")
+    grow = read_whole(data.get("grow", 0), f"{where}.grow")
+    soften = read_whole(data.get("soften", 0), f"{where}.soften")
+    require_edges(name, grow, soften)
     kind, keys = _keyframes(data, where, frames, frame_size, scale)
-    shapes = [interpolate(keys, frame) for frame in range(frames)]
+    x, y = (new / old for new, old in zip(drawn[::-1], frame_size[::-1], strict=True))
+    soft = round(soften * x)
+    # One that stands still is drawn once, and held once.
+    shapes = [interpolate(keys, frame) for frame in range(frames if len(keys) > 1 else 1)]
     if kind == "box":
         boxes: list[Box] = [(shape[0], shape[1], shape[2], shape[3]) for shape in shapes]
-        return box_region(boxes, frame_size, **edges)
-    return mask_region(_polygons(shapes, frame_size), frames, frame_size, **edges)
+        region = box_region(boxes, frame_size, name=name, words=words, grow=grow, soften=soft)
+        assert region.boxes is not None
+        smaller = region.boxes * torch.tensor([x, y, x, y], dtype=torch.float64)
+        return replace(region, boxes=smaller.expand(frames, -1))
+    shapes = [[v * (x, y)[n % 2] for n, v in enumerate(one)] for one in shapes]
+    masks = _polygons(shapes, drawn, 1 if drawn == frame_size else FINER)
+    region = mask_region(
+        masks, len(masks), drawn, name=name, words=words, grow=round(grow * x), soften=soft
+    )
+    assert region.masks is not None
+    return replace(region, masks=region.masks.expand(frames, -1, -1))
 
 
 def _keyframes(
@@ -214,16 +239,22 @@ def require_fractions(values: Sequence[float], where: str, scale: tuple[int, int
         )
 
 
-def _polygons(shapes: Sequence[Shape], frame_size: tuple[int, int]) -> Tensor:
-    """(f, h, w): 1 where a pixel lies inside the polygon of its frame."""
+def _polygons(shapes: Sequence[Shape], frame_size: tuple[int, int], finer: int = 1) -> Tensor:
+    """(f, h, w): 1 where a pixel lies inside the polygon of its frame.
+
+    finer: draw with so many times the pixels, and keep those of which half lies inside.
+    """
     import numpy as np
     from PIL import Image, ImageDraw
 
     height, width = frame_size
-    masks = []
-    for shape in shapes:
-        picture = Image.new("L", (width, height), 0)
+    masks = torch.empty(len(shapes), height, width)
+    for mask, shape in zip(masks, shapes, strict=True):
+        picture = Image.new("L", (finer * width, finer * height), 0)
         # A pixel's centre lies half a pixel inside of it.
-        ImageDraw.Draw(picture).polygon([value - 0.5 for value in shape], fill=1)
-        masks.append(torch.from_numpy(np.asarray(picture, dtype=np.float32)))
-    return torch.stack(masks)
+        ImageDraw.Draw(picture).polygon([finer * value - 0.5 for value in shape], fill=255)
+        share = torch.from_numpy(np.array(picture.reduce(finer)))
+        mask[:] = share >= min(
+            128, int(share.max()) or 128
+        )  # no pixel may hold half of a small one
+    return masks

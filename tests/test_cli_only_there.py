@@ -115,6 +115,46 @@ def test_regions_come_from_a_file(source: Path):
     assert float(frames[11, 32, 84]) > 0.9 > float(frames[11, 32, 12])
 
 
+@pytest.mark.parametrize("unit", ["pixel", "fraction"])
+def test_polygons_of_a_large_source_lie_where_its_pixels_are(tmp_path: Path, unit: str):
+    grey = torch.full((1, 1, 1, 1), 0.3).expand(2, 720, 1280, 3)
+    source = save(tmp_path / "source.mp4", grey, 12, crf=1)
+    points = [[320, 180], [960, 180], [960, 540], [320, 540]]
+    if unit == "fraction":
+        points = [[x / 1280, y / 720] for x, y in points]
+    file = tmp_path / "regions.json"
+    region = {"name": "a", "polygon": points}
+    file.write_text(json.dumps({"version": 1, "unit": unit, "regions": [region]}))
+    edit = edited(tmp_path / "edit.mp4", 2, size=(360, 640))
+    code, out = run(source, edit, "--regions", str(file), "--feather", "0")
+    assert code == 0
+    white = load(out).frames[0].mean(-1) > 0.65
+    assert white[184:536, 324:956].all()
+    white[176:544, 316:964] = False
+    assert not white.any()
+
+
+def test_a_file_of_regions_is_held_on_small_frames(source: Path, monkeypatch: pytest.MonkeyPatch):
+    from evenframe.cli import only_there as command
+    from evenframe.pipelines.region_text import parse_regions
+
+    sizes: list[object] = []
+
+    def parse(text: str, frames: int, *frame_sizes: tuple[int, int]):
+        sizes.extend(frame_sizes)
+        return parse_regions(text, frames, *frame_sizes)
+
+    monkeypatch.setattr(command, "REGIONS_SIDE", 48)
+    monkeypatch.setattr("evenframe.pipelines.region_text.parse_regions", parse)
+    file = source.with_name("regions.json")
+    region = {"name": "a", "polygon": [[0, 0], [24, 0], [24, 64], [0, 64]]}
+    file.write_text(json.dumps({"version": 1, "unit": "pixel", "regions": [region]}))
+    code, out = run(source, edited(source.with_name("edit.mp4")), "--regions", str(file))
+    assert code == 0 and sizes == [(64, 96), (32, 48)]
+    frame = load(out).frames[0].mean(-1)
+    assert float(frame[32, 10]) > 0.9 > float(frame[32, 40])
+
+
 def test_only_people_are_edited(tmp_path: Path):
     file = Path(__file__).resolve().parents[2] / "shared" / "clips" / "woman-running.mp4"
     if not file.is_file():

@@ -350,6 +350,39 @@ def test_a_box_in_fractions_or_in_pixels():
         assert region.boxes.tolist() == [[32, 32, 64, 64]] * 3
 
 
+@pytest.mark.parametrize("shape", ["box", "polygon"])
+@pytest.mark.parametrize("unit", ["pixel", "fraction"])
+def test_regions_of_large_frames_are_drawn_on_small_ones(shape: str, unit: str):
+    """Numbers are the large frames' pixels, also those of grow and soften."""
+    high, wide = SIZE[0] // 4, SIZE[1] // 4
+    left, top, right, bottom = 32, 16, 64, 48
+    corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
+    x, y = (1, 1) if unit == "pixel" else (SIZE[1], SIZE[0])
+    box = [left / x, top / y, right / x, bottom / y]
+    value = box if shape == "box" else [[a / x, b / y] for a, b in corners]
+    entry = {"name": "it", shape: value, "grow": 4, "soften": 8}
+    regions = parse_regions(text(entry, unit=unit), 3, SIZE, (high, wide))
+    [region] = regions.items
+    assert regions.frame_size == (high, wide) and region.soften == 2
+    expected = torch.zeros(3, high, wide)
+    expected[:, 3:13, 7:17] = 1
+    assert torch.equal(regions.cells((high, wide))[0], expected)
+
+
+def test_a_polygon_smaller_than_a_pixel_has_one():
+    corners = [[42, 42], [45, 42], [45, 45]]
+    entry = text({"name": "it", "polygon": corners}, unit="pixel")
+    masks = parse_regions(entry, 1, SIZE, (SIZE[0] // 8, SIZE[1] // 8)).items[0].masks
+    assert masks is not None and masks[0].nonzero().tolist() == [[5, 5]]
+
+
+def test_a_polygon_that_stands_still_is_held_once():
+    square = [[0.25, 0.25], [0.5, 0.25], [0.5, 0.75], [0.25, 0.75]]
+    masks = parse_regions(text({"name": "it", "polygon": square}), 300, SIZE).items[0].masks
+    assert masks is not None and masks.shape == (300, *SIZE)
+    assert masks.untyped_storage().nbytes() == 4 * SIZE[0] * SIZE[1]
+
+
 def test_boxes_move_evenly_between_key_frames():
     keys = [{"frame": 1, "box": [0, 0, 8, 8]}, {"frame": 3, "box": [8, 16, 16, 24]}]
     regions = parse_regions(text({"name": "it", "keyframes": keys}, unit="pixel"), 5, SIZE)
