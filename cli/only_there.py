@@ -81,12 +81,12 @@ def run(options: argparse.Namespace) -> int:
     film = only_there(clip, _edited(options.edited, clip), regions, edge)
     for line in (*clip.warnings, *film.said):
         console.tell(line)
-    report = console.progress()
+    report, count = console.progress(), options.start + len(clip)
     path = save(
         options.out,
         film,
         crf=options.crf,
-        on_frame=lambda done: report("Pasting", done, film.expected or done),
+        on_frame=lambda done: report("Pasting", done, count),
         on_note=console.tell,
     )
     print(path)
@@ -107,12 +107,12 @@ def _require_new(out: Path) -> None:
 def _source(options: argparse.Namespace) -> Clip:
     """The source from the frame on at which the edit begins, at the size of its regions."""
     from ..pipelines.errors import EvenframeError
-    from ..pipelines.video import Choice, outline
+    from ..pipelines.video import Choice
 
     start = options.start
     if start < 0:
         raise EvenframeError(f"--start is {start}: give 0, the first frame of SOURCE, or more.")
-    whole = outline(options.source, fitting=_fitting(options))
+    whole = _outline(options.source, "Reading the source", _fitting(options))
     if start >= len(whole):
         raise EvenframeError(
             f"--start is {start}, but '{whole.source}' has {len(whole)} frames: "
@@ -126,6 +126,27 @@ def _source(options: argparse.Namespace) -> Clip:
     )
 
 
+def _outline(path: Path, label: str, fitting: Fitting | None = None) -> Clip:
+    """A file's frames without pixels: all of them are decoded, which is shown."""
+    from ..pipelines.video import outline
+
+    report, ended = console.progress(), False
+
+    def show(done: int, expected: int) -> None:
+        nonlocal ended
+        if done == 1 and not expected:
+            console.tell(f"  {label}")
+            ended = True
+        if not ended:
+            report(label, done, expected)
+            ended = done >= expected
+
+    clip = outline(path, fitting=fitting, on_frame=show)
+    if not ended:  # there were fewer than the file says
+        report(label, len(clip), len(clip))
+    return clip
+
+
 def _fitting(options: argparse.Namespace) -> Fitting | None:
     """The size at which regions are held; None for the source's, since boxes take no memory."""
     from ..pipelines.video import Fitting
@@ -137,11 +158,10 @@ def _fitting(options: argparse.Namespace) -> Fitting | None:
 
 def _edited(path: Path, clip: Clip) -> Film:
     """The edit, a frame for each of the source's: of the same number, or shown at the same time."""
-    from ..pipelines.video import outline
     from ..pipelines.video.matching import SAME_RATE, alike, matched, with_frames
     from ..pipelines.video.original import original
 
-    edit = outline(path)
+    edit = _outline(path, "Reading the edit")
     # Files without an index do not say how many frames they have.
     film = replace(original(edit).film, expected=len(edit))
     ours, theirs = _times(clip), _times(edit)

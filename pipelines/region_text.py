@@ -254,7 +254,6 @@ def _polygons(shapes: Sequence[Shape], frame_size: tuple[int, int], finer: int =
         # A pixel's centre lies half a pixel inside of it.
         ImageDraw.Draw(picture).polygon([finer * value - 0.5 for value in shape], fill=255)
         share = torch.from_numpy(np.array(picture.reduce(finer)))
-        mask[:] = share >= min(
-            128, int(share.max()) or 128
-        )  # no pixel may hold half of a small one
+        most = int(share.max()) or 255  # of a small one no pixel holds half
+        mask[:] = share >= min(128, most)
     return masks

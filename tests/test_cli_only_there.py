@@ -94,6 +94,27 @@ def test_an_edit_without_an_index_is_counted(source: Path, capsys: pytest.Captur
     assert "The edit has 4 frames, the clip 12: the last are the source's." in told
 
 
+def test_all_that_takes_long_is_shown(source: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(source, edited(source.with_name("edit.mp4"), 8), *BOX, "--start", "2")[0] == 0
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    ends = [(" ".join(words[:-2]), words[-1]) for words in lines if words[-2:-1] == ["#" * 24]]
+    assert ends == [
+        ("Reading the source", "12/12"),
+        ("Reading the edit", "8/8"),
+        ("Pasting", "12/12"),
+    ]
+
+
+def test_frames_that_no_index_counts_are_shown_as_well_as_can_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source = save(tmp_path / "source.webm", torch.full((12, HIGH, WIDE, 3), 0.3), 12)
+    assert run(source, edited(tmp_path / "edit.webm"), *BOX)[0] == 0
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert lines[:2] == ["Reading the source", "Reading the edit"]
+    assert all(line.endswith("/12") for line in lines if line.startswith("Pasting"))
+
+
 def test_an_edit_may_begin_late_and_end_early(source: Path, capsys: pytest.CaptureFixture[str]):
     code, out = run(source, edited(source.with_name("edit.mp4"), 4), *BOX, "--start", "3")
     assert code == 0

@@ -44,6 +44,8 @@ DECODER_BYTES = 16 * 2**20
 """Of frames, at most, that the decoder's threads work on: one of 4K, five of 1080p."""
 
 OnFrame = Callable[[int], None]
+OnKept = Callable[[int, int], None]
+"""Is told how many frames there are by now, and how many there will be; 0 where nobody knows."""
 
 
 def load(
@@ -191,7 +193,11 @@ def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Ti
 
 
 def outline(
-    path: str | PathLike[str], choice: Choice = EVERY, fitting: Fitting | None = None
+    path: str | PathLike[str],
+    choice: Choice = EVERY,
+    fitting: Fitting | None = None,
+    *,
+    on_frame: OnKept | None = None,
 ) -> Clip:
     """A clip without pixels or sound, for who reads the file again: its frames are all black, and
     take no memory.
@@ -208,6 +214,8 @@ def outline(
             if not times:
                 reel.add(source.read(shown.frame))
             times.append(shown.time)
+            if on_frame is not None:
+                on_frame(len(times), source.expected)
     if not times:
         raise _nothing_left(file, findings, choice)
     _, high, wide, _ = reel.frames().shape
