@@ -62,12 +62,12 @@ def windows(count: int = 40) -> list[tuple[Box, tuple[int, int]]]:
 
 def registered() -> tuple[float, float]:
     """The largest shift in pixels and change of scale, over all windows."""
-    from ..pipelines.video.resample import around, resample
+    from ..pipelines.video.resample import resample, way_back
 
     frame, size = textured(480, 360), (480, 360)
     found = []
     for box, edit in windows():
-        back = resample(resample(frame, box, edit), around(box, size, edit), size)
+        back = resample(resample(frame, box, edit), way_back(box, size, edit), size)
         left, top = (max(0, math.ceil(edge)) for edge in box[:2])
         right, bottom = min(size[0], math.floor(box[2])), min(size[1], math.floor(box[3]))
         inside = np.s_[top:bottom, left:right]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .common import sockets
@@ -19,7 +18,6 @@ from .region import edge_input
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.edge import Edge
     from ..pipelines.region import Regions
     from ..pipelines.video import Clip
 
@@ -114,16 +112,9 @@ class EvenframePasteSource(io.ComfyNode):
             told += clip.warnings
         film = saying(only_there(clip, frames, regions, edge, whole=whole_video), *told)
         bar = host.progress(len(clip), "Pasting")
-        pasted = pasted_images(clip, frames, regions, _scaled(edge, clip), on_frame=bar.step)
+        pasted = pasted_images(clip, frames, regions, edge, on_frame=bar.step)
         info = "\n".join(film.said)
         return io.NodeOutput(pasted, host.film_video(film), info, ui={"text": (info,)})
-
-
-def _scaled(edge: Edge, clip: Clip) -> Edge:
-    """An edge in pixels of the source, in those of the clip's frames."""
-    left, _, right, _ = clip.placement.box(0)
-    scale = clip.width / (right - left)
-    return replace(edge, grow=round(edge.grow * scale), feather=round(edge.feather * scale))
 
 
 NODES = [EvenframePasteSource]

@@ -108,8 +108,7 @@ def _regions_in(regions: Regions, drawn: Placement, window: Placement) -> Region
 
 
 def _region_in(region: Region, drawn: Placement, window: Placement) -> Region:
-    scale = _pixels(window) / _pixels(drawn)
-    soften = round(region.soften * scale)
+    soften = round(region.soften * drawn.scale() / window.scale())
     if region.masks is not None:
         return replace(region, masks=_masks_in(region.masks, drawn, window), soften=soften)
     assert region.boxes is not None
@@ -142,9 +141,3 @@ def _masks_in(masks: Tensor, drawn: Placement, window: Placement) -> Tensor:
         large = resampler(mask[..., None])[..., 0]
         out[index] = (large >= 0.5).float() if hard else large
     return out
-
-
-def _pixels(placement: Placement) -> float:
-    """How many pixels of its frames there are to one of the source, across."""
-    left, _, right, _ = placement.box(0)
-    return placement.size[0] / (right - left)

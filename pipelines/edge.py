@@ -1,7 +1,7 @@
 """The edge at which an edit gives way to its source, and pixels of both mixed along it."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,11 @@ class Edge:
             value = getattr(self, name)
             if not 0 <= value <= MAX_EDGE:
                 raise EvenframeError(f"{name} is {value}: choose 0 to {MAX_EDGE} pixels.")
+
+    def scaled(self, factor: float) -> "Edge":
+        """The same where each pixel is so many; no wider than an edge may be."""
+        grow, feather = (min(round(each * factor), MAX_EDGE) for each in (self.grow, self.feather))
+        return replace(self, grow=grow, feather=feather)
 
     @property
     def reach(self) -> int:

@@ -70,13 +70,14 @@ def pasted_images(
 ) -> Tensor:
     """As `only_there`, all at once: (f, h, w, 3) floats at the size of the clip's frames.
 
-    Pixels of the edge are those of the clip's frames.
+    edge: its pixels are the source's here, too, scaled to the clip's.
     on_frame: called after every frame with how many are done.
     """
     edit = _Edit.of(edited)
     placement = drawn_on(regions, clip, (edit.count, edit.size)).within(clip.placement)
     itself = Placement.whole(placement.source, placement.source)
-    paster = Paster(Paste(edit.size, itself, Places(regions, placement), edge or Edge()))
+    edge = (edge or Edge()).scaled(1 / clip.placement.scale())
+    paster = Paster(Paste(edit.size, itself, Places(regions, placement), edge))
     images, whole = edit.images(), torch.empty_like(clip.frames)
     for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
         out[:] = paster.in_floats(image, next(images, None), index)

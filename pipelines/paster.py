@@ -12,7 +12,7 @@ from .rim import drift, surroundings
 from .source_masks import Places
 from .video.fit import as_floats
 from .video.placement import Area, Placement
-from .video.resample import Resampler, around
+from .video.resample import Resampler, way_back
 from .video.sizes import Size
 
 
@@ -25,19 +25,24 @@ class Paste:
     places: Places
     edge: Edge
 
+    @property
+    def edited(self) -> Placement:
+        """Of the edited frames, at their size."""
+        return self.placement.at(self.size)
+
 
 @dataclass(frozen=True, eq=False)
 class _Share:
     """What of a frame is the edit's.
 
     area: of the source's frame, all that the edit touches. inside: (h, w) in 0..1, its share there.
-    around: the part of the edited frame in which colours are compared; rim: (h, w), 1 where.
+    beside: the part of the edited frame in which colours are compared; rim: (h, w), 1 where.
     """
 
     index: int
     area: Area
     inside: Tensor
-    around: Area | None = None
+    beside: Area | None = None
     rim: Tensor | None = None
 
 
@@ -94,12 +99,12 @@ class Paster:
 
     def _drift(self, frame: Tensor, image: Tensor, share: _Share) -> tuple[Tensor, Tensor] | None:
         """Gain and offset against a drift of colours, compared at the size of the edit."""
-        if share.around is None or share.rim is None:
+        if share.beside is None or share.rim is None:
             return None
-        left, top, right, bottom = share.around
+        left, top, right, bottom = share.beside
         source = self._way_there(share.index).part(frame, top, bottom, left, right)
         edited = as_floats(image[top:bottom, left:right])
-        return drift(edited, source, share.rim, 1 / self._scale(share.index))
+        return drift(edited, source, share.rim, 1 / self.paste.edited.scale(share.index))
 
     def _share(self, index: int) -> _Share | None:
         places, edge = self.paste.places, self.paste.edge
@@ -114,17 +119,12 @@ class Paster:
         inside = edge.inside(masks, shown)[0]
         if not inside.any():
             return None
-        around, rim = None, None
+        beside, rim = None, None
         if edge.rim_match:
             touched = torch.maximum(masks.amax((0, 1)) * shown, inside) > 0
-            around, rim = surroundings(self.paste.placement, self.paste.size, index, area, touched)
-        self._last = _Share(index, *_trimmed(area, inside), around, rim)
+            beside, rim = surroundings(self.paste.edited, index, area, touched)
+        self._last = _Share(index, *_trimmed(area, inside), beside, rim)
         return self._last
-
-    def _scale(self, index: int) -> float:
-        """Pixels of the source for each of the edit."""
-        left, _, right, _ = self.paste.placement.box(index)
-        return (right - left) / self.paste.size[0]
 
     def _way_there(self, index: int) -> Resampler:
         """From the source to the edit: only colours are compared there."""
@@ -136,7 +136,7 @@ class Paster:
     def _way_back(self, index: int) -> Resampler:
         """From the edit to the source."""
         source, size = self.paste.placement.source, self.paste.size
-        box = around(self.paste.placement.box(index), source, size)
+        box = way_back(self.paste.placement.box(index), source, size)
         if self._back is None or self._back.box != box:
             self._back = Resampler(size, box, source)
         return self._back

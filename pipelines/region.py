@@ -28,7 +28,7 @@ FRINGE = 2
 one on a coarser grid than the frame's."""
 
 Box = tuple[float, float, float, float]
-"""left, top, right, bottom; the last two exclusive."""
+"""left, top, right, bottom; of pixels, whose edges lie at whole numbers, or of fractions."""
 
 
 @dataclass(frozen=True, eq=False)

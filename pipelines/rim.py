@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from .region import grown
 from .video.placement import Area, Placement
-from .video.sizes import Size
 
 RIM = 0.06
 """Of the longer side: how far around the regions colours are compared."""
@@ -51,19 +50,18 @@ what lies around the regions was edited, too."""
 
 
 def surroundings(
-    placement: Placement, size: Size, index: int, area: Area, touched: Tensor
+    placement: Placement, index: int, area: Area, touched: Tensor
 ) -> tuple[Area, Tensor]:
     """What of an edited frame lies around the regions: a part of it, and (h, w), 1 where in it.
 
-    size: (width, height) of the edited frame. touched: (h, w), what of an area of the source's
-    frame number `index` is the edit's.
+    placement: of the edited frames. touched: (h, w), what of an area of the source's frame number
+    `index` is the edit's.
     """
-    box = placement.box(index)
-    gap = math.ceil(GAP * max(1.0, (box[2] - box[0]) / size[0]))
+    gap = math.ceil(GAP * max(1.0, placement.scale(index)))
     hidden = grown(functional.pad(touched[None].float(), [gap] * 4), gap)[0]
     area = area[0] - gap, area[1] - gap, area[2] + gap, area[3] + gap
-    more = round(RIM * max(size))
-    across, down = (_Side.of(placement, size, index, area, axis, more) for axis in (0, 1))
+    more = round(RIM * max(placement.size))
+    across, down = (_Side.of(placement, index, area, axis, more) for axis in (0, 1))
     rim = torch.outer(down.seen, across.seen)
     rim[down.near, across.near] *= 1 - hidden[down.places][:, across.places]
     return (across.start, down.start, across.stop, down.stop), rim
@@ -84,13 +82,12 @@ class _Side:
     places: Tensor
 
     @classmethod
-    def of(
-        cls, placement: Placement, size: Size, index: int, area: Area, axis: int, more: int
-    ) -> "_Side":
+    def of(cls, placement: Placement, index: int, area: Area, axis: int, more: int) -> "_Side":
         low, high = placement.box(index)[axis], placement.box(index)[axis + 2]
-        step, first, last = (high - low) / size[axis], area[axis], area[axis + 2]
+        length, first, last = placement.size[axis], area[axis], area[axis + 2]
+        step = (high - low) / length
         start = max(0, math.floor((first - low) / step) - more)
-        stop = min(size[axis], math.ceil((last - low) / step) + more)
+        stop = min(length, math.ceil((last - low) / step) + more)
         pixels = ((torch.arange(start, stop) + 0.5) * step + low).floor().long()  # the source's
         seen = ((pixels >= 0) & (pixels < placement.source[axis])).float()
         near = slice(int((pixels < first).sum()), int((pixels < last).sum()))

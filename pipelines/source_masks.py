@@ -1,6 +1,6 @@
 """Regions that were drawn on the frames of a clip, as masks in the pixels of its source."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from .errors import EvenframeError
 from .region import Box, Region, Regions, to_grid
 from .video.clip import Clip
 from .video.placement import Area, Placement
-from .video.resample import Resampler, around
+from .video.resample import Resampler, way_back
 from .video.sizes import Size
 
 FAINT = 1 / 512
@@ -89,15 +89,14 @@ class Places:
     def _resampler(self, box: Box, kernel: str) -> Resampler:
         """Of masks; the last one of each kernel is kept."""
         source, size = self.placement.source, self.placement.size
-        back = around(box, source, size)
+        back = way_back(box, source, size)
         if kernel not in self._made or self._made[kernel].box != back:
             self._made[kernel] = Resampler(size, back, source, kernel, 1)
         return self._made[kernel]
 
     def _soft(self, region: Region, index: int) -> int:
         """Pixels of the source that the region's own soft edge is wide."""
-        left, _, right, _ = self.placement.box(index)
-        return round(region.soften * (right - left) / self.placement.size[0])
+        return round(region.soften * self.placement.scale(index))
 
     def _to_source(self, box: Box, index: int) -> Box:
         """A box of the clip's pixels in the source's."""
@@ -119,7 +118,7 @@ def drawn_on(regions: Regions, clip: Clip, edit: tuple[int, Size] | None = None)
     _require_window(regions, clip, edited)
     if regions.frames in (len(clip), count):
         if size in (placement.size, edited):
-            return replace(placement, size=size)
+            return placement.at(size)
         if size == placement.source:
             return Placement.whole(size, size)
     have = f"the clip has {frames_of_size(len(clip), placement.size)}"

@@ -90,6 +90,11 @@ def test_regions_spread_before_they_are_softened():
     assert torch.equal(grown[:, 5:27, 5:43], torch.ones(2, 22, 38)) and grown.sum() == 2 * 22 * 38
 
 
+def test_an_edge_of_other_pixels_is_an_edge():
+    assert Edge(3, 8, True, True).scaled(0.5) == Edge(2, 4, True, True)
+    assert Edge(1000, 8).scaled(3) == Edge(1024, 24)
+
+
 def test_a_mask_that_is_not_quite_white_has_its_soft_edge():
     """The width of an edge goes by a region's shape, not by noise in its values."""
     source, edited = torch.zeros(1, 64, 64, 3), torch.ones(1, 64, 64, 3)

@@ -11,7 +11,7 @@ from evenframe.benchmarks.displacement import displaced
 from evenframe.benchmarks.registration import textured, windows
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.video.fit import resize
-from evenframe.pipelines.video.resample import Resampler, around, resample
+from evenframe.pipelines.video.resample import Resampler, resample, way_back
 
 Box = tuple[float, float, float, float]
 
@@ -124,7 +124,7 @@ def test_the_measure_of_places_sees_a_tenth_of_a_pixel() -> None:
 def test_what_is_cut_out_and_put_back_lies_where_it_was(box: Box, size: tuple[int, int]) -> None:
     frame = textured(480, 360)
     edit = resample(frame, box, size)
-    back = resample(edit, around(box, (480, 360), size), (480, 360))
+    back = resample(edit, way_back(box, (480, 360), size), (480, 360))
     left, top = (max(0, math.ceil(edge)) for edge in box[:2])
     right, bottom = min(480, math.floor(box[2])), min(360, math.floor(box[3]))
     inside = np.s_[top:bottom, left:right]

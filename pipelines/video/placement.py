@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..region import Box
 from .sizes import Fit, Size
 
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom in pixels; edges of pixels lie at whole numbers."""
 Area = tuple[int, int, int, int]
-"""The same in whole pixels, the last two exclusive."""
+"""left, top, right, bottom in whole pixels, the last two exclusive."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,18 @@ class Placement:
         boxes = other.from_source(torch.tensor(self.boxes, dtype=torch.float64))
         return Placement(other.size, self.size, tuple(map(tuple, boxes.tolist())))
 
+    def at(self, size: Size) -> "Placement":
+        """That of the same frames at another size."""
+        return replace(self, size=size)
+
     def box(self, index: int) -> Box:
         """That of frame number `index`."""
         return self.boxes[index if len(self.boxes) > 1 else 0]
+
+    def scale(self, index: int = 0) -> float:
+        """Pixels of the source for each of the clip's, across."""
+        left, _, right, _ = self.box(index)
+        return (right - left) / self.size[0]
 
     def to_source(self, boxes: Tensor) -> Tensor:
         """(f, 4) boxes in the pixels of the clip's frames, in those of the source."""

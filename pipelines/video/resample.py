@@ -102,9 +102,9 @@ def resample(frame: Tensor, box: Box, size: Size, kernel: str = "lanczos") -> Te
     return Resampler((wide, high), box, size, kernel, channels)(frame)
 
 
-def around(box: Box, source: Size, size: Size) -> Box:
+def way_back(box: Box, source: Size, size: Size) -> Box:
     """The way back: the rectangle, in pixels of a frame of `size` that covers `box` of a frame of
-    `source`, that the whole source covers. `Resampler(size, around(box, source, size), source)`
+    `source`, that the whole source covers. `Resampler(size, way_back(box, source, size), source)`
     puts each pixel where it was taken from."""
     across, down = size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1])
     left, top = -box[0] * across, -box[1] * down
