@@ -6,11 +6,11 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from .crop_window import Context, Windows, bounds, crop_windows
+from .crop_window import Context, Windows, crop_windows
 from .errors import EvenframeError
 from .memory import FreeMemory, free_memory
 from .region import Region, Regions, to_grid
-from .source_masks import drawn_on
+from .source_masks import MaskResampler, drawn_on
 from .video.budget import Budget
 from .video.clip import Clip
 from .video.decode import OnFrame
@@ -55,7 +55,7 @@ def crop_around(
     is gone, no room in memory.
     """
     drawn = drawn_on(regions, clip)
-    found = drawn.to_source(bounds(regions))
+    found = drawn.to_source(regions.bounds())
     windows = crop_windows(found, drawn.source, fitting, context, moving=moving, smooth=smooth)
     placement = replace(windows.placement, cropped=(clip.width, clip.height))
     plain = Fit("stretch", drawn.source, placement.size, placement.size)
@@ -127,17 +127,11 @@ def _region_in(region: Region, drawn: Placement, window: Placement) -> Region:
 
 
 def _masks_in(masks: Tensor, drawn: Placement, window: Placement) -> Tensor:
-    """(f, h, w): hard masks stay hard, with a smooth outline."""
-    hard = bool(((masks == 0) | (masks == 1)).all())
+    """(f, h, w)"""
     wide, high = window.size
-    out, resampler = torch.empty(len(masks), high, wide), None
+    out, resampler = torch.empty(len(masks), high, wide), MaskResampler(drawn.size, window.size)
     seen = drawn.from_source(torch.tensor(window.boxes, dtype=torch.float64)).tolist()
     for index, mask in enumerate(masks):
         left, top, right, bottom = seen[index if len(seen) > 1 else 0]
-        box = (left, top, right, bottom)
-        if resampler is None or resampler.box != box:
-            kernel = "lanczos" if hard else "triangle"
-            resampler = Resampler(drawn.size, box, window.size, kernel, 1)
-        large = resampler(mask[..., None])[..., 0]
-        out[index] = (large >= 0.5).float() if hard else large
+        out[index] = resampler.resampled(mask, (left, top, right, bottom))
     return out

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from .checks import frames_of_size
 from .errors import EvenframeError
-from .region import Region, Regions
 from .smooth_path import smooth_within
 from .video.placement import Placement
 from .video.resample import EXACT
@@ -86,32 +85,6 @@ class Windows:
         if self.moving_gain >= WORTH:
             told.append(f"a moving one would show the regions {self.moving_gain:.2g} times larger")
         return ", ".join(told)
-
-
-def bounds(regions: Regions) -> Tensor:
-    """(f, 4) float64: left, top, right, bottom around all regions of each frame, in pixels of the
-    frames that they were drawn on; NaN where there is none. Of masks, all that is not 0 counts."""
-    regions.require_items()
-    each = torch.stack([_bounds(region) for region in regions.items])  # n f 4
-    low = each[..., :2].nan_to_num(math.inf).amin(0)
-    high = each[..., 2:].nan_to_num(-math.inf).amax(0)
-    found = torch.cat([low, high], 1)
-    return torch.where(found.isfinite(), found, math.nan)
-
-
-def _bounds(region: Region) -> Tensor:
-    if region.boxes is not None:
-        return region.boxes
-    assert region.masks is not None
-    low, high = [], []
-    for axis in (1, 2):  # what is left of the rows' largest are columns, and the other way round
-        shown = region.masks.amax(axis) > 0  # f n
-        here = shown.any(1)
-        first = shown.int().argmax(1)
-        after = shown.shape[1] - shown.flip(1).int().argmax(1)
-        low.append(torch.where(here, first.double(), math.nan))
-        high.append(torch.where(here, after.double(), math.nan))
-    return torch.stack([*low, *high], 1)
 
 
 def crop_windows(

@@ -47,6 +47,22 @@ class Region:
     masks: Tensor | None = None
     soften: int = 0
 
+    def bounds(self) -> Tensor:
+        """(f, 4) float64: left, top, right, bottom, in pixels; NaN on frames without it. Of a mask
+        all that is not 0 counts."""
+        if self.boxes is not None:
+            return self.boxes
+        assert self.masks is not None
+        low, high = [], []
+        for axis in (1, 2):  # what is left of the rows' largest are columns, and the other way
+            shown = self.masks.amax(axis) > 0  # f n
+            here = shown.any(1)
+            first = shown.int().argmax(1)
+            after = shown.shape[1] - shown.flip(1).int().argmax(1)
+            low.append(torch.where(here, first.double(), math.nan))
+            high.append(torch.where(here, after.double(), math.nan))
+        return torch.stack([*low, *high], 1)
+
 
 @dataclass(frozen=True, eq=False)
 class Regions:
@@ -141,14 +157,22 @@ class Regions:
 
     def anywhere(self) -> Tensor:
         """(f,) bool: whether a frame has any of the regions."""
+        return self.bounds().isfinite().all(1)
+
+    def bounds(self, spread: int = 0) -> Tensor:
+        """(f, 4) float64: around all regions of each frame, as `Region.bounds`.
+
+        spread: pixels by which those of masks are larger.
+        """
         self.require_items()
-        has = [
-            torch.ones(self.frames, dtype=torch.bool)
-            if region.masks is None
-            else region.masks.amax((1, 2)) > 0
-            for region in self.items
-        ]
-        return torch.stack(has).any(0)
+        outward = torch.tensor([-spread, -spread, spread, spread], dtype=torch.float64)
+        each = torch.stack(
+            [item.bounds() + outward * (item.masks is not None) for item in self.items]
+        )  # n f 4
+        low = each[..., :2].nan_to_num(math.inf).amin(0)
+        high = each[..., 2:].nan_to_num(-math.inf).amax(0)
+        found = torch.cat([low, high], 1)
+        return torch.where(found.isfinite(), found, math.nan)
 
     def require_items(self) -> None:
         """Raise EvenframeError where there is no region at all."""

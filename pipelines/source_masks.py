@@ -1,6 +1,8 @@
 """Regions that were drawn on the frames of a clip, as masks in the pixels of its source."""
 
+import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,6 +22,35 @@ SUPPORT = 3
 """Pixels of a mask by which its enlarging may reach beyond it."""
 
 
+@dataclass(eq=False)
+class MaskResampler:
+    """Rectangles of masks of one size, at another size; keeps what the next one may use again.
+
+    source, size: (width, height) before and after.
+    """
+
+    source: Size
+    size: Size
+    _kept: dict[str, Resampler] = field(default_factory=dict)
+
+    def resampled(self, mask: Tensor, box: Box, area: Area | None = None) -> Tensor:
+        """A rectangle of a mask (h, w): a hard one stays hard, with a smooth outline.
+
+        area: the part of the result that is wanted; None for all.
+        """
+        hard = bool(((mask == 0) | (mask == 1)).all())
+        left, top, right, bottom = area or (0, 0, *self.size)
+        resampler = self._of("lanczos" if hard else "triangle", box)
+        large = resampler.part(mask[..., None], top, bottom, left, right)[..., 0]
+        return (large >= 0.5).float() if hard else torch.where(large < FAINT, 0.0, large)
+
+    def _of(self, kernel: str, box: Box) -> Resampler:
+        """The last one of each kernel is kept."""
+        if kernel not in self._kept or self._kept[kernel].box != box:
+            self._kept[kernel] = Resampler(self.source, box, self.size, kernel, 1)
+        return self._kept[kernel]
+
+
 @dataclass(frozen=True, eq=False)
 class Places:
     """Where the regions of a clip lie in its source.
@@ -29,18 +60,24 @@ class Places:
 
     regions: Regions
     placement: Placement
-    _made: dict[str, Resampler] = field(default_factory=dict, init=False)
+
+    @cached_property
+    def _bounds(self) -> Tensor:
+        """(f, 4): the pixels that the regions touch, and those that their enlarging may."""
+        return self.regions.bounds(SUPPORT)
+
+    @cached_property
+    def _masks(self) -> MaskResampler:
+        return MaskResampler(self.placement.size, self.placement.source)
 
     def area(self, index: int, margin: int) -> Area | None:
         """What of the source's frame number `index` the regions touch, and so many pixels around;
         None where they touch nothing."""
         wide, high = self.placement.source
-        boxes = [box for region in self.regions.items if (box := _bounds(region, index))]
-        if not boxes:
+        x1, y1, x2, y2 = self._bounds[index].tolist()
+        if math.isnan(x1):
             return None
-        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-        all_of_them = min(lefts), min(tops), max(rights), max(bottoms)
-        left, top, right, bottom = self._to_source(all_of_them, index)
+        left, top, right, bottom = self._to_source((x1, y1, x2, y2), index)
         margin += max(self._soft(region, index) for region in self.regions.items)
         area = (
             max(0, int(left) - margin),
@@ -75,24 +112,9 @@ class Places:
             mask = _box_mask(edges, self.placement.source, area)
         else:
             assert region.masks is not None
-            mask = self._enlarged(region.masks[index], box, area)
+            size, source = self.placement.size, self.placement.source
+            mask = self._masks.resampled(region.masks[index], way_back(box, source, size), area)
         return softened(mask[None], self._soft(region, index))
-
-    def _enlarged(self, mask: Tensor, box: Box, area: Area) -> Tensor:
-        """A mask as it looks at the source's size: a hard one stays hard, with a smooth outline."""
-        hard = bool(((mask == 0) | (mask == 1)).all())
-        kernel = "lanczos" if hard else "triangle"
-        left, top, right, bottom = area
-        large = self._resampler(box, kernel).part(mask[..., None], top, bottom, left, right)[..., 0]
-        return (large >= 0.5).float() if hard else torch.where(large < FAINT, 0.0, large)
-
-    def _resampler(self, box: Box, kernel: str) -> Resampler:
-        """Of masks; the last one of each kernel is kept."""
-        source, size = self.placement.source, self.placement.size
-        back = way_back(box, source, size)
-        if kernel not in self._made or self._made[kernel].box != back:
-            self._made[kernel] = Resampler(size, back, source, kernel, 1)
-        return self._made[kernel]
 
     def _soft(self, region: Region, index: int) -> int:
         """Pixels of the source that the region's own soft edge is wide."""
@@ -146,24 +168,6 @@ def _require_window(regions: Regions, clip: Clip, edited: Size) -> None:
             f"Regions of {width}x{height} pixels may be of the crops or of the frames before them, "
             "which have the same size: link the regions of Crop Around Region."
         )
-
-
-def _bounds(region: Region, index: int) -> Box | None:
-    """The pixels that a region touches on a frame, and those that its enlarging may."""
-    if region.boxes is not None:
-        left, top, right, bottom = region.boxes[index].tolist()
-        return left, top, right, bottom
-    assert region.masks is not None
-    mask = region.masks[index] > 0
-    rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
-    if not len(rows):
-        return None
-    return (
-        float(columns[0]) - SUPPORT,
-        float(rows[0]) - SUPPORT,
-        float(columns[-1]) + 1 + SUPPORT,
-        float(rows[-1]) + 1 + SUPPORT,
-    )
 
 
 def _box_mask(box: Box, source: Size, area: Area) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenframe.pipelines.crop_window import ALWAYS, Context, Windows, bounds, crop_windows
+from evenframe.pipelines.crop_window import ALWAYS, Context, Windows, crop_windows
 from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.smooth_path import smooth_within
@@ -213,11 +213,11 @@ def test_bounds_of_boxes_and_masks() -> None:
     masks = torch.zeros(3, 40, 60)
     masks[0, 5:9, 7:20], masks[2, 39, 59] = 0.1, 1
     mask = mask_region(masks, 3, (40, 60), name="mask")
-    found = bounds(Regions((mask,), 3, (40, 60)))
+    found = Regions((mask,), 3, (40, 60)).bounds()
     assert found[0].tolist() == [7, 5, 20, 9] and found[2].tolist() == [59, 39, 60, 40]
     assert found[1].isnan().all()
     box = box_region([(1.5, 6, 9, 30)] * 3, (40, 60), name="box")
-    both = bounds(Regions((mask, box), 3, (40, 60)))
+    both = Regions((mask, box), 3, (40, 60)).bounds()
     assert both.tolist() == [[1.5, 5, 20, 30], [1.5, 6, 9, 30], [1.5, 6, 60, 40]]
 
 
