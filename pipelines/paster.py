@@ -35,8 +35,9 @@ class Paste:
 class _Share:
     """What of a frame is the edit's.
 
-    area: of the source's frame, all that the edit touches. inside: (h, w) in 0..1, its share there.
-    beside: the part of the edited frame in which colours are compared; rim: (h, w), 1 where.
+    index: of the edited frame. area: of the source's, all that the edit touches. inside: (h, w) in
+    0..1, its share there. beside: the part of the edited frame in which colours are compared; rim:
+    (h, w), 1 where in that part.
     """
 
     index: int
@@ -145,12 +146,8 @@ class Paster:
 def _trimmed(area: Area, inside: Tensor) -> tuple[Area, Tensor]:
     """The part of an area in which its share (h, w) is not 0."""
     rows, columns = (inside.amax(axis).nonzero()[:, 0] for axis in (1, 0))
-    top, bottom, left, right = (
-        int(rows[0]),
-        int(rows[-1]) + 1,
-        int(columns[0]),
-        int(columns[-1]) + 1,
-    )
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    left, right = int(columns[0]), int(columns[-1]) + 1
     trimmed = area[0] + left, area[1] + top, area[0] + right, area[1] + bottom
     return trimmed, inside[top:bottom, left:right].contiguous()
 

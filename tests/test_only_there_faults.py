@@ -206,6 +206,19 @@ def test_a_region_that_is_the_whole_frame(clip: Clip):
         assert all((shot.pixels < 255).all() for shot in shots[:2])
 
 
+def test_a_region_does_not_spread_beyond_what_was_edited(path: Path):
+    clip = load(path, Choice(2), Fitting("crop", 16, width=48, height=48))
+    regions = here(clip, box=(0, 0, 48, 30))  # rows 0 to 40, columns 16 to 80 of the source
+    edited, source = torch.ones(2, 48, 48, 3), load(path, Choice(2)).frames
+    for edge in (Edge(10, 0), Edge(10, 6, True, True)):
+        for shot, frame in zip(
+            only_there(clip, edited, regions, edge, whole=False).shots(), source, strict=True
+        ):
+            changed = (shot.pixels != frame.mul(255).round().numpy()).any(2)
+            rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
+            assert (rows[0], columns[0], columns[-1]) == (0, 16, 79) and 40 < rows[-1] < 50
+
+
 @pytest.mark.parametrize("as_mask", [False, True])
 @pytest.mark.parametrize("edge", [HARD, Edge(0, 1024), Edge(2, 30, True)])
 def test_a_soft_edge_leaves_the_middle_of_a_region(clip: Clip, edge: Edge, as_mask: bool):
