@@ -294,7 +294,15 @@ class EvenframeClipFromVideo(io.ComfyNode):
         length: str = "trim",
         **choice: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.video import Choice, clip_from_images, fit_clip, load, select, targets
+        from ..pipelines.video import (
+            Choice,
+            clip_from_film,
+            clip_from_images,
+            fit_clip,
+            load,
+            select,
+            targets,
+        )
 
         editor = targets.target(target)
         fitting = editor.fitting(_fitting(fit, max_side, width, height, multiple))
@@ -302,6 +310,10 @@ class EvenframeClipFromVideo(io.ComfyNode):
         path = host.video_file(video)
         if path is not None:  # decoded as a stream, never the whole file
             return _given(load(path, wanted, fitting, on_frame=_bar(0, "Loading")), editor)
+        film = host.video_film(video)
+        if film is not None:  # made as a stream, too
+            bar = _bar(wanted.needed, "Loading")
+            return _given(clip_from_film(film, wanted, fitting, on_frame=bar), editor)
         parts = video.get_components()
         clip = clip_from_images(parts.images, parts.frame_rate, _audio(parts.audio), source="video")
         return _given(fit_clip(select(clip, wanted), fitting), editor)

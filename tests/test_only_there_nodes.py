@@ -97,7 +97,10 @@ def test_a_cut_video_is_a_clip_of_images_and_pasted_as_one(folder: Path):
     clip = made[1]
     assert clip.footage is None and len(clip) == 6
     regions = EvenframeDrawRegions.execute(made[0], TEXT)[0]
-    video = EvenframePasteSource.execute(1 - made[0], regions, 0, False, clip=clip)[1]
+    pasted = EvenframePasteSource.execute(
+        1 - made[0], regions, 0, False, clip=clip, whole_video=False
+    )
+    video = pasted[1]
     result = np.stack([shot.pixels for shot in video.shots()])
     source = frames[2:8].mul(255).round().numpy()
     outside = np.ones(source.shape[:3], bool)

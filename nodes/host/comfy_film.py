@@ -29,11 +29,13 @@ class FilmVideo(Input.Video):
 
     def __init__(self, film: Film) -> None:
         self.film = film
+        self._count = 0  # until it is known
 
     def get_components(self) -> Any:
         from ...pipelines.video.film import images
 
         frames = images(self.film, on_frame=_look_for_interrupt)
+        self._count = len(frames)
         audio = self.film.sound()
         if audio is not None:
             audio = audio.cut(len(frames) / self.film.frame_rate)
@@ -74,13 +76,21 @@ class FilmVideo(Input.Video):
     def _write(self, path: Path, fields: dict[str, str], crf: float | None) -> None:
         from ...pipelines.video import save
 
+        done = 0
+
+        def on_frame(count: int) -> None:
+            nonlocal done
+            done = count
+            _look_for_interrupt(count)
+
         save(
             path,
             self.film,
             metadata=fields,
             crf=None if crf is None else round(crf),
-            on_frame=_look_for_interrupt,
+            on_frame=on_frame,
         )
+        self._count = done
 
     def as_trimmed(
         self,
@@ -103,7 +113,9 @@ class FilmVideo(Input.Video):
         return self.film.frame_rate
 
     def get_frame_count(self) -> int:
-        return self.film.expected or sum(1 for _ in self.film.shots())
+        if not self._count:
+            self._count = self.film.number
+        return self._count
 
     def get_duration(self) -> float:
         return float(self.get_frame_count() / self.film.frame_rate)

@@ -213,7 +213,7 @@ class Host(Protocol):
         ...
 
     def video_film(self, video: Any) -> Film | None:
-        """The film that a VIDEO value of `film_video` is; None for others."""
+        """The film that a VIDEO value of `film_video` is, or a part of it; None for others."""
         ...
 
     def embeds_workflow(self) -> bool:

@@ -8,6 +8,7 @@ from .decode import load, outline
 from .encode import save
 from .film import Film, at_rate, film_of
 from .fit import fit, fit_clip
+from .from_film import clip_from_film
 from .lengths import ENDINGS, Length
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .sizes import FIT_MODES, Fit, Fitting
@@ -28,6 +29,7 @@ __all__ = [
     "Target",
     "as_rate",
     "at_rate",
+    "clip_from_film",
     "clip_from_images",
     "disclosure",
     "film_of",

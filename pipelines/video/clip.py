@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..checks import require_numbers
 from ..errors import EvenframeError
-from .footage import Footage
+from .footage import Footage, Stock
 from .lengths import Count
 from .placement import Placement
 from .sizes import Fit
@@ -60,6 +60,7 @@ class Clip:
         end for an editor are among them, and none is repeated.
     warnings: what the user should know about this clip, a line each.
     footage: the file that it was loaded from; None for images.
+    stock: the images or the film that it was chosen from; None where it is all of them, or a file.
     window: where the frames lie in those of their source, where they are crops without a fit.
     count: how their number came to be one that an editor takes; None where any would do.
     """
@@ -75,6 +76,7 @@ class Clip:
     footage: Footage | None = None
     count: Count | None = None
     window: Placement | None = None
+    stock: Stock | None = None
 
     def __len__(self) -> int:
         return self.frames.shape[0]
@@ -113,7 +115,9 @@ class Clip:
     @property
     def as_it_is(self) -> "Clip":
         """The same frames without what they were made of."""
-        return replace(self, fit=None, original=None, footage=None, count=None, window=None)
+        return replace(
+            self, fit=None, original=None, footage=None, count=None, window=None, stock=None
+        )
 
     def describe(self) -> str:
         """The clip in a few lines, for people."""

@@ -32,7 +32,7 @@ from .source import (
     timed_frames,
     video_stream,
 )
-from .timing import EVERY, Choice, playing_rate
+from .timing import EVERY, Choice, kept_rate
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -88,7 +88,7 @@ def load(
         raise _nothing_left(file, findings, choice)
     count = choice.length.count(len(times))
     reel.end(count)
-    rate = _rate(times, choice, source.claims, findings)
+    rate = kept_rate(times, choice, source.claims, FALLBACK_RATE, findings.note)
     times = times[: count.kept]
     sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
     times += times[-1:] * count.repeated
@@ -221,28 +221,13 @@ def outline(
     _, high, wide, _ = reel.frames().shape
     return Clip(
         torch.zeros(1, 1, 1, 3).expand(len(times), high, wide, 3),
-        _rate(times, choice, source.claims, findings),
+        kept_rate(times, choice, source.claims, FALLBACK_RATE, findings.note),
         timestamps=tuple(float(time) for time in times),
         source=file.name,
         fit=reel.fit,
         warnings=findings.warnings(),
         footage=Footage.of(file, choice),
     )
-
-
-def _rate(
-    times: Sequence[Fraction], choice: Choice, claims: Sequence[Fraction], findings: Findings
-) -> Fraction:
-    """At which the kept frames play: as asked for, or as their times say. claims: of the file."""
-    if choice.rate is not None:
-        return choice.rate / choice.stride
-    rate, even = playing_rate(times, choice.stride, claims, FALLBACK_RATE)
-    if not even:
-        findings.note(
-            f"The frame rate varies: the frames play evenly at {float(rate):.4g} a second. "
-            "Set a frame rate to keep their timing."
-        )
-    return rate
 
 
 def _nothing_left(file: Path, findings: Findings, choice: Choice) -> EvenframeError:

@@ -14,7 +14,7 @@ from ..errors import EvenframeError
 from ..memory import FreeMemory, free_memory
 from ..pictures import to_bytes
 from .budget import Budget
-from .clip import Audio, as_rate
+from .clip import Audio, Clip, as_rate
 from .sizes import Fit, Size
 from .undo import Undo
 
@@ -42,6 +42,7 @@ class Film:
     expected: how many frames there will be, as far as is known; 0 where nobody knows.
     sound: gives what starts with the first frame.
     said: what the user should know, a line each.
+    count: tells how many frames there are where making them all only to count would take long.
     """
 
     size: Size
@@ -51,6 +52,14 @@ class Film:
     expected: int = 0
     sound: Callable[[], Audio | None] = no_sound
     said: tuple[str, ...] = ()
+    count: Callable[[], int] | None = None
+
+    @property
+    def number(self) -> int:
+        """How many frames there are, as far as is known; counted where it is not."""
+        if self.expected:
+            return self.expected
+        return self.count() if self.count is not None else sum(1 for _ in self.shots())
 
 
 def film_of(
@@ -76,6 +85,18 @@ def film_of(
         return audio and audio.cut(len(frames) / rate)
 
     return Film(back.size, rate, shots, 1 / rate, len(frames), sound, said)
+
+
+def film_of_source(clip: Clip) -> Film:
+    """The images that a clip was made of as a film, whose pixels are floats, or as decoded."""
+    frames, rate = clip.frames if clip.original is None else clip.original, clip.frame_rate
+
+    def shots() -> Iterator[Shot]:
+        for index, image in enumerate(frames):
+            yield Shot(image.numpy(), index / rate)
+
+    size = (frames.shape[2], frames.shape[1])
+    return Film(size, rate, shots, 1 / rate, len(frames), lambda: clip.audio)
 
 
 def at_rate(film: Film, frame_rate: float | Fraction) -> Film:
@@ -113,9 +134,15 @@ def trimmed(film: Film, start: float | Fraction, seconds: float | Fraction = 0) 
         audio = audio and audio.since(first)
         return audio and (audio if end is None else audio.cut(end - first))
 
-    whole = film.expected / film.frame_rate
-    left = max(Fraction(0), (whole if end is None else min(whole, end)) - first)
-    return replace(film, shots=shots, sound=sound, expected=math.ceil(left * film.frame_rate))
+    def number(total: int) -> int:
+        whole = total / film.frame_rate
+        left = max(Fraction(0), (whole if end is None else min(whole, end)) - first)
+        return math.ceil(left * film.frame_rate)
+
+    expected = number(film.expected)
+    return replace(
+        film, shots=shots, sound=sound, expected=expected, count=lambda: number(film.number)
+    )
 
 
 def images(

@@ -45,7 +45,8 @@ def fit(
 def fit_clip(clip: "Clip", fitting: Fitting = USUAL, *, free: FreeMemory = free_memory) -> "Clip":
     """The clip with frames that fit, which remembers how to undo it. See `fit`."""
     frames, how = fit(clip.frames, fitting, free=free)
-    held = how.cuts or (clip.footage is None and not how.untouched)
+    again = clip.footage is not None or clip.stock is not None
+    held = how.cuts or (not again and not how.untouched)
     source = clip.original if clip.fit is None else None  # there where frames were trimmed
     if source is None and held:
         source = clip.frames

@@ -1,13 +1,26 @@
-"""The file that a clip was loaded from, so that its frames can be decoded again at full size."""
+"""What a clip was chosen from: its frames can be had again, at full size and with all others."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EvenframeError
 
 if TYPE_CHECKING:
+    from .film import Film
     from .timing import Choice
+
+
+@dataclass(frozen=True, eq=False)
+class Stock:
+    """A film that a clip was chosen from: of images, or one whose frames are made as they are asked
+    for.
+
+    choice: which of its frames were taken.
+    """
+
+    film: "Film"
+    choice: "Choice"
 
 
 @dataclass(frozen=True)
@@ -32,12 +45,12 @@ class Footage:
     @property
     def whole(self) -> "Choice":
         """All frames of the file, at the stride of those that were loaded."""
-        return replace(self.choice, skip=self.choice.skip % self.choice.stride, max_frames=0)
+        return self.choice.unbounded
 
     @property
     def first(self) -> int:
         """The number that the first frame loaded has among those of `whole`."""
-        return self.choice.skip // self.choice.stride
+        return self.choice.left_out
 
     def require_unchanged(self) -> None:
         """Raise EvenframeError where the file is another now, or gone."""

@@ -1,15 +1,18 @@
 """The frames that a clip was made of, at their own size and one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
+import numpy as np
+
 from .clip import Audio, Clip
 from .decode import Reading, reading
-from .film import Film, Shot
-from .footage import Footage
+from .film import Film, Shot, film_of_source
+from .footage import Footage, Stock
+from .from_film import timed
 from .sizes import Size
 from .sound import read_sound
 from .source import Findings
@@ -42,16 +45,46 @@ def original(clip: Clip, whole: bool = True) -> Original:
     whole: all of the file; else the frames that were loaded.
     Raises EvenframeError where the file was changed, or is gone; so do the film's shots.
     """
-    size = clip.placement.source
     if clip.footage is not None:
-        return _from_file(clip.footage, size, clip.frame_rate, whole)
-    images, rate = clip.frames if clip.original is None else clip.original, clip.frame_rate
+        return _from_file(clip.footage, clip.placement.source, clip.frame_rate, whole)
+    if clip.stock is not None:
+        return _from_film(clip.stock, whole)
+    return Original(film_of_source(clip))
+
+
+def _from_film(stock: Stock, whole: bool) -> Original:
+    film = stock.film
+    choice = stock.choice.unbounded if whole else stock.choice
+    rate = (choice.rate or film.frame_rate) / choice.stride
 
     def shots() -> Iterator[Shot]:
-        for index, image in enumerate(images):
-            yield Shot(image.numpy(), index / rate)
+        return _from_zero(((one.frame, one.time) for one in choice.of(timed(film))), rate)
 
-    return Original(Film(size, rate, shots, 1 / rate, len(images), lambda: clip.audio))
+    def sound() -> Audio | None:
+        audio, first = film.sound(), next(choice.of(timed(film)), None)
+        if audio is None or first is None:
+            return None
+        audio = audio.since(first.time)
+        slack = 0 if film.tick == 1 / film.frame_rate else SLACK
+        return audio.cut(choice.max_frames / rate + slack) if choice.max_frames else audio
+
+    def count() -> int:
+        return choice.most(film.number, film.frame_rate)
+
+    tick = film.tick if choice.rate is None else 1 / choice.rate
+    expected = choice.most(film.expected, film.frame_rate)
+    chosen = Film(film.size, rate, shots, tick, expected, sound, count=count)
+    return Original(chosen, stock.choice.left_out if whole else 0)
+
+
+def _from_zero(frames: Iterable[tuple[np.ndarray, Fraction]], rate: Fraction) -> Iterator[Shot]:
+    """Frames as shots, the first of them at 0. Containers round times: what is nearly even is meant
+    to be."""
+    start = None
+    for index, (pixels, time) in enumerate(frames):
+        start = time if start is None else start
+        late, even = time - start, index / rate
+        yield Shot(pixels, even if abs(late - even) <= TOLERANCE else late)
 
 
 def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Original:
@@ -61,12 +94,7 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
 
     def shots() -> Iterator[Shot]:
         with _read_again(footage, choice) as file:
-            start = None
-            for index, (pixels, time) in enumerate(file.frames):
-                start = time if start is None else start
-                late, even = time - start, index / rate
-                # Containers round times: what is nearly even is meant to be.
-                yield Shot(pixels, even if abs(late - even) <= TOLERANCE else late)
+            yield from _from_zero(file.frames, rate)
         footage.require_unchanged()  # or the last ones may be another's
 
     def sound() -> Audio | None:
@@ -76,8 +104,12 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
         seconds = most / rate + SLACK if most else LONGEST
         return read_sound(footage.path, start, seconds, Findings())
 
+    def count() -> int:
+        with _read_again(footage, choice) as file:
+            return sum(1 for _ in file.timed)
+
     tick = Fraction(1, rate.numerator * -(-FINEST // rate.numerator))
-    film = Film(size, rate, shots, tick, expected, sound)
+    film = Film(size, rate, shots, tick, expected, sound, count=count)
     return Original(film, footage.first if whole else 0, deep)
 
 

@@ -1,12 +1,15 @@
 """Which frames are kept, and the rate at which they play."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
 
 from ..errors import EvenframeError
 from .clip import MAX_DENOMINATOR, Clip, as_rate
+from .film import film_of_source
+from .footage import Stock
 from .lengths import ANY, Length
 from .source import Timed
 
@@ -56,6 +59,37 @@ class Choice:
         if self.rate is not None or not self.max_frames:
             return 0
         return self.skip + (self.max_frames - 1) * self.stride + 1
+
+    @property
+    def unbounded(self) -> "Choice":
+        """All frames before and after those that are kept, too, at their stride."""
+        return replace(self, skip=self.skip % self.stride, max_frames=0)
+
+    @property
+    def left_out(self) -> int:
+        """How many frames of `unbounded` come before the first that is kept."""
+        return self.skip // self.stride
+
+    def most(self, total: int, rate: Fraction) -> int:
+        """How many of `total` frames, played at `rate`, are kept; 0 where `total` is not known."""
+        if not total:
+            return 0
+        if self.rate is not None:
+            total = math.ceil(total / rate * self.rate)
+        kept = max(0, -(-(total - self.skip) // self.stride))
+        return min(kept, self.max_frames or kept)
+
+    def then(self, choice: "Choice") -> "Choice | None":
+        """What keeps the frames that `choice` keeps of those that this one keeps; None where it
+        brings them to another rate."""
+        if choice.rate is not None:
+            return None
+        return replace(
+            choice,
+            skip=self.skip + choice.skip * self.stride,
+            stride=self.stride * choice.stride,
+            frame_rate=self.frame_rate,
+        )
 
     def of(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         """The frames that are kept, in their order; no further ones are asked for."""
@@ -135,17 +169,45 @@ def playing_rate(
     return rate, max(gaps) - min(gaps) <= 2 * TOLERANCE
 
 
+def kept_rate(
+    times: Sequence[Fraction],
+    choice: Choice,
+    claims: Sequence[Fraction],
+    usual: Fraction,
+    note: Callable[[str], None],
+) -> Fraction:
+    """At which chosen frames play: as asked for, or as their times say; see `playing_rate`.
+
+    note: told what the user should know.
+    """
+    if choice.rate is not None:
+        return choice.rate / choice.stride
+    rate, even = playing_rate(times, choice.stride, claims, usual)
+    if not even:
+        note(
+            f"The frame rate varies: the frames play evenly at {float(rate):.4g} a second. "
+            "Set a frame rate to keep their timing."
+        )
+    return rate
+
+
 def select(clip: Clip, choice: Choice) -> Clip:
-    """Some frames of a clip, chosen as `load` chooses them, with the sound that belongs to them."""
+    """Some frames of a clip, chosen as `load` chooses them, with the sound that belongs to them.
+
+    What the clip was made of stays known, with the frames that are left out: its file or film, or
+    its images. Only where frames of a file or film are brought to another rate it is forgotten, and
+    the fit with it.
+    """
     rate, own = choice.rate or clip.frame_rate, 1 / clip.frame_rate
-    chosen = list(choice.of(Timed(index, index * own, own) for index in range(len(clip))))
+    total = clip.own_frames  # what was repeated is no frame of the source
+    chosen = list(choice.of(Timed(index, index * own, own) for index in range(total)))
     if not chosen:
         raise EvenframeError(
-            f"No frames are left: skip is {choice.skip}, and '{clip.source}' has {len(clip)} "
+            f"No frames are left: skip is {choice.skip}, and '{clip.source}' has {total} "
             "frames. Give a smaller skip."
         )
-    count, whole = choice.length.count(len(chosen)), [shown.frame for shown in chosen]
-    indices = whole[: count.kept] + whole[-1:] * count.repeated
+    count, numbers = choice.length.count(len(chosen)), [shown.frame for shown in chosen]
+    indices = numbers[: count.kept] + numbers[-1:] * count.repeated
     source = clip.original
     if source is None and count.kept != count.chosen:
         source = clip.frames  # of images, whose trimmed ones come back
@@ -154,14 +216,31 @@ def select(clip: Clip, choice: Choice) -> Clip:
         played = (len(indices) - count.repeated) * choice.stride / rate
         audio = audio.since(chosen[0].time).cut(played)
     times = tuple(clip.timestamps[index] for index in indices) if clip.timestamps else ()
+    frames = clip.frames if indices == list(range(len(clip))) else clip.frames[indices]
     return replace(
-        clip,
-        frames=clip.frames if indices == list(range(len(clip))) else clip.frames[indices],
+        _chosen(clip, choice, numbers),
+        frames=frames,
         frame_rate=rate / choice.stride,
         audio=audio if audio is not None and audio.samples.shape[1] else None,
         timestamps=times,
-        original=None if source is None else source[whole],
+        original=None if source is None else source[numbers],
         window=clip.window and clip.window.of_frames(indices),
-        footage=None,  # its choice is another now
         count=None if choice.length.any else count,
     )
+
+
+def _chosen(clip: Clip, choice: Choice, numbers: Sequence[int]) -> Clip:
+    """The clip with what its chosen frames were made of. numbers: those of the frames."""
+    footage, stock = clip.footage, clip.stock
+    if footage is None and stock is None:
+        if list(numbers) == list(range(clip.own_frames)):
+            return clip
+        return replace(clip, stock=Stock(film_of_source(clip), choice))
+    there = replace(choice, max_frames=len(numbers))  # the clip may end before its source
+    if footage is not None and (then := footage.choice.then(there)):
+        return replace(clip, footage=replace(footage, choice=then))
+    if stock is not None and (then := stock.choice.then(there)):
+        return replace(clip, stock=replace(stock, choice=then))
+    if clip.original is None:  # nothing is there that the fit could be undone into
+        clip = replace(clip, fit=None, window=None)
+    return replace(clip, footage=None, stock=None)
