@@ -34,6 +34,7 @@ from evenframe.pipelines.video import (
 from evenframe.pipelines.video.film import Shot
 from evenframe.pipelines.video.lengths import Length
 from evenframe.pipelines.video.original import original
+from evenframe.pipelines.video.placement import Placement
 
 from .test_video_load import write_video
 
@@ -237,3 +238,58 @@ def test_frames_of_a_file_without_an_index_are_counted_without_a_paste(
     assert film.expected == 0
     monkeypatch.setattr("evenframe.pipelines.only_there.Paster", None)
     assert film.number == len(load(path))
+
+
+@pytest.mark.parametrize(("early", "late"), [(0.1, 1 / 30), (1 / 30, 0.1)])
+def test_all_of_a_file_plays_at_its_own_rate(tmp_path: Path, early: float, late: float):
+    times = [early * min(index, 16) + late * max(0, index - 16) for index in range(46)]
+    path = write_video(tmp_path / "a.mp4", 46, times=times)
+    clip = load(path, Choice(16))
+    assert float(clip.frame_rate) == pytest.approx(1 / early, rel=0.01)
+    film = original(clip).film
+    average = 45 / times[-1]  # the file counts how long its last frame is shown, too
+    assert float(film.frame_rate) == pytest.approx(average, rel=0.08)
+    assert [float(shot.time) for shot in film.shots()] == pytest.approx(times, abs=0.005)
+    assert original(clip, whole=False).film.frame_rate == clip.frame_rate
+    even = load(write_video(tmp_path / "b.mp4", 20), Choice(6, stride=3))
+    assert original(even).film.frame_rate == even.frame_rate
+
+
+def test_frames_that_change_their_size_before_those_that_were_loaded(tmp_path: Path):
+    small = write_video(tmp_path / "a.ts", size=(64, 48)).read_bytes()
+    large = write_video(tmp_path / "b.ts", size=(96, 64)).read_bytes()
+    path = tmp_path / "c.ts"
+    path.write_bytes(small + large)
+    clip = load(path, Choice(3, skip=14))
+    assert (clip.width, clip.height) == (96, 64)
+    film = edited(clip)
+    shots = [shot.pixels for shot in film.shots()]
+    assert {pixels.shape for pixels in shots} == {(64, 96, 3)} and film.size == (96, 64)
+    assert [i for i, p in enumerate(shots) if (p[16:32, 24:48] == 255).all()] == [14, 15, 16]
+    before = clip.frames.mul(255).round().byte().numpy()
+    assert (np.stack(shots[14:17])[:, 50:] == before[:, 50:]).all()
+
+
+@pytest.mark.parametrize("mode", ["stretch", "crop", "pad"])
+def test_crops_that_are_fitted_know_where_they_lie(mode: str):
+    window = Placement((96, 64), (48, 48), ((20.0, 10.0, 44.0, 34.0), (21.0, 10.0, 45.0, 34.0)))
+    clip = replace(clip_from_images(torch.rand(2, 48, 48, 3), RATE), window=window)
+    there = fit_clip(clip, Fitting(mode, 16, 64, 32)).placement
+    boxes = {
+        "stretch": (20, 10, 44, 34),
+        "crop": (20, 16, 44, 28),
+        "pad": (8, 10, 56, 34),
+    }
+    left, top, right, bottom = boxes[mode]
+    assert there.source == (96, 64) and there.size == (64, 32)
+    assert there.box(0) == pytest.approx((left, top, right, bottom))
+    assert there.box(1) == pytest.approx((left + 1, top, right + 1, bottom))
+
+
+def test_a_fit_of_a_fit_goes_back_to_frames_that_are_there(tmp_path: Path):
+    clip = load(write_video(tmp_path / "a.mp4"), fitting=Fitting("stretch", 16, 80, 48))
+    assert fit_clip(clip, Fitting("stretch", 16)) is clip  # nothing is done, nor forgotten
+    twice = fit_clip(clip, Fitting("stretch", 16, 64, 64))
+    film = original(twice).film
+    assert film.size == twice.placement.source == (80, 48)
+    assert {shot.pixels.shape[:2] for shot in film.shots()} == {(48, 80)}

@@ -131,16 +131,21 @@ class Reading:
 
 @contextmanager
 def reading(
-    file: Path, choice: Choice, findings: Findings, on_frame: OnFrame | None = None
+    file: Path,
+    choice: Choice,
+    findings: Findings,
+    on_frame: OnFrame | None = None,
+    size: Size | None = None,
 ) -> Iterator[Reading]:
     """The chosen frames of a file, one by one as they are asked for; closed at the end.
 
-    on_frame: as of `load`. Raises EvenframeError as `opened`.
+    on_frame: as of `load`. size: (width, height) that the pixels are given, in a file whose frames
+    change theirs; None takes that of the first frame read. Raises EvenframeError as `opened`.
     """
     with opened(file) as container:
         stream = video_stream(container, file)
         limit_threads(stream.codec_context)
-        pixels = PixelReader(stream.sample_aspect_ratio, findings.note)
+        pixels = PixelReader(stream.sample_aspect_ratio, findings.note, size)
         decoded = _announced(timed_frames(container, stream, findings), on_frame)
         chosen = choice.of(progressive(decoded, findings))
         yield Reading(

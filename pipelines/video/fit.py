@@ -10,6 +10,7 @@ from torch.nn import functional
 from ..errors import EvenframeError
 from ..memory import FreeMemory, free_memory
 from .budget import Budget
+from .placement import Placement
 from .sizes import USUAL, Fit, Fitting, Size
 
 if TYPE_CHECKING:
@@ -43,8 +44,20 @@ def fit(
 
 
 def fit_clip(clip: "Clip", fitting: Fitting = USUAL, *, free: FreeMemory = free_memory) -> "Clip":
-    """The clip with frames that fit, which remembers how to undo it. See `fit`."""
+    """The clip with frames that fit, which remembers how to undo it. See `fit`.
+
+    Crops still know where they lie in their source. A clip that was fitted before goes back to the
+    frames that it has now.
+    """
     frames, how = fit(clip.frames, fitting, free=free)
+    if clip.window is not None:
+        boxes = torch.tensor(Placement.of(how).boxes, dtype=torch.float64)
+        there = tuple(map(tuple, clip.window.to_source(boxes).tolist()))
+        return replace(clip, frames=frames, window=Placement(clip.window.source, how.size, there))
+    if clip.fit is not None and not clip.fit.untouched:
+        if how.untouched:
+            return clip
+        clip = replace(clip, footage=None, stock=None)  # whose frames have another size
     again = clip.footage is not None or clip.stock is not None
     held = how.cuts or (not again and not how.untouched)
     source = clip.original if clip.fit is None else None  # there where frames were trimmed

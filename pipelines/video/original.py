@@ -1,12 +1,10 @@
 """The frames that a clip was made of, at their own size and one by one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-
-import numpy as np
 
 from .clip import Audio, Clip
 from .decode import Reading, reading
@@ -22,6 +20,8 @@ FINEST = 1000
 """Ticks a second, at least, in which frames of an uneven file are timed."""
 SLACK = Fraction(1)
 """Seconds of sound that are read beyond those that frames take evenly."""
+NEARLY = Fraction(1, 100)
+"""By how much the rate of a part may differ from that of its file, and be taken for it."""
 LONGEST = Fraction(24 * 3600)
 """Seconds of sound of a whole file: its frames may play slower than those that were loaded."""
 
@@ -58,7 +58,10 @@ def _from_film(stock: Stock, whole: bool) -> Original:
     rate = (choice.rate or film.frame_rate) / choice.stride
 
     def shots() -> Iterator[Shot]:
-        return _from_zero(((one.frame, one.time) for one in choice.of(timed(film))), rate)
+        start = None
+        for one in choice.of(timed(film)):
+            start = one.time if start is None else start
+            yield Shot(one.frame, one.time - start)
 
     def sound() -> Audio | None:
         audio, first = film.sound(), next(choice.of(timed(film)), None)
@@ -77,24 +80,20 @@ def _from_film(stock: Stock, whole: bool) -> Original:
     return Original(chosen, stock.choice.left_out if whole else 0)
 
 
-def _from_zero(frames: Iterable[tuple[np.ndarray, Fraction]], rate: Fraction) -> Iterator[Shot]:
-    """Frames as shots, the first of them at 0. Containers round times: what is nearly even is meant
-    to be."""
-    start = None
-    for index, (pixels, time) in enumerate(frames):
-        start = time if start is None else start
-        late, even = time - start, index / rate
-        yield Shot(pixels, even if abs(late - even) <= TOLERANCE else late)
-
-
 def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Original:
     choice = footage.whole if whole else footage.choice
     with _read_again(footage, choice) as file:
         expected, deep = file.expected, file.depth > 1
+        average = rate if choice == footage.choice else _rate_of_all(file, choice, rate)
 
     def shots() -> Iterator[Shot]:
-        with _read_again(footage, choice) as file:
-            yield from _from_zero(file.frames, rate)
+        with _read_again(footage, choice, size) as file:
+            start = None
+            for index, (pixels, time) in enumerate(file.frames):
+                start = time if start is None else start
+                late, even = time - start, index / rate
+                # Containers round times: what is nearly even is meant to be.
+                yield Shot(pixels, even if abs(late - even) <= TOLERANCE else late)
         footage.require_unchanged()  # or the last ones may be another's
 
     def sound() -> Audio | None:
@@ -109,10 +108,20 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
             return sum(1 for _ in file.timed)
 
     tick = Fraction(1, rate.numerator * -(-FINEST // rate.numerator))
-    film = Film(size, rate, shots, tick, expected, sound, count=count)
+    film = Film(size, average, shots, tick, expected, sound, count=count)
     return Original(film, footage.first if whole else 0, deep)
 
 
-def _read_again(footage: Footage, choice: Choice) -> AbstractContextManager[Reading]:
+def _rate_of_all(file: Reading, choice: Choice, loaded: Fraction) -> Fraction:
+    """At which all frames play on average, where an index tells; else as the loaded ones do."""
+    if choice.rate is not None or not file.expected or not file.claims:
+        return loaded
+    rate = (file.claims[0] / choice.stride).limit_denominator(1001)
+    return loaded if abs(rate / loaded - 1) < NEARLY else rate or loaded
+
+
+def _read_again(
+    footage: Footage, choice: Choice, size: Size | None = None
+) -> AbstractContextManager[Reading]:
     footage.require_unchanged()
-    return reading(footage.path, choice, Findings())
+    return reading(footage.path, choice, Findings(), size=size)

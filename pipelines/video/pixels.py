@@ -20,17 +20,24 @@ WIDEST = Fraction(4)
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 Note = Callable[[str], None]
+Matrix = tuple[int, int, int, int]
 
 
 class PixelReader:
-    """Turns frames of one video into arrays of one size: (h, w, 3), 8 or 16 bits a channel."""
+    """Turns frames of one video into arrays of one size: (h, w, 3), 8 or 16 bits a channel.
 
-    def __init__(self, pixel_aspect: Fraction | None, note: Note) -> None:
+    size: (width, height) that they have, upright; None takes that of the first frame.
+    """
+
+    def __init__(
+        self, pixel_aspect: Fraction | None, note: Note, size: tuple[int, int] | None = None
+    ) -> None:
         self._convert = converter()
         self._aspect = _sound_aspect(pixel_aspect, note)
         self._note = note
+        self._wanted = size
         self._stored: tuple[int, int] | None = None
-        self._matrix: tuple[int, int, int, int] | None = None
+        self._matrix: Matrix | None = None
 
     def read(self, frame: "VideoFrame") -> np.ndarray:
         """(h, w, 3) uint8, or uint16 for sources of more than 8 bits."""
@@ -38,7 +45,10 @@ class PixelReader:
         alpha = any(part.is_alpha for part in components) or frame.format.name == "pal8"
         deep = max((part.bits for part in components), default=8) > 8
         layout = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
-        width, height = self._size(frame)
+        if self._matrix is None:  # of the first frame: all have one size
+            # A frame that was asked for it waits for the garbage collector, so a tiny one is asked.
+            self._matrix = display_matrix(self._convert(frame, 2, 2, "rgb24"))
+        width, height = self._size(frame, self._matrix)
         named = frame.colorspace != UNSPECIFIED or frame.height < HIGH_DEFINITION
         rgb = self._convert(
             frame,
@@ -55,13 +65,13 @@ class PixelReader:
             )
         if alpha:
             rgb = self._composited(rgb)
-        if self._matrix is None:  # of the first frame: all have one size
-            # A frame that was asked for it waits for the garbage collector, so a tiny one is asked.
-            self._matrix = display_matrix(self._convert(frame, 2, 2, "rgb24"))
         return np.ascontiguousarray(upright(rgb, self._matrix))
 
-    def _size(self, frame: "VideoFrame") -> tuple[int, int]:
+    def _size(self, frame: "VideoFrame", matrix: Matrix) -> tuple[int, int]:
         """Width and height with square pixels, the same for every frame."""
+        if self._stored is None and self._wanted is not None:
+            wide, high = self._wanted
+            self._stored = (high, wide) if _is_quarter_turn(matrix) else (wide, high)
         if self._stored is None:
             self._stored = (max(1, round(frame.width * self._aspect)), frame.height)
             if self._aspect != 1:
@@ -102,7 +112,7 @@ def _sound_aspect(aspect: Fraction | None, note: Note) -> Fraction:
     return Fraction(1)
 
 
-def display_matrix(frame: "VideoFrame") -> tuple[int, int, int, int]:
+def display_matrix(frame: "VideoFrame") -> Matrix:
     """The 2x2 part (a, b, c, d) of the frame's display matrix: how a camera was held.
 
     A pixel at (x, y) is shown at (a x + c y, b x + d y), y pointing down. The frame and what is
@@ -117,10 +127,10 @@ def display_matrix(frame: "VideoFrame") -> tuple[int, int, int, int]:
     return 1, 0, 0, 1
 
 
-def upright(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+def upright(pixels: np.ndarray, matrix: Matrix) -> np.ndarray:
     """Turn and mirror (h, w, c) pixels by the nearest of the eight ways a frame can be shown."""
     a, b, c, d = matrix
-    if abs(b) + abs(c) > abs(a) + abs(d):  # a quarter turn: rows become columns
+    if _is_quarter_turn(matrix):  # rows become columns
         pixels = pixels.swapaxes(0, 1)
         across, down = c, b
     else:
@@ -130,3 +140,8 @@ def upright(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray
     if down < 0:
         pixels = pixels[::-1]
     return pixels
+
+
+def _is_quarter_turn(matrix: Matrix) -> bool:
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
