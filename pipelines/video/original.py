@@ -12,7 +12,7 @@ from .film import Film, Shot, film_of_source
 from .footage import Footage, Stock
 from .from_film import timed
 from .sizes import Size
-from .sound import read_sound
+from .sound import missing_sound, read_sound
 from .source import Findings
 from .timing import TOLERANCE, Choice
 
@@ -32,11 +32,13 @@ class Original:
 
     film: its shots have pixels as decoded (uint8, uint16), or floats of images.
     first: the number of the clip's first frame in it. deep: whether it has more than 8 bits.
+    missing: what to say of its sound where not all of that will be there; "" otherwise.
     """
 
     film: Film
     first: int = 0
     deep: bool = False
+    missing: str = ""
 
 
 def original(clip: Clip, whole: bool = True) -> Original:
@@ -96,11 +98,12 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
                 yield Shot(pixels, even if abs(late - even) <= TOLERANCE else late)
         footage.require_unchanged()  # or the last ones may be another's
 
+    most = choice.max_frames
+    seconds = most / rate + SLACK if most else LONGEST
+
     def sound() -> Audio | None:
         with _read_again(footage, choice) as file:
             start = next((time for _, time in islice(file.frames, 1)), Fraction(0))
-        most = choice.max_frames
-        seconds = most / rate + SLACK if most else LONGEST
         return read_sound(footage.path, start, seconds, Findings())
 
     def count() -> int:
@@ -109,7 +112,8 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
 
     tick = Fraction(1, rate.numerator * -(-FINEST // rate.numerator))
     film = Film(size, average, shots, tick, expected, sound, count=count)
-    return Original(film, footage.first if whole else 0, deep)
+    first = footage.first if whole else 0
+    return Original(film, first, deep, missing_sound(footage.path, seconds))
 
 
 def _rate_of_all(file: Reading, choice: Choice, loaded: Fraction) -> Fraction:

@@ -51,6 +51,23 @@ def read_sound(path: Path, start: Fraction, seconds: Fraction, findings: Finding
         return Audio(torch.cat(parts, 1), rate)
 
 
+def missing_sound(path: Path, seconds: Fraction) -> str:
+    """What to say where `read_sound`, asked for so many seconds, leaves out the last ones; ""
+    otherwise, as far as the file tells how long it is."""
+    with opened(path) as container:
+        stream = _audio_stream(container, Findings())
+        if stream is None or not container.duration:
+            return ""
+        context = stream.codec_context
+        most = Fraction(MOST_SAMPLES, max(1, context.channels * context.sample_rate))
+        if min(seconds, Fraction(container.duration, 1_000_000)) <= most:
+            return ""
+    return (
+        f"Of the source's sound only the first {float(most):.0f} s are kept: edit a shorter piece "
+        "of the video, or put the sound back with another program."
+    )
+
+
 def _audio_stream(container: "InputContainer", findings: Findings) -> "AudioStream | None":
     for stream in container.streams.audio:
         if stream.codec_context is not None:  # packets without a decoder would crash the process
