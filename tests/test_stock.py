@@ -221,7 +221,11 @@ def test_frames_are_not_made_only_to_count_or_cut_them(video_of: Any):
     assert video_of(filmed.film).as_trimmed(-0.5, 0).get_frame_count() == 5
 
 
-def test_a_count_is_remembered(video_of: Any):
+def test_a_count_is_remembered(video_of: Any, tmp_path: Path):
+    filmed = Filmed(expected=0)
+    video = video_of(filmed.film)
+    video.save_to(str(tmp_path / "a.mp4"))
+    assert filmed.made == COUNT and video.get_frame_count() == COUNT and filmed.made == COUNT
     filmed = Filmed(expected=0)
     video = video_of(filmed.film)
     video.get_components()

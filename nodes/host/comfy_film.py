@@ -76,12 +76,11 @@ class FilmVideo(Input.Video):
     def _write(self, path: Path, fields: dict[str, str], crf: float | None) -> None:
         from ...pipelines.video import save
 
-        done = 0
+        counted: list[int] = []
 
-        def on_frame(count: int) -> None:
-            nonlocal done
-            done = count
-            _look_for_interrupt(count)
+        def on_frame(done: int) -> None:
+            counted[:] = [done]
+            _look_for_interrupt(done)
 
         save(
             path,
@@ -90,7 +89,7 @@ class FilmVideo(Input.Video):
             crf=None if crf is None else round(crf),
             on_frame=on_frame,
         )
-        self._count = done
+        [self._count] = counted or [0]
 
     def as_trimmed(
         self,
