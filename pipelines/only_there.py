@@ -136,3 +136,5 @@ def _told(clip: Clip, edit: _Edit, source: Original, regions: Regions) -> Iterat
         )
     if source.deep:
         yield "The source has more than 8 bits a channel: the result has 8."
+    if source.missing:
+        yield source.missing
