@@ -6,7 +6,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 FOLDERS = ("pipelines", "nodes", "miniature")
-ENDINGS = (".py", ".json", ".toml", ".txt")
+ENDINGS = (".py", ".json", ".toml", ".txt", ".tflite")
 
 
 @cache
@@ -14,10 +14,10 @@ def code_hash() -> str:
     """SHA-256 of the code that results depend on, read once for each process.
 
     It covers the modules of `pipelines/`, `nodes/` and `miniature/`, and the data that they compute
-    with: presets, lists of words, configurations, the tokenizer's vocabulary, the hashes of the
-    miniature's weights. A version would not do: whoever changes a formula would be shown the result
-    of the old one. Left out is what cannot change a result: the command line, tests, benchmarks,
-    help pages.
+    with: presets, lists of words, configurations, the tokenizer's vocabulary, the network that
+    finds people, the hashes of the miniature's weights. A version would not do: whoever changes a
+    formula would be shown the result of the old one. Left out is what cannot change a result: the
+    command line, tests, benchmarks, help pages.
     """
     return hash_folders(PACKAGE, FOLDERS)
 

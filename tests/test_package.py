@@ -156,10 +156,10 @@ def test_the_rules_of_the_house_hold(path: Path):
             assert called != "torch.load" or safe, f"line {node.lineno}: weights_only=True"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"line {node.lineno}: a bare except"
-        imported = [alias.name for alias in getattr(node, "names", [])]
-        if isinstance(node, ast.ImportFrom):
-            imported = [] if node.level else [node.module or ""]
         if isinstance(node, ast.Import | ast.ImportFrom):
+            imported = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                imported = [] if node.level else [node.module or ""]
             forbidden = FORBIDDEN_IMPORTS & {name.split(".")[0] for name in imported}
             # Training starts its own parts one after the other; nodes and pipelines start nothing.
             assert not forbidden - ({"subprocess"} if "miniature" in path.parts else set())
