@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .common import sockets
@@ -496,6 +495,7 @@ class EvenframeSaveVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         log: str = "",
     ) -> io.NodeOutput:
+        from ..pipelines.progress import Counted
         from ..pipelines.video import log_metadata, save, workflow_metadata
 
         logged, hidden = log_metadata(log), cls.hidden
@@ -505,7 +505,7 @@ class EvenframeSaveVideo(io.ComfyNode):
         # The workflow first: editors look for it near the beginning of a file.
         fields = (own if host.embeds_workflow() else {}) | logged
         name = filled(filename_prefix, hidden.prompt, hidden.extra_pnginfo, film.size)
-        counted = _Counted(_bar(film.expected, "Saving"))
+        counted = Counted(_bar(film.expected, "Saving"))
         path = save(
             host.new_output(name, f".{format}"),
             film,
@@ -520,18 +520,6 @@ class EvenframeSaveVideo(io.ComfyNode):
         # The keys that the editor's own video preview looks for.
         shown = {"images": [saved], "animated": (True,), "text": (info,)}
         return io.NodeOutput(host.video(path), info, ui=shown)
-
-
-@dataclass
-class _Counted:
-    """A bar that remembers where it was."""
-
-    bar: Callable[[int], None]
-    done: int = 0
-
-    def __call__(self, done: int) -> None:
-        self.done = done
-        self.bar(done)
 
 
 def _film(frames: Any, clip: Clip | None, undo_fit: bool, frame_rate: float) -> Film:

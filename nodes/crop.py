@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from .common import sockets
 from .common.pasting import (
+    film_outputs,
+    film_result,
     given_clip,
     linear_light_input,
     rim_match_input,
@@ -235,14 +237,7 @@ class EvenframePasteCrop(io.ComfyNode):
                 rim_match_input(" Needs regions."),
                 whole_video_input(),
             ],
-            outputs=[
-                io.Video.Output(
-                    display_name="video",
-                    tooltip="At the source's own size, with rate and sound, made frame by frame "
-                    "while it is saved: link it to Save Video.",
-                ),
-                io.String.Output(display_name="info", tooltip="What was kept, in words."),
-            ],
+            outputs=film_outputs(),
         )
 
     @classmethod
@@ -266,8 +261,7 @@ class EvenframePasteCrop(io.ComfyNode):
         film = only_there(clip, frames, kept, edge, whole=whole_video)
         if rim_match and regions is None:
             film = saying(film, UNMATCHED)
-        info = "\n".join(film.said)
-        return io.NodeOutput(host.film_video(film), info, ui={"text": (info,)})
+        return film_result(film)
 
 
 NODES = [EvenframeCropRegion, EvenframePasteCrop]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from .common import sockets
 from .common.pasting import (
+    film_outputs,
+    film_result,
     given_clip,
     linear_light_input,
     rim_match_input,
@@ -79,12 +81,7 @@ class EvenframePasteSource(io.ComfyNode):
                     tooltip="The pasted frames: at the size of `source`, or, beside a clip, at the "
                     "size that it was loaded at.",
                 ),
-                io.Video.Output(
-                    display_name="video",
-                    tooltip="At the source's own size, with rate and sound, made frame by frame "
-                    "while it is saved: link it to Save Video.",
-                ),
-                io.String.Output(display_name="info", tooltip="What was kept, in words."),
+                *film_outputs(),
             ],
         )
 
@@ -113,8 +110,7 @@ class EvenframePasteSource(io.ComfyNode):
         film = saying(only_there(clip, frames, regions, edge, whole=whole_video), *told)
         bar = host.progress(len(clip), "Pasting")
         pasted = pasted_images(clip, frames, regions, edge, on_frame=bar.step)
-        info = "\n".join(film.said)
-        return io.NodeOutput(pasted, host.film_video(film), info, ui={"text": (info,)})
+        return film_result(film, pasted)
 
 
 NODES = [EvenframePasteSource]

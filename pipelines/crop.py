@@ -9,11 +9,11 @@ from torch import Tensor
 from .crop_window import Context, Windows, crop_windows
 from .errors import EvenframeError
 from .memory import FreeMemory, free_memory
+from .progress import OnFrame
 from .region import Region, Regions, to_grid
 from .source_masks import MaskResampler, drawn_on
 from .video.budget import Budget
 from .video.clip import Clip
-from .video.decode import OnFrame
 from .video.original import original
 from .video.placement import Placement
 from .video.resample import Resampler

@@ -64,8 +64,7 @@ class Edge:
         reached = union if hard else feather(shapes.amax(0), self.feather)
         lost = ((reached * shapes).amax((2, 3)) < WHOLE) & (shapes.amax((2, 3)) > 0)  # n f
         for region, frame in lost.nonzero().tolist():
-            single = masks[region, frame : frame + 1]
-            narrow = feather(single, _widest(shapes[region, frame : frame + 1], self.feather))
+            narrow = softened(masks[region, frame : frame + 1], self.feather)
             union[frame] = torch.maximum(union[frame], narrow[0])
         return union
 

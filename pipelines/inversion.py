@@ -4,7 +4,7 @@ Source: "Denoising Diffusion Implicit Models" (ICLR 2021), section 4.3; FateZero
 section 3.2 for what is kept on the way.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -38,15 +38,13 @@ from .checks import (
 from .errors import EvenframeError
 from .memory import FreeMemory, free_memory
 from .origin import Origin, origin_of
-from .progress import OnStep, StepReport
+from .progress import OnFrame, OnStep, StepReport
 from .prompt import Prompt
 from .schedule import MAX_STEPS, Grid, ddim_grid
 from .window import WHOLE_CLIP, Windowing, in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone
-
-OnFrame = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)

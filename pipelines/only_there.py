@@ -9,10 +9,10 @@ from torch import Tensor
 
 from .edge import Edge
 from .paster import Paste, Paster
+from .progress import OnFrame
 from .region import Regions
 from .source_masks import Places, drawn_on
 from .video.clip import Clip, rgb_frames
-from .video.decode import OnFrame
 from .video.film import Film, Shot
 from .video.original import Original, original
 from .video.placement import Placement

@@ -27,6 +27,19 @@ OnStep = Callable[[StepReport], None]
 OnFrame = Callable[[int], None]
 """Called after every frame with how many are done; what it raises (an interrupt) ends the loop."""
 
+
+@dataclass
+class Counted:
+    """An `OnFrame` that passes on how many frames are done, and remembers it."""
+
+    on_frame: OnFrame
+    done: int = 0
+
+    def __call__(self, done: int) -> None:
+        self.done = done
+        self.on_frame(done)
+
+
 OnPass = Callable[[], None]
 """Called before every pass of a step that may take many; what it raises (an interrupt) ends it."""
 

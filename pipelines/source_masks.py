@@ -74,10 +74,9 @@ class Places:
         """What of the source's frame number `index` the regions touch, and so many pixels around;
         None where they touch nothing."""
         wide, high = self.placement.source
-        x1, y1, x2, y2 = self._bounds[index].tolist()
-        if math.isnan(x1):
+        left, top, right, bottom = self._to_source(self._bounds, index)
+        if math.isnan(left):
             return None
-        left, top, right, bottom = self._to_source((x1, y1, x2, y2), index)
         margin += max(self._soft(region, index) for region in self.regions.items)
         area = (
             max(0, int(left) - margin),
@@ -107,8 +106,7 @@ class Places:
         """(1, h, w)"""
         box = self.placement.box(index)
         if region.boxes is not None:
-            left, top, right, bottom = region.boxes[index].tolist()
-            edges = self._to_source((left, top, right, bottom), index)
+            edges = self._to_source(region.boxes, index)
             mask = _box_mask(edges, self.placement.source, area)
         else:
             assert region.masks is not None
@@ -120,12 +118,11 @@ class Places:
         """Pixels of the source that the region's own soft edge is wide."""
         return round(region.soften * self.placement.scale(index))
 
-    def _to_source(self, box: Box, index: int) -> Box:
-        """A box of the clip's pixels in the source's."""
-        left, top, right, bottom = self.placement.box(index)
-        wide, high = self.placement.size
-        x, y = (right - left) / wide, (bottom - top) / high
-        return left + box[0] * x, top + box[1] * y, left + box[2] * x, top + box[3] * y
+    def _to_source(self, boxes: Tensor, index: int) -> Box:
+        """Of boxes (f, 4) in the clip's pixels, that of a frame in the source's."""
+        here = self.placement.of_frames([index]).to_source(boxes[index : index + 1])
+        left, top, right, bottom = here[0].tolist()
+        return left, top, right, bottom
 
 
 def drawn_on(regions: Regions, clip: Clip, edit: tuple[int, Size] | None = None) -> Placement:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..host import io
+from ..host import host, io
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +46,24 @@ def whole_video_input(every: str = "All") -> io.Input:
         tooltip=f"{every} frames of the file, in which only the loaded ones are edited; off, "
         "these alone.",
     )
+
+
+def film_outputs() -> list[io.Output]:
+    """What every node that pastes gives."""
+    return [
+        io.Video.Output(
+            display_name="video",
+            tooltip="At the source's own size, with rate and sound, made frame by frame while it "
+            "is saved: link it to Save Video.",
+        ),
+        io.String.Output(display_name="info", tooltip="What was kept, in words."),
+    ]
+
+
+def film_result(film: Film, *before: Any) -> io.NodeOutput:
+    """The values of `film_outputs`, after others, and what the node shows."""
+    info = "\n".join(film.said)
+    return io.NodeOutput(*before, host.film_video(film), info, ui={"text": (info,)})
 
 
 def given_clip(clip: Clip | None, images: Tensor | None, name: str) -> Clip:

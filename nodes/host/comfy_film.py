@@ -74,22 +74,18 @@ class FilmVideo(Input.Video):
                 shutil.copyfileobj(written, path)
 
     def _write(self, path: Path, fields: dict[str, str], crf: float | None) -> None:
+        from ...pipelines.progress import Counted
         from ...pipelines.video import save
 
-        counted: list[int] = []
-
-        def on_frame(done: int) -> None:
-            counted[:] = [done]
-            _look_for_interrupt(done)
-
+        counted = Counted(_look_for_interrupt)
         save(
             path,
             self.film,
             metadata=fields,
             crf=None if crf is None else round(crf),
-            on_frame=on_frame,
+            on_frame=counted,
         )
-        [self._count] = counted or [0]
+        self._count = counted.done
 
     def as_trimmed(
         self,

@@ -15,6 +15,7 @@ import torch
 
 from ..errors import EvenframeError
 from ..memory import FreeMemory, free_memory
+from ..progress import OnFrame
 from .budget import Budget
 from .clip import Clip
 from .deinterlace import progressive
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 DECODER_BYTES = 16 * 2**20
 """Of frames, at most, that the decoder's threads work on: one of 4K, five of 1080p."""
 
-OnFrame = Callable[[int], None]
 OnKept = Callable[[int, int], None]
 """Is told how many frames there are by now, and how many there will be; 0 where nobody knows."""
 

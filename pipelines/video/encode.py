@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import EvenframeError
+from ..progress import OnFrame
 from ..whole_file import Numbered, write_new
 from .clip import Audio, rgb_frames
 from .film import Film, Shot, at_rate, film_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 
-OnFrame = Callable[[int], None]
 OnNote = Callable[[str], None]
 
 

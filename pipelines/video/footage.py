@@ -42,16 +42,6 @@ class Footage:
         status = path.stat()
         return cls(path, status.st_size, status.st_mtime_ns, choice)
 
-    @property
-    def whole(self) -> "Choice":
-        """All frames of the file, at the stride of those that were loaded."""
-        return self.choice.unbounded
-
-    @property
-    def first(self) -> int:
-        """The number that the first frame loaded has among those of `whole`."""
-        return self.choice.left_out
-
     def require_unchanged(self) -> None:
         """Raise EvenframeError where the file is another now, or gone."""
         name = self.path.name

@@ -5,9 +5,9 @@ from fractions import Fraction
 
 from ..errors import EvenframeError
 from ..memory import FreeMemory, free_memory
+from ..progress import OnFrame
 from .budget import Budget
 from .clip import Clip
-from .decode import OnFrame
 from .film import Film
 from .footage import Stock
 from .reel import Reel

@@ -83,7 +83,7 @@ def _from_film(stock: Stock, whole: bool) -> Original:
 
 
 def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Original:
-    choice = footage.whole if whole else footage.choice
+    choice = footage.choice.unbounded if whole else footage.choice
     with _read_again(footage, choice) as file:
         expected, deep = file.expected, file.depth > 1
         average = rate if choice == footage.choice else _rate_of_all(file, choice, rate)
@@ -112,7 +112,7 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
 
     tick = Fraction(1, rate.numerator * -(-FINEST // rate.numerator))
     film = Film(size, average, shots, tick, expected, sound, count=count)
-    first = footage.first if whole else 0
+    first = footage.choice.left_out if whole else 0
     return Original(film, first, deep, missing_sound(footage.path, seconds))
 
 
