@@ -21,7 +21,7 @@ async def comfy_entrypoint() -> EvenframeExtension:
     """Give ComfyUI the nodes of this pack."""
     from .nodes import EvenframeExtension
     from .nodes.host.templates import mend_link
-    from .pipelines.code_hash import code_hash
+    from .pipelines.common.code_hash import code_hash
 
     mend_link(Path(__file__).parent)
     code_hash()  # now: an update that waits for a restart must not pass for the code that runs

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from .cli import bench, console, demo, models, only_there, run
-from .pipelines.errors import EvenframeError, one_line
+from .pipelines.common.errors import EvenframeError, one_line
 
 COMMANDS = {
     "demo": (demo, "edit the built-in clip and show what came out"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..pipelines.errors import EvenframeError
+from ..pipelines.common.errors import EvenframeError
 from ..pipelines.fairness.gate import require_adult, require_adult_at
 from ..pipelines.fairness.people import people_in
 from ..pipelines.prompt import plain_words

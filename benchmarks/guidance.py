@@ -21,12 +21,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..pipelines.attention.maps import mask_sites
 from ..pipelines.attention.sites import Layout
 from ..pipelines.attention.terms import Call, Terms, probabilities
+from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.refocus import Refocus, RefocusRun, condition_maps
 from ..pipelines.inversion import Inversion
 from ..pipelines.region import Regions, box_region
 from ..pipelines.stable_diffusion import StableDiffusion
-from ..pipelines.window import in_windows, windows
 from .counting import SIZE, STEPS, meta_inversion, meta_model, meta_prompt
 
 PROMPT = "A jellyfish and a goldfish are swimming in the blue ocean."

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.errors import EvenframeError
+from ..pipelines.common.errors import EvenframeError
 from ..pipelines.tracking.person import (
     LIKELY,
     Segmenter,

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from ..pipelines.errors import EvenframeError
+from ..pipelines.common.errors import EvenframeError
 from . import console
 
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run one or all benchmarks, print their table, write one flat object of key and number."""
     from ..nodes.host.folders import make_folder
-    from ..pipelines.whole_file import replace
+    from ..pipelines.common.whole_file import replace
 
     names = benchmarks()
     if not names:

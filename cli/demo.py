@@ -204,10 +204,10 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
 
     from .. import __version__
     from ..nodes.host.folders import numbered
-    from ..pipelines.pictures import sheet
+    from ..pipelines.common.pictures import sheet
+    from ..pipelines.common.whole_file import write_new
     from ..pipelines.video import save
     from ..pipelines.video.film import images
-    from ..pipelines.whole_file import write_new
 
     video = save(numbered(folder, NAME, ".mp4"), result.kept)
     before, after = (result.settings[f"{which}_prompt"] for which in ("source", "target"))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from ..pipelines.errors import one_line
+from ..pipelines.common.errors import one_line
 from .run import folders
 
 

@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _require_new(out: Path) -> None:
     from ..nodes.host.folders import check_new
-    from ..pipelines.errors import EvenframeError
+    from ..pipelines.common.errors import EvenframeError
 
     if out.exists():
         raise EvenframeError(f"'{out}' is there already: give --out another name.")
@@ -106,7 +106,7 @@ def _require_new(out: Path) -> None:
 
 def _source(options: argparse.Namespace) -> Clip:
     """The source from the frame on at which the edit begins, at the size of its regions."""
-    from ..pipelines.errors import EvenframeError
+    from ..pipelines.common.errors import EvenframeError
     from ..pipelines.video import Choice
 
     start = options.start
@@ -207,7 +207,7 @@ def _people(clip: Clip) -> Region:
     """Everybody, found frame by frame: of the frames none is kept."""
     import torch
 
-    from ..pipelines.errors import EvenframeError
+    from ..pipelines.common.errors import EvenframeError
     from ..pipelines.region import mask_region
     from ..pipelines.tracking.person import load_segmenter, masks_of_people
     from ..pipelines.video.fit import apply, as_floats
@@ -239,7 +239,7 @@ def _still(name: str, box: Sequence[float], count: int, size: tuple[int, int]) -
 
 def _text(path: Path) -> str:
     """A file of regions, no larger than one may be."""
-    from ..pipelines.errors import EvenframeError
+    from ..pipelines.common.errors import EvenframeError
 
     try:
         if path.stat().st_size > MAX_BYTES:

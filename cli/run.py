@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.errors import EvenframeError, one_line
+from ..pipelines.common.errors import EvenframeError, one_line
 from . import console
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _results(host: Host) -> ResultCache:
     import torch
 
     from ..nodes.host.results import ResultCache
-    from ..pipelines.code_hash import code_hash
+    from ..pipelines.common.code_hash import code_hash
 
     libraries = " ".join(f"{name} {version(name)}" for name in ("diffusers", "transformers"))
     made_by = f"code {code_hash()} torch {torch.__version__} {libraries} {host.device()}"

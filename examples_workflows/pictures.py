@@ -102,7 +102,7 @@ def _people(workflow: Path) -> Tensor | None:
 
 def picture(video: Path, source: Path | None = None) -> Image:
     """A square of four frames of a comparison, or of a video below its source; else one frame."""
-    from evenframe.pipelines.pictures import to_image
+    from evenframe.pipelines.common.pictures import to_image
     from evenframe.pipelines.video import load
 
     frames = load(video).frames
@@ -119,7 +119,7 @@ def square(rows: list[list[Tensor]]) -> Image:
     """Two rows of two frames (h, w, 3), with a dark gap."""
     from PIL import Image
 
-    from evenframe.pipelines.pictures import to_image
+    from evenframe.pipelines.common.pictures import to_image
 
     whole = 2 * SIDE + GAP
     drawn = Image.new("RGB", (whole, whole), GROUND)

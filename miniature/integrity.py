@@ -30,7 +30,7 @@ def check_weights(folder: Path) -> None:
     Raises:
         EvenframeError: the list or a file is missing, or a file was altered; both hashes are told.
     """
-    from ..pipelines.errors import EvenframeError
+    from ..pipelines.common.errors import EvenframeError
 
     listing = folder / HASHES
     if not listing.is_file():

@@ -226,7 +226,7 @@ class EvenframeLoadVideo(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
         # Naming the file lets through what the list does not have: uploads, and output files.
-        from ..pipelines.errors import EvenframeError
+        from ..pipelines.common.errors import EvenframeError
 
         try:
             return file is None or bool(host.input_path(file))  # None: linked, not yet known
@@ -466,7 +466,7 @@ class EvenframeSaveVideo(io.ComfyNode):
 
         None: linked, not yet known. What is named here has no other check of its range.
         """
-        from ..pipelines.errors import EvenframeError
+        from ..pipelines.common.errors import EvenframeError
         from ..pipelines.video import log_metadata
         from ..pipelines.video.formats import chosen
 
@@ -495,7 +495,7 @@ class EvenframeSaveVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         log: str = "",
     ) -> io.NodeOutput:
-        from ..pipelines.progress import Counted
+        from ..pipelines.common.progress import Counted
         from ..pipelines.video import log_metadata, save, workflow_metadata
 
         logged, hidden = log_metadata(log), cls.hidden

@@ -32,7 +32,7 @@ def _options(presets: Presets) -> list[str]:
 
 def _missing(preset: str, presets: Presets, left_out: tuple[str, ...]) -> str:
     """Why a chosen preset cannot be had; "" where it can."""
-    from ..pipelines.text import composed, quoted
+    from ..pipelines.common.typed_text import composed, quoted
 
     if composed(str(preset)) in _options(presets):
         return ""
@@ -138,7 +138,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
         mask: str,
         eos_scope: str,
     ) -> io.NodeOutput:
-        from ..pipelines.errors import EvenframeError
+        from ..pipelines.common.errors import EvenframeError
         from ..pipelines.fairness.encoder import encode_fair, parse_wishes
 
         presets, left_out = _own()

@@ -70,8 +70,8 @@ class EvenframeAttentionViewer(io.ComfyNode):
         at: float,
         threshold: float,
     ) -> io.NodeOutput:
+        from ..pipelines.common.pictures import heat, spread
         from ..pipelines.inspection import look
-        from ..pipelines.pictures import heat, spread
         from ..pipelines.prompt import parse_phrases
         from ..pipelines.video.clip import rgb_frames
 
@@ -110,7 +110,7 @@ class EvenframeCompare(io.ComfyNode):
     def execute(cls, before: Tensor, after: Tensor) -> io.NodeOutput:
         import torch
 
-        from ..pipelines.errors import EvenframeError
+        from ..pipelines.common.errors import EvenframeError
         from ..pipelines.measure.psnr import psnr
         from ..pipelines.video.clip import rgb_frames
 
@@ -157,7 +157,7 @@ class EvenframeContactSheet(io.ComfyNode):
 
     @classmethod
     def execute(cls, labels: str, columns: int, **clips: Tensor) -> io.NodeOutput:
-        from ..pipelines.pictures import grid
+        from ..pipelines.common.pictures import grid
         from ..pipelines.video.clip import rgb_frames
 
         linked = [rgb_frames(clips[name])[0] for name in SHEET_CLIPS if name in clips]

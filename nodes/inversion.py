@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines.backbone import Backbone
+    from ..pipelines.common.window import Windowing
     from ..pipelines.inversion import Inversion
     from ..pipelines.prompt import Prompt
-    from ..pipelines.window import Windowing
     from .host import ModelHandle
 
 GIGABYTE = 10**9
@@ -60,7 +60,7 @@ class EvenframeWindows(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.window import WEIGHTS
+        from ..pipelines.common.window import WEIGHTS
 
         return io.Schema(
             node_id="EvenframeWindows",
@@ -98,7 +98,7 @@ class EvenframeWindows(io.ComfyNode):
 
     @classmethod
     def execute(cls, size: int, stride: int, weights: str) -> io.NodeOutput:
-        from ..pipelines.window import Windowing
+        from ..pipelines.common.window import Windowing
 
         return io.NodeOutput(Windowing(size, stride, weights))
 
@@ -214,10 +214,10 @@ class EvenframeInvert(io.ComfyNode):
         key_frame_layers: str = "auto",
     ) -> io.NodeOutput:
         from ..pipelines.attention import keyframes
+        from ..pipelines.common.window import WHOLE_CLIP
         from ..pipelines.inversion import Settings
         from ..pipelines.inversion_cache import InversionCache, find_or_invert
         from ..pipelines.video.clip import rgb_frames
-        from ..pipelines.window import WHOLE_CLIP
 
         frames, _ = rgb_frames(frames)
         size = (frames.shape[1], frames.shape[2])
@@ -251,7 +251,7 @@ class EvenframeInvert(io.ComfyNode):
         cls, inversion: Inversion, backbone: Backbone, frames: Tensor, note: str, check: bool
     ) -> io.NodeOutput:
         """The outputs, and what the node shows: the reconstruction where it was checked."""
-        from ..pipelines.checks import size_notes
+        from ..pipelines.common.checks import size_notes
         from ..pipelines.reconstruction import compare
 
         remarks = size_notes(backbone, (frames.shape[1], frames.shape[2]))
@@ -302,8 +302,8 @@ class EvenframeSaveInversion(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
         """Say before the inversion what would fail after it; None: linked, not yet known."""
-        from ..pipelines.errors import EvenframeError
-        from ..pipelines.tensor_file import SUFFIX
+        from ..pipelines.common.errors import EvenframeError
+        from ..pipelines.common.tensor_file import SUFFIX
 
         try:
             if filename_prefix is not None:
@@ -314,8 +314,8 @@ class EvenframeSaveInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, inversion: Inversion, filename_prefix: str) -> io.NodeOutput:
+        from ..pipelines.common.tensor_file import SUFFIX
         from ..pipelines.inversion_file import save
-        from ..pipelines.tensor_file import SUFFIX
 
         path = save(inversion, host.new_output(cls.name(filename_prefix), SUFFIX))
         return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
@@ -331,7 +331,7 @@ class EvenframeLoadInversion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.tensor_file import SUFFIX
+        from ..pipelines.common.tensor_file import SUFFIX
 
         return io.Schema(
             node_id="EvenframeLoadInversion",

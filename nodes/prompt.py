@@ -44,8 +44,8 @@ class EvenframePrompt(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, text: str | None) -> bool | str:
         # What no tokenizer reads is told before anything runs; None: linked, not yet known.
-        from ..pipelines.errors import EvenframeError
-        from ..pipelines.text import require_typed
+        from ..pipelines.common.errors import EvenframeError
+        from ..pipelines.common.typed_text import require_typed
 
         try:
             return text is None or bool(require_typed(text, "The prompt") is text)

@@ -46,7 +46,7 @@ def region_result(
 
     confidence: (f,) in 0..1, drawn as a bar on each frame.
     """
-    from ..pipelines.pictures import bars, heat, spread
+    from ..pipelines.common.pictures import bars, heat, spread
 
     picture = heat(regions.painted(), frames)
     if confidence is not None:

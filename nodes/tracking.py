@@ -96,7 +96,7 @@ class EvenframeTrackRegion(io.ComfyNode):
     def validate_inputs(cls, segmenter: str | None, tracker: str | None) -> bool | str:
         # A missing package is told before anything runs. Naming the inputs switches off the host's
         # own check of their options; finding the models makes up for it. None: linked, not known.
-        from ..pipelines.errors import EvenframeError
+        from ..pipelines.common.errors import EvenframeError
         from ..pipelines.tracking import packages
 
         try:
@@ -196,7 +196,7 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
 
 def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:
     """The masks (n, h, w) of the prompted frames, painted or found; None where boxes do."""
-    from ..pipelines.errors import EvenframeError
+    from ..pipelines.common.errors import EvenframeError
     from ..pipelines.tracking.prompt import painted_masks
 
     if mask is None:

@@ -6,10 +6,10 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from .common.errors import EvenframeError
+from .common.memory import FreeMemory, free_memory
+from .common.progress import OnFrame
 from .crop_window import Context, Windows, crop_windows
-from .errors import EvenframeError
-from .memory import FreeMemory, free_memory
-from .progress import OnFrame
 from .region import Region, Regions, to_grid
 from .source_masks import MaskResampler, drawn_on
 from .video.budget import Budget

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import frames_of_size
-from .errors import EvenframeError
+from .common.checks import frames_of_size
+from .common.errors import EvenframeError
 from .smooth_path import smooth_within
 from .video.placement import Placement
 from .video.resample import EXACT

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .errors import EvenframeError
+from .common.errors import EvenframeError
 from .region import feather, grown
 
 WHOLE = 0.999

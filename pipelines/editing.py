@@ -9,13 +9,13 @@ from torch import Tensor
 
 from .attention.held import HeldAttention
 from .attention.store import SourceAttention
-from .checks import MAX_SEED, require_finite, require_model, require_range, require_whole
+from .common.checks import MAX_SEED, require_finite, require_model, require_range, require_whole
+from .common.memory import FreeMemory, free_memory
+from .common.progress import OnPass, OnStep, StepReport, carry_on
+from .common.window import in_windows
 from .controls.base import Control, Edit, Step, in_turn
-from .memory import FreeMemory, free_memory
-from .progress import OnPass, OnStep, StepReport, carry_on
 from .prompt import Prompt
 from .schedule import add_noise, noisy_latents
-from .window import in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from .attention.maps import mask_sites, word_maps
-from .checks import require_model, require_range
+from .common.checks import require_model, require_range
+from .common.grids import nearest
+from .common.window import in_windows
 from .controls.word_masks import blend_mask
-from .grids import nearest
 from .prompt import find_tokens
-from .window import in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone

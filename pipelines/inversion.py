@@ -27,7 +27,7 @@ from .attention.store import (
     kept_sites,
     require_mode,
 )
-from .checks import (
+from .common.checks import (
     MAX_SEED,
     require_choice,
     require_finite,
@@ -35,13 +35,13 @@ from .checks import (
     require_model,
     require_whole,
 )
-from .errors import EvenframeError
-from .memory import FreeMemory, free_memory
+from .common.errors import EvenframeError
+from .common.memory import FreeMemory, free_memory
+from .common.progress import OnFrame, OnStep, StepReport
+from .common.window import WHOLE_CLIP, Windowing, in_windows
 from .origin import Origin, origin_of
-from .progress import OnFrame, OnStep, StepReport
 from .prompt import Prompt
 from .schedule import MAX_STEPS, Grid, ddim_grid
-from .window import WHOLE_CLIP, Windowing, in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone

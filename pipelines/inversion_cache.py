@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from .code_hash import code_hash
-from .errors import EvenframeError
+from .common.code_hash import code_hash
+from .common.errors import EvenframeError
+from .common.memory import FreeMemory, free_memory
+from .common.progress import OnStep
+from .common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
 from .inversion import Inversion, OnFrame, Settings, invert_clip
 from .inversion_file import FORMAT, load, save
-from .memory import FreeMemory, free_memory
-from .origin import Origin, hash_tensors, origin_of
-from .progress import OnStep
+from .origin import Origin, origin_of
 from .prompt import Prompt
 from .reconstruction import checked
 from .schedule import ddim_grid
-from .tensor_file import SUFFIX, drop_oldest, touch
 
 if TYPE_CHECKING:
     from .backbone import Backbone

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .common.progress import OnFrame
 from .edge import Edge
 from .paster import Paste, Paster
-from .progress import OnFrame
 from .region import Regions
 from .source_masks import Places, drawn_on
 from .video.clip import Clip, rgb_frames

@@ -1,12 +1,12 @@
 """What an inversion was made of, by content: a file says it, and the cache finds it again by it."""
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from .common.tensor_file import hash_tensors
 
 if TYPE_CHECKING:
     from .backbone import Backbone
@@ -35,16 +35,6 @@ def origin_of(backbone: "Backbone", frames: Tensor) -> Origin:
         schedule=_hash_schedule(backbone.schedule),
         versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
     )
-
-
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _hash_schedule(schedule: "NoiseSchedule") -> str:

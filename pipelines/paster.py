@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .common.pictures import to_bytes
 from .edge import Edge
-from .pictures import to_bytes
 from .rim import drift, surroundings
 from .source_masks import Places
 from .video.fit import as_floats

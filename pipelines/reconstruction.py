@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from .attention.keyframes import KeyFrameTable, closure
-from .checks import require_finite, require_model
-from .errors import EvenframeError
+from .common.checks import require_finite, require_model
+from .common.errors import EvenframeError
+from .common.progress import OnStep, StepReport
+from .common.window import in_windows
 from .measure.psnr import psnr
-from .progress import OnStep, StepReport
-from .window import in_windows
 
 if TYPE_CHECKING:
     from .backbone import Backbone

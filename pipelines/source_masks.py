@@ -7,9 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .checks import frames_of_size
+from .common.checks import frames_of_size
+from .common.errors import EvenframeError
 from .edge import softened
-from .errors import EvenframeError
 from .region import Box, Region, Regions, to_grid
 from .video.clip import Clip
 from .video.placement import Area, Placement

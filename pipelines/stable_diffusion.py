@@ -16,7 +16,7 @@ from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend, Pass, SiteProcessor
 from .attention.sites import Layout, Site, layout_for
 from .attention.terms import Call, Terms
-from .errors import EvenframeError
+from .common.errors import EvenframeError
 from .gradients import checkpointed, ordinary_weights
 from .loading.components import Components
 from .prompt import Prompt

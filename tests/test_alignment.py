@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.alignment import align_tokens, replace_matrix
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.loading import shipped
 from evenframe.pipelines.prompt import split_words
 

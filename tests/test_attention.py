@@ -22,7 +22,7 @@ from evenframe.pipelines.attention.store import (
     kept_sites,
 )
 from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 
 SELF = Site("down.attn1", "self", 8, 0)
 CROSS = Site("down.attn2", "cross", 8, 1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 

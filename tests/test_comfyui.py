@@ -21,7 +21,7 @@ from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
-from evenframe.pipelines.pictures import to_image
+from evenframe.pipelines.common.pictures import to_image
 from example_workflows import api_examples, check_video, light, provide_files
 
 ROOT = Path(__file__).resolve().parents[1]

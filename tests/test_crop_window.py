@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.crop_window import ALWAYS, Context, Windows, crop_windows
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.smooth_path import smooth_within
 from evenframe.pipelines.video import Fitting

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.errors import EvenframeError
 
 GENERATOR = torch.Generator().manual_seed(0)
 EDITED, SOURCE = (torch.rand(2, 32, 48, 3, generator=GENERATOR) for _ in "es")

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.terms import Call, Terms
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import ControlRun, Edit, Step
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.editing import classifier_free, edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.progress import StepReport
 from evenframe.pipelines.schedule import ddim_step
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"

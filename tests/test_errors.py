@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.__main__ import main
-from evenframe.pipelines.errors import EvenframeError, one_line
+from evenframe.pipelines.common.errors import EvenframeError, one_line
 from evenframe.pipelines.prompt import find_tokens
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 

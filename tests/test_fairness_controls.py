@@ -17,6 +17,7 @@ from evenframe.pipelines.attention.keyframes import parse, resolve
 from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, Term, evaluate
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls import fairness as fame
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, in_turn
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
@@ -27,7 +28,6 @@ from evenframe.pipelines.controls.self_modulator import SelfModulator, appearanc
 from evenframe.pipelines.controls.span import NEVER, Span
 from evenframe.pipelines.controls.subject import find_subjects
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.fairness.encoder import encode_fair, parse_wishes
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.region import Regions, box_region

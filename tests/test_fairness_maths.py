@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls import fairness as fame
-from evenframe.pipelines.errors import EvenframeError
 
 IDS = torch.tensor([0, 1, 1, 0, 1, 1, 0, 0])  # two frames of four pixels
 FRAMES = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])

@@ -19,7 +19,7 @@ from evenframe.nodes.fairness import EvenframeFairnessPrompt
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.fairness.attributes import find_attribute
 from evenframe.pipelines.fairness.presets import Presets, shipped, with_own
 

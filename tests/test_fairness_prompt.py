@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evenframe.benchmarks.models import tiny
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.fairness.encoder import (
     FairPrompt,
     Wish,

@@ -8,9 +8,9 @@ from torch import Tensor
 from evenframe.miniature import load_components
 from evenframe.miniature.demo import doctor_scene, figures_scene
 from evenframe.miniature.scenes import Scene, render
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.subject import find_subjects
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inspection import look
 from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion, from_components

@@ -7,7 +7,7 @@ import typed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.fairness.targets import LEFT_OUT, assign, parse_shares, plan
 from evenframe.pipelines.video import log_metadata
 

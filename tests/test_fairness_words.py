@@ -3,7 +3,7 @@
 import pytest
 
 from evenframe.benchmarks.fairness_words import FLOORS, HALVES, phrases, run
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.fairness.attributes import DATA
 from evenframe.pipelines.fairness.gate import require_adult, require_adult_at
 from evenframe.pipelines.fairness.grammar import PEOPLE

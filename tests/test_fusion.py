@@ -14,12 +14,12 @@ from evenframe.pipelines.attention.recompute import RecomputedAttention
 from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.attention.store import SourceAttention, kept_sites
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fusion import Fusion, FusionRun, windows
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.controls.word_masks import blend_mask
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.prompt import Prompt
 from evenframe.pipelines.schedule import Grid

@@ -12,8 +12,8 @@ from evenframe.nodes.host import folders, host, io
 from evenframe.nodes.host import schema as standalone_schema
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.host.validate import InvalidValue, checked
-from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.whole_file import Numbered, write_new
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.whole_file import Numbered, write_new
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.inspect import EvenframeContactSheet
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 
 
 @pytest.fixture(autouse=True)

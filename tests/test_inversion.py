@@ -11,11 +11,11 @@ from torch import Tensor
 from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.recompute import RecomputedAttention
 from evenframe.pipelines.attention.store import kept_sites
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.progress import StepReport
 from evenframe.pipelines.reconstruction import reconstruct
 from evenframe.pipelines.schedule import clean_latents, ddim_step
 from evenframe.pipelines.stable_diffusion import StableDiffusion

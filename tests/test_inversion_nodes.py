@@ -17,8 +17,8 @@ from evenframe.nodes.inversion import (
     EvenframeLoadInversion,
     EvenframeSaveInversion,
 )
+from evenframe.pipelines.common.whole_file import Numbered
 from evenframe.pipelines.stable_diffusion import StableDiffusion
-from evenframe.pipelines.whole_file import Numbered
 
 STEPS = 2
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.joint_sampling import JointSampling, keep_outside
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.loading import shipped
-from evenframe.pipelines.progress import StepReport
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.schedule import NoiseSchedule, add_noise, noisy_latents
 

@@ -17,7 +17,7 @@ from evenframe.nodes import node_classes
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
-from evenframe.pipelines.pictures import to_bytes
+from evenframe.pipelines.common.pictures import to_bytes
 from evenframe.pipelines.video import load, save
 from example_workflows import FRAMES, api_examples, light
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.loading import adopt, fingerprint, shipped
 from evenframe.pipelines.loading.components import Components
 from evenframe.pipelines.loading.diffusers_folder import load_folder

@@ -18,8 +18,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.pipelines import inversion_file, tensor_file
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines import inversion_file
+from evenframe.pipelines.common import tensor_file
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.loading import configs, diffusers_folder, shipped
 from evenframe.pipelines.loading.diffusers_folder import load_folder

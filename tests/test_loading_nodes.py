@@ -17,8 +17,8 @@ from evenframe.nodes import model as nodes
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.prompt import EvenframePrompt
-from evenframe.pipelines.checks import size_notes
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.checks import size_notes
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.loading.single_file import Prediction
 
 

@@ -15,8 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from evenframe.pipelines import tensor_header
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common import tensor_header
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.loading import files
 from evenframe.pipelines.loading.single_file import load_checkpoint
 from evenframe.pipelines.tracking.sam import load_sam

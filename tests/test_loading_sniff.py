@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.loading.ldm import TEXT_PREFIXES, plain_text, text_prefix
 from evenframe.pipelines.loading.single_file import load_checkpoint
 from evenframe.pipelines.loading.sniff import REFUSALS, classify, require_supported, sniff

@@ -30,7 +30,7 @@ from evenframe.miniature.vocabulary import (
     plural,
     trained_words,
 )
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 
 TINY = Size(
     unet=(8, 8, 16, 16),

@@ -9,6 +9,8 @@ from torch import Tensor
 from evenframe.benchmarks import counting
 from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.terms import Call, Terms
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.pictures import heat
 from evenframe.pipelines.controls.base import Control
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fusion import Fusion
@@ -17,10 +19,8 @@ from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inspection import look
 from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.pictures import heat
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from evenframe.benchmarks.displacement import displaced
 from evenframe.benchmarks.registration import textured
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.only_there import only_there
 from evenframe.pipelines.paster import in_bytes
 from evenframe.pipelines.region import Box, Regions, box_region, mask_region
@@ -28,9 +28,8 @@ from evenframe.pipelines.video import (
     save,
 )
 from evenframe.pipelines.video.fit import resize
-
-from .flash_and_beep import FLASHES, RATE, found_by_ffmpeg, found_in, write
-from .test_video_load import CLIPS, write_video
+from evenframe.tests.flash_and_beep import FLASHES, RATE, found_by_ffmpeg, found_in, write
+from evenframe.tests.test_video_load import CLIPS, write_video
 
 COLOUR = torch.tensor([230, 20, 200]) / 255
 """Of the edits here: no source has it."""

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.only_there import only_there, pasted_images
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.source_masks import Places
@@ -34,8 +34,7 @@ from evenframe.pipelines.video import (
 )
 from evenframe.pipelines.video.film import Shot, trimmed
 from evenframe.pipelines.video.placement import Placement
-
-from .test_video_load import write_video
+from evenframe.tests.test_video_load import write_video
 
 HARD = Edge(feather=0)
 BOX = (20, 16, 60, 48)

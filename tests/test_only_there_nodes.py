@@ -22,7 +22,7 @@ from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.paste import EvenframePasteSource
 from evenframe.nodes.region import EvenframeDrawRegions
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Audio, Choice, Fitting, clip_from_images, load, save
 
 COUNT, RATE = 16, 10

@@ -21,7 +21,7 @@ from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import EXAMPLE, NO_SEGMENTER, PERSON, EvenframeTrackRegion
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.tracking import people, person
 from evenframe.pipelines.tracking.people import follow_people
 from evenframe.pipelines.tracking.person import Segmenter, load_segmenter

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from evenframe.benchmarks import person as bench
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.tracking import packages, person
 from evenframe.pipelines.tracking.guided import guided_filter
 from evenframe.pipelines.tracking.person import Segmenter, find_people, load_segmenter

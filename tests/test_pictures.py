@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.pictures import LABEL_HEIGHT, bars, grid, heat
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.pictures import LABEL_HEIGHT, bars, grid, heat
 
 
 def test_a_heat_map_is_red_then_yellow_over_the_frame():

@@ -8,7 +8,8 @@ import typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.typed_text import quoted
 from evenframe.pipelines.prompt import (
     find_tokens,
     parse_phrases,
@@ -17,7 +18,6 @@ from evenframe.pipelines.prompt import (
     unknown_words,
 )
 from evenframe.pipelines.prompt_syntax import syntax_notes
-from evenframe.pipelines.text import quoted
 
 JEEP = "a silver jeep, driving down a Curvy road"
 

@@ -14,6 +14,9 @@ from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.maps import mask_sites
 from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, Terms, probabilities
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.memory import free_memory
+from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.refocus import (
@@ -27,10 +30,7 @@ from evenframe.pipelines.controls.refocus import (
 from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.memory import free_memory
-from evenframe.pipelines.progress import StepReport
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 

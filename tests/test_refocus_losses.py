@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls import refocus, refocus_losses
 from evenframe.pipelines.controls.refocus import condition_maps, region_losses, step_size
-from evenframe.pipelines.errors import EvenframeError
 
 GRID = torch.tensor(
     [

@@ -20,10 +20,10 @@ from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.inversion import EvenframeWindows
 from evenframe.nodes.paste import EvenframePasteSource
 from evenframe.nodes.region import EXAMPLE, EvenframeDrawRegions, EvenframeMaskRegion
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
-from evenframe.pipelines.errors import EvenframeError
 
 BOX = {"name": "left", "words": "blue circle", "box": [0, 0.25, 0.5, 1]}
 TEXT = json.dumps({"version": 1, "regions": [BOX]})

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.region_words import region_places, tell_places, tokens_at
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.region import Region
 

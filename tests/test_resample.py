@@ -9,7 +9,7 @@ from torch import Tensor
 
 from evenframe.benchmarks.displacement import displaced
 from evenframe.benchmarks.registration import textured, windows
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video.fit import resize
 from evenframe.pipelines.video.resample import Resampler, resample, way_back
 

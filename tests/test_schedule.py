@@ -9,14 +9,9 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.loading import shipped
-from evenframe.pipelines.schedule import (
-    NoiseSchedule,
-    ddim_grid,
-    ddim_step,
-    noisy_latents,
-)
+from evenframe.pipelines.schedule import NoiseSchedule, ddim_grid, ddim_step, noisy_latents
 
 CONFIG = shipped.config("sd15", "scheduler")
 SCHEDULE = NoiseSchedule.from_config(CONFIG)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fairness import schedule_weight
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.controls.self_modulator import SelfModulator
 from evenframe.pipelines.controls.span import NEVER, WHOLE, Span
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.region import Regions, box_region
 
 HUNDREDTHS = st.integers(0, 100)

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from evenframe.nodes.clip import EvenframeClipFromVideo
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.only_there import only_there
 from evenframe.pipelines.region import Regions, box_region
 from evenframe.pipelines.video import (
@@ -35,8 +35,7 @@ from evenframe.pipelines.video.film import Shot
 from evenframe.pipelines.video.lengths import Length
 from evenframe.pipelines.video.original import original
 from evenframe.pipelines.video.placement import Placement
-
-from .test_video_load import write_video
+from evenframe.tests.test_video_load import write_video
 
 COUNT, RATE = 30, 10
 INPUTS: dict[str, Any] = {"fit": "crop", "max_side": 0, "width": 64, "height": 64, "skip": 4}

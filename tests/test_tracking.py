@@ -27,7 +27,7 @@ from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.region import Box
 from evenframe.pipelines.tracking import fields, flow, layer, sam, sam2
 from evenframe.pipelines.tracking.prompt import Prompt, painted_masks, parse_prompt

@@ -13,16 +13,11 @@ from torch import Tensor
 
 from evenframe.benchmarks import tracking as bench
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.tracking import confidence, fields, flow
 from evenframe.pipelines.tracking.blend import HIDDEN, SEEN, mixed_box, mixed_mask
 from evenframe.pipelines.tracking.cutout import foreground
-from evenframe.pipelines.tracking.prompt import (
-    MAX_CORRECTIONS,
-    Prompt,
-    painted_masks,
-    parse_prompt,
-)
+from evenframe.pipelines.tracking.prompt import MAX_CORRECTIONS, Prompt, painted_masks, parse_prompt
 from evenframe.pipelines.tracking.track import Tracked, track
 
 SIZE = (64, 96)

@@ -16,7 +16,7 @@ from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.tracking import packages
 
 PIP = f"{re.escape(sys.executable)} -m pip install"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Choice, load
 
 RATE = 10

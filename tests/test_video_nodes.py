@@ -18,7 +18,7 @@ from evenframe.nodes import clip as nodes
 from evenframe.nodes.host import host, io, workflow
 from evenframe.nodes.host.executor import Executor, RunResult
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Audio, Choice, load, read_metadata, save
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import (
     Audio,
     load,

@@ -10,11 +10,10 @@ import av
 import pytest
 from PIL import Image
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Choice, load
 from evenframe.pipelines.video.source import packets_of
-
-from .flash_and_beep import (
+from evenframe.tests.flash_and_beep import (
     FLASHES,
     GAP,
     RATE,

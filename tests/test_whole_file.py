@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from evenframe.pipelines import whole_file
-from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.whole_file import Numbered, replace, sweep, write_new
+from evenframe.pipelines.common import whole_file
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.whole_file import Numbered, replace, sweep, write_new
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, in_windows, shares, windows
 from evenframe.pipelines.controls.fusion import Fusion
 from evenframe.pipelines.controls.joint_sampling import JointSampling
 from evenframe.pipelines.controls.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.errors import EvenframeError
 from evenframe.pipelines.inspection import look
 from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.inversion_file import load, save
 from evenframe.pipelines.reconstruction import reconstruct
 from evenframe.pipelines.region import Regions, box_region
-from evenframe.pipelines.window import WHOLE_CLIP, Windowing, in_windows, shares, windows
 
 
 def counts(frames: int, size: int, stride: int) -> list[int]:

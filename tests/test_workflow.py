@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from evenframe.nodes.host import host, io, workflow
 from evenframe.nodes.host.executor import Executor, NodeError
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
-from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.whole_file import write_new
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.whole_file import write_new
 
 
 class Number(io.ComfyNode):

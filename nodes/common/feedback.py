@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...pipelines.backbone import Backbone
-    from ...pipelines.progress import OnStep, StepReport
+    from ...pipelines.common.progress import OnStep, StepReport
     from ..host import Progress
 
 
@@ -25,7 +25,7 @@ def follow(
 
     every: show a preview of `frame` every so many steps; 0 shows none.
     """
-    from ...pipelines.pictures import to_image
+    from ...pipelines.common.pictures import to_image
 
     def on_step(report: StepReport) -> None:
         picture = None
@@ -41,9 +41,9 @@ def shown(frames: Tensor, text: str) -> dict[str, Any]:
 
     Where the folder for previews takes none, the text says so: the node's work is not lost for it.
     """
-    from ...pipelines.errors import EvenframeError
-    from ...pipelines.pictures import to_image
-    from ...pipelines.whole_file import write_new
+    from ...pipelines.common.errors import EvenframeError
+    from ...pipelines.common.pictures import to_image
+    from ...pipelines.common.whole_file import write_new
 
     images = []
     try:

@@ -68,7 +68,7 @@ def film_result(film: Film, *before: Any) -> io.NodeOutput:
 
 def given_clip(clip: Clip | None, images: Tensor | None, name: str) -> Clip:
     """The clip, or else images as one, which says so; name: of these, for the message."""
-    from ...pipelines.errors import EvenframeError
+    from ...pipelines.common.errors import EvenframeError
     from ...pipelines.video import clip_from_images
 
     if clip is not None:

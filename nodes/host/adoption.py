@@ -22,7 +22,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import PatcherInjection
 
-from ...pipelines.errors import EvenframeError
+from ...pipelines.common.errors import EvenframeError
 
 if TYPE_CHECKING:
     from torch import Tensor

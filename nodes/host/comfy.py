@@ -19,8 +19,8 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import InputImpl
 from PIL.Image import Image
 
-from ...pipelines.errors import EvenframeError
-from ...pipelines.whole_file import Numbered
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.whole_file import Numbered
 from . import folders
 from .adoption import adopt_sockets
 from .comfy_film import FilmVideo

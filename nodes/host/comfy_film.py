@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy_api.latest import Input, Types
 
-from ...pipelines.errors import EvenframeError
+from ...pipelines.common.errors import EvenframeError
 
 if TYPE_CHECKING:
     from ...pipelines.video.film import Film
@@ -74,7 +74,7 @@ class FilmVideo(Input.Video):
                 shutil.copyfileobj(written, path)
 
     def _write(self, path: Path, fields: dict[str, str], crf: float | None) -> None:
-        from ...pipelines.progress import Counted
+        from ...pipelines.common.progress import Counted
         from ...pipelines.video import save
 
         counted = Counted(_look_for_interrupt)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from ...pipelines.common.whole_file import Numbered
     from ...pipelines.loading.components import Components
     from ...pipelines.video.film import Film
-    from ...pipelines.whole_file import Numbered
 
 ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]
 Model = TypeVar("Model")

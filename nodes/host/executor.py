@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from inspect import getfullargspec
 from typing import Any
 
-from ...pipelines.errors import EvenframeError
+from ...pipelines.common.errors import EvenframeError
 from . import schema as io
 from .results import ResultCache
 from .standalone import StandaloneHost

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from ...pipelines.errors import EvenframeError
-from ...pipelines.whole_file import LONGEST_PARTIAL, Numbered
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.whole_file import LONGEST_PARTIAL, Numbered
 from .door import ModelKind, SavedFile
 from .validate import shown
 

@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...pipelines import tensor_file
+from ...pipelines.common import tensor_file
 
 if TYPE_CHECKING:
     from . import schema as io

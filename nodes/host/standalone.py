@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...pipelines.errors import EvenframeError
-from ...pipelines.memory import free_memory
-from ...pipelines.whole_file import Numbered
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.memory import free_memory
+from ...pipelines.common.whole_file import Numbered
 from . import folders
 from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...pipelines import untrusted_json
-from ...pipelines.errors import EvenframeError
+from ...pipelines.common import untrusted_json
+from ...pipelines.common.errors import EvenframeError
 from .validate import shown
 
 MAX_BYTES = 16 * 2**20

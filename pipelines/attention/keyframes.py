@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import require_choice
-from ..errors import EvenframeError
+from ..common.checks import require_choice
+from ..common.errors import EvenframeError
 from .sites import KEYFRAME_LAYERS
 
 KeyFrames = tuple[str, ...]

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
-from ..checks import require_choice
+from ..common.checks import require_choice
 from .processor import EarlyExit
 from .sites import Layout, Site
 from .terms import Call, Terms

@@ -15,9 +15,9 @@ from ..attention.processor import Attend
 from ..attention.sites import Site
 from ..attention.store import SourceAttention
 from ..attention.terms import Call, Terms
-from ..errors import EvenframeError
-from ..memory import FreeMemory, free_memory
-from ..progress import OnPass, carry_on
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnPass, carry_on
 from ..prompt import Prompt
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..checks import require_range
-from ..errors import EvenframeError
+from ..common.checks import require_range
+from ..common.errors import EvenframeError
 from .span import Span
 
 SCHEDULES = ("constant", "power")

@@ -22,8 +22,8 @@ from ..attention.maps import mask_sites, word_maps
 from ..attention.sites import Site
 from ..attention.store import SourceAttention, kept_sites
 from ..attention.terms import Call, Term, Terms
-from ..checks import require_choice, require_range
-from ..errors import EvenframeError
+from ..common.checks import require_choice, require_range
+from ..common.errors import EvenframeError
 from ..prompt import Prompt, find_tokens
 from .base import ControlRun, Edit, Step
 from .span import NEVER, Span, require_span

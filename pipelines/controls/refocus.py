@@ -22,8 +22,8 @@ from ..attention.maps import mask_sites
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
 from ..attention.terms import Call, Terms, probabilities
-from ..checks import require_choice, require_range
-from ..errors import EvenframeError
+from ..common.checks import require_choice, require_range
+from ..common.errors import EvenframeError
 from ..prompt import parse_phrases
 from ..region import Regions
 from .base import ControlRun, Edit, Step

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Sequence
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
+from ..common.typed_text import quoted
 from ..prompt import Prompt, find_places, parse_phrases
 from ..region import Region
-from ..text import quoted
 from .base import Edit
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..attention.terms import Call, Term, Terms, extended
-from ..checks import require_choice
-from ..grids import averaged
+from ..common.checks import require_choice
+from ..common.grids import averaged
 from ..region import Regions
 from .base import ControlRun, Edit, Step
 from .fairness import (

@@ -7,8 +7,8 @@ two, which are published as they are: see `fusion.windows`.
 from dataclasses import dataclass
 from math import ceil
 
-from ..checks import require_range
-from ..errors import EvenframeError
+from ..common.checks import require_range
+from ..common.errors import EvenframeError
 
 TOLERANCE = 1e-6
 """Of a step: 0.07 of 50 steps is 3.5000000000000004 in floating point, and means 3.5."""

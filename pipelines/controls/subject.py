@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
-from ..grids import averaged, nearest
+from ..common.errors import EvenframeError
+from ..common.grids import averaged, nearest
 from ..inspection import look
 from ..region import Region, Regions
 from .base import Edit

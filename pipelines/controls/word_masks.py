@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..attention.sites import Site
 from ..attention.terms import Call, probabilities
-from ..grids import nearest
+from ..common.grids import nearest
 
 
 def blend_mask(

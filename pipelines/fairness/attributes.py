@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import EvenframeError
-from ..text import composed, folded, quoted, require_typed
+from ..common.errors import EvenframeError
+from ..common.typed_text import composed, folded, quoted, require_typed
 
 DATA = Path(__file__).parent / "data"
 PLACE = "{}"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..checks import require_range
-from ..errors import EvenframeError
+from ..common.checks import require_range
+from ..common.errors import EvenframeError
 
 EOS_SCOPES = ("first", "first+padding", "none")
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..checks import require_model
-from ..errors import EvenframeError
+from ..common.checks import require_model
+from ..common.errors import EvenframeError
 from ..prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection

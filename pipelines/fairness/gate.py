@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from .ages import ages_in
 from .children import AGE_LINKS, children_in
 from .grammar import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from ..prompt import Prompt, find_places, plain_words
 from .children import children_in
 from .grammar import PEOPLE, STOP_WORDS, is_person

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import EvenframeError
-from ..text import composed, folded, quoted
+from ..common.errors import EvenframeError
+from ..common.typed_text import composed, folded, quoted
 from .attributes import DATA, DEGREES, PLACE, Attribute, template
 
 Presets = dict[str, dict[str, Attribute]]

@@ -10,9 +10,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
+from ..common.typed_text import folded, quoted, read_decimal
 from ..prompt import parse_phrases
-from ..text import folded, quoted, read_decimal
 
 MAX_ATTRIBUTES = 50
 """Each clip of a batch is weighed against each attribute."""

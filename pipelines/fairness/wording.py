@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from ..prompt import plain_words, punctuation_apart
 from .attributes import DEGREES, PRONOUNS, Attribute
 from .children import child_words

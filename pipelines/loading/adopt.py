@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from . import fingerprint
 from .components import Components
 from .compose import LdmTensors, bind_text, bind_unet, bind_vae, compose

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError, in_short
+from ..common.errors import EvenframeError, in_short
 from . import assemble, ldm, shipped
 from .components import Components, native_size, vae_dtype
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import EvenframeError, in_short
+from ..common.errors import EvenframeError, in_short
 from . import assemble
 from .compose import check_latents, check_widths
 from .files import AGAIN

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from ..schedule import NoiseSchedule
 from . import assemble, fingerprint
 from .components import Components, native_size, vae_dtype

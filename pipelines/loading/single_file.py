@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from . import fingerprint, ldm, shipped
 from .components import Components
 from .compose import LdmTensors, compose

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from .files import WANTED, header_of, require_file
 from .ldm import TEXT_PREFIXES, UNET_PREFIX, VAE_PREFIX, text_prefix
 

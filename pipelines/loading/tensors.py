@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError, in_short
-from ..tensor_header import Unreadable
+from ..common.errors import EvenframeError, in_short
+from ..common.tensor_header import Unreadable
 from .files import AGAIN, WANTED, header_of
 from .pickle_scan import scan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .. import untrusted_json
-from ..errors import EvenframeError, in_short
+from ..common import untrusted_json
+from ..common.errors import EvenframeError, in_short
 from .files import AGAIN, part_name, read_bounded, require_file, unreadable
 
 FILES = (

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
-from ..json_text import read_json, read_list, read_numbers, read_object, read_whole, shown
+from ..common.errors import EvenframeError
+from ..common.json_text import read_json, read_list, read_numbers, read_object, read_whole, shown
 from ..region import Box
 from ..region_text import MAX_POINTS, PIXELS, POINT, read_shape, read_units, require_fractions
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError, in_short
+from ..common.errors import EvenframeError, in_short
+from ..common.pictures import to_bytes
 from ..loading.sniff import classify, sniff
 from ..loading.tensors import read_pickle, read_safetensors
-from ..pictures import to_bytes
 from . import packages
 from .prompt import Prompt
 

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import EvenframeError, in_short
+from ..common.errors import EvenframeError, in_short
+from ..common.pictures import to_bytes
+from ..common.progress import OnFrame
 from ..loading.files import header_of, part_name, read_settings
-from ..pictures import to_bytes
-from ..progress import OnFrame
 from .prompt import Prompt
 
 if TYPE_CHECKING:

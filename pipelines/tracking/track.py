@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..checks import require_whole
-from ..errors import EvenframeError
-from ..progress import OnFrame
-from ..region import (
-    Region,
-    box_region,
-    mask_region,
-    require_box,
-    require_edges,
-    require_labels,
-)
+from ..common.checks import require_whole
+from ..common.errors import EvenframeError
+from ..common.progress import OnFrame
+from ..region import Region, box_region, mask_region, require_box, require_edges, require_labels
 from . import flow, sam2
 from .prompt import Prompt, require_apart
 

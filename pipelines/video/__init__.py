@@ -7,14 +7,15 @@ from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load, outline
 from .encode import save
 from .film import Film, at_rate, film_of
-from .fit import fit, fit_clip
+from .fit import fit
+from .fitted import fit_clip, undo_clip, unfit_clip, without_repeated
 from .from_film import clip_from_film
 from .lengths import ENDINGS, Length
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .sizes import FIT_MODES, Fit, Fitting
 from .targets import Target
 from .timing import Choice, select
-from .undo import undo, undo_clip, unfit, unfit_clip, without_repeated
+from .undo import undo, unfit
 
 __all__ = [
     "ENDINGS",

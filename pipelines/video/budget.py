@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import EvenframeError
-from ..memory import FreeMemory
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory
 from .sizes import Fit
 
 SHARE = 0.8

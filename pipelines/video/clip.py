@@ -7,8 +7,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..checks import require_numbers
-from ..errors import EvenframeError
+from ..common.checks import require_numbers
+from ..common.errors import EvenframeError
 from .footage import Footage, Stock
 from .lengths import Count
 from .placement import Placement

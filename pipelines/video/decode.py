@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..errors import EvenframeError
-from ..memory import FreeMemory, free_memory
-from ..progress import OnFrame
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnFrame
 from .budget import Budget
 from .clip import Clip
 from .deinterlace import progressive

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from torch import Tensor
 
-from ..errors import EvenframeError
-from ..progress import OnFrame
-from ..whole_file import Numbered, write_new
+from ..common.errors import EvenframeError
+from ..common.progress import OnFrame
+from ..common.whole_file import Numbered, write_new
 from .clip import Audio, rgb_frames
 from .film import Film, Shot, at_rate, film_of
 from .formats import Format, chosen

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
-from ..memory import FreeMemory, free_memory
-from ..pictures import to_bytes
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.pictures import to_bytes
 from .budget import Budget
 from .clip import Audio, Clip, as_rate
 from .sizes import Fit, Size

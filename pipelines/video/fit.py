@@ -1,20 +1,13 @@
 """Frames to a size that the model takes."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import EvenframeError
-from ..memory import FreeMemory, free_memory
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
 from .budget import Budget
-from .placement import Placement
 from .sizes import USUAL, Fit, Fitting, Size
-
-if TYPE_CHECKING:
-    from .clip import Clip
 
 BAND = 32
 """Rows that are in memory at once as floats while a frame is resized."""
@@ -41,29 +34,6 @@ def fit(
     for frame, out in zip(frames.split(1), fitted.split(1), strict=True):
         out[:] = apply(frame, how)  # one at a time: the working copies stay small
     return fitted, how
-
-
-def fit_clip(clip: "Clip", fitting: Fitting = USUAL, *, free: FreeMemory = free_memory) -> "Clip":
-    """The clip with frames that fit, which remembers how to undo it. See `fit`.
-
-    Crops still know where they lie in their source. A clip that was fitted before goes back to the
-    frames that it has now.
-    """
-    frames, how = fit(clip.frames, fitting, free=free)
-    if clip.window is not None:
-        boxes = torch.tensor(Placement.of(how).boxes, dtype=torch.float64)
-        there = tuple(map(tuple, clip.window.to_source(boxes).tolist()))
-        return replace(clip, frames=frames, window=Placement(clip.window.source, how.size, there))
-    if clip.fit is not None and not clip.fit.untouched:
-        if how.untouched:
-            return clip
-        clip = replace(clip, footage=None, stock=None)  # whose frames have another size
-    again = clip.footage is not None or clip.stock is not None
-    held = how.cuts or (not again and not how.untouched)
-    source = clip.original if clip.fit is None else None  # there where frames were trimmed
-    if source is None and held:
-        source = clip.frames
-    return replace(clip, frames=frames, fit=how, original=source)
 
 
 def apply(frames: Tensor, how: Fit) -> Tensor:

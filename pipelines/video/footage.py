@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 
 if TYPE_CHECKING:
     from .film import Film

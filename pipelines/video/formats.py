@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from ..errors import EvenframeError
-from ..memory import FreeMemory, free_memory
-from ..progress import OnFrame
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnFrame
 from .budget import Budget
 from .clip import Clip
 from .film import Film

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 
 ENDINGS = ("trim", "repeat")
 

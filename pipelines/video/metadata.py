@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from .. import untrusted_json
-from ..errors import EvenframeError
-from ..text import half_character
+from ..common import untrusted_json
+from ..common.errors import EvenframeError
+from ..common.typed_text import half_character
 from .source import opened
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/: a recording partly made by a trained model.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from ..region import Box
 from .fit import as_floats
 from .sizes import MAX_SIDE, Size

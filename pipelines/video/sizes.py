@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 
 FIT_MODES = ("stretch", "crop", "pad")
 MAX_SIDE = 16384

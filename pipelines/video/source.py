@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from .clock import LONGEST, Clock
 from .decoder import Decode, decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end

@@ -6,7 +6,7 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from .clip import as_rate
 from .lengths import ANY, Length
 from .sizes import Fitting, Size

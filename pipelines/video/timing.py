@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 from .clip import MAX_DENOMINATOR, Clip, as_rate
 from .film import film_of_source
 from .footage import Stock

@@ -1,24 +1,20 @@
 """Frames back to the size that their source had, all at once or each as its turn comes."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..errors import EvenframeError
-from ..memory import FreeMemory, free_memory
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
 from .budget import Budget
 from .fit import as_floats, resize
 from .sizes import Fit, Size
 
-if TYPE_CHECKING:
-    from .clip import Clip
-
 
 @dataclass(frozen=True, eq=False)
 class Undo:
-    """What brings single frames back; made by `undo` and `undo_clip`.
+    """What brings single frames back; made by `undo`, and by `fitted.undo_clip`.
 
     size: (width, height) of the results. said: what is done, in one line.
     how: the fit that is undone; None leaves frames as they are.
@@ -53,7 +49,7 @@ def undo(frames: Tensor, how: Fit, around: Tensor | None = None) -> Undo:
     where they were cut out; without it they stay cropped.
     Raises EvenframeError when frames or source frames are of another size or number.
     """
-    size = _size(frames)
+    size = frame_size(frames)
     if size != how.size:
         raise EvenframeError(
             f"The frames are {size[0]}x{size[1]}, but the clip was fitted to "
@@ -77,37 +73,6 @@ def undo(frames: Tensor, how: Fit, around: Tensor | None = None) -> Undo:
     return Undo(how.source, f"{change}: {pasted}", how, around)
 
 
-def undo_clip(frames: Tensor, clip: "Clip") -> Undo:
-    """How to undo a clip's fit on edited frames.
-
-    Nothing is refused, so that no edit is lost: frames that are of another size or number than the
-    clip's stay as they are, or stay cropped.
-    """
-    if clip.window is not None:
-        return Undo(_size(frames), "crops stay crops: Paste Crop puts them back")
-    if clip.fit is None:
-        return Undo(_size(frames), "the clip was not fitted")
-    original = clip.original
-    if original is not None:
-        fits = len(frames) == clip.own_frames
-        original = original[: len(frames)] if fits else None
-    try:
-        return undo(frames, clip.fit, original)
-    except EvenframeError as error:
-        return Undo(_size(frames), f"not undone. {error}")
-
-
-def without_repeated(frames: Tensor, clip: "Clip") -> tuple[Tensor, tuple[str, ...]]:
-    """Edited frames without those that only repeat the clip's last one, and what to say of it.
-
-    Frames of another number than the clip's stay: nobody knows which of them are meant.
-    """
-    if not clip.repeated or len(frames) != len(clip):
-        return frames, ()
-    said = f"Length: the last {clip.repeated} of {len(frames)} frames only repeat, left out"
-    return frames[: -clip.repeated], (said,)
-
-
 def unfit(
     frames: Tensor, how: Fit, around: Tensor | None = None, *, free: FreeMemory = free_memory
 ) -> tuple[Tensor, str]:
@@ -115,23 +80,10 @@ def unfit(
 
     Raises EvenframeError as there, and where the frames find no room in memory.
     """
-    return _all(frames, undo(frames, how, around), free)
+    return undo_all(frames, undo(frames, how, around), free)
 
 
-def unfit_clip(frames: Tensor, clip: "Clip") -> tuple[Tensor, str]:
-    """Undo a clip's fit on all edited frames at once, and say what was done; see `undo_clip`.
-
-    Frames that find no room in memory stay as they are, too. Repeated ones are left out.
-    """
-    frames, left_out = without_repeated(frames, clip)
-    try:
-        whole, said = _all(frames, undo_clip(frames, clip), free_memory)
-    except EvenframeError as error:
-        whole, said = frames, f"not undone. {error}"
-    return whole, "; ".join([said, *left_out])
-
-
-def _all(frames: Tensor, back: Undo, free: FreeMemory) -> tuple[Tensor, str]:
+def undo_all(frames: Tensor, back: Undo, free: FreeMemory) -> tuple[Tensor, str]:
     if back.how is None:
         return frames, back.said
     wide, high = back.size
@@ -161,5 +113,5 @@ def _require_source(around: Tensor, how: Fit, frames: Tensor) -> None:
         )
 
 
-def _size(frames: Tensor) -> Size:
+def frame_size(frames: Tensor) -> Size:
     return (frames.shape[2], frames.shape[1]) if frames.ndim == 4 else (0, 0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import EvenframeError
+from ..common.errors import EvenframeError
 
 # QuickTime File Format, "Compressed movie resources": 'dcom', its method, a length, 'cmvd'.
 COMPRESSED_INDEX = re.compile(rb"dcomzlib.{4}cmvd", re.DOTALL)

@@ -168,7 +168,7 @@ def serve(folder: str) -> None:
 
 
 def _tried(target: Any, case: Any) -> Answer:
-    from evenframe.pipelines.errors import EvenframeError
+    from evenframe.pipelines.common.errors import EvenframeError
 
     base, began, kind, text = _forget_peak(), time.process_time(), "taken", ""
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fuzz.cases import Edit, Replacement, damaged, replaced
 
-from evenframe.pipelines.errors import EvenframeError
+from evenframe.pipelines.common.errors import EvenframeError
 
 
 class Targets:
@@ -128,7 +128,8 @@ class Targets:
 
     def inversion(self, case: tuple[list[Edit], list[Replacement]]) -> None:
         """A saved inversion, damaged, or forged with another header; if it loads, edited."""
-        from evenframe.pipelines import inversion_file, tensor_file
+        from evenframe.pipelines import inversion_file
+        from evenframe.pipelines.common import tensor_file
         from evenframe.pipelines.editing import edit
 
         edits, changes = case

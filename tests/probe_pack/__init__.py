@@ -8,8 +8,8 @@ import time
 import torch
 
 from evenframe.nodes.host import ComfyExtension, host, io
-from evenframe.pipelines.errors import EvenframeError
-from evenframe.pipelines.whole_file import write_new
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.whole_file import write_new
 
 Held = io.Custom("EVENFRAME_PROBE_MODEL")
 
@@ -79,8 +79,8 @@ class ProbeRun(io.ComfyNode):
 
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        from .adoption import ProbeAdopted
-        from .lending import ProbeLoan
+        from evenframe.tests.probe_pack.adoption import ProbeAdopted
+        from evenframe.tests.probe_pack.lending import ProbeLoan
 
         return [ProbeModel, ProbeRun, ProbeAdopted, ProbeLoan]
 

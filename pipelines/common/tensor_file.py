@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from .errors import EvenframeError
-from .origin import hash_tensors
 from .tensor_header import Unreadable, read_header
 from .whole_file import Numbered, replace, write_new
 
@@ -103,3 +103,13 @@ def drop_oldest(folder: Path, limit_bytes: int, keep: Path) -> None:
             with suppress(OSError):
                 path.unlink()
                 total -= size
+
+
+def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 FOLDERS = ("pipelines", "nodes", "miniature")
 ENDINGS = (".py", ".json", ".toml", ".txt", ".tflite")
 

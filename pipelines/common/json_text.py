@@ -6,7 +6,7 @@ from typing import Any
 
 from . import untrusted_json
 from .errors import EvenframeError
-from .text import require_typed
+from .typed_text import require_typed
 
 MAX_TEXT = 1_000_000
 MAX_NUMBER = 1e6
