@@ -16,15 +16,15 @@ from torch import Tensor
 
 from ..pipelines.alignment import align_tokens, replace_matrix
 from ..pipelines.attention.keyframes import KeyFrameTable
-from ..pipelines.attention.maps import mask_sites
 from ..pipelines.attention.processor import Pass, SiteProcessor
 from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, evaluate
 from ..pipelines.controls.base import ControlRun, Edit, Step
-from ..pipelines.controls.fusion import Fusion, windows
-from ..pipelines.controls.word_masks import blend_mask
-from ..pipelines.inversion import Inversion, invert
+from ..pipelines.controls.fatezero.fusion import Fusion, windows
 from ..pipelines.prompt import find_tokens
+from ..pipelines.source.inversion import Inversion, invert
+from ..pipelines.source.maps import mask_sites
+from ..pipelines.source.word_masks import blend_mask
 from ..pipelines.stable_diffusion import StableDiffusion
 
 Hook = Callable[[Call, Tensor], Tensor]

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..pipelines.attention.recompute import RecomputedAttention
-from ..pipelines.attention.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
 from ..pipelines.controls.base import Edit, Step, in_turn
-from ..pipelines.controls.fusion import Fusion
-from ..pipelines.inversion import Inversion
+from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.prompt import Prompt, split_words
 from ..pipelines.schedule import ddim_grid
+from ..pipelines.source.inversion import Inversion
+from ..pipelines.source.recompute import RecomputedAttention
+from ..pipelines.source.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
 from ..pipelines.stable_diffusion import StableDiffusion
 from .baseline import MapModel, MapStore
 from .models import full_size

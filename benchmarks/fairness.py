@@ -31,16 +31,16 @@ from ..miniature.scenes import Scene, compose, make_figure, render
 from ..miniature.vocabulary import HELD_OUT_FIGURES, PLAIN_BACKGROUNDS, SIZE
 from ..pipelines.backbone import Backbone, load
 from ..pipelines.controls.base import Control
-from ..pipelines.controls.cross_reweighter import CrossReweighter
-from ..pipelines.controls.fusion import Fusion
-from ..pipelines.controls.joint_sampling import JointSampling
-from ..pipelines.controls.self_modulator import SelfModulator
+from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
+from ..pipelines.controls.fame.self_modulator import SelfModulator
+from ..pipelines.controls.fatezero.fusion import Fusion
+from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
-from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
 from ..pipelines.prompt import Prompt
 from ..pipelines.region import Regions, grown, mask_region
+from ..pipelines.source.inversion import Inversion, invert
 from . import fairness_cost
 from .plot import plot_shares
 from .shares import share_of

@@ -25,11 +25,11 @@ from ..miniature.scenes import Scene, compose, render, sample_scene
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, OBJECT_COLOURS
 from ..pipelines.backbone import Backbone, load
-from ..pipelines.controls.fusion import Fusion
+from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
-from ..pipelines.inversion import invert
 from ..pipelines.measure.statistics import discordant, mcnemar
+from ..pipelines.source.inversion import invert
 from .shares import share_of
 
 SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7100, 60, 8, 25, 4.0

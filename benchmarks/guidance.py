@@ -18,14 +18,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..pipelines.attention.maps import mask_sites
 from ..pipelines.attention.sites import Layout
 from ..pipelines.attention.terms import Call, Terms, probabilities
 from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
-from ..pipelines.controls.refocus import Refocus, RefocusRun, condition_maps
-from ..pipelines.inversion import Inversion
+from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun, condition_maps
 from ..pipelines.region import Regions, box_region
+from ..pipelines.source.inversion import Inversion
+from ..pipelines.source.maps import mask_sites
 from ..pipelines.stable_diffusion import StableDiffusion
 from .counting import SIZE, STEPS, meta_inversion, meta_model, meta_prompt
 

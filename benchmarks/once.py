@@ -12,13 +12,13 @@ from torch import Tensor
 from ..pipelines.attention import keyframes
 from ..pipelines.attention.terms import gather_keyframes
 from ..pipelines.controls.base import Control
-from ..pipelines.controls.cross_reweighter import CrossReweighter
-from ..pipelines.controls.fusion import Fusion
-from ..pipelines.controls.joint_sampling import JointSampling
-from ..pipelines.controls.self_modulator import SelfModulator
+from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
+from ..pipelines.controls.fame.self_modulator import SelfModulator
+from ..pipelines.controls.fatezero.fusion import Fusion
+from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
-from ..pipelines.inversion import invert
 from ..pipelines.region import Regions, mask_region
+from ..pipelines.source.inversion import invert
 from .models import tiny
 
 TARGETS = {

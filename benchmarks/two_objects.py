@@ -21,15 +21,15 @@ from ..miniature.scenes import Item, Scene, compose, render, sample_scene
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
 from ..pipelines.backbone import Backbone
-from ..pipelines.controls.joint_sampling import JointSampling
-from ..pipelines.controls.refocus import Refocus
+from ..pipelines.controls.reatco.joint_sampling import JointSampling
+from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
 from ..pipelines.edge import Edge
 from ..pipelines.editing import edit
-from ..pipelines.inversion import Inversion, invert
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.measure.statistics import discordant, mcnemar
 from ..pipelines.region import Box, Regions, box_region
+from ..pipelines.source.inversion import Inversion, invert
 from .shares import share_of
 
 SEED = 4000

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines.backbone import Backbone
-    from ..pipelines.controls.fusion import Fusion
-    from ..pipelines.inversion import Inversion
+    from ..pipelines.controls.fatezero.fusion import Fusion
+    from ..pipelines.source.inversion import Inversion
     from ..pipelines.video import Film
 
 # Half of FateZero's 50 steps and a third of its guidance of 7.5: enough for the built-in model,
@@ -94,8 +94,8 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
 
     from ..miniature.demo import demo_clip
     from ..pipelines.editing import edit
-    from ..pipelines.inversion import invert
-    from ..pipelines.reconstruction import checked, compare
+    from ..pipelines.source.inversion import invert
+    from ..pipelines.source.reconstruction import checked, compare
 
     pixels, source_prompt, target_prompt, _ = demo_clip(FRAMES)
     source, timing = torch.from_numpy(pixels), Timing()
@@ -148,7 +148,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
 
 def recolouring() -> Fusion:
     """The settings of Attention Fusion by which a shape gets another colour."""
-    from ..pipelines.controls.fusion import Fusion
+    from ..pipelines.controls.fatezero.fusion import Fusion
     from ..pipelines.controls.span import Span
 
     # A colour changes no outline: attention is the source's, and the mask is for the latents, which
@@ -167,9 +167,9 @@ def recolouring() -> Fusion:
 def only_words(model: Backbone, inversion: Inversion, source: Tensor, edited: Tensor) -> Film:
     """The source, with the edit where the model sees the words in it: elsewhere equal to it."""
     from ..pipelines.edge import Edge
-    from ..pipelines.inspection import look
     from ..pipelines.only_there import only_there
     from ..pipelines.region import Regions, mask_region
+    from ..pipelines.source.inspection import look
     from ..pipelines.video import clip_from_images
 
     frames, size = len(source), (source.shape[1], source.shape[2])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..pipelines.backbone import Backbone
-from ..pipelines.inversion import Inversion, invert
-from ..pipelines.reconstruction import reconstruct
+from ..pipelines.source.inversion import Inversion, invert
+from ..pipelines.source.reconstruction import reconstruct
 from .attention_loss import ExplicitProcessor
 from .judge import analyse
 from .sampling import GUIDANCE, Miniature, backbone_of, initial_noise, sample

@@ -35,7 +35,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.controls.fusion import METHODS
+        from ..pipelines.controls.fatezero.fusion import METHODS
 
         return io.Schema(
             node_id="EvenframeAttentionFusion",
@@ -139,7 +139,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
-        from ..pipelines.controls.fusion import Fusion
+        from ..pipelines.controls.fatezero.fusion import Fusion
         from ..pipelines.controls.span import Span
         from ..pipelines.prompt import parse_phrases, parse_weights
 
@@ -163,7 +163,7 @@ class EvenframeFusionPreset(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.controls.fusion_presets import PRESETS
+        from ..pipelines.controls.fatezero.presets import PRESETS
 
         return io.Schema(
             node_id="EvenframeFusionPreset",
@@ -196,7 +196,7 @@ class EvenframeFusionPreset(io.ComfyNode):
         cls, preset: str, new_words: str, blend_words: str, controls: tuple[Control, ...] = ()
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
-        from ..pipelines.controls.fusion_presets import PRESETS
+        from ..pipelines.controls.fatezero.presets import PRESETS
         from ..pipelines.prompt import parse_phrases
 
         chosen = PRESETS[preset]
@@ -209,7 +209,7 @@ class EvenframeRefocus(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.controls.refocus import CHECKPOINTING, OUTER_COUNTS, RULES
+        from ..pipelines.controls.reatco.refocus import CHECKPOINTING, OUTER_COUNTS, RULES
 
         return io.Schema(
             node_id="EvenframeRefocus",
@@ -317,7 +317,7 @@ class EvenframeRefocus(io.ComfyNode):
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
-        from ..pipelines.controls.refocus import Refocus
+        from ..pipelines.controls.reatco.refocus import Refocus
         from ..pipelines.controls.span import Span
 
         refocus = Refocus(
@@ -341,7 +341,7 @@ class EvenframeJointSampling(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.controls.joint_sampling import NOISES
+        from ..pipelines.controls.reatco.joint_sampling import NOISES
 
         return io.Schema(
             node_id="EvenframeJointSampling",
@@ -405,7 +405,7 @@ class EvenframeJointSampling(io.ComfyNode):
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
-        from ..pipelines.controls.joint_sampling import JointSampling
+        from ..pipelines.controls.reatco.joint_sampling import JointSampling
 
         control = JointSampling(
             regions, noise=noise, repeats=repeats, repeat_steps=repeat_steps, inset=inset

@@ -11,8 +11,8 @@ from .host import host, io
 if TYPE_CHECKING:
     from ..pipelines.backbone import Backbone
     from ..pipelines.controls.base import Control
-    from ..pipelines.inversion import Inversion
     from ..pipelines.prompt import Prompt
+    from ..pipelines.source.inversion import Inversion
     from .host import ModelHandle
 
 
@@ -108,7 +108,7 @@ class EvenframeEdit(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import working_bytes
         from ..pipelines.editing import edit, require_settings
-        from ..pipelines.reconstruction import middle_frame
+        from ..pipelines.source.reconstruction import middle_frame
 
         require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
         size = model.model.frame_size(inversion.trajectory[0])

@@ -20,7 +20,7 @@ def _share(name: str, default: float, tooltip: str, advanced: bool | None = None
 
 def _control_inputs() -> list[io.Input]:
     """What both controls take last: where, when, and the chain."""
-    from ..pipelines.controls.fairness import SCHEDULES
+    from ..pipelines.controls.fame.formulas import SCHEDULES
 
     return [
         io.Combo.Input(
@@ -84,7 +84,7 @@ class EvenframeSelfModulator(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.controls.self_modulator import FORMS
+        from ..pipelines.controls.fame.self_modulator import FORMS
 
         return io.Schema(
             node_id="EvenframeSelfModulator",
@@ -154,7 +154,7 @@ class EvenframeSelfModulator(io.ComfyNode):
         import math
 
         from ..pipelines.controls.base import chained
-        from ..pipelines.controls.self_modulator import SelfModulator
+        from ..pipelines.controls.fame.self_modulator import SelfModulator
 
         modulator = SelfModulator(
             strength=strength,
@@ -220,7 +220,7 @@ class EvenframeCrossReweighter(io.ComfyNode):
         **placed: Any,
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
-        from ..pipelines.controls.cross_reweighter import CrossReweighter
+        from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
         from ..pipelines.prompt import parse_phrases
 
         reweighter = CrossReweighter(

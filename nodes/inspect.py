@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines.backbone import Backbone
-    from ..pipelines.inversion import Inversion
+    from ..pipelines.source.inversion import Inversion
     from .host import ModelHandle
 
 SHEET_CLIPS = "abcdefghi"
@@ -71,8 +71,8 @@ class EvenframeAttentionViewer(io.ComfyNode):
         threshold: float,
     ) -> io.NodeOutput:
         from ..pipelines.common.pictures import heat, spread
-        from ..pipelines.inspection import look
         from ..pipelines.prompt import parse_phrases
+        from ..pipelines.source.inspection import look
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)

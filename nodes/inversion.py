@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from ..pipelines.backbone import Backbone
     from ..pipelines.common.window import Windowing
-    from ..pipelines.inversion import Inversion
     from ..pipelines.prompt import Prompt
+    from ..pipelines.source.inversion import Inversion
     from .host import ModelHandle
 
 GIGABYTE = 10**9
@@ -27,7 +27,7 @@ class EvenframeAttentionStore(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.attention.store import MODES
+        from ..pipelines.source.store import MODES
 
         return io.Schema(
             node_id="EvenframeAttentionStore",
@@ -215,8 +215,8 @@ class EvenframeInvert(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.attention import keyframes
         from ..pipelines.common.window import WHOLE_CLIP
-        from ..pipelines.inversion import Settings
-        from ..pipelines.inversion_cache import InversionCache, find_or_invert
+        from ..pipelines.source.cache import InversionCache, find_or_invert
+        from ..pipelines.source.inversion import Settings
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)
@@ -252,7 +252,7 @@ class EvenframeInvert(io.ComfyNode):
     ) -> io.NodeOutput:
         """The outputs, and what the node shows: the reconstruction where it was checked."""
         from ..pipelines.common.checks import size_notes
-        from ..pipelines.reconstruction import compare
+        from ..pipelines.source.reconstruction import compare
 
         remarks = size_notes(backbone, (frames.shape[1], frames.shape[2]))
         if not check:
@@ -315,7 +315,7 @@ class EvenframeSaveInversion(io.ComfyNode):
     @classmethod
     def execute(cls, inversion: Inversion, filename_prefix: str) -> io.NodeOutput:
         from ..pipelines.common.tensor_file import SUFFIX
-        from ..pipelines.inversion_file import save
+        from ..pipelines.source.file import save
 
         path = save(inversion, host.new_output(cls.name(filename_prefix), SUFFIX))
         return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
@@ -355,7 +355,7 @@ class EvenframeLoadInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        from ..pipelines.inversion_file import load
+        from ..pipelines.source.file import load
 
         return io.NodeOutput(load(host.input_path(file)))
 

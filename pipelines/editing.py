@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .attention.held import HeldAttention
-from .attention.store import SourceAttention
 from .common.checks import MAX_SEED, require_finite, require_model, require_range, require_whole
 from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPass, OnStep, StepReport, carry_on
@@ -16,10 +14,12 @@ from .common.window import in_windows
 from .controls.base import Control, Edit, Step, in_turn
 from .prompt import Prompt
 from .schedule import add_noise, noisy_latents
+from .source.held import HeldAttention
+from .source.store import SourceAttention
 
 if TYPE_CHECKING:
     from .backbone import Backbone
-    from .inversion import Inversion
+    from .source.inversion import Inversion
 
 NOTHING = SourceAttention({}, {})
 

@@ -14,8 +14,8 @@ from evenframe.nodes import node_classes
 from evenframe.nodes.host.folders import SAVED
 from evenframe.pipelines import backbone
 from evenframe.pipelines.common.window import Windowing
-from evenframe.pipelines.inversion import invert
-from evenframe.pipelines.inversion_file import save as save_inversion
+from evenframe.pipelines.source.file import save as save_inversion
+from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]

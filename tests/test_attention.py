@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from evenframe.benchmarks.models import full_size, tiny
 from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.keyframes import KeyFrameTable
-from evenframe.pipelines.attention.maps import mask_sites, word_maps
 from evenframe.pipelines.attention.processor import Pass, SiteProcessor
 from evenframe.pipelines.attention.sites import Site, layout_for
-from evenframe.pipelines.attention.store import (
+from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.source.maps import mask_sites, word_maps
+from evenframe.pipelines.source.store import (
     KeptAttention,
     Recorder,
     SourceAttention,
@@ -21,8 +23,6 @@ from evenframe.pipelines.attention.store import (
     keep,
     kept_sites,
 )
-from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
-from evenframe.pipelines.common.errors import EvenframeError
 
 SELF = Site("down.attn1", "self", 8, 0)
 CROSS = Site("down.attn2", "cross", 8, 1)

@@ -9,9 +9,9 @@ from evenframe.benchmarks import fairness
 from evenframe.benchmarks.fairness import ARMS, MINORITY, Outcome, Settings, assess, make_tasks
 from evenframe.miniature.scenes import compose, make_figure, render
 from evenframe.miniature.vocabulary import HELD_OUT_FIGURES
-from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.region import Regions, box_region
 
 

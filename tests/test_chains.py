@@ -18,12 +18,12 @@ from evenframe.pipelines.attention.keyframes import KeyFrames
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.base import ControlRun, Edit, chained
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import Inversion, Settings, invert
 from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.source.inversion import Inversion, Settings, invert
 
 BOX = box_region([(0, 0, 64, 64)] * 3, (64, 128), name="it", words="jeep")
 REGIONS = Regions((BOX,), 3, (64, 128))

@@ -15,10 +15,11 @@ import torch
 from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe import __main__ as cli
-from evenframe.pipelines import inversion_cache, inversion_file
 from evenframe.pipelines.common.code_hash import ENDINGS, FOLDERS, PACKAGE, code_hash, hash_folders
-from evenframe.pipelines.inversion import Settings
-from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert
+from evenframe.pipelines.source import cache as inversion_cache
+from evenframe.pipelines.source import file as inversion_file
+from evenframe.pipelines.source.cache import InversionCache, find_or_invert
+from evenframe.pipelines.source.inversion import Settings
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 

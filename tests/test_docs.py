@@ -14,10 +14,10 @@ from torch import Tensor
 
 from evenframe.nodes import node_classes
 from evenframe.nodes.host import io
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.fusion_presets import PRESETS
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.presets import PRESETS
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 from evenframe.pipelines.video import load
 

@@ -10,11 +10,11 @@ from evenframe.nodes.control import EvenframeAttentionFusion, EvenframeJointSamp
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
 from evenframe.pipelines.backbone import Backbone
-from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 

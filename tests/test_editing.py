@@ -15,10 +15,10 @@ from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import ControlRun, Edit, Step
-from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import classifier_free, edit
-from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.schedule import ddim_step
+from evenframe.pipelines.source.inversion import Inversion, invert
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
 STEPS = 4

@@ -15,23 +15,23 @@ from torch.utils.flop_counter import FlopCounterMode
 from evenframe.pipelines.attention import terms as attention
 from evenframe.pipelines.attention.keyframes import parse, resolve
 from evenframe.pipelines.attention.sites import Layout, Site
-from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, Term, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls import fairness as fame
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, in_turn
-from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.refocus import Refocus
-from evenframe.pipelines.controls.self_modulator import SelfModulator, appearance
+from evenframe.pipelines.controls.fame import formulas as fame
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator, appearance
+from evenframe.pipelines.controls.fame.subject import find_subjects
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import NEVER, Span
-from evenframe.pipelines.controls.subject import find_subjects
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.fairness.encoder import encode_fair, parse_wishes
-from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.region import Regions, box_region
 from evenframe.pipelines.schedule import Grid
+from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source.store import SourceAttention
 
 SELF, CROSS = Site("a.attn1", "self", 8, 0), Site("a.attn2", "cross", 8, 1)
 HEADS, WIDTH, FRAMES, ROWS, COLUMNS = 2, 4, 3, 4, 8

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls import fairness as fame
+from evenframe.pipelines.controls.fame import formulas as fame
 
 IDS = torch.tensor([0, 1, 1, 0, 1, 1, 0, 0])  # two frames of four pixels
 FRAMES = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])

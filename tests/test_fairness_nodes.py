@@ -19,8 +19,8 @@ from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
-from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.region import Regions, box_region
 

@@ -10,9 +10,9 @@ from evenframe.miniature.demo import doctor_scene, figures_scene
 from evenframe.miniature.scenes import Scene, render
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
-from evenframe.pipelines.controls.subject import find_subjects
-from evenframe.pipelines.inspection import look
-from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.controls.fame.subject import find_subjects
+from evenframe.pipelines.source.inspection import look
+from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion, from_components
 
 FRAMES = 2

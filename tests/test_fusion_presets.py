@@ -4,7 +4,7 @@ import pytest
 
 from evenframe.nodes.control import EvenframeFusionPreset
 from evenframe.pipelines.attention import keyframes
-from evenframe.pipelines.controls.fusion_presets import PRESETS
+from evenframe.pipelines.controls.fatezero.presets import PRESETS
 
 
 def test_shape_edits_were_inverted_with_other_key_frames_than_the_rest():

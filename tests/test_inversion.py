@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
-from evenframe.pipelines.attention.recompute import RecomputedAttention
-from evenframe.pipelines.attention.store import kept_sites
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
-from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.reconstruction import reconstruct
 from evenframe.pipelines.schedule import clean_latents, ddim_step
+from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source.recompute import RecomputedAttention
+from evenframe.pipelines.source.reconstruction import reconstruct
+from evenframe.pipelines.source.store import kept_sites
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 SOURCE = "a silver jeep driving down a road"

@@ -10,18 +10,19 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from evenframe.pipelines import inversion_file, origin
 from evenframe.pipelines.attention.sites import Layout
 from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.tensor_file import SUFFIX, hash_tensors
-from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import Inversion, Settings, invert
-from evenframe.pipelines.inversion_cache import InversionCache, find_or_invert, inversion_key
-from evenframe.pipelines.origin import origin_of
-from evenframe.pipelines.reconstruction import checked, reconstruct
 from evenframe.pipelines.schedule import Grid
+from evenframe.pipelines.source import file as inversion_file
+from evenframe.pipelines.source import origin
+from evenframe.pipelines.source.cache import InversionCache, find_or_invert, inversion_key
+from evenframe.pipelines.source.inversion import Inversion, Settings, invert
+from evenframe.pipelines.source.origin import origin_of
+from evenframe.pipelines.source.reconstruction import checked, reconstruct
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 PROMPT = "a silver jeep, driving"

@@ -10,14 +10,14 @@ from torch import Tensor
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling, keep_outside
-from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling, keep_outside
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.loading import shipped
 from evenframe.pipelines.region import Regions, box_region, mask_region
 from evenframe.pipelines.schedule import NoiseSchedule, add_noise, noisy_latents
+from evenframe.pipelines.source.inversion import Inversion, invert
 
 SOURCE, TARGET = "a silver jeep on a road", "a red jeep on a road"
 SIZE, STEPS = (64, 128), 4

@@ -18,16 +18,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.pipelines import inversion_file
 from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.loading import configs, diffusers_folder, shipped
 from evenframe.pipelines.loading.diffusers_folder import load_folder
 from evenframe.pipelines.loading.single_file import load_checkpoint
 from evenframe.pipelines.loading.tokenizer import read_tokenizer, tokenizer_files
-from evenframe.pipelines.reconstruction import reconstruct
 from evenframe.pipelines.schedule import NoiseSchedule, ddim_grid
+from evenframe.pipelines.source import file as inversion_file
+from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source.reconstruction import reconstruct
 
 # How many ways to hurt a file at random: more in a long run.
 COUNT = int(os.environ.get("EVENFRAME_DAMAGE", "3"))

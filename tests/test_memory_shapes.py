@@ -8,15 +8,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.refocus import Refocus
-from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.source.inversion import invert
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
 # 3 frames of 192x128 pixels: the latents, and the grids of the four levels below them.

@@ -8,9 +8,9 @@ import torch
 
 from evenframe.benchmarks import counting
 from evenframe.benchmarks.baseline import MapFusion, MapModel, MapStore, invert_with_maps
-from evenframe.pipelines.controls.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import invert
+from evenframe.pipelines.source.inversion import invert
 
 SOURCE = "a silver jeep driving down a road"
 REFINED = "watercolor painting of a silver jeep driving down a road"

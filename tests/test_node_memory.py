@@ -12,11 +12,12 @@ from evenframe.nodes.common import memory
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.inversion import EvenframeInvert
-from evenframe.pipelines import editing, inversion_cache
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.refocus import Refocus
-from evenframe.pipelines.inversion import invert
+from evenframe.pipelines import editing
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.source import cache as inversion_cache
+from evenframe.pipelines.source.inversion import invert
 
 ERRORS = [
     torch.OutOfMemoryError("Tried to allocate 2.00 GiB."),

@@ -12,16 +12,16 @@ from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.pictures import heat
 from evenframe.pipelines.controls.base import Control
-from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.refocus import Refocus
-from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inspection import look
-from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.source.inspection import look
+from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 WIDTH, HEIGHT, FRAMES = 104, 72, 2  # 13x9 latents; 7x5, 4x3 and 2x2 tokens

@@ -6,10 +6,10 @@ import torch
 
 from evenframe.benchmarks import once
 from evenframe.pipelines.attention import keyframes
-from evenframe.pipelines.attention.held import HeldAttention
 from evenframe.pipelines.attention.sites import Site
-from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, evaluate, gather_keyframes
+from evenframe.pipelines.source.held import HeldAttention
+from evenframe.pipelines.source.store import SourceAttention
 
 
 def test_nothing_is_done_more_than_once():

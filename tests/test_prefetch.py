@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from evenframe.pipelines.attention.prefetch import PrefetchedAttention
 from evenframe.pipelines.attention.sites import Site
-from evenframe.pipelines.attention.store import KeptAttention, SourceAttention, keep
+from evenframe.pipelines.source.prefetch import PrefetchedAttention
+from evenframe.pipelines.source.store import KeptAttention, SourceAttention, keep
 
 FINE, COARSE = Site("fine", "self", 16, 0), Site("coarse", "self", 32, 1)
 STEPS = 4

@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
-from evenframe.pipelines.attention.maps import mask_sites
-from evenframe.pipelines.attention.store import SourceAttention
 from evenframe.pipelines.attention.terms import Call, Terms, probabilities
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.memory import free_memory
 from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit, Step
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.refocus import (
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.refocus import (
     MOST_REFINEMENTS,
     Refocus,
     RefocusRun,
@@ -30,8 +28,10 @@ from evenframe.pipelines.controls.refocus import (
 from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inversion import Inversion, invert
 from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source.maps import mask_sites
+from evenframe.pipelines.source.store import SourceAttention
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 SOURCE, TARGET = "two dolphins in the ocean", "a jellyfish and a goldfish in the ocean"

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls import refocus, refocus_losses
-from evenframe.pipelines.controls.refocus import condition_maps, region_losses, step_size
+from evenframe.pipelines.controls.reatco import losses as refocus_losses
+from evenframe.pipelines.controls.reatco import refocus
+from evenframe.pipelines.controls.reatco.refocus import condition_maps, region_losses, step_size
 
 GRID = torch.tensor(
     [

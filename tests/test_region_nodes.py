@@ -21,8 +21,8 @@ from evenframe.nodes.inversion import EvenframeWindows
 from evenframe.nodes.paste import EvenframePasteSource
 from evenframe.nodes.region import EXAMPLE, EvenframeDrawRegions, EvenframeMaskRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
 
 BOX = {"name": "left", "words": "blue circle", "box": [0, 0.25, 0.5, 1]}

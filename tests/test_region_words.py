@@ -7,8 +7,8 @@ import pytest
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.region_words import region_places, tell_places, tokens_at
-from evenframe.pipelines.inversion import invert
 from evenframe.pipelines.region import Region
+from evenframe.pipelines.source.inversion import invert
 
 
 def naming(*words: str) -> list[Region]:

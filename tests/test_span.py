@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls.cross_reweighter import CrossReweighter
-from evenframe.pipelines.controls.fairness import schedule_weight
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.refocus import Refocus
-from evenframe.pipelines.controls.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.formulas import schedule_weight
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import NEVER, WHOLE, Span
 from evenframe.pipelines.region import Regions, box_region
 

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, in_windows, shares, windows
-from evenframe.pipelines.controls.fusion import Fusion
-from evenframe.pipelines.controls.joint_sampling import JointSampling
-from evenframe.pipelines.controls.refocus import Refocus
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.inspection import look
-from evenframe.pipelines.inversion import Inversion, invert
-from evenframe.pipelines.inversion_file import load, save
-from evenframe.pipelines.reconstruction import reconstruct
 from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.source.file import load, save
+from evenframe.pipelines.source.inspection import look
+from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source.reconstruction import reconstruct
 
 
 def counts(frames: int, size: int, stride: int) -> list[int]:

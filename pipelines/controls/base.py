@@ -13,16 +13,16 @@ from torch import Tensor
 
 from ..attention.processor import Attend
 from ..attention.sites import Site
-from ..attention.store import SourceAttention
 from ..attention.terms import Call, Terms
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPass, carry_on
 from ..prompt import Prompt
+from ..source.store import SourceAttention
 
 if TYPE_CHECKING:
     from ..backbone import Backbone
-    from ..inversion import Inversion
+    from ..source.inversion import Inversion
 
 
 @dataclass(frozen=True, eq=False)

@@ -128,9 +128,9 @@ class Targets:
 
     def inversion(self, case: tuple[list[Edit], list[Replacement]]) -> None:
         """A saved inversion, damaged, or forged with another header; if it loads, edited."""
-        from evenframe.pipelines import inversion_file
         from evenframe.pipelines.common import tensor_file
         from evenframe.pipelines.editing import edit
+        from evenframe.pipelines.source import file as inversion_file
 
         edits, changes = case
         path = self._folder / "case.safetensors"
@@ -176,8 +176,8 @@ class Targets:
         """A saved inversion of two frames and two steps."""
         import torch
 
-        from evenframe.pipelines import inversion_file
-        from evenframe.pipelines.inversion import invert
+        from evenframe.pipelines.source import file as inversion_file
+        from evenframe.pipelines.source.inversion import invert
 
         frames = torch.full((2, 64, 64, 3), 0.5)
         inverted = invert(self.model, frames, "a red circle", steps=2, store="recompute")

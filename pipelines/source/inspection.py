@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .attention.maps import mask_sites, word_maps
-from .common.checks import require_model, require_range
-from .common.grids import nearest
-from .common.window import in_windows
-from .controls.word_masks import blend_mask
-from .prompt import find_tokens
+from ..common.checks import require_model, require_range
+from ..common.grids import nearest
+from ..common.window import in_windows
+from ..prompt import find_tokens
+from .maps import mask_sites, word_maps
+from .word_masks import blend_mask
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
+    from ..backbone import Backbone
     from .inversion import Inversion
 
 

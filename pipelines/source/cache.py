@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from .common.code_hash import code_hash
-from .common.errors import EvenframeError
-from .common.memory import FreeMemory, free_memory
-from .common.progress import OnStep
-from .common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
+from ..common.code_hash import code_hash
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnStep
+from ..common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
+from ..prompt import Prompt
+from ..schedule import ddim_grid
+from .file import FORMAT, load, save
 from .inversion import Inversion, OnFrame, Settings, invert_clip
-from .inversion_file import FORMAT, load, save
 from .origin import Origin, origin_of
-from .prompt import Prompt
 from .reconstruction import checked
-from .schedule import ddim_grid
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
+    from ..backbone import Backbone
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .sites import Site
+from ..attention.sites import Site
 from .store import KeptAttention, SourceAttention
 
 

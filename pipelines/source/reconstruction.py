@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .attention.keyframes import KeyFrameTable, closure
-from .common.checks import require_finite, require_model
-from .common.errors import EvenframeError
-from .common.progress import OnStep, StepReport
-from .common.window import in_windows
-from .measure.psnr import psnr
+from ..attention.keyframes import KeyFrameTable, closure
+from ..common.checks import require_finite, require_model
+from ..common.errors import EvenframeError
+from ..common.progress import OnStep, StepReport
+from ..common.window import in_windows
+from ..measure.psnr import psnr
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
+    from ..backbone import Backbone
     from .inversion import Inversion
 
 

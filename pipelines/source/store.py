@@ -12,10 +12,10 @@ from typing import Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
+from ..attention.processor import EarlyExit
+from ..attention.sites import Layout, Site
+from ..attention.terms import Call, Terms
 from ..common.checks import require_choice
-from .processor import EarlyExit
-from .sites import Layout, Site
-from .terms import Call, Terms
 
 Mode = Literal["auto", "recompute", "offload", "resident"]
 MODES: tuple[str, ...] = get_args(Mode)

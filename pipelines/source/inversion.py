@@ -11,12 +11,27 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .attention import keyframes as key_frames
-from .attention.keyframes import KeyFrames, KeyFrameTable
-from .attention.prefetch import PrefetchedAttention
-from .attention.recompute import RecomputedAttention
-from .attention.sites import KEYFRAME_LAYERS
-from .attention.store import (
+from ..attention import keyframes as key_frames
+from ..attention.keyframes import KeyFrames, KeyFrameTable
+from ..attention.sites import KEYFRAME_LAYERS
+from ..common.checks import (
+    MAX_SEED,
+    require_choice,
+    require_finite,
+    require_frames,
+    require_model,
+    require_whole,
+)
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnFrame, OnStep, StepReport
+from ..common.window import WHOLE_CLIP, Windowing, in_windows
+from ..prompt import Prompt
+from ..schedule import MAX_STEPS, Grid, ddim_grid
+from .origin import Origin, origin_of
+from .prefetch import PrefetchedAttention
+from .recompute import RecomputedAttention
+from .store import (
     KEPT_DTYPE,
     AttentionSource,
     KeptAttention,
@@ -27,24 +42,9 @@ from .attention.store import (
     kept_sites,
     require_mode,
 )
-from .common.checks import (
-    MAX_SEED,
-    require_choice,
-    require_finite,
-    require_frames,
-    require_model,
-    require_whole,
-)
-from .common.errors import EvenframeError
-from .common.memory import FreeMemory, free_memory
-from .common.progress import OnFrame, OnStep, StepReport
-from .common.window import WHOLE_CLIP, Windowing, in_windows
-from .origin import Origin, origin_of
-from .prompt import Prompt
-from .schedule import MAX_STEPS, Grid, ddim_grid
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
+    from ..backbone import Backbone
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .common.tensor_file import hash_tensors
+from ..common.tensor_file import hash_tensors
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
-    from .schedule import NoiseSchedule
+    from ..backbone import Backbone
+    from ..schedule import NoiseSchedule
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from ..common.errors import EvenframeError
+from ...common.errors import EvenframeError
 from .fusion import Fusion
 
 

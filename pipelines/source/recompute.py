@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..attention.keyframes import KeyFrameTable
+from ..attention.processor import EarlyExit
+from ..attention.sites import Site
 from ..schedule import Grid
-from .keyframes import KeyFrameTable
-from .processor import EarlyExit
-from .sites import Site
 from .store import Recorder, SourceAttention, keep
 
 if TYPE_CHECKING:

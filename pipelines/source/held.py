@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .sites import Site
+from ..attention.sites import Site
 from .store import AttentionSource, SourceAttention
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .attention import keyframes as key_frames
-from .attention.store import MODES
-from .common import tensor_file, untrusted_json
-from .common.errors import EvenframeError, in_short
-from .common.tensor_file import hash_tensors
-from .common.whole_file import Numbered
-from .common.window import WHOLE_CLIP, Windowing
+from ..attention import keyframes as key_frames
+from ..common import tensor_file, untrusted_json
+from ..common.errors import EvenframeError, in_short
+from ..common.tensor_file import hash_tensors
+from ..common.whole_file import Numbered
+from ..common.window import WHOLE_CLIP, Windowing
+from ..prompt import Prompt, Word
+from ..schedule import Grid
 from .inversion import Inversion
 from .origin import Origin
-from .prompt import Prompt, Word
-from .schedule import Grid
+from .store import MODES
 
 FORMAT = "evenframe-inversion-1"
 TENSORS = {"trajectory", "embeddings"}

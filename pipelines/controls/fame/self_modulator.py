@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..attention.terms import Call, Term, Terms, extended
-from ..common.checks import require_choice
-from ..common.grids import averaged
-from ..region import Regions
-from .base import ControlRun, Edit, Step
-from .fairness import (
+from ...attention.terms import Call, Term, Terms, extended
+from ...common.checks import require_choice
+from ...common.grids import averaged
+from ...region import Regions
+from ..base import ControlRun, Edit, Step
+from ..span import WHOLE, Span, require_span
+from .formulas import (
     SCHEDULES,
     by_similarity,
     frame_weights,
@@ -35,7 +36,6 @@ from .fairness import (
     step_weight,
     unit_length,
 )
-from .span import WHOLE, Span, require_span
 from .subject import Subjects, find_subjects, require_subject
 
 FORMS = ("relative", "additive")

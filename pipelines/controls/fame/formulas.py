@@ -18,9 +18,9 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..common.checks import require_range
-from ..common.errors import EvenframeError
-from .span import Span
+from ...common.checks import require_range
+from ...common.errors import EvenframeError
+from ..span import Span
 
 SCHEDULES = ("constant", "power")
 POWER, POWER_SHARE = 5, 0.3

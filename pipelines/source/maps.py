@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from .sites import Site
+from ..attention.sites import Site
+from ..attention.terms import probabilities
 from .store import SourceAttention
-from .terms import probabilities
 
 
 def mask_sites(sites: Iterable[Site], stride: int) -> tuple[Site, ...]:

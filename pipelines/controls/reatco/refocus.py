@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from ..attention.maps import mask_sites
-from ..attention.processor import EarlyExit
-from ..attention.sites import Site
-from ..attention.terms import Call, Terms, probabilities
-from ..common.checks import require_choice, require_range
-from ..common.errors import EvenframeError
-from ..prompt import parse_phrases
-from ..region import Regions
-from .base import ControlRun, Edit, Step
-from .refocus_losses import (
+from ...attention.processor import EarlyExit
+from ...attention.sites import Site
+from ...attention.terms import Call, Terms, probabilities
+from ...common.checks import require_choice, require_range
+from ...common.errors import EvenframeError
+from ...prompt import parse_phrases
+from ...region import Regions
+from ...source.maps import mask_sites
+from ..base import ControlRun, Edit, Step
+from ..region_words import Place, region_places, tell_places, tokens_at
+from ..span import Span, nearest_step, require_span
+from .losses import (
     OUTER_COUNTS,
     PUBLISHED_SCALE,
     RULES,
@@ -36,11 +38,9 @@ from .refocus_losses import (
     region_losses,
     step_size,
 )
-from .region_words import Place, region_places, tell_places, tokens_at
-from .span import Span, nearest_step, require_span
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ...backbone import Backbone
 
 __all__ = [
     "CHECKPOINTING",

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError
-from ..common.grids import averaged, nearest
-from ..inspection import look
-from ..region import Region, Regions
-from .base import Edit
+from ...common.errors import EvenframeError
+from ...common.grids import averaged, nearest
+from ...region import Region, Regions
+from ...source.inspection import look
+from ..base import Edit
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from ..common.checks import require_choice
-from ..common.errors import EvenframeError
+from ...common.checks import require_choice
+from ...common.errors import EvenframeError
 
 OUTER_COUNTS = ("complement", "region")
 RULES = ("code", "paper")
