@@ -39,7 +39,7 @@ from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
 from ..pipelines.prompt import Prompt
-from ..pipelines.region import Regions, grown, mask_region
+from ..pipelines.regions.region import Regions, grown, mask_region
 from ..pipelines.source.inversion import Inversion, invert
 from . import fairness_cost
 from .plot import plot_shares

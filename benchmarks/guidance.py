@@ -23,7 +23,7 @@ from ..pipelines.attention.terms import Call, Terms, probabilities
 from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun, condition_maps
-from ..pipelines.region import Regions, box_region
+from ..pipelines.regions.region import Regions, box_region
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.maps import mask_sites
 from ..pipelines.stable_diffusion import StableDiffusion

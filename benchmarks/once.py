@@ -17,7 +17,7 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
-from ..pipelines.region import Regions, mask_region
+from ..pipelines.regions.region import Regions, mask_region
 from ..pipelines.source.inversion import invert
 from .models import tiny
 

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..pipelines.edge import Edge
-from ..pipelines.only_there import only_there
-from ..pipelines.region import Regions, box_region, mask_region
+from ..pipelines.pasting.edge import Edge
+from ..pipelines.pasting.only_there import only_there
+from ..pipelines.regions.region import Regions, box_region, mask_region
 from ..pipelines.video import Choice, Film, Fitting, load, outline, save
 from ..pipelines.video.original import original
 from .displacement import displaced

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..pipelines.common.errors import EvenframeError
-from ..pipelines.tracking.person import (
+from ..pipelines.regions.tracking.person import (
     LIKELY,
     Segmenter,
     find_people,

@@ -81,8 +81,8 @@ def cost(path: Path) -> tuple[float, float]:
 
     Seconds as a ratio, bytes as frames of the source, without the crops themselves.
     """
-    from ..pipelines.crop import crop_around
-    from ..pipelines.region import Regions, box_region
+    from ..pipelines.pasting.crop import crop_around
+    from ..pipelines.regions.region import Regions, box_region
     from ..pipelines.video import Fitting, outline
     from ..pipelines.video.original import original
     from ..pipelines.video.targets import target

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..pipelines.common.pictures import sheet
-from ..pipelines.edge import Edge
-from ..pipelines.only_there import only_there
-from ..pipelines.region import Regions, grown, mask_region
+from ..pipelines.pasting.edge import Edge
+from ..pipelines.pasting.only_there import only_there
+from ..pipelines.regions.region import Regions, grown, mask_region
 from ..pipelines.video import clip_from_images
 from ..pipelines.video.film import images
 

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipelines.region import Box
-from ..pipelines.tracking.prompt import Prompt
-from ..pipelines.tracking.track import SHOWN, Tracked, track
+from ..pipelines.regions.region import Box
+from ..pipelines.regions.tracking.drawn import Prompt
+from ..pipelines.regions.tracking.track import SHOWN, Tracked, track
 
 FLOORS = {
     "tracking.mask_overlap": 0.75,

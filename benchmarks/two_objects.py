@@ -24,11 +24,11 @@ from ..pipelines.backbone import Backbone
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
-from ..pipelines.edge import Edge
 from ..pipelines.editing import edit
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.measure.statistics import discordant, mcnemar
-from ..pipelines.region import Box, Regions, box_region
+from ..pipelines.pasting.edge import Edge
+from ..pipelines.regions.region import Box, Regions, box_region
 from ..pipelines.source.inversion import Inversion, invert
 from .shares import share_of
 

@@ -166,9 +166,9 @@ def recolouring() -> Fusion:
 
 def only_words(model: Backbone, inversion: Inversion, source: Tensor, edited: Tensor) -> Film:
     """The source, with the edit where the model sees the words in it: elsewhere equal to it."""
-    from ..pipelines.edge import Edge
-    from ..pipelines.only_there import only_there
-    from ..pipelines.region import Regions, mask_region
+    from ..pipelines.pasting.edge import Edge
+    from ..pipelines.pasting.only_there import only_there
+    from ..pipelines.regions.region import Regions, mask_region
     from ..pipelines.source.inspection import look
     from ..pipelines.video import clip_from_images
 

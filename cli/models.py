@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     from ..nodes.host import ModelKind, host
     from ..nodes.host.standalone import Session, StandaloneHost
     from ..nodes.model import MINIATURE
-    from ..pipelines.tracking import packages
+    from ..pipelines.regions.tracking import packages
 
     assert isinstance(host, StandaloneHost)
     session = Session.from_environment(**folders(options))

@@ -16,7 +16,7 @@ from . import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..pipelines.region import Region, Regions
+    from ..pipelines.regions.region import Region, Regions
     from ..pipelines.video import Clip, Film, Fitting
 
 MAX_BYTES = 2**24
@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything, paste frame by frame, print where the result is."""
-    from ..pipelines.edge import Edge
-    from ..pipelines.only_there import only_there
+    from ..pipelines.pasting.edge import Edge
+    from ..pipelines.pasting.only_there import only_there
     from ..pipelines.video import save
     from ..pipelines.video.formats import chosen
 
@@ -188,8 +188,8 @@ def _times(clip: Clip) -> list[float]:
 
 
 def _regions(options: argparse.Namespace, clip: Clip) -> Regions:
-    from ..pipelines.region import Regions
-    from ..pipelines.region_text import parse_regions
+    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.text import parse_regions
 
     count, size = len(clip), (clip.height, clip.width)
     if options.regions is not None:
@@ -208,8 +208,8 @@ def _people(clip: Clip) -> Region:
     import torch
 
     from ..pipelines.common.errors import EvenframeError
-    from ..pipelines.region import mask_region
-    from ..pipelines.tracking.person import load_segmenter, masks_of_people
+    from ..pipelines.regions.region import mask_region
+    from ..pipelines.regions.tracking.person import load_segmenter, masks_of_people
     from ..pipelines.video.fit import apply, as_floats
     from ..pipelines.video.original import original
 
@@ -230,7 +230,7 @@ def _people(clip: Clip) -> Region:
 
 def _still(name: str, box: Sequence[float], count: int, size: tuple[int, int]) -> Region:
     """A box in fractions of the frame, on all frames."""
-    from ..pipelines.region import box_region, require_box
+    from ..pipelines.regions.region import box_region, require_box
 
     left, top, right, bottom = require_box(box, None, name)
     pixels = (left * size[1], top * size[0], right * size[1], bottom * size[0])

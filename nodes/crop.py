@@ -20,7 +20,7 @@ from .region import edge_input
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.region import Regions
+    from ..pipelines.regions.region import Regions
     from ..pipelines.video import Clip, Fitting
 
 UNMATCHED = (
@@ -182,8 +182,8 @@ class EvenframeCropRegion(io.ComfyNode):
         clip: Clip | None = None,
         frames: Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..pipelines.crop import crop_around
-        from ..pipelines.crop_window import Context
+        from ..pipelines.pasting.crop import crop_around
+        from ..pipelines.pasting.crop_window import Context
 
         clip = given_clip(clip, frames, "frames")
         fitting = _fitting(target, multiple, width, height, max_side)
@@ -252,9 +252,9 @@ class EvenframePasteCrop(io.ComfyNode):
         rim_match: bool = False,
         whole_video: bool = True,
     ) -> io.NodeOutput:
-        from ..pipelines.crop import whole_crop
-        from ..pipelines.edge import Edge
-        from ..pipelines.only_there import only_there
+        from ..pipelines.pasting.crop import whole_crop
+        from ..pipelines.pasting.edge import Edge
+        from ..pipelines.pasting.only_there import only_there
 
         edge = Edge(grow, feather, linear_light, rim_match)
         kept = whole_crop(clip) if regions is None else regions

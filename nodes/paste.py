@@ -20,7 +20,7 @@ from .region import edge_input
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.region import Regions
+    from ..pipelines.regions.region import Regions
     from ..pipelines.video import Clip
 
 UNUSED = "`source` was not used: a clip is linked, and its own frames are the source."
@@ -98,8 +98,8 @@ class EvenframePasteSource(io.ComfyNode):
         rim_match: bool = False,
         whole_video: bool = True,
     ) -> io.NodeOutput:
-        from ..pipelines.edge import Edge
-        from ..pipelines.only_there import only_there, pasted_images
+        from ..pipelines.pasting.edge import Edge
+        from ..pipelines.pasting.only_there import only_there, pasted_images
 
         edge = Edge(grow, feather, linear_light, rim_match)
         unused = clip is not None and source is not None

@@ -10,7 +10,7 @@ from .host import io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.region import Regions
+    from ..pipelines.regions.region import Regions
 
 EXAMPLE = """{"version": 1, "unit": "fraction", "regions": [
   {"name": "left", "words": "", "box": [0.05, 0.1, 0.48, 0.9]},
@@ -85,7 +85,7 @@ class EvenframeDrawRegions(io.ComfyNode):
 
     @classmethod
     def execute(cls, frames: Tensor, text: str, regions: Regions | None = None) -> io.NodeOutput:
-        from ..pipelines.region_text import parse_regions
+        from ..pipelines.regions.text import parse_regions
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)
@@ -133,7 +133,7 @@ class EvenframeMaskRegion(io.ComfyNode):
         soften: int,
         regions: Regions | None = None,
     ) -> io.NodeOutput:
-        from ..pipelines.region import Regions, mask_region
+        from ..pipelines.regions.region import Regions, mask_region
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from ..pipelines.region import Regions
-    from ..pipelines.tracking.people import People
-    from ..pipelines.tracking.prompt import Prompt
-    from ..pipelines.tracking.sam2 import Sam2
+    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.tracking.drawn import Prompt
+    from ..pipelines.regions.tracking.people import People
+    from ..pipelines.regions.tracking.sam2 import Sam2
 
 Model = TypeVar("Model")
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.25, 0.25, 0.75, 0.75]}'
@@ -97,7 +97,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         # A missing package is told before anything runs. Naming the inputs switches off the host's
         # own check of their options; finding the models makes up for it. None: linked, not known.
         from ..pipelines.common.errors import EvenframeError
-        from ..pipelines.tracking import packages
+        from ..pipelines.regions.tracking import packages
 
         try:
             if segmenter not in (None, NO_SEGMENTER):
@@ -139,9 +139,9 @@ class EvenframeTrackRegion(io.ComfyNode):
         regions: Regions | None = None,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..pipelines.region import Regions
-        from ..pipelines.tracking.prompt import parse_prompt
-        from ..pipelines.tracking.track import track
+        from ..pipelines.regions.region import Regions
+        from ..pipelines.regions.tracking.drawn import parse_prompt
+        from ..pipelines.regions.tracking.track import track
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)
@@ -171,9 +171,9 @@ class EvenframeTrackRegion(io.ComfyNode):
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:
     """Everybody, or the one whom a text that was written, a mask or a segmenter's mask means."""
-    from ..pipelines.tracking.people import follow_people
-    from ..pipelines.tracking.person import load_segmenter
-    from ..pipelines.tracking.prompt import parse_prompt
+    from ..pipelines.regions.tracking.drawn import parse_prompt
+    from ..pipelines.regions.tracking.people import follow_people
+    from ..pipelines.regions.tracking.person import load_segmenter
 
     said = text.strip() not in ("", EXAMPLE) or segmenter != NO_SEGMENTER
     prompt = parse_prompt(
@@ -197,7 +197,7 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
 def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:
     """The masks (n, h, w) of the prompted frames, painted or found; None where boxes do."""
     from ..pipelines.common.errors import EvenframeError
-    from ..pipelines.tracking.prompt import painted_masks
+    from ..pipelines.regions.tracking.drawn import painted_masks
 
     if mask is None:
         return None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, prompt)
@@ -212,7 +212,7 @@ def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) 
 def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
     import torch
 
-    from ..pipelines.tracking import sam
+    from ..pipelines.regions.tracking import sam
 
     host.check_interrupt()
     model = sam.load_sam(host.model_path("sams", segmenter))
@@ -224,7 +224,7 @@ def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
 
 
 def _tracker(tracker: str) -> Sam2:
-    from ..pipelines.tracking import sam2
+    from ..pipelines.regions.tracking import sam2
 
     host.check_interrupt()
     model = sam2.load_sam2(host.model_path("sam2", tracker))

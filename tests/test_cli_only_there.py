@@ -157,7 +157,7 @@ def test_polygons_of_a_large_source_lie_where_its_pixels_are(tmp_path: Path, uni
 
 def test_a_file_of_regions_is_held_on_small_frames(source: Path, monkeypatch: pytest.MonkeyPatch):
     from evenframe.cli import only_there as command
-    from evenframe.pipelines.region_text import parse_regions
+    from evenframe.pipelines.regions.text import parse_regions
 
     sizes: list[object] = []
 
@@ -166,7 +166,7 @@ def test_a_file_of_regions_is_held_on_small_frames(source: Path, monkeypatch: py
         return parse_regions(text, frames, *frame_sizes)
 
     monkeypatch.setattr(command, "REGIONS_SIDE", 48)
-    monkeypatch.setattr("evenframe.pipelines.region_text.parse_regions", parse)
+    monkeypatch.setattr("evenframe.pipelines.regions.text.parse_regions", parse)
     file = source.with_name("regions.json")
     region = {"name": "a", "polygon": [[0, 0], [24, 0], [24, 64], [0, 64]]}
     file.write_text(json.dumps({"version": 1, "unit": "pixel", "regions": [region]}))

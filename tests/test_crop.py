@@ -17,13 +17,13 @@ from evenframe.nodes import node_classes
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor, RunResult
 from evenframe.nodes.host.standalone import Session, StandaloneHost
-from evenframe.pipelines import paster, source_masks
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.crop import crop_around, whole_crop
-from evenframe.pipelines.crop_window import Context
-from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.only_there import only_there
-from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.pasting import paster, source_masks
+from evenframe.pipelines.pasting.crop import crop_around, whole_crop
+from evenframe.pipelines.pasting.crop_window import Context
+from evenframe.pipelines.pasting.edge import Edge
+from evenframe.pipelines.pasting.only_there import only_there
+from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.video import (
     Choice,
     Clip,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.crop_window import ALWAYS, Context, Windows, crop_windows
-from evenframe.pipelines.region import Regions, box_region, mask_region
-from evenframe.pipelines.smooth_path import smooth_within
+from evenframe.pipelines.pasting.crop_window import ALWAYS, Context, Windows, crop_windows
+from evenframe.pipelines.pasting.smooth_path import smooth_within
+from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.video import Fitting
 from evenframe.pipelines.video.sizes import best_size
 from evenframe.pipelines.video.targets import target

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.edge import Edge
+from evenframe.pipelines.pasting.edge import Edge
 
 GENERATOR = torch.Generator().manual_seed(0)
 EDITED, SOURCE = (torch.rand(2, 32, 48, 3, generator=GENERATOR) for _ in "es")

@@ -13,7 +13,7 @@ from evenframe.pipelines.backbone import Backbone
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.regions.region import Regions, box_region
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion
 

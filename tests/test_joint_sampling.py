@@ -15,7 +15,7 @@ from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling, ke
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.loading import shipped
-from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.schedule import NoiseSchedule, add_noise, noisy_latents
 from evenframe.pipelines.source.inversion import Inversion, invert
 

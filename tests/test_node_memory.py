@@ -15,7 +15,7 @@ from evenframe.nodes.inversion import EvenframeInvert
 from evenframe.pipelines import editing
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.refocus import Refocus
-from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.regions.region import Regions, box_region
 from evenframe.pipelines.source import cache as inversion_cache
 from evenframe.pipelines.source.inversion import invert
 

@@ -19,7 +19,7 @@ from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.stable_diffusion import StableDiffusion

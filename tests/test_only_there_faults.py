@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.only_there import only_there, pasted_images
-from evenframe.pipelines.region import Regions, box_region, mask_region
-from evenframe.pipelines.source_masks import Places
+from evenframe.pipelines.pasting.edge import Edge
+from evenframe.pipelines.pasting.only_there import only_there, pasted_images
+from evenframe.pipelines.pasting.source_masks import Places
+from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.video import (
     Audio,
     Choice,

@@ -10,7 +10,7 @@ import pytest
 from drawn_people import overlap
 from numpy.typing import NDArray
 
-from evenframe.pipelines.tracking import parts, sharing
+from evenframe.pipelines.regions.tracking import parts, sharing
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 

@@ -22,10 +22,10 @@ from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import EXAMPLE, NO_SEGMENTER, PERSON, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.tracking import people, person
-from evenframe.pipelines.tracking.people import follow_people
-from evenframe.pipelines.tracking.person import Segmenter, load_segmenter
-from evenframe.pipelines.tracking.prompt import Prompt
+from evenframe.pipelines.regions.tracking import people, person
+from evenframe.pipelines.regions.tracking.drawn import Prompt
+from evenframe.pipelines.regions.tracking.people import follow_people
+from evenframe.pipelines.regions.tracking.person import Segmenter, load_segmenter
 
 pytest.importorskip("cv2", reason="OpenCV is not installed")
 

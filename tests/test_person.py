@@ -16,9 +16,9 @@ from torch import Tensor
 
 from evenframe.benchmarks import person as bench
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.tracking import packages, person
-from evenframe.pipelines.tracking.guided import guided_filter
-from evenframe.pipelines.tracking.person import Segmenter, find_people, load_segmenter
+from evenframe.pipelines.regions.tracking import packages, person
+from evenframe.pipelines.regions.tracking.guided import guided_filter
+from evenframe.pipelines.regions.tracking.person import Segmenter, find_people, load_segmenter
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 

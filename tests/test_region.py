@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.region import (
+from evenframe.pipelines.regions.region import (
     Regions,
     box_region,
     feather,
@@ -22,7 +22,7 @@ from evenframe.pipelines.region import (
     shrunk,
     to_grid,
 )
-from evenframe.pipelines.region_text import interpolate, parse_regions
+from evenframe.pipelines.regions.text import interpolate, parse_regions
 
 FRAME = (448, 768)
 SIZE = (64, 128)

@@ -7,7 +7,7 @@ import pytest
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.region_words import region_places, tell_places, tokens_at
-from evenframe.pipelines.region import Region
+from evenframe.pipelines.regions.region import Region
 from evenframe.pipelines.source.inversion import invert
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.only_there import only_there
-from evenframe.pipelines.region import Box, Regions, box_region
-from evenframe.pipelines.rim import drift
+from evenframe.pipelines.pasting.edge import Edge
+from evenframe.pipelines.pasting.only_there import only_there
+from evenframe.pipelines.pasting.rim import drift
+from evenframe.pipelines.regions.region import Box, Regions, box_region
 from evenframe.pipelines.video import Fitting, clip_from_images, fit_clip
 from evenframe.pipelines.video.fit import resize
 

@@ -16,9 +16,9 @@ import torch
 
 from evenframe.nodes.clip import EvenframeClipFromVideo
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.edge import Edge
-from evenframe.pipelines.only_there import only_there
-from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.pasting.edge import Edge
+from evenframe.pipelines.pasting.only_there import only_there
+from evenframe.pipelines.regions.region import Regions, box_region
 from evenframe.pipelines.video import (
     Audio,
     Choice,
@@ -239,7 +239,7 @@ def test_frames_of_a_file_without_an_index_are_counted_without_a_paste(
     path = write_video(tmp_path / "a.mkv")
     film = edited(load(path, Choice(3)))
     assert film.expected == 0
-    monkeypatch.setattr("evenframe.pipelines.only_there.Paster", None)
+    monkeypatch.setattr("evenframe.pipelines.pasting.only_there.Paster", None)
     assert film.number == len(load(path))
 
 

@@ -28,10 +28,10 @@ from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.region import Box
-from evenframe.pipelines.tracking import fields, flow, layer, sam, sam2
-from evenframe.pipelines.tracking.prompt import Prompt, painted_masks, parse_prompt
-from evenframe.pipelines.tracking.track import track
+from evenframe.pipelines.regions.region import Box
+from evenframe.pipelines.regions.tracking import fields, flow, layer, sam, sam2
+from evenframe.pipelines.regions.tracking.drawn import Prompt, painted_masks, parse_prompt
+from evenframe.pipelines.regions.tracking.track import track
 
 SIZE = (64, 96)
 SAVED = {

@@ -14,11 +14,16 @@ from torch import Tensor
 from evenframe.benchmarks import tracking as bench
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.tracking import confidence, fields, flow
-from evenframe.pipelines.tracking.blend import HIDDEN, SEEN, mixed_box, mixed_mask
-from evenframe.pipelines.tracking.cutout import foreground
-from evenframe.pipelines.tracking.prompt import MAX_CORRECTIONS, Prompt, painted_masks, parse_prompt
-from evenframe.pipelines.tracking.track import Tracked, track
+from evenframe.pipelines.regions.tracking import confidence, fields, flow
+from evenframe.pipelines.regions.tracking.blend import HIDDEN, SEEN, mixed_box, mixed_mask
+from evenframe.pipelines.regions.tracking.cutout import foreground
+from evenframe.pipelines.regions.tracking.drawn import (
+    MAX_CORRECTIONS,
+    Prompt,
+    painted_masks,
+    parse_prompt,
+)
+from evenframe.pipelines.regions.tracking.track import Tracked, track
 
 SIZE = (64, 96)
 BOX = (10.0, 10.0, 40.0, 40.0)
@@ -285,7 +290,7 @@ def test_small_shapes_are_followed_and_the_confidence_tells_how_well():
 
 
 def told(confidences: list[float], areas: list[float] | None = None) -> str:
-    from evenframe.pipelines.region import mask_region
+    from evenframe.pipelines.regions.region import mask_region
 
     masks = torch.ones(len(confidences), *SIZE)
     region = mask_region(masks, len(masks), SIZE, name="o")

@@ -17,7 +17,7 @@ from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.tracking import packages
+from evenframe.pipelines.regions.tracking import packages
 
 PIP = f"{re.escape(sys.executable)} -m pip install"
 

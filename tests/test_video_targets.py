@@ -16,8 +16,8 @@ from test_video_nodes import load_and_save, run, write_source
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.only_there import only_there
-from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.pasting.only_there import only_there
+from evenframe.pipelines.regions.region import Regions, box_region
 from evenframe.pipelines.video import (
     Audio,
     Choice,

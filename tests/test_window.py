@@ -16,7 +16,7 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.region import Regions, box_region
+from evenframe.pipelines.regions.region import Regions, box_region
 from evenframe.pipelines.source.file import load, save
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import Inversion, invert

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from evenframe.pipelines.tracking.sam import Encoder, build
+from evenframe.pipelines.regions.tracking.sam import Encoder, build
 
 
 def seeded(module: nn.Module, seed: int = 0) -> nn.Module:

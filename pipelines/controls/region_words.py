@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..common.errors import EvenframeError
 from ..common.typed_text import quoted
 from ..prompt import Prompt, find_places, parse_phrases
-from ..region import Region
+from ..regions.region import Region
 from .base import Edit
 
 log = logging.getLogger(__name__)

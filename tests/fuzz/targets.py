@@ -37,7 +37,7 @@ class Targets:
 
     def regions(self, text: str) -> None:
         """Regions as text, on a clip of 8 frames."""
-        from evenframe.pipelines.region_text import parse_regions
+        from evenframe.pipelines.regions.text import parse_regions
 
         regions = parse_regions(text, 8, (64, 96))
         assert regions.coverage((8, 12)).shape == (8, 8, 12)

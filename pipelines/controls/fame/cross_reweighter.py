@@ -20,7 +20,7 @@ from ...common.errors import EvenframeError
 from ...common.typed_text import quoted
 from ...fairness.people import known_person
 from ...prompt import Prompt, find_places, parse_phrases
-from ...region import Region, Regions
+from ...regions.region import Region, Regions
 from ..base import ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at
 from ..span import WHOLE, Span, require_span

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...common.errors import EvenframeError
 from ...common.grids import averaged, nearest
-from ...region import Region, Regions
+from ...regions.region import Region, Regions
 from ...source.inspection import look
 from ..base import Edit
 

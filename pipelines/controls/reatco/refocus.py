@@ -24,7 +24,7 @@ from ...attention.terms import Call, Terms, probabilities
 from ...common.checks import require_choice, require_range
 from ...common.errors import EvenframeError
 from ...prompt import parse_phrases
-from ...region import Regions
+from ...regions.region import Regions
 from ...source.maps import mask_sites
 from ..base import ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .region import grown
-from .video.placement import Area, Placement
+from ..regions.region import grown
+from ..video.placement import Area, Placement
 
 RIM = 0.06
 """Of the longer side: how far around the regions colours are compared."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .common.errors import EvenframeError
-from .region import feather, grown
+from ..common.errors import EvenframeError
+from ..regions.region import feather, grown
 
 WHOLE = 0.999
 """From here on a place is the edit's alone: a feathered 1 is not exact."""

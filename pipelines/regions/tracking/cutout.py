@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..common.pictures import to_bytes
+from ...common.pictures import to_bytes
 from ..region import Box
 
 LONGEST = 160

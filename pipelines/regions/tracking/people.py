@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..common.checks import require_whole
-from ..common.errors import EvenframeError
-from ..common.pictures import to_bytes
-from ..common.progress import OnFrame
+from ...common.checks import require_whole
+from ...common.errors import EvenframeError
+from ...common.pictures import to_bytes
+from ...common.progress import OnFrame
 from ..region import Box, Region, mask_region, require_box, require_edges, require_labels
+from .drawn import Prompt
 from .parts import MOST, Labels, Mask, begin, follow
 from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, masks_of_people
-from .prompt import Prompt
 from .track import _runs
 
 CLOSE = 0.02

@@ -7,14 +7,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .common.checks import frames_of_size
-from .common.errors import EvenframeError
+from ..common.checks import frames_of_size
+from ..common.errors import EvenframeError
+from ..regions.region import Box, Region, Regions, to_grid
+from ..video.clip import Clip
+from ..video.placement import Area, Placement
+from ..video.resample import Resampler, way_back
+from ..video.sizes import Size
 from .edge import softened
-from .region import Box, Region, Regions, to_grid
-from .video.clip import Clip
-from .video.placement import Area, Placement
-from .video.resample import Resampler, way_back
-from .video.sizes import Size
 
 FAINT = 1 / 512
 """An enlarged mask below this is 0: half of what a byte can tell."""

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..common.errors import EvenframeError, in_short
-from ..common.pictures import to_bytes
-from ..common.progress import OnFrame
-from ..loading.files import header_of, part_name, read_settings
-from .prompt import Prompt
+from ...common.errors import EvenframeError, in_short
+from ...common.pictures import to_bytes
+from ...common.progress import OnFrame
+from ...loading.files import header_of, part_name, read_settings
+from .drawn import Prompt
 
 if TYPE_CHECKING:
     from transformers import Sam2VideoModel, Sam2VideoProcessor

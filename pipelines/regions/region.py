@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .common.errors import EvenframeError
-from .common.grids import averaged, cell_at, cell_width
-from .common.typed_text import require_typed
+from ..common.errors import EvenframeError
+from ..common.grids import averaged, cell_at, cell_width
+from ..common.typed_text import require_typed
 
 if TYPE_CHECKING:
-    from .video.placement import Placement
+    from ..video.placement import Placement
 
 log = logging.getLogger(__name__)
 

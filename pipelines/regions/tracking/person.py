@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..common.errors import EvenframeError, in_short
+from ...common.errors import EvenframeError, in_short
 from . import packages
 from .guided import guided_filter
 

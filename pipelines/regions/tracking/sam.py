@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError, in_short
-from ..common.pictures import to_bytes
-from ..loading.sniff import classify, sniff
-from ..loading.tensors import read_pickle, read_safetensors
+from ...common.errors import EvenframeError, in_short
+from ...common.pictures import to_bytes
+from ...loading.sniff import classify, sniff
+from ...loading.tensors import read_pickle, read_safetensors
 from . import packages
-from .prompt import Prompt
+from .drawn import Prompt
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .common.progress import OnFrame
+from ..common.progress import OnFrame
+from ..regions.region import Regions
+from ..video.clip import Clip, rgb_frames
+from ..video.film import Film, Shot
+from ..video.original import Original, original
+from ..video.placement import Placement
+from ..video.sizes import Size
 from .edge import Edge
 from .paster import Paste, Paster
-from .region import Regions
 from .source_masks import Places, drawn_on
-from .video.clip import Clip, rgb_frames
-from .video.film import Film, Shot
-from .video.original import Original, original
-from .video.placement import Placement
-from .video.sizes import Size
 
 ASPECT = 0.01
 """Proportions of an edit that differ from its clip's by more are said."""

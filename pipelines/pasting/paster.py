@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .common.pictures import to_bytes
+from ..common.pictures import to_bytes
+from ..video.fit import as_floats
+from ..video.placement import Area, Placement
+from ..video.resample import Resampler, way_back
+from ..video.sizes import Size
 from .edge import Edge
 from .rim import drift, surroundings
 from .source_masks import Places
-from .video.fit import as_floats
-from .video.placement import Area, Placement
-from .video.resample import Resampler, way_back
-from .video.sizes import Size
 
 
 @dataclass(frozen=True, eq=False)

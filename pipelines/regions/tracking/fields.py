@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..common.pictures import to_bytes
+from ...common.pictures import to_bytes
 from . import packages
 
 if TYPE_CHECKING:

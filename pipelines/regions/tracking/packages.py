@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 
-from ..common.errors import EvenframeError
+from ...common.errors import EvenframeError
 
 
 @dataclass(frozen=True)

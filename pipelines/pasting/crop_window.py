@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .common.checks import frames_of_size
-from .common.errors import EvenframeError
+from ..common.checks import frames_of_size
+from ..common.errors import EvenframeError
+from ..video.placement import Placement
+from ..video.resample import EXACT
+from ..video.sizes import UNSEEN, Fitting, Size
 from .smooth_path import smooth_within
-from .video.placement import Placement
-from .video.resample import EXACT
-from .video.sizes import UNSEEN, Fitting, Size
 
 MOST_ENLARGED = 3.0
 """A window is taken so large that an editor's best size enlarges it at most so many times, as far

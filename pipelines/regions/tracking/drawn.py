@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError
-from ..common.json_text import read_json, read_list, read_numbers, read_object, read_whole, shown
+from ...common.errors import EvenframeError
+from ...common.json_text import read_json, read_list, read_numbers, read_object, read_whole, shown
 from ..region import Box
-from ..region_text import MAX_POINTS, PIXELS, POINT, read_shape, read_units, require_fractions
+from ..text import MAX_POINTS, PIXELS, POINT, read_shape, read_units, require_fractions
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
 CORRECTION = '{"frame": 12, "box": [0.3, 0.6, 0.5, 0.9]}'

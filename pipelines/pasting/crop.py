@@ -6,18 +6,18 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from .common.errors import EvenframeError
-from .common.memory import FreeMemory, free_memory
-from .common.progress import OnFrame
+from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnFrame
+from ..regions.region import Region, Regions, to_grid
+from ..video.budget import Budget
+from ..video.clip import Clip
+from ..video.original import original
+from ..video.placement import Placement
+from ..video.resample import Resampler
+from ..video.sizes import Fit, Fitting
 from .crop_window import Context, Windows, crop_windows
-from .region import Region, Regions, to_grid
 from .source_masks import MaskResampler, drawn_on
-from .video.budget import Budget
-from .video.clip import Clip
-from .video.original import original
-from .video.placement import Placement
-from .video.resample import Resampler
-from .video.sizes import Fit, Fitting
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..common.progress import OnFrame
+from ...common.progress import OnFrame
 from ..region import Box
 from . import confidence
 from .blend import HIDDEN, SEEN, box_overlap, mask_overlap, mixed_box, mixed_mask

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .common.errors import EvenframeError
-from .common.json_text import (
+from ..common.errors import EvenframeError
+from ..common.json_text import (
     read_json,
     read_list,
     read_numbers,

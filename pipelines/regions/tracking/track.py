@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..common.checks import require_whole
-from ..common.errors import EvenframeError
-from ..common.progress import OnFrame
+from ...common.checks import require_whole
+from ...common.errors import EvenframeError
+from ...common.progress import OnFrame
 from ..region import Region, box_region, mask_region, require_box, require_edges, require_labels
 from . import flow, sam2
-from .prompt import Prompt, require_apart
+from .drawn import Prompt, require_apart
 
 if TYPE_CHECKING:
     from .sam2 import Sam2

@@ -1,0 +1,1 @@
+"""Edited frames back into the source, at its own size and only where they were meant to change."""

@@ -1,0 +1,1 @@
+"""Where something is: drawn, written, or tracked through a clip."""
