@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..pipelines.alignment import align_tokens, replace_matrix
 from ..pipelines.attention.keyframes import KeyFrameTable
 from ..pipelines.attention.processor import Pass, SiteProcessor
 from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, evaluate
 from ..pipelines.controls.base import ControlRun, Edit, Step
 from ..pipelines.controls.fatezero.fusion import Fusion, windows
-from ..pipelines.prompt import find_tokens
+from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.source.maps import mask_sites
 from ..pipelines.source.word_masks import blend_mask
-from ..pipelines.stable_diffusion import StableDiffusion
+from ..pipelines.text.alignment import align_tokens, replace_matrix
+from ..pipelines.text.prompt import find_tokens
 
 Hook = Callable[[Call, Tensor], Tensor]
 Maps = dict[str, Tensor]

@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..pipelines.controls.base import Edit, Step, in_turn
 from ..pipelines.controls.fatezero.fusion import Fusion
-from ..pipelines.prompt import Prompt, split_words
-from ..pipelines.schedule import ddim_grid
+from ..pipelines.models.schedule import ddim_grid
+from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.recompute import RecomputedAttention
 from ..pipelines.source.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
-from ..pipelines.stable_diffusion import StableDiffusion
+from ..pipelines.text.prompt import Prompt, split_words
 from .baseline import MapModel, MapStore
 from .models import full_size
 

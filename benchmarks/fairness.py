@@ -29,7 +29,6 @@ from ..miniature.contact_sheet import save_rows
 from ..miniature.judge import FoundFigure, analyse
 from ..miniature.scenes import Scene, compose, make_figure, render
 from ..miniature.vocabulary import HELD_OUT_FIGURES, PLAIN_BACKGROUNDS, SIZE
-from ..pipelines.backbone import Backbone, load
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
 from ..pipelines.controls.fame.self_modulator import SelfModulator
@@ -38,9 +37,10 @@ from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
-from ..pipelines.prompt import Prompt
+from ..pipelines.models.model import Backbone, load
 from ..pipelines.regions.region import Regions, grown, mask_region
 from ..pipelines.source.inversion import Inversion, invert
+from ..pipelines.text.prompt import Prompt
 from . import fairness_cost
 from .plot import plot_shares
 from .shares import share_of

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..pipelines.common.errors import EvenframeError
 from ..pipelines.fairness.gate import require_adult, require_adult_at
 from ..pipelines.fairness.people import people_in
-from ..pipelines.prompt import plain_words
+from ..pipelines.text.prompt import plain_words
 from .shares import share_of
 
 TABLES = Path(__file__).parent / "words"

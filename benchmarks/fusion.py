@@ -24,11 +24,11 @@ from ..miniature.judge import analyse
 from ..miniature.scenes import Scene, compose, render, sample_scene
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, OBJECT_COLOURS
-from ..pipelines.backbone import Backbone, load
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.measure.statistics import discordant, mcnemar
+from ..pipelines.models.model import Backbone, load
 from ..pipelines.source.inversion import invert
 from .shares import share_of
 

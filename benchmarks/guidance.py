@@ -23,10 +23,10 @@ from ..pipelines.attention.terms import Call, Terms, probabilities
 from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun, condition_maps
+from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.regions.region import Regions, box_region
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.maps import mask_sites
-from ..pipelines.stable_diffusion import StableDiffusion
 from .counting import SIZE, STEPS, meta_inversion, meta_model, meta_prompt
 
 PROMPT = "A jellyfish and a goldfish are swimming in the blue ocean."

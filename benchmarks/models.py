@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..pipelines.loading import shipped
-from ..pipelines.loading.assemble import empty_text_encoder, empty_unet, empty_vae
-from ..pipelines.loading.components import Components, native_size
-from ..pipelines.stable_diffusion import StableDiffusion, from_components
+from ..pipelines.models.files.assemble import empty_text_encoder, empty_unet, empty_vae
+from ..pipelines.models.stable_diffusion import shipped
+from ..pipelines.models.stable_diffusion.components import Components, native_size
+from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion, from_components
 
 if TYPE_CHECKING:
     from torch import nn

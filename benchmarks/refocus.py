@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..pipelines import backbone
-from ..pipelines.backbone import Backbone
+from ..pipelines.models import model as backbone
+from ..pipelines.models.model import Backbone
 from . import guidance, two_objects
 from .plot import plot_shares
 

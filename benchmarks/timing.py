@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from ..miniature.demo import demo_clip
-from ..pipelines.backbone import load
 from ..pipelines.common.errors import EvenframeError
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.editing import edit
+from ..pipelines.models.model import load
+from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.source.inversion import Inversion, invert
-from ..pipelines.stable_diffusion import StableDiffusion
 from .baseline import MapFusion, MapModel, MapStore, invert_with_maps
 from .models import tiny
 

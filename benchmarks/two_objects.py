@@ -20,13 +20,13 @@ from ..miniature.judge import analyse
 from ..miniature.scenes import Item, Scene, compose, render, sample_scene
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
-from ..pipelines.backbone import Backbone
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.measure.statistics import discordant, mcnemar
+from ..pipelines.models.model import Backbone
 from ..pipelines.pasting.edge import Edge
 from ..pipelines.regions.region import Box, Regions, box_region
 from ..pipelines.source.inversion import Inversion, invert

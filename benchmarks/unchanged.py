@@ -257,7 +257,7 @@ def edits() -> dict[str, Graph]:
 
 def save_models(folder: Path) -> None:
     """Small random models of the layout of Stable Diffusion 1.x, one of each prediction."""
-    from ..pipelines.loading import shipped
+    from ..pipelines.models.stable_diffusion import shipped
     from .models import tiny
 
     for name, prediction in (("epsilon", "epsilon"), ("v", "v_prediction")):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ..pipelines.backbone import Backbone
     from ..pipelines.controls.fatezero.fusion import Fusion
+    from ..pipelines.models.model import Backbone
     from ..pipelines.source.inversion import Inversion
     from ..pipelines.video import Film
 
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Edit, write a video, a sheet and a JSON file, and print where they are."""
     from ..nodes.host.folders import check_new
-    from ..pipelines import backbone
+    from ..pipelines.models import model as backbone
 
     check_new(options.output, NAME, ".mp4")  # rather now than after the edit
     result = edit_clip(backbone.load(), STEPS, console.progress())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from ..pipelines.loading.components import Components
+    from ..pipelines.models.stable_diffusion.components import Components
 
 
 def weights_dir() -> Path:
@@ -23,7 +23,7 @@ def load_components(dtype: torch.dtype, folder: Path | None = None) -> Component
     """
     from dataclasses import replace
 
-    from ..pipelines.loading.diffusers_folder import load_folder
+    from ..pipelines.models.stable_diffusion.folder import load_folder
     from .integrity import check_weights
     from .vocabulary import trained_words
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.backbone import Backbone
+from ..pipelines.models.model import Backbone
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.source.reconstruction import reconstruct
 from .attention_loss import ExplicitProcessor

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.backbone import Backbone, from_components
+from ..pipelines.models.model import Backbone, from_components
 from . import load_components, weights_dir
 from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
 from .tokenizer import WordEncoder, vocabulary

@@ -141,7 +141,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
         from ..pipelines.controls.base import chained
         from ..pipelines.controls.fatezero.fusion import Fusion
         from ..pipelines.controls.span import Span
-        from ..pipelines.prompt import parse_phrases, parse_weights
+        from ..pipelines.text.prompt import parse_phrases, parse_weights
 
         fusion = Fusion(
             method=method,
@@ -197,7 +197,7 @@ class EvenframeFusionPreset(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
         from ..pipelines.controls.fatezero.presets import PRESETS
-        from ..pipelines.prompt import parse_phrases
+        from ..pipelines.text.prompt import parse_phrases
 
         chosen = PRESETS[preset]
         fusion = chosen.settings(parse_phrases(new_words), parse_phrases(blend_words))

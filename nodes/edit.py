@@ -9,10 +9,10 @@ from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
-    from ..pipelines.backbone import Backbone
     from ..pipelines.controls.base import Control
-    from ..pipelines.prompt import Prompt
+    from ..pipelines.models.model import Backbone
     from ..pipelines.source.inversion import Inversion
+    from ..pipelines.text.prompt import Prompt
     from .host import ModelHandle
 
 

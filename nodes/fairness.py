@@ -9,9 +9,9 @@ from .common.files import Stamp, stamps
 from .host import host, io
 
 if TYPE_CHECKING:
-    from ..pipelines.backbone import Backbone
     from ..pipelines.fairness.presets import Presets
-    from ..pipelines.prompt import Prompt
+    from ..pipelines.models.model import Backbone
+    from ..pipelines.text.prompt import Prompt
     from .host import ModelHandle
 
 NO_PRESET = "none"

@@ -68,7 +68,7 @@ def _placed(
 ) -> dict[str, Any]:
     """What `_control_inputs` asks for, less the chain, as settings of either control."""
     from ..pipelines.controls.span import Span
-    from ..pipelines.prompt import parse_phrases
+    from ..pipelines.text.prompt import parse_phrases
 
     return {
         "schedule": schedule,
@@ -221,7 +221,7 @@ class EvenframeCrossReweighter(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.controls.base import chained
         from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
-        from ..pipelines.prompt import parse_phrases
+        from ..pipelines.text.prompt import parse_phrases
 
         reweighter = CrossReweighter(
             words=parse_phrases(words),

@@ -11,7 +11,7 @@ from .host import host, io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.backbone import Backbone
+    from ..pipelines.models.model import Backbone
     from ..pipelines.source.inversion import Inversion
     from .host import ModelHandle
 
@@ -71,8 +71,8 @@ class EvenframeAttentionViewer(io.ComfyNode):
         threshold: float,
     ) -> io.NodeOutput:
         from ..pipelines.common.pictures import heat, spread
-        from ..pipelines.prompt import parse_phrases
         from ..pipelines.source.inspection import look
+        from ..pipelines.text.prompt import parse_phrases
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)

@@ -13,10 +13,10 @@ from .host import host, io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.backbone import Backbone
     from ..pipelines.common.window import Windowing
-    from ..pipelines.prompt import Prompt
+    from ..pipelines.models.model import Backbone
     from ..pipelines.source.inversion import Inversion
+    from ..pipelines.text.prompt import Prompt
     from .host import ModelHandle
 
 GIGABYTE = 10**9

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..pipelines.backbone import Backbone
-    from ..pipelines.loading.components import Components
-    from ..pipelines.loading.single_file import Prediction
+    from ..pipelines.models.model import Backbone
+    from ..pipelines.models.stable_diffusion.components import Components
+    from ..pipelines.models.stable_diffusion.single_file import Prediction
     from .host import ModelHandle
 
 MINIATURE = "miniature (built in)"
@@ -74,7 +74,7 @@ class EvenframeLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, dtype: str, prediction: Prediction) -> io.NodeOutput:
-        from ..pipelines import backbone
+        from ..pipelines.models import model as backbone
 
         components = load_components(model, torch_dtype(dtype), prediction)
         modules = (components.unet, components.vae, components.text_encoder)
@@ -105,8 +105,8 @@ class EvenframeAdoptModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, clip: Any, vae: Any) -> io.NodeOutput:
-        from ..pipelines import backbone
-        from ..pipelines.loading.adopt import from_ldm
+        from ..pipelines.models import model as backbone
+        from ..pipelines.models.stable_diffusion.adopt import from_ldm
 
         adoption = host.adopt(model, clip, vae)
         components = from_ldm(
@@ -132,8 +132,8 @@ def model_options() -> list[str]:
 def load_components(model: str, dtype: torch.dtype, prediction: Prediction) -> Components:
     """The parts of an option of `model_options`."""
     from .. import miniature
-    from ..pipelines.loading.diffusers_folder import load_folder
-    from ..pipelines.loading.single_file import load_checkpoint
+    from ..pipelines.models.stable_diffusion.folder import load_folder
+    from ..pipelines.models.stable_diffusion.single_file import load_checkpoint
 
     if model == MINIATURE:
         return miniature.load_components(dtype)

@@ -8,7 +8,7 @@ from .common import sockets
 from .host import host, io
 
 if TYPE_CHECKING:
-    from ..pipelines.backbone import Backbone
+    from ..pipelines.models.model import Backbone
     from .host import ModelHandle
 
 

@@ -12,13 +12,13 @@ from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPass, OnStep, StepReport, carry_on
 from .common.window import in_windows
 from .controls.base import Control, Edit, Step, in_turn
-from .prompt import Prompt
-from .schedule import add_noise, noisy_latents
+from .models.schedule import add_noise, noisy_latents
 from .source.held import HeldAttention
 from .source.store import SourceAttention
+from .text.prompt import Prompt
 
 if TYPE_CHECKING:
-    from .backbone import Backbone
+    from .models.model import Backbone
     from .source.inversion import Inversion
 
 NOTHING = SourceAttention({}, {})

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
 from evenframe.nodes.host.templates import LINK, SOURCE
-from evenframe.pipelines.stable_diffusion import StableDiffusion
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 
 # The same examples on every machine and in every run: a failure can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -12,8 +12,8 @@ from drawn_people import Figure, drawn
 from evenframe.miniature import demo
 from evenframe.nodes import node_classes
 from evenframe.nodes.host.folders import SAVED
-from evenframe.pipelines import backbone
 from evenframe.pipelines.common.window import Windowing
+from evenframe.pipelines.models import model as backbone
 from evenframe.pipelines.source.file import save as save_inversion
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.video import load, read_metadata, save

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.stable_diffusion import StableDiffusion
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 
 
 def test_decoding_in_slices_changes_nothing(backbone: StableDiffusion, clip: Tensor) -> None:

@@ -227,7 +227,7 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
     from PIL import Image
 
     from evenframe.benchmarks.models import tiny
-    from evenframe.pipelines import backbone
+    from evenframe.pipelines.models import model as backbone
     from evenframe.pipelines.video import load, read_metadata
 
     monkeypatch.setattr(backbone, "load", tiny)
@@ -253,8 +253,8 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
 def test_the_demo_is_equal_to_the_source_outside_of_the_circle(monkeypatch: pytest.MonkeyPatch):
     from evenframe.miniature.demo import demo_scene
     from evenframe.miniature.scenes import render
-    from evenframe.pipelines import backbone
     from evenframe.pipelines.common.pictures import to_bytes
+    from evenframe.pipelines.models import model as backbone
     from evenframe.pipelines.regions.region import grown
 
     monkeypatch.setattr(demo, "FRAMES", 3)

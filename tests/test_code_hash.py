@@ -16,11 +16,11 @@ from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe import __main__ as cli
 from evenframe.pipelines.common.code_hash import ENDINGS, FOLDERS, PACKAGE, code_hash, hash_folders
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.source import cache as inversion_cache
 from evenframe.pipelines.source import file as inversion_file
 from evenframe.pipelines.source.cache import InversionCache, find_or_invert
 from evenframe.pipelines.source.inversion import Settings
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 
 def test_all_that_computes_is_covered_and_each_byte_counts(tmp_path: Path):

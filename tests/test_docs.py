@@ -17,8 +17,8 @@ from evenframe.nodes.host import io
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.fatezero.presets import PRESETS
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.source.inversion import invert
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 from evenframe.pipelines.video import load
 
 ROOT = Path(__file__).resolve().parents[1]

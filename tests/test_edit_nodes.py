@@ -9,13 +9,13 @@ import torch
 from evenframe.nodes.control import EvenframeAttentionFusion, EvenframeJointSampling
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
-from evenframe.pipelines.backbone import Backbone
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.model import Backbone
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.regions.region import Regions, box_region
 from evenframe.pipelines.source.inversion import invert
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 
 def test_latents_on_the_socket_are_the_autoencoders_own(backbone: StableDiffusion):

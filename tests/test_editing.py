@@ -17,7 +17,7 @@ from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import classifier_free, edit
-from evenframe.pipelines.schedule import ddim_step
+from evenframe.pipelines.models.schedule import ddim_step
 from evenframe.pipelines.source.inversion import Inversion, invert
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
@@ -115,7 +115,7 @@ def test_fresh_noise_follows_the_seed_and_without_it_the_seed_is_idle(backbone, 
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
     """Against diffusers' scheduler, fed with the same predictions and the same noise."""
-    from evenframe.pipelines.loading import shipped
+    from evenframe.pipelines.models.stable_diffusion import shipped
 
     scheduler = DDIMScheduler.from_config(
         shipped.config("sd15", "scheduler") | {"clip_sample": False, "set_alpha_to_one": False}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from evenframe.__main__ import main
 from evenframe.pipelines.common.errors import EvenframeError, one_line
-from evenframe.pipelines.prompt import find_tokens
-from evenframe.pipelines.stable_diffusion import StableDiffusion
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.text.prompt import find_tokens
 
 
 @given(st.text())

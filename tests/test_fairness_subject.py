@@ -11,9 +11,9 @@ from evenframe.miniature.scenes import Scene, render
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fame.subject import find_subjects
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion, from_components
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import invert
-from evenframe.pipelines.stable_diffusion import StableDiffusion, from_components
 
 FRAMES = 2
 

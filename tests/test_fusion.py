@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.benchmarks.models import tiny
-from evenframe.pipelines.alignment import align_tokens, replace_matrix
 from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
@@ -17,12 +16,13 @@ from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion, FusionRun, windows
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.prompt import Prompt
-from evenframe.pipelines.schedule import Grid
+from evenframe.pipelines.models.schedule import Grid
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.recompute import RecomputedAttention
 from evenframe.pipelines.source.store import SourceAttention, kept_sites
 from evenframe.pipelines.source.word_masks import blend_mask
+from evenframe.pipelines.text.alignment import align_tokens, replace_matrix
+from evenframe.pipelines.text.prompt import Prompt
 
 SELF, CROSS = Site("a.attn1", "self", 8, 0), Site("a.attn2", "cross", 8, 1)
 HEADS, WIDTH, FRAMES, ROWS, COLUMNS = 2, 4, 3, 4, 8

@@ -13,12 +13,12 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.schedule import clean_latents, ddim_step
+from evenframe.pipelines.models.schedule import clean_latents, ddim_step
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.recompute import RecomputedAttention
 from evenframe.pipelines.source.reconstruction import reconstruct
 from evenframe.pipelines.source.store import kept_sites
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 SOURCE = "a silver jeep driving down a road"
 

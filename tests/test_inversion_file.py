@@ -16,14 +16,14 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.tensor_file import SUFFIX, hash_tensors
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.schedule import Grid
+from evenframe.pipelines.models.schedule import Grid
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.source import file as inversion_file
 from evenframe.pipelines.source import origin
 from evenframe.pipelines.source.cache import InversionCache, find_or_invert, inversion_key
 from evenframe.pipelines.source.inversion import Inversion, Settings, invert
 from evenframe.pipelines.source.origin import origin_of
 from evenframe.pipelines.source.reconstruction import checked, reconstruct
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 PROMPT = "a silver jeep, driving"
 

@@ -18,7 +18,7 @@ from evenframe.nodes.inversion import (
     EvenframeSaveInversion,
 )
 from evenframe.pipelines.common.whole_file import Numbered
-from evenframe.pipelines.stable_diffusion import StableDiffusion
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 
 STEPS = 2
 

@@ -14,9 +14,9 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling, keep_outside
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.loading import shipped
+from evenframe.pipelines.models.schedule import NoiseSchedule, add_noise, noisy_latents
+from evenframe.pipelines.models.stable_diffusion import shipped
 from evenframe.pipelines.regions.region import Regions, box_region, mask_region
-from evenframe.pipelines.schedule import NoiseSchedule, add_noise, noisy_latents
 from evenframe.pipelines.source.inversion import Inversion, invert
 
 SOURCE, TARGET = "a silver jeep on a road", "a red jeep on a road"

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.loading import adopt, fingerprint, shipped
-from evenframe.pipelines.loading.components import Components
-from evenframe.pipelines.loading.diffusers_folder import load_folder
-from evenframe.pipelines.loading.single_file import load_checkpoint
+from evenframe.pipelines.models.files import fingerprint
+from evenframe.pipelines.models.stable_diffusion import adopt, shipped
+from evenframe.pipelines.models.stable_diffusion.components import Components
+from evenframe.pipelines.models.stable_diffusion.folder import load_folder
+from evenframe.pipelines.models.stable_diffusion.single_file import load_checkpoint
 
 DOCTOR = [49406, 320, 5547, 533, 1629, 5298, 49407]
 
@@ -129,7 +130,7 @@ def test_a_checkpoint_loads_as_diffusers_loads_it(
 
 def test_the_shipped_configuration_is_what_full_size_shapes_say() -> None:
     """The published widths and depths, and those that we read from the published shapes."""
-    from evenframe.pipelines.loading import ldm
+    from evenframe.pipelines.models.stable_diffusion import ldm
 
     unet = layout.unet_shapes(layout.SD15_WIDTHS)
     assert ldm.unet_config("sd15", unet) == shipped.config("sd15", "unet")

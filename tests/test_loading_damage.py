@@ -20,11 +20,12 @@ from torch import Tensor
 
 from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.loading import configs, diffusers_folder, shipped
-from evenframe.pipelines.loading.diffusers_folder import load_folder
-from evenframe.pipelines.loading.single_file import load_checkpoint
-from evenframe.pipelines.loading.tokenizer import read_tokenizer, tokenizer_files
-from evenframe.pipelines.schedule import NoiseSchedule, ddim_grid
+from evenframe.pipelines.models.schedule import NoiseSchedule, ddim_grid
+from evenframe.pipelines.models.stable_diffusion import configs, shipped
+from evenframe.pipelines.models.stable_diffusion import folder as diffusers_folder
+from evenframe.pipelines.models.stable_diffusion.folder import load_folder
+from evenframe.pipelines.models.stable_diffusion.single_file import load_checkpoint
+from evenframe.pipelines.models.stable_diffusion.tokenizer import read_tokenizer, tokenizer_files
 from evenframe.pipelines.source import file as inversion_file
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.reconstruction import reconstruct

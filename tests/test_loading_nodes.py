@@ -19,7 +19,7 @@ from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.prompt import EvenframePrompt
 from evenframe.pipelines.common.checks import size_notes
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.loading.single_file import Prediction
+from evenframe.pipelines.models.stable_diffusion.single_file import Prediction
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ import torch
 
 from evenframe.pipelines.common import tensor_header
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.loading import files
-from evenframe.pipelines.loading.single_file import load_checkpoint
+from evenframe.pipelines.models.files import folder_files as files
+from evenframe.pipelines.models.stable_diffusion.single_file import load_checkpoint
 from evenframe.pipelines.regions.tracking.sam import load_sam
 
 ENTRY = b'"%d":{"dtype":"F16","shape":[0],"data_offsets":[0,0]},'

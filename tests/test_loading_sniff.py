@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.loading.ldm import TEXT_PREFIXES, plain_text, text_prefix
-from evenframe.pipelines.loading.single_file import load_checkpoint
-from evenframe.pipelines.loading.sniff import REFUSALS, classify, require_supported, sniff
+from evenframe.pipelines.models.files.sniff import REFUSALS, classify, require_supported, sniff
+from evenframe.pipelines.models.stable_diffusion.ldm import TEXT_PREFIXES, plain_text, text_prefix
+from evenframe.pipelines.models.stable_diffusion.single_file import load_checkpoint
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 HF_CLIP, OPEN_CLIP = "cond_stage_model.transformer.", "cond_stage_model.model."

@@ -23,7 +23,7 @@ from evenframe.miniature.vocabulary import (
     HELD_OUT_OBJECTS,
     trained_words,
 )
-from evenframe.pipelines.prompt import unknown_words
+from evenframe.pipelines.text.prompt import unknown_words
 
 
 def scenes(count: int, seed: int = 1, **options):

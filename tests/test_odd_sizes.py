@@ -19,10 +19,10 @@ from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import Inversion, invert
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 WIDTH, HEIGHT, FRAMES = 104, 72, 2  # 13x9 latents; 7x5, 4x3 and 2x2 tokens
 SOURCE, TARGET = "a man and a dog", "a woman and a cat"

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.typed_text import quoted
-from evenframe.pipelines.prompt import (
+from evenframe.pipelines.text.prompt import (
     find_tokens,
     parse_phrases,
     parse_weights,
     split_words,
     unknown_words,
 )
-from evenframe.pipelines.prompt_syntax import syntax_notes
+from evenframe.pipelines.text.syntax import syntax_notes
 
 JEEP = "a silver jeep, driving down a Curvy road"
 

@@ -28,11 +28,11 @@ from evenframe.pipelines.controls.reatco.refocus import (
 from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.maps import mask_sites
 from evenframe.pipelines.source.store import SourceAttention
-from evenframe.pipelines.stable_diffusion import StableDiffusion
 
 SOURCE, TARGET = "two dolphins in the ocean", "a jellyfish and a goldfish in the ocean"
 SIZE, STEPS = (64, 128), 4

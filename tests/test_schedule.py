@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.loading import shipped
-from evenframe.pipelines.schedule import NoiseSchedule, ddim_grid, ddim_step, noisy_latents
+from evenframe.pipelines.models.schedule import NoiseSchedule, ddim_grid, ddim_step, noisy_latents
+from evenframe.pipelines.models.stable_diffusion import shipped
 
 CONFIG = shipped.config("sd15", "scheduler")
 SCHEDULE = NoiseSchedule.from_config(CONFIG)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evenframe.benchmarks.models import tiny
-from evenframe.pipelines.loading import shipped
+from evenframe.pipelines.models.stable_diffusion import shipped
 
 
 def save_tiny_model(folder: Path) -> None:

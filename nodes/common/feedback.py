@@ -9,8 +9,8 @@ from ..host import host
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...pipelines.backbone import Backbone
     from ...pipelines.common.progress import OnStep, StepReport
+    from ...pipelines.models.model import Backbone
     from ..host import Progress
 
 

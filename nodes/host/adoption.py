@@ -27,7 +27,7 @@ from ...pipelines.common.errors import EvenframeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...pipelines.loading.components import Components
+    from ...pipelines.models.stable_diffusion.components import Components
 
 log = logging.getLogger(__name__)
 KEY = "evenframe"
@@ -56,7 +56,7 @@ class ComfyAdoption:
 
     def follow(self, components: Components) -> None:
         """Keep these modules at ComfyUI's tensors of now, from now on."""
-        from ...pipelines.loading import adopt
+        from ...pipelines.models.stable_diffusion import adopt
 
         unet, text, vae = components.unet, components.text_encoder, components.vae
         _follow(self.unet, unet, lambda p: adopt.rebind_unet(unet, unet_state(p)))
@@ -196,7 +196,7 @@ def _own(patcher: ModelPatcher) -> ModelPatcher:
 def _follow(
     patcher: ModelPatcher, module: torch.nn.Module, bind: Callable[[ModelPatcher], None]
 ) -> None:
-    from ...pipelines.loading import adopt
+    from ...pipelines.models.stable_diffusion import adopt
 
     injection = PatcherInjection(inject=bind, eject=lambda _: adopt.release(module))
     patcher.set_injections(KEY, [injection])

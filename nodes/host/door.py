@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...pipelines.common.whole_file import Numbered
-    from ...pipelines.loading.components import Components
+    from ...pipelines.models.stable_diffusion.components import Components
     from ...pipelines.video.film import Film
 
 ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from .errors import EvenframeError
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
 
 SIZE_RATIO = 2
 """How many times more or fewer pixels than a model's own size its frames may have unsaid."""

@@ -17,11 +17,11 @@ from ..attention.terms import Call, Terms
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPass, carry_on
-from ..prompt import Prompt
 from ..source.store import SourceAttention
+from ..text.prompt import Prompt
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
     from ..source.inversion import Inversion
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from ..common.errors import EvenframeError
 from ..common.typed_text import quoted
-from ..prompt import Prompt, find_places, parse_phrases
 from ..regions.region import Region
+from ..text.prompt import Prompt, find_places, parse_phrases
 from .base import Edit
 
 log = logging.getLogger(__name__)

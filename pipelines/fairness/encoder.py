@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..common.checks import require_model
 from ..common.errors import EvenframeError
-from ..prompt import Prompt, parse_phrases, plain_words
+from ..text.prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection
 from .gate import require_adult, require_adult_at
@@ -24,7 +24,7 @@ from .presets import Presets, shipped
 from .wording import Draft, write
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
 
 MASKS = ("hard", "soft")
 SOFT_MIDDLE, SOFT_WIDTH = 0.5, 0.1

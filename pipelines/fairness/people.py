@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..prompt import Prompt, find_places, plain_words
+from ..text.prompt import Prompt, find_places, plain_words
 from .children import children_in
 from .grammar import PEOPLE, STOP_WORDS, is_person
 from .reading import Place, forms, lexicon, matches, read, word_places

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..common.errors import EvenframeError
 from ..common.typed_text import folded, quoted, read_decimal
-from ..prompt import parse_phrases
+from ..text.prompt import parse_phrases
 
 MAX_ATTRIBUTES = 50
 """Each clip of a batch is weighed against each attribute."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from ..common.errors import EvenframeError
-from ..prompt import plain_words, punctuation_apart
+from ..text.prompt import plain_words, punctuation_apart
 from .attributes import DEGREES, PRONOUNS, Attribute
 from .children import child_words
 from .grammar import STOP_WORDS

@@ -14,15 +14,15 @@ from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnStep
 from ..common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
-from ..prompt import Prompt
-from ..schedule import ddim_grid
+from ..models.schedule import ddim_grid
+from ..text.prompt import Prompt
 from .file import FORMAT, load, save
 from .inversion import Inversion, OnFrame, Settings, invert_clip
 from .origin import Origin, origin_of
 from .reconstruction import checked
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from ..common.errors import EvenframeError, in_short
 from ..common.tensor_file import hash_tensors
 from ..common.whole_file import Numbered
 from ..common.window import WHOLE_CLIP, Windowing
-from ..prompt import Prompt, Word
-from ..schedule import Grid
+from ..models.schedule import Grid
+from ..text.prompt import Prompt, Word
 from .inversion import Inversion
 from .origin import Origin
 from .store import MODES

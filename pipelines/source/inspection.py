@@ -10,12 +10,12 @@ from torch import Tensor
 from ..common.checks import require_model, require_range
 from ..common.grids import nearest
 from ..common.window import in_windows
-from ..prompt import find_tokens
+from ..text.prompt import find_tokens
 from .maps import mask_sites, word_maps
 from .word_masks import blend_mask
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
     from .inversion import Inversion
 
 

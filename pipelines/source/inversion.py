@@ -26,8 +26,8 @@ from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame, OnStep, StepReport
 from ..common.window import WHOLE_CLIP, Windowing, in_windows
-from ..prompt import Prompt
-from ..schedule import MAX_STEPS, Grid, ddim_grid
+from ..models.schedule import MAX_STEPS, Grid, ddim_grid
+from ..text.prompt import Prompt
 from .origin import Origin, origin_of
 from .prefetch import PrefetchedAttention
 from .recompute import RecomputedAttention
@@ -44,7 +44,7 @@ from .store import (
 )
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
 
 
 @dataclass(frozen=True, eq=False)

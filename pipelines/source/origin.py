@@ -9,8 +9,8 @@ from torch import Tensor
 from ..common.tensor_file import hash_tensors
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
-    from ..schedule import NoiseSchedule
+    from ..models.model import Backbone
+    from ..models.schedule import NoiseSchedule
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from torch import Tensor
 from ..attention.keyframes import KeyFrameTable
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
-from ..schedule import Grid
+from ..models.schedule import Grid
 from .store import Recorder, SourceAttention, keep
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from ..common.window import in_windows
 from ..measure.psnr import psnr
 
 if TYPE_CHECKING:
-    from ..backbone import Backbone
+    from ..models.model import Backbone
     from .inversion import Inversion
 
 

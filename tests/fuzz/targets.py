@@ -22,7 +22,7 @@ class Targets:
 
     @cached_property
     def model(self) -> Any:
-        from evenframe.pipelines import backbone
+        from evenframe.pipelines.models import model as backbone
 
         return backbone.load()
 
@@ -57,8 +57,8 @@ class Targets:
 
     def prompt(self, case: tuple[str, str, str, str]) -> None:
         """Two prompts, a word of the second, and weights."""
-        from evenframe.pipelines.alignment import align_tokens
-        from evenframe.pipelines.prompt import find_tokens, parse_weights
+        from evenframe.pipelines.text.alignment import align_tokens
+        from evenframe.pipelines.text.prompt import find_tokens, parse_weights
 
         source, target, word, weights = case
         first, second = self.model.encode_prompt(source), self.model.encode_prompt(target)
@@ -87,7 +87,7 @@ class Targets:
 
     def checkpoint(self, case: tuple[str, list[Edit], list[Replacement]]) -> None:
         """A checkpoint file whose header, or whose pickle, has come to harm."""
-        from evenframe.pipelines.loading.single_file import load_checkpoint
+        from evenframe.pipelines.models.stable_diffusion.single_file import load_checkpoint
 
         kind, edits, changes = case
         path = self._folder / f"case{kind}"
@@ -107,7 +107,7 @@ class Targets:
         """A model folder with one damaged file, as far as a pass through its denoiser."""
         import torch
 
-        from evenframe.pipelines import backbone
+        from evenframe.pipelines.models import model as backbone
 
         at, edits, changes = case
         files = sorted(path for path in self.diffusers.rglob("*") if path.is_file())

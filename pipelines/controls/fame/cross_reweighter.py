@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...alignment import align_tokens
 from ...attention.terms import Call, Term, Terms, extended, logits_of
 from ...common.checks import require_choice
 from ...common.errors import EvenframeError
 from ...common.typed_text import quoted
 from ...fairness.people import known_person
-from ...prompt import Prompt, find_places, parse_phrases
 from ...regions.region import Region, Regions
+from ...text.alignment import align_tokens
+from ...text.prompt import Prompt, find_places, parse_phrases
 from ..base import ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at
 from ..span import WHOLE, Span, require_span

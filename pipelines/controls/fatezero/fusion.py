@@ -17,15 +17,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...alignment import align_tokens, replace_matrix
 from ...attention.sites import Site
 from ...attention.terms import Call, Term, Terms
 from ...common.checks import require_choice, require_range
 from ...common.errors import EvenframeError
-from ...prompt import Prompt, find_tokens
 from ...source.maps import mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
 from ...source.word_masks import TargetWords, blend_mask
+from ...text.alignment import align_tokens, replace_matrix
+from ...text.prompt import Prompt, find_tokens
 from ..base import ControlRun, Edit, Step
 from ..span import NEVER, Span, require_span
 

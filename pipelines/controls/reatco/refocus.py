@@ -23,9 +23,9 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Terms, probabilities
 from ...common.checks import require_choice, require_range
 from ...common.errors import EvenframeError
-from ...prompt import parse_phrases
 from ...regions.region import Regions
 from ...source.maps import mask_sites
+from ...text.prompt import parse_phrases
 from ..base import ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at
 from ..span import Span, nearest_step, require_span
@@ -40,7 +40,7 @@ from .losses import (
 )
 
 if TYPE_CHECKING:
-    from ...backbone import Backbone
+    from ...models.model import Backbone
 
 __all__ = [
     "CHECKPOINTING",

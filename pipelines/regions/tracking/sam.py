@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ...common.errors import EvenframeError, in_short
 from ...common.pictures import to_bytes
-from ...loading.sniff import classify, sniff
-from ...loading.tensors import read_pickle, read_safetensors
+from ...models.files.sniff import classify, sniff
+from ...models.files.tensors import read_pickle, read_safetensors
 from . import packages
 from .drawn import Prompt
 

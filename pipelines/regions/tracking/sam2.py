@@ -17,7 +17,7 @@ from torch import Tensor
 from ...common.errors import EvenframeError, in_short
 from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
-from ...loading.files import header_of, part_name, read_settings
+from ...models.files.folder_files import header_of, part_name, read_settings
 from .drawn import Prompt
 
 if TYPE_CHECKING:

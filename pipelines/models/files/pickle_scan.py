@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..common.tensor_header import MAX_TENSORS, Unreadable
+from ...common.tensor_header import MAX_TENSORS, Unreadable
 
 MAX_PICKLE = 8 * 2**20
 MAX_OPCODES = 30 * MAX_TENSORS

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from .attention.keyframes import KeyFrameTable
-from .attention.processor import Attend
-from .attention.sites import Layout, Site
-from .prompt import Prompt
+from ..attention.keyframes import KeyFrameTable
+from ..attention.processor import Attend
+from ..attention.sites import Layout, Site
+from ..text.prompt import Prompt
 from .schedule import NoiseSchedule
 
 if TYPE_CHECKING:
-    from .loading.single_file import Prediction
+    from .stable_diffusion.single_file import Prediction
 
 MINIATURE = "miniature"
 
@@ -97,11 +97,11 @@ def load(
     "auto", "epsilon" or "v_prediction", for single files that cannot tell. Raises EvenframeError
     naming what the file is where it is not Stable Diffusion 1.x or 2.x.
     """
-    from .loading.diffusers_folder import load_folder
-    from .loading.single_file import load_checkpoint
+    from .stable_diffusion.folder import load_folder
+    from .stable_diffusion.single_file import load_checkpoint
 
     if str(source) == MINIATURE:
-        from ..miniature import load_components
+        from ...miniature import load_components
 
         return from_components(load_components(dtype), device)
     path = Path(source)
@@ -112,7 +112,7 @@ def load(
 
 def from_components(components: Any, device: torch.device | str | None = None) -> Backbone:
     """A backbone of modules that are already loaded (loading/components.py)."""
-    from .stable_diffusion import from_components as stable_diffusion
+    from .stable_diffusion.denoiser import from_components as stable_diffusion
 
     if device is not None:
         for module in (components.unet, components.vae, components.text_encoder):

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..common.errors import EvenframeError
+from ...common.errors import EvenframeError
+from ..files import assemble, fingerprint
+from ..files.folder_files import header_of, part_name, read_settings
+from ..files.tensors import read_safetensors
 from ..schedule import NoiseSchedule
-from . import assemble, fingerprint
 from .components import Components, native_size, vae_dtype
 from .configs import build
-from .files import header_of, part_name, read_settings
-from .tensors import read_safetensors
 from .tokenizer import read_tokenizer, tokenizer_files
 
 CLASSES = {

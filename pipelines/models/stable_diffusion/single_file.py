@@ -12,12 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError
-from . import fingerprint, ldm, shipped
+from ...common.errors import EvenframeError
+from ..files import fingerprint
+from ..files.sniff import Sniffed, classify, require_supported, sniff
+from ..files.tensors import read_pickle, read_safetensors
+from . import ldm, shipped
 from .components import Components
 from .compose import LdmTensors, compose
-from .sniff import Sniffed, classify, require_supported, sniff
-from .tensors import read_pickle, read_safetensors
 
 Prediction = Literal["auto", "epsilon", "v_prediction"]
 PREDICTIONS = ("auto", "epsilon", "v_prediction")

@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import prompt as prompts
-from .attention.keyframes import KeyFrameTable
-from .attention.processor import Attend, Pass, SiteProcessor
-from .attention.sites import Layout, Site, layout_for
-from .attention.terms import Call, Terms
-from .common.errors import EvenframeError
+from ...attention.keyframes import KeyFrameTable
+from ...attention.processor import Attend, Pass, SiteProcessor
+from ...attention.sites import Layout, Site, layout_for
+from ...attention.terms import Call, Terms
+from ...common.errors import EvenframeError
+from ...text import prompt as prompts
+from ...text.prompt import Prompt
+from ..schedule import NoiseSchedule
+from .components import Components
 from .gradients import checkpointed, ordinary_weights
-from .loading.components import Components
-from .prompt import Prompt
-from .schedule import NoiseSchedule
 
 LATENT_STRIDE = 8
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..common.errors import EvenframeError
+from ...common.errors import EvenframeError
 from . import shipped
 
 UNET_PREFIX = "model.diffusion_model."

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .loading.assemble import alias
+from ..files.assemble import alias
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
 
-from ..common import untrusted_json
-from ..common.errors import EvenframeError, in_short
-from ..common.tensor_header import Damaged, Header, Unreadable, read_header
+from ...common import untrusted_json
+from ...common.errors import EvenframeError, in_short
+from ...common.tensor_header import Damaged, Header, Unreadable, read_header
 
 WANTED = "a Stable Diffusion 1.x or 2.1 checkpoint (.safetensors)"
 MAX_SETTINGS = 2**20

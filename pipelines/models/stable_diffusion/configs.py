@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..common.errors import EvenframeError, in_short
-from . import assemble
+from ...common.errors import EvenframeError, in_short
+from ..files import assemble
+from ..files.folder_files import AGAIN
 from .compose import check_latents, check_widths
-from .files import AGAIN
 
 Config = Mapping[str, Any]
 Allowed = Mapping[str, tuple[float, float]]

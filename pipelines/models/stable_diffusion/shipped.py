@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).parent / "data"
 FAMILIES = ("sd15", "sd21")
 # Both pad to 77 tokens; open_clip, which Stable Diffusion 2 was trained with, pads with id 0.
 PADDING = {"sd15": "<|endoftext|>", "sd21": "!"}

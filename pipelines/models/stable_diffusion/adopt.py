@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..common.errors import EvenframeError
-from . import fingerprint
+from ...common.errors import EvenframeError
+from ..files import fingerprint
 from .components import Components
 from .compose import LdmTensors, bind_text, bind_unet, bind_vae, compose
 

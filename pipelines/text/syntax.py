@@ -2,7 +2,7 @@
 
 import re
 
-from .common.typed_text import quoted
+from ..common.typed_text import quoted
 
 LOST = (
     (

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .common.errors import EvenframeError
+from ..common.errors import EvenframeError
 
 MAX_STEPS = 1000
 MAX_TIMESTEPS = 100_000

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .common.errors import EvenframeError
-from .common.typed_text import composed, folded, quoted, read_decimal, require_typed
-from .prompt_syntax import syntax_notes
+from ..common.errors import EvenframeError
+from ..common.typed_text import composed, folded, quoted, read_decimal, require_typed
+from .syntax import syntax_notes
 
 
 @dataclass(frozen=True)

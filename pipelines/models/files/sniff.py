@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..common.errors import EvenframeError
-from .files import WANTED, header_of, require_file
-from .ldm import TEXT_PREFIXES, UNET_PREFIX, VAE_PREFIX, text_prefix
+from ...common.errors import EvenframeError
+from ..stable_diffusion.ldm import TEXT_PREFIXES, UNET_PREFIX, VAE_PREFIX, text_prefix
+from .folder_files import WANTED, header_of, require_file
 
 
 @dataclass(frozen=True)

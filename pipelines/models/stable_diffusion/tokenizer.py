@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..common import untrusted_json
-from ..common.errors import EvenframeError, in_short
-from .files import AGAIN, part_name, read_bounded, require_file, unreadable
+from ...common import untrusted_json
+from ...common.errors import EvenframeError, in_short
+from ..files.folder_files import AGAIN, part_name, read_bounded, require_file, unreadable
 
 FILES = (
     "vocab.json",

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError, in_short
-from ..common.tensor_header import Unreadable
-from .files import AGAIN, WANTED, header_of
+from ...common.errors import EvenframeError, in_short
+from ...common.tensor_header import Unreadable
+from .folder_files import AGAIN, WANTED, header_of
 from .pickle_scan import scan
 
 

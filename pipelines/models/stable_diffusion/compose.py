@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError, in_short
-from . import assemble, ldm, shipped
+from ...common.errors import EvenframeError, in_short
+from ..files import assemble
+from . import ldm, shipped
 from .components import Components, native_size, vae_dtype
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .common.errors import EvenframeError
+from ..common.errors import EvenframeError
 
 CONTEXT_LENGTH = 77
 CLIP_END = 49407

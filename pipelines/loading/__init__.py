@@ -1,1 +1,0 @@
-"""Models from files, from folders, and from memory, as `Components`."""

@@ -1,0 +1,1 @@
+"""What denoises, and the families of models that do it."""

@@ -1,0 +1,1 @@
+"""Models' files as they come, untrusted: what they are, their tensors, their fingerprint."""

@@ -1,0 +1,1 @@
+"""Prompts as tokens, words and states, and how those of two prompts correspond."""
