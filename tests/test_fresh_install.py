@@ -56,7 +56,7 @@ assert {"pytest", "hypothesis"} <= hidden
 sys.meta_path = [Installed if one is PathFinder else one for one in sys.meta_path]
 
 from evenframe.__main__ import main
-from evenframe.pipelines.tracking import packages
+from evenframe.pipelines.regions.tracking import packages
 faults = [told for told in map(packages.fault, packages.PARTS) if told]
 assert not faults, faults
 sys.exit(main(sys.argv[2:]))

@@ -165,7 +165,7 @@ def test_a_link_that_was_made_though_an_error_came_back_counts(
 SAVE_MANY = """
     import sys
     from pathlib import Path
-    from evenframe.pipelines.whole_file import Numbered, write_new
+    from evenframe.pipelines.common.whole_file import Numbered, write_new
     for turn in range(25):
         text = f"{sys.argv[2]} {turn}"
         print(write_new(Numbered(Path(sys.argv[1]), "a", ".txt"), lambda p: p.write_text(text)))
@@ -186,7 +186,7 @@ SAVE_SLOWLY = """
     import sys, time
     from pathlib import Path
     from evenframe import __main__ as cli
-    from evenframe.pipelines.whole_file import Numbered, write_new
+    from evenframe.pipelines.common.whole_file import Numbered, write_new
 
     def write(path):
         path.write_text("half")
@@ -259,7 +259,7 @@ KILLED_VIDEO = """
     from pathlib import Path
     import torch
     from evenframe.pipelines.video import save
-    from evenframe.pipelines.whole_file import Numbered
+    from evenframe.pipelines.common.whole_file import Numbered
 
     def on_frame(done):
         if done == 3:
