@@ -7,6 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from undone import unfit
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import (
@@ -18,7 +19,6 @@ from evenframe.pipelines.video import (
     clip_from_images,
     fit,
     fit_clip,
-    unfit,
 )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from undone import unfit_clip
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import (
@@ -16,14 +17,14 @@ from evenframe.pipelines.video import (
     Fitting,
     clip_from_images,
     decode,
+    film_of,
     fit,
     fit_clip,
     load,
     save,
     undo_clip,
-    unfit,
-    unfit_clip,
 )
+from evenframe.pipelines.video.film import images
 from evenframe.pipelines.video.pixels import PixelReader
 from evenframe.pipelines.video.undo import Undo
 
@@ -215,17 +216,16 @@ def test_a_budget_holds_where_no_number_is_known(tmp_path: Path) -> None:
 
 def test_frames_that_find_no_room_at_the_source_size() -> None:
     clip = fit_clip(clip_from_images(torch.zeros(4, 108, 192, 3), 8), Fitting(max_side=80))
-    whole = clip.fit
-    assert whole is not None
-    with pytest.raises(EvenframeError, match="4 frames of 192x108 find no room in memory: save"):
-        unfit(clip.frames, whole, free=lambda _: 10**6)
-    assert unfit(clip.frames, whole)[0].shape == (4, 108, 192, 3)
+    film = film_of(clip.frames, 8, undo=undo_clip(clip.frames, clip))
+    with pytest.raises(EvenframeError, match="More than . frames of 192x108 find no room in mem"):
+        images(film, free=lambda _: 10**6)
+    assert images(film).shape == (4, 108, 192, 3)
 
 
 def test_images_that_would_be_enlarged_beyond_memory() -> None:
-    images: Tensor = torch.rand(4, 8, 8, 3)
+    small = torch.rand(4, 8, 8, 3)
     with pytest.raises(EvenframeError, match="The images: 4 frames of 16384x16384 need 16.1 GB"):
-        fit(images, Fitting(width=16384, height=16384), free=lambda _: 10**9)
+        fit(small, Fitting(width=16384, height=16384), free=lambda _: 10**9)
     assert Fitting(width=16384).plan((1, 16000)).size == (16384, 16384)
 
 

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_video_nodes import load_and_save, run, write_source
+from undone import unfit_clip
 
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
@@ -28,7 +29,6 @@ from evenframe.pipelines.video import (
     load,
     select,
     undo_clip,
-    unfit_clip,
     without_repeated,
 )
 from evenframe.pipelines.video.sizes import best_size

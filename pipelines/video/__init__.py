@@ -1,4 +1,4 @@
-"""Video files to frames and back: load, fit, unfit, save.
+"""Video files to frames and back: load, fit, undo, save.
 
 A clip is a value: its frames, the rate they play at, and the sound that belongs to them.
 """
@@ -8,14 +8,14 @@ from .decode import load, outline
 from .encode import save
 from .film import Film, at_rate, film_of
 from .fit import fit
-from .fitted import fit_clip, undo_clip, unfit_clip, without_repeated
+from .fitted import fit_clip, undo_clip, without_repeated
 from .from_film import clip_from_film
 from .lengths import ENDINGS, Length
 from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
 from .sizes import FIT_MODES, Fit, Fitting
 from .targets import Target
 from .timing import Choice, select
-from .undo import undo, unfit
+from .undo import undo
 
 __all__ = [
     "ENDINGS",
@@ -44,8 +44,6 @@ __all__ = [
     "select",
     "undo",
     "undo_clip",
-    "unfit",
-    "unfit_clip",
     "without_repeated",
     "workflow_metadata",
 ]

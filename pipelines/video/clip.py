@@ -1,7 +1,7 @@
 """The clip: frames, their rate, and their sound."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
@@ -54,7 +54,7 @@ class Clip:
     timestamps: seconds from the start of the file, one for each frame.
     source: a name for people: a file name, or what made the images.
     fit: how `frames` were made from frames of another size; None when they are as they came.
-    original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before the fit: `unfit`
+    original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before the fit: `undo`
         pastes back into them. Of a file, which can be read again, they are held only where some of
         them was cropped away; None, too, where nothing was changed. Those that were trimmed at the
         end for an editor are among them, and none is repeated.
@@ -111,13 +111,6 @@ class Clip:
             return self.window
         size = (self.width, self.height)
         return Placement.whole(size, size) if self.fit is None else Placement.of(self.fit)
-
-    @property
-    def as_it_is(self) -> "Clip":
-        """The same frames without what they were made of."""
-        return replace(
-            self, fit=None, original=None, footage=None, count=None, window=None, stock=None
-        )
 
     def describe(self) -> str:
         """The clip in a few lines, for people."""

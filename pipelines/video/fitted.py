@@ -11,7 +11,7 @@ from .clip import Clip
 from .fit import fit
 from .placement import Placement
 from .sizes import USUAL, Fitting
-from .undo import Undo, frame_size, undo, undo_all
+from .undo import Undo, frame_size, undo
 
 
 def fit_clip(clip: Clip, fitting: Fitting = USUAL, *, free: FreeMemory = free_memory) -> Clip:
@@ -66,16 +66,3 @@ def without_repeated(frames: Tensor, clip: Clip) -> tuple[Tensor, tuple[str, ...
         return frames, ()
     said = f"Length: the last {clip.repeated} of {len(frames)} frames only repeat, left out"
     return frames[: -clip.repeated], (said,)
-
-
-def unfit_clip(frames: Tensor, clip: Clip) -> tuple[Tensor, str]:
-    """Undo a clip's fit on all edited frames at once, and say what was done; see `undo_clip`.
-
-    Frames that find no room in memory stay as they are, too. Repeated ones are left out.
-    """
-    frames, left_out = without_repeated(frames, clip)
-    try:
-        whole, said = undo_all(frames, undo_clip(frames, clip), free_memory)
-    except EvenframeError as error:
-        whole, said = frames, f"not undone. {error}"
-    return whole, "; ".join([said, *left_out])

@@ -1,13 +1,10 @@
-"""Frames back to the size that their source had, all at once or each as its turn comes."""
+"""Frames back to the size that their source had, each as its turn comes."""
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..common.memory import FreeMemory, free_memory
-from .budget import Budget
 from .fit import as_floats, resize
 from .sizes import Fit, Size
 
@@ -71,32 +68,6 @@ def undo(frames: Tensor, how: Fit, around: Tensor | None = None) -> Undo:
     _require_source(around, how, frames)
     pasted = f"pasted back into the source frames, whose {how.unedited()} are unedited"
     return Undo(how.source, f"{change}: {pasted}", how, around)
-
-
-def unfit(
-    frames: Tensor, how: Fit, around: Tensor | None = None, *, free: FreeMemory = free_memory
-) -> tuple[Tensor, str]:
-    """Undo a fit on all frames at once, and say in one line what was done; see `undo`.
-
-    Raises EvenframeError as there, and where the frames find no room in memory.
-    """
-    return undo_all(frames, undo(frames, how, around), free)
-
-
-def undo_all(frames: Tensor, back: Undo, free: FreeMemory) -> tuple[Tensor, str]:
-    if back.how is None:
-        return frames, back.said
-    wide, high = back.size
-    plain = Fit("stretch", back.size, back.size, back.size)
-    if Budget.of("The frames", free).most(plain) < len(frames):
-        raise EvenframeError(
-            f"{len(frames)} frames of {wide}x{high} find no room in memory: save fewer at once, or "
-            "free some of it."
-        )
-    whole = torch.empty(len(frames), high, wide, frames.shape[3])
-    for index, (frame, out) in enumerate(zip(frames, whole, strict=True)):
-        out[:] = back.frame(index, frame)
-    return whole, back.said
 
 
 def _require_source(around: Tensor, how: Fit, frames: Tensor) -> None:
