@@ -1,8 +1,9 @@
 """Any editor's result, back into the clip that it was made from: only in the regions, at the
 source's own size, rate and length."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -10,10 +11,9 @@ from torch import Tensor
 from ..common.progress import OnFrame
 from ..regions.region import Regions
 from ..video.clip import Clip, rgb_frames
-from ..video.film import Film, Shot
+from ..video.film import Film, Shot, unrounded
 from ..video.original import Original, original
 from ..video.placement import Placement
-from ..video.sizes import Size
 from .edge import Edge
 from .paster import Paste, Paster
 from .source_masks import Places, drawn_on
@@ -44,20 +44,20 @@ def only_there(
     Outside of the regions every frame is equal to the file's, in 8 bits. Raises EvenframeError: the
     file is gone or was changed, pixels that are no numbers, regions of another clip.
     """
-    edit, source = _Edit.of(edited), original(clip, whole)
-    places = Places(regions, drawn_on(regions, clip, (edit.count, edit.size)))
+    edit, source = _film(edited), original(clip, whole)
+    places = Places(regions, drawn_on(regions, clip, (edit.expected, edit.size)))
     paste = Paste(edit.size, clip.placement, places, edge or Edge())
     count = min(clip.own_frames, regions.frames)
 
     def shots() -> Iterator[Shot]:
-        paster, images = Paster(paste), edit.images()
+        paster, images = Paster(paste), _images(edit)
         for index, (pixels, time) in enumerate(source.film.shots()):
             place = index - source.first
             image = next(images, None) if 0 <= place < count else None
             yield Shot(paster.in_bytes(pixels, image, place), time)
 
-    told = _told(clip, edit, source, regions)
-    return replace(source.film, shots=shots, said=(*edit.said, *told))
+    notes = _notes(clip, edit, source, regions)
+    return replace(source.film, shots=shots, said=(*edit.said, *notes))
 
 
 def pasted_images(
@@ -73,12 +73,12 @@ def pasted_images(
     edge: its pixels are the source's here, too, scaled to the clip's.
     on_frame: called after every frame with how many are done.
     """
-    edit = _Edit.of(edited)
-    placement = drawn_on(regions, clip, (edit.count, edit.size)).within(clip.placement)
+    edit = _film(edited)
+    placement = drawn_on(regions, clip, (edit.expected, edit.size)).within(clip.placement)
     itself = Placement.whole(placement.source, placement.source)
     edge = (edge or Edge()).scaled(1 / clip.placement.scale())
     paster = Paster(Paste(edit.size, itself, Places(regions, placement), edge))
-    images, whole = edit.images(), torch.empty_like(clip.frames)
+    images, whole = _images(edit), torch.empty_like(clip.frames)
     for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
         out[:] = paster.in_floats(image, next(images, None), index)
         if on_frame is not None:
@@ -86,36 +86,20 @@ def pasted_images(
     return whole
 
 
-@dataclass(frozen=True, eq=False)
-class _Edit:
-    """Edited frames, one after the other.
-
-    size: (width, height). count: 0 where nobody knows.
-    images: gives them, (h, w, 3) floats in 0..1 or as decoded, each time from the first on.
-    """
-
-    size: Size
-    count: int
-    images: Callable[[], Iterator[Tensor]]
-    said: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, edited: Tensor | Film) -> "_Edit":
-        if isinstance(edited, Film):
-            film = edited
-            return cls(
-                film.size,
-                film.expected,
-                lambda: (torch.from_numpy(shot.pixels) for shot in film.shots()),
-                film.said,
-            )
-        frames, notes = rgb_frames(edited)
-        return cls((frames.shape[2], frames.shape[1]), len(frames), lambda: iter(frames), notes)
+def _film(edited: Tensor | Film) -> Film:
+    if isinstance(edited, Film):
+        return edited
+    frames, notes = rgb_frames(edited)
+    return unrounded(frames, Fraction(1), said=notes)  # nobody asks for its rate
 
 
-def _told(clip: Clip, edit: _Edit, source: Original, regions: Regions) -> Iterator[str]:
+def _images(film: Film) -> Iterator[Tensor]:
+    return (torch.from_numpy(shot.pixels) for shot in film.shots())
+
+
+def _notes(clip: Clip, edit: Film, source: Original, regions: Regions) -> Iterator[str]:
     """What the user should know, a line each."""
-    count = edit.count or len(clip)
+    count = edit.expected or len(clip)
     own, expected = clip.own_frames, source.film.expected
     edited = sum(regions.anywhere()[: min(count, own)].tolist())
     (wide, high), of = source.film.size, f" of {expected}" if expected > edited else ""

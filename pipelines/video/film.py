@@ -1,7 +1,7 @@
 """A video whose frames are made one by one, as they are asked for."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -26,9 +26,9 @@ class Shot(NamedTuple):
     time: Fraction
 
 
-def no_sound() -> Audio | None:
-    """That of a silent film."""
-    return None
+def evenly(images: Iterable[np.ndarray], frame_rate: Fraction) -> Iterator[Shot]:
+    """Images that are shown one after the other, all equally long."""
+    return (Shot(image, index / frame_rate) for index, image in enumerate(images))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class Film:
     shots: Callable[[], Iterator[Shot]]
     tick: Fraction
     expected: int = 0
-    sound: Callable[[], Audio | None] = no_sound
+    sound: Callable[[], Audio | None] = lambda: None
     said: tuple[str, ...] = ()
     count: Callable[[], int] | None = None
 
@@ -78,25 +78,29 @@ def film_of(
     rate, back = as_rate(frame_rate), undo or Undo((frames.shape[2], frames.shape[1]))
 
     def shots() -> Iterator[Shot]:
-        for index, frame in enumerate(frames):
-            yield Shot(to_bytes(back.frame(index, frame)).numpy(), index / rate)
+        whole = (back.frame(index, frame) for index, frame in enumerate(frames))
+        return evenly((to_bytes(frame).numpy() for frame in whole), rate)
 
-    def sound() -> Audio | None:
-        return audio and audio.cut(len(frames) / rate)
-
-    return Film(back.size, rate, shots, 1 / rate, len(frames), sound, said)
+    sound = audio and audio.cut(len(frames) / rate)
+    return Film(back.size, rate, shots, 1 / rate, len(frames), lambda: sound, said)
 
 
 def film_of_source(clip: Clip) -> Film:
     """The images that a clip was made of as a film, whose pixels are floats, or as decoded."""
-    frames, rate = clip.frames if clip.original is None else clip.original, clip.frame_rate
+    frames = clip.frames if clip.original is None else clip.original
+    return unrounded(frames, clip.frame_rate, clip.audio)
+
+
+def unrounded(
+    frames: Tensor, rate: Fraction, audio: Audio | None = None, said: tuple[str, ...] = ()
+) -> Film:
+    """Frames (f, h, w, 3) as a film whose pixels are not brought to bytes."""
 
     def shots() -> Iterator[Shot]:
-        for index, image in enumerate(frames):
-            yield Shot(image.numpy(), index / rate)
+        return evenly((frame.numpy() for frame in frames), rate)
 
     size = (frames.shape[2], frames.shape[1])
-    return Film(size, rate, shots, 1 / rate, len(frames), lambda: clip.audio)
+    return Film(size, rate, shots, 1 / rate, len(frames), lambda: audio, said)
 
 
 def at_rate(film: Film, frame_rate: float | Fraction) -> Film:
@@ -104,8 +108,7 @@ def at_rate(film: Film, frame_rate: float | Fraction) -> Film:
     rate = as_rate(frame_rate)
 
     def shots() -> Iterator[Shot]:
-        for index, shot in enumerate(film.shots()):
-            yield Shot(shot.pixels, index / rate)
+        return evenly((shot.pixels for shot in film.shots()), rate)
 
     return replace(film, frame_rate=rate, shots=shots, tick=1 / rate)
 

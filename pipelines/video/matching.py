@@ -1,12 +1,13 @@
 """Frames of two videos that belong together, of which one is an edit of the other."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
-from .film import Film, Shot
+from .film import Film, Shot, evenly
 from .timing import TOLERANCE
 
 SAME_RATE = 0.01
@@ -59,15 +60,10 @@ def matched(source: Times, edited: Times, end: float) -> list[int]:
 def with_frames(film: Film, numbers: Sequence[int], rate: Fraction) -> Film:
     """The frames of those numbers, which never fall, one after the other; played at a rate."""
 
+    times = Counter(numbers)
+
     def shots() -> Iterator[Shot]:
-        coming, at, pixels = film.shots(), -1, None
-        for index, number in enumerate(numbers):
-            while at < number:
-                shot = next(coming, None)
-                if shot is None:
-                    return
-                at, pixels = at + 1, shot.pixels
-            if pixels is not None:
-                yield Shot(pixels, index / rate)
+        shown = zip(range(max(times, default=-1) + 1), film.shots(), strict=False)
+        return evenly((shot.pixels for number, shot in shown for _ in range(times[number])), rate)
 
     return replace(film, shots=shots, frame_rate=rate, tick=1 / rate, expected=len(numbers))
