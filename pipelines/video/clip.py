@@ -42,6 +42,11 @@ class Audio:
         """The same sound, no longer than `seconds`."""
         return Audio(self.samples[:, : round(seconds * self.sample_rate)], self.sample_rate)
 
+    def part(self, start: Fraction, seconds: Fraction) -> "Audio | None":
+        """So many seconds of it, or as much as there is; None for nothing."""
+        part = self.since(start).cut(seconds)
+        return part if part.samples.shape[1] else None
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:

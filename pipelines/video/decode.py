@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
@@ -17,7 +17,7 @@ from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
 from .budget import Budget
-from .clip import Clip
+from .clip import Audio, Clip
 from .deinterlace import progressive
 from .footage import Footage
 from .pixels import PixelReader
@@ -75,34 +75,25 @@ def load(
     Raises EvenframeError: no such file, not a video, no frames left, no room for them.
     """
     file, findings = Path(path), Findings()
-    times: list[Fraction] = []
     with reading(file, choice, findings, on_frame) as source:
         reel = Reel(fitting, Budget.of(f"'{file.name}'", free), source.expected)
         if source.size[0] and source.size[1]:
             reel.require(source.size, source.depth)
         for pixels, time in source.frames:
-            reel.add(pixels)
-            times.append(time)
+            reel.add(pixels, time)
             del pixels  # or it would be held while the next is decoded
-    if not times:
+    if not reel.times:
         raise _nothing_left(file, findings, choice)
-    count = choice.length.count(len(times))
-    reel.end(count)
-    rate = kept_rate(times, choice, source.claims, FALLBACK_RATE, findings.note)
-    times = times[: count.kept]
-    sound = read_sound(file, times[0], len(times) / rate, findings) if audio else None
-    times += times[-1:] * count.repeated
-    return Clip(
-        reel.frames(),
-        rate,
-        sound,
-        tuple(float(time) for time in times),
-        file.name,
-        reel.fit,
-        reel.originals(),
-        findings.warnings(),
-        Footage.of(file, choice),
-        count=None if choice.length.any else count,
+
+    def sound(start: Fraction, seconds: Fraction) -> Audio | None:
+        return read_sound(file, start, seconds, findings) if audio else None
+
+    clip = reel.clip(choice, source.claims, FALLBACK_RATE, findings.note, sound)
+    return replace(
+        clip,
+        source=file.name,
+        warnings=findings.warnings(),
+        footage=Footage.of(file, choice),
     )
 
 
@@ -217,7 +208,7 @@ def outline(
     with reading(file, choice, findings) as source:
         for shown in source.timed:
             if not times:
-                reel.add(source.read(shown.frame))
+                reel.add(source.read(shown.frame), shown.time)
             times.append(shown.time)
             if on_frame is not None:
                 on_frame(len(times), source.expected)
@@ -227,7 +218,7 @@ def outline(
     return Clip(
         torch.zeros(1, 1, 1, 3).expand(len(times), high, wide, 3),
         kept_rate(times, choice, source.claims, FALLBACK_RATE, findings.note),
-        timestamps=tuple(float(time) for time in times),
+        timestamps=tuple(map(float, times)),
         source=file.name,
         fit=reel.fit,
         warnings=findings.warnings(),
@@ -243,7 +234,4 @@ def _nothing_left(file: Path, findings: Findings, choice: Choice) -> EvenframeEr
         )
     rate = choice.rate
     at = "" if rate is None else f" (before the frame rate was brought to {float(rate):g})"
-    return EvenframeError(
-        f"No frames are left: skip is {choice.skip}, and '{file.name}' has {findings.decoded} "
-        f"frames{at}. Give a smaller skip."
-    )
+    return choice.nothing_left(file.name, f"{findings.decoded} frames{at}")

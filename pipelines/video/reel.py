@@ -1,13 +1,17 @@
 """The frames of a clip as they are decoded: each has its final size before the next one comes."""
 
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from .budget import Budget
+from .clip import Audio, Clip
 from .fit import apply, as_floats
-from .lengths import Count
 from .sizes import Fit, Fitting, Size
+from .timing import Choice, kept_rate
 
 AT_FIRST, AT_MOST = 16, 256
 """Frames that room is made for at once: where nobody knows how many there will be, and ever."""
@@ -25,6 +29,7 @@ class Reel:
         self._how: Fit | None = None
         self._fitted = _Stack(min(frames or AT_FIRST, AT_MOST))
         self._originals = _Stack(min(frames or AT_FIRST, AT_MOST))
+        self.times: list[Fraction] = []
 
     @property
     def fit(self) -> Fit | None:
@@ -38,8 +43,9 @@ class Reel:
         """
         self._budget.require(self._plan(source), max(1, self._expected), depth)
 
-    def add(self, pixels: np.ndarray) -> None:
-        """Fit one more frame: (h, w, 3), uint8 or uint16, all of one size."""
+    def add(self, pixels: np.ndarray, time: Fraction) -> None:
+        """Fit one more frame, (h, w, 3), uint8 or uint16, all of one size, shown at a time."""
+        self.times.append(time)
         if self._how is None:
             self._how = self._plan((pixels.shape[1], pixels.shape[0]))
         how = self._how
@@ -53,22 +59,40 @@ class Reel:
         if how.cuts:
             self._originals.next(pixels.shape, pixels.dtype)[:] = pixels
 
-    def end(self, count: Count) -> None:
-        """Leave out the last frames, or repeat the last one, once all are there; the source's
-        stay."""
+    def clip(
+        self,
+        choice: Choice,
+        claims: Sequence[Fraction],
+        usual: Fraction,
+        note: Callable[[str], None],
+        sound: Callable[[Fraction, Fraction], Audio | None],
+    ) -> Clip:
+        """The clip, once all frames are there: the last are left out, or the last one is repeated,
+        as `choice.length` wants; the source's stay.
+
+        claims, usual, note: as of `kept_rate`. sound: gives that of some seconds from a time on.
+        """
+        count = choice.length.count(len(self.times))
         self._fitted.cut(count.kept)
         for _ in range(count.repeated):
             assert self._how is not None
             self._budget.require(self._how, len(self._fitted) + 1)
             self._fitted.repeat()
+        rate = kept_rate(self.times, choice, claims, usual, note)
+        times = self.times[: count.kept]
+        return Clip(
+            self.frames(),
+            rate,
+            sound(times[0], len(times) / rate),
+            tuple(map(float, times + times[-1:] * count.repeated)),
+            fit=self.fit,
+            original=self._originals.tensor() if len(self._originals) else None,
+            count=None if choice.length.any else count,
+        )
 
     def frames(self) -> Tensor:
         """(f, h, w, 3) float32 in 0..1, once all are there."""
         return self._fitted.tensor()
-
-    def originals(self) -> Tensor | None:
-        """(f, h, w, 3) as decoded, where a crop cut something away."""
-        return self._originals.tensor() if len(self._originals) else None
 
     def _plan(self, source: Size) -> Fit:
         if self._fitting is None:

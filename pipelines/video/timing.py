@@ -91,6 +91,13 @@ class Choice:
             frame_rate=self.frame_rate,
         )
 
+    def nothing_left(self, source: str, has: str = "fewer") -> EvenframeError:
+        """Where no frame is kept. source: what they are of; has: how many that has."""
+        return EvenframeError(
+            f"No frames are left: skip is {self.skip}, and '{source}' has {has}. Give a smaller "
+            "skip."
+        )
+
     def of(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         """The frames that are kept, in their order; no further ones are asked for."""
         count, rate = 0, self.rate
@@ -202,26 +209,20 @@ def select(clip: Clip, choice: Choice) -> Clip:
     total = clip.own_frames  # what was repeated is no frame of the source
     chosen = list(choice.of(Timed(index, index * own, own) for index in range(total)))
     if not chosen:
-        raise EvenframeError(
-            f"No frames are left: skip is {choice.skip}, and '{clip.source}' has {total} "
-            "frames. Give a smaller skip."
-        )
+        raise choice.nothing_left(clip.source, f"{total} frames")
     count, numbers = choice.length.count(len(chosen)), [shown.frame for shown in chosen]
     indices = numbers[: count.kept] + numbers[-1:] * count.repeated
     source = clip.original
     if source is None and count.kept != count.chosen:
         source = clip.frames  # of images, whose trimmed ones come back
-    audio = clip.audio
-    if audio is not None:
-        played = (len(indices) - count.repeated) * choice.stride / rate
-        audio = audio.since(chosen[0].time).cut(played)
+    played = (len(indices) - count.repeated) * choice.stride / rate
     times = tuple(clip.timestamps[index] for index in indices) if clip.timestamps else ()
     frames = clip.frames if indices == list(range(len(clip))) else clip.frames[indices]
     return replace(
         _chosen(clip, choice, numbers),
         frames=frames,
         frame_rate=rate / choice.stride,
-        audio=audio if audio is not None and audio.samples.shape[1] else None,
+        audio=clip.audio and clip.audio.part(chosen[0].time, played),
         timestamps=times,
         original=None if source is None else source[numbers],
         window=clip.window and clip.window.of_frames(indices),
