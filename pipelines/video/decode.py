@@ -21,19 +21,20 @@ from .clip import Audio, Clip
 from .deinterlace import progressive
 from .footage import Footage
 from .pixels import PixelReader
-from .reel import Reel
+from .reel import Reel, SoundOf
 from .sizes import Fitting, Size
 from .sound import read_sound
 from .source import (
     FALLBACK_RATE,
     Findings,
     Timed,
+    announced,
     nominal_rates,
     opened,
     timed_frames,
     video_stream,
 )
-from .timing import EVERY, Choice, kept_rate
+from .timing import EVERY, Choice
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -82,19 +83,11 @@ def load(
         for pixels, time in source.frames:
             reel.add(pixels, time)
             del pixels  # or it would be held while the next is decoded
-    if not reel.times:
-        raise _nothing_left(file, findings, choice)
 
     def sound(start: Fraction, seconds: Fraction) -> Audio | None:
         return read_sound(file, start, seconds, findings) if audio else None
 
-    clip = reel.clip(choice, source.claims, FALLBACK_RATE, findings.note, sound)
-    return replace(
-        clip,
-        source=file.name,
-        warnings=findings.warnings(),
-        footage=Footage.of(file, choice),
-    )
+    return _clip(file, choice, reel, source.claims, findings, sound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +130,7 @@ def reading(
         stream = video_stream(container, file)
         limit_threads(stream.codec_context)
         pixels = PixelReader(stream.sample_aspect_ratio, findings.note, size)
-        decoded = _announced(timed_frames(container, stream, findings), on_frame)
+        decoded = announced(timed_frames(container, stream, findings), on_frame)
         chosen = choice.of(progressive(decoded, findings))
         yield Reading(
             chosen,
@@ -156,14 +149,10 @@ def expected(container: "InputContainer", stream: "VideoStream", choice: Choice)
     jumps it stands for frames that are not there.
     """
     if choice.rate is None and stream.frames:
-        total = stream.frames
-    else:
-        seconds = Fraction(container.duration or 0, 1_000_000)
-        total = math.ceil(seconds * (choice.rate or stream.average_rate or 0))
-        if total <= 0 or not choice.max_frames:
-            return 0
-    kept = max(1, -(-(total - choice.skip) // choice.stride))
-    return min(kept, choice.max_frames or kept)
+        return max(1, choice.most(stream.frames))
+    seconds = Fraction(container.duration or 0, 1_000_000)
+    total = math.ceil(seconds * (choice.rate or stream.average_rate or 0))
+    return max(1, choice.most(total)) if total > 0 and choice.max_frames else 0
 
 
 def _depth(context: "VideoCodecContext") -> int:
@@ -178,14 +167,6 @@ def limit_threads(context: "VideoCodecContext") -> None:
     threads = max(1, DECODER_BYTES // max(1, frame))
     if threads <= (os.cpu_count() or 1):
         context.thread_count = threads
-
-
-def _announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Timed]:
-    """The same frames; each is told to `on_frame` as it is decoded, kept or not."""
-    for count, frame in enumerate(frames, 1):
-        if on_frame is not None:
-            on_frame(count)
-        yield frame
 
 
 def outline(
@@ -203,27 +184,33 @@ def outline(
     Raises EvenframeError as `load`.
     """
     file, findings = Path(path), Findings()
-    times: list[Fraction] = []
     reel = Reel(fitting, Budget.of(f"'{file.name}'", free_memory), 1)
     with reading(file, choice, findings) as source:
-        for shown in source.timed:
-            if not times:
-                reel.add(source.read(shown.frame), shown.time)
-            times.append(shown.time)
+        for timed in source.timed:
+            if reel.times:
+                reel.times.append(timed.time)
+            else:
+                reel.add(source.read(timed.frame), timed.time)
             if on_frame is not None:
-                on_frame(len(times), source.expected)
-    if not times:
+                on_frame(len(reel.times), source.expected)
+    clip = _clip(file, choice, reel, source.claims, findings, lambda *_: None)
+    black = torch.zeros(1, 1, 1, 3).expand(len(clip.timestamps), clip.height, clip.width, 3)
+    return replace(clip, frames=black, original=None)
+
+
+def _clip(
+    file: Path,
+    choice: Choice,
+    reel: Reel,
+    claims: Sequence[Fraction],
+    findings: Findings,
+    sound: SoundOf,
+) -> Clip:
+    if not reel.times:
         raise _nothing_left(file, findings, choice)
-    _, high, wide, _ = reel.frames().shape
-    return Clip(
-        torch.zeros(1, 1, 1, 3).expand(len(times), high, wide, 3),
-        kept_rate(times, choice, source.claims, FALLBACK_RATE, findings.note),
-        timestamps=tuple(map(float, times)),
-        source=file.name,
-        fit=reel.fit,
-        warnings=findings.warnings(),
-        footage=Footage.of(file, choice),
-    )
+    clip = reel.clip(choice, claims, FALLBACK_RATE, findings.note, sound)
+    footage = Footage.of(file, choice)
+    return replace(clip, source=file.name, warnings=findings.warnings(), footage=footage)
 
 
 def _nothing_left(file: Path, findings: Findings, choice: Choice) -> EvenframeError:

@@ -12,7 +12,7 @@ from .film import Film
 from .footage import Stock
 from .reel import Reel
 from .sizes import Fitting
-from .source import Timed
+from .source import Timed, announced
 from .timing import EVERY, Choice
 
 
@@ -34,8 +34,8 @@ def clip_from_film(
     rate, warnings = film.frame_rate, []
     reel = Reel(fitting, Budget.of(f"'{source}'", free), choice.most(film.expected, rate))
     reel.require(film.size, 1)
-    for shown in choice.of(timed(film, on_frame)):
-        reel.add(shown.frame, shown.time)
+    for shot in choice.of(announced(timed(film), on_frame)):
+        reel.add(shot.frame, shot.time)
     if not reel.times:
         raise choice.nothing_left(source)
 
@@ -47,11 +47,6 @@ def clip_from_film(
     return replace(clip, source=source, warnings=tuple(warnings), stock=Stock(film, choice))
 
 
-def timed(film: Film, on_frame: OnFrame | None = None) -> Iterator[Timed]:
-    """The frames of a film as `Choice.of` takes them. on_frame: called for every one that is made
-    with how many are."""
-    usual = 1 / film.frame_rate
-    for count, shot in enumerate(film.shots(), 1):
-        if on_frame is not None:
-            on_frame(count)
-        yield Timed(shot.pixels, shot.time, usual)
+def timed(film: Film) -> Iterator[Timed]:
+    """The frames of a film as `Choice.of` takes them."""
+    return (Timed(*shot, 1 / film.frame_rate) for shot in film.shots())

@@ -16,6 +16,9 @@ from .timing import Choice, kept_rate
 AT_FIRST, AT_MOST = 16, 256
 """Frames that room is made for at once: where nobody knows how many there will be, and ever."""
 
+SoundOf = Callable[[Fraction, Fraction], Audio | None]
+"""Gives the sound from a time on, for so many seconds."""
+
 
 class Reel:
     """Takes decoded frames and holds the fitted ones, and the source's where a crop cuts some away.
@@ -30,11 +33,6 @@ class Reel:
         self._fitted = _Stack(min(frames or AT_FIRST, AT_MOST))
         self._originals = _Stack(min(frames or AT_FIRST, AT_MOST))
         self.times: list[Fraction] = []
-
-    @property
-    def fit(self) -> Fit | None:
-        """How the frames were made; None where no size was asked for."""
-        return None if self._fitting is None else self._how
 
     def require(self, source: Size, depth: int) -> None:
         """Raise EvenframeError where the frames, as far as they are known, will find no room.
@@ -65,12 +63,12 @@ class Reel:
         claims: Sequence[Fraction],
         usual: Fraction,
         note: Callable[[str], None],
-        sound: Callable[[Fraction, Fraction], Audio | None],
+        sound: SoundOf,
     ) -> Clip:
         """The clip, once all frames are there: the last are left out, or the last one is repeated,
         as `choice.length` wants; the source's stay.
 
-        claims, usual, note: as of `kept_rate`. sound: gives that of some seconds from a time on.
+        claims, usual, note: as of `kept_rate`.
         """
         count = choice.length.count(len(self.times))
         self._fitted.cut(count.kept)
@@ -81,18 +79,14 @@ class Reel:
         rate = kept_rate(self.times, choice, claims, usual, note)
         times = self.times[: count.kept]
         return Clip(
-            self.frames(),
+            self._fitted.tensor(),
             rate,
             sound(times[0], len(times) / rate),
             tuple(map(float, times + times[-1:] * count.repeated)),
-            fit=self.fit,
+            fit=None if self._fitting is None else self._how,
             original=self._originals.tensor() if len(self._originals) else None,
             count=None if choice.length.any else count,
         )
-
-    def frames(self) -> Tensor:
-        """(f, h, w, 3) float32 in 0..1, once all are there."""
-        return self._fitted.tensor()
 
     def _plan(self, source: Size) -> Fit:
         if self._fitting is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.errors import EvenframeError
+from ..common.progress import OnFrame
 from .clock import LONGEST, Clock
 from .decoder import Decode, decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end
@@ -69,6 +70,14 @@ class Findings:
         elif self.broken:
             lines.insert(0, f"{self.broken} damaged piece(s) of the video were left out.")
         return tuple(lines)
+
+
+def announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Timed]:
+    """The same frames; `on_frame` is called as each comes, whatever becomes of it."""
+    for count, frame in enumerate(frames, 1):
+        if on_frame is not None:
+            on_frame(count)
+        yield frame
 
 
 @contextmanager

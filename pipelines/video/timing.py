@@ -70,11 +70,14 @@ class Choice:
         """How many frames of `unbounded` come before the first that is kept."""
         return self.skip // self.stride
 
-    def most(self, total: int, rate: Fraction) -> int:
-        """How many of `total` frames, played at `rate`, are kept; 0 where `total` is not known."""
+    def most(self, total: int, rate: Fraction | None = None) -> int:
+        """How many of `total` frames are kept; 0 where `total` is not known.
+
+        rate: at which they play; None where they are at that of the choice already.
+        """
         if not total:
             return 0
-        if self.rate is not None:
+        if self.rate is not None and rate is not None:
             total = math.ceil(total / rate * self.rate)
         kept = max(0, -(-(total - self.skip) // self.stride))
         return min(kept, self.max_frames or kept)
