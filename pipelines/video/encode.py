@@ -67,14 +67,14 @@ def save(
     full, frames that are none.
     """
     target = path if isinstance(path, Numbered) else Path(path)
-    kind, tell = chosen(target.suffix, crf), on_note or (lambda _: None)
-    film = _film(frames, frame_rate, audio, undo, tell)
-    sound, pictures = _sound_for(kind, film.sound(), tell), _Pictures.of(film, kind, tell)
+    kind, note = chosen(target.suffix, crf), on_note or (lambda _: None)
+    film = _film(frames, frame_rate, audio, undo, note)
+    sound, pictures = _sound_for(kind, film.sound(), note), _Pictures.of(film, kind, note)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
     def write(partial: Path) -> None:
         if kind.name == "gif":
-            _write_gif(partial, pictures, on_frame, tell)
+            _write_gif(partial, kind, pictures, on_frame)
             add_gif_comment(partial, packed(fields))
         else:
             _write(partial, kind, pictures, sound, fields, crf, on_frame)
@@ -89,14 +89,14 @@ def _film(
     frame_rate: float | Fraction | None,
     audio: Audio | None,
     undo: Undo | None,
-    tell: OnNote,
+    note: OnNote,
 ) -> Film:
     if isinstance(frames, Film):
         film = frames if frame_rate is None else at_rate(frames, frame_rate)
         return film if audio is None else replace(film, sound=lambda: audio)
     images, warnings = rgb_frames(frames)
     for warning in warnings:
-        tell(warning)
+        note(warning)
     return film_of(images, 8 if frame_rate is None else frame_rate, audio, undo)
 
 
@@ -110,43 +110,44 @@ class _Pictures:
     tick: Fraction
 
     @classmethod
-    def of(cls, film: Film, kind: Format, tell: OnNote) -> "_Pictures":
+    def of(cls, film: Film, kind: Format, note: OnNote) -> "_Pictures":
         """H.264 stores colour for 2x2 pixels: an odd side is repeated once at its end."""
-        (width, height), tick = film.size, max(film.tick, kind.finest)
-        if not kind.even or not (height % 2 or width % 2):
-            return cls(film, width, height, tick)
-        even = cls(film, width + width % 2, height + height % 2, tick)
-        tell(
-            f"The frames are {width}x{height}: the file is {even.width}x{even.height}, since H.264 "
-            "needs even sides (the last column or row is repeated)."
-        )
-        return even
+        (width, height), rate = film.size, film.frame_rate
+        wide, high = (side + side % 2 if kind.even else side for side in film.size)
+        if (wide, high) != film.size:
+            note(
+                f"The frames are {width}x{height}: the file is {wide}x{high}, since H.264 "
+                "needs even sides (the last column or row is repeated)."
+            )
+        if kind.name == "gif" and rate > 50:
+            note(f"A GIF shows at most 50 frames a second: browsers slow {float(rate):g} down.")
+        return cls(film, wide, high, max(film.tick, kind.finest))
 
     def __iter__(self) -> Iterator[tuple[int, Shot]]:
         """Each with its time in ticks, which grows."""
         last = -1
         for pixels, time in self.film.shots():
             last = max(last + 1, round(time / self.tick))
-            more = (self.height - len(pixels), self.width - pixels.shape[1])
-            if any(more):
-                pixels = np.pad(pixels, ((0, more[0]), (0, more[1]), (0, 0)), "edge")
+            below, beside = self.height - len(pixels), self.width - pixels.shape[1]
+            if below or beside:
+                pixels = np.pad(pixels, ((0, below), (0, beside), (0, 0)), "edge")
             yield last, Shot(pixels, time)
 
 
-def _sound_for(kind: Format, audio: Audio | None, tell: OnNote) -> Audio | None:
+def _sound_for(kind: Format, audio: Audio | None, note: OnNote) -> Audio | None:
     """The sound as the format can hold it."""
     if audio is None or audio.samples.numel() == 0:
         return None
     if not kind.sound_codec:
-        tell("A GIF has no sound: it was left out.")
+        note("A GIF has no sound: it was left out.")
         return None
-    sound = audio
-    if not bool(sound.samples.isfinite().all()):
+    if not bool(audio.samples.isfinite().all()):
         raise EvenframeError("The sound has samples that are not numbers: repair or leave it out.")
-    if sound.samples.shape[0] not in LAYOUTS:
-        tell(f"The sound has {sound.samples.shape[0]} channels: the first two were kept.")
-        sound = Audio(sound.samples[:2], sound.sample_rate)
-    return sound
+    channels = audio.samples.shape[0]
+    if channels in LAYOUTS:
+        return audio
+    note(f"The sound has {channels} channels: the first two were kept.")
+    return Audio(audio.samples[:2], audio.sample_rate)
 
 
 def _write(
@@ -182,13 +183,11 @@ def _write(
 
 
 def _video_stream(
-    container: "OutputContainer", kind: Format, pictures: _Pictures, crf: int | None
+    container: "OutputContainer", kind: Format, pictures: _Pictures, crf: int | None = None
 ) -> "VideoStream":
-    film, quality = pictures.film, {"crf": str(kind.crf if crf is None else crf)}
-    options = {**kind.options, **quality}
-    stream = cast(
-        "VideoStream", container.add_stream(kind.codec, rate=film.frame_rate, options=options)
-    )
+    options = {"crf": str(kind.crf if crf is None else crf)} if kind.crf else {}
+    rate, options = pictures.film.frame_rate, kind.options | options
+    stream = cast("VideoStream", container.add_stream(kind.codec, rate=rate, options=options))
     stream.codec_context.time_base = pictures.tick
     stream.height, stream.width = pictures.height, pictures.width
     stream.pix_fmt = kind.pixels
@@ -244,19 +243,12 @@ class SoundWriter:
         self._container.mux(self._stream.encode(None))
 
 
-def _write_gif(partial: Path, pictures: _Pictures, on_frame: OnFrame | None, tell: OnNote) -> None:
+def _write_gif(partial: Path, kind: Format, pictures: _Pictures, on_frame: OnFrame | None) -> None:
     """A GIF with one palette of 256 colours for the whole clip."""
     import av
 
-    rate = pictures.film.frame_rate
-    if rate > 50:
-        tell(f"A GIF shows at most 50 frames a second: browsers slow {float(rate):g} down.")
     with av.open(str(partial), "w", format="gif", options={"fflags": "+bitexact"}) as container:
-        stream = cast("VideoStream", container.add_stream("gif", rate=rate))
-        stream.width, stream.height = pictures.width, pictures.height
-        stream.pix_fmt = "pal8"
-        stream.thread_count = 1
-        stream.codec_context.time_base = pictures.tick
+        stream = _video_stream(container, kind, pictures)
         for picture in _paletted(pictures, on_frame):
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -267,13 +259,8 @@ def _paletted(pictures: _Pictures, on_frame: OnFrame | None) -> Iterator:
     import av
     from av.filter import Graph
 
-    graph = Graph()
-    source = graph.add_buffer(
-        width=pictures.width,
-        height=pictures.height,
-        format=av.VideoFormat("rgb24"),
-        time_base=pictures.tick,
-    )
+    graph, size = Graph(), (pictures.width, pictures.height)
+    source = graph.add_buffer(None, *size, av.VideoFormat("rgb24"), time_base=pictures.tick)
     split, choose = graph.add("split"), graph.add("palettegen")
     use, sink = graph.add("paletteuse", "sierra2_4a"), graph.add("buffersink")
     source.link_to(split)
