@@ -1,6 +1,7 @@
 """A clip cropped to its regions, which knows where its crops lie in its source."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 
 import torch
@@ -81,12 +82,10 @@ def whole_crop(clip: Clip) -> Regions:
 def _cropped(clip: Clip, placement: Placement, on_frame: OnFrame | None) -> Tensor:
     """(f, h, w, 3), one for each frame of the clip."""
     (wide, high), own = placement.size, clip.own_frames
-    crops, resampler, done = torch.empty(len(clip), high, wide, 3), None, 0
+    crops, done = torch.empty(len(clip), high, wide, 3), 0
+    resampler = lru_cache(1)(lambda box: Resampler(placement.source, box, placement.size))
     for shot in islice(original(clip, whole=False).film.shots(), own):
-        box = placement.box(done)
-        if resampler is None or resampler.box != box:
-            resampler = Resampler(placement.source, box, placement.size)
-        crops[done] = resampler(torch.from_numpy(shot.pixels))
+        crops[done] = resampler(placement.box(done))(torch.from_numpy(shot.pixels))
         done += 1
         if on_frame is not None:
             on_frame(done)

@@ -1,6 +1,7 @@
 """Edited frames into frames of their source, one at a time."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -47,14 +48,16 @@ class _Share:
     rim: Tensor | None = None
 
 
-@dataclass(eq=False)
 class Paster:
     """Pastes frame by frame, and keeps what the next frame may use again: regions often stand."""
 
-    paste: Paste
-    _last: _Share | None = None
-    _there: Resampler | None = None
-    _back: Resampler | None = None
+    def __init__(self, paste: Paste) -> None:
+        source, size = paste.placement.source, paste.size
+        self.paste = paste
+        self._last: _Share | None = None
+        # From the source to the edit, where only colours are compared, and back.
+        self._there = lru_cache(1)(lambda box: Resampler(source, box, size))
+        self._back = lru_cache(1)(lambda box: Resampler(size, way_back(box, source, size), source))
 
     def in_bytes(self, pixels: np.ndarray, edited: Tensor | None, index: int) -> np.ndarray:
         """A frame of the source, (h, w, 3) as decoded or floats, as uint8, with the edit in it.
@@ -90,7 +93,8 @@ class Paster:
             return None
         left, top, right, bottom = share.area
         frame = torch.from_numpy(pixels)
-        edited = self._way_back(index).part(image, top, bottom, left, right)
+        back = self._back(self.paste.placement.box(index))
+        edited = back.part(image, top, bottom, left, right)
         corrected = self._drift(frame, image, share)
         if corrected is not None:
             gain, offset = corrected
@@ -103,7 +107,8 @@ class Paster:
         if share.beside is None or share.rim is None:
             return None
         left, top, right, bottom = share.beside
-        source = self._way_there(share.index).part(frame, top, bottom, left, right)
+        there = self._there(self.paste.placement.box(share.index))
+        source = there.part(frame, top, bottom, left, right)
         edited = as_floats(image[top:bottom, left:right])
         return drift(edited, source, share.rim, 1 / self.paste.edited.scale(share.index))
 
@@ -126,21 +131,6 @@ class Paster:
             beside, rim = surroundings(self.paste.edited, index, area, touched)
         self._last = _Share(index, *_trimmed(area, inside), beside, rim)
         return self._last
-
-    def _way_there(self, index: int) -> Resampler:
-        """From the source to the edit: only colours are compared there."""
-        source, box = self.paste.placement.source, self.paste.placement.box(index)
-        if self._there is None or self._there.box != box:
-            self._there = Resampler(source, box, self.paste.size)
-        return self._there
-
-    def _way_back(self, index: int) -> Resampler:
-        """From the edit to the source."""
-        source, size = self.paste.placement.source, self.paste.size
-        box = way_back(self.paste.placement.box(index), source, size)
-        if self._back is None or self._back.box != box:
-            self._back = Resampler(size, box, source)
-        return self._back
 
 
 def _trimmed(area: Area, inside: Tensor) -> tuple[Area, Tensor]:

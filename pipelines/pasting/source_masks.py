@@ -1,8 +1,8 @@
 """Regions that were drawn on the frames of a clip, as masks in the pixels of its source."""
 
 import math
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -22,16 +22,17 @@ SUPPORT = 3
 """Pixels of a mask by which its enlarging may reach beyond it."""
 
 
-@dataclass(eq=False)
 class MaskResampler:
     """Rectangles of masks of one size, at another size; keeps what the next one may use again.
 
     source, size: (width, height) before and after.
     """
 
-    source: Size
-    size: Size
-    _kept: dict[str, Resampler] = field(default_factory=dict)
+    def __init__(self, source: Size, size: Size) -> None:
+        self.size = size
+        self._resampler = lru_cache(2)(  # one for each kernel
+            lambda kernel, box: Resampler(source, box, size, kernel, 1)
+        )
 
     def resampled(self, mask: Tensor, box: Box, area: Area | None = None) -> Tensor:
         """A rectangle of a mask (h, w): a hard one stays hard, with a smooth outline.
@@ -40,15 +41,9 @@ class MaskResampler:
         """
         hard = bool(((mask == 0) | (mask == 1)).all())
         left, top, right, bottom = area or (0, 0, *self.size)
-        resampler = self._of("lanczos" if hard else "triangle", box)
+        resampler = self._resampler("lanczos" if hard else "triangle", box)
         large = resampler.part(mask[..., None], top, bottom, left, right)[..., 0]
         return (large >= 0.5).float() if hard else torch.where(large < FAINT, 0.0, large)
-
-    def _of(self, kernel: str, box: Box) -> Resampler:
-        """The last one of each kernel is kept."""
-        if kernel not in self._kept or self._kept[kernel].box != box:
-            self._kept[kernel] = Resampler(self.source, box, self.size, kernel, 1)
-        return self._kept[kernel]
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ class Resampler:
         self, source: Size, box: Box, size: Size, kernel: str = "lanczos", channels: int = 3
     ) -> None:
         _require(source, box, size)
-        self.source, self.box, self.size = source, box, size
+        self.source, self.size = source, size
         self._channels = channels
         self._columns = _Axis.of(source[0], box[0], box[2], size[0], kernel).of_channels(channels)
         self._rows = _Axis.of(source[1], box[1], box[3], size[1], kernel)
