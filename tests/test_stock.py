@@ -301,10 +301,10 @@ def test_a_fit_of_a_fit_goes_back_to_frames_that_are_there(tmp_path: Path):
 def test_it_is_said_where_sound_will_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write_video(tmp_path / "a.mp4", 36, sound=lambda at: np.sin(2000 * at))
     clip = load(path, Choice(6))
-    assert original(clip).missing == ""
+    assert original(clip).missing() == ""
     monkeypatch.setattr("evenframe.pipelines.video.sound.MOST_SAMPLES", 32000)
     source = original(clip)
-    assert "only the first 2 s are kept" in source.missing
+    assert "only the first 2 s are kept" in source.missing()
     heard = source.film.sound()
     assert heard is not None and heard.seconds == pytest.approx(2, abs=0.1)
-    assert original(clip, whole=False).missing == ""  # all of half a second is there
+    assert original(clip, whole=False).missing() == ""  # all of half a second is there

@@ -120,5 +120,5 @@ def _notes(clip: Clip, edit: Film, source: Original, regions: Regions) -> Iterat
         )
     if source.deep:
         yield "The source has more than 8 bits a channel: the result has 8."
-    if source.missing:
-        yield source.missing
+    if missing := source.missing():
+        yield missing

@@ -1,6 +1,6 @@
 """The frames that a clip was made of, at their own size and one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,13 +32,13 @@ class Original:
 
     film: its shots have pixels as decoded (uint8, uint16), or floats of images.
     first: the number of the clip's first frame in it. deep: whether it has more than 8 bits.
-    missing: what to say of its sound where not all of that will be there; "" otherwise.
+    missing: gives what to say of its sound where not all of that will be there; "" otherwise.
     """
 
     film: Film
     first: int = 0
     deep: bool = False
-    missing: str = ""
+    missing: Callable[[], str] = lambda: ""
 
 
 def original(clip: Clip, whole: bool = True) -> Original:
@@ -61,9 +61,9 @@ def _from_film(stock: Stock, whole: bool) -> Original:
 
     def shots() -> Iterator[Shot]:
         start = None
-        for one in choice.of(timed(film)):
-            start = one.time if start is None else start
-            yield Shot(one.frame, one.time - start)
+        for frame, time, _ in choice.of(timed(film)):
+            start = time if start is None else start
+            yield Shot(frame, time - start)
 
     def sound() -> Audio | None:
         audio, first = film.sound(), next(choice.of(timed(film)), None)
@@ -113,7 +113,7 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
     tick = Fraction(1, rate.numerator * -(-FINEST // rate.numerator))
     film = Film(size, average, shots, tick, expected, sound, count=count)
     first = footage.choice.left_out if whole else 0
-    return Original(film, first, deep, missing_sound(footage.path, seconds))
+    return Original(film, first, deep, lambda: missing_sound(footage.path, seconds))
 
 
 def _rate_of_all(file: Reading, choice: Choice, loaded: Fraction) -> Fraction:
