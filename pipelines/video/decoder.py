@@ -20,7 +20,8 @@ def decoder_of(stream: "VideoStream", note: Callable[[str], None]) -> Decode:
     name = stream.codec_context.name
     if name in PNG_CODECS:
         return _without_text(stream)
-    if name in WITH_ALPHA and _has_alpha(stream):
+    tags = {tag.lower(): value for tag, value in stream.metadata.items()}
+    if name in WITH_ALPHA and tags.get("alpha_mode") == "1":
         return _with_alpha(stream, WITH_ALPHA[name], note)
     return stream.decode
 
@@ -30,11 +31,6 @@ def safe_codecs() -> str:
     import av
 
     return ",".join(sorted(av.codecs_available - PNG_CODECS))
-
-
-def _has_alpha(stream: "VideoStream") -> bool:
-    tags = {name.lower(): value for name, value in stream.metadata.items()}
-    return tags.get("alpha_mode") == "1"
 
 
 def _with_alpha(stream: "VideoStream", name: str, note: Callable[[str], None]) -> Decode:

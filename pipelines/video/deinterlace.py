@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from .source import Findings, Timed
@@ -54,7 +54,7 @@ def _filtered(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed]:
     graph.link_nodes(source, graph.add("bwdif", "send_frame:auto:all"), graph.add("buffersink"))
     graph.configure()
     waiting: list[Timed] = []
-    for entering in _with_end(first, frames):
+    for entering in chain([first], frames, [None]):
         if entering is not None:
             waiting.append(entering)
         graph.vpush(None if entering is None else entering.frame)
@@ -62,9 +62,3 @@ def _filtered(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed]:
             if waiting:
                 _, time, duration = waiting.pop(0)
                 yield Timed(frame, time, duration)
-
-
-def _with_end(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed | None]:
-    yield first
-    yield from frames
-    yield None

@@ -38,27 +38,23 @@ def fit(
 
 def apply(frames: Tensor, how: Fit) -> Tensor:
     """Make frames of the size `how.source` into frames of the size `how.size`."""
-    if how.untouched:
-        return frames
     frames = resize(frames, how.scaled)
     wide, high = how.size
     if how.mode == "crop":
         return frames[:, how.top : how.top + high, how.left : how.left + wide].contiguous()
-    if how.mode == "pad":
-        rows = _repeated_edge(how.top, how.scaled[1], high)
-        columns = _repeated_edge(how.left, how.scaled[0], wide)
+    if how.mode == "pad":  # the border repeats the edge
+        rows = (torch.arange(high) - how.top).clamp(0, how.scaled[1] - 1)
+        columns = (torch.arange(wide) - how.left).clamp(0, how.scaled[0] - 1)
         return frames[:, rows][:, :, columns]
     return frames
 
 
-def _repeated_edge(before: int, length: int, total: int) -> Tensor:
-    """Which row each of `total` rows shows when `length` rows begin after `before`."""
-    return (torch.arange(total) - before).clamp(0, length - 1)
-
-
 def resize(frames: Tensor, size: Size) -> Tensor:
     """(f, h, w, c) frames, floats or as decoded, of another size: bicubic with antialiasing,
-    float32 within 0..1. Frames of that size are returned as they are."""
+    float32 within 0..1. Frames of that size are returned as they are.
+
+    Not by `resample.Resampler`, whose kernel gives other pixels: those here decide what is edited.
+    """
     wide, high = size
     if (frames.shape[2], frames.shape[1]) == size:
         return frames

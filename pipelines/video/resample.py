@@ -57,7 +57,7 @@ class Resampler:
         _require(source, box, size)
         self.source, self.size = source, size
         self._channels = channels
-        self._columns = _Axis.of(source[0], box[0], box[2], size[0], kernel).of_channels(channels)
+        self._columns = _Axis.of(source[0], box[0], box[2], size[0], kernel, channels)
         self._rows = _Axis.of(source[1], box[1], box[3], size[1], kernel)
         self._rows_first = box[3] - box[1] > size[1]  # what follows has less to do
 
@@ -137,32 +137,31 @@ class _Axis:
     """Of a block, but for the last one."""
 
     @classmethod
-    def of(cls, source: int, low: float, high: float, size: int, kernel: str) -> "_Axis":
-        """The weights of `size` elements that cover low..high of `source` elements."""
+    def of(
+        cls, source: int, low: float, high: float, size: int, kernel: str, channels: int = 1
+    ) -> "_Axis":
+        """The weights of `size` elements that cover low..high of `source` elements, each of them so
+        many numbers side by side."""
         first, weights = _taps(low, high, size, kernel)
         indices = (first[:, None] + torch.arange(weights.shape[1])).clamp(0, source - 1)
-        blocks = []
+        blocks, each = [], torch.eye(channels)
         for start in range(0, size, BLOCK):
             taken, given = indices[start : start + BLOCK], weights[start : start + BLOCK]
             begin, end = int(taken[0, 0]), int(taken[-1, -1]) + 1
             # What lies beyond the frame is its edge: several weights fall on one element.
             dense = torch.zeros(len(taken), end - begin, dtype=torch.float64)
             dense.scatter_add_(1, taken - begin, given)
-            blocks.append(_Block(start, begin, dense.float()))
-        return cls(tuple(blocks), BLOCK)
+            dense = torch.kron(dense.float(), each)
+            blocks.append(_Block(channels * start, channels * begin, dense))
+        return cls(tuple(blocks), channels * BLOCK)
 
-    def of_channels(self, channels: int) -> "_Axis":
-        """The same where each element is so many numbers side by side."""
-        each = torch.eye(channels)
-        blocks = tuple(
-            _Block(channels * block.start, channels * block.first, torch.kron(block.weights, each))
-            for block in self.blocks
-        )
-        return _Axis(blocks, channels * self.length)
+    def of_part(self, start: int, stop: int) -> tuple[_Block, ...]:
+        """Those that make some output elements."""
+        return self.blocks[start // self.length : (stop - 1) // self.length + 1]
 
     def reach(self, start: int, stop: int) -> tuple[int, int]:
         """The first input element that some output elements need, and the one after the last."""
-        blocks = self.blocks[start // self.length : (stop - 1) // self.length + 1]
+        blocks = self.of_part(start, stop)
         return min(block.first for block in blocks), max(block.last for block in blocks)
 
     def down(self, frame: Tensor, wanted: tuple[int, int], above: int) -> Tensor:
@@ -184,7 +183,7 @@ class _Axis:
     ) -> Iterator[tuple[Tensor, int, int, int, int]]:
         """Weights, the part of the output that they make, and the part of the input they take."""
         start, stop = wanted
-        for block in self.blocks[start // self.length : (stop - 1) // self.length + 1]:
+        for block in self.of_part(start, stop):
             begin, end = max(start, block.start), min(stop, block.stop)
             weights = block.weights[begin - block.start : end - block.start]
             low, high = block.first - offset, block.last - offset

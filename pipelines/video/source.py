@@ -139,11 +139,6 @@ def nominal_rates(stream: "VideoStream") -> list[Fraction]:
     return [Fraction(rate) for rate in claims if rate and 0 < rate <= 1000]
 
 
-def usual_length(stream: "VideoStream") -> Fraction:
-    """Seconds between frames at the file's rate, within reason."""
-    return min(1 / next(iter(nominal_rates(stream)), FALLBACK_RATE), LONGEST)
-
-
 def timed_frames(
     container: "InputContainer", stream: "VideoStream", findings: Findings
 ) -> Iterator[Timed]:
@@ -152,7 +147,7 @@ def timed_frames(
     A frame is shown until the next, so each is given when that is decoded. Damaged packets are
     counted in `findings` and left out.
     """
-    usual = usual_length(stream)
+    usual = min(1 / next(iter(nominal_rates(stream)), FALLBACK_RATE), LONGEST)
     clock = Clock(container.format.name, usual, findings)
     start = (stream.start_time or 0) * (stream.time_base or Fraction(1))
     held: Timed | None = None
