@@ -88,8 +88,7 @@ class Paster:
         self, pixels: np.ndarray, image: Tensor | None, index: int
     ) -> tuple[Area, Tensor] | None:
         """The area that the edit touches, and both mixed there (h, w, 3)."""
-        share = None if image is None else self._share(index)
-        if share is None or image is None:
+        if image is None or (share := self._share(index)) is None:
             return None
         left, top, right, bottom = share.area
         frame = torch.from_numpy(pixels)

@@ -1,6 +1,7 @@
 """Whether the frames of a clip find room in memory, told before they are made."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
@@ -57,15 +58,11 @@ class Budget:
         )
 
     def _in_work(self, how: Fit, depth: int) -> int:
-        return _pixels(how.source) * IN_WORK * depth + _pixels(how.scaled) * PIXEL
+        return prod(how.source) * IN_WORK * depth + prod(how.scaled) * PIXEL
 
     def _held(self, how: Fit, depth: int) -> int:
         """Bytes of each frame that is kept."""
-        return _pixels(how.size) * PIXEL + (_pixels(how.source) * 3 * depth if how.cuts else 0)
-
-
-def _pixels(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
+        return prod(how.size) * PIXEL + (prod(how.source) * 3 * depth if how.cuts else 0)
 
 
 def _gigabytes(number: float) -> str:

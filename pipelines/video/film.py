@@ -156,12 +156,11 @@ def images(
     on_frame: called after every frame with how many are done.
     Raises EvenframeError where they find no room in memory, with what could be done.
     """
-    plain = Fit("stretch", film.size, film.size, film.size)
-    most = Budget.of("The frames", free).most(plain)
+    wide, high = film.size
+    most = Budget.of("The frames", free).most(Fit("stretch", film.size, film.size, film.size))
     frames: list[Tensor] = []
     for shot in film.shots():
         if len(frames) == most:
-            wide, high = film.size
             raise EvenframeError(
                 f"More than {most} frames of {wide}x{high} find no room in memory: save the video "
                 "itself, which is made frame by frame, or load fewer frames."
@@ -169,7 +168,7 @@ def images(
         frames.append(torch.from_numpy(shot.pixels))
         if on_frame is not None:
             on_frame(len(frames))
-    whole = torch.empty(len(frames), film.size[1], film.size[0], 3)
+    whole = torch.empty(len(frames), high, wide, 3)
     for frame, out in zip(frames, whole, strict=True):
         torch.div(frame, 255, out=out)
     return whole

@@ -142,22 +142,16 @@ class Fitting:
 
     def plan(self, source: Size) -> Fit:
         """How frames of a size are made to fit, without touching any."""
-        if self.width or self.height:
-            return self._placed(source, self._asked_size(source), None)
+        wide, high = source
+        if self.width or self.height:  # one left open keeps the proportions as the multiple allows
+            width = self.width or self._nearest(self.height * wide / high)
+            height = self.height or self._nearest(self.width * high / wide)
+            return self._placed(source, (width, height))
         if self.pixels:
-            size = best_size(source[0] / source[1], self.pixels, self.multiple)
-            return self._placed(source, size, None)
+            return self._placed(source, best_size(wide / high, self.pixels, self.multiple))
         longest = self.max_side // self.multiple * self.multiple
         scale = min(1.0, longest / max(source)) if self.max_side else 1.0
-        target = (self._side(source[0] * scale), self._side(source[1] * scale))
-        return self._placed(source, target, scale)
-
-    def _asked_size(self, source: Size) -> Size:
-        """The size asked for; a side left open keeps the proportions as the multiple allows."""
-        wide, high = source
-        width = self.width or self._nearest(self.height * wide / high)
-        height = self.height or self._nearest(self.width * high / wide)
-        return width, height
+        return self._placed(source, (self._side(wide * scale), self._side(high * scale)), scale)
 
     def _nearest(self, pixels: float) -> int:
         most = MAX_SIDE // self.multiple
@@ -171,7 +165,7 @@ class Fitting:
         steps = exact // self.multiple if self.mode == "crop" else -(-exact // self.multiple)
         return max(1, steps) * self.multiple
 
-    def _placed(self, source: Size, target: Size, scale: float | None) -> Fit:
+    def _placed(self, source: Size, target: Size, scale: float | None = None) -> Fit:
         """Scale first, then crop or pad around the middle."""
         if self.mode == "stretch":
             return Fit(self.mode, source, target, target)

@@ -160,8 +160,9 @@ def playing_rate(
     the nearest whole number, is taken, divided by the stride, when the times agree with it.
     usual: for a single frame.
     """
+    usual = (claims[0] if claims else usual) / stride
     if len(times) < 2:
-        return (claims[0] if claims else usual) / stride, True
+        return usual, True
     steps, span = len(times) - 1, times[-1] - times[0]
     whole = round(steps * stride / span) if span > 0 else 0
     for claim in (*claims, *([Fraction(whole)] if 0 < whole <= 1000 else [])):
@@ -170,11 +171,11 @@ def playing_rate(
         if all(abs(time - times[0] - k / rate) < allowed for k, time in enumerate(times)):
             return rate, True
     if span <= 0:
-        return (claims[0] if claims else usual) / stride, False
+        return usual, False
     measured = (steps / span).limit_denominator(1001)
     if steps / span < Fraction(1, 1001):
         measured = Fraction(1, min(round(span / steps), MAX_DENOMINATOR))
-    rate = measured if 0 < measured <= 1000 else (claims[0] if claims else usual) / stride
+    rate = measured if 0 < measured <= 1000 else usual
     gaps = [late - early for early, late in pairwise(times)]
     return rate, max(gaps) - min(gaps) <= 2 * TOLERANCE
 

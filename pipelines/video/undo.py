@@ -65,23 +65,18 @@ def undo(frames: Tensor, how: Fit, around: Tensor | None = None) -> Undo:
             f"{size[0]}x{size[1]}: stays cropped, since the source's {wide}x{high} frames are not "
             "given",
         )
-    _require_source(around, how, frames)
-    pasted = f"pasted back into the source frames, whose {how.unedited()} are unedited"
-    return Undo(how.source, f"{change}: {pasted}", how, around)
-
-
-def _require_source(around: Tensor, how: Fit, frames: Tensor) -> None:
-    wide, high = how.source
     if around.ndim != 4 or around.shape[1:] != (high, wide, frames.shape[3]):
         raise EvenframeError(
             f"The source frames have the shape {tuple(around.shape)}: "
             f"give (frames, {high}, {wide}, {frames.shape[3]})."
         )
-    if around.shape[0] != frames.shape[0]:
+    if len(around) != len(frames):
         raise EvenframeError(
-            f"There are {frames.shape[0]} frames and {around.shape[0]} source frames: "
+            f"There are {len(frames)} frames and {len(around)} source frames: "
             "give as many of one as of the other."
         )
+    pasted = f"pasted back into the source frames, whose {how.unedited()} are unedited"
+    return Undo(how.source, f"{change}: {pasted}", how, around)
 
 
 def frame_size(frames: Tensor) -> Size:
