@@ -208,7 +208,7 @@ def test_regions_of_the_source_count_where_a_moving_window_shows_them(source: Pa
     film = only_there(window, torch.ones(COUNT, 64, 64, 3), still, Edge(0, 0))
     for index, frame in enumerate(shown(film)):
         edited = (frame == 255).all(2)
-        assert torch.equal(edited, window.placement.shown(index, (0, 0, WIDE, HIGH)) == 1)
+        assert torch.equal(edited, window.placement.visible(index, (0, 0, WIDE, HIGH)) == 1)
 
 
 def made(monkeypatch: pytest.MonkeyPatch, module: Any) -> list[Any]:

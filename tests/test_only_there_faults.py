@@ -180,7 +180,7 @@ def test_regions_spread_no_further_than_what_the_edit_shows(path: Path, drawn_on
     regions = here(clip, None if drawn_on == "clip" else (64, 96), box=(2, 2, 46, 46))
     [shot, *_] = only_there(clip, torch.ones(12, 48, 48, 3), regions, Edge(30, 0)).shots()
     edited = torch.from_numpy((shot.pixels == 255).all(2))
-    beyond = clip.placement.shown(0, (0, 0, 96, 64)) == 0
+    beyond = clip.placement.visible(0, (0, 0, 96, 64)) == 0
     assert edited.any() and beyond.any() and not edited[beyond].any()
 
 

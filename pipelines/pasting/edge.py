@@ -47,18 +47,18 @@ class Edge:
         """Pixels around a region that its edge depends on."""
         return self.grow + self.feather + 2
 
-    def inside(self, masks: Tensor, shown: Tensor | None = None) -> Tensor:
+    def inside(self, masks: Tensor, visible: Tensor | None = None) -> Tensor:
         """(f, h, w) in 0..1, the share of the edit: the union of masks (n, f, h, w).
 
-        shown: (h, w) of 0 and 1, what the edit shows; None for all. Its border is one of the
+        visible: (h, w) of 0 and 1, what the edit shows; None for all. Its border is one of the
         regions, too.
 
         Where an edge is so wide that a region would lose its middle, the region has a narrower one.
         """
         masks = torch.stack([grown(single, self.grow) for single in masks])
-        if shown is not None:
-            masks *= shown
-        shapes = ((masks >= masks.amax((2, 3), keepdim=True) / 2) & (masks > 0)).to(masks)
+        if visible is not None:
+            masks *= visible
+        shapes = _shapes(masks)
         union = feather(masks.amax(0), self.feather)
         hard = torch.equal(masks, shapes)
         reached = union if hard else feather(shapes.amax(0), self.feather)
@@ -83,17 +83,19 @@ class Edge:
 def softened(mask: Tensor, pixels: int) -> Tensor:
     """A mask (1, h, w) with a soft edge inside its border, or a narrower one that leaves its
     middle."""
-    soft = feather(mask, pixels)
-    shape = ((mask >= mask.max() / 2) & (mask > 0)).to(mask)
-    if pixels <= 0 or not shape.any() or bool((feather(shape, pixels) >= WHOLE).any()):
-        return soft
-    return feather(mask, _widest(shape, pixels))
+    shape = _shapes(mask)
+
+    def is_lost(width: int) -> bool:
+        return bool(feather(shape, width).max() < WHOLE)
+
+    if pixels > 0 and shape.any() and is_lost(pixels):
+        pixels = bisect_left(range(1, pixels + 1), True, key=is_lost)
+    return feather(mask, pixels)
 
 
-def _widest(shape: Tensor, pixels: int) -> int:
-    """The widest edge below so many pixels that leaves a place of a shape (1, h, w) as it is."""
-    widths = range(1, pixels + 1)
-    return bisect_left(widths, True, key=lambda width: bool(feather(shape, width).max() < WHOLE))
+def _shapes(masks: Tensor) -> Tensor:
+    """Masks (..., h, w) as hard ones: 1 from half of what each reaches."""
+    return ((masks >= masks.amax((-2, -1), keepdim=True) / 2) & (masks > 0)).to(masks)
 
 
 def _light(pixels: Tensor) -> Tensor:

@@ -37,15 +37,14 @@ class _Share:
     """What of a frame is the edit's.
 
     index: of the edited frame. area: of the source's, all that the edit touches. inside: (h, w) in
-    0..1, its share there. beside: the part of the edited frame in which colours are compared; rim:
-    (h, w), 1 where in that part.
+    0..1, its share there. rim: the part of the edited frame in which colours are compared, and
+    (h, w), 1 where in it.
     """
 
     index: int
     area: Area
     inside: Tensor
-    beside: Area | None = None
-    rim: Tensor | None = None
+    rim: tuple[Area, Tensor] | None
 
 
 class Paster:
@@ -103,13 +102,13 @@ class Paster:
 
     def _drift(self, frame: Tensor, image: Tensor, share: _Share) -> tuple[Tensor, Tensor] | None:
         """Gain and offset against a drift of colours, compared at the size of the edit."""
-        if share.beside is None or share.rim is None:
+        if share.rim is None:
             return None
-        left, top, right, bottom = share.beside
+        (left, top, right, bottom), rim = share.rim
         there = self._there(self.paste.placement.box(share.index))
         source = there.part(frame, top, bottom, left, right)
         edited = as_floats(image[top:bottom, left:right])
-        return drift(edited, source, share.rim, 1 / self.paste.edited.scale(share.index))
+        return drift(edited, source, rim, 1 / self.paste.edited.scale(share.index))
 
     def _share(self, index: int) -> _Share | None:
         places, edge = self.paste.places, self.paste.edge
@@ -119,16 +118,14 @@ class Paster:
         area = places.area(index, edge.reach)
         if area is None:
             return None
-        shown = self.paste.placement.shown(index, area)
-        masks = places.masks(index, area)
-        inside = edge.inside(masks, shown)[0]
+        visible, masks = self.paste.placement.visible(index, area), places.masks(index, area)
+        inside, rim = edge.inside(masks, visible)[0], None
         if not inside.any():
             return None
-        beside, rim = None, None
         if edge.rim_match:
-            touched = torch.maximum(masks.amax((0, 1)) * shown, inside) > 0
-            beside, rim = surroundings(self.paste.edited, index, area, touched)
-        self._last = _Share(index, *_trimmed(area, inside), beside, rim)
+            touched = torch.maximum(masks.amax((0, 1)) * visible, inside) > 0
+            rim = surroundings(self.paste.edited, index, area, touched)
+        self._last = _Share(index, *_trimmed(area, inside), rim)
         return self._last
 
 

@@ -81,7 +81,7 @@ class Placement:
         boxes = torch.tensor(self.boxes, dtype=torch.float64)
         return boxes[:, :2].repeat(1, 2), (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
 
-    def shown(self, index: int, area: Area) -> Tensor:
+    def visible(self, index: int, area: Area) -> Tensor:
         """(h, w) of 0 and 1: what of an area of the source's frame the clip's frame shows, pixels
         of which it shows the middle."""
         box, (left, top, right, bottom) = self.box(index), area
