@@ -125,15 +125,12 @@ class Clip:
             kind = {1: "mono", 2: "stereo"}.get(channels, f"{channels}-channel")
             sound = f"{kind} sound at {self.audio.sample_rate} Hz"
         rate, seconds = float(self.frame_rate), float(self.seconds)
-        lines = [
+        first = (
             f"{self.source}: {len(self)} frames of {self.width}x{self.height}, "
             f"{rate:.4g} frames a second, {seconds:.3f} s, {sound}"
-        ]
-        if self.fit is not None:
-            lines.append(str(self.fit))
-        if self.count is not None:
-            lines.append(str(self.count))
-        return "\n".join([*lines, *self.warnings])
+        )
+        changes = (str(change) for change in (self.fit, self.count) if change is not None)
+        return "\n".join([first, *changes, *self.warnings])
 
 
 def as_rate(rate: float | str | Fraction) -> Fraction:
@@ -177,11 +174,9 @@ def clip_from_images(
         pixels that are not numbers (naming the frame).
     audio: sound that starts with the first frame; what is longer than the frames is cut off.
     """
-    rate = as_rate(frame_rate)
-    frames, warnings = rgb_frames(images)
-    if audio is not None:
-        audio = audio.cut(frames.shape[0] / rate)
-    times = tuple(float(index / rate) for index in range(frames.shape[0]))
+    rate, (frames, warnings) = as_rate(frame_rate), rgb_frames(images)
+    audio = audio and audio.cut(len(frames) / rate)
+    times = tuple(float(index / rate) for index in range(len(frames)))
     return Clip(frames, rate, audio, times, source, warnings=warnings)
 
 

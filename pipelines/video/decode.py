@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 DECODER_BYTES = 16 * 2**20
 """Of frames, at most, that the decoder's threads work on: one of 4K, five of 1080p."""
 
-OnKept = Callable[[int, int], None]
-"""Is told how many frames there are by now, and how many there will be; 0 where nobody knows."""
+OnRead = Callable[[int, int], None]
+"""Called with how many frames were read, and how many there will be; 0 where nobody knows."""
 
 
 def load(
@@ -174,7 +174,7 @@ def outline(
     choice: Choice = EVERY,
     fitting: Fitting | None = None,
     *,
-    on_frame: OnKept | None = None,
+    on_frame: OnRead | None = None,
 ) -> Clip:
     """A clip without pixels or sound, for who reads the file again: its frames are all black, and
     take no memory.

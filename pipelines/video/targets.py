@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
+from math import prod
 from pathlib import Path
 
 from ..common.errors import EvenframeError
@@ -41,20 +42,17 @@ class Target:
         A width or height that is given stays, and must be a multiple of the editor's, too. Where
         none is, the pixel area decides, and `max_side` does not. The larger multiple holds.
         """
-        multiple = max(fitting.multiple, self.multiple)
-        if self.size is None:
-            return replace(fitting, multiple=multiple)
-        pixels = self.size[0] * self.size[1]
-        return replace(fitting, multiple=multiple, max_side=0, pixels=pixels)
+        area = {} if self.size is None else {"max_side": 0, "pixels": prod(self.size)}
+        return replace(fitting, multiple=max(fitting.multiple, self.multiple), **area)
 
     def remark(self, frame_rate: Fraction) -> str:
         """What to know where a clip plays at another rate than the editor's clips; else ""."""
         if self.frame_rate in (None, frame_rate):
             return ""
-        own, told = float(self.frame_rate or 0), float(frame_rate)
+        own, other = float(self.frame_rate or 0), float(frame_rate)
         return (
-            f"{self.name} makes clips of {own:g} frames a second, and this one has {told:.4g}: set "
-            f"frame_rate to {own:g} where its motion shall look natural to the model."
+            f"{self.name} makes clips of {own:g} frames a second, and this one has {other:.4g}: "
+            f"set frame_rate to {own:g} where its motion shall look natural to the model."
         )
 
 
