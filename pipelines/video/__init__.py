@@ -3,6 +3,7 @@
 A clip is a value: its frames, the rate they play at, and the sound that belongs to them.
 """
 
+# ruff: noqa: F401
 from .clip import Audio, Clip, as_rate, clip_from_images
 from .decode import load, outline
 from .encode import save
@@ -11,39 +12,8 @@ from .fit import fit
 from .fitted import fit_clip, undo_clip, without_repeated
 from .from_film import clip_from_film
 from .lengths import ENDINGS, Length
-from .metadata import disclosure, log_metadata, read_metadata, workflow_metadata
-from .sizes import FIT_MODES, Fit, Fitting
+from .metadata import log_metadata, read_metadata, workflow_metadata
+from .sizes import Fit, Fitting
 from .targets import Target
 from .timing import Choice, select
 from .undo import undo
-
-__all__ = [
-    "ENDINGS",
-    "FIT_MODES",
-    "Audio",
-    "Choice",
-    "Clip",
-    "Film",
-    "Fit",
-    "Fitting",
-    "Length",
-    "Target",
-    "as_rate",
-    "at_rate",
-    "clip_from_film",
-    "clip_from_images",
-    "disclosure",
-    "film_of",
-    "fit",
-    "fit_clip",
-    "load",
-    "log_metadata",
-    "outline",
-    "read_metadata",
-    "save",
-    "select",
-    "undo",
-    "undo_clip",
-    "without_repeated",
-    "workflow_metadata",
-]
