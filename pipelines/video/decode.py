@@ -34,7 +34,7 @@ from .source import (
     timed_frames,
     video_stream,
 )
-from .timing import EVERY, Choice
+from .timing import EVERY, Choice, kept_rate
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -75,9 +75,8 @@ def load(
 
     Raises EvenframeError: no such file, not a video, no frames left, no room for them.
     """
-    file, findings = Path(path), Findings()
-    with reading(file, choice, findings, on_frame) as source:
-        reel = Reel(fitting, Budget.of(f"'{file.name}'", free), source.expected)
+    with reading(Path(path), choice, on_frame) as source:
+        reel = Reel(fitting, Budget.of(f"'{source.file.name}'", free), source.expected)
         if source.size[0] and source.size[1]:
             reel.require(source.size, source.depth)
         for pixels, time in source.frames:
@@ -85,21 +84,25 @@ def load(
             del pixels  # or it would be held while the next is decoded
 
     def sound(start: Fraction, seconds: Fraction) -> Audio | None:
-        return read_sound(file, start, seconds, findings) if audio else None
+        return read_sound(source.file, start, seconds, source.findings) if audio else None
 
-    return _clip(file, choice, reel, source.claims, findings, sound)
+    return _clip(source, reel, sound)
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """A file that is being decoded.
 
+    findings: filled in meanwhile.
     timed: the frames as decoded. read: gives the upright (h, w, 3) pixels of one, 8 or 16 bits.
     expected: how many there will be at most; 0 where that is not known.
     claims: frame rates that the file gives.
     size: (width, height) as stored. depth: bytes of a channel, 1 or 2.
     """
 
+    file: Path
+    choice: Choice
+    findings: Findings
     timed: Iterator[Timed]
     read: Callable[["VideoFrame"], np.ndarray]
     expected: int
@@ -115,25 +118,24 @@ class Reading:
 
 @contextmanager
 def reading(
-    file: Path,
-    choice: Choice,
-    findings: Findings,
-    on_frame: OnFrame | None = None,
-    size: Size | None = None,
+    file: Path, choice: Choice, on_frame: OnFrame | None = None, size: Size | None = None
 ) -> Iterator[Reading]:
     """The chosen frames of a file, one by one as they are asked for; closed at the end.
 
     on_frame: as of `load`. size: (width, height) that the pixels are given, in a file whose frames
     change theirs; None takes that of the first frame read. Raises EvenframeError as `opened`.
     """
+    findings = Findings()
     with opened(file) as container:
         stream = video_stream(container, file)
         limit_threads(stream.codec_context)
         pixels = PixelReader(stream.sample_aspect_ratio, findings.note, size)
         decoded = announced(timed_frames(container, stream, findings), on_frame)
-        chosen = choice.of(progressive(decoded, findings))
         yield Reading(
-            chosen,
+            file,
+            choice,
+            findings,
+            choice.of(progressive(decoded, findings)),
             pixels.read,
             expected(container, stream, choice),
             nominal_rates(stream),
@@ -183,9 +185,8 @@ def outline(
     times say how they play.
     Raises EvenframeError as `load`.
     """
-    file, findings = Path(path), Findings()
-    reel = Reel(fitting, Budget.of(f"'{file.name}'", free_memory), 1)
-    with reading(file, choice, findings) as source:
+    with reading(Path(path), choice) as source:
+        reel = Reel(fitting, Budget.of(f"'{source.file.name}'", free_memory), 1)
         for timed in source.timed:
             if reel.times:
                 reel.times.append(timed.time)
@@ -193,32 +194,28 @@ def outline(
                 reel.add(source.read(timed.frame), timed.time)
             if on_frame is not None:
                 on_frame(len(reel.times), source.expected)
-    clip = _clip(file, choice, reel, source.claims, findings, lambda *_: None)
+    clip = _clip(source, reel, lambda *_: None)
     black = torch.zeros(1, 1, 1, 3).expand(len(clip.timestamps), clip.height, clip.width, 3)
     return replace(clip, frames=black, original=None)
 
 
-def _clip(
-    file: Path,
-    choice: Choice,
-    reel: Reel,
-    claims: Sequence[Fraction],
-    findings: Findings,
-    sound: SoundOf,
-) -> Clip:
+def _clip(source: Reading, reel: Reel, sound: SoundOf) -> Clip:
+    """Of a file that was read."""
+    file, choice, findings = source.file, source.choice, source.findings
     if not reel.times:
-        raise _nothing_left(file, findings, choice)
-    clip = reel.clip(choice, claims, FALLBACK_RATE, findings.note, sound)
+        raise _nothing_left(source)
+    rate = kept_rate(reel.times, choice, source.claims, FALLBACK_RATE, findings.note)
+    clip = reel.clip(rate, choice.length, sound)
     footage = Footage.of(file, choice)
     return replace(clip, source=file.name, warnings=findings.warnings(), footage=footage)
 
 
-def _nothing_left(file: Path, findings: Findings, choice: Choice) -> EvenframeError:
-    if findings.decoded == 0:
+def _nothing_left(source: Reading) -> EvenframeError:
+    name, rate, decoded = source.file.name, source.choice.rate, source.findings.decoded
+    if decoded == 0:
         return EvenframeError(
-            f"No frame of '{file.name}' could be decoded: the file is empty or damaged. "
+            f"No frame of '{name}' could be decoded: the file is empty or damaged. "
             "Give another file."
         )
-    rate = choice.rate
     at = "" if rate is None else f" (before the frame rate was brought to {float(rate):g})"
-    return choice.nothing_left(file.name, f"{findings.decoded} frames{at}")
+    return source.choice.nothing_left(name, f"{decoded} frames{at}")

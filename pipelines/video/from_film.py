@@ -13,7 +13,7 @@ from .footage import Stock
 from .reel import Reel
 from .sizes import Fitting
 from .source import Timed, announced
-from .timing import EVERY, Choice
+from .timing import EVERY, Choice, kept_rate
 
 
 def clip_from_film(
@@ -43,7 +43,8 @@ def clip_from_film(
         audio = film.sound()
         return audio and audio.part(start, seconds)
 
-    clip = reel.clip(choice, [rate], rate, warnings.append, sound)
+    played = kept_rate(reel.times, choice, [rate], rate, warnings.append)
+    clip = reel.clip(played, choice.length, sound)
     return replace(clip, source=source, warnings=tuple(warnings), stock=Stock(film, choice))
 
 

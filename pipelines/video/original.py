@@ -128,4 +128,4 @@ def _read_again(
     footage: Footage, choice: Choice, size: Size | None = None
 ) -> AbstractContextManager[Reading]:
     footage.require_unchanged()
-    return reading(footage.path, choice, Findings(), size=size)
+    return reading(footage.path, choice, size=size)

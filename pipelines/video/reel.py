@@ -1,6 +1,6 @@
 """The frames of a clip as they are decoded: each has its final size before the next one comes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -10,8 +10,8 @@ from torch import Tensor
 from .budget import Budget
 from .clip import Audio, Clip
 from .fit import apply, as_floats
+from .lengths import Length
 from .sizes import Fit, Fitting, Size
-from .timing import Choice, kept_rate
 
 AT_FIRST, AT_MOST = 16, 256
 """Frames that room is made for at once: where nobody knows how many there will be, and ever."""
@@ -57,26 +57,15 @@ class Reel:
         if how.cuts:
             self._originals.next(pixels.shape, pixels.dtype)[:] = pixels
 
-    def clip(
-        self,
-        choice: Choice,
-        claims: Sequence[Fraction],
-        usual: Fraction,
-        note: Callable[[str], None],
-        sound: SoundOf,
-    ) -> Clip:
+    def clip(self, rate: Fraction, length: Length, sound: SoundOf) -> Clip:
         """The clip, once all frames are there: the last are left out, or the last one is repeated,
-        as `choice.length` wants; the source's stay.
-
-        claims, usual, note: as of `kept_rate`.
-        """
-        count = choice.length.count(len(self.times))
+        until their number is one that is wanted; the source's stay."""
+        count = length.count(len(self.times))
         self._fitted.cut(count.kept)
         for _ in range(count.repeated):
             assert self._how is not None
             self._budget.require(self._how, len(self._fitted) + 1)
             self._fitted.repeat()
-        rate = kept_rate(self.times, choice, claims, usual, note)
         times = self.times[: count.kept]
         return Clip(
             self._fitted.tensor(),
@@ -85,7 +74,7 @@ class Reel:
             tuple(map(float, times + times[-1:] * count.repeated)),
             fit=None if self._fitting is None else self._how,
             original=self._originals.tensor() if len(self._originals) else None,
-            count=None if choice.length.any else count,
+            count=None if length.any else count,
         )
 
     def _plan(self, source: Size) -> Fit:
