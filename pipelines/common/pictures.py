@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import EvenframeError
@@ -33,19 +34,11 @@ def sheet(rows: Sequence[tuple[str, Tensor]], columns: int = 8) -> "Image":
 
     rows: (label, frames (f, h, w, 3) in 0..1); of long clips, evenly spaced frames are shown.
     """
-    from PIL import Image
-
-    shown = [(label, spread(frames, columns)) for label, frames in rows]
-    width = max(frames.shape[0] * frames.shape[2] for _, frames in shown)
-    height = sum(frames.shape[1] + LABEL_HEIGHT for _, frames in shown)
-    picture = Image.new("RGB", (width, height), "white")
-    top = 0
-    for label, frames in shown:
-        picture.paste(_label(label, width), (0, top))
-        strip = torch.cat(list(frames), dim=1)  # h (f w) 3
-        picture.paste(to_image(strip), (0, top + LABEL_HEIGHT))
-        top += frames.shape[1] + LABEL_HEIGHT
-    return picture
+    strips = [torch.cat(list(spread(frames, columns)), dim=1) for _, frames in rows]  # h (f w) 3
+    width = max(strip.shape[1] for strip in strips)
+    padded = (F.pad(strip, (0, 0, 0, width - strip.shape[1]), value=1)[None] for strip in strips)
+    labelled = [_under(label, strip)[0] for (label, _), strip in zip(rows, padded, strict=True)]
+    return to_image(torch.cat(labelled))
 
 
 def grid(clips: Sequence[Tensor], labels: Sequence[str] = (), columns: int = 3) -> Tensor:

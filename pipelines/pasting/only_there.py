@@ -15,7 +15,7 @@ from ..video.film import Film, Shot, unrounded
 from ..video.original import Original, original
 from ..video.placement import Placement
 from .edge import Edge
-from .paster import Paste, Paster
+from .paster import Paster
 from .source_masks import Places, drawn_on
 
 ASPECT = 0.01
@@ -46,11 +46,11 @@ def only_there(
     """
     edit, source = _film(edited), original(clip, whole)
     places = Places(regions, drawn_on(regions, clip, (edit.expected, edit.size)))
-    paste = Paste(edit.size, clip.placement, places, edge or Edge())
     count = min(clip.own_frames, regions.frames)
 
     def shots() -> Iterator[Shot]:
-        paster, images = Paster(paste), _images(edit)
+        paster = Paster(clip.placement.at(edit.size), places, edge or Edge())
+        images = _images(edit)
         for index, (pixels, time) in enumerate(source.film.shots()):
             place = index - source.first
             image = next(images, None) if 0 <= place < count else None
@@ -75,9 +75,9 @@ def pasted_images(
     """
     edit = _film(edited)
     placement = drawn_on(regions, clip, (edit.expected, edit.size)).within(clip.placement)
-    itself = Placement.whole(placement.source, placement.source)
+    itself = Placement.whole(placement.source, edit.size)
     edge = (edge or Edge()).scaled(1 / clip.placement.scale())
-    paster = Paster(Paste(edit.size, itself, Places(regions, placement), edge))
+    paster = Paster(itself, Places(regions, placement), edge)
     images, whole = _images(edit), torch.empty_like(clip.frames)
     for index, (image, out) in enumerate(zip(clip.frames, whole, strict=True)):
         out[:] = paster.in_floats(image, next(images, None), index)

@@ -11,25 +11,9 @@ from ..common.pictures import to_bytes
 from ..video.fit import as_floats
 from ..video.placement import Area, Placement
 from ..video.resample import Resampler, way_back
-from ..video.sizes import Size
 from .edge import Edge
 from .rim import drift, surroundings
 from .source_masks import Places
-
-
-@dataclass(frozen=True, eq=False)
-class Paste:
-    """Where edited frames of a size lie, where they count, and how they end."""
-
-    size: Size
-    placement: Placement
-    places: Places
-    edge: Edge
-
-    @property
-    def edited(self) -> Placement:
-        """Of the edited frames, at their size."""
-        return self.placement.at(self.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +32,14 @@ class _Share:
 
 
 class Paster:
-    """Pastes frame by frame, and keeps what the next frame may use again: regions often stand."""
+    """Pastes frame by frame, and keeps what the next frame may use again: regions often stand.
 
-    def __init__(self, paste: Paste) -> None:
-        source, size = paste.placement.source, paste.size
-        self.paste = paste
+    edited: where edited frames lie in their source. places: where they count. edge: how they end.
+    """
+
+    def __init__(self, edited: Placement, places: Places, edge: Edge) -> None:
+        source, size = edited.source, edited.size
+        self._edited, self._places, self._edge = edited, places, edge
         self._last: _Share | None = None
         # From the source to the edit, where only colours are compared, and back.
         self._there = lru_cache(1)(lambda box: Resampler(source, box, size))
@@ -91,40 +78,40 @@ class Paster:
             return None
         left, top, right, bottom = share.area
         frame = torch.from_numpy(pixels)
-        back = self._back(self.paste.placement.box(index))
+        back = self._back(self._edited.box(index))
         edited = back.part(image, top, bottom, left, right)
         corrected = self._drift(frame, image, share)
         if corrected is not None:
             gain, offset = corrected
             edited = edited.mul_(gain).add_(offset).clamp_(0, 1)
         source = as_floats(frame[top:bottom, left:right])
-        return share.area, self.paste.edge.mixed(source, edited, share.inside)
+        return share.area, self._edge.mixed(source, edited, share.inside)
 
     def _drift(self, frame: Tensor, image: Tensor, share: _Share) -> tuple[Tensor, Tensor] | None:
         """Gain and offset against a drift of colours, compared at the size of the edit."""
         if share.rim is None:
             return None
         (left, top, right, bottom), rim = share.rim
-        there = self._there(self.paste.placement.box(share.index))
+        there = self._there(self._edited.box(share.index))
         source = there.part(frame, top, bottom, left, right)
         edited = as_floats(image[top:bottom, left:right])
-        return drift(edited, source, rim, 1 / self.paste.edited.scale(share.index))
+        return drift(edited, source, rim, 1 / self._edited.scale(share.index))
 
     def _share(self, index: int) -> _Share | None:
-        places, edge = self.paste.places, self.paste.edge
-        last, box = self._last, self.paste.placement.box
+        places, edge, edited = self._places, self._edge, self._edited
+        last, box = self._last, edited.box
         if last is not None and box(last.index) == box(index) and places.alike(last.index, index):
             return last
         area = places.area(index, edge.reach)
         if area is None:
             return None
-        visible, masks = self.paste.placement.visible(index, area), places.masks(index, area)
+        visible, masks = edited.visible(index, area), places.masks(index, area)
         inside, rim = edge.inside(masks, visible)[0], None
         if not inside.any():
             return None
         if edge.rim_match:
             touched = torch.maximum(masks.amax((0, 1)) * visible, inside) > 0
-            rim = surroundings(self.paste.edited, index, area, touched)
+            rim = surroundings(edited, index, area, touched)
         self._last = _Share(index, *_trimmed(area, inside), rim)
         return self._last
 

@@ -55,15 +55,15 @@ class Clip:
     frames: (f, h, w, 3) float32, 0..1, contiguous, on the CPU.
     frame_rate: frames in a second. The clip plays as long as the part of the file it was taken
         from: every second frame of a clip of 24 frames a second plays at 12.
-    audio: the sound of that part, or None.
+    audio: the sound of that part.
     timestamps: seconds from the start of the file, one for each frame.
     source: a name for people: a file name, or what made the images.
     fit: how `frames` were made from frames of another size; None when they are as they came.
     original: (f, h, w, 3), floats or as decoded (uint8, uint16), the frames before the fit: `undo`
-        pastes back into them. Of a file, which can be read again, they are held only where some of
-        them was cropped away; None, too, where nothing was changed. Those that were trimmed at the
-        end for an editor are among them, and none is repeated.
-    warnings: what the user should know about this clip, a line each.
+        pastes back into them. None where nothing was changed, and of a file, which can be read
+        again, unless some of them was cropped away. Those that were trimmed at the end for an
+        editor are among them, and none is repeated.
+    warnings: what the user should know, a line each.
     footage: the file that it was loaded from; None for images.
     stock: the images or the film that it was chosen from; None where it is all of them, or a file.
     window: where the frames lie in those of their source, where they are crops without a fit.

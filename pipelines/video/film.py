@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.pictures import to_bytes
+from ..common.progress import OnFrame
 from .budget import Budget
 from .clip import Audio, Clip, as_rate
 from .sizes import Fit, Size
@@ -35,14 +37,14 @@ def evenly(images: Iterable[np.ndarray], frame_rate: Fraction) -> Iterator[Shot]
 class Film:
     """Frames and sound that need the memory of a few frames, however many there are.
 
-    size: (width, height) of every frame. frame_rate: at which they play.
-    shots: gives all frames from the first one on, each time that it is called; what goes wrong
-        meanwhile (a file that changed) is an EvenframeError of the iterator.
+    size: (width, height) of every frame.
+    shots: gives all frames from the first one on, each time that it is called; the iterator raises
+        EvenframeError for what goes wrong meanwhile (a file that changed).
     tick: times are whole numbers of it, in seconds; 1 / frame_rate where frames play evenly.
-    expected: how many frames there will be, as far as is known; 0 where nobody knows.
+    expected: how many frames there will be; 0 where nobody knows.
     sound: gives what starts with the first frame.
     said: what the user should know, a line each.
-    count: tells how many frames there are where making them all only to count would take long.
+    count: tells how many frames there are, where that is quicker than to make them all.
     """
 
     size: Size
@@ -71,8 +73,7 @@ def film_of(
 ) -> Film:
     """Frames (f, h, w, 3), floats in 0..1, as a film.
 
-    undo: brings each back to its source's size when its turn comes: at the size of a source of 4K,
-        all of them together would take a hundred megabytes a frame.
+    undo: brings each back to its source's size when its turn comes: of 4K, one takes 100 MB.
     Raises EvenframeError as `as_rate`.
     """
     rate, back = as_rate(frame_rate), undo or Undo((frames.shape[2], frames.shape[1]))
@@ -122,15 +123,13 @@ def trimmed(film: Film, start: float | Fraction, seconds: float | Fraction = 0) 
     end = first + round(seconds / film.tick) * film.tick if seconds else None
 
     def shots() -> Iterator[Shot]:
-        shown: Shot | None = None
-        for shot in film.shots():
-            if shown is not None and shot.time > first:
-                yield Shot(shown.pixels, max(shown.time - first, Fraction(0)))
-            if end is not None and shot.time >= end:
+        last: Shot | None = None
+        for shot in chain(film.shots(), [None]):
+            if last is not None and (shot is None or shot.time > first):
+                yield Shot(last.pixels, max(last.time - first, Fraction(0)))
+            if shot is None or (end is not None and shot.time >= end):
                 return
-            shown = shot
-        if shown is not None:
-            yield Shot(shown.pixels, max(shown.time - first, Fraction(0)))
+            last = shot
 
     def sound() -> Audio | None:
         audio = film.sound()
@@ -142,18 +141,13 @@ def trimmed(film: Film, start: float | Fraction, seconds: float | Fraction = 0) 
         left = max(Fraction(0), (whole if end is None else min(whole, end)) - first)
         return math.ceil(left * film.frame_rate)
 
-    expected = number(film.expected)
-    return replace(
-        film, shots=shots, sound=sound, expected=expected, count=lambda: number(film.number)
-    )
+    expected, count = number(film.expected), lambda: number(film.number)
+    return replace(film, shots=shots, sound=sound, expected=expected, count=count)
 
 
-def images(
-    film: Film, on_frame: Callable[[int], None] | None = None, free: FreeMemory = free_memory
-) -> Tensor:
+def images(film: Film, on_frame: OnFrame | None = None, free: FreeMemory = free_memory) -> Tensor:
     """All frames of a film at once, (f, h, w, 3) float32 in 0..1.
 
-    on_frame: called after every frame with how many are done.
     Raises EvenframeError where they find no room in memory, with what could be done.
     """
     wide, high = film.size

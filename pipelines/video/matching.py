@@ -28,15 +28,12 @@ def alike(source: Times, edited: Times) -> bool:
     are as many, at a rate that is nearly the same: programs that know no times play uneven frames
     evenly.
     """
-    if len(source) == len(edited) and _nearly_as_long(source, edited):
+    late = abs(edited[-1] - source[-1])
+    if len(source) == len(edited) and late <= SAME_RATE * source[-1] + float(TOLERANCE):
         return True
     allowed = max(min((b - a for a, b in pairwise(source)), default=0) / 2, float(TOLERANCE))
     pairs = zip(source, edited, strict=False)
     return all(abs(ours - theirs) <= allowed for ours, theirs in pairs)
-
-
-def _nearly_as_long(source: Times, edited: Times) -> bool:
-    return abs(edited[-1] - source[-1]) <= SAME_RATE * source[-1] + float(TOLERANCE)
 
 
 def matched(source: Times, edited: Times, end: float) -> list[int]:

@@ -1,7 +1,8 @@
 """Sizes, pixel formats and colour matrices by swscale, the same bytes every time."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -19,18 +20,9 @@ def converter() -> Convert:
 
     Keep it for all frames of a video: it reuses its tables.
     """
+    import av
     from av.video.reformatter import VideoReformatter
 
-    reformat, single = VideoReformatter().reformat, _single_thread()
-
-    def convert(frame: "VideoFrame", *arguments: Any, **options: Any) -> "VideoFrame":
-        return reformat(frame, *arguments, interpolation=EXACT, **single, **options)
-
-    return convert
-
-
-def _single_thread() -> dict[str, int]:
-    """PyAV 16 knows one thread only; later versions take as many as there are processors."""
-    import av
-
-    return {"threads": 1} if int(av.__version__.partition(".")[0]) > 16 else {}
+    # PyAV 16 knows one thread only; later versions take as many as there are processors.
+    single = {"threads": 1} if int(av.__version__.partition(".")[0]) > 16 else {}
+    return partial(VideoReformatter().reformat, interpolation=EXACT, **single)

@@ -184,7 +184,9 @@ def _placed(
         position, length = line.place(piece), max(1, round(seconds * rate))
         if position >= length:
             break
-        samples = _floats(piece)
+        samples = torch.from_numpy(piece.to_ndarray())  # channels n
+        if not samples.is_floating_point():
+            samples = samples / 2.0**31
         early, late = max(0, -position), min(samples.shape[1], length - position)
         if late <= early:
             continue
@@ -201,9 +203,3 @@ def _placed(
         parts.append(samples[:, early:late])
         filled = position + late
     return parts, rate
-
-
-def _floats(frame: "AudioFrame") -> Tensor:
-    """(channels, n) float32, -1..1."""
-    samples = torch.from_numpy(frame.to_ndarray())
-    return samples if samples.is_floating_point() else samples / 2.0**31
