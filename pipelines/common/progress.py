@@ -27,6 +27,9 @@ OnStep = Callable[[StepReport], None]
 OnFrame = Callable[[int], None]
 """Called after every frame with how many are done; what it raises (an interrupt) ends the loop."""
 
+OnNote = Callable[[str], None]
+"""Called with a line that the user should know."""
+
 
 @dataclass
 class Counted:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..common.progress import OnNote
 from .unpacking import PNG_CODECS, without_text
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 Decode = Callable[["Packet | None"], "list[VideoFrame]"]
 
 
-def decoder_of(stream: "VideoStream", note: Callable[[str], None]) -> Decode:
+def decoder_of(stream: "VideoStream", note: OnNote) -> Decode:
     """A function (packet) -> frames; None in the place of a packet asks for those still held."""
     name = stream.codec_context.name
     if name in PNG_CODECS:
@@ -33,7 +34,7 @@ def safe_codecs() -> str:
     return ",".join(sorted(av.codecs_available - PNG_CODECS))
 
 
-def _with_alpha(stream: "VideoStream", name: str, note: Callable[[str], None]) -> Decode:
+def _with_alpha(stream: "VideoStream", name: str, note: OnNote) -> Decode:
     from av import CodecContext
     from av.codec.codec import UnknownCodecError
 

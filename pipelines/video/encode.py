@@ -1,6 +1,6 @@
 """Save frames and sound as a video file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from os import PathLike
@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..common.progress import OnFrame
+from ..common.progress import OnFrame, OnNote
 from ..common.whole_file import Numbered, write_new
 from .clip import Audio, rgb_frames
 from .film import Film, Shot, at_rate, film_of
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
-
-OnNote = Callable[[str], None]
 
 
 def save(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 
 from .clip import Audio, Clip
 from .decode import Reading, reading
@@ -22,7 +21,7 @@ SLACK = Fraction(1)
 """Seconds of sound that are read beyond those that frames take evenly."""
 NEARLY = Fraction(1, 100)
 """By how much the rate of a part may differ from that of its file, and be taken for it."""
-LONGEST = Fraction(24 * 3600)
+DAY = Fraction(24 * 3600)
 """Seconds of sound of a whole file: its frames may play slower than those that were loaded."""
 
 
@@ -99,11 +98,11 @@ def _from_file(footage: Footage, size: Size, rate: Fraction, whole: bool) -> Ori
         footage.require_unchanged()  # or the last ones may be another's
 
     most = choice.max_frames
-    seconds = most / rate + SLACK if most else LONGEST
+    seconds = most / rate + SLACK if most else DAY
 
     def sound() -> Audio | None:
         with _read_again(footage, choice) as file:
-            start = next((time for _, time in islice(file.frames, 1)), Fraction(0))
+            start = next((frame.time for frame in file.timed), Fraction(0))
         return read_sound(footage.path, start, seconds, Findings())
 
     def count() -> int:

@@ -1,12 +1,12 @@
 """A decoded frame as upright RGB pixels."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from ..common.progress import OnNote
 from .clip import ALPHA_WARNING, on_black
 from .scaling import BT709, UNSPECIFIED, converter
 
@@ -19,7 +19,6 @@ HIGH_DEFINITION = 720  # lines from which players take an unnamed matrix for BT.
 WIDEST = Fraction(4)
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
-Note = Callable[[str], None]
 Matrix = tuple[int, int, int, int]
 
 
@@ -30,7 +29,7 @@ class PixelReader:
     """
 
     def __init__(
-        self, pixel_aspect: Fraction | None, note: Note, size: tuple[int, int] | None = None
+        self, pixel_aspect: Fraction | None, note: OnNote, size: tuple[int, int] | None = None
     ) -> None:
         self._convert = converter()
         self._aspect = _sound_aspect(pixel_aspect, note)
@@ -99,7 +98,7 @@ class PixelReader:
         return out
 
 
-def _sound_aspect(aspect: Fraction | None, note: Note) -> Fraction:
+def _sound_aspect(aspect: Fraction | None, note: OnNote) -> Fraction:
     """A pixel's width by its height; 1 where the file gives none, or one that cannot be."""
     if not aspect or aspect <= 0:
         return Fraction(1)

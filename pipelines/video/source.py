@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.errors import EvenframeError
 from ..common.progress import OnFrame
+from .clip import MAX_RATE
 from .clock import LONGEST, Clock
 from .decoder import Decode, decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end
@@ -136,7 +137,7 @@ def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
 def nominal_rates(stream: "VideoStream") -> list[Fraction]:
     """The frame rates that the file claims, the likeliest first."""
     claims = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    return [Fraction(rate) for rate in claims if rate and 0 < rate <= 1000]
+    return [Fraction(rate) for rate in claims if rate and 0 < rate <= MAX_RATE]
 
 
 def timed_frames(

@@ -1,13 +1,14 @@
 """Which frames are kept, and the rate at which they play."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
 
 from ..common.errors import EvenframeError
-from .clip import MAX_DENOMINATOR, Clip, as_rate
+from ..common.progress import OnNote
+from .clip import MAX_DENOMINATOR, MAX_RATE, Clip, as_rate
 from .film import film_of_source
 from .footage import Stock
 from .lengths import ANY, Length
@@ -165,7 +166,7 @@ def playing_rate(
         return usual, True
     steps, span = len(times) - 1, times[-1] - times[0]
     whole = round(steps * stride / span) if span > 0 else 0
-    for claim in (*claims, *([Fraction(whole)] if 0 < whole <= 1000 else [])):
+    for claim in (*claims, *([Fraction(whole)] if 0 < whole <= MAX_RATE else [])):
         rate = claim / stride
         allowed = max(TOLERANCE, 1 / (2 * claim))
         if all(abs(time - times[0] - k / rate) < allowed for k, time in enumerate(times)):
@@ -175,7 +176,7 @@ def playing_rate(
     measured = (steps / span).limit_denominator(1001)
     if steps / span < Fraction(1, 1001):
         measured = Fraction(1, min(round(span / steps), MAX_DENOMINATOR))
-    rate = measured if 0 < measured <= 1000 else usual
+    rate = measured if 0 < measured <= MAX_RATE else usual
     gaps = [late - early for early, late in pairwise(times)]
     return rate, max(gaps) - min(gaps) <= 2 * TOLERANCE
 
@@ -185,7 +186,7 @@ def kept_rate(
     choice: Choice,
     claims: Sequence[Fraction],
     usual: Fraction,
-    note: Callable[[str], None],
+    note: OnNote,
 ) -> Fraction:
     """At which chosen frames play: as asked for, or as their times say; see `playing_rate`.
 
