@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.pasting.crop_window import ALWAYS, Context, Windows, crop_windows
+from evenframe.pipelines.pasting.crop_window import ALWAYS, Context, CropWindows, crop_windows
 from evenframe.pipelines.pasting.smooth_path import smooth_within
 from evenframe.pipelines.regions.region import Regions, box_region, mask_region
 from evenframe.pipelines.video import Fitting
@@ -75,7 +75,7 @@ def moving_boxes(frames: int, source: tuple[int, int], seed: int) -> torch.Tenso
     return boxes
 
 
-def sides_of(windows: Windows) -> np.ndarray:
+def sides_of(windows: CropWindows) -> np.ndarray:
     boxes = np.array(windows.placement.boxes)
     return boxes[:, 2:] - boxes[:, :2]
 

@@ -50,9 +50,9 @@ def grid(clips: Sequence[Tensor], labels: Sequence[str] = (), columns: int = 3) 
     """
     shapes = sorted({tuple(clip.shape[:3]) for clip in clips})
     if len(shapes) > 1:
-        told = " and ".join(map(str, shapes))
+        sizes = " and ".join(map(str, shapes))
         raise EvenframeError(
-            f"The clips differ in size, {told} (frames, height, width): give clips of equal size."
+            f"The clips differ in size, {sizes} (frames, height, width): give clips of equal size."
         )
     if labels and len(labels) != len(clips):
         raise EvenframeError(

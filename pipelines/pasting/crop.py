@@ -17,7 +17,7 @@ from ..video.original import original
 from ..video.placement import Placement
 from ..video.resample import Resampler
 from ..video.sizes import Fit, Fitting
-from .crop_window import Context, Windows, crop_windows
+from .crop_window import Context, CropWindows, crop_windows
 from .source_masks import MaskResampler, drawn_on
 
 
@@ -31,7 +31,7 @@ class Crop:
 
     clip: Clip
     regions: Regions
-    windows: Windows
+    windows: CropWindows
 
 
 def crop_around(

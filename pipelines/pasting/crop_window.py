@@ -54,7 +54,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Windows:
+class CropWindows:
     """The windows of a clip.
 
     placement: where they lie in the source's frames, inside of them and all of one size, and the
@@ -75,7 +75,7 @@ class Windows:
         across, down = placement.size[0] / wide, placement.size[1] / high
         scale = f"{across:.3g} times larger" if across > 1 else f"{1 / across:.3g} times smaller"
         squeezed = max(across / down, down / across) - 1
-        told = [
+        parts = [
             f"Window of {wide:.4g}x{high:.4g} in {source[0]}x{source[1]}, {where}",
             f"crops of {placement.size[0]}x{placement.size[1]}",
             "pixel by pixel" if across == down == 1 else scale,
@@ -83,8 +83,8 @@ class Windows:
             *([f"{self.absent} of {self.frames} frames have no region"] if self.absent else []),
         ]
         if self.moving_gain >= WORTH:
-            told.append(f"a moving one would show the regions {self.moving_gain:.2g} times larger")
-        return ", ".join(told)
+            parts.append(f"a moving one would show the regions {self.moving_gain:.2g} times larger")
+        return ", ".join(parts)
 
 
 def crop_windows(
@@ -95,7 +95,7 @@ def crop_windows(
     *,
     moving: bool = False,
     smooth: int = 24,
-) -> Windows:
+) -> CropWindows:
     """The windows around regions, with their surroundings.
 
     bounds: (f, 4) of the regions, in the source's pixels, NaN on frames without any. What lies
@@ -128,7 +128,7 @@ def crop_windows(
     boxes = tuple((x, y, x + wide, y + tall) for x, y in corners.tolist())
     gain = followed[1][0] / followed[0][0] / (size[0] / window[0])
     absent = int((~present).sum())
-    return Windows(Placement(source, size, boxes), len(bounds), absent, float(gain))
+    return CropWindows(Placement(source, size, boxes), len(bounds), absent, float(gain))
 
 
 def _inside(bounds: Tensor, source: Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -147,9 +147,9 @@ def as_rate(rate: float | str | Fraction) -> Fraction:
             f"The frame rate {rate!r:.60} is not a number: give one like 24."
         ) from error
     if not 0 < exact <= MAX_RATE:
-        told = float(max(-MOST_TOLD, min(exact, MOST_TOLD)))
+        number = float(max(-MOST_TOLD, min(exact, MOST_TOLD)))
         raise EvenframeError(
-            f"The frame rate is {told:g}: give more than 0 and at most {MAX_RATE}."
+            f"The frame rate is {number:g}: give more than 0 and at most {MAX_RATE}."
         )
     if isinstance(rate, Fraction) and rate.denominator <= MAX_DENOMINATOR:
         return rate

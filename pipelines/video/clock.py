@@ -42,12 +42,12 @@ class Clock:
     def time_of(self, frame: Any, start: Fraction) -> Fraction:
         """Seconds of the file's clock. start: those of a first frame that has no time."""
         base = frame.time_base or Fraction(1, 1000)
-        shown = None if frame.pts is None else frame.pts * base
+        own = None if frame.pts is None else frame.pts * base
         decoded = None if frame.dts is None else frame.dts * base
         if self._last is None:
-            time = self._first(shown, decoded, start)
+            time = self._first(own, decoded, start)
         else:
-            time = self._next(decoded if self._by_decoding else shown, decoded, self._last)
+            time = self._next(decoded if self._by_decoding else own, decoded, self._last)
         self._last, self._decoded = time, decoded
         return time
 
@@ -57,14 +57,14 @@ class Clock:
             return GIF_USUAL
         return stated if 0 < stated <= LONGEST else self._usual
 
-    def _first(self, shown: Fraction | None, decoded: Fraction | None, start: Fraction) -> Fraction:
-        if shown is None:
+    def _first(self, own: Fraction | None, decoded: Fraction | None, start: Fraction) -> Fraction:
+        if own is None:
             return start if decoded is None else decoded
         if self._by_decoding and decoded is not None:
             # A decoder that reorders holds its first frames back: the guess is nearer then.
-            self._offset = min(Fraction(0), shown - decoded)
+            self._offset = min(Fraction(0), own - decoded)
             return decoded + self._offset
-        return shown
+        return own
 
     def _next(self, own: Fraction | None, decoded: Fraction | None, last: Fraction) -> Fraction:
         following = last + self._step(decoded)

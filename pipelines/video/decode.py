@@ -113,7 +113,7 @@ class Reading:
     @property
     def frames(self) -> Iterator[tuple[np.ndarray, Fraction]]:
         """Pixels, and when they are shown, in seconds of the file's clock."""
-        return ((self.read(shown.frame), shown.time) for shown in self.timed)
+        return ((self.read(timed.frame), timed.time) for timed in self.timed)
 
 
 @contextmanager

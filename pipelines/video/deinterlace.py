@@ -20,16 +20,16 @@ def progressive(frames: Iterator[Timed], findings: Findings) -> Iterator[Timed]:
 
 
 def _from_the_first(frames: Iterator[Timed], findings: Findings) -> Iterator[Timed]:
-    for shown in frames:
-        if shown.frame.interlaced_frame:
+    for timed in frames:
+        if timed.frame.interlaced_frame:
             findings.note(NOTE)
-            yield from _filtered(shown, frames)
+            yield from _filtered(timed, frames)
             return
-        yield shown
+        yield timed
 
 
-def _shape(shown: Timed) -> tuple[int, int, str]:
-    return shown.frame.width, shown.frame.height, shown.frame.format.name
+def _shape(timed: Timed) -> tuple[int, int, str]:
+    return timed.frame.width, timed.frame.height, timed.frame.format.name
 
 
 def _filtered(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed]:

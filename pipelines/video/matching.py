@@ -48,9 +48,9 @@ def matched(source: Times, edited: Times, end: float) -> list[int]:
         if time + tolerance >= end:
             break
         begun = (bisect_left(edited, time - early) for early in (ROUNDED, tolerance))
-        shown = (n for n in begun if n < len(edited) and edited[n] < following - tolerance)
+        during = (n for n in begun if n < len(edited) and edited[n] < following - tolerance)
         before = max(0, bisect_left(edited, time - tolerance) - 1)
-        numbers.append(next(shown, before))
+        numbers.append(next(during, before))
     return numbers
 
 
@@ -60,7 +60,7 @@ def with_frames(film: Film, numbers: Sequence[int], rate: Fraction) -> Film:
     times = Counter(numbers)
 
     def shots() -> Iterator[Shot]:
-        shown = zip(range(max(times, default=-1) + 1), film.shots(), strict=False)
-        return evenly((shot.pixels for number, shot in shown for _ in range(times[number])), rate)
+        first = zip(range(max(times, default=-1) + 1), film.shots(), strict=False)
+        return evenly((shot.pixels for number, shot in first for _ in range(times[number])), rate)
 
     return replace(film, shots=shots, frame_rate=rate, tick=1 / rate, expected=len(numbers))

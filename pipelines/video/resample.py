@@ -210,8 +210,8 @@ def _require(source: Size, box: Box, size: Size) -> None:
             raise EvenframeError(f"The {what} is {wide}x{high}: give sides of 1 to {MAX_SIDE}.")
     left, top, right, bottom = box
     if not (all(map(math.isfinite, box)) and left < right and top < bottom):
-        told = ", ".join(f"{edge:g}" for edge in box)
+        edges = ", ".join(f"{edge:g}" for edge in box)
         raise EvenframeError(
-            f"The box [{told}] is empty or not finite: give left, top, right, bottom, the smaller "
+            f"The box [{edges}] is empty or not finite: give left, top, right, bottom, the smaller "
             "one first."
         )

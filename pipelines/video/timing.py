@@ -125,31 +125,27 @@ def resampled(frames: Iterator[Timed], rate: Fraction) -> Iterator[Timed]:
 
     Raises EvenframeError before the look that repeats a picture more than `MOST_LOOKS` times.
     """
-    shown = next(frames, None)
-    if shown is None:
+    frame = next(frames, None)
+    if frame is None:
         return
-    start, look = shown.time, 0
+    start, look = frame.time, 0
     for following in chain(frames, [None]):
-        end = (
-            shown.time + max(shown.duration, 2 * TOLERANCE) if following is None else following.time
-        )
+        if following is None:
+            end = frame.time + max(frame.duration, 2 * TOLERANCE)
+        else:
+            end = following.time
         first = look
         while start + look / rate + TOLERANCE < end:
             if look - first == MOST_LOOKS:
-                raise _held_too_long(shown.time, end, rate)
-            yield Timed(shown.frame, start + look / rate, 1 / rate)
+                raise EvenframeError(
+                    f"frame_rate is {float(rate):g}, and the video shows one picture for "
+                    f"{float(end - frame.time):.6g} s (at {float(frame.time):.6g} s): it would be "
+                    f"repeated more than {MOST_LOOKS} times. Give a lower frame_rate, a max_frames "
+                    "that ends before, or a frame_rate of 0, which keeps the frames as they are."
+                )
+            yield Timed(frame.frame, start + look / rate, 1 / rate)
             look += 1
-        if following is not None:
-            shown = following
-
-
-def _held_too_long(early: Fraction, late: Fraction, rate: Fraction) -> EvenframeError:
-    return EvenframeError(
-        f"frame_rate is {float(rate):g}, and the video shows one picture for "
-        f"{float(late - early):.6g} s (at {float(early):.6g} s): it would be repeated more than "
-        f"{MOST_LOOKS} times. Give a lower frame_rate, a max_frames that ends before, or a "
-        "frame_rate of 0, which keeps the frames as they are."
-    )
+        frame = following or frame
 
 
 def playing_rate(
@@ -215,7 +211,7 @@ def select(clip: Clip, choice: Choice) -> Clip:
     chosen = list(choice.of(Timed(index, index * own, own) for index in range(total)))
     if not chosen:
         raise choice.nothing_left(clip.source, f"{total} frames")
-    count, numbers = choice.length.count(len(chosen)), [shown.frame for shown in chosen]
+    count, numbers = choice.length.count(len(chosen)), [timed.frame for timed in chosen]
     indices = numbers[: count.kept] + numbers[-1:] * count.repeated
     source = clip.original
     if source is None and count.kept != count.chosen:
