@@ -49,8 +49,7 @@ def crop_around(
 
     clip: where it was loaded from a file, that is read again at its own size, frame by frame; only
         the crops are kept. regions: drawn on the clip's frames, or on the source's.
-    fitting, context, moving, smooth: see `crop_windows`. on_frame: called after every frame with
-        how many are done. free: free bytes of a device.
+    fitting, context, moving, smooth: see `crop_windows`.
 
     Raises EvenframeError: regions of another clip or that are nowhere, a file that was changed or
     is gone, no room in memory.

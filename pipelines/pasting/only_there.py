@@ -71,7 +71,6 @@ def pasted_images(
     """As `only_there`, all at once: (f, h, w, 3) floats at the size of the clip's frames.
 
     edge: its pixels are the source's here, too, scaled to the clip's.
-    on_frame: called after every frame with how many are done.
     """
     edit = _film(edited)
     placement = drawn_on(regions, clip, (edit.expected, edit.size)).within(clip.placement)

@@ -64,10 +64,9 @@ def load(
     fitting: the size that each is brought to as it is decoded, see `fit_clip`; None keeps the
         file's. Of the source no more is held than what a crop cuts away, as decoded.
     audio: whether to read the sound of the kept part.
-    on_frame: called for every decoded frame with how many were decoded; what it raises (an
-        interrupt) ends the loading and closes the file.
-    free: free bytes of a device; frames that would need more are refused, before they are decoded
-        where their number is known.
+    on_frame: called for every decoded frame, kept or not.
+    free: frames that would need more are refused, before they are decoded where their number is
+        known.
 
     Frames come upright (display matrix), with square pixels, deinterlaced, in RGB; transparent
     pixels are put on black. Of a damaged file the frames that decode are returned. All of this is
@@ -122,8 +121,8 @@ def reading(
 ) -> Iterator[Reading]:
     """The chosen frames of a file, one by one as they are asked for; closed at the end.
 
-    on_frame: as of `load`. size: (width, height) that the pixels are given, in a file whose frames
-    change theirs; None takes that of the first frame read. Raises EvenframeError as `opened`.
+    size: (width, height) that the pixels are given, in a file whose frames change theirs; None
+    takes that of the first frame read. Raises EvenframeError as `opened`.
     """
     findings = Findings()
     with opened(file) as container:
@@ -179,11 +178,9 @@ def outline(
     on_frame: OnRead | None = None,
 ) -> Clip:
     """A clip without pixels or sound, for who reads the file again: its frames are all black, and
-    take no memory.
+    take no memory. All are decoded once, since only their times say how they play.
 
-    fitting: the size that they have, as of `load`. All frames are decoded once, since only their
-    times say how they play.
-    Raises EvenframeError as `load`.
+    choice, fitting, and what is raised: as of `load`.
     """
     with reading(Path(path), choice) as source:
         reel = Reel(fitting, Budget.of(f"'{source.file.name}'", free_memory), 1)

@@ -47,17 +47,16 @@ def save(
 
     path: where, or a name that is yet to get its number; the path that it got is returned.
     frames: (f, h, w, 3) float, 0..1, other images as in `clip_from_images`; or a film.
-    frame_rate: frames a second; None takes a film's own.
+    frame_rate: frames a second; None takes a film's own, or 8.
     audio: sound that starts with the first frame; cut where the frames end. A GIF has none. None
         takes a film's own.
     metadata: fields to write into the file, see `workflow_metadata`; `disclose` adds that the
         video was edited with generative AI, whatever these say.
-    undo: brings each frame back to its source's size just before it is written, see `undo_clip`;
-        not for a film, whose frames have their size.
+    undo: brings each frame of images back to its source's size just before it is written, see
+        `undo_clip`.
     crf: quality of H.264 (0..51, 16 when None) or VP9 (0..63, 24 when None), less is better.
-    on_frame: called after every frame with how many are done; what it raises (an interrupt) ends
-        the saving and leaves no file.
-    on_note: called with a line about anything that is not as given (an odd size made even).
+    on_frame: where it raises, no file is left.
+    on_note: called for anything that is not as given (an odd size made even).
 
     The file gets its name when it is complete. The same frames give the same bytes: one thread, no
     dates, no random numbers. Colours are BT.709.

@@ -18,9 +18,9 @@ def fit(
 ) -> tuple[Tensor, Fit]:
     """Frames of the size asked for, and how they were made.
 
-    Frames (f, h, w, c) that already fit are returned as they are, bit for bit. Others are resized
-    bicubically with antialiasing; a border repeats the frame's edge, which disturbs a model less
-    than black bars do. free: free bytes of a device; frames that would need more are refused.
+    Frames (f, h, w, c) that already fit are returned as they are. Others are resized bicubically
+    with antialiasing; a border repeats the frame's edge, which disturbs a model less than black
+    bars do. free: frames that would need more are refused.
     """
     if frames.ndim != 4 or 0 in frames.shape:
         raise EvenframeError(

@@ -24,7 +24,8 @@ class Reel:
     """Takes decoded frames and holds the fitted ones, and the source's where a crop cuts some away.
 
     fitting: the size they shall have; None keeps the source's. frames: how many to expect at most,
-    0 where that is not known. Raises EvenframeError once they exceed the budget.
+    0 where that is not known. times: of those that were added. Raises EvenframeError once they
+    exceed the budget.
     """
 
     def __init__(self, fitting: Fitting | None, budget: Budget, frames: int = 0) -> None:
