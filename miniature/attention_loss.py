@@ -6,6 +6,7 @@ is therefore supervised, with the scenes' own masks; its documentation says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -41,6 +42,23 @@ class ExplicitProcessor:
         if self.records:
             self.probabilities = weights.unflatten(0, (-1, attn.heads)).mean(1)  # b q k
         return attn.to_out[0](attn.batch_to_head_dim(weights @ value))
+
+
+def make_explicit(unet: Any, *, cross_only: bool = False) -> list[ExplicitProcessor]:
+    """Set explicit processors; returns those of the cross-attention, which record."""
+    processors = {
+        name: ExplicitProcessor(records=name.endswith("attn2.processor"))
+        for name in unet.attn_processors
+    }
+    recorders = {name: one for name, one in processors.items() if one.records}
+    unet.set_attn_processor({**unet.attn_processors, **(recorders if cross_only else processors)})
+    return list(recorders.values())
+
+
+def mean_map(recorders: Iterable[ExplicitProcessor], cells: int) -> Tensor:
+    """(n, cells * cells, keys): the mean over the layers of this grid."""
+    maps = [r.probabilities for r in recorders if r.probabilities is not None]
+    return torch.stack([m.float() for m in maps if m.shape[1] == cells**2]).mean(0)
 
 
 def localisation_loss(maps: Tensor, slots: Tensor, masks: Tensor) -> Tensor:

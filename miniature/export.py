@@ -13,8 +13,9 @@ import torch
 from . import weights_dir
 from .card import model_card
 from .integrity import HASHES, hash_folder
-from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
-from .tokenizer import save_tokenizer, vocabulary
+from .models import PUBLISHED_PREFIX, SAMPLER
+from .sampling import Miniature, initial_noise, load, load_run, sample
+from .tokenizer import save_tokenizer
 
 LIMIT = 16_000_000
 """Largest size in bytes of all weights together."""
@@ -34,7 +35,7 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     snapshot = torch.load(run / "averages.pt", map_location="cpu", weights_only=True)
-    _write_modules(snapshot, run / "autoencoder.pt", partial)
+    _write_modules(load_run(run), partial)
     save_tokenizer(partial / "tokenizer")
     _write_pipeline(partial)
     size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
@@ -51,8 +52,6 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
 def sample_statistics(folder: Path) -> dict[str, Any]:
     """Mean and standard deviation, by latent channel, of a picture drawn from fixed noise: what a
     machine that computes as it should gets again."""
-    from .sampling import initial_noise, load, sample
-
     prompt, seed = "a red circle on a gray background", 5
     latents = sample(load(folder), [prompt], initial_noise([seed]))
     means, deviations = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
@@ -64,14 +63,8 @@ def sample_statistics(folder: Path) -> dict[str, Any]:
     }
 
 
-def _write_modules(snapshot: dict[str, Any], autoencoder_file: Path, folder: Path) -> None:
-    size = Size(**snapshot["size"])
-    unet, text = make_unet(size), make_text_encoder(size, len(vocabulary()[0]))
-    autoencoder = make_autoencoder(size)
-    unet.load_state_dict(snapshot["weights"]["unet"])
-    text.load_state_dict(snapshot["weights"]["text_encoder"])
-    autoencoder.load_state_dict(torch.load(autoencoder_file, map_location="cpu", weights_only=True))
-    named = ((unet, "unet"), (text, "text_encoder"), (autoencoder, "vae"))
+def _write_modules(model: Miniature, folder: Path) -> None:
+    named = ((model.unet, "unet"), (model.text, "text_encoder"), (model.autoencoder, "vae"))
     for module, name in named:
         module.half().save_pretrained(folder / name, safe_serialization=True)
     _name_as_published(folder / "text_encoder" / "model.safetensors")
@@ -80,12 +73,11 @@ def _write_modules(snapshot: dict[str, Any], autoencoder_file: Path, folder: Pat
 
 
 def _name_as_published(path: Path) -> None:
-    """Put CLIP's ``text_model.`` before each tensor's name, as every published checkpoint has it;
-    recent transformers save it without, and older ones could not read that."""
+    """Give each tensor the name that it has in published checkpoints."""
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(path)
-    prefix = "text_model."
+    prefix = PUBLISHED_PREFIX
     named = {prefix + name.removeprefix(prefix): value for name, value in tensors.items()}
     save_file(named, path, metadata={"format": "pt"})
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from ..pipelines.models.model import Backbone
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.source.reconstruction import reconstruct
-from .attention_loss import ExplicitProcessor
+from .attention_loss import make_explicit, mean_map
 from .judge import analyse
+from .models import alphas_cumprod
 from .sampling import GUIDANCE, Miniature, backbone_of, initial_noise, sample
 from .scenes import KINDS, Scene, compose, make_figure, render, sample_scene
 from .verdict import Verdict, judge_scene
@@ -123,7 +124,7 @@ def attention_iou(
     rendered = [render(scene) for scene in scenes]
     latents = model.encode(np.stack([image for image, _ in rendered]))
     context = model.embed([scene.prompt for scene in scenes])
-    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, 0)
+    kept = alphas_cumprod(torch.float32)
     generator = torch.Generator().manual_seed(seed)
     scores: list[list[float]] = []
     for timestep in range(100, 701, 100):
@@ -144,16 +145,10 @@ def _cross_attention(
     model: Miniature, noisy: Tensor, timestep: int, context: Tensor, cells: int
 ) -> Tensor:
     original = dict(model.unet.attn_processors)
-    recorders = {
-        name: ExplicitProcessor(records=True)
-        for name in original
-        if name.endswith("attn2.processor")
-    }
-    model.unet.set_attn_processor({**original, **recorders})
+    recorders = make_explicit(model.unet, cross_only=True)
     model.unet(noisy, timestep, context)
     model.unet.set_attn_processor(original)
-    maps = [r.probabilities for r in recorders.values() if r.probabilities is not None]
-    return torch.stack([m for m in maps if m.shape[1] == cells**2]).mean(0)  # n q k
+    return mean_map(recorders, cells)  # n q k
 
 
 def _nouns(scene: Scene, masks: Array, cells: int) -> list[tuple[int, Array]]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 # The networks are returned as Any: the decorators of diffusers hide their signatures from type
 # checkers, which then know them wrongly.
@@ -22,6 +27,17 @@ SAMPLER: dict[str, Any] = {
     "steps_offset": 1,
 }
 """DDIM settings of Stable Diffusion 1.x."""
+PUBLISHED_PREFIX = "text_model."
+"""What stands before the names of CLIP's weights in every published checkpoint; recent transformers
+leave it out, and older ones cannot read that."""
+
+
+def alphas_cumprod(dtype: torch.dtype) -> Tensor:
+    """(1000,) the signal's share of the variance at each timestep of `SCHEDULE`."""
+    import torch
+
+    ends = SCHEDULE["beta_start"] ** 0.5, SCHEDULE["beta_end"] ** 0.5
+    return torch.cumprod(1 - torch.linspace(*ends, 1000, dtype=dtype) ** 2, 0)
 
 
 @dataclass(frozen=True)
@@ -118,4 +134,15 @@ def make_autoencoder(size: Size) -> Any:
         sample_size=128,
         mid_block_add_attention=False,
         scaling_factor=1.0,
+    )
+
+
+def load_published(module: Any, path: Path) -> None:
+    """Load weights, of whatever precision, into a module, whether or not it has their prefix."""
+    from safetensors.torch import load_file
+
+    names = {name.removeprefix(PUBLISHED_PREFIX): name for name in module.state_dict()}
+    stored = load_file(path).items()
+    module.load_state_dict(
+        {names[name.removeprefix(PUBLISHED_PREFIX)]: value.float() for name, value in stored}
     )

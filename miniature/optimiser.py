@@ -25,7 +25,7 @@ def is_inner(name: str, parameter: Tensor) -> bool:
 class MatrixOptimiser:
     """Steps the parameters of some modules.
 
-    inner: which of them, by name, are matrices for Muon.
+    inner: which of them, by name, are matrices for Muon; where none are, all is AdamW's.
     Raises ValueError for a kernel that is not stored channels-last: its matrix would be a copy.
     """
 
@@ -43,17 +43,14 @@ class MatrixOptimiser:
             raise ValueError("kernels must be channels-last: move the module to that format first")
         chosen = {id(p) for p in matrices}
         rest = [p for _, p in named if id(p) not in chosen]
+        common = {"lr": rate, "weight_decay": weight_decay}
         self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                [matrix for _, matrix in self._matrices],
-                lr=rate,
-                weight_decay=weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(
-                rest, lr=rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
-            ),
+            torch.optim.AdamW(rest, betas=(0.9, 0.99), fused=True, **common)
         ]
+        if self._matrices:
+            kernels = [matrix for _, matrix in self._matrices]
+            muon = torch.optim.Muon(kernels, adjust_lr_fn="match_rms_adamw", **common)
+            self._parts.insert(0, muon)
 
     def step(self, rate: float) -> None:
         """Move every parameter along its gradient at a learning rate, and forget the gradients."""

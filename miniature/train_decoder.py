@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +12,10 @@ from torch import Tensor, nn
 
 from .autoencoder import write_linear_encoder, write_simple_decoder
 from .latents import LatentMap, load_latent_map
-from .models import Size, make_autoencoder
+from .models import Size, load_published, make_autoencoder
+from .optimiser import MatrixOptimiser
 from .scenes import FRAMES, render, sample_scene
+from .training import BaseTrainer, save_at_once, write_line
 
 LATENT_NOISE = 0.06
 """Largest deviation of the noise on training latents: sampled latents are never exact."""
@@ -68,8 +67,10 @@ def psnr(decoded: Tensor, target: Tensor) -> Tensor:
     return 10 * torch.log10(4 / error)
 
 
-class DecoderTrainer:
-    """Decoder, optimiser and averaged weights."""
+class DecoderTrainer(BaseTrainer):
+    """A run of the decoder; the encoder is written and stays."""
+
+    STATE = "decoder_state.pt"
 
     def __init__(self, latent_map: LatentMap, rate: float, device: str, seed: int = 3) -> None:
         torch.manual_seed(seed)
@@ -78,18 +79,12 @@ class DecoderTrainer:
         write_linear_encoder(self.autoencoder, latent_map)
         write_simple_decoder(self.autoencoder, latent_map)
         self.autoencoder.to(self.device, memory_format=torch.channels_last)
-        learned = (self.autoencoder.decoder, self.autoencoder.post_quant_conv)
-        self.parameters = [p for part in learned for p in part.parameters()]
-        self.averages = [p.detach().clone() for p in self.parameters]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
-        )
-        self.step, self.seconds = 0, 0.0
+        learned = {name: getattr(self.autoencoder, name) for name in ("decoder", "post_quant_conv")}
+        optimiser = MatrixOptimiser(learned.values(), rate, 1e-4, inner=lambda *_: False)
+        super().__init__(learned, optimiser, average=0.998)
 
     def train_step(self, rng: np.random.Generator, batch: int, rate: float) -> float:
         """One step on fresh scenes; returns the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         # Whole pictures now and then, because group normalisation sees the whole picture.
         if rng.random() < 0.75:
             tensors = crop(rng, scene_batch(rng, self.map, 2 * batch))
@@ -100,56 +95,25 @@ class DecoderTrainer:
         noisy = latents + level * torch.randn_like(latents)
         error = self.autoencoder.decode(noisy).sample - target
         loss = (weight * (error.abs() + error.square())).mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
-        self.step += 1
-        with torch.no_grad():
-            decay = min(0.998, (1 + self.step) / (10 + self.step))
-            for average, now in zip(self.averages, self.parameters, strict=True):
-                average.lerp_(now, 1 - decay)
+        self.update(loss, rate)
         return float(loss.detach())
 
     def averaged(self) -> dict[str, Tensor]:
         """State dict of the whole autoencoder with the averaged decoder."""
-        state = {k: v.detach().clone().cpu() for k, v in self.autoencoder.state_dict().items()}
-        averages = iter(self.averages)
-        for part in ("decoder", "post_quant_conv"):
-            for name, _ in getattr(self.autoencoder, part).named_parameters():
-                state[f"{part}.{name}"] = next(averages).cpu()
-        return state
-
-    def save(self, folder: Path) -> None:
-        """Write the full state and the averaged autoencoder, each at once."""
-        folder.mkdir(parents=True, exist_ok=True)
-        state: dict[str, Any] = {
-            "decoder": self.autoencoder.state_dict(),
-            "averages": self.averages,
-            "optimiser": self.optimiser.state_dict(),
-            "counters": {"step": self.step, "seconds": self.seconds},
+        return {
+            **{name: value.cpu() for name, value in self.autoencoder.state_dict().items()},
+            **self.named_averages(),
         }
-        for value, name in ((state, "decoder_state.pt"), (self.averaged(), "autoencoder.pt")):
-            partial = folder / (name + ".part")
-            torch.save(value, partial)
-            os.replace(partial, folder / name)
+
+    def save_averages(self, folder: Path) -> None:
+        """Write them as a whole autoencoder."""
+        save_at_once(self.averaged(), folder / "autoencoder.pt")
 
     def start_from(self, folder: Path) -> None:
         """Start at the decoder of an exported folder, with a fresh optimiser."""
-        from safetensors.torch import load_file
-
-        stored = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-        self.autoencoder.load_state_dict({key: value.float() for key, value in stored.items()})
+        load_published(self.autoencoder, folder / "vae" / "diffusion_pytorch_model.safetensors")
         write_linear_encoder(self.autoencoder, self.map)
-        self.averages = [p.detach().clone() for p in self.parameters]
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.autoencoder.load_state_dict(state["decoder"])
-        self.averages = [a.to(self.device) for a in state["averages"]]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = int(state["counters"]["step"])
-        self.seconds = float(state["counters"]["seconds"])
+        self.average_anew()
 
     @torch.no_grad()
     def evaluate(self, count: int = 24) -> tuple[float, float]:
@@ -176,10 +140,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     trainer = DecoderTrainer(load_latent_map(), args.learning_rate, args.device)
-    state = args.out / "decoder_state.pt"
-    if state.exists():
-        trainer.resume(torch.load(state, map_location="cpu", weights_only=True))
-    elif args.init_from is not None:
+    if not trainer.resume_from(args.out) and args.init_from is not None:
         trainer.start_from(args.init_from)
     rng = np.random.default_rng([77, trainer.step])
     began = saved = time.monotonic()
@@ -199,10 +160,8 @@ def main() -> None:
 def _report(trainer: DecoderTrainer, out: Path, loss: float | None, rate: float) -> None:
     trainer.save(out)
     mean, lowest = trainer.evaluate()
-    line = {"step": trainer.step, "seconds": round(trainer.seconds), "loss": loss}
-    line |= {"lr": round(rate, 6), "psnr": round(mean, 2), "psnr_min": round(lowest, 2)}
-    with (out / "decoder_log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
+    line = {**trainer.counters(), "loss": loss, "lr": rate, "psnr": mean, "psnr_min": lowest}
+    write_line(out / "decoder_log.jsonl", line)
 
 
 if __name__ == "__main__":

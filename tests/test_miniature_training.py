@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenframe.miniature import pool as pools
+from evenframe.miniature import shards
 from evenframe.miniature.attention_loss import localisation_loss
 from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
 from evenframe.miniature.integrity import check_weights
@@ -18,7 +18,7 @@ from evenframe.miniature.models import Size, make_autoencoder
 from evenframe.miniature.pool import make_shard
 from evenframe.miniature.scenes import render, sample_scene
 from evenframe.miniature.tokenizer import WordEncoder, load_tokenizer, save_tokenizer
-from evenframe.miniature.train import Recipe, Trainer, learning_rate, save_state
+from evenframe.miniature.train import Recipe, Trainer, learning_rate, train
 from evenframe.miniature.train_decoder import psnr
 from evenframe.miniature.vocabulary import (
     BACKGROUNDS,
@@ -48,8 +48,13 @@ def latent_map() -> LatentMap:
 
 
 @pytest.fixture(scope="module")
-def pool(latent_map):
+def shard(latent_map):
     return make_shard(seed=5, index=0, latent_map=latent_map, size=128)
+
+
+@pytest.fixture(scope="module")
+def pool(shard):
+    return shards.Pool([shard])
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +80,8 @@ def test_the_word_encoder_is_the_tokenizer(tmp_path):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id == encoder.end
 
 
-def test_latents_have_unit_variance(pool):
-    assert np.asarray(pool.latents, np.float32).std((0, 2, 3)) == pytest.approx(1, abs=0.25)
+def test_latents_have_unit_variance(shard):
+    assert np.asarray(shard["latents"], np.float32).std((0, 2, 3)) == pytest.approx(1, abs=0.25)
 
 
 @pytest.mark.parametrize("groups", [4, 8])
@@ -106,21 +111,36 @@ def test_the_decoder_starts_as_the_inverse_map(latent_map, images):
 def test_a_pool_of_one_kind_holds_nothing_else(latent_map):
     made = make_shard(0, 0, latent_map, 16, kind="count")
     numbers = {WordEncoder()([word])[1] for word in NUMBERS.values()}
-    assert set(made.ids[:, 1].tolist()) == numbers
+    assert set(made["ids"][:, 1].tolist()) == numbers
 
 
-def test_scenes_to_practise_lie_beside_the_others(pool, tmp_path, monkeypatch):
-    monkeypatch.setattr(pools, "make_shard", lambda *_, **__: pool)
-    pools.fill(tmp_path, 0, 1)
-    pools.fill(tmp_path, 0, 2, "count")
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["shard-000.npz", "shard-count-000.npz", "shard-count-001.npz"]
-    assert len(pools.load(sorted(tmp_path.iterdir()))) == 3 * len(pool)
+def test_scenes_to_practise_lie_beside_the_others(shard, tmp_path):
+    shards.fill(tmp_path, range(1), lambda _: shard)
+    shards.fill(tmp_path, range(2), lambda _: shard, "count")
+    (tmp_path / ".evenframe-1.partial").mkdir()  # not whole yet
+    found = shards.shards_of(tmp_path)
+    assert [path.name for path in found] == ["0000", "count-0000", "count-0001"]
+    pool = shards.load(found)
+    assert len(pool) == 3 * len(shard["ids"])
+    taken = pool.take(np.array([0, 127, 128, 383]))
+    for name, array in shard.items():
+        assert np.array_equal(taken[name], array[[0, 127, 0, 127]])
 
 
-def test_pool_masks_and_slots_name_the_same_things(pool):
-    assert pool.masks.shape == (128, 3, 16, 16) and pool.slots.shape == (128, 77)
-    for slots, masks in zip(pool.slots, pool.masks, strict=True):
+def test_shards_that_appear_are_taken_in(shard, tmp_path):
+    growing = shards.GrowingPool(lambda: shards.shards_of(tmp_path))
+    with pytest.raises(FileNotFoundError, match="empty"):
+        growing.at(0)
+    shards.fill(tmp_path, range(1), lambda _: shard)
+    assert len(growing.at(1)) == len(shard["ids"])
+    shards.fill(tmp_path, range(2), lambda _: shard)
+    assert len(growing.at(2)) == len(shard["ids"])
+    assert len(growing.at(shards.REFRESH)) == 2 * len(shard["ids"])
+
+
+def test_pool_masks_and_slots_name_the_same_things(shard):
+    assert shard["masks"].shape == (128, 3, 16, 16) and shard["slots"].shape == (128, 77)
+    for slots, masks in zip(shard["slots"], shard["masks"], strict=True):
         for slot in (0, 1):
             assert (slot in slots) == bool(masks[slot].any())
         total = masks.astype(int).sum(0)
@@ -202,14 +222,29 @@ def test_a_resumed_run_goes_on_as_if_never_stopped(pool, tmp_path):
     first = Trainer(recipe, TINY)
     for _ in range(2):
         first.train_step(pool, 1e-3)
-    save_state(first, tmp_path)
+    first.save(tmp_path)
     second = Trainer(recipe, TINY)
-    second.resume(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert second.resume_from(tmp_path)
     for _ in range(2):
         second.train_step(pool, 1e-3)
     assert second.step == whole.step and second.seen == whole.seen
     for a, b in zip(whole.averages, second.averages, strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_run_logs_and_keeps_what_the_export_needs(shard, tmp_path):
+    shards.fill(tmp_path / "pool", range(1), lambda _: shard)
+    trainer = Trainer(Recipe(batch=4), TINY)
+    train(trainer, tmp_path / "pool", tmp_path / "run", steps=3, log_every=3)
+    [line] = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert {"step", "seen", "missed", "unsaid"} <= json.loads(line).keys()
+    kept = torch.load(tmp_path / "run" / "averages.pt", weights_only=True)
+    assert kept["counters"]["seen"] == 12 and kept["weights"].keys() == {"unet", "text_encoder"}
+    for name, module in (("unet", trainer.unet), ("text_encoder", trainer.text)):
+        module.load_state_dict(kept["weights"][name])
+    (tmp_path / "run" / "STOP").touch()
+    train(trainer, tmp_path / "pool", tmp_path / "run", steps=6)
+    assert trainer.step == 3
 
 
 def test_an_average_begun_anew_forgets_what_was(pool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.miniature import shards
 from evenframe.miniature.meaning_loss import MeaningLoss
 from evenframe.miniature.sampling import load
 from evenframe.miniature.tokenizer import WordEncoder
-from evenframe.miniature.video import pool as pools
+from evenframe.miniature.video.pool import make_shard
 from evenframe.miniature.video.text import MOTIONS, start_text_encoder, word_encoder
-from evenframe.miniature.video.train import Recipe, Trainer, run, save_state
+from evenframe.miniature.video.train import Recipe, Trainer, run
 from evenframe.miniature.video.transformer import (
     PlainAttention,
     Width,
@@ -29,9 +31,8 @@ QUICK = Recipe(clips=8, frames_first=8, clip_batch=4, frame_batch=4, frame_share
 @pytest.fixture(scope="module")
 def pool_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pool")
-    drawn = pools.make_shard(seed=3, index=0, size=6)
     (folder / "0000").mkdir()
-    for name, (array,) in vars(drawn).items():
+    for name, array in make_shard(seed=3, index=0, size=6).items():
         np.save(folder / "0000" / f"{name}.npy", array)
     (folder / "0001.part").mkdir()  # not whole yet
     return folder
@@ -42,11 +43,12 @@ def trainer(recipe: Recipe = QUICK) -> Trainer:
 
 
 def test_a_pool_is_read_from_the_disk(pool_folder: Path):
-    pool = pools.load(pools.shards_of(pool_folder))
-    latents, ids, slots = pool.take(np.array([0, 5]))
+    pool = shards.load(shards.shards_of(pool_folder))
+    taken = pool.take(np.array([0, 5]))
+    latents = taken["latents"]
     assert len(pool) == 6 and latents.shape == (2, 16, 5, 16, 16) and latents.dtype == np.float16
-    assert ids.shape == slots.shape == (2, 77)
-    assert np.array_equal(latents[1], pools.make_shard(3, 0, size=6).latents[0][5])
+    assert taken["ids"].shape == taken["slots"].shape == (2, 77)
+    assert np.array_equal(latents[1], make_shard(3, 0, size=6)["latents"][5])
 
 
 def test_the_text_encoder_begins_where_the_image_miniatures_stands():
@@ -102,12 +104,12 @@ def test_a_run_trains_and_goes_on_where_it_stopped(pool_folder: Path, tmp_path: 
     run(whole, pool_folder, tmp_path)
     assert whole.frames_seen == 8 and whole.clips_seen == 8
     part = trainer()
-    pool = pools.load(pools.shards_of(pool_folder))
+    pool = shards.load(shards.shards_of(pool_folder))
     for _ in range(2):
         part.train_step(pool)
-    save_state(part, tmp_path)
+    part.save(tmp_path)
     again = trainer()
-    again.resume(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert again.resume_from(tmp_path)
     assert again.counters() == part.counters() and again.rate == part.rate
     for _ in range(2):
         again.train_step(pool)
@@ -118,6 +120,17 @@ def test_a_run_trains_and_goes_on_where_it_stopped(pool_folder: Path, tmp_path: 
     assert all(torch.equal(*pair) for pair in same)
     begun = trainer().parameters
     assert not all(torch.equal(*pair) for pair in zip(begun, whole.parameters, strict=True))
+
+
+def test_a_state_without_a_counter_of_the_average_goes_on_the_same(pool_folder: Path):
+    pool = shards.load(shards.shards_of(pool_folder))
+    one, other = trainer(), trainer()
+    one.train_step(pool)
+    state = deepcopy(one.state())
+    del state["counters"]["averaged_steps"]
+    other.resume(state)
+    assert one.train_step(pool) == other.train_step(pool)
+    assert all(torch.equal(*pair) for pair in zip(one.averages, other.averages, strict=True))
 
 
 def test_the_rate_falls_over_the_last_clips():
@@ -133,7 +146,7 @@ def test_averages_are_kept_in_half_precision_by_name(tmp_path: Path):
     from safetensors.torch import load_file
 
     one = trainer()
-    save_state(one, tmp_path)
+    one.save(tmp_path)
     stored = load_file(tmp_path / "averages.safetensors")
     assert stored.keys() == set(one.names)
     assert all(tensor.dtype == torch.float16 for tensor in stored.values())

@@ -89,17 +89,7 @@ def pack(frames: Array) -> Array:
     return by_four.transpose(1, 0, 2, 3)
 
 
-def unpack(latents: Tensor) -> Tensor:
-    """(b, 16, t, h, w) -> (b, 4 t - 3, 4, h, w); the copies of the first frame are averaged."""
-    import torch
-
+def frames_of(latents: Tensor) -> Tensor:
+    """(b, 16, t, h, w) -> (b, 4 t, 4, h, w): the first frame four times, and all the others."""
     batch, channels, _, height, width = latents.shape
-    frames = latents.transpose(1, 2).reshape(batch, -1, channels // COPIES, height, width)
-    return torch.cat([frames[:, :COPIES].mean(1, keepdim=True), frames[:, COPIES:]], 1)
-
-
-def check(clip: Clip, latent_map: LatentMap) -> float:
-    """Largest difference from the pictures' own latents."""
-    drawn = frame_latents(clip, latent_map)
-    true = latent_map.encode(np.stack([render(clip, frame)[0] for frame in range(CLIP)]))
-    return float(np.abs(drawn - true).max())
+    return latents.transpose(1, 2).reshape(batch, -1, channels // COPIES, height, width)

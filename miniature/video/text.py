@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from .. import weights_dir
-from ..models import Size, make_text_encoder
+from ..models import Size, load_published, make_text_encoder
 from ..tokenizer import WordEncoder, vocabulary
 from ..vocabulary import all_words
 from .motions import MOTION_WORDS
@@ -36,31 +36,20 @@ def word_encoder() -> WordEncoder:
     return WordEncoder(words())
 
 
-def start_text_encoder(size: Size | None = None) -> Any:
+def start_text_encoder() -> Any:
     """A CLIPTextModel that knows what the image miniature's knows.
 
     New words begin small and at random, seeded: they are still to be learned.
     """
-    from safetensors.torch import load_file
-
-    tokens, _ = vocabulary(words())
+    (tokens, _), (known, _) = vocabulary(words()), vocabulary()
+    still = make_text_encoder(Size(), len(known))
+    load_published(still, weights_dir() / "text_encoder" / "model.safetensors")
     torch.manual_seed(0)
-    model = make_text_encoder(size or Size(), len(tokens))
-    stored = load_file(weights_dir() / "text_encoder" / "model.safetensors")
-    prefix = "text_model."
-    known = {name.removeprefix(prefix): value.float() for name, value in stored.items()}
-    embedding = "embeddings.token_embedding.weight"
-    before, _ = vocabulary()
-    old = known.pop(embedding)
-    state = {name.removeprefix(prefix): value for name, value in model.state_dict().items()}
-    rows = 0.02 * torch.randn_like(state[embedding])
-    for token, index in tokens.items():
-        if token in before:
-            rows[index] = old[before[token]]
-    state |= known | {embedding: rows}
-    full = {
-        name: state[name.removeprefix(prefix)].reshape(value.shape)
-        for name, value in model.state_dict().items()
-    }
-    model.load_state_dict(full)
+    model, state = make_text_encoder(Size(), len(tokens)), still.state_dict()
+    embedding = next(name for name in state if name.endswith("token_embedding.weight"))
+    rows = 0.02 * torch.randn(len(tokens), Size().text_width)
+    for token, index in known.items():
+        if token in tokens:
+            rows[tokens[token]] = state[embedding][index]
+    model.load_state_dict(state | {embedding: rows})
     return model

@@ -13,29 +13,31 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
+from ...pipelines.common import whole_file
+from .. import shards
 from ..meaning_loss import MeaningLoss
 from ..optimiser import MatrixOptimiser
-from ..train import computes_in_bfloat16, save_at_once
-from . import pool as pools
+from ..training import BaseTrainer, PromptRecipe, Prompts, computes_in_bfloat16
+from ..training import run as run_steps
+from .latents import frames_of
+from .pool import TIMES
 from .text import MOTIONS, start_text_encoder, word_encoder
 from .transformer import PlainAttention, Width, flow_times, is_inner, make_transformer
 
-_LOG, _REFRESH, _SAVE_SECONDS = 100, 200, 240.0
-
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(PromptRecipe):
     """What is done; stored with the state and in the model card.
 
     Attributes:
@@ -46,8 +48,6 @@ class Recipe:
             those of shorter ones, so that 5 and 9 frames are known too.
         shift: of the noise for a single latent frame, and what each further one adds.
         even_share: samples at even times, without which edges stay ragged.
-        meaning: weight of the loss on the text encoder's states.
-        swap_padding: share of samples whose padding's states are the empty prompt's.
     """
 
     rate: float = 2e-3
@@ -61,38 +61,32 @@ class Recipe:
     shift: tuple[float, float] = (3.0, 0.5)
     even_share: float = 0.25
     meaning: float = 0.3
-    swap_padding: float = 0.5
-    drop_prompt: float = 0.1
     warmup: int = 100
-    weight_decay: float = 1e-3
     average: float = 0.999
-    seed: int = 0
 
 
-class Trainer:
-    """Networks, optimiser, averaged weights and counters of a run, in one of its processes."""
+class Trainer(BaseTrainer):
+    """A run of the video miniature, in one of its processes."""
+
+    COUNTED = (*BaseTrainer.COUNTED, "frames_seen", "clips_seen")
 
     def __init__(self, recipe: Recipe, width: Width, device: str, rank: int, workers: int) -> None:
         self.recipe, self.width, self.device = recipe, width, torch.device(device)
-        self.rank, self.workers = rank, workers
-        self.encoder = word_encoder()
+        self.rank, self.workers, self.leads = rank, workers, rank == 0
+        encoder = word_encoder()
         self.transformer = make_transformer(width).to(self.device)
         self.text = start_text_encoder().to(self.device)
         if self.device.type == "cpu":
             self.transformer.set_attn_processor(PlainAttention())
-        modules = (self.transformer, self.text)
-        self.names = [
-            f"{part}.{name}"
-            for part, module in zip(("transformer", "text_encoder"), modules, strict=True)
-            for name, _ in module.named_parameters()
-        ]
-        self.parameters = [p for module in modules for p in module.parameters()]
-        self.averages = [p.detach().clone() for p in self.parameters]
-        self.optimiser = MatrixOptimiser(modules, recipe.rate, recipe.weight_decay, is_inner)
-        self.empty = torch.tensor([self.encoder([])], device=self.device)
-        self.meaning_loss = MeaningLoss(self.encoder, width.text, self.device, MOTIONS)
-        self.step, self.frames_seen, self.clips_seen, self.seconds = 0, 0, 0, 0.0
+        modules = {"transformer": self.transformer, "text_encoder": self.text}
+        rates = recipe.rate, recipe.weight_decay
+        super().__init__(
+            modules, MatrixOptimiser(modules.values(), *rates, is_inner), recipe.average
+        )
+        self.frames_seen = self.clips_seen = 0
         self.random = torch.Generator().manual_seed(recipe.seed)
+        self.prompts = Prompts(self.text, encoder, recipe, self.random, keeps_end=True)
+        self.meaning_loss = MeaningLoss(encoder, width.text, self.device, MOTIONS)
 
     @property
     def rate(self) -> float:
@@ -102,7 +96,7 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / recipe.warmup)
         return recipe.rate * warm * max(0.02, min(1.0, left))
 
-    def train_step(self, pool: pools.Pool) -> dict[str, float]:
+    def train_step(self, pool: shards.Pool) -> dict[str, float]:
         """One optimiser step; returns what it was of, and the errors in this process."""
         recipe = self.recipe
         self.random.manual_seed(recipe.seed * 2**32 + self.step)
@@ -113,18 +107,11 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, computes_in_bfloat16(self.device)):
             error, unsaid = self._loss(pool, times, batch // self.workers)
             loss = error + recipe.meaning * unsaid
-        loss.backward()
-        self._share_gradients()
-        self.optimiser.step(self.rate)
-        self.step += 1
+        self.update(loss, self.rate)
         if times == 1:
             self.frames_seen += batch
         else:
             self.clips_seen += batch
-        decay = min(recipe.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for average, now in zip(self.averages, self.parameters, strict=True):
-                average.lerp_(now, 1 - decay)
         return {"times": times, "error": error.item(), "unsaid": unsaid.item()}
 
     def _kind_of_step(self) -> int:
@@ -132,17 +119,20 @@ class Trainer:
         recipe, draw = self.recipe, torch.rand(2, generator=self.random)
         if self.frames_seen < recipe.frames_first or draw[0] < recipe.frame_share:
             return 1
-        return pools.TIMES if draw[1] >= recipe.short_share else 2 + int(draw[1] * 1e6) % 2
+        return TIMES if draw[1] >= recipe.short_share else 2 + int(draw[1] * 1e6) % 2
 
-    def _loss(self, pool: pools.Pool, times: int, count: int) -> tuple[Tensor, Tensor]:
-        index = torch.randint(len(pool), (count,), generator=self.random).numpy()
-        latents, ids, slots = (torch.from_numpy(part) for part in pool.take(index))
-        clean = latents.float().to(self.device)
+    def _loss(self, pool: shards.Pool, times: int, count: int) -> tuple[Tensor, Tensor]:
+        drawn = pool.take(torch.randint(len(pool), (count,), generator=self.random).numpy())
+        clean, ids, slots = (
+            torch.from_numpy(drawn[name]).to(self.device, dtype)
+            for name, dtype in (
+                ("latents", torch.float32),
+                ("ids", torch.long),
+                ("slots", torch.long),
+            )
+        )
         clean = _single_frames(clean, self.random) if times == 1 else clean[:, :, :times]
-        dropped = self._uniform(count) < self.recipe.drop_prompt
-        ids = torch.where(dropped[:, None], self.empty, ids.long().to(self.device))
-        slots = torch.where(dropped[:, None], -1, slots.long().to(self.device))
-        states = self._embed(ids)
+        ids, slots, states = self.prompts(ids, slots)
         first, more = self.recipe.shift
         shift = first + more * (times - 1)
         level = flow_times(count, shift, self.recipe.even_share, self.random).to(self.device)
@@ -153,62 +143,18 @@ class Trainer:
         error = (said.float() - (noise - clean)).square().mean()
         return error, self.meaning_loss(states.float(), ids, slots)
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        """States of prompts with, in some samples, the padding of the empty one: else the padding
-        carries the prompt, and draws the attention that its words should have."""
-        states = self.text(input_ids=ids).last_hidden_state
-        empty = self.text(input_ids=self.empty).last_hidden_state
-        ends = ids == self.encoder.end
-        padding = ends & (ends.cumsum(1) > 1)  # the first end keeps the prompt
-        swapped = self._uniform(len(ids), 1) < self.recipe.swap_padding
-        return torch.where((padding & swapped)[..., None], empty, states)
-
-    def _share_gradients(self) -> None:
-        """The mean over all processes, no longer than 1."""
+    def share_gradients(self) -> None:
+        """Give all processes the mean of their gradients."""
+        if self.workers == 1:
+            return
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        if self.workers > 1:
-            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-            dist.all_reduce(flat)
-            flat /= self.workers
-            for gradient, part in zip(
-                gradients, flat.split([g.numel() for g in gradients]), strict=True
-            ):
-                gradient.copy_(part.view_as(gradient))
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(*shape, generator=self.random).to(self.device)
-
-    def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs."""
-        return {
-            "parameters": [p.detach() for p in self.parameters],
-            "averages": self.averages,
-            "optimiser": self.optimiser.state_dict(),
-            "counters": self.counters(),
-        }
-
-    def counters(self) -> dict[str, float]:
-        """How far it is."""
-        return {
-            "step": self.step,
-            "frames_seen": self.frames_seen,
-            "clips_seen": self.clips_seen,
-            "seconds": self.seconds,
-        }
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        with torch.no_grad():
-            for name in ("parameters", "averages"):
-                for own, stored in zip(getattr(self, name), state[name], strict=True):
-                    own.copy_(stored)
-        self.optimiser.load_state_dict(state["optimiser"])
-        counters = state["counters"]
-        self.step, self.seconds = int(counters["step"]), float(counters["seconds"])
-        self.frames_seen, self.clips_seen = (
-            int(counters[name]) for name in ("frames_seen", "clips_seen")
-        )
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.workers
+        for gradient, part in zip(
+            gradients, flat.split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Begin at weights by name: of a run's averages, or of a transformer alone."""
@@ -219,67 +165,46 @@ class Trainer:
         with torch.no_grad():
             for place, stored in known:
                 self.parameters[place].copy_(stored)
-                self.averages[place].copy_(stored)
+        self.average_anew()
 
-    def named_averages(self) -> dict[str, Tensor]:
-        """Averaged weights by name."""
-        return {
-            name: average.cpu() for name, average in zip(self.names, self.averages, strict=True)
-        }
+    def save_averages(self, folder: Path) -> None:
+        """Write them in half precision."""
+        from safetensors.torch import save_file
+
+        halves = {name: value.half().contiguous() for name, value in self.named_averages().items()}
+        facts = {"counters": self.counters(), "recipe": asdict(self.recipe)}
+        write = partial(save_file, halves, metadata={"training": json.dumps(facts)})
+        whole_file.replace(folder / "averages.safetensors", write)
 
 
 def _single_frames(clips: Tensor, random: torch.Generator) -> Tensor:
     """One frame of each clip, four times: (n, 16, 5, h, w) -> (n, 16, 1, h, w)."""
-    count, channels, times, height, width = clips.shape
-    frames = clips.transpose(1, 2).reshape(count, times * 4, channels // 4, height, width)
-    index = torch.randint(3, times * 4, (count,), generator=random)  # the first ones are copies
-    chosen = frames[torch.arange(count), index.to(clips.device)]  # n 4 h w
+    frames = frames_of(clips)
+    index = torch.randint(3, frames.shape[1], (len(clips),), generator=random)  # 0 to 2 are copies
+    chosen = frames[torch.arange(len(clips)), index.to(clips.device)]  # n 4 h w
     return chosen.repeat(1, 4, 1, 1).unsqueeze(2)
-
-
-def save_state(trainer: Trainer, folder: Path) -> None:
-    """Write the full state, and the averaged weights alone in half precision, each at once."""
-    from safetensors.torch import save_file
-
-    save_at_once(trainer.state(), folder / "state.pt")
-    halves = {name: tensor.half().contiguous() for name, tensor in trainer.named_averages().items()}
-    partial = folder / "averages.part"
-    facts = {"counters": trainer.counters(), "recipe": asdict(trainer.recipe)}
-    save_file(halves, partial, metadata={"training": json.dumps(facts)})
-    os.replace(partial, folder / "averages.safetensors")
 
 
 def run(trainer: Trainer, pool_folder: Path, out: Path, minutes: float | None = None) -> None:
     """Train until all clips of the recipe are seen, or until the time is up.
 
-    New shards of the pool are taken in as they appear. A file ``STOP`` in the output folder ends
+    New shards of the pool are taken in as they appear. A file `STOP` in the output folder ends
     the run after a save.
     """
-    known: list[Path] = []
-    pool: pools.Pool | None = None
-    began = saved = time.monotonic()
-    before, errors = trainer.seconds, _Errors()
-    while trainer.clips_seen < trainer.recipe.clips:
-        if trainer.step % _REFRESH == 0 or pool is None:
-            if _agreed(trainer, (out / "STOP").exists() or _over(began, minutes)):
-                break
-            known = _same_shards(trainer, pool_folder)
-            pool = pools.load(known)
-        errors.add(trainer.train_step(pool))
-        trainer.seconds = before + time.monotonic() - began
-        if trainer.rank == 0 and trainer.step % _LOG == 0:
-            line = trainer.counters() | {"shards": len(known), "rate": trainer.rate} | errors.line()
-            print(json.dumps({k: round(float(v), 5) for k, v in line.items()}), flush=True)
-            errors = _Errors()
-        if trainer.rank == 0 and time.monotonic() - saved > _SAVE_SECONDS:
-            save_state(trainer, out)
-            saved = time.monotonic()
-    if trainer.rank == 0:
-        save_state(trainer, out)
+    pool = shards.GrowingPool(lambda: _same_shards(trainer, pool_folder))
 
+    def step(pool: shards.Pool) -> Iterable[tuple[str, float]]:
+        report = trainer.train_step(pool)
+        yield f"error_{int(report['times'])}", report["error"]
+        yield "unsaid", report["unsaid"]
 
-def _over(began: float, minutes: float | None) -> bool:
-    return minutes is not None and time.monotonic() - began > 60 * minutes
+    def done(seconds: float) -> bool:
+        if trainer.clips_seen >= trainer.recipe.clips or not pool.is_due(trainer.step):
+            return trainer.clips_seen >= trainer.recipe.clips
+        over = minutes is not None and seconds > 60 * minutes
+        return _agreed(trainer, over or (out / "STOP").exists())
+
+    run_steps(trainer, pool, out, step, done, save_every=240.0)
 
 
 def _agreed(trainer: Trainer, stop: bool) -> bool:
@@ -293,32 +218,15 @@ def _agreed(trainer: Trainer, stop: bool) -> bool:
 
 def _same_shards(trainer: Trainer, folder: Path) -> list[Path]:
     """The shards that there are, as the first process sees them."""
-    while not (shards := pools.shards_of(folder)):
+    while not (found := shards.shards_of(folder)):
         time.sleep(5)
     if trainer.workers > 1:
-        count = torch.tensor([len(shards)])
+        count = torch.tensor([len(found)])
         dist.broadcast(count, 0)
-        while len(shards := pools.shards_of(folder)) < int(count):
+        while len(found := shards.shards_of(folder)) < int(count):
             time.sleep(1)
-        shards = shards[: int(count)]
-    return shards
-
-
-class _Errors:
-    """Running means between two log lines."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, list[float]] = {}
-
-    def add(self, report: dict[str, float]) -> None:
-        self._note(f"error_{int(report['times'])}", report["error"])
-        self._note("unsaid", report["unsaid"])
-
-    def _note(self, name: str, value: float) -> None:
-        self._sums.setdefault(name, []).append(value)
-
-    def line(self) -> dict[str, float]:
-        return {name: float(np.mean(values)) for name, values in self._sums.items()}
+        found = found[: int(count)]
+    return found
 
 
 def _worker(rank: int, options: argparse.Namespace) -> None:
@@ -331,9 +239,7 @@ def _worker(rank: int, options: argparse.Namespace) -> None:
         )
     recipe = Recipe(clips=options.clips, frames_first=options.frames_first)
     trainer = Trainer(recipe, Width(), options.device, rank, options.workers)
-    if (options.out / "state.pt").exists():
-        trainer.resume(torch.load(options.out / "state.pt", weights_only=True))
-    elif options.start is not None:
+    if not trainer.resume_from(options.out) and options.start is not None:
         from safetensors.torch import load_file
 
         trainer.start_from(load_file(options.start))
