@@ -22,8 +22,7 @@ from ..pipelines.controls.base import ControlRun, Edit, Step
 from ..pipelines.controls.fatezero.fusion import Fusion, windows
 from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.source.inversion import Inversion, invert
-from ..pipelines.source.maps import mask_sites
-from ..pipelines.source.word_masks import blend_mask
+from ..pipelines.source.maps import blend_mask, mask_sites
 from ..pipelines.text.alignment import align_tokens, replace_matrix
 from ..pipelines.text.prompt import find_tokens
 

@@ -18,9 +18,9 @@ from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.schedule import Grid
 from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source.maps import blend_mask
 from evenframe.pipelines.source.recompute import RecomputedAttention
 from evenframe.pipelines.source.store import SourceAttention, kept_sites
-from evenframe.pipelines.source.word_masks import blend_mask
 from evenframe.pipelines.text.alignment import align_tokens, replace_matrix
 from evenframe.pipelines.text.prompt import Prompt
 

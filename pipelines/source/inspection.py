@@ -11,8 +11,7 @@ from ..common.checks import require_model, require_range
 from ..common.grids import nearest
 from ..common.window import in_windows
 from ..text.prompt import find_tokens
-from .maps import mask_sites, word_maps
-from .word_masks import blend_mask
+from .maps import blend_mask, mask_sites, word_maps
 
 if TYPE_CHECKING:
     from ..models.model import Backbone

@@ -1,12 +1,19 @@
-"""Cross-attention maps of words: a few columns of 77, the only maps that are ever built."""
+"""Cross-attention maps of words, and the masks that they make: where words are looked at, there an
+edit is free. A few columns of 77 are the only maps that are ever built.
 
-from collections.abc import Iterable, Sequence
+Source: FateZero (ICCV 2023), Eq. 5, for the mask of the source's words; the local blend of
+"Prompt-to-Prompt" (ICLR 2023) for that of the target's.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..attention.sites import Site
-from ..attention.terms import probabilities
+from ..attention.terms import Call, probabilities
+from ..common.grids import nearest
 from .store import SourceAttention
 
 
@@ -31,3 +38,58 @@ def word_maps(
         columns = maps[..., list(tokens)].sum(-1)  # f heads (h w)
         layers.append(columns.transpose(0, 1).unflatten(-1, site.grid(frame_size)))
     return torch.cat(layers)  # (layers heads) f h w
+
+
+def blend_mask(
+    word_maps: Tensor, sizes: Iterable[tuple[int, int]], threshold: float
+) -> dict[tuple[int, int], Tensor]:
+    """M_t: where the blend words look, 1 for the edit and 0 for the source (FateZero, Eq. 5).
+
+    word_maps: (layers*heads, f, h, w) attention, summed over the words' tokens. sizes: grids to
+    give the mask on. threshold: of the attention relative to its maximum in each frame.
+    Returns (f, h, w) masks of 0 and 1 by grid, in the dtype of the maps.
+    """
+    mean = word_maps.mean(0)  # f h w
+    spread = F.max_pool2d(mean[:, None], kernel_size=3, stride=1, padding=1)
+    masks = {}
+    for size in sizes:
+        resized = nearest(spread, size)[:, 0]  # f h w
+        peak = resized.amax(dim=(1, 2), keepdim=True)
+        masks[size] = (resized > threshold * peak).to(word_maps.dtype)
+    return masks
+
+
+class TargetWords:
+    """Where an edit has looked at words of its own prompt, summed over the steps so far.
+
+    It sees the edit's own attention, before anything else is put in its place, at the sites that
+    masks are read from. A step that is taken again counts as it was taken last.
+    """
+
+    def __init__(self, sites: Collection[Site], tokens: Sequence[int]):
+        self._sites, self._tokens = sites, list(tokens)
+        self._step = -1
+        self._before: Tensor | None = None
+        self._now: Tensor | None = None
+
+    def start(self, step: int) -> None:
+        """Begin a denoising step, or begin it again."""
+        if step != self._step:
+            self._before = self.total()
+        self._step, self._now = step, None
+
+    def see(self, call: Call) -> None:
+        """Take the maps of an attention call of the target branch."""
+        if call.site in self._sites:
+            maps = probabilities(call.q, call.k)[..., self._tokens]  # f heads (h w) tokens
+            self._now = _sum(self._now, maps.sum((1, 3)).unflatten(1, call.grid))  # f h w
+
+    def total(self) -> Tensor | None:
+        """(f, h, w), summed over tokens, heads, layers and steps; None where nothing was seen."""
+        return _sum(self._before, self._now)
+
+
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other

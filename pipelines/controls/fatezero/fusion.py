@@ -21,9 +21,8 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Term, Terms
 from ...common.checks import require_choice, require_range
 from ...common.errors import EvenframeError
-from ...source.maps import mask_sites, word_maps
+from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
-from ...source.word_masks import TargetWords, blend_mask
 from ...text.alignment import align_tokens, replace_matrix
 from ...text.prompt import Prompt, find_tokens
 from ..base import ControlRun, Edit, Step
