@@ -5,7 +5,7 @@ are an order of magnitude smaller. Self-attention keeps both for every frame; cr
 Q, and the prompt's K once. They are kept in float16, which has the mantissa that bfloat16 lacks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
@@ -45,19 +45,19 @@ class SourceAttention:
             {name: tensor for name, tensor in self.keys.items() if name in names},
         )
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "SourceAttention":
+        """The same, with every tensor changed."""
+        return SourceAttention(
+            {name: change(tensor) for name, tensor in self.queries.items()},
+            {name: change(tensor) for name, tensor in self.keys.items()},
+        )
+
     def to(self, device: torch.device, dtype: torch.dtype) -> "SourceAttention":
         """The same on another device and in another precision."""
         # Towards other devices nothing makes a reader wait until the copy is done.
         ahead = device.type == "cuda"
-
-        def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            # Moved first: converted first, page-locked memory would be copied to ordinary memory.
-            return {
-                name: tensor.to(device, non_blocking=ahead).to(dtype)
-                for name, tensor in tensors.items()
-            }
-
-        return SourceAttention(moved(self.queries), moved(self.keys))
+        # Moved first: converted first, page-locked memory would be copied to ordinary memory.
+        return self.each(lambda tensor: tensor.to(device, non_blocking=ahead).to(dtype))
 
     def pinned(self) -> "SourceAttention":
         """The same in page-locked host memory, which a GPU reads while it computes.
@@ -69,10 +69,7 @@ class SourceAttention:
             # One copy, and complete when it returns: another stream will read it without waiting.
             return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)
 
-        return SourceAttention(
-            {name: locked(tensor) for name, tensor in self.queries.items()},
-            {name: locked(tensor) for name, tensor in self.keys.items()},
-        )
+        return self.each(locked)
 
 
 @dataclass
@@ -139,10 +136,7 @@ def kept_sites(sites: Iterable[Site], layout: Layout) -> tuple[Site, ...]:
 
 def keep(record: SourceAttention, mode: str) -> SourceAttention:
     """Put a fresh record where its mode wants it."""
-    half = SourceAttention(
-        {name: tensor.to(KEPT_DTYPE) for name, tensor in record.queries.items()},
-        {name: tensor.to(KEPT_DTYPE) for name, tensor in record.keys.items()},
-    )
+    half = record.each(lambda tensor: tensor.to(KEPT_DTYPE))
     if mode == "resident":
         return half
     on_gpu = any(tensor.is_cuda for tensor in half.queries.values())
