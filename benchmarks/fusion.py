@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from ..miniature.contact_sheet import save_rows
 from ..miniature.judge import analyse
-from ..miniature.scenes import Scene, compose, render, sample_scene
+from ..miniature.sample_scenes import sample_scene
+from ..miniature.scenes import Scene, compose, render
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, OBJECT_COLOURS
 from ..pipelines.controls.fatezero.fusion import Fusion

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from ..miniature.judge import analyse
-from ..miniature.scenes import Item, Scene, compose, render, sample_scene
+from ..miniature.sample_scenes import sample_scene
+from ..miniature.scenes import Item, Scene, compose, render
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
 from ..pipelines.controls.reatco.joint_sampling import JointSampling

@@ -6,7 +6,7 @@ front. Windows keep the cost near one millisecond a scene.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,22 @@ def paint(
         patch += alpha[..., None] * (np.asarray(colour, np.float32) - patch)
         np.maximum(shade, alpha, out=shade)
     return mask
+
+
+def paint_all(
+    image: Array,
+    things: Sequence[tuple[list[tuple[Distance, Colour]], tuple[int, int, int, int]]],
+) -> Array:
+    """Paint the parts of things within their windows, later ones in front.
+
+    Returns (things, h, w) in 0..1: what is visible of each.
+    """
+    masks = np.zeros((len(things), *image.shape[:2]), np.float32)
+    for index, (parts, window) in enumerate(things):
+        mask = paint(image, parts, window)
+        masks[:index] *= 1 - mask
+        masks[index] = mask
+    return masks
 
 
 def background(name: str) -> Array:

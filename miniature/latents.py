@@ -14,10 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .scenes import render, sample_scene
+from .sample_scenes import sample_scene
+from .scenes import render
 
 Array = NDArray[np.float32]
 CELL = 8
+_STEPS = np.arange(CELL, dtype=np.float32)
+RAMP = (_STEPS[:, None] + _STEPS[None, :] - (CELL - 1)) / CELL**2
+"""(8, 8) the diagonal gradient of a cell."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +38,18 @@ class LatentMap:
 
     def encode(self, images: Array) -> Array:
         """Latents (n, 4, h / 8, w / 8) of images (n, h, w, 3) in 0..1."""
-        return np.moveaxis(_features(images) @ self.weight.T + self.bias, -1, 1)
+        return self.of_features(_features(images))
+
+    def of_features(self, features: Array) -> Array:
+        """Latents (n, 4, h, w) of features (n, h, w, 4)."""
+        return np.moveaxis(features @ self.weight.T + self.bias, -1, 1)
 
 
 def _features(images: Array) -> Array:
     n, h, w, _ = images.shape
     cells = (images * 2 - 1).reshape(n, h // CELL, CELL, w // CELL, CELL, 3)
-    steps = np.arange(CELL, dtype=np.float32)
-    ramp = (steps[:, None] + steps[None, :] - (CELL - 1)) / CELL**2
     mean = cells.mean((2, 4))
-    gradient = np.einsum("nyixjc,ij->nyx", cells, ramp / 3)[..., None]
+    gradient = np.einsum("nyixjc,ij->nyx", cells, RAMP / 3)[..., None]
     return np.concatenate([mean, gradient], -1).astype(np.float32)
 
 

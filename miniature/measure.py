@@ -16,8 +16,9 @@ from ..pipelines.source.reconstruction import reconstruct
 from .attention_loss import make_explicit, mean_map
 from .judge import analyse
 from .models import alphas_cumprod
+from .sample_scenes import KINDS, sample_scene
 from .sampling import GUIDANCE, Miniature, backbone_of, initial_noise, sample
-from .scenes import KINDS, Scene, compose, make_figure, render, sample_scene
+from .scenes import Scene, compose, make_figure, render
 from .verdict import Verdict, judge_scene
 from .vocabulary import PLAIN_BACKGROUNDS
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .latents import LatentMap, load_latent_map
-from .scenes import FRAMES, KINDS, Scene, render, sample_scene
+from .sample_scenes import KINDS, sample_scene
+from .scenes import Scene, render
 from .shards import SLOTS, Shard, fill, token_slots
 from .tokenizer import LENGTH, WordEncoder
+from .vocabulary import FRAMES
 
 SIZE = 4096
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pipelines.common import whole_file
+from .scenes import BACKGROUND_SLOT
 from .tokenizer import LENGTH, WordEncoder
 
 SLOTS = 3
@@ -52,7 +53,7 @@ def token_slots(
     for, -1 for none; the background's is the last."""
     slots = np.full(LENGTH, -1, np.int8)
     for position, (_, slot) in enumerate(words):
-        slots[position + 1] = SLOTS - 1 if slot == -2 else slot
+        slots[position + 1] = SLOTS - 1 if slot == BACKGROUND_SLOT else slot
     return encoder([word for word, _ in words]), slots
 
 

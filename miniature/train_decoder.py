@@ -14,8 +14,10 @@ from .autoencoder import write_linear_encoder, write_simple_decoder
 from .latents import LatentMap, load_latent_map
 from .models import Size, load_published, make_autoencoder
 from .optimiser import MatrixOptimiser
-from .scenes import FRAMES, render, sample_scene
+from .sample_scenes import sample_scene
+from .scenes import render
 from .training import BaseTrainer, save_at_once, write_line
+from .vocabulary import FRAMES
 
 LATENT_NOISE = 0.06
 """Largest deviation of the noise on training latents: sampled latents are never exact."""

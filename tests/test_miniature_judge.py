@@ -7,7 +7,8 @@ import pytest
 
 from evenframe.miniature.demo import demo_clip
 from evenframe.miniature.judge import analyse, relations, subject_path
-from evenframe.miniature.scenes import compose, make_figure, make_object, render, sample_scene
+from evenframe.miniature.sample_scenes import sample_scene
+from evenframe.miniature.scenes import compose, make_figure, make_object, render
 from evenframe.miniature.verdict import judge_scene
 
 

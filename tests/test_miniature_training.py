@@ -16,7 +16,8 @@ from evenframe.miniature.latents import LatentMap, fit_latent_map, load_latent_m
 from evenframe.miniature.meaning_loss import MeaningLoss
 from evenframe.miniature.models import Size, make_autoencoder
 from evenframe.miniature.pool import make_shard
-from evenframe.miniature.scenes import render, sample_scene
+from evenframe.miniature.sample_scenes import sample_scene
+from evenframe.miniature.scenes import render
 from evenframe.miniature.tokenizer import WordEncoder, load_tokenizer, save_tokenizer
 from evenframe.miniature.train import Recipe, Trainer, learning_rate, train
 from evenframe.miniature.train_decoder import psnr

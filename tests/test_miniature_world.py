@@ -7,14 +7,8 @@ import pytest
 
 from evenframe.miniature.demo import SCENES, SOURCE_PROMPT, demo_clip, demo_scene, scene_clip
 from evenframe.miniature.judge import analyse
-from evenframe.miniature.scenes import (
-    KINDS,
-    compose,
-    make_figure,
-    make_object,
-    render,
-    sample_scene,
-)
+from evenframe.miniature.sample_scenes import KINDS, sample_scene
+from evenframe.miniature.scenes import compose, make_figure, make_object, render
 from evenframe.miniature.verdict import judge_scene
 from evenframe.miniature.vocabulary import (
     FEMALE_SHARE,

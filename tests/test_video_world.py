@@ -15,20 +15,18 @@ from evenframe.miniature.video.motions import (
     OBJECT_MOTIONS,
     TURNS,
 )
+from evenframe.miniature.video.sample_clips import KINDS, sample_clip, stays_true
 from evenframe.miniature.video.text import words
-from evenframe.miniature.video.world import (
-    KINDS,
-    Clip,
-    holds_held_out_things,
-    render,
-    sample_clip,
-    stays_true,
-)
+from evenframe.miniature.video.world import Clip, render
 
 
 def clips(count: int, seed: int = 1, **options) -> list[Clip]:
     rng = np.random.default_rng(seed)
     return [sample_clip(rng, **options) for _ in range(count)]
+
+
+def holds_held_out_things(clip: Clip) -> bool:
+    return any(item.is_held_out(clip.scene.background) for item in clip.scene.items)
 
 
 @pytest.fixture(scope="module")

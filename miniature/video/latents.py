@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..latents import CELL, LatentMap
+from ..latents import CELL, RAMP, LatentMap
 from ..vocabulary import SIZE
 from .motions import CLIP
-from .world import Clip, background, parts_of, placed, render
+from .world import Clip, background, parts_at, render
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,9 +27,6 @@ Array = NDArray[np.float32]
 COPIES = 4
 """Video frames in a latent frame, and copies of the first."""
 CELLS = SIZE // CELL
-_RAMP = ((np.arange(CELL)[:, None] + np.arange(CELL)[None] - (CELL - 1)) / CELL**2).astype(
-    np.float32
-)
 
 
 def clip_latents(clip: Clip, latent_map: LatentMap, frames: int = CLIP) -> Array:
@@ -49,7 +46,7 @@ def frame_latents(clip: Clip, latent_map: LatentMap, frames: int = CLIP) -> Arra
     for index in range(len(clip.movers)):
         _draw(clip, index, times, mean, gradient)
     features = np.concatenate([mean * 2 - 1, gradient[..., None]], -1)
-    return np.moveaxis(features @ latent_map.weight.T + latent_map.bias, -1, 1).astype(np.float32)
+    return latent_map.of_features(features).astype(np.float32)
 
 
 def _draw(clip: Clip, index: int, times: Array, mean: Array, gradient: Array) -> None:
@@ -63,15 +60,14 @@ def _draw(clip: Clip, index: int, times: Array, mean: Array, gradient: Array) ->
     grid_y = np.arange(CELL * y0, CELL * y1, dtype=np.float32)[None, :, None] + np.float32(0.5)
     behind = background(clip, 0)[CELL * y0 : CELL * y1 : CELL, CELL * x0 : CELL * x1 : CELL]
     free: Array | None = None  # what no part in front covers
-    for part, colour in reversed(parts_of(mover.item)):
-        distance = placed(part, mover.item, pose)(grid_x, grid_y)  # f h w
-        alpha = np.clip(np.float32(0.5) - distance, 0, 1)
+    for distance, colour in reversed(parts_at(mover.item, pose)):
+        alpha = np.clip(np.float32(0.5) - distance(grid_x, grid_y), 0, 1)  # f h w
         seen = alpha if free is None else alpha * free
         free = 1 - alpha if free is None else free * (1 - alpha)
         cells = seen.reshape(len(times), y1 - y0, CELL, x1 - x0, CELL)
         delta = np.asarray(colour, np.float32) - behind
         mean[:, y0:y1, x0:x1] += cells.mean((2, 4))[..., None] * delta
-        gradient[:, y0:y1, x0:x1] += np.einsum("nyixj,ij->nyx", cells, _RAMP) * delta.mean(-1) * 2
+        gradient[:, y0:y1, x0:x1] += np.einsum("nyixj,ij->nyx", cells, RAMP) * delta.mean(-1) * 2
 
 
 def _cells(low: float, high: float) -> tuple[int, int]:

@@ -11,7 +11,6 @@ from typing import Final
 
 CLIP: Final = 17
 """Frames of the longest clip, 4n + 1 as Wan's autoencoder wants them."""
-CLIPS: Final = (17, 9, 5, 1)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from ..shards import Shard, fill, token_slots
 from ..tokenizer import LENGTH
 from .latents import CELLS, clip_latents
 from .motions import CLIP
+from .sample_clips import sample_clip
 from .text import word_encoder
 from .transformer import CHANNELS
-from .world import sample_clip
 
 SIZE = 1000
 TIMES = (CLIP - 1) // 4 + 1
