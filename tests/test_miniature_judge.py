@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evenframe.miniature.demo import demo_clip
-from evenframe.miniature.judge import analyse, relations, subject_path
+from evenframe.miniature.judge import analyse, relations
 from evenframe.miniature.sample_scenes import sample_scene
 from evenframe.miniature.scenes import compose, make_figure, make_object, render
 from evenframe.miniature.verdict import judge_scene
@@ -90,12 +90,18 @@ def test_relations_follow_the_centres():
     assert relations(square, circle) == {"right of"}
 
 
+def path_of(colour, frames):
+    """Centre of the first object of a colour on each frame, (f, 2); NaN where there is none."""
+    found = [[o for o in analyse(frame).objects if o.colour == colour] for frame in frames]
+    return np.array([(one[0].x, one[0].y) if one else (np.nan, np.nan) for one in found])
+
+
 def test_the_path_of_a_subject_is_its_motion():
     frames = demo_clip(8)[0]
-    path = subject_path(frames, colour="red")
+    path = path_of("red", frames)
     step = np.diff(path, axis=0).mean(0)
     assert step == pytest.approx([0.6, 2.4], abs=0.15)
-    assert np.isnan(subject_path(frames, colour="green")).all()
+    assert np.isnan(path_of("green", frames)).all()
 
 
 def test_pictures_of_another_size_are_refused():
