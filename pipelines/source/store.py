@@ -7,7 +7,7 @@ Q, and the prompt's K once. They are kept in float16, which has the mantissa tha
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,7 @@ from ..attention.sites import Layout, Site
 from ..attention.terms import Call, Terms
 from ..common.checks import require_choice
 
-Mode = Literal["auto", "recompute", "offload", "resident"]
-MODES: tuple[str, ...] = get_args(Mode)
+MODES = ("auto", "recompute", "offload", "resident")
 KEPT_DTYPE = torch.float16
 
 
