@@ -38,7 +38,9 @@ from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
 from ..pipelines.models.model import Backbone, load
-from ..pipelines.regions.region import Regions, grown, mask_region
+from ..pipelines.regions.edges import grown
+from ..pipelines.regions.region import mask_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.text.prompt import Prompt
 from . import fairness_cost

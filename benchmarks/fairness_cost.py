@@ -15,7 +15,8 @@ from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, Term, evaluate
 from ..pipelines.controls.base import Edit, Step
 from ..pipelines.controls.fame.self_modulator import SelfModulator
-from ..pipelines.regions.region import Regions, box_region
+from ..pipelines.regions.region import box_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion
 from .counting import FRAMES, SIZE, STEPS, flops, meta_inversion, meta_model, meta_prompt
 from .counting import TARGET as PROMPT

@@ -24,7 +24,8 @@ from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun, condition_maps
 from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
-from ..pipelines.regions.region import Regions, box_region
+from ..pipelines.regions.region import box_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.maps import mask_sites
 from .counting import SIZE, STEPS, meta_inversion, meta_model, meta_prompt

@@ -17,7 +17,8 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
-from ..pipelines.regions.region import Regions, mask_region
+from ..pipelines.regions.region import mask_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
 from .models import tiny
 

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ..pipelines.pasting.edge import Edge
 from ..pipelines.pasting.only_there import only_there
-from ..pipelines.regions.region import Regions, box_region, mask_region
+from ..pipelines.regions.region import box_region, mask_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.video import Choice, Film, Fitting, load, outline, save
 from ..pipelines.video.original import original
 from .displacement import displaced

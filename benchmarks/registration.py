@@ -82,7 +82,8 @@ def cost(path: Path) -> tuple[float, float]:
     Seconds as a ratio, bytes as frames of the source, without the crops themselves.
     """
     from ..pipelines.pasting.crop import crop_around
-    from ..pipelines.regions.region import Regions, box_region
+    from ..pipelines.regions.region import box_region
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.video import Fitting, outline
     from ..pipelines.video.original import original
     from ..pipelines.video.targets import target

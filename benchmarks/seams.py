@@ -21,7 +21,9 @@ from torch import Tensor
 from ..pipelines.common.pictures import sheet
 from ..pipelines.pasting.edge import Edge
 from ..pipelines.pasting.only_there import only_there
-from ..pipelines.regions.region import Regions, grown, mask_region
+from ..pipelines.regions.edges import grown
+from ..pipelines.regions.region import mask_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.video import clip_from_images
 from ..pipelines.video.film import images
 

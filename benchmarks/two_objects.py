@@ -29,7 +29,8 @@ from ..pipelines.measure.psnr import psnr
 from ..pipelines.measure.statistics import discordant, mcnemar
 from ..pipelines.models.model import Backbone
 from ..pipelines.pasting.edge import Edge
-from ..pipelines.regions.region import Box, Regions, box_region
+from ..pipelines.regions.region import Box, box_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, invert
 from .shares import share_of
 

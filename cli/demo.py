@@ -168,7 +168,8 @@ def only_words(model: Backbone, inversion: Inversion, source: Tensor, edited: Te
     """The source, with the edit where the model sees the words in it: elsewhere equal to it."""
     from ..pipelines.pasting.edge import Edge
     from ..pipelines.pasting.only_there import only_there
-    from ..pipelines.regions.region import Regions, mask_region
+    from ..pipelines.regions.region import mask_region
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.source.inspection import look
     from ..pipelines.video import clip_from_images
 

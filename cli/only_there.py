@@ -16,7 +16,8 @@ from . import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..pipelines.regions.region import Region, Regions
+    from ..pipelines.regions.region import Region
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.video import Clip, Film, Fitting
 
 MAX_BYTES = 2**24
@@ -188,7 +189,7 @@ def _times(clip: Clip) -> list[float]:
 
 
 def _regions(options: argparse.Namespace, clip: Clip) -> Regions:
-    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.regions.text import parse_regions
 
     count, size = len(clip), (clip.height, clip.width)

@@ -9,7 +9,7 @@ from .host import io
 
 if TYPE_CHECKING:
     from ..pipelines.controls.base import Control
-    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.regions import Regions
 
 BLEND_TOOLTIP = (
     "Words of the source prompt, separated by commas. Where the model looks at them, the edit is "

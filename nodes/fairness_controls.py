@@ -9,7 +9,7 @@ from .host import io
 
 if TYPE_CHECKING:
     from ..pipelines.controls.base import Control
-    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.regions import Regions
 
 
 def _share(name: str, default: float, tooltip: str, advanced: bool | None = None) -> io.Input:

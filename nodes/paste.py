@@ -20,7 +20,7 @@ from .region import edge_input
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.video import Clip
 
 UNUSED = "`source` was not used: a clip is linked, and its own frames are the source."

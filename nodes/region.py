@@ -10,7 +10,7 @@ from .host import io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.regions import Regions
 
 EXAMPLE = """{"version": 1, "unit": "fraction", "regions": [
   {"name": "left", "words": "", "box": [0.05, 0.1, 0.48, 0.9]},
@@ -133,7 +133,8 @@ class EvenframeMaskRegion(io.ComfyNode):
         soften: int,
         regions: Regions | None = None,
     ) -> io.NodeOutput:
-        from ..pipelines.regions.region import Regions, mask_region
+        from ..pipelines.regions.region import mask_region
+        from ..pipelines.regions.regions import Regions
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)

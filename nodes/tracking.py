@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from ..pipelines.regions.region import Regions
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.regions.tracking.drawn import Prompt
     from ..pipelines.regions.tracking.people import People
     from ..pipelines.regions.tracking.sam2 import Sam2
@@ -139,7 +139,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         regions: Regions | None = None,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        from ..pipelines.regions.region import Regions
+        from ..pipelines.regions.regions import Regions
         from ..pipelines.regions.tracking.drawn import parse_prompt
         from ..pipelines.regions.tracking.track import track
         from ..pipelines.video.clip import rgb_frames

@@ -12,7 +12,8 @@ from evenframe.miniature.vocabulary import HELD_OUT_FIGURES
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 
 
 def rendered(scene):

@@ -255,7 +255,7 @@ def test_the_demo_is_equal_to_the_source_outside_of_the_circle(monkeypatch: pyte
     from evenframe.miniature.scenes import render
     from evenframe.pipelines.common.pictures import to_bytes
     from evenframe.pipelines.models import model as backbone
-    from evenframe.pipelines.regions.region import grown
+    from evenframe.pipelines.regions.edges import grown
 
     monkeypatch.setattr(demo, "FRAMES", 3)
     result = demo.edit_clip(backbone.load(), 2, lambda *_: None)

@@ -23,7 +23,8 @@ from evenframe.pipelines.pasting.crop import crop_around, whole_crop
 from evenframe.pipelines.pasting.crop_window import Context
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there
-from evenframe.pipelines.regions.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import (
     Choice,
     Clip,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.pasting.crop_window import ALWAYS, Context, CropWindows, crop_windows
 from evenframe.pipelines.pasting.smooth_path import smooth_within
-from evenframe.pipelines.regions.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import Fitting
 from evenframe.pipelines.video.sizes import best_size
 from evenframe.pipelines.video.targets import target

@@ -14,7 +14,8 @@ from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Backbone
 from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 
 

@@ -29,7 +29,8 @@ from evenframe.pipelines.controls.span import NEVER, Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.fairness.encoder import encode_fair, parse_wishes
 from evenframe.pipelines.models.schedule import Grid
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.store import SourceAttention
 

@@ -22,7 +22,8 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.span import Span
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.schedule import NoiseSchedule, add_noise, noisy_latents
 from evenframe.pipelines.models.stable_diffusion import shipped
-from evenframe.pipelines.regions.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
 
 SOURCE, TARGET = "a silver jeep on a road", "a red jeep on a road"

@@ -15,7 +15,8 @@ from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"

@@ -15,7 +15,8 @@ from evenframe.nodes.inversion import EvenframeInvert
 from evenframe.pipelines import editing
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.refocus import Refocus
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source import cache as inversion_cache
 from evenframe.pipelines.source.inversion import invert
 

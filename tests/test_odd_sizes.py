@@ -20,7 +20,8 @@ from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
-from evenframe.pipelines.regions.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import Inversion, invert
 

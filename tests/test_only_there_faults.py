@@ -19,7 +19,8 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there, pasted_images
 from evenframe.pipelines.pasting.source_masks import Places
-from evenframe.pipelines.regions.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import (
     Audio,
     Choice,

@@ -29,7 +29,8 @@ from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
-from evenframe.pipelines.regions.region import Regions, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.maps import mask_sites
 from evenframe.pipelines.source.store import SourceAttention

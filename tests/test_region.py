@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.regions.region import (
-    Regions,
-    box_region,
-    feather,
-    grown,
-    mask_region,
-    shrunk,
-    to_grid,
-)
+from evenframe.pipelines.regions.edges import feather, grown, shrunk
+from evenframe.pipelines.regions.region import box_region, mask_region, to_grid
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.regions.text import interpolate, parse_regions
 
 FRAME = (448, 768)

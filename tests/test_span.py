@@ -14,7 +14,8 @@ from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import NEVER, WHOLE, Span
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 
 HUNDREDTHS = st.integers(0, 100)
 

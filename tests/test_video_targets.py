@@ -18,7 +18,8 @@ from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.pasting.only_there import only_there
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import (
     Audio,
     Choice,

@@ -16,7 +16,8 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.regions.region import Regions, box_region
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.file import load, save
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import Inversion, invert

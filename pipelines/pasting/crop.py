@@ -10,7 +10,8 @@ from torch import Tensor
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
-from ..regions.region import Region, Regions, to_grid
+from ..regions.region import Region, to_grid
+from ..regions.regions import Regions
 from ..video.budget import Budget
 from ..video.clip import Clip
 from ..video.original import original

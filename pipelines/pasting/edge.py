@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..regions.region import feather, grown
+from ..regions.edges import feather, grown
 
 WHOLE = 0.999
 """From here on a place is the edit's alone: a feathered 1 is not exact."""

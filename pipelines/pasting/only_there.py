@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..common.progress import OnFrame
-from ..regions.region import Regions
+from ..regions.regions import Regions
 from ..video.clip import Clip, rgb_frames
 from ..video.film import Film, Shot, unrounded
 from ..video.original import Original, original

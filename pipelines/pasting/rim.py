@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..regions.region import grown
+from ..regions.edges import grown
 from ..video.placement import Area, Placement
 
 RIM = 0.06

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..common.checks import frames_of_size
 from ..common.errors import EvenframeError
-from ..regions.region import Box, Region, Regions, to_grid
+from ..regions.region import Box, Region, to_grid
+from ..regions.regions import Regions
 from ..video.clip import Clip
 from ..video.placement import Area, Placement
 from ..video.resample import Resampler, way_back

@@ -4,20 +4,16 @@ import logging
 import math
 import reprlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..common.errors import EvenframeError
 from ..common.grids import averaged, cell_at, cell_width
 from ..common.typed_text import require_typed
-
-if TYPE_CHECKING:
-    from ..video.placement import Placement
+from .edges import feather, grown, shrunk
 
 log = logging.getLogger(__name__)
 
@@ -62,122 +58,6 @@ class Region:
             low.append(torch.where(here, first.double(), math.nan))
             high.append(torch.where(here, after.double(), math.nan))
         return torch.stack([*low, *high], 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """The regions of a clip; where they overlap, a later one lies on top.
-
-    frames: of the clip. frame_size: (height, width) in pixels.
-    window: of regions that were moved onto crops, where these lie; None for others.
-    """
-
-    items: tuple[Region, ...]
-    frames: int
-    frame_size: tuple[int, int]
-    window: "Placement | None" = None
-
-    def part(self, frames: range) -> "Regions":
-        """Only these frames."""
-        cut = slice(frames.start, frames.stop)
-        items = tuple(
-            replace(
-                region,
-                boxes=None if region.boxes is None else region.boxes[cut],
-                masks=None if region.masks is None else region.masks[cut],
-            )
-            for region in self.items
-        )
-        return Regions(items, len(frames), self.frame_size)
-
-    def require(self, frames: int, frame_size: tuple[int, int]) -> None:
-        """Raise EvenframeError unless the clip has as many frames, of the same size."""
-        have, want = (self.frames, *self.frame_size), (frames, *frame_size)
-        if have != want:
-            raise EvenframeError(
-                f"The regions are for {have[0]} frames of {have[2]}x{have[1]} pixels, but the clip "
-                f"has {want[0]} of {want[2]}x{want[1]}: draw them on the frames that are inverted."
-            )
-
-    def on(self, below: "Regions | None") -> "Regions":
-        """These on top of others of the same clip."""
-        if below is None:
-            return self
-        below.require(self.frames, self.frame_size)
-        if self.window and below.window and self.window != below.window:
-            raise EvenframeError(
-                "The regions lie on two different crops: link those of one Crop Around Region."
-            )
-        window = self.window or below.window
-        return replace(self, items=(*below.items, *self.items), window=window)
-
-    def painted(self) -> Tensor:
-        """(f, h, w) at the frames' size, for pictures: 0 outside, (k+1)/n in region k of n."""
-        visible = self.cells(self.frame_size)
-        values = torch.arange(1, len(visible) + 1) / len(visible)
-        return (visible * values[:, None, None, None]).sum(0)
-
-    def describe(self) -> str:
-        """Each region with its words: "left: jellyfish; right: goldfish"."""
-        return "; ".join(f"{region.name}: {region.words or 'no words'}" for region in self.items)
-
-    def cells(self, grid: tuple[int, int], warn: bool = True) -> Tensor:
-        """(regions, f, rows, columns) of 0 and 1: the visible cells of each region.
-
-        A region that is smaller than one cell has one, unless another lies on top of it. Where two
-        need the same cell and do not overlap in the frame, both have it.
-        warn: say so in the log.
-        """
-        cells = self._all_cells(grid, warn)
-        visible = cells * (1 - _above(cells))
-        squeezed = (visible.amax((2, 3)) == 0) & (cells.amax((2, 3)) > 0)  # regions f
-        if squeezed.any() and grid != self.frame_size:
-            pixels = self._all_cells(self.frame_size, warn=False)
-            apart = squeezed & ((pixels * _above(pixels)).amax((2, 3)) == 0)
-            visible[apart] = cells[apart]
-        return visible
-
-    def _all_cells(self, grid: tuple[int, int], warn: bool) -> Tensor:
-        """As `cells`, with those that later regions lie on."""
-        self.require_items()
-        return torch.stack([_cells(item, self.frame_size, grid, warn) for item in self.items])
-
-    def coverage(self, grid: tuple[int, int]) -> Tensor:
-        """(f, rows, columns) in 0..1: the union of all regions, with their soft edges.
-
-        Masks keep the grey values that they came with; on a coarser grid than the frame's, those of
-        an edge that is merely smoothed do not count.
-        """
-        return self.coverages(grid).amax(0)
-
-    def coverages(self, grid: tuple[int, int]) -> Tensor:
-        """(regions, f, rows, columns) in 0..1: as `coverage`, of each region alone."""
-        self.require_items()
-        return torch.stack([_soft_cells(region, self.frame_size, grid) for region in self.items])
-
-    def anywhere(self) -> Tensor:
-        """(f,) bool: whether a frame has any of the regions."""
-        return self.bounds().isfinite().all(1)
-
-    def bounds(self, spread: int = 0) -> Tensor:
-        """(f, 4) float64: around all regions of each frame, as `Region.bounds`.
-
-        spread: pixels by which those of masks are larger.
-        """
-        self.require_items()
-        outward = torch.tensor([-spread, -spread, spread, spread], dtype=torch.float64)
-        each = torch.stack(
-            [item.bounds() + outward * (item.masks is not None) for item in self.items]
-        )  # n f 4
-        low = each[..., :2].nan_to_num(math.inf).amin(0)
-        high = each[..., 2:].nan_to_num(-math.inf).amax(0)
-        found = torch.cat([low, high], 1)
-        return torch.where(found.isfinite(), found, math.nan)
-
-    def require_items(self) -> None:
-        """Raise EvenframeError where there is no region at all."""
-        if not self.items:
-            raise EvenframeError("There are no regions: draw one.")
 
 
 def to_grid(
@@ -315,38 +195,6 @@ def _four_numbers(box: object, of: str) -> Box:
     return left, top, right, bottom
 
 
-def feather(masks: Tensor, pixels: int) -> Tensor:
-    """Soft edges: masks (f, h, w) that rise from 0 at their border to 1 so many pixels inside.
-
-    What is 0 stays 0; the edge of the frame is no border.
-    """
-    if pixels <= 0:
-        return masks
-    radius = (pixels + 1) // 2
-    return _mean(_mean(shrunk(masks, radius), radius, 1), radius, 2)
-
-
-def _mean(masks: Tensor, pixels: int, axis: int) -> Tensor:
-    """The mean within so many pixels along an axis, of those that are in the frame."""
-    line = torch.ones_like(masks[:1].narrow(3 - axis, 0, 1))  # the same across the other axis
-    return _sum(masks, pixels, axis) / _sum(line, pixels, axis)
-
-
-def _sum(masks: Tensor, pixels: int, axis: int) -> Tensor:
-    """The sum within so many pixels along an axis, of pieces of 1, 2, 4 and more; as `_spread`."""
-    width, length, size, start = 2 * pixels + 1, masks.shape[axis], 1, 0
-    piece, total = _padded(masks, pixels, axis), torch.zeros_like(masks)
-    while True:
-        if width & size:
-            total += piece.narrow(axis, start, length)
-            start += size
-        if 2 * size > width:
-            return total
-        count = piece.shape[axis] - size
-        piece = piece.narrow(axis, 0, count) + piece.narrow(axis, size, count)
-        size *= 2
-
-
 def require_labels(name: str, words: str) -> None:
     """Raise EvenframeError for a region's name or words that are too long or not whole."""
     require_typed(name, "The name of a region", MAX_LABEL)
@@ -360,38 +208,7 @@ def require_edges(name: str, grow: int, soften: int) -> None:
             raise EvenframeError(f"{what} of region '{name}' is {value}: choose 0 to 1024 pixels.")
 
 
-def grown(masks: Tensor, pixels: int) -> Tensor:
-    """Spread masks (f, h, w) by so many pixels in every direction."""
-    if pixels == 0:
-        return masks
-    return _spread(_spread(masks, pixels, 1), pixels, 2)
-
-
-def _spread(masks: Tensor, pixels: int, axis: int) -> Tensor:
-    """The largest value within so many pixels along an axis.
-
-    By windows of twice the width, and twice again: a pooling looks at every pixel of every window.
-    """
-    width, size = 2 * pixels + 1, 1
-    largest = _padded(masks, pixels, axis)  # of windows of `size`
-    while size < width:
-        step = min(size, width - size)
-        count = largest.shape[axis] - step
-        largest = torch.maximum(largest.narrow(axis, 0, count), largest.narrow(axis, step, count))
-        size += step
-    return largest
-
-
-def _padded(masks: Tensor, pixels: int, axis: int) -> Tensor:
-    return F.pad(masks, [pixels, pixels] if axis == 2 else [0, 0, pixels, pixels])
-
-
-def shrunk(masks: Tensor, pixels: int) -> Tensor:
-    """Take so many pixels from masks (f, h, w) along their border; the frame's edge is none."""
-    return masks if pixels == 0 else 1 - grown(1 - masks, pixels)
-
-
-def _cells(
+def hard_cells(
     region: Region, frame_size: tuple[int, int], grid: tuple[int, int], warn: bool = True
 ) -> Tensor:
     """(f, rows, columns) of 0 and 1, at least one 1 on every frame that shows the region.
@@ -422,14 +239,6 @@ def _grey_frames(masks: Tensor, fringe: int) -> Tensor:
     return shrunk(((masks > 0) & (masks < 1)).float(), fringe).amax((1, 2)) > 0
 
 
-def _above(cells: Tensor) -> Tensor:
-    """(regions, f, rows, columns): where any later region is, for cells of the same shape."""
-    later = torch.zeros_like(cells)
-    for index in range(len(cells) - 2, -1, -1):
-        later[index] = torch.maximum(later[index + 1], cells[index + 1])
-    return later
-
-
 def _warn_small(region: Region, grid: tuple[int, int], frames: int) -> None:
     if frames:
         log.warning(
@@ -447,10 +256,10 @@ def _box_cells(boxes: Tensor, frame_size: tuple[int, int], grid: tuple[int, int]
     return cells
 
 
-def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
-    """(f, rows, columns) in 0..1: as `_cells`, or with its soft edge and its mask's grey values."""
+def soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """(f, rows, columns) in 0..1: as `hard_cells`, or with soft edges and grey values."""
     if region.masks is None and not region.soften:
-        return _cells(region, frame_size, grid)
+        return hard_cells(region, frame_size, grid)
     masks = region.masks
     if masks is None:
         assert region.boxes is not None
@@ -466,5 +275,5 @@ def _soft_cells(region: Region, frame_size: tuple[int, int], grid: tuple[int, in
         )
     cells = averaged(soft[:, None], grid)[:, 0]
     if not mixed.all():
-        cells[~mixed] = _cells(region, frame_size, grid)[~mixed]
+        cells[~mixed] = hard_cells(region, frame_size, grid)[~mixed]
     return cells

@@ -31,7 +31,8 @@ from ..common.json_text import (
     read_whole,
     shown,
 )
-from .region import Box, Region, Regions, box_region, mask_region, require_box, require_edges
+from .region import Box, Region, box_region, mask_region, require_box, require_edges
+from .regions import Regions
 
 VERSION = 1
 UNITS = ("fraction", "pixel")

@@ -18,7 +18,8 @@ from ...common.checks import require_choice
 from ...common.errors import EvenframeError
 from ...common.typed_text import quoted
 from ...fairness.people import known_person
-from ...regions.region import Region, Regions
+from ...regions.region import Region
+from ...regions.regions import Regions
 from ...text.alignment import align_tokens
 from ...text.prompt import Prompt, find_places, parse_phrases
 from ..base import ControlRun, Edit, Step

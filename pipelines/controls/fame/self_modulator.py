@@ -20,7 +20,7 @@ from torch import Tensor
 from ...attention.terms import Call, Term, Terms, extended
 from ...common.checks import require_choice
 from ...common.grids import averaged
-from ...regions.region import Regions
+from ...regions.regions import Regions
 from ..base import ControlRun, Edit, Step
 from ..span import WHOLE, Span, require_span
 from .formulas import (

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ...common.errors import EvenframeError
 from ...common.grids import averaged, nearest
-from ...regions.region import Region, Regions
+from ...regions.region import Region
+from ...regions.regions import Regions
 from ...source.inspection import look
 from ..base import Edit
 

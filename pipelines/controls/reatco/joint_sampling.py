@@ -13,7 +13,9 @@ from torch import Tensor
 from ...common.checks import require_choice, require_range, require_whole
 from ...common.errors import EvenframeError
 from ...models.schedule import noisy_latents
-from ...regions.region import Region, Regions, shrunk
+from ...regions.edges import shrunk
+from ...regions.region import Region
+from ...regions.regions import Regions
 from ..base import ControlRun, Edit, Step
 from ..span import Span
 

@@ -23,7 +23,7 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Terms, probabilities
 from ...common.checks import require_choice, require_range
 from ...common.errors import EvenframeError
-from ...regions.region import Regions
+from ...regions.regions import Regions
 from ...source.maps import mask_sites
 from ...text.prompt import parse_phrases
 from ..base import ControlRun, Edit, Step
