@@ -4,10 +4,10 @@ Regions are drawn on a grid once and not at every attention call, the source run
 however often the step is repeated, and key frames that all frames share are gathered once.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..pipelines.attention import keyframes
 from ..pipelines.attention.terms import gather_keyframes
@@ -17,7 +17,7 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
-from ..pipelines.regions.region import mask_region
+from ..pipelines.regions.region import MaskRegion, Raster
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
 from .models import tiny
@@ -45,26 +45,24 @@ def run() -> dict[str, float]:
         return model.source_passes
 
     people = _two_people()
-    count(CrossReweighter(regions=people), SelfModulator(regions=people))
-    grids = {
-        (site.kind, site.grid(SIZE))
-        for site in model.sites
-        if site.stride >= model.layout.control_stride
-    }
-    repeated = count(Fusion(cross_steps=1, self_steps=1), JointSampling(people, repeats=REPEATS))
+    regions = Regions(tuple(people), FRAMES, SIZE)
+    count(CrossReweighter(regions=regions), SelfModulator(regions=regions))
+    drawn = sum(len(person.drawn) for person in people)
+    sites = (site for site in model.sites if site.stride >= model.layout.control_stride)
+    grids = {site.grid(SIZE) for site in sites}
+    repeated = count(Fusion(cross_steps=1, self_steps=1), JointSampling(regions, repeats=REPEATS))
     return {
-        "once.rasters_per_grid": people.drawn / len(grids),
+        "once.rasters_per_grid": drawn / (len(people) * len(grids)),
         "once.source_passes_per_step": repeated / STEPS,
         "once.keyframe_bytes_ratio": _gathered_ratio(),
     }
 
 
-def _two_people() -> "_CountedRegions":
+def _two_people() -> "list[_CountedRegion]":
     left = torch.zeros(FRAMES, *SIZE)
     left[..., 8:48] = 1
     masks = {"doctor": left, "nurse": left.flip(-1)}
-    items = (mask_region(mask, FRAMES, SIZE, name=who, words=who) for who, mask in masks.items())
-    return _CountedRegions(tuple(items), FRAMES, SIZE)
+    return [_CountedRegion(who, who, mask) for who, mask in masks.items()]
 
 
 def _gathered_ratio(frames: int = 16, heads: int = 2, tokens: int = 64, width: int = 8) -> float:
@@ -76,14 +74,15 @@ def _gathered_ratio(frames: int = 16, heads: int = 2, tokens: int = 64, width: i
     return gathered.untyped_storage().nbytes() / own.untyped_storage().nbytes()
 
 
-class _CountedRegions(Regions):
-    """Regions that count how often they are drawn."""
+@dataclass(frozen=True, eq=False)
+class _CountedRegion(MaskRegion):
+    """A region that notes each grid that it is drawn on."""
 
-    drawn = 0
+    drawn: list[tuple[int, int]] = field(default_factory=list)
 
-    def cells(self, grid: tuple[int, int], warn: bool = True) -> Tensor:
-        object.__setattr__(self, "drawn", self.drawn + 1)
-        return super().cells(grid, warn)
+    def on(self, grid: tuple[int, int], soft: bool = False) -> Raster:
+        self.drawn.append(grid)
+        return super().on(grid, soft)
 
 
 class _Counted:

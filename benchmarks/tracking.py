@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipelines.regions.region import Box
+from ..pipelines.regions.region import Box, MaskRegion
 from ..pipelines.regions.tracking.drawn import Prompt
 from ..pipelines.regions.tracking.track import SHOWN, Tracked, track
 
@@ -227,8 +227,7 @@ def followed(case: Case, kind: str, *corrections: int) -> Result:
     mask = case.truth[given] if kind == "mask" else None
     tracked = track(case.frames, prompt, mask, name="shape")
     region = tracked.region
-    if region.boxes is None:
-        assert region.masks is not None
+    if isinstance(region, MaskRegion):
         overlaps = mask_overlaps(region.masks, case.truth)
     else:
         overlaps = box_overlaps(region.boxes, case.boxes)

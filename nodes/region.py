@@ -90,7 +90,7 @@ class EvenframeDrawRegions(io.ComfyNode):
 
         frames, _ = rgb_frames(frames)
         drawn = parse_regions(text, len(frames), (frames.shape[1], frames.shape[2]))
-        return region_result(drawn.on(regions), frames)
+        return region_result(drawn.over(regions), frames)
 
 
 class EvenframeMaskRegion(io.ComfyNode):
@@ -140,7 +140,7 @@ class EvenframeMaskRegion(io.ComfyNode):
         frames, _ = rgb_frames(frames)
         count, size = len(frames), (frames.shape[1], frames.shape[2])
         region = mask_region(mask, count, size, name=name, words=words, grow=grow, soften=soften)
-        return region_result(Regions((region,), count, size).on(regions), frames)
+        return region_result(Regions((region,), count, size).over(regions), frames)
 
 
 NODES = [EvenframeDrawRegions, EvenframeMaskRegion]

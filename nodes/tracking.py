@@ -152,7 +152,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         if tracker == PERSON:
             people = _people(frames, text, segmenter, mask, edges)
             own = Regions((people.region,), count, size)
-            return region_result(own.on(regions), frames, people.note())
+            return region_result(own.over(regions), frames, people.note())
         prompt = parse_prompt(text, count, size, masked=mask is not None)
         start = _start(mask, segmenter, frames, prompt)
         model = None if tracker == FLOW else _tracker(tracker)
@@ -166,7 +166,7 @@ class EvenframeTrackRegion(io.ComfyNode):
             on_frame=progress.step,
         )
         own = Regions((tracked.region,), count, size)
-        return region_result(own.on(regions), frames, tracked.note(), tracked.confidence)
+        return region_result(own.over(regions), frames, tracked.note(), tracked.confidence)
 
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:

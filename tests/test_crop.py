@@ -23,7 +23,7 @@ from evenframe.pipelines.pasting.crop import crop_around, whole_crop
 from evenframe.pipelines.pasting.crop_window import Context
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there
-from evenframe.pipelines.regions.region import box_region, mask_region
+from evenframe.pipelines.regions.region import BoxRegion, MaskRegion, box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import (
     Choice,
@@ -151,9 +151,9 @@ def test_a_moving_crop_follows(source: Path) -> None:
     still = crop_around(clip, boxes_on(clip), Fitting(), Context(0, 8))
     moving = crop_around(clip, boxes_on(clip), Fitting(), Context(0, 8), moving=True)
     assert moving.clip.width < still.clip.width and len(moving.clip.placement.boxes) == COUNT
-    seen = moving.regions.items[0].boxes
-    assert seen is not None and float(seen.min()) >= 0
-    assert bool((seen[:, 2] <= moving.clip.width).all())
+    [seen] = moving.regions.items
+    assert isinstance(seen, BoxRegion) and float(seen.boxes.min()) >= 0
+    assert bool((seen.boxes[:, 2] <= moving.clip.width).all())
 
 
 @pytest.mark.parametrize("ending", ["trim", "repeat"])
@@ -241,7 +241,7 @@ def test_ways_are_made_where_they_are_gone(
 def test_hard_and_grey_masks_keep_a_way_each(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = fit_clip(clip_from_images(torch.rand(COUNT, HIGH, WIDE, 3), 8), Fitting(max_side=160))
     hard = masks_on(clip).items[0]
-    assert hard.masks is not None
+    assert isinstance(hard, MaskRegion)
     grey = replace(hard, masks=hard.masks / 2)
     regions = Regions((hard, grey), COUNT, (clip.height, clip.width))
     ways = made(monkeypatch, source_masks)
@@ -276,7 +276,7 @@ def test_regions_may_be_drawn_on_crops_of_another_size() -> None:
     clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
     crop = crop_around(clip, square(96), Fitting(multiple=8, width=64, height=64), Context(0, 4))
     own = square(64)
-    mixed = own.on(crop.regions)
+    mixed = own.over(crop.regions)
     assert mixed.window == crop.regions.window and len(mixed.items) == 2
     for regions in (own, mixed):
         [shot, _] = only_there(crop.clip, torch.ones(2, 64, 64, 3), regions, Edge(0, 0)).shots()
@@ -291,7 +291,7 @@ def test_regions_of_crops_belong_to_their_clip() -> None:
         with pytest.raises(EvenframeError, match="of the same Crop Around Region"):
             only_there(wrong, torch.ones(2, 96, 96, 3), one.regions)
     with pytest.raises(EvenframeError, match="those of one Crop Around Region"):
-        one.regions.on(other.regions)
+        one.regions.over(other.regions)
 
 
 def test_what_is_refused(source: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fame.subject import find_subjects
 from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion, from_components
+from evenframe.pipelines.regions.region import MaskRegion
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import invert
 
@@ -51,7 +52,7 @@ def test_one_phrase_is_the_mask_that_the_viewer_shows(model, one):
     found = find_subjects(edit, None, ("doctor",), 0.3)
     (region,) = found.regions.items
     view = look(model, edit.inversion, ["doctor"], threshold=0.3)
-    assert region.masks is not None and torch.equal(region.masks, view.mask)
+    assert isinstance(region, MaskRegion) and torch.equal(region.masks, view.mask)
     assert covered(region.masks, doctor) > 0.99 and region.masks.mean() < 3 * doctor.mean()
     assert found.soft is not None and torch.equal(found.soft[0], view.maps)
     assert found.ids((16, 16)).shape == found.masks((16, 16))[0].shape == (FRAMES, 256)
@@ -64,7 +65,7 @@ def test_each_phrase_is_a_region_of_its_own(two, words: tuple[str, ...]):
     assert [region.name for region in found.regions.items] == list(words)
     people = {"doctor": figures[0], "nurse": figures[1]}
     for region, word, other in zip(found.regions.items, words, reversed(words), strict=True):
-        assert region.masks is not None and region.masks.shape == (FRAMES, 128, 128)
+        assert isinstance(region, MaskRegion) and region.masks.shape == (FRAMES, 128, 128)
         assert covered(region.masks, people[word]) > 0.99
         assert covered(region.masks, people[other]) < 0.01
     assert found.ids((16, 16)).unique().tolist() == [0, 1, 2]

@@ -56,7 +56,6 @@ def standing(count: int = 2) -> tuple[Tensor, list[Labels]]:
 
 
 def masks_of(found: people.People) -> NDArray[np.bool_]:
-    assert found.region.masks is not None
     assert set(found.region.masks.unique().tolist()) <= {0, 1}
     return found.region.masks.numpy() > 0
 

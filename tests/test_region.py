@@ -14,8 +14,15 @@ from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.regions.edges import feather, grown, shrunk
-from evenframe.pipelines.regions.region import box_region, mask_region, to_grid
-from evenframe.pipelines.regions.regions import Regions
+from evenframe.pipelines.regions.region import (
+    BoxRegion,
+    MaskRegion,
+    Raster,
+    box_region,
+    mask_region,
+    to_grid,
+)
+from evenframe.pipelines.regions.regions import MOST_GRIDS, Regions
 from evenframe.pipelines.regions.text import interpolate, parse_regions
 
 FRAME = (448, 768)
@@ -68,7 +75,7 @@ def test_a_box_may_be_a_tensor():
     boxes = torch.tensor([[93, 287, 269, 417]])
     assert to_grid(boxes[0], FRAME, (14, 24)) == (3, 9, 8, 13)
     found = box_region(boxes, FRAME, name="it").boxes
-    assert found is not None and torch.equal(found, boxes.double())
+    assert torch.equal(found, boxes.double())
 
 
 @given(st.tuples(*[st.floats(-2000, 2000)] * 4), st.integers(1, 40), st.integers(1, 40))
@@ -207,9 +214,9 @@ def test_regions_grow_by_pixels():
     masks = torch.zeros(1, *SIZE)
     masks[0, 20, 30] = 1
     grown = mask_region(masks, 1, SIZE, name="dot", grow=3).masks
-    assert grown is not None and grown.sum() == 49 and grown[0, 17:24, 27:34].all()
+    assert grown.sum() == 49 and grown[0, 17:24, 27:34].all()
     box = box_region([(10, 10, 20, 20)], SIZE, name="box", grow=12).boxes
-    assert box is not None and box.tolist() == [[0, 0, 32, 32]]
+    assert box.tolist() == [[0, 0, 32, 32]]
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 3, 7, 20, 200])
@@ -260,13 +267,15 @@ def test_coverage_is_the_union_with_soft_edges():
 def test_a_later_region_lies_on_top():
     lower = box_region([(0, 0, 64, 64)], SIZE, name="lower")
     upper = box_region([(32, 0, 96, 64)], SIZE, name="upper")
-    both = only(upper).on(only(lower))
+    both = only(upper).over(only(lower))
     cells = both.cells((8, 16))
     assert cells[0, 0, 0].tolist() == [1] * 4 + [0] * 12
     assert cells[1, 0, 0].tolist() == [0] * 4 + [1] * 8 + [0] * 4
     assert both.painted()[0, 0, ::8].tolist() == [0.5] * 4 + [1] * 8 + [0] * 4
-    assert only(upper).on(None).items == (upper,)
-    assert refused(only(upper).on, only(lower, frames=2)).startswith("The regions are for 2 frames")
+    assert only(upper).over(None).items == (upper,)
+    assert refused(only(upper).over, only(lower, frames=2)).startswith(
+        "The regions are for 2 frames"
+    )
 
 
 def test_small_regions_side_by_side_share_their_cell():
@@ -290,6 +299,46 @@ def test_cells_are_those_that_no_later_region_takes():
             expected[:index, frame, top:bottom, left:right] = 0
             expected[index, frame, top:bottom, left:right] = 1
     assert torch.equal(regions.cells((8, 16)), expected)
+
+
+class Noted(MaskRegion):
+    """A region that says on which grids it is drawn."""
+
+    def on(self, grid: tuple[int, int], soft: bool = False) -> Raster:
+        drawn.append((grid, soft))
+        return super().on(grid, soft)
+
+
+drawn: list[tuple[tuple[int, int], bool]] = []
+
+
+def test_regions_are_drawn_once_on_a_coarse_grid(caplog):
+    drawn.clear()
+    dot = torch.zeros(2, *SIZE)
+    dot[:, 20, 30] = 1
+    regions = only(Noted("dot", "", dot), 2)
+    for ask in (regions.cells, regions.coverages, regions.coverage) * 2:
+        caplog.clear()
+        assert ask((8, 16)).sum(), "and each is told that it is small"
+        assert "Region 'dot' is smaller than one cell of the 16x8 grid on 2 frames" in caplog.text
+    assert drawn == [((8, 16), False), ((8, 16), True)]
+    regions.over(only(box_region([(0, 0, 9, 9)] * 2, SIZE, name="box"), 2)).cells((8, 16))
+    assert len(drawn) == 3, "what others remember is theirs"
+    drawn.clear()
+    grids = [(rows, 16) for rows in range(1, MOST_GRIDS + 3)]
+    for grid in (*grids, SIZE, SIZE, *reversed(grids)):
+        regions.cells(grid, warn=False)
+    assert len(regions._drawn) == MOST_GRIDS, "no more are held"
+    assert [grid for grid, _ in drawn].count(SIZE) == 2, "a large one is not"
+
+
+def test_drawn_regions_take_gradients_afterwards():
+    regions = only(mask_region(disc(), 2, SIZE, name="disc"), 2)
+    with torch.inference_mode():
+        regions.cells((8, 16))
+    latents = torch.ones(2, 8, 16, requires_grad=True)
+    (regions.coverages((8, 16))[0] * regions.cells((8, 16))[0] * latents).sum().backward()
+    assert latents.grad is not None and latents.grad.any()
 
 
 def test_a_part_of_the_frames():
@@ -340,7 +389,7 @@ def test_a_box_in_fractions_or_in_pixels():
     ):
         [region] = regions.items
         assert (region.name, region.words, region.soften) == ("left", "jellyfish", 0)
-        assert region.boxes is not None
+        assert isinstance(region, BoxRegion) and region.frame_size == SIZE
         assert region.boxes.tolist() == [[32, 32, 64, 64]] * 3
 
 
@@ -366,23 +415,23 @@ def test_regions_of_large_frames_are_drawn_on_small_ones(shape: str, unit: str):
 def test_a_polygon_smaller_than_a_pixel_has_one():
     corners = [[42, 42], [45, 42], [45, 45]]
     entry = text({"name": "it", "polygon": corners}, unit="pixel")
-    masks = parse_regions(entry, 1, SIZE, (SIZE[0] // 8, SIZE[1] // 8)).items[0].masks
-    assert masks is not None and masks[0].nonzero().tolist() == [[5, 5]]
+    [region] = parse_regions(entry, 1, SIZE, (SIZE[0] // 8, SIZE[1] // 8)).items
+    assert isinstance(region, MaskRegion) and region.masks[0].nonzero().tolist() == [[5, 5]]
 
 
 def test_a_polygon_that_stands_still_is_held_once():
     square = [[0.25, 0.25], [0.5, 0.25], [0.5, 0.75], [0.25, 0.75]]
-    masks = parse_regions(text({"name": "it", "polygon": square}), 300, SIZE).items[0].masks
-    assert masks is not None and masks.shape == (300, *SIZE)
-    assert masks.untyped_storage().nbytes() == 4 * SIZE[0] * SIZE[1]
+    [region] = parse_regions(text({"name": "it", "polygon": square}), 300, SIZE).items
+    assert isinstance(region, MaskRegion) and region.masks.shape == (300, *SIZE)
+    assert region.masks.untyped_storage().nbytes() == 4 * SIZE[0] * SIZE[1]
 
 
 def test_boxes_move_evenly_between_key_frames():
     keys = [{"frame": 1, "box": [0, 0, 8, 8]}, {"frame": 3, "box": [8, 16, 16, 24]}]
     regions = parse_regions(text({"name": "it", "keyframes": keys}, unit="pixel"), 5, SIZE)
-    boxes = regions.items[0].boxes
-    assert boxes is not None
-    assert boxes[:, :2].tolist() == [[0, 0], [0, 0], [4, 8], [8, 16], [8, 16]]
+    [region] = regions.items
+    assert isinstance(region, BoxRegion)
+    assert region.boxes[:, :2].tolist() == [[0, 0], [0, 0], [4, 8], [8, 16], [8, 16]]
 
 
 @given(st.integers(0, 9))
@@ -401,8 +450,9 @@ def test_a_polygon_covers_the_pixels_inside():
         {"frame": 2, "polygon": [[x + 0.5, y] for x, y in square]},
     ]
     regions = parse_regions(text({"name": "it", "keyframes": keys}), 3, SIZE)
-    masks = regions.items[0].masks
-    assert masks is not None
+    [region] = regions.items
+    assert isinstance(region, MaskRegion)
+    masks = region.masks
     for frame, left in enumerate((32, 64, 96)):
         expected = torch.zeros(SIZE)
         expected[16:48, left : left + 32] = 1

@@ -7,12 +7,13 @@ import pytest
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.region_words import region_places, tell_places, tokens_at
-from evenframe.pipelines.regions.region import Region
+from evenframe.pipelines.regions.region import BoxRegion, box_region
 from evenframe.pipelines.source.inversion import invert
 
 
-def naming(*words: str) -> list[Region]:
-    return [Region(f"r{index}", phrase) for index, phrase in enumerate(words)]
+def naming(*words: str) -> list[BoxRegion]:
+    box = [(0, 0, 8, 8)]
+    return [box_region(box, (8, 8), name=f"r{i}", words=phrase) for i, phrase in enumerate(words)]
 
 
 def test_words_of_several_tokens_and_phrases(backbone):

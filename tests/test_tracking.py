@@ -28,7 +28,7 @@ from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.regions.region import Box
+from evenframe.pipelines.regions.region import Box, MaskRegion
 from evenframe.pipelines.regions.tracking import fields, flow, layer, sam, sam2
 from evenframe.pipelines.regions.tracking.drawn import Prompt, painted_masks, parse_prompt
 from evenframe.pipelines.regions.tracking.track import track
@@ -524,7 +524,7 @@ def test_the_node_tracks_with_what_was_chosen(
     regions, mask, picture = tracked(frames, segmenter, tracker, box=BOX).args
     [region] = regions.items
     assert (region.name, region.words, regions.frame_size) == ("thing", "red circle", SIZE)
-    assert (region.boxes is None) == ((segmenter, tracker) != (NO_SEGMENTER, FLOW))
+    assert isinstance(region, MaskRegion) == ((segmenter, tracker) != (NO_SEGMENTER, FLOW))
     assert mask.shape == (4, *SIZE) and picture.shape == frames.shape
     assert mask[1].any()
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
-from ..regions.region import Region, to_grid
+from ..regions.region import BoxRegion, MaskRegion, Region
 from ..regions.regions import Regions
 from ..video.budget import Budget
 from ..video.clip import Clip
@@ -75,8 +75,9 @@ def crop_around(
 def whole_crop(clip: Clip) -> Regions:
     """One region, all of every frame."""
     box = torch.tensor([0, 0, clip.width, clip.height], dtype=torch.float64)
-    region = Region("crop", "", boxes=box.repeat(len(clip), 1))
-    return Regions((region,), len(clip), (clip.height, clip.width), clip.window)
+    size = (clip.height, clip.width)
+    region = BoxRegion("crop", "", box.repeat(len(clip), 1), size)
+    return Regions((region,), len(clip), size, clip.window)
 
 
 def _cropped(clip: Clip, placement: Placement, on_frame: OnFrame | None) -> Tensor:
@@ -108,21 +109,19 @@ def _regions_in(regions: Regions, drawn: Placement, window: Placement) -> Region
 
 def _region_in(region: Region, drawn: Placement, window: Placement) -> Region:
     soften = round(region.soften * drawn.scale() / window.scale())
-    if region.masks is not None:
+    if isinstance(region, MaskRegion):
         return replace(region, masks=_masks_in(region.masks, drawn, window), soften=soften)
-    assert region.boxes is not None
     limits = torch.tensor(window.size * 2, dtype=torch.float64)
     boxes = window.from_source(drawn.to_source(region.boxes))
     boxes = torch.minimum(boxes.clamp(min=0), limits)
     here = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    size = (window.size[1], window.size[0])
+    moved = replace(region, boxes=boxes, frame_size=size, soften=soften)
     if here.all():
-        return replace(region, boxes=boxes, soften=soften)
-    high, wide = window.size[1], window.size[0]
-    masks = torch.zeros(len(boxes), high, wide)  # a box is on every frame, a mask need not be
-    for index in here.nonzero()[:, 0].tolist():
-        left, top, right, bottom = to_grid(boxes[index], (high, wide), (high, wide))
-        masks[index, top:bottom, left:right] = 1
-    return replace(region, boxes=None, masks=masks, soften=soften)
+        return moved
+    masks = torch.zeros(len(boxes), *size)  # a box is on every frame, a mask need not be
+    masks[here] = replace(moved, boxes=boxes[here]).masked().masks
+    return MaskRegion(region.name, region.words, masks, soften=soften)
 
 
 def _masks_in(masks: Tensor, drawn: Placement, window: Placement) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..common.checks import frames_of_size
 from ..common.errors import EvenframeError
-from ..regions.region import Box, Region, to_grid
+from ..regions.region import Box, BoxRegion, Region, to_grid
 from ..regions.regions import Regions
 from ..video.clip import Clip
 from ..video.placement import Area, Placement
@@ -86,10 +86,7 @@ class Places:
         """Whether the regions lie at the same places of the source on two frames."""
         if self.placement.box(one) != self.placement.box(other):
             return False
-        shapes = (
-            region.boxes if region.masks is None else region.masks for region in self.regions.items
-        )
-        return all(torch.equal(shape[one], shape[other]) for shape in shapes if shape is not None)
+        return all(region.alike(one, other) for region in self.regions.items)
 
     def masks(self, index: int, area: Area) -> Tensor:
         """(n, 1, h, w) in 0..1: each region on that frame, in an area of the source's frame.
@@ -101,11 +98,10 @@ class Places:
     def _mask(self, region: Region, index: int, area: Area) -> Tensor:
         """(1, h, w)"""
         box = self.placement.box(index)
-        if region.boxes is not None:
+        if isinstance(region, BoxRegion):
             edges = self._to_source(region.boxes, index)
             mask = _box_mask(edges, self.placement.source, area)
         else:
-            assert region.masks is not None
             size, source = self.placement.size, self.placement.source
             mask = self._masks.resampled(region.masks[index], way_back(box, source, size), area)
         return softened(mask[None], self._soft(region, index))

@@ -1,17 +1,24 @@
 """The regions of a clip together: which lies on top, and their cells on the grids of a model."""
 
+import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from .region import Region, hard_cells, soft_cells
+from .region import Raster, Region
 
 if TYPE_CHECKING:
     from ..video.placement import Placement
+
+log = logging.getLogger(__name__)
+
+MOST_GRIDS, COARSE = 8, 16
+"""So many grids are remembered, of those that have a cell for so many pixels or more: what is kept
+is small beside the masks themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,24 +27,22 @@ class Regions:
 
     frames: of the clip. frame_size: (height, width) in pixels.
     window: of regions that were moved onto crops, where these lie; None for others.
+    What was drawn on a coarse grid is remembered for as long as they are.
     """
 
     items: tuple[Region, ...]
     frames: int
     frame_size: tuple[int, int]
     window: "Placement | None" = None
+    _drawn: dict[tuple[tuple[int, int], bool], tuple[Raster, ...]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def part(self, frames: range) -> "Regions":
         """Only these frames."""
-        cut = slice(frames.start, frames.stop)
-        items = tuple(
-            replace(
-                region,
-                boxes=None if region.boxes is None else region.boxes[cut],
-                masks=None if region.masks is None else region.masks[cut],
-            )
-            for region in self.items
-        )
+        if len(frames) == self.frames:
+            return self
+        items = tuple(region.part(frames) for region in self.items)
         return Regions(items, len(frames), self.frame_size)
 
     def require(self, frames: int, frame_size: tuple[int, int]) -> None:
@@ -49,7 +54,7 @@ class Regions:
                 f"has {want[0]} of {want[2]}x{want[1]}: draw them on the frames that are inverted."
             )
 
-    def on(self, below: "Regions | None") -> "Regions":
+    def over(self, below: "Regions | None") -> "Regions":
         """These on top of others of the same clip."""
         if below is None:
             return self
@@ -78,19 +83,14 @@ class Regions:
         need the same cell and do not overlap in the frame, both have it.
         warn: say so in the log.
         """
-        cells = self._all_cells(grid, warn)
+        cells = self._on(grid, warn=warn)
         visible = cells * (1 - _above(cells))
         squeezed = (visible.amax((2, 3)) == 0) & (cells.amax((2, 3)) > 0)  # regions f
         if squeezed.any() and grid != self.frame_size:
-            pixels = self._all_cells(self.frame_size, warn=False)
+            pixels = self._on(self.frame_size, warn=False)
             apart = squeezed & ((pixels * _above(pixels)).amax((2, 3)) == 0)
             visible[apart] = cells[apart]
         return visible
-
-    def _all_cells(self, grid: tuple[int, int], warn: bool) -> Tensor:
-        """As `cells`, with those that later regions lie on."""
-        self.require_items()
-        return torch.stack([hard_cells(item, self.frame_size, grid, warn) for item in self.items])
 
     def coverage(self, grid: tuple[int, int]) -> Tensor:
         """(f, rows, columns) in 0..1: the union of all regions, with their soft edges.
@@ -102,23 +102,38 @@ class Regions:
 
     def coverages(self, grid: tuple[int, int]) -> Tensor:
         """(regions, f, rows, columns) in 0..1: as `coverage`, of each region alone."""
+        return self._on(grid, soft=True)
+
+    def _on(self, grid: tuple[int, int], soft: bool = False, warn: bool = True) -> Tensor:
+        """(regions, f, rows, columns) in 0..1: each region alone."""
         self.require_items()
-        return torch.stack([soft_cells(region, self.frame_size, grid) for region in self.items])
+        rasters = self._drawn.get((grid, soft))
+        if rasters is None:
+            rasters = tuple(region.on(grid, soft) for region in self.items)
+            if COARSE * grid[0] * grid[1] <= self.frame_size[0] * self.frame_size[1]:
+                if len(self._drawn) == MOST_GRIDS:
+                    del self._drawn[next(iter(self._drawn))]
+                self._drawn[grid, soft] = rasters
+        for region, raster in zip(self.items, rasters, strict=True):
+            if warn and raster.small:
+                log.warning(
+                    "Region '%s' is smaller than one cell of the %dx%d grid on %d frames: at least "
+                    "one cell counts there. Draw it larger, or take larger frames.",
+                    *(region.name, grid[1], grid[0], raster.small),
+                )
+        return torch.stack([raster.cells for raster in rasters])
 
     def anywhere(self) -> Tensor:
         """(f,) bool: whether a frame has any of the regions."""
         return self.bounds().isfinite().all(1)
 
     def bounds(self, spread: int = 0) -> Tensor:
-        """(f, 4) float64: around all regions of each frame, as `Region.bounds`.
+        """(f, 4) float64: around all regions of each frame; NaN where there is none.
 
         spread: pixels by which those of masks are larger.
         """
         self.require_items()
-        outward = torch.tensor([-spread, -spread, spread, spread], dtype=torch.float64)
-        each = torch.stack(
-            [item.bounds() + outward * (item.masks is not None) for item in self.items]
-        )  # n f 4
+        each = torch.stack([region.bounds(spread) for region in self.items])  # n f 4
         low = each[..., :2].nan_to_num(math.inf).amin(0)
         high = each[..., 2:].nan_to_num(-math.inf).amax(0)
         found = torch.cat([low, high], 1)

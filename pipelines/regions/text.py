@@ -113,17 +113,15 @@ def _region(
     shapes = [interpolate(keys, frame) for frame in range(frames if len(keys) > 1 else 1)]
     if kind == "box":
         boxes: list[Box] = [(shape[0], shape[1], shape[2], shape[3]) for shape in shapes]
-        region = box_region(boxes, frame_size, name=name, words=words, grow=grow, soften=soft)
-        assert region.boxes is not None
-        smaller = region.boxes * torch.tensor([x, y, x, y], dtype=torch.float64)
-        return replace(region, boxes=smaller.expand(frames, -1))
+        box = box_region(boxes, frame_size, name=name, words=words, grow=grow, soften=soft)
+        smaller = box.boxes * torch.tensor([x, y, x, y], dtype=torch.float64)
+        return replace(box, boxes=smaller.expand(frames, -1), frame_size=drawn)
     shapes = [[v * (x, y)[n % 2] for n, v in enumerate(one)] for one in shapes]
     masks = _polygons(shapes, drawn, 1 if drawn == frame_size else FINER)
-    region = mask_region(
+    mask = mask_region(
         masks, len(masks), drawn, name=name, words=words, grow=round(grow * x), soften=soft
     )
-    assert region.masks is not None
-    return replace(region, masks=region.masks.expand(frames, -1, -1))
+    return replace(mask, masks=mask.masks.expand(frames, -1, -1))
 
 
 def _keyframes(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...common.errors import EvenframeError
 from ...common.grids import averaged, nearest
-from ...regions.region import Region
+from ...regions.region import MaskRegion
 from ...regions.regions import Regions
 from ...source.inspection import look
 from ..base import Edit
@@ -22,11 +22,13 @@ from ..base import Edit
 class Subjects:
     """The people of an edit, by the frames at work.
 
-    regions: one for each. soft: (regions, f, h, w) in 0..1, how much the source looks at each of
-    them from each place; None where regions were given.
+    regions: one for each. frames: those of the regions that are at work. soft: (regions, f, h, w)
+    in 0..1, how much the source looks at each of them from each place; None where regions were
+    given.
     """
 
     regions: Regions
+    frames: range
     soft: Tensor | None = None
 
     def ids(self, grid: tuple[int, int]) -> Tensor:
@@ -44,7 +46,8 @@ class Subjects:
 
     def _cells(self, grid: tuple[int, int]) -> Tensor:
         """(regions, f, n). Layers are as coarse as they are: a small region is no news there."""
-        return self.regions.cells(grid, warn=False).flatten(2)
+        cells = self.regions.cells(grid, warn=False)
+        return cells[:, self.frames.start : self.frames.stop].flatten(2)
 
 
 def find_subjects(
@@ -61,7 +64,7 @@ def find_subjects(
     require_subject(regions, words)
     if regions is not None:
         regions.require(edit.clip_frames, edit.frame_size)
-        return Subjects(regions if edit.window is None else regions.part(edit.window))
+        return Subjects(regions, edit.frames)
     views = [look(edit.backbone, edit.inversion, [phrase], threshold=threshold) for phrase in words]
     maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
     most = nearest(maps, size).argmax(0)  # f h w: which phrase it looks at most
@@ -73,8 +76,8 @@ def find_subjects(
             f"{threshold:g} (0 to 2), or everywhere at another subject more: lower the threshold "
             "or name another word."
         )
-    found = tuple(Region(word, "", masks=mask) for word, mask in zip(words, masks, strict=True))
-    return Subjects(Regions(found, len(most), size), maps)
+    found = tuple(MaskRegion(word, "", mask) for word, mask in zip(words, masks, strict=True))
+    return Subjects(Regions(found, len(most), size), range(len(most)), maps)
 
 
 def require_subject(regions: Regions | None, words: Sequence[str]) -> None:

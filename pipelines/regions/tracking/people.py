@@ -15,7 +15,7 @@ from ...common.checks import require_whole
 from ...common.errors import EvenframeError
 from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
-from ..region import Box, Region, mask_region, require_box, require_edges, require_labels
+from ..region import Box, MaskRegion, mask_region, require_box, require_edges, require_labels
 from .drawn import Prompt
 from .parts import MOST, Labels, Mask, begin, follow
 from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, masks_of_people
@@ -32,13 +32,12 @@ what it covers, and the rest is somebody else's."""
 class People:
     """Who was found. region: of everybody or, where one was meant, of that person."""
 
-    region: Region
+    region: MaskRegion
     one: bool
 
     def note(self) -> str:
         """On which frames nobody is; "" where on none."""
-        assert self.region.masks is not None
-        empty = (self.region.masks.amax((1, 2)) == 0).nonzero()[:, 0].tolist()
+        empty = (self.region.areas() == 0).nonzero()[:, 0].tolist()
         if not empty:
             return ""
         told = f"Region '{self.region.name}' is empty on {_runs(empty)}"

@@ -119,7 +119,8 @@ def track(
             assert masks is not None
             found, trust = flow.follow_masks(frames, masks, on_frame)
         make = partial(mask_region, found, count, size, name=name, words=words)
-    return Tracked(make(grow=grow, soften=soften), _areas(make()), prompt.frame, trust)
+    areas = make().areas()
+    return Tracked(make(grow=grow, soften=soften), areas, prompt.frame, trust)
 
 
 def _require_prompts(
@@ -146,13 +147,6 @@ def _by_frame(prompts: Sequence[Prompt], masks: Tensor) -> dict[int, Tensor]:
             f"There are {len(masks)} masks for {len(prompts)} prompted frames: give one for each."
         )
     return {each.frame: mask for each, mask in zip(prompts, masks, strict=True)}
-
-
-def _areas(region: Region) -> Tensor:
-    if region.boxes is not None:
-        return (region.boxes[:, 2:] - region.boxes[:, :2]).prod(1)
-    assert region.masks is not None
-    return region.masks.sum((1, 2))
 
 
 def _runs(frames: Sequence[int]) -> str:
