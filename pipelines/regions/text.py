@@ -22,34 +22,18 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..common.json_text import (
-    read_json,
-    read_list,
-    read_numbers,
-    read_object,
-    read_text,
-    read_whole,
-    shown,
-)
-from .region import Box, Region, box_region, mask_region, require_box, require_edges
+from ..common.json_text import read_json, read_list, read_object, read_text, read_whole
+from .box import Box
+from .canvas import Canvas, Shape
+from .region import Region, box_region, mask_region, require_edges
 from .regions import Regions
 
-VERSION = 1
-UNITS = ("fraction", "pixel")
-PIXELS = (1, 1)
-"""How many pixels a pixel is in x and y."""
-LARGEST_FRACTION = 2
-"""Fractions may lie outside of the frame, but not so far as pixels that were taken for them."""
 FINER = 4
 """In x and y, for polygons of large frames on small ones: their pixels are coarse."""
-MAX_REGIONS, MAX_KEYFRAMES, MAX_POINTS = 32, 10_000, 1000
+MAX_REGIONS, MAX_KEYFRAMES = 32, 10_000
 REGION = '{"name": "left", "words": "jellyfish", "box": [0.1, 0.6, 0.4, 0.95]}'
 EXAMPLE = f'{{"version": 1, "regions": [{REGION}]}}'
 KEYFRAME = '{"frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
-SIDES, POINT = "left, top, right, bottom", "x, y"
-
-Shape = list[float]
-"""The numbers of a box or of a polygon's points, one after the other, in pixels."""
 
 
 def parse_regions(
@@ -66,38 +50,13 @@ def parse_regions(
     drawn = drawn_size or frame_size
     value = read_json(text, "regions", EXAMPLE)
     data = read_object(value, "The text", {"version", "regions"}, {"unit"}, EXAMPLE)
-    scale = read_units(data, frame_size)
+    canvas = Canvas.of(data, frames, frame_size)
     entries = read_list(data["regions"], "regions", "regions", 1, MAX_REGIONS)
-    items = [
-        _region(entry, f"regions[{index}]", frames, frame_size, scale, drawn)
-        for index, entry in enumerate(entries)
-    ]
+    items = (_region(entry, f"regions[{at}]", canvas, drawn) for at, entry in enumerate(entries))
     return Regions(tuple(items), frames, drawn)
 
 
-def read_units(data: Mapping[str, Any], frame_size: tuple[int, int]) -> tuple[int, int]:
-    """How many pixels one unit of a text is in x and y. Raises EvenframeError for a text of
-    another version or an unknown unit."""
-    if data["version"] != VERSION or isinstance(data["version"], bool):
-        raise EvenframeError(
-            f"version is {shown(data['version'])}: this Evenframe reads version {VERSION}, so "
-            f'write "version": {VERSION}, or update it.'
-        )
-    unit = data.get("unit", "fraction")
-    if unit not in UNITS:
-        raise EvenframeError(f"unit is {shown(unit)}: use {' or '.join(UNITS)}.")
-    height, width = frame_size
-    return (width, height) if unit == "fraction" else PIXELS
-
-
-def _region(
-    entry: Any,
-    where: str,
-    frames: int,
-    frame_size: tuple[int, int],
-    scale: tuple[int, int],
-    drawn: tuple[int, int],
-) -> Region:
+def _region(entry: Any, where: str, canvas: Canvas, drawn: tuple[int, int]) -> Region:
     data = read_object(
         entry, where, {"name"}, {"words", "box", "polygon", "keyframes", "grow", "soften"}, REGION
     )
@@ -106,7 +65,8 @@ def _region(
     grow = read_whole(data.get("grow", 0), f"{where}.grow")
     soften = read_whole(data.get("soften", 0), f"{where}.soften")
     require_edges(name, grow, soften)
-    kind, keys = _keyframes(data, where, frames, frame_size, scale)
+    kind, keys = _keyframes(data, where, canvas)
+    frames, frame_size = canvas.frames, canvas.size
     x, y = (new / old for new, old in zip(drawn[::-1], frame_size[::-1], strict=True))
     soft = round(soften * x)
     # One that stands still is drawn once, and held once.
@@ -124,13 +84,7 @@ def _region(
     return replace(mask, masks=mask.masks.expand(frames, -1, -1))
 
 
-def _keyframes(
-    data: Mapping[str, Any],
-    where: str,
-    frames: int,
-    frame_size: tuple[int, int],
-    scale: tuple[int, int],
-) -> tuple[str, dict[int, Shape]]:
+def _keyframes(data: Mapping[str, Any], where: str, canvas: Canvas) -> tuple[str, dict[int, Shape]]:
     """The kind of a region's shapes, and the shapes by frame, in order."""
     given = [name for name in ("box", "polygon", "keyframes") if name in data]
     if len(given) != 1:
@@ -140,18 +94,14 @@ def _keyframes(
         )
     if given != ["keyframes"]:
         kind = given[0]
-        return kind, {0: read_shape(kind, data[kind], f"{where}.{kind}", frame_size, scale)}
+        return kind, {0: canvas.shape(kind, data[kind], f"{where}.{kind}")}
     kind, keys, last = "", {}, -1
     for index, entry in enumerate(
         read_list(data["keyframes"], f"{where}.keyframes", "key frames", 1, MAX_KEYFRAMES)
     ):
         at = f"{where}.keyframes[{index}]"
         key = read_object(entry, at, {"frame"}, {"box", "polygon"}, KEYFRAME)
-        frame = read_whole(key["frame"], f"{at}.frame")
-        if frame >= frames:
-            raise EvenframeError(
-                f"{at}.frame is {frame}, beyond the clip: its frames are 0 to {frames - 1}."
-            )
+        frame = canvas.frame(key["frame"], f"{at}.frame")
         if frame <= last:
             raise EvenframeError(
                 f"{at}.frame is {frame}, but the key frame before it is {last}: "
@@ -165,11 +115,12 @@ def _keyframes(
                 f"give {'a ' + kind if kind else 'a box or a polygon'}, as for the whole region."
             )
         kind = found[0]
-        shape = read_shape(kind, key[kind], f"{at}.{kind}", frame_size, scale)
-        if keys and len(shape) != len(next(iter(keys.values()))):
+        shape = canvas.shape(kind, key[kind], f"{at}.{kind}")
+        first = next(iter(keys.values()), shape)
+        if len(shape) != len(first):
             raise EvenframeError(
                 f"{at}.polygon has {len(shape) // 2} points, the first key frame's has "
-                f"{len(next(iter(keys.values()))) // 2}: give equally many, in the same order."
+                f"{len(first) // 2}: give equally many, in the same order."
             )
         keys[frame] = shape
     return kind, keys
@@ -187,55 +138,6 @@ def interpolate(keys: Mapping[int, Shape], frame: int) -> Shape:
     before, after = places[index - 1], places[index]
     share = (frame - before) / (after - before)
     return [low + share * (high - low) for low, high in zip(keys[before], keys[after], strict=True)]
-
-
-def read_shape(
-    kind: str, value: Any, where: str, frame_size: tuple[int, int], scale: tuple[int, int]
-) -> Shape:
-    """A "box" or a "polygon" in pixels, some of it in the frame. scale: of `read_units`."""
-    if kind == "box":
-        values = read_numbers(value, where, SIDES)
-    else:
-        points = enumerate(read_list(value, where, "points", 3, MAX_POINTS))
-        values = [v for at, point in points for v in read_numbers(point, f"{where}[{at}]", POINT)]
-    require_fractions(values, where, scale)
-    if scale == PIXELS and all(0 <= v <= 1 for v in values):
-        raise EvenframeError(
-            f"{where} is {shown(value)}, not more than a pixel: for fractions of the frame, write "
-            '"unit": "fraction".'
-        )
-    if kind == "box":
-        require_box(values, frame_size if scale == PIXELS else None, where.rpartition(".")[0])
-    else:
-        _require_polygon(values, frame_size, where, scale)
-    return [v * scale[index % 2] for index, v in enumerate(values)]
-
-
-def _require_polygon(
-    values: Sequence[float], frame_size: tuple[int, int], where: str, scale: tuple[int, int]
-) -> None:
-    """Raise EvenframeError where there is nothing of a polygon to see, by the box around it."""
-    xs, ys = values[::2], values[1::2]
-    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-    if left == right or top == bottom:
-        raise EvenframeError(f"The points of {where} lie on one line: move one of them off it.")
-    height, width = frame_size if scale == PIXELS else (1, 1)
-    if right <= 0 or bottom <= 0 or left >= width or top >= height:
-        frame = f" of {width}x{height} pixels" if scale == PIXELS else ", 0 to 1"
-        raise EvenframeError(
-            f"{where} lies outside the frame{frame}, with x from {left:g} to {right:g} and y from "
-            f"{top:g} to {bottom:g}: move it inside."
-        )
-
-
-def require_fractions(values: Sequence[float], where: str, scale: tuple[int, int]) -> None:
-    """Raise EvenframeError for fractions that are pixels, it seems. scale: of `read_units`."""
-    largest = max(values, key=abs)
-    if scale != PIXELS and abs(largest) > LARGEST_FRACTION:
-        raise EvenframeError(
-            f"{where} has {largest:g}, but the unit is the fraction of the frame, 0 to 1: for "
-            'pixels, write "unit": "pixel".'
-        )
 
 
 def _polygons(shapes: Sequence[Shape], frame_size: tuple[int, int], finer: int = 1) -> Tensor:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ...common.errors import EvenframeError
-from ...common.json_text import read_json, read_list, read_numbers, read_object, read_whole, shown
-from ..region import Box
-from ..text import MAX_POINTS, PIXELS, POINT, read_shape, read_units, require_fractions
+from ...common.json_text import read_json, read_list, read_object
+from ..box import Box
+from ..canvas import Canvas
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
 CORRECTION = '{"frame": 12, "box": [0.3, 0.6, 0.5, 0.9]}'
@@ -75,8 +75,8 @@ def parse_prompt(
         {"unit", "frame", "corrections"} | DRAWN,
         EXAMPLE,
     )
-    scale = read_units(data, frame_size)
-    first = _drawn(data, "", frames, frame_size, scale, masked)
+    canvas = Canvas.of(data, frames, frame_size)
+    first = _drawn(data, "", canvas, masked)
     if "corrections" not in data:
         return first
     corrections = []
@@ -85,7 +85,7 @@ def parse_prompt(
     ):
         where = f"corrections[{index}]"
         read_object(entry, where, {"frame"}, DRAWN, CORRECTION)
-        corrections.append(_drawn(entry, f"{where}.", frames, frame_size, scale, masked))
+        corrections.append(_drawn(entry, f"{where}.", canvas, masked))
     prompt = replace(first, corrections=tuple(corrections))
     require_apart([each.frame for each in prompt.every()])
     return prompt
@@ -141,50 +141,19 @@ def _painted(mask: Tensor, frame: int) -> Tensor:
     return (mask >= PAINTED).float()
 
 
-def _drawn(
-    data: Mapping[str, Any],
-    where: str,
-    frames: int,
-    frame_size: tuple[int, int],
-    scale: tuple[int, int],
-    masked: bool,
-) -> Prompt:
+def _drawn(data: Mapping[str, Any], where: str, canvas: Canvas, masked: bool) -> Prompt:
     """What was drawn on one frame. where: as in "corrections[0].", for messages."""
-    frame = read_whole(data.get("frame", 0), f"{where}frame")
-    if frame >= frames:
-        raise EvenframeError(
-            f"{where}frame is {frame}, beyond the clip: its frames are 0 to {frames - 1}."
-        )
-    box = None
+    frame, box = canvas.frame(data.get("frame", 0), f"{where}frame"), None
     if "box" in data:
-        left, top, right, bottom = read_shape("box", data["box"], f"{where}box", frame_size, scale)
+        left, top, right, bottom = canvas.shape("box", data["box"], f"{where}box")
         box = (left, top, right, bottom)
-    points = _points(data, f"{where}points", frame_size, scale)
+    points, outside = (
+        canvas.points(data[name], f"{where}{name}") if name in data else ()
+        for name in ("points", "outside")
+    )
     if box is None and not points and not masked:
         owner, example = ("The text", EXAMPLE) if not where else (where[:-1], CORRECTION)
         raise EvenframeError(
             f"{owner} has neither a box nor points: write {example}, or give a mask."
         )
-    return Prompt(frame, box, points, _points(data, f"{where}outside", frame_size, scale))
-
-
-def _points(
-    data: Mapping[str, Any], place: str, frame_size: tuple[int, int], scale: tuple[int, int]
-) -> tuple[Point, ...]:
-    name = place.rpartition(".")[2]
-    if name not in data:
-        return ()
-    height, width = frame_size
-    points = []
-    for index, entry in enumerate(read_list(data[name], place, "points", 1, MAX_POINTS)):
-        where = f"{place}[{index}]"
-        typed = read_numbers(entry, where, POINT)
-        require_fractions(typed, where, scale)
-        x, y = typed[0] * scale[0], typed[1] * scale[1]
-        if not (0 <= x <= width and 0 <= y <= height):
-            frame = f" of {width}x{height} pixels" if scale == PIXELS else ", 0 to 1"
-            raise EvenframeError(
-                f"{where} is {shown(entry)}, outside the frame{frame}: move it inside."
-            )
-        points.append((x, y))
-    return tuple(points)
+    return Prompt(frame, box, points, outside)
