@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..pipelines.regions.region import Box, MaskRegion
-from ..pipelines.regions.tracking.drawn import Prompt
+from ..pipelines.regions.tracking.drawn import Drawing
 from ..pipelines.regions.tracking.track import SHOWN, Tracked, track
 
 FLOORS = {
@@ -211,7 +211,7 @@ def box_overlaps(found: Sequence[Box] | Tensor, truth: Sequence[Box]) -> list[fl
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A case followed as a mask or as a box. overlaps: on all frames but the prompted ones.
+    """A case followed as a mask or as a box. overlaps: on all frames but the drawn ones.
     errors: how far the confidence is from each of them."""
 
     overlaps: list[float]
@@ -221,11 +221,11 @@ class Result:
 
 def followed(case: Case, kind: str, *corrections: int) -> Result:
     """A case from its first frame on, as a "mask" or a "box", with the truth on other frames."""
-    prompts = [Prompt(frame, case.boxes[frame]) for frame in (0, *corrections)]
-    prompt = replace(prompts[0], corrections=tuple(prompts[1:]))
+    drawings = [Drawing(frame, case.boxes[frame]) for frame in (0, *corrections)]
+    drawing = replace(drawings[0], corrections=tuple(drawings[1:]))
     given = [0, *corrections]
     mask = case.truth[given] if kind == "mask" else None
-    tracked = track(case.frames, prompt, mask, name="shape")
+    tracked = track(case.frames, drawing, mask, name="shape")
     region = tracked.region
     if isinstance(region, MaskRegion):
         overlaps = mask_overlaps(region.masks, case.truth)

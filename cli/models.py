@@ -31,6 +31,6 @@ def run(options: argparse.Namespace) -> int:
             for name in host.model_names(kind):
                 print(f"{kind:<12} {one_line(name)}")
     print(f"looked in {', '.join(str(root.resolve()) for root in session.models)}")
-    for told in filter(None, map(packages.fault, packages.PARTS)):
+    for told in filter(None, map(packages.fault, packages.NEEDS)):
         print(told)
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from ..pipelines.regions.regions import Regions
-    from ..pipelines.regions.tracking.drawn import Prompt
+    from ..pipelines.regions.tracking.drawn import Drawing
     from ..pipelines.regions.tracking.people import People
     from ..pipelines.regions.tracking.sam2 import Sam2
 
@@ -140,7 +140,7 @@ class EvenframeTrackRegion(io.ComfyNode):
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
         from ..pipelines.regions.regions import Regions
-        from ..pipelines.regions.tracking.drawn import parse_prompt
+        from ..pipelines.regions.tracking.drawn import parse_drawing
         from ..pipelines.regions.tracking.track import track
         from ..pipelines.video.clip import rgb_frames
 
@@ -153,13 +153,13 @@ class EvenframeTrackRegion(io.ComfyNode):
             people = _people(frames, text, segmenter, mask, edges)
             own = Regions((people.region,), count, size)
             return region_result(own.over(regions), frames, people.note())
-        prompt = parse_prompt(text, count, size, masked=mask is not None)
-        start = _start(mask, segmenter, frames, prompt)
+        drawing = parse_drawing(text, count, size, masked=mask is not None)
+        start = _start(mask, segmenter, frames, drawing)
         model = None if tracker == FLOW else _tracker(tracker)
         progress = host.progress(count, "Tracking")
         tracked = track(
             frames,
-            prompt,
+            drawing,
             start,
             model,
             **edges,
@@ -171,45 +171,45 @@ class EvenframeTrackRegion(io.ComfyNode):
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:
     """Everybody, or the one whom a text that was written, a mask or a segmenter's mask means."""
-    from ..pipelines.regions.tracking.drawn import parse_prompt
+    from ..pipelines.regions.tracking.drawn import parse_drawing
     from ..pipelines.regions.tracking.people import follow_people
     from ..pipelines.regions.tracking.person import load_segmenter
 
     said = text.strip() not in ("", EXAMPLE) or segmenter != NO_SEGMENTER
-    prompt = parse_prompt(
+    drawing = parse_drawing(
         text if said else '{"version": 1}',
         len(frames),
         (frames.shape[1], frames.shape[2]),
         masked=mask is not None or segmenter == NO_SEGMENTER,
     )
-    start = _start(mask, segmenter, frames, prompt)
-    prompts = prompt.every()
-    meant = start is not None or any(each.box is not None or each.labels() for each in prompts)
+    start = _start(mask, segmenter, frames, drawing)
+    drawings = drawing.every()
+    meant = start is not None or any(each.box is not None or each.labels() for each in drawings)
     host.check_interrupt()
     found = load_segmenter()
     progress = host.progress(len(frames), "Tracking")
     masks = None if start is None else list(start.reshape(-1, *start.shape[-2:]))
     return follow_people(
-        found, frames, prompts if meant else (), masks, **edges, on_frame=progress.step
+        found, frames, drawings if meant else (), masks, **edges, on_frame=progress.step
     )
 
 
-def _start(mask: Tensor | None, segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor | None:
-    """The masks (n, h, w) of the prompted frames, painted or found; None where boxes do."""
+def _start(mask: Tensor | None, segmenter: str, frames: Tensor, drawing: Drawing) -> Tensor | None:
+    """The masks (n, h, w) of the drawn frames, painted or found; None where boxes do."""
     from ..pipelines.common.errors import EvenframeError
     from ..pipelines.regions.tracking.drawn import painted_masks
 
     if mask is None:
-        return None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, prompt)
+        return None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, drawing)
     if segmenter != NO_SEGMENTER:
         raise EvenframeError(
             f"There is a mask, and the segmenter '{segmenter}' would make another: set segmenter "
             f"to '{NO_SEGMENTER}', or unlink the mask."
         )
-    return painted_masks(mask, prompt, len(frames), (frames.shape[1], frames.shape[2]))
+    return painted_masks(mask, drawing, len(frames), (frames.shape[1], frames.shape[2]))
 
 
-def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
+def _segmented(segmenter: str, frames: Tensor, drawing: Drawing) -> Tensor:
     import torch
 
     from ..pipelines.regions.tracking import sam
@@ -217,7 +217,7 @@ def _segmented(segmenter: str, frames: Tensor, prompt: Prompt) -> Tensor:
     host.check_interrupt()
     model = sam.load_sam(host.model_path("sams", segmenter))
     ready, found = _ready(model, model, sam.MEMORY_BYTES), []
-    for each in prompt.every():
+    for each in drawing.every():
         found.append(sam.segment(ready, frames[each.frame], each))
         host.check_interrupt()
     return torch.stack(found)

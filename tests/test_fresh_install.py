@@ -57,7 +57,7 @@ sys.meta_path = [Installed if one is PathFinder else one for one in sys.meta_pat
 
 from evenframe.__main__ import main
 from evenframe.pipelines.regions.tracking import packages
-faults = [told for told in map(packages.fault, packages.PARTS) if told]
+faults = [told for told in map(packages.fault, packages.NEEDS) if told]
 assert not faults, faults
 sys.exit(main(sys.argv[2:]))
 """

@@ -23,7 +23,7 @@ from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import EXAMPLE, NO_SEGMENTER, PERSON, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.regions.tracking import people, person
-from evenframe.pipelines.regions.tracking.drawn import Prompt
+from evenframe.pipelines.regions.tracking.drawn import Drawing
 from evenframe.pipelines.regions.tracking.people import follow_people
 from evenframe.pipelines.regions.tracking.person import Segmenter, load_segmenter
 
@@ -73,14 +73,14 @@ def test_everybody_is_one_region_without_a_prompt(segmenter: Segmenter):
 @pytest.mark.parametrize(
     "prompt, label",
     [
-        (Prompt(1, box=(25, 5, 100, 118)), 1),
-        (Prompt(1, box=(55, 20, 65, 40)), 1),
-        (Prompt(1, box=(60, 5, 200, 118), points=((160.0, 90.0),)), 2),
-        (Prompt(1, points=((160.0, 43.0),)), 2),
-        (Prompt(0, points=((62.0, 60.0), (50.0, 90.0)), outside=((158.0, 60.0),)), 1),
+        (Drawing(1, box=(25, 5, 100, 118)), 1),
+        (Drawing(1, box=(55, 20, 65, 40)), 1),
+        (Drawing(1, box=(60, 5, 200, 118), points=((160.0, 90.0),)), 2),
+        (Drawing(1, points=((160.0, 43.0),)), 2),
+        (Drawing(0, points=((62.0, 60.0), (50.0, 90.0)), outside=((158.0, 60.0),)), 1),
     ],
 )
-def test_the_one_who_is_meant_is_followed(segmenter: Segmenter, prompt: Prompt, label: int):
+def test_the_one_who_is_meant_is_followed(segmenter: Segmenter, prompt: Drawing, label: int):
     frames, truths = standing()
     found = follow_people(segmenter, frames, [prompt], name="one")
     for mask, labels in zip(masks_of(found), truths, strict=True):
@@ -90,7 +90,7 @@ def test_the_one_who_is_meant_is_followed(segmenter: Segmenter, prompt: Prompt, 
 def test_a_painted_mask_says_who_is_meant(segmenter: Segmenter):
     frames, truths = standing()
     painted = torch.from_numpy(truths[1] == 2).float()
-    masks = masks_of(follow_people(segmenter, frames, [Prompt(1)], [painted], name="one"))
+    masks = masks_of(follow_people(segmenter, frames, [Drawing(1)], [painted], name="one"))
     for mask, labels in zip(masks, truths, strict=True):
         assert overlap(mask, labels == 2) > 0.9
 
@@ -98,11 +98,11 @@ def test_a_painted_mask_says_who_is_meant(segmenter: Segmenter):
 def test_of_two_who_touch_a_mask_or_points_mean_one(segmenter: Segmenter):
     frames, truths = clip([[Figure(80, 15, 0.7, RED), Figure(122, 15, 0.7, BLUE)]])
     painted = torch.from_numpy(truths[0] == 1).float()
-    apart = Prompt(0, points=((80.0, 70.0),), outside=((122.0, 70.0),))
-    for prompt, mask, least in ((Prompt(0), [painted], 0.95), (apart, None, 0.7)):
+    apart = Drawing(0, points=((80.0, 70.0),), outside=((122.0, 70.0),))
+    for prompt, mask, least in ((Drawing(0), [painted], 0.95), (apart, None, 0.7)):
         found = masks_of(follow_people(segmenter, frames, [prompt], mask, name="one"))
         assert overlap(found[0], truths[0] == 1) > least
-    boxed = follow_people(segmenter, frames, [Prompt(0, box=(40, 5, 118, 118))], name="both")
+    boxed = follow_people(segmenter, frames, [Drawing(0, box=(40, 5, 118, 118))], name="both")
     assert overlap(masks_of(boxed)[0], truths[0] > 0) > 0.9, "a box means a whole part"
 
 
@@ -115,7 +115,7 @@ def test_who_is_meant_is_followed_past_another(segmenter: Segmenter, start: int)
         ]
     )
     x = 50 if start == 0 else 158
-    prompt = Prompt(start, box=(x - 25.0, 10, x + 25.0, 115))
+    prompt = Drawing(start, box=(x - 25.0, 10, x + 25.0, 115))
     masks = masks_of(follow_people(segmenter, frames, [prompt], name="one"))
     for index in (0, 1, 2, 10, 11, 12):
         assert overlap(masks[index], truths[index] == 1) > 0.75, index
@@ -124,7 +124,7 @@ def test_who_is_meant_is_followed_past_another(segmenter: Segmenter, start: int)
 
 def test_from_each_prompted_frame_as_far_as_the_middle(segmenter: Segmenter):
     frames, truths = standing(7)
-    prompts = [Prompt(5, box=(125, 5, 200, 118)), Prompt(0, box=(25, 5, 100, 118))]
+    prompts = [Drawing(5, box=(125, 5, 200, 118)), Drawing(0, box=(25, 5, 100, 118))]
     masks = masks_of(follow_people(segmenter, frames, prompts, name="one"))
     for label, index in ((1, 0), (1, 1), (1, 2), (2, 3), (2, 4), (2, 5), (2, 6)):
         assert overlap(masks[index], truths[index] == label) > 0.85, index
@@ -140,7 +140,7 @@ def test_a_frame_without_anybody_is_empty_and_said(segmenter: Segmenter):
 
 def test_where_the_one_is_not_found_is_said(segmenter: Segmenter):
     frames, _ = clip([[Figure(60, 15, 0.7, RED)], [Figure(60, 15, 0.7, RED)], []])
-    prompt = Prompt(0, box=(25, 5, 100, 118))
+    prompt = Drawing(0, box=(25, 5, 100, 118))
     found = follow_people(segmenter, frames, [prompt], name="one")
     told = "Region 'one' is empty on frame 2. If the person is seen there, say there who is meant."
     assert found.note().startswith(told)
@@ -151,7 +151,7 @@ def test_a_small_person_in_a_drawn_box_is_followed(segmenter: Segmenter):
     frames = torch.stack([frame for frame, _ in pairs])
     with pytest.raises(EvenframeError, match="^Nobody is found on any of the 3 frames: draw a box"):
         follow_people(segmenter, frames, name="one")
-    found = follow_people(segmenter, frames, [Prompt(0, box=(390, 246, 410, 273))], name="one")
+    found = follow_people(segmenter, frames, [Drawing(0, box=(390, 246, 410, 273))], name="one")
     for mask, (_, labels) in zip(masks_of(found), pairs, strict=True):
         assert overlap(mask, labels > 0) > 0.6
 
@@ -160,13 +160,17 @@ def test_a_small_person_in_a_drawn_box_is_followed(segmenter: Segmenter):
     "prompt, mask, told",
     [
         (None, None, "Nobody is found on any of the 2 frames: draw a box around"),
-        (Prompt(1, box=(0, 0, 90, 90)), None, "Nobody is found in the box on frame 1: draw a box"),
-        (Prompt(0, points=((9, 9),)), None, "Nobody is found at the points on frame 0: draw a box"),
-        (Prompt(0), torch.ones(SIZE), "Nobody is found under the mask on frame 0: draw a box"),
+        (Drawing(1, box=(0, 0, 90, 90)), None, "Nobody is found in the box on frame 1: draw a box"),
+        (
+            Drawing(0, points=((9, 9),)),
+            None,
+            "Nobody is found at the points on frame 0: draw a box",
+        ),
+        (Drawing(0), torch.ones(SIZE), "Nobody is found under the mask on frame 0: draw a box"),
     ],
 )
 def test_that_nobody_is_there_is_told(
-    segmenter: Segmenter, prompt: Prompt | None, mask: Tensor | None, told: str
+    segmenter: Segmenter, prompt: Drawing | None, mask: Tensor | None, told: str
 ):
     frames, _ = clip([[], []])
     with pytest.raises(EvenframeError, match=f"^{told}"):
@@ -180,13 +184,17 @@ def test_that_nobody_is_there_is_told(
         (None, {"grow": -1}, "grow of region 'o' is -1: choose 0 to 1024 pixels"),
         (None, {"soften": 2000}, "soften of region 'o' is 2000: choose 0 to 1024"),
         (None, {"words": "x" * 2000}, "The words of a region"),
-        (Prompt(1), {}, "Nothing says who is meant on frame 1: give a box or points, or no"),
-        (Prompt(9, box=(1, 1, 9, 9)), {}, "frame is 9: choose a whole number from 0 to 1"),
-        (Prompt(0, box=(40, 10, 20, 30)), {}, "The box [40, 10, 20, 30] of region 'o' is reversed"),
+        (Drawing(1), {}, "Nothing says who is meant on frame 1: give a box or points, or no"),
+        (Drawing(9, box=(1, 1, 9, 9)), {}, "frame is 9: choose a whole number from 0 to 1"),
+        (
+            Drawing(0, box=(40, 10, 20, 30)),
+            {},
+            "The box [40, 10, 20, 30] of region 'o' is reversed",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_before_anybody_is_looked_for(
-    monkeypatch: pytest.MonkeyPatch, prompt: Prompt | None, edges: Any, starts: str
+    monkeypatch: pytest.MonkeyPatch, prompt: Drawing | None, edges: Any, starts: str
 ):
     monkeypatch.setattr(person, "find_people", lambda *_, **__: pytest.fail("it was looked"))
     with pytest.raises(EvenframeError) as caught:

@@ -30,7 +30,7 @@ from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.regions.region import Box, MaskRegion
 from evenframe.pipelines.regions.tracking import fields, flow, layer, sam, sam2
-from evenframe.pipelines.regions.tracking.drawn import Prompt, painted_masks, parse_prompt
+from evenframe.pipelines.regions.tracking.drawn import Drawing, painted_masks, parse_drawing
 from evenframe.pipelines.regions.tracking.track import track
 
 SIZE = (64, 96)
@@ -181,9 +181,9 @@ def test_sampling_is_exact_at_pixels_and_empty_outside():
 
 def test_a_prompt_is_read_in_fractions_and_pixels():
     text = '{"version": 1, "frame": 2, "box": [0.25, 0, 0.5, 1], "points": [[0.5, 0.5]]}'
-    assert parse_prompt(text, 3, SIZE) == Prompt(2, (24, 0, 48, 64), ((48, 32),))
+    assert parse_drawing(text, 3, SIZE) == Drawing(2, (24, 0, 48, 64), ((48, 32),))
     text = '{"version": 1, "unit": "pixel", "points": [[1, 2]], "outside": [[3, 4]]}'
-    prompt = parse_prompt(text, 3, SIZE)
+    prompt = parse_drawing(text, 3, SIZE)
     assert (prompt.frame, prompt.coordinates(), prompt.labels()) == (0, [[1, 2], [3, 4]], [1, 0])
 
 
@@ -220,21 +220,21 @@ def test_a_prompt_is_read_in_fractions_and_pixels():
 )
 def test_a_bad_prompt_is_refused(text: str, message: str):
     with pytest.raises(EvenframeError, match=message):
-        parse_prompt(text, 3, SIZE)
+        parse_drawing(text, 3, SIZE)
 
 
 @given(typed.drawings)
 def test_any_text_is_a_prompt_or_said_to_be_wrong(text: str):
-    prompt = typed.read_or_refused(lambda text: parse_prompt(text, 3, SIZE), text)
+    prompt = typed.read_or_refused(lambda text: parse_drawing(text, 3, SIZE), text)
     assert prompt is None or prompt.box or prompt.points
 
 
 def test_beside_a_mask_the_text_needs_to_say_the_frame_only():
-    assert parse_prompt('{"version": 1, "frame": 2}', 3, SIZE, masked=True) == Prompt(2)
+    assert parse_drawing('{"version": 1, "frame": 2}', 3, SIZE, masked=True) == Drawing(2)
     text = '{"version": 1, "box": [0, 0, 1, 1]}'
-    assert parse_prompt(text, 3, SIZE, masked=True) == Prompt(0, (0, 0, 96, 64))
+    assert parse_drawing(text, 3, SIZE, masked=True) == Drawing(0, (0, 0, 96, 64))
     with pytest.raises(EvenframeError, match="frame is 3, beyond the clip"):
-        parse_prompt('{"version": 1, "frame": 3}', 3, SIZE, masked=True)
+        parse_drawing('{"version": 1, "frame": 3}', 3, SIZE, masked=True)
 
 
 def test_a_painted_mask_is_that_of_its_frame():
@@ -244,8 +244,8 @@ def test_a_painted_mask_is_that_of_its_frame():
     wanted = torch.zeros(SIZE)
     wanted[10, 21:24] = 1
     for painted in (masks, masks[1:2], masks[1], masks.half()):
-        assert torch.equal(painted_masks(painted, Prompt(1), 3, SIZE), wanted[None])
-    assert painted_masks(masks[:1] + 1, Prompt(0), 1, SIZE).all(), "a clip of one frame"
+        assert torch.equal(painted_masks(painted, Drawing(1), 3, SIZE), wanted[None])
+    assert painted_masks(masks[:1] + 1, Drawing(0), 1, SIZE).all(), "a clip of one frame"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_painted_mask_is_that_of_its_frame():
 )
 def test_a_mask_that_does_not_fit_is_refused(masks: Tensor, message: str):
     with pytest.raises(EvenframeError, match=message):
-        painted_masks(masks, Prompt(1), 3, SIZE)
+        painted_masks(masks, Drawing(1), 3, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_the_encoders_of_sam_are_recognised():
 
 
 def test_sam_gives_the_same_mask_from_both_kinds_of_file(sams: Path, frames: Tensor):
-    prompt = Prompt(0, BOX, ((20.0, 20.0),), ((50.0, 50.0),))
+    prompt = Drawing(0, BOX, ((20.0, 20.0),), ((50.0, 50.0),))
     masks = [
         sam.segment(sam.load_sam(sams / "sams" / name), frames[0], prompt)
         for name in ("tiny.pth", "tiny.safetensors")
@@ -360,7 +360,7 @@ def test_an_empty_mask_is_refused(sams: Path, frames: Tensor):
     model = sam.load_sam(sams / "sams" / "tiny.pth")
     model.mask_threshold = 1e9
     with pytest.raises(EvenframeError, match="SAM found nothing on frame 0: draw the box closer"):
-        sam.segment(model, frames[0], Prompt(0, BOX))
+        sam.segment(model, frames[0], Drawing(0, BOX))
 
 
 def test_packages_that_are_missing_are_named(
@@ -377,20 +377,20 @@ def test_packages_that_are_missing_are_named(
 def test_sam2_follows_from_the_prompted_frame_both_ways(sams: Path, frames: Tensor):
     model = sam2.load_sam2(sams / "sams" / "sam2-tiny")
     counted: list[int] = []
-    found, sure = sam2.follow(model, frames, [Prompt(1, BOX)], None, counted.append)
+    found, sure = sam2.follow(model, frames, [Drawing(1, BOX)], None, counted.append)
     assert counted == [1, 2, 3, 4]
     assert found.shape == (4, *SIZE) and set(found.unique().tolist()) <= {0, 1}
     assert sure[1] == 1 and sure.amin() >= 0 and sure.amax() <= 1
-    assert torch.equal(found, sam2.follow(model, frames, [Prompt(1, BOX)])[0])
-    points = Prompt(1, None, ((20.0, 20.0),), ((60.0, 5.0),))
+    assert torch.equal(found, sam2.follow(model, frames, [Drawing(1, BOX)])[0])
+    points = Drawing(1, None, ((20.0, 20.0),), ((60.0, 5.0),))
     pointed, _ = sam2.follow(model, frames, [points])
     assert not torch.equal(found[1], pointed[1])
     mask = torch.zeros(SIZE)
     mask[16:48, 24:72] = 1
-    drawn, _ = sam2.follow(model, frames, [Prompt(1, BOX)], {1: mask})
+    drawn, _ = sam2.follow(model, frames, [Drawing(1, BOX)], {1: mask})
     assert (drawn[1] - mask).abs().mean() < 0.02
     with pytest.raises(EvenframeError, match="SAM 2 found nothing on frame 1: give a larger mask"):
-        sam2.follow(model, frames, [Prompt(1, BOX)], {1: torch.zeros(SIZE)})
+        sam2.follow(model, frames, [Drawing(1, BOX)], {1: torch.zeros(SIZE)})
 
 
 def test_what_is_no_sam2_is_refused(sams: Path, tmp_path: Path):
@@ -587,15 +587,15 @@ def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
 @pytest.mark.parametrize(
     ("prompt", "edges", "starts"),
     [
-        (Prompt(0, BOX), {"grow": -1}, "grow of region 'o' is -1: choose 0 to 1024 pixels"),
-        (Prompt(0, BOX), {"soften": 2000}, "soften of region 'o' is 2000: choose 0 to 1024"),
-        (Prompt(9, BOX), {}, "frame is 9: choose a whole number from 0 to "),
-        (Prompt(-1, BOX), {}, "frame is -1: choose a whole number from 0 to "),
-        (Prompt(0, (40.0, 10.0, 20.0, 30.0)), {}, "The box [40, 10, 20, 30] of region 'o' is rev"),
+        (Drawing(0, BOX), {"grow": -1}, "grow of region 'o' is -1: choose 0 to 1024 pixels"),
+        (Drawing(0, BOX), {"soften": 2000}, "soften of region 'o' is 2000: choose 0 to 1024"),
+        (Drawing(9, BOX), {}, "frame is 9: choose a whole number from 0 to "),
+        (Drawing(-1, BOX), {}, "frame is -1: choose a whole number from 0 to "),
+        (Drawing(0, (40.0, 10.0, 20.0, 30.0)), {}, "The box [40, 10, 20, 30] of region 'o' is rev"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_followed(
-    frames: Tensor, monkeypatch: pytest.MonkeyPatch, prompt: Prompt, edges: Any, starts: str
+    frames: Tensor, monkeypatch: pytest.MonkeyPatch, prompt: Drawing, edges: Any, starts: str
 ):
     monkeypatch.setattr(flow, "follow_boxes", lambda *_: pytest.fail("it was followed"))
     with pytest.raises(EvenframeError) as caught:

@@ -19,9 +19,9 @@ from evenframe.pipelines.regions.tracking.blend import HIDDEN, SEEN, mixed_box, 
 from evenframe.pipelines.regions.tracking.cutout import foreground
 from evenframe.pipelines.regions.tracking.drawn import (
     MAX_CORRECTIONS,
-    Prompt,
+    Drawing,
     painted_masks,
-    parse_prompt,
+    parse_drawing,
 )
 from evenframe.pipelines.regions.tracking.track import Tracked, track
 
@@ -66,14 +66,14 @@ def test_corrections_are_read():
             {"frame": 3, "points": [[30, 20]], "outside": [[60, 20]]},
         ],
     }
-    prompt = parse_prompt(json.dumps(text), 9, SIZE)
+    prompt = parse_drawing(json.dumps(text), 9, SIZE)
     assert [each.frame for each in prompt.every()] == [0, 8, 3]
     assert prompt.corrections == (
-        Prompt(8, (20, 10, 50, 40)),
-        Prompt(3, None, ((30, 20),), ((60, 20),)),
+        Drawing(8, (20, 10, 50, 40)),
+        Drawing(3, None, ((30, 20),), ((60, 20),)),
     )
     masked = '{"version": 1, "frame": 2, "corrections": [{"frame": 0}]}'
-    assert parse_prompt(masked, 9, SIZE, masked=True) == Prompt(2, corrections=(Prompt(0),))
+    assert parse_drawing(masked, 9, SIZE, masked=True) == Drawing(2, corrections=(Drawing(0),))
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_corrections_are_read():
 def test_a_bad_correction_is_refused_by_its_place(corrections: Any, message: str):
     text = json.dumps({"version": 1, "box": [0, 0, 1, 1], "corrections": corrections})
     with pytest.raises(EvenframeError, match=message):
-        parse_prompt(text, 9, SIZE)
+        parse_drawing(text, 9, SIZE)
 
 
 def test_masks_are_painted_in_the_order_of_the_text():
-    prompt = Prompt(3, corrections=(Prompt(0),))
+    prompt = Drawing(3, corrections=(Drawing(0),))
     masks = torch.zeros(4, *SIZE)
     masks[3, 10], masks[0, 20] = 1, 1
     wanted = masks[[3, 0]]
@@ -131,23 +131,35 @@ def test_masks_are_painted_in_the_order_of_the_text():
 @pytest.mark.parametrize(
     "prompt, mask, message",
     [
-        (Prompt(0, BOX, corrections=(Prompt(5, BOX),)), None, r"corrections\[0\].frame is 5: cho"),
-        (Prompt(0, BOX, corrections=(Prompt(0, BOX),)), None, r"corrections\[0\].frame is 0, as "),
         (
-            Prompt(0, BOX, corrections=(Prompt(1, BOX), Prompt(2, (9.0, 9.0, 5.0, 9.0)))),
+            Drawing(0, BOX, corrections=(Drawing(5, BOX),)),
+            None,
+            r"corrections\[0\].frame is 5: cho",
+        ),
+        (
+            Drawing(0, BOX, corrections=(Drawing(0, BOX),)),
+            None,
+            r"corrections\[0\].frame is 0, as ",
+        ),
+        (
+            Drawing(0, BOX, corrections=(Drawing(1, BOX), Drawing(2, (9.0, 9.0, 5.0, 9.0)))),
             None,
             r"The box \[9, 9, 5, 9\] of corrections\[1\] is reversed",
         ),
         (
-            Prompt(0, BOX, corrections=(Prompt(2, None, ((1.0, 1.0),)),)),
+            Drawing(0, BOX, corrections=(Drawing(2, None, ((1.0, 1.0),)),)),
             None,
             "Points need a model that segments",
         ),
-        (Prompt(0, corrections=(Prompt(2),)), torch.ones(SIZE), "There are 1 masks for 2 prompted"),
+        (
+            Drawing(0, corrections=(Drawing(2),)),
+            torch.ones(SIZE),
+            "There are 1 masks for 2 prompted",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_correction_is_told_first(
-    monkeypatch: pytest.MonkeyPatch, prompt: Prompt, mask: Tensor | None, message: str
+    monkeypatch: pytest.MonkeyPatch, prompt: Drawing, mask: Tensor | None, message: str
 ):
     for name in ("follow_boxes", "follow_masks"):
         monkeypatch.setattr(flow, name, lambda *_: pytest.fail("it was followed"))
@@ -225,8 +237,8 @@ def test_a_blend_lies_between_and_asks_who_saw_it():
 
 
 def test_a_track_that_misses_the_other_prompt_counts_less():
-    assert confidence.share(0.9, 0.9) == pytest.approx(0.5)
-    assert confidence.share(0.95, 0.6) > 0.9 > 0.1 > confidence.share(0.6, 0.95)
+    assert confidence.weight(0.9, 0.9) == pytest.approx(0.5)
+    assert confidence.weight(0.95, 0.6) > 0.9 > 0.1 > confidence.weight(0.6, 0.95)
     ratio = confidence.error_ratio(0.9, 0.2)
     assert ratio > 5 and confidence.corrected(0.95, ratio) < 0.75
     assert confidence.error_ratio(0.5, 1.0) < 0.1 + 1e-6

@@ -34,14 +34,14 @@ class Fails:
         return None
 
 
-def fails(patch: pytest.MonkeyPatch, part: packages.Part, error: Exception) -> None:
+def fails(patch: pytest.MonkeyPatch, part: packages.Need, error: Exception) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == part.module]:
         patch.delitem(sys.modules, name)
     patch.setattr(sys, "meta_path", [Fails(part.module, error), *sys.meta_path])
 
 
-@pytest.mark.parametrize("part", packages.PARTS, ids=lambda part: part.name)
-def test_what_is_whole_has_no_fault(part: packages.Part):
+@pytest.mark.parametrize("part", packages.NEEDS, ids=lambda part: part.name)
+def test_what_is_whole_has_no_fault(part: packages.Need):
     pytest.importorskip(part.module)
     assert packages.fault(part) is None
     packages.require(part)
@@ -98,7 +98,7 @@ def test_any_build_of_opencv_serves(monkeypatch: pytest.MonkeyPatch):
     ],
 )
 def test_a_fault_is_told_with_the_line_that_mends_it(
-    monkeypatch: pytest.MonkeyPatch, part: packages.Part, error: Exception, told: str
+    monkeypatch: pytest.MonkeyPatch, part: packages.Need, error: Exception, told: str
 ):
     fails(monkeypatch, part, error)
     with pytest.raises(EvenframeError, match=f"^{told}$"):
@@ -124,7 +124,7 @@ def test_models_names_each_package_that_is_missing(
 ):
     assert main(["models", "--models", str(tmp_path)]) == 0
     assert "needs" not in capsys.readouterr().out
-    for part in packages.PARTS:
+    for part in packages.NEEDS:
         monkeypatch.setitem(sys.modules, part.module, None)
     assert main(["models", "--models", str(tmp_path)]) == 0
     told = capsys.readouterr().out.splitlines()

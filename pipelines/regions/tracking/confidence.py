@@ -69,7 +69,7 @@ def corrected(told: float, ratio: float) -> float:
     return min(max(1 - (1 - told) * ratio, 0.0), 1.0)
 
 
-def share(one: float, other: float) -> float:
+def weight(one: float, other: float) -> float:
     """What the first of two tracks counts for, 0..1: the more, the smaller its error is thought."""
     first, second = ((1 - trust + LEAST_ERROR) ** -2 for trust in (one, other))
     return first / (first + second)
@@ -77,4 +77,4 @@ def share(one: float, other: float) -> float:
 
 def together(one: float, other: float) -> float:
     """Of two tracks blended."""
-    return share(one, other) * one + share(other, one) * other
+    return weight(one, other) * one + weight(other, one) * other

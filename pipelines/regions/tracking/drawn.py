@@ -5,7 +5,7 @@
     {"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95], "corrections": [
         {"frame": 12, "box": [0.3, 0.6, 0.5, 0.9]}, {"frame": 20, "box": [0.5, 0.5, 0.7, 0.9]}]}
 
-unit: as of `region_text.py`, for the whole text. box: left, top, right, bottom. points lie on the
+unit: as of `regions/text.py`, for the whole text. box: left, top, right, bottom. points lie on the
 object, those of "outside" do not. A box, points, or both; beside masks, nothing but the frames.
 corrections: the same object on other frames, each once, in any order.
 """
@@ -34,7 +34,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Prompt:
+class Drawing:
     """An object on one frame, in pixels.
 
     points: on the object. outside: points that are not. corrections: the object on other frames,
@@ -45,9 +45,9 @@ class Prompt:
     box: Box | None = None
     points: tuple[Point, ...] = ()
     outside: tuple[Point, ...] = ()
-    corrections: tuple["Prompt", ...] = ()
+    corrections: tuple["Drawing", ...] = ()
 
-    def every(self) -> "tuple[Prompt, ...]":
+    def every(self) -> "tuple[Drawing, ...]":
         """This one and its corrections, as they were written."""
         return (self, *self.corrections)
 
@@ -60,10 +60,10 @@ class Prompt:
         return [1] * len(self.points) + [0] * len(self.outside)
 
 
-def parse_prompt(
+def parse_drawing(
     text: str, frames: int, frame_size: tuple[int, int], masked: bool = False
-) -> Prompt:
-    """Read a prompt for a clip of so many frames of (height, width) pixels.
+) -> Drawing:
+    """Read a drawing for a clip of so many frames of (height, width) pixels.
 
     masked: masks say what is meant, so neither boxes nor points are asked for.
     Raises EvenframeError for whatever is wrong with it, naming the place.
@@ -86,13 +86,13 @@ def parse_prompt(
         where = f"corrections[{index}]"
         read_object(entry, where, {"frame"}, DRAWN, CORRECTION)
         corrections.append(_drawn(entry, f"{where}.", canvas, masked))
-    prompt = replace(first, corrections=tuple(corrections))
-    require_apart([each.frame for each in prompt.every()])
-    return prompt
+    drawing = replace(first, corrections=tuple(corrections))
+    require_apart([each.frame for each in drawing.every()])
+    return drawing
 
 
 def require_apart(frames: Sequence[int]) -> None:
-    """Raise EvenframeError unless a prompt and its corrections are on a frame of their own each."""
+    """Raise EvenframeError unless a drawing and its corrections are on different frames."""
     for index, frame in enumerate(frames):
         if (first := frames.index(frame)) < index:
             before = f"corrections[{first - 1}]" if first else "the prompt itself"
@@ -102,17 +102,17 @@ def require_apart(frames: Sequence[int]) -> None:
 
 
 def painted_masks(
-    masks: Tensor, prompt: Prompt, frames: int, frame_size: tuple[int, int]
+    masks: Tensor, drawing: Drawing, frames: int, frame_size: tuple[int, int]
 ) -> Tensor:
-    """(prompts, h, w) of 0 and 1: what was painted on the frames that a prompt names, in its order.
+    """(drawings, h, w) of 0 and 1: what was painted on the frames of a drawing, in its order.
 
-    masks: in 0..1, (h, w) or (n, h, w): of the prompted frames alone, in the prompt's order, or of
+    masks: in 0..1, (h, w) or (n, h, w): of these frames alone, in the drawing's order, or of
     all frames of a clip of so many. frame_size: (h, w). Raises EvenframeError for masks of another
-    number or size, for values out of range, and where nothing is painted on a prompted frame.
+    number or size, for values out of range, and where nothing is painted on one of them.
     """
     masks = masks[None] if masks.ndim == 2 else masks
     height, width = frame_size
-    named = [each.frame for each in prompt.every()]
+    named = [each.frame for each in drawing.every()]
     if tuple(masks.shape) not in ((len(named), height, width), (frames, height, width)):
         alone = f"frame {named[0]}" if len(named) == 1 else f"the {len(named)} frames of the text"
         raise EvenframeError(
@@ -141,7 +141,7 @@ def _painted(mask: Tensor, frame: int) -> Tensor:
     return (mask >= PAINTED).float()
 
 
-def _drawn(data: Mapping[str, Any], where: str, canvas: Canvas, masked: bool) -> Prompt:
+def _drawn(data: Mapping[str, Any], where: str, canvas: Canvas, masked: bool) -> Drawing:
     """What was drawn on one frame. where: as in "corrections[0].", for messages."""
     frame, box = canvas.frame(data.get("frame", 0), f"{where}frame"), None
     if "box" in data:
@@ -156,4 +156,4 @@ def _drawn(data: Mapping[str, Any], where: str, canvas: Canvas, masked: bool) ->
         raise EvenframeError(
             f"{owner} has neither a box nor points: write {example}, or give a mask."
         )
-    return Prompt(frame, box, points, outside)
+    return Drawing(frame, box, points, outside)

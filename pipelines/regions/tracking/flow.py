@@ -1,7 +1,7 @@
 """Follow a mask or a box through a clip by dense optical flow. Needs OpenCV, no weights.
 
-From one prompt, an object is followed to both ends of the clip. Between two prompts it is followed
-from both, and the two tracks are blended, each by how far it is trusted on that frame.
+From the frame where it was drawn, an object is followed to both ends of the clip. Between two such
+frames it is followed from both, and the two tracks are blended, each by how far it is trusted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -119,13 +119,13 @@ class _Boxes:
 
 
 def _followed(
-    frames: Tensor, prompted: Sequence[int], kind: _Kind, on_frame: OnFrame | None
+    frames: Tensor, drawn: Sequence[int], kind: _Kind, on_frame: OnFrame | None
 ) -> tuple[list[Tensor], Tensor]:
     """Where it is on each frame, and how far that is trusted, (f,)."""
     fields, count = Fields(frames), len(frames)
-    first, last = prompted[0], prompted[-1]
-    total = (count - 1) + (last - first)  # between prompts there are two tracks
-    told = _counted(len(prompted), count, total, on_frame)
+    first, last = drawn[0], drawn[-1]
+    total = (count - 1) + (last - first)  # between drawings there are two tracks
+    told = _counted(len(drawn), count, total, on_frame)
 
     def track(
         layer: Layer, start: int, stop: int, again: bool = False
@@ -136,10 +136,10 @@ def _followed(
             next(told)
         return places, layer
 
-    found = {frame: _Place(kind.given(frame), 1.0) for frame in prompted}
+    found = {frame: _Place(kind.given(frame), 1.0) for frame in drawn}
     layer = kind.begin(first, None)
     found |= track(layer, first, 0)[0]
-    for before, after in pairwise(prompted):
+    for before, after in pairwise(drawn):
         onward, come = track(layer, before, after, again=True)
         layer = kind.begin(after, come)
         found |= _blended(kind, onward, track(layer, after, before)[0])
@@ -170,7 +170,7 @@ def _layers(
 def _blended(
     kind: _Kind, onward: Mapping[int, _Place], backward: Mapping[int, _Place]
 ) -> dict[int, _Place]:
-    """The frames between two prompts. Each track ends on the other's prompt, which tells how far
+    """The frames between two drawings. Each track ends on the other's drawing, which tells how far
     off it has come, and so how far its trust is to be trusted."""
     before, after = min(backward), max(onward)
 
@@ -183,7 +183,7 @@ def _blended(
     found = {}
     for frame in range(before + 1, after):
         trust = first[frame], second[frame]
-        share = confidence.share(*trust)
+        share = confidence.weight(*trust)
         where = kind.mixed(onward[frame].where, backward[frame].where, share)
         found[frame] = _Place(where, confidence.together(*trust))
     return found

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .around import box_around, largest, mean
 from .fields import Step, agree, pixels, sample
 from .looks import Looks, looks
 from .motion import Affine, fit, shifted
-from .windows import mean, spread, window
 
 CHANGED = 0.1
 """From this difference of a colour channel (0..1) on, a pixel shows something else."""
@@ -148,7 +148,7 @@ class _Signs:
 
 
 def _signs(layer: Layer, whole: Tensor, way: _Way, own: Affine, now: Tensor) -> _Signs:
-    apart = window(whole, AROUND) & (spread(whole, NEAR) == 0) & way.sure
+    apart = box_around(whole, AROUND) & (largest(whole, NEAR) == 0) & way.sure
     ground = fit(way.grid[apart], way.target[apart], 0)
     off = _off(own, way)
     gain = torch.zeros_like(off) if ground is None else _off(ground, way) - off
@@ -171,7 +171,7 @@ def _completed(seen: Tensor, signs: _Signs) -> Tensor:
         return seen
     mask = (seen > 0.5).float()
     moves = (signs.off < OFF) & (signs.gain > 0.5 * OFF)
-    beside = (spread(mask, GROWTH) > 0) & moves & (signs.colour > OWN_COLOUR)
+    beside = (largest(mask, GROWTH) > 0) & moves & (signs.colour > OWN_COLOUR)
     surrounded = (mean(mask, NEAR) > 0.5) & (signs.score > 0)
     return torch.where((mask == 0) & (beside | surrounded), 1.0, seen)
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .windows import window
+from .around import box_around
 
 BINS = 16
 """Along each of the three channels."""
@@ -32,7 +32,7 @@ class Looks:
 
 def looks(mask: Tensor, frame: Tensor) -> Looks:
     """Of the object of a mask (h, w) on its frame (h, w, 3), against what is around it."""
-    near = window(mask, REACH)
+    near = box_around(mask, REACH)
     index = _bins(frame)
     inside = _shares(index[mask > 0.5])
     outside = _shares(index[(mask <= 0.5) & near])

@@ -10,7 +10,7 @@ from ...common.errors import EvenframeError
 
 
 @dataclass(frozen=True)
-class Part:
+class Need:
     """A part of tracking and the package that it needs.
 
     title: what users know the package by. attribute: what tells a whole installation from the
@@ -28,7 +28,7 @@ class Part:
     otherwise: str
 
 
-OPTICAL_FLOW = Part(
+OPTICAL_FLOW = Need(
     "Optical flow",
     "OpenCV",
     "cv2",
@@ -37,7 +37,7 @@ OPTICAL_FLOW = Part(
     repair="opencv-python-headless",  # a build for screens wants libraries that servers lack
     otherwise="choose SAM 2 as the tracker",
 )
-PERSON = Part(
+PERSON = Need(
     "Finding people",
     "OpenCV",
     "cv2",
@@ -46,7 +46,7 @@ PERSON = Part(
     repair="opencv-python-headless",
     otherwise="choose another tracker",
 )
-SAM = Part(
+SAM = Need(
     "SAM 1",
     "the package segment-anything",
     "segment_anything",
@@ -55,10 +55,10 @@ SAM = Part(
     repair="segment-anything",
     otherwise="choose no segmenter",
 )
-PARTS = (OPTICAL_FLOW, PERSON, SAM)
+NEEDS = (OPTICAL_FLOW, PERSON, SAM)
 
 
-def fault(part: Part) -> str | None:
+def fault(part: Need) -> str | None:
     """What is missing for a part, with the command that mends it; None where nothing is."""
     try:
         module = import_module(part.module)
@@ -86,12 +86,12 @@ def has(module: object, attribute: str) -> bool:
     return module is not None
 
 
-def require(part: Part) -> None:
+def require(part: Need) -> None:
     """Raise EvenframeError where the package of a part is missing or does not work."""
     if told := fault(part):
         raise EvenframeError(f"{told}, or {part.otherwise}.")
 
 
-def _told(part: Part, problem: str, command: str) -> str:
+def _told(part: Need, problem: str, command: str) -> str:
     python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
     return f"{part.name} needs {part.title}, {problem}: run `{python} -m pip {command}`"

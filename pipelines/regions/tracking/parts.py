@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sharing import Evidence, bins_of, distances, flow_between, histogram, likeness, share
+from .sharing import Evidence, bins_of, distances, divide, flow_between, histogram, likeness
 
 SIDE = 256
 """The longer side of the grid, in cells, at most."""
@@ -110,7 +110,7 @@ def follow(scene: Scene, frame: NDArray[np.uint8], mask: Mask) -> tuple[Scene, L
         was=scene.grey,
         now=grey,
     )
-    owned, sharing = share(parts, evidence)
+    owned, sharing = divide(parts, evidence)
     owned = _found_again(tracks, owned, parts, bins)
     seen = [
         _updated(

@@ -16,7 +16,7 @@ from ...common.errors import EvenframeError
 from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
 from ..region import Box, MaskRegion, mask_region, require_box, require_edges, require_labels
-from .drawn import Prompt
+from .drawn import Drawing
 from .parts import MOST, Labels, Mask, begin, follow
 from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, masks_of_people
 from .track import _runs
@@ -49,7 +49,7 @@ class People:
 def follow_people(
     segmenter: Segmenter,
     frames: Tensor,
-    prompts: Sequence[Prompt] = (),
+    drawings: Sequence[Drawing] = (),
     masks: Sequence[Tensor] | None = None,
     *,
     name: str,
@@ -60,21 +60,21 @@ def follow_people(
 ) -> People:
     """The region of everybody on frames (f, h, w, 3) in 0..1, found on each frame anew.
 
-    prompts: who is meant, by a box or points on one frame or on several; that person alone is
+    drawings: who is meant, by a box or points on one frame or on several; that person alone is
         followed from the nearest of these, before and after, past others who cross. None takes
         everybody, on each frame.
-    masks: one (h, w) of 0 and 1 for each prompt, which stands for its box and points.
-    Raises EvenframeError for a prompt or an edge out of range, before anybody is looked for, and
-    where nobody is found: on any frame or, with prompts, where one says.
+    masks: one (h, w) of 0 and 1 for each drawing, which stands for its box and points.
+    Raises EvenframeError for a drawing or an edge out of range, before anybody is looked for, and
+    where nobody is found: on any frame or, with drawings, where one says.
     """
     require_labels(name, words)
     require_edges(name, grow, soften)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
-    for prompt in prompts:
-        _require_prompt(prompt, count, size, name, masked=masks is not None)
+    for drawing in drawings:
+        _require_drawing(drawing, count, size, name, masked=masks is not None)
     found = torch.zeros(count, *size)
     everybody = enumerate(masks_of_people(segmenter, frames))
-    search = _one(segmenter, frames, prompts, masks) if prompts else everybody
+    search = _one(segmenter, frames, drawings, masks) if drawings else everybody
     for done, (index, here) in enumerate(search, start=1):
         found[index] = torch.from_numpy(here)
         if on_frame is not None:
@@ -85,18 +85,18 @@ def follow_people(
             "frame, which is then looked at closely, or choose another tracker."
         )
     region = mask_region(found, count, size, name=name, words=words, grow=grow, soften=soften)
-    return People(region, bool(prompts))
+    return People(region, bool(drawings))
 
 
-def _require_prompt(
-    prompt: Prompt, frames: int, frame_size: tuple[int, int], name: str, masked: bool
+def _require_drawing(
+    drawing: Drawing, frames: int, frame_size: tuple[int, int], name: str, masked: bool
 ) -> None:
-    require_whole("frame", prompt.frame, 0, frames - 1)
-    if prompt.box is not None:
-        require_box(prompt.box, frame_size, f"region '{name}'")
-    if not masked and prompt.box is None and not prompt.points:
+    require_whole("frame", drawing.frame, 0, frames - 1)
+    if drawing.box is not None:
+        require_box(drawing.box, frame_size, f"region '{name}'")
+    if not masked and drawing.box is None and not drawing.points:
         raise EvenframeError(
-            f"Nothing says who is meant on frame {prompt.frame}: give a box or points, or no "
+            f"Nothing says who is meant on frame {drawing.frame}: give a box or points, or no "
             "prompt at all for everybody."
         )
 
@@ -104,25 +104,25 @@ def _require_prompt(
 def _one(
     segmenter: Segmenter,
     frames: Tensor,
-    prompts: Sequence[Prompt],
+    drawings: Sequence[Drawing],
     masks: Sequence[Tensor] | None,
 ) -> Iterator[tuple[int, Mask]]:
-    """From each prompted frame as far as the middle between it and the next one."""
-    painted = [None] * len(prompts) if masks is None else [mask.numpy() > 0 for mask in masks]
-    given = sorted(zip(prompts, painted, strict=True), key=lambda pair: pair[0].frame)
-    starts = [prompt.frame for prompt, _ in given]
+    """From each drawn frame as far as the middle between it and the next one."""
+    painted = [None] * len(drawings) if masks is None else [mask.numpy() > 0 for mask in masks]
+    given = sorted(zip(drawings, painted, strict=True), key=lambda pair: pair[0].frame)
+    starts = [drawing.frame for drawing, _ in given]
     ends = [*((one + other + 1) // 2 for one, other in pairwise(starts)), len(frames)]
-    for begins, end, (prompt, mask) in zip([0, *ends], ends, given, strict=False):
-        yield from _from(segmenter, frames, prompt, mask, range(begins, end))
+    for begins, end, (drawing, mask) in zip([0, *ends], ends, given, strict=False):
+        yield from _from(segmenter, frames, drawing, mask, range(begins, end))
 
 
 def _from(
-    segmenter: Segmenter, frames: Tensor, prompt: Prompt, painted: Mask | None, span: range
+    segmenter: Segmenter, frames: Tensor, drawing: Drawing, painted: Mask | None, span: range
 ) -> Iterator[tuple[int, Mask]]:
-    """The frame of a prompt, those of the span after it, then those before it."""
-    start = prompt.frame
-    found = find_people(segmenter, frames[start], drawn=_drawn(prompt, painted))
-    meant = _meant(found, prompt, painted)
+    """The frame of a drawing, those of the span after it, then those before it."""
+    start = drawing.frame
+    found = find_people(segmenter, frames[start], drawn=_drawn(drawing, painted))
+    meant = _meant(found, drawing, painted)
     yield start, meant
     # Too small for the first look: their box is looked at on each frame.
     small = not (find_people(segmenter, frames[start]) & meant).any()
@@ -137,31 +137,31 @@ def _from(
             yield index, labels == 1
 
 
-def _drawn(prompt: Prompt, painted: Mask | None) -> list[Box]:
-    """Where to look closely on the frame of the prompt."""
+def _drawn(drawing: Drawing, painted: Mask | None) -> list[Box]:
+    """Where to look closely on the frame of the drawing."""
     if painted is not None:
         return boxes_of(painted, 0)[:1]
-    return [] if prompt.box is None else [prompt.box]
+    return [] if drawing.box is None else [drawing.box]
 
 
-def _meant(found: Mask, prompt: Prompt, painted: Mask | None) -> Mask:
+def _meant(found: Mask, drawing: Drawing, painted: Mask | None) -> Mask:
     """Of those who are found on a frame, the one who is meant."""
     import cv2
 
     _, parts = cv2.connectedComponents(found.astype(np.uint8))
     if painted is not None:
         where, meant = "under the mask", _under(painted, parts)
-    elif prompt.points:
-        where, meant = "at the points", np.isin(parts, _at(prompt.points, parts))
+    elif drawing.points:
+        where, meant = "at the points", np.isin(parts, _at(drawing.points, parts))
     else:
-        assert prompt.box is not None
-        where, meant = "in the box", _most_in(prompt.box, parts)
-    if prompt.outside and painted is None:
-        meant &= _nearer(prompt, found.shape)
+        assert drawing.box is not None
+        where, meant = "in the box", _most_in(drawing.box, parts)
+    if drawing.outside and painted is None:
+        meant &= _nearer(drawing, found.shape)
     if not meant.any():
         raise EvenframeError(
-            f"Nobody is found {where} on frame {prompt.frame}: draw a box around the whole person, "
-            "take a frame on which they are seen better, or choose another tracker."
+            f"Nobody is found {where} on frame {drawing.frame}: draw a box around the whole "
+            "person, take a frame on which they are seen better, or choose another tracker."
         )
     return meant
 
@@ -194,18 +194,18 @@ def _most_in(box: Box, parts: np.ndarray) -> Mask:
     return (parts == areas.argmax()) & bool(areas.any())
 
 
-def _nearer(prompt: Prompt, shape: tuple[int, ...]) -> Mask:
+def _nearer(drawing: Drawing, shape: tuple[int, ...]) -> Mask:
     """(h, w): what is nearer to a point on the person, or to the box's middle, than to another."""
     rows, columns = np.indices(shape) + 0.5
-    inside = prompt.points
-    if not inside and prompt.box is not None:
-        left, top, right, bottom = prompt.box
+    inside = drawing.points
+    if not inside and drawing.box is not None:
+        left, top, right, bottom = drawing.box
         inside = (((left + right) / 2, (top + bottom) / 2),)
 
     def away(points: tuple[tuple[float, float], ...]) -> np.ndarray:
         return np.min([np.hypot(columns - x, rows - y) for x, y in points], axis=0)
 
-    return away(inside) < away(prompt.outside)
+    return away(inside) < away(drawing.outside)
 
 
 def _labels(found: Mask, meant: Mask) -> Labels:

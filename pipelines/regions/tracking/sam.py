@@ -19,7 +19,7 @@ from ...common.pictures import to_bytes
 from ...models.files.sniff import classify, sniff
 from ...models.files.tensors import read_pickle, read_safetensors
 from . import packages
-from .drawn import Prompt
+from .drawn import Drawing
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -111,8 +111,8 @@ def encoder_of(shapes: Shapes, file: str) -> Encoder:
     return Encoder(width, depth, heads, patch, side, max(windows, default=0), globally)
 
 
-def segment(sam: Sam, frame: Tensor, prompt: Prompt) -> Tensor:
-    """The mask (h, w) of 0 and 1 of what is prompted on a frame (h, w, 3) in 0..1.
+def segment(sam: Sam, frame: Tensor, drawing: Drawing) -> Tensor:
+    """The mask (h, w) of 0 and 1 of what is drawn on a frame (h, w, 3) in 0..1.
 
     Of a single point, which may mean a part or the whole, SAM gives three masks: the one that it
     trusts most. Raises EvenframeError where it finds nothing.
@@ -122,18 +122,18 @@ def segment(sam: Sam, frame: Tensor, prompt: Prompt) -> Tensor:
 
     predictor = SamPredictor(sam)
     predictor.set_image(to_bytes(frame).numpy())
-    labels = prompt.labels()
+    labels = drawing.labels()
     masks, scores, _ = predictor.predict(
-        point_coords=np.array(prompt.coordinates()) if labels else None,
+        point_coords=np.array(drawing.coordinates()) if labels else None,
         point_labels=np.array(labels) if labels else None,
-        box=None if prompt.box is None else np.array(prompt.box),
-        multimask_output=prompt.box is None and len(labels) == 1,
+        box=None if drawing.box is None else np.array(drawing.box),
+        multimask_output=drawing.box is None and len(labels) == 1,
     )
     mask = torch.as_tensor(masks[int(np.argmax(scores))]).float()
     if not mask.any():
         raise EvenframeError(
-            f"SAM found nothing on frame {prompt.frame}: draw the box closer around the object, or "
-            "put a point on it."
+            f"SAM found nothing on frame {drawing.frame}: draw the box closer around the object, "
+            "or put a point on it."
         )
     return mask
 

@@ -1,4 +1,4 @@
-"""SAM 2 on a whole clip, by transformers: from prompts on some frames to masks on all.
+"""SAM 2 on a whole clip, by transformers: from boxes, points or masks on some frames to all.
 
 Source: "SAM 2: Segment Anything in Images and Videos" (ICLR 2025).
 """
@@ -18,7 +18,7 @@ from ...common.errors import EvenframeError, in_short
 from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
 from ...models.files.folder_files import header_of, part_name, read_settings
-from .drawn import Prompt
+from .drawn import Drawing
 
 if TYPE_CHECKING:
     from transformers import Sam2VideoModel, Sam2VideoProcessor
@@ -86,37 +86,37 @@ def load_sam2(folder: str | Path) -> Sam2:
 def follow(
     sam2: Sam2,
     frames: Tensor,
-    prompts: Sequence[Prompt],
+    drawings: Sequence[Drawing],
     given: Mapping[int, Tensor] | None = None,
     on_frame: OnFrame | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Masks (f, h, w) of 0 and 1 on all frames, empty where it is hidden, and how sure each is.
 
-    frames: (f, h, w, 3) in 0..1. prompts: at least one, each on a frame of its own; all of them are
+    frames: (f, h, w, 3) in 0..1. drawings: at least one, each on a frame of its own; they are all
     what the model remembers on every other frame, before and after. given: masks (h, w) of 0 and 1
-    by frame, which then stand for the boxes and points of all prompts.
+    by frame, which then stand for the boxes and points of all drawings.
     The confidence (f,) in 0..1 is the model's own, not measured against any truth: the share of its
     mask that stays where its cut is moved, times its score that the object is there; where it finds
-    none, that it is not. 1 on prompted frames.
-    Raises EvenframeError where nothing is found on a prompted frame.
+    none, that it is not. 1 on drawn frames.
+    Raises EvenframeError where nothing is found on a drawn frame.
     """
     session = _session(sam2, frames)
     size, trust = (frames.shape[1], frames.shape[2]), torch.ones(len(frames))
-    for prompt in prompts:
-        mask = None if given is None else given[prompt.frame]
+    for drawing in drawings:
+        mask = None if given is None else given[drawing.frame]
         sam2.processor.add_inputs_to_inference_session(
-            session, prompt.frame, OBJECT, **_inputs(prompt, mask)
+            session, drawing.frame, OBJECT, **_inputs(drawing, mask)
         )
-        result = sam2.model(session, frame_idx=prompt.frame)
-        _require_found(_scores(result, size), prompt.frame, mask is not None)
-    masks, done, start = torch.zeros(len(frames), *size), 0, min(each.frame for each in prompts)
-    prompted = {each.frame for each in prompts}
+        result = sam2.model(session, frame_idx=drawing.frame)
+        _require_found(_scores(result, size), drawing.frame, mask is not None)
+    masks, done, start = torch.zeros(len(frames), *size), 0, min(each.frame for each in drawings)
+    drawn = {each.frame for each in drawings}
     for reverse in (False, True):
         found = sam2.model.propagate_in_video_iterator(session, start, reverse=reverse)
         for result in found:
             scores = _scores(result, size)
             masks[result.frame_idx] = (scores > 0).float()
-            if result.frame_idx not in prompted:
+            if result.frame_idx not in drawn:
                 trust[result.frame_idx] = _trust(scores, result)
             if reverse and result.frame_idx == start:
                 continue  # it begins with that frame again
@@ -160,16 +160,16 @@ def _require_found(scores: Tensor, frame: int, masked: bool) -> None:
     raise EvenframeError(f"SAM 2 found nothing on frame {frame}: {remedy}.")
 
 
-def _inputs(prompt: Prompt, mask: Tensor | None) -> dict[str, Any]:
+def _inputs(drawing: Drawing, mask: Tensor | None) -> dict[str, Any]:
     """What the processor takes: nested by image, object and point."""
     if mask is not None:
         return {"input_masks": mask}
     inputs: dict[str, Any] = {}
-    if prompt.labels():
-        inputs["input_points"] = [[prompt.coordinates()]]
-        inputs["input_labels"] = [[prompt.labels()]]
-    if prompt.box is not None:
-        inputs["input_boxes"] = [[list(prompt.box)]]
+    if drawing.labels():
+        inputs["input_points"] = [[drawing.coordinates()]]
+        inputs["input_labels"] = [[drawing.labels()]]
+    if drawing.box is not None:
+        inputs["input_boxes"] = [[list(drawing.box)]]
     return inputs
 
 

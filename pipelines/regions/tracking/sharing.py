@@ -74,7 +74,7 @@ class Evidence:
         return np.stack(scores)
 
 
-def share(parts: Sequence[Mask], evidence: Evidence) -> tuple[Labels, dict[int, set[int]]]:
+def divide(parts: Sequence[Mask], evidence: Evidence) -> tuple[Labels, dict[int, set[int]]]:
     """(rows, columns): the label of each cell of the parts, from 1 on; 0 where no track claims any.
 
     Second, for each label those with whom it shares a part.

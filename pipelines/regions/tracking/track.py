@@ -15,13 +15,13 @@ from ...common.errors import EvenframeError
 from ...common.progress import OnFrame
 from ..region import Region, box_region, mask_region, require_box, require_edges, require_labels
 from . import flow, sam2
-from .drawn import Prompt, require_apart
+from .drawn import Drawing, require_apart
 
 if TYPE_CHECKING:
     from .sam2 import Sam2
 
 LEAST_SHARE = 0.1
-"""Below this share of the area on the prompted frame, an object is most likely lost."""
+"""Below this share of the area on the drawn frame, an object is most likely lost."""
 SHOWN = 0.75
 """From this share of its usual area on, an object is hardly hidden."""
 UNCERTAIN = 0.6
@@ -34,8 +34,8 @@ MOST_RUNS = 6
 class Tracked:
     """An object that was followed.
 
-    areas: (f,) in pixels, before its region grew. frame: the prompted one. confidence: (f,) in
-    0..1, 1 on prompted frames: by optical flow, the intersection over union with the truth that is
+    areas: (f,) in pixels, before its region grew. frame: the drawn one. confidence: (f,) in
+    0..1, 1 on drawn frames: by optical flow, the intersection over union with the truth that is
     to be expected (`confidence.py`); by SAM 2, how far it trusts its own mask (`sam2.py`).
     """
 
@@ -81,7 +81,7 @@ class Tracked:
 
 def track(
     frames: Tensor,
-    prompt: Prompt,
+    drawing: Drawing,
     mask: Tensor | None = None,
     model: Sam2 | None = None,
     *,
@@ -91,43 +91,43 @@ def track(
     soften: int = 0,
     on_frame: OnFrame | None = None,
 ) -> Tracked:
-    """The region of a prompted object on all frames (f, h, w, 3) in 0..1.
+    """The region of a drawn object on all frames (f, h, w, 3) in 0..1.
 
-    prompt: with its corrections; between two prompted frames the object is followed from both.
-    mask: (h, w) of 0 and 1 on the prompt's frame, painted or of a segmenter, or (n, h, w) on those
-        of the prompt and its corrections, in their order; they stand for boxes and points. None
+    drawing: with its corrections; between two drawn frames the object is followed from both.
+    mask: (h, w) of 0 and 1 on the drawing's frame, painted or of a segmenter, or (n, h, w) on those
+        of the drawing and its corrections, in their order; they stand for boxes and points. None
         leaves these to the tracker.
     model: SAM 2 as the tracker; None takes optical flow, which follows a mask as a mask and a box
         as a box.
     Raises EvenframeError, before anything is followed, where nothing says what is meant, for a
-    prompt or an edge out of range, and for a frame that is prompted twice.
+    drawing or an edge out of range, and for a frame that is drawn twice.
     """
     require_labels(name, words)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
     require_edges(name, grow, soften)
-    prompts = prompt.every()
-    _require_prompts(prompts, count, size, name, alone=model is None and mask is None)
-    masks = None if mask is None else _by_frame(prompts, mask)
+    drawings = drawing.every()
+    _require_drawings(drawings, count, size, name, alone=model is None and mask is None)
+    masks = None if mask is None else _by_frame(drawings, mask)
     if model is None and masks is None:
-        given = {each.frame: each.box for each in prompts if each.box is not None}
+        given = {each.frame: each.box for each in drawings if each.box is not None}
         boxes, trust = flow.follow_boxes(frames, given, on_frame)
         make = partial(box_region, boxes, size, name=name, words=words)
     else:
         if model is not None:
-            found, trust = sam2.follow(model, frames, prompts, masks, on_frame)
+            found, trust = sam2.follow(model, frames, drawings, masks, on_frame)
         else:
             assert masks is not None
             found, trust = flow.follow_masks(frames, masks, on_frame)
         make = partial(mask_region, found, count, size, name=name, words=words)
     areas = make().areas()
-    return Tracked(make(grow=grow, soften=soften), areas, prompt.frame, trust)
+    return Tracked(make(grow=grow, soften=soften), areas, drawing.frame, trust)
 
 
-def _require_prompts(
-    prompts: Sequence[Prompt], count: int, size: tuple[int, int], name: str, alone: bool
+def _require_drawings(
+    drawings: Sequence[Drawing], count: int, size: tuple[int, int], name: str, alone: bool
 ) -> None:
     """alone: nothing but optical flow follows them, which takes boxes only."""
-    for index, each in enumerate(prompts):
+    for index, each in enumerate(drawings):
         where = f"corrections[{index - 1}]" if index else ""
         require_whole(f"{where}.frame" if where else "frame", each.frame, 0, count - 1)
         if each.box is not None:
@@ -137,16 +137,16 @@ def _require_prompts(
                 "Points need a model that segments: choose a SAM checkpoint as the segmenter or "
                 "SAM 2 as the tracker, or give a box alone or a mask."
             )
-    require_apart([each.frame for each in prompts])
+    require_apart([each.frame for each in drawings])
 
 
-def _by_frame(prompts: Sequence[Prompt], masks: Tensor) -> dict[int, Tensor]:
+def _by_frame(drawings: Sequence[Drawing], masks: Tensor) -> dict[int, Tensor]:
     masks = masks[None] if masks.ndim == 2 else masks
-    if len(masks) != len(prompts):
+    if len(masks) != len(drawings):
         raise EvenframeError(
-            f"There are {len(masks)} masks for {len(prompts)} prompted frames: give one for each."
+            f"There are {len(masks)} masks for {len(drawings)} prompted frames: give one for each."
         )
-    return {each.frame: mask for each, mask in zip(prompts, masks, strict=True)}
+    return {each.frame: mask for each, mask in zip(drawings, masks, strict=True)}
 
 
 def _runs(frames: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ def mean(plane: Tensor, radius: int) -> Tensor:
     return torch.from_numpy(made)
 
 
-def spread(plane: Tensor, radius: int) -> Tensor:
+def largest(plane: Tensor, radius: int) -> Tensor:
     """(h, w): the largest value within so many pixels in every direction."""
     import cv2
     import numpy as np
@@ -23,7 +23,7 @@ def spread(plane: Tensor, radius: int) -> Tensor:
     return torch.from_numpy(cv2.dilate(plane.float().contiguous().numpy(), kernel))
 
 
-def window(mask: Tensor, share: float) -> Tensor:
+def box_around(mask: Tensor, share: float) -> Tensor:
     """(h, w) bool: the box around a mask, larger by this share of its longer side."""
     inside = torch.zeros_like(mask, dtype=torch.bool)
     rows, columns = mask.nonzero().T
