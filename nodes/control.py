@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..pipelines.controls.base import Control, chained
+from ..pipelines.controls.fatezero.fusion import Fusion
 from .common import sockets
+from .common.inputs import inputs_of, settings_of
 from .host import io
 
 if TYPE_CHECKING:
     from ..pipelines.controls.base import Control
     from ..pipelines.regions.regions import Regions
-
-BLEND_TOOLTIP = (
-    "Words of the source prompt, separated by commas. Where the model looks at them, the edit is "
-    "free; elsewhere the source is kept. Empty: its self-attention is kept everywhere."
-)
 
 
 def _share(name: str, default: float, tooltip: str, advanced: bool | None = None) -> io.Input:
@@ -35,8 +33,6 @@ class EvenframeAttentionFusion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.controls.fatezero.fusion import METHODS
-
         return io.Schema(
             node_id="EvenframeAttentionFusion",
             display_name="Attention Fusion (Evenframe)",
@@ -45,77 +41,11 @@ class EvenframeAttentionFusion(io.ComfyNode):
             "edit's (FateZero).",
             search_aliases=["fatezero", "prompt to prompt", "attention control"],
             inputs=[
-                io.Combo.Input(
-                    "method",
-                    options=list(METHODS),
-                    default="refine",
-                    tooltip="refine: keep the attention of the words that both prompts share. "
-                    "replace: a word for a word, prompts of equally many words. reweight: only "
-                    "apply the weights.",
-                ),
-                _share(
-                    "cross_steps",
-                    0.8,
-                    "Share of the steps in which the words' attention comes from the "
-                    "source. More keeps the layout, less frees it.",
-                ),
-                _share(
-                    "self_steps",
-                    0.7,
-                    "Share of the steps in which self-attention comes from the source. "
-                    "More keeps structure and motion, less frees shapes.",
-                ),
-                io.String.Input("blend_words", default="", tooltip=BLEND_TOOLTIP),
-                io.Float.Input(
-                    "threshold",
-                    default=0.3,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="How strongly a place must look at the blend words to be edited, "
-                    "relative to the strongest of its frame. 0 edits everywhere, 1 nowhere.",
-                ),
-                io.String.Input(
-                    "weights",
-                    default="",
-                    tooltip="Words of the target prompt and how many times stronger they shall "
-                    "be: 'watercolor: 10, jeep: 0.5'.",
-                ),
-                io.Boolean.Input(
-                    "latent_blend",
-                    default=False,
-                    tooltip="Also keep the source's latents outside of the blend words' place: for "
-                    "local edits.",
-                ),
-                _share(
-                    "blend_start",
-                    0.2,
-                    "Share of the steps after which the latent blend begins.",
-                    advanced=True,
-                ),
-                _share(
-                    "blend_end",
-                    0.8,
-                    "Share of the steps after which the latent blend ends.",
-                    advanced=True,
-                ),
-                io.Boolean.Input(
-                    "self_blend",
-                    default=True,
-                    optional=True,
-                    tooltip="Free the self-attention where the model looks at the blend words, for "
-                    "another shape. Off: it stays the source's there, too, for another colour or "
-                    "texture; the blend words then say where the latent blend leaves off.",
-                    advanced=True,
-                ),
-                io.String.Input(
-                    "target_blend_words",
-                    default="",
-                    optional=True,
-                    tooltip="Words of the target prompt, separated by commas, for latent_blend: "
-                    "where the edit has looked at them so far is free as well, so that a thing may "
-                    "outgrow the one whose place it takes.",
-                    advanced=True,
+                *inputs_of(Fusion, "method", "cross_steps", "self_steps", "blend_words"),
+                *inputs_of(Fusion, "threshold", "weights", "latent_blend"),
+                *inputs_of(Fusion, "blend_window", advanced=True),
+                *inputs_of(
+                    Fusion, "self_blend", "target_blend_words", optional=True, advanced=True
                 ),
                 _chain_input(),
             ],
@@ -123,39 +53,8 @@ class EvenframeAttentionFusion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        method: str,
-        cross_steps: float,
-        self_steps: float,
-        blend_words: str,
-        threshold: float,
-        weights: str,
-        latent_blend: bool,
-        blend_start: float,
-        blend_end: float,
-        self_blend: bool = True,
-        target_blend_words: str = "",
-        controls: tuple[Control, ...] = (),
-    ) -> io.NodeOutput:
-        from ..pipelines.controls.base import chained
-        from ..pipelines.controls.fatezero.fusion import Fusion
-        from ..pipelines.controls.span import Span
-        from ..pipelines.text.prompt import parse_phrases, parse_weights
-
-        fusion = Fusion(
-            method=method,
-            cross_steps=cross_steps,
-            self_steps=self_steps,
-            blend_words=parse_phrases(blend_words),
-            threshold=threshold,
-            weights=parse_weights(weights),
-            self_blend=self_blend,
-            latent_blend=latent_blend,
-            blend_window=Span(blend_start, blend_end),
-            target_blend_words=parse_phrases(target_blend_words),
-        )
-        return io.NodeOutput(chained(controls, fusion))
+    def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(chained(controls, settings_of(Fusion, settings)))
 
 
 class EvenframeFusionPreset(io.ComfyNode):
@@ -185,7 +84,7 @@ class EvenframeFusionPreset(io.ComfyNode):
                     tooltip="The words of the target prompt that are new, separated by commas: "
                     "the style presets make them ten times stronger.",
                 ),
-                io.String.Input("blend_words", default="", tooltip=BLEND_TOOLTIP),
+                *inputs_of(Fusion, "blend_words"),
                 _chain_input(),
             ],
             outputs=[sockets.Controls.Output(display_name="controls")],
@@ -195,7 +94,6 @@ class EvenframeFusionPreset(io.ComfyNode):
     def execute(
         cls, preset: str, new_words: str, blend_words: str, controls: tuple[Control, ...] = ()
     ) -> io.NodeOutput:
-        from ..pipelines.controls.base import chained
         from ..pipelines.controls.fatezero.presets import PRESETS
         from ..pipelines.text.prompt import parse_phrases
 
@@ -316,7 +214,6 @@ class EvenframeRefocus(io.ComfyNode):
         checkpointing: str,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
-        from ..pipelines.controls.base import chained
         from ..pipelines.controls.reatco.refocus import Refocus
         from ..pipelines.controls.span import Span
 
@@ -404,7 +301,6 @@ class EvenframeJointSampling(io.ComfyNode):
         inset: int = 0,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
-        from ..pipelines.controls.base import chained
         from ..pipelines.controls.reatco.joint_sampling import JointSampling
 
         control = JointSampling(

@@ -42,9 +42,11 @@ def test_files_from_before_an_input_was_there_mean_the_same():
         last = inputs[-len(names) :]
         assert [each.id for each in last] == names and all(each.optional for each in last)
         assert chain.id == "controls"
-    before: list[Any] = ["refine", 0.8, 0.7, "jeep", 0.3, "red: 2", True, 0.1, 0.9]
-    [old] = EvenframeAttentionFusion.execute(*before)[0]
-    [new] = EvenframeAttentionFusion.execute(*before, self_blend=False)[0]
+    names = [each.id for each in EvenframeAttentionFusion.GET_SCHEMA().inputs]
+    values = ["refine", 0.8, 0.7, "jeep", 0.3, "red: 2", True, 0.1, 0.9]
+    before: dict[str, Any] = dict(zip(names, values, strict=False))
+    [old] = EvenframeAttentionFusion.execute(**before)[0]
+    [new] = EvenframeAttentionFusion.execute(**before, self_blend=False)[0]
     weights, window = (("red", 2.0),), Span(0.1, 0.9)
     expected = Fusion("refine", 0.8, 0.7, ("jeep",), 0.3, weights, True, True, window)
     assert old == expected and not new.self_blend

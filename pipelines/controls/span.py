@@ -6,9 +6,10 @@ two, which are published as they are: see `fusion.windows`.
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
-from ..common.checks import require_range
 from ..common.errors import EvenframeError
+from ..common.settings import check, setting
 
 TOLERANCE = 1e-6
 """Of a step: 0.07 of 50 steps is 3.5000000000000004 in floating point, and means 3.5."""
@@ -21,12 +22,11 @@ class Span:
     Raises EvenframeError for others.
     """
 
-    start: float = 0.0
-    end: float = 1.0
+    start: float = setting(0.0, low=0, high=1)
+    end: float = setting(1.0, low=0, high=1)
 
     def __post_init__(self) -> None:
-        require_range("start", self.start, 0, 1)
-        require_range("end", self.end, 0, 1)
+        check(self)
         if self.start > self.end:
             raise EvenframeError(
                 f"start is {self.start} and end is {self.end}: a span of the steps must not end "
@@ -38,8 +38,13 @@ class Span:
         return range(nearest_step(self.start, count), nearest_step(self.end, count))
 
 
-def require_span(name: str, span: Span) -> None:
-    """Raise EvenframeError for what is no span, such as a pair of numbers."""
+def span_setting(default: Span, **ends: str) -> Any:
+    """A setting that is a span. ends: the effects of its start and its end, by their names."""
+    return setting(default, demand=require_span, ends=tuple(ends.items()))
+
+
+def require_span(name: str, span: Any) -> None:
+    """Refuse what is no span, such as a pair of numbers."""
     if not isinstance(span, Span):
         raise EvenframeError(f"{name} is {span!r:.80}: give a span, as in Span(0.0, 0.5).")
 

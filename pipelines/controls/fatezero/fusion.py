@@ -19,64 +19,101 @@ from torch import Tensor
 
 from ...attention.sites import Site
 from ...attention.terms import Call, Term, Terms
-from ...common.checks import require_choice, require_range
+from ...common.checks import require_range
 from ...common.errors import EvenframeError
+from ...common.settings import check, setting
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
 from ...text.alignment import align_tokens, replace_matrix
-from ...text.prompt import Prompt, find_tokens
+from ...text.prompt import Prompt, find_tokens, parse_phrases, parse_weights
 from ..base import ControlRun, Edit, Step
-from ..span import NEVER, Span, require_span
+from ..span import NEVER, Span, span_setting
 
 METHODS = ("refine", "replace", "reweight")
 BLENDED = Span(0.2, 0.8)
 """The public code blends latents in steps 10 to 38 of 50; this is 10 to 39."""
 
 
+def _require_weights(_: str, weights: Iterable[tuple[str, float]]) -> None:
+    for word, factor in weights:
+        require_range(f"the weight of '{word}'", factor, 0, 1000)
+
+
 @dataclass(frozen=True)
 class Fusion:
     """Settings of attention fusion.
 
-    method: "refine" keeps the attention of tokens that both prompts share, "replace" carries each
-        source word's attention to the target word in its place (equally many words), "reweight"
-        takes no attention from the source and only applies the weights.
-    cross_steps: share of steps, 0..1, in which cross-attention is controlled, from the start.
-    self_steps: share of steps, 0..1, in which self-attention comes from the source.
-    blend_words: words of the source prompt; where they look, the edit is free, as the next
-        settings say. (): self-attention is the source's everywhere.
-    threshold: 0..2, of those words' attention relative to its maximum in the frame; 0 edits
-        everywhere, 1 and more nowhere.
-    weights: (target word, factor >= 0) pairs, which scale the word's attention columns.
-    self_blend: where the blend words look, self-attention is the edit's own, which frees shapes.
-        False: it is the source's there, too, which keeps them: for a colour or a texture.
-    latent_blend: keep the source's latents where the blend words do not look.
-    blend_window: the steps in which they are kept.
-    target_blend_words: words of the target prompt; the latent blend leaves their place free as
-        well, as the edit itself has looked at them so far, so that a thing may grow or be added.
     Raises EvenframeError for settings out of range, or that would do nothing.
     """
 
     unique: ClassVar[str] = "Attention Fusion"
 
-    method: str = "refine"
-    cross_steps: float = 0.8
-    self_steps: float = 0.7
-    blend_words: tuple[str, ...] = ()
-    threshold: float = 0.3
-    weights: tuple[tuple[str, float], ...] = ()
-    self_blend: bool = True
-    latent_blend: bool = False
-    blend_window: Span = BLENDED
-    target_blend_words: tuple[str, ...] = ()
+    method: str = setting(
+        "refine",
+        "refine: keep the attention of the words that both prompts share. replace: a word for a "
+        "word, prompts of equally many words. reweight: only apply the weights.",
+        choices=METHODS,
+        told="fusion method",
+    )
+    cross_steps: float = setting(
+        0.8,
+        "Share of the steps in which the words' attention comes from the source. More keeps the "
+        "layout, less frees it.",
+        low=0,
+        high=1,
+    )
+    self_steps: float = setting(
+        0.7,
+        "Share of the steps in which self-attention comes from the source. More keeps structure "
+        "and motion, less frees shapes.",
+        low=0,
+        high=1,
+    )
+    blend_words: tuple[str, ...] = setting(
+        (),
+        "Words of the source prompt, separated by commas. Where the model looks at them, the edit "
+        "is free; elsewhere the source is kept. Empty: its self-attention is kept everywhere.",
+        read=parse_phrases,
+    )
+    threshold: float = setting(
+        0.3,
+        "How strongly a place must look at the blend words to be edited, relative to the "
+        "strongest of its frame. 0 edits everywhere, 1 nowhere.",
+        low=0,
+        high=2,
+    )
+    weights: tuple[tuple[str, float], ...] = setting(
+        (),
+        "Words of the target prompt and how many times stronger they shall be: 'watercolor: 10, "
+        "jeep: 0.5'.",
+        read=parse_weights,
+        demand=_require_weights,
+    )
+    self_blend: bool = setting(
+        True,
+        "Free the self-attention where the model looks at the blend words, for another shape. "
+        "Off: it stays the source's there, too, for another colour or texture; the blend words "
+        "then say where the latent blend leaves off.",
+    )
+    latent_blend: bool = setting(
+        False,
+        "Also keep the source's latents outside of the blend words' place: for local edits.",
+    )
+    blend_window: Span = span_setting(
+        BLENDED,
+        blend_start="Share of the steps after which the latent blend begins.",
+        blend_end="Share of the steps after which the latent blend ends.",
+    )
+    target_blend_words: tuple[str, ...] = setting(
+        (),
+        "Words of the target prompt, separated by commas, for latent_blend: where the edit has "
+        "looked at them so far is free as well, so that a thing may outgrow the one whose place "
+        "it takes.",
+        read=parse_phrases,
+    )
 
     def __post_init__(self) -> None:
-        require_choice("fusion method", self.method, METHODS)
-        require_range("cross_steps", self.cross_steps, 0, 1)
-        require_range("self_steps", self.self_steps, 0, 1)
-        require_range("threshold", self.threshold, 0, 2)
-        require_span("blend_window", self.blend_window)
-        for word, factor in self.weights:
-            require_range(f"the weight of '{word}'", factor, 0, 1000)
+        check(self)
         self._require_use()
 
     def _require_use(self) -> None:
