@@ -18,7 +18,7 @@ from ..pipelines.attention.keyframes import KeyFrameTable
 from ..pipelines.attention.processor import Pass, SiteProcessor
 from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, evaluate
-from ..pipelines.controls.base import ControlRun, Edit, Step
+from ..pipelines.controls.base import Control, ControlRun, Edit, Step
 from ..pipelines.controls.fatezero.fusion import Fusion, windows
 from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.source.inversion import Inversion, invert
@@ -110,7 +110,7 @@ def invert_with_maps(model: MapModel, frames: Tensor, prompt: str, steps: int) -
 
 
 @dataclass(frozen=True)
-class MapFusion:
+class MapFusion(Control):
     """FateZero's fusion of maps. settings: as for the package's. store: the inversion's maps."""
 
     settings: Fusion

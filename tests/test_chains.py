@@ -17,7 +17,7 @@ from evenframe.nodes.inversion import EvenframeWindows
 from evenframe.pipelines.attention.keyframes import KeyFrames
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import Windowing
-from evenframe.pipelines.controls.base import ControlRun, Edit, chained
+from evenframe.pipelines.controls.base import Control, ControlRun, Edit, chained
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
@@ -42,7 +42,7 @@ def defaults(node: Any, **changed: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Plain:
+class Plain(Control):
     """A control that declares nothing."""
 
     def begin(self, edit: Edit) -> ControlRun:

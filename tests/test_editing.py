@@ -14,7 +14,7 @@ from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
-from evenframe.pipelines.controls.base import ControlRun, Edit, Step
+from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import classifier_free, edit
 from evenframe.pipelines.models.schedule import ddim_step
@@ -145,7 +145,7 @@ def test_the_same_bytes_every_time(backbone, inversion):
 
 
 @dataclass(eq=False)
-class Spying(ControlRun):
+class Spying(Control, ControlRun):
     """A control that writes down when its verbs are called."""
 
     def __post_init__(self) -> None:
@@ -238,7 +238,7 @@ def test_only_what_controls_ask_for_is_fetched(backbone, inversion):
 
 def test_controls_work_one_after_the_other(backbone, inversion):
     @dataclass(frozen=True)
-    class Shift(ControlRun):
+    class Shift(Control, ControlRun):
         offset: float
         factor: float
 

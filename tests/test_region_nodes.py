@@ -21,6 +21,7 @@ from evenframe.nodes.inversion import EvenframeWindows
 from evenframe.nodes.paste import EvenframePasteSource
 from evenframe.nodes.region import EXAMPLE, EvenframeDrawRegions, EvenframeMaskRegion
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.controls.base import Control
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
@@ -123,7 +124,7 @@ def test_a_mask_becomes_a_region(clip: Tensor):
 
 def test_controls_are_added_to_the_chain(clip: Tensor):
     regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
-    before: Any = object()
+    before = Control()
     settings: list[Any] = [20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
     chain = EvenframeRefocus.execute(regions, *settings, controls=(before,))[0]
     chain = EvenframeJointSampling.execute(regions, "fresh", 3, 0.4, 2, chain)[0]

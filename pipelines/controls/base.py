@@ -7,7 +7,7 @@ against one edit and returns a run, which may hold state; the run ends with the 
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from ..attention.terms import Call, Terms
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPass, carry_on
+from ..common.settings import check
 from ..source.store import SourceAttention
 from ..text.prompt import Prompt
 
@@ -137,24 +138,35 @@ def in_turn(runs: Iterable[ControlRun]) -> Attend:
     return attend
 
 
-class Control(Protocol):
-    """Settings of a technique: a frozen dataclass that checks itself when it is made.
+class Control:
+    """Settings of a technique: a frozen dataclass derived from this, whose settings are checked
+    when it is made.
 
-    Three declarations are optional; `require_together` looks for two, `working_bytes` for one:
-    unique: ClassVar[str], the control's name where a chain may hold only one of them, because of
-        two their order would matter.
-    kept_noise: property, "inversion" or "fresh" where the control keeps the source's latents
-        somewhere, by whose noise they have; "" where it keeps none.
-    working_bytes(backbone, frames, frame_size): about what its own passes need beside the weights,
-        where that may be more than the edit's.
+    unique: its name, where a chain may hold only one of them, because of two their order would
+        matter.
     """
+
+    unique: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def kept_noise(self) -> str:
+        """Where it keeps the source's latents, by whose noise they have: "inversion" or "fresh"."""
+        return ""
+
+    def working_bytes(self, backbone: "Backbone", frames: int, frame_size: tuple[int, int]) -> int:
+        """About what its own passes need beside the weights, where that may be more than the
+        edit's."""
+        return 0
 
     def begin(self, edit: Edit) -> ControlRun:
         """Check what only an edit can tell, such as words against prompts, and start.
 
         Raises EvenframeError.
         """
-        ...
+        raise NotImplementedError
 
 
 def chained(controls: Iterable[Control], control: Control) -> tuple[Control, ...]:
@@ -168,14 +180,14 @@ def require_together(controls: Iterable[Control]) -> None:
     """Raise EvenframeError for two controls of which a chain holds one, or that keep the source's
     latents at different noise."""
     controls = tuple(controls)
-    names = [name for control in controls if (name := getattr(control, "unique", ""))]
+    names = [control.unique for control in controls if control.unique]
     for name in names:
         if names.count(name) > 1:
             raise EvenframeError(
                 f"There are two {name}s: their order would matter. Put what both shall do into "
                 "one, or leave one out."
             )
-    kept = {noise for control in controls if (noise := getattr(control, "kept_noise", ""))}
+    kept = {control.kept_noise for control in controls if control.kept_noise}
     if len(kept) > 1:
         raise EvenframeError(
             "Two controls keep the source's latents, one at fresh noise and one at the "
@@ -192,5 +204,4 @@ def working_bytes(
     frames: of a window. frame_size: (height, width) in pixels.
     """
     own = backbone.working_bytes(frames, frame_size, branches=2)
-    needs = [getattr(control, "working_bytes", None) for control in controls]
-    return max([own, *(need(backbone, frames, frame_size) for need in needs if need is not None)])
+    return max([own, *(each.working_bytes(backbone, frames, frame_size) for each in controls)])

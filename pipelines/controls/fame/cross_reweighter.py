@@ -22,7 +22,7 @@ from ...regions.region import Region
 from ...regions.regions import Regions
 from ...text.alignment import align_tokens
 from ...text.prompt import Prompt, find_places, parse_phrases
-from ..base import ControlRun, Edit, Step
+from ..base import Control, ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at
 from ..span import WHOLE, Span, require_span
 from .formulas import SCHEDULES, modulate_cross_logits, require_ranges, step_weight
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CrossReweighter:
+class CrossReweighter(Control):
     """Settings of the reweighting.
 
     words: of the target prompt, the ones that stand for the person. (): those that the regions

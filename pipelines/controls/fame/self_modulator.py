@@ -21,7 +21,7 @@ from ...attention.terms import Call, Term, Terms, extended
 from ...common.checks import require_choice
 from ...common.grids import averaged
 from ...regions.regions import Regions
-from ..base import ControlRun, Edit, Step
+from ..base import Control, ControlRun, Edit, Step
 from ..span import WHOLE, Span, require_span
 from .formulas import (
     SCHEDULES,
@@ -44,7 +44,7 @@ PATCH = 3
 
 
 @dataclass(frozen=True)
-class SelfModulator:
+class SelfModulator(Control):
     """Settings of the modulation.
 
     strength: alpha, 0..1; 0 changes nothing. same: lambda, 0..1, pull inside a region. other: mu,

@@ -21,12 +21,12 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Term, Terms
 from ...common.checks import require_range
 from ...common.errors import EvenframeError
-from ...common.settings import check, setting
+from ...common.settings import setting
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
 from ...text.alignment import align_tokens, replace_matrix
 from ...text.prompt import Prompt, find_tokens, parse_phrases, parse_weights
-from ..base import ControlRun, Edit, Step
+from ..base import Control, ControlRun, Edit, Step
 from ..span import NEVER, Span, span_setting
 
 METHODS = ("refine", "replace", "reweight")
@@ -40,7 +40,7 @@ def _require_weights(_: str, weights: Iterable[tuple[str, float]]) -> None:
 
 
 @dataclass(frozen=True)
-class Fusion:
+class Fusion(Control):
     """Settings of attention fusion.
 
     Raises EvenframeError for settings out of range, or that would do nothing.
@@ -113,7 +113,7 @@ class Fusion:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         self._require_use()
 
     def _require_use(self) -> None:

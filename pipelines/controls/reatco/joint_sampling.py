@@ -16,14 +16,14 @@ from ...models.schedule import noisy_latents
 from ...regions.edges import shrunk
 from ...regions.region import Region
 from ...regions.regions import Regions
-from ..base import ControlRun, Edit, Step
+from ..base import Control, ControlRun, Edit, Step
 from ..span import Span
 
 NOISES = ("inversion", "fresh")
 
 
 @dataclass(frozen=True, eq=False)
-class JointSampling:
+class JointSampling(Control):
     """Settings of IRJS.
 
     regions: everything outside all of them is kept. noise: what V(t), the source at a noise level,

@@ -26,7 +26,7 @@ from ...common.errors import EvenframeError
 from ...regions.regions import Regions
 from ...source.maps import mask_sites
 from ...text.prompt import parse_phrases
-from ..base import ControlRun, Edit, Step
+from ..base import Control, ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at
 from ..span import Span, nearest_step, require_span
 from .losses import (
@@ -71,7 +71,7 @@ LOSS_SCALES = {torch.float16: (2.0**12, 2.0**6, 1.0)}
 
 
 @dataclass(frozen=True, eq=False)
-class Refocus:
+class Refocus(Control):
     """Settings of RAD.
 
     regions: each with words of the target prompt. rule, scale: size of the updates, see
