@@ -22,7 +22,8 @@ from ..pipelines.attention.sites import Layout
 from ..pipelines.attention.terms import Call, Terms, probabilities
 from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
-from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun, condition_maps
+from ..pipelines.controls.reatco.losses import condition_maps
+from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun
 from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.regions.region import box_region
 from ..pipelines.regions.regions import Regions

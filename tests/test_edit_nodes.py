@@ -52,7 +52,8 @@ def test_files_from_before_an_input_was_there_mean_the_same():
     assert old == expected and not new.self_blend
     box = box_region([(0, 0, 64, 64)], (64, 64), name="all")
     regions = Regions((box,), 1, (64, 64))
-    [joint] = EvenframeJointSampling.execute(regions, "inversion", 3)[0]
+    given: dict[str, Any] = {"regions": regions, "noise": "inversion", "repeats": 3}
+    [joint] = EvenframeJointSampling.execute(**given)[0]
     assert (joint.repeats, joint.repeat_steps, joint.inset) == (3, 1.0, 0)
-    [first] = EvenframeJointSampling.execute(regions, "inversion", 3, repeat_steps=0.5)[0]
+    [first] = EvenframeJointSampling.execute(**given, repeat_steps=0.5)[0]
     assert (first.repeats, first.repeat_steps) == (3, 0.5)

@@ -17,14 +17,8 @@ from evenframe.pipelines.common.memory import free_memory
 from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
-from evenframe.pipelines.controls.reatco.refocus import (
-    MOST_REFINEMENTS,
-    Refocus,
-    RefocusRun,
-    condition_maps,
-    region_losses,
-    step_size,
-)
+from evenframe.pipelines.controls.reatco.losses import condition_maps, region_losses, step_size
+from evenframe.pipelines.controls.reatco.refocus import MOST_REFINEMENTS, Refocus, RefocusRun
 from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit

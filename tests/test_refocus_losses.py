@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls.reatco import losses as refocus_losses
-from evenframe.pipelines.controls.reatco import refocus
-from evenframe.pipelines.controls.reatco.refocus import condition_maps, region_losses, step_size
+from evenframe.pipelines.controls.reatco.losses import condition_maps, region_losses, step_size
 
 GRID = torch.tensor(
     [
@@ -32,13 +30,6 @@ def rows(count: int, frames: int = 1) -> Tensor:
 
 def close(value: Tensor, expected: float) -> bool:
     return math.isclose(float(value.detach()), expected, abs_tol=1e-12)
-
-
-def test_the_maths_are_found_with_the_control():
-    for name in ("region_losses", "condition_maps", "step_size"):
-        assert name in refocus.__all__
-        assert getattr(refocus, name) is getattr(refocus_losses, name)
-    assert all(hasattr(refocus, name) for name in refocus.__all__)
 
 
 def slow_losses(maps: Tensor, masks: Tensor, fraction: float, single: bool) -> tuple[float, float]:

@@ -122,12 +122,19 @@ def test_a_mask_becomes_a_region(clip: Tensor):
     assert covered.sum() == 3 * 25
 
 
+def given(node: Any, values: list[Any], chain: tuple[Any, ...]) -> dict[str, Any]:
+    """Values of a node's inputs in their order, the last of which is the chain."""
+    names = [each.id for each in node.GET_SCHEMA().inputs]
+    return dict(zip(names, [*values, chain], strict=True))
+
+
 def test_controls_are_added_to_the_chain(clip: Tensor):
     regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
     before = Control()
-    settings: list[Any] = [20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
-    chain = EvenframeRefocus.execute(regions, *settings, controls=(before,))[0]
-    chain = EvenframeJointSampling.execute(regions, "fresh", 3, 0.4, 2, chain)[0]
+    values = [regions, 20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
+    chain = EvenframeRefocus.execute(**given(EvenframeRefocus, values, (before,)))[0]
+    values = [regions, "fresh", 3, 0.4, 2]
+    chain = EvenframeJointSampling.execute(**given(EvenframeJointSampling, values, chain))[0]
     first, refocus, joint = chain
     assert first is before and isinstance(refocus, Refocus) and isinstance(joint, JointSampling)
     assert refocus.steps == Span(0.1, 0.6) and refocus.rule == "paper" and refocus.refine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,29 @@ def test_a_node_names_an_input_and_widens_it_where_it_has_to():
     assert given == io.Float.Input(
         "most", default=-1.0, min=-1.0, max=1.0, step=0.05, tooltip="The most."
     )
+
+
+@dataclass(frozen=True)
+class Fading:
+    """Settings with a value that a field for numbers cannot have."""
+
+    seed: int | None = setting(None, "None: none.", low=0, high=9, whole=True, stand_in=(-1, None))
+    decay: float = setting(4.0, "Frames; inf is for ever.", low=0, high=99, stand_in=(0, math.inf))
+
+
+def test_a_number_stands_in_for_what_is_no_number():
+    seed, decay = inputs_of(Fading, "seed", "decay")
+    assert seed == io.Int.Input("seed", default=-1, min=-1, max=9, tooltip="-1: none.")
+    assert decay == io.Float.Input(
+        "decay", default=4.0, min=0.0, max=99.0, step=0.05, tooltip="Frames; 0 is for ever."
+    )
+    assert settings_of(Fading, {"seed": -1, "decay": 0.0}) == Fading(None, math.inf)
+    assert settings_of(Fading, {"seed": 0, "decay": 1.0}) == Fading(0, 1.0)
+
+
+def test_what_is_below_a_number_that_stands_in_below_the_range_means_the_same():
+    assert settings_of(Fading, {"seed": -7}).seed is None
+    assert settings_of(Fading, {"decay": -7.0}).decay == -7.0
 
 
 def test_a_span_has_an_input_for_each_end():

@@ -48,7 +48,12 @@ def input_of(settings: type, name: str, id: str = "", **given: Any) -> io.Input:
 
 
 def _input(id: str, setting: Setting, **given: Any) -> io.Input:
-    given = {"default": setting.default, "tooltip": setting.effect} | given
+    default, effect, low = setting.default, setting.effect, setting.low
+    if setting.stand_in is not None:
+        number, value = setting.stand_in
+        effect = effect.replace(str(value), f"{number:g}")
+        default, low = number if default == value else default, min(low or 0, number)
+    given = {"default": default, "tooltip": effect, **given}
     if setting.choices:
         return io.Combo.Input(id, options=list(setting.choices), **given)
     if isinstance(given["default"], bool):
@@ -56,9 +61,10 @@ def _input(id: str, setting: Setting, **given: Any) -> io.Input:
     if setting.high is None:
         return io.String.Input(id, **{**given, "default": given["default"] or ""})
     if setting.whole:
-        return io.Int.Input(id, **{"min": setting.low, "max": setting.high, **given})
-    limits = {"min": float(setting.low or 0), "max": float(setting.high)}
-    return io.Float.Input(id, **{**limits, "step": setting.step or SHARE_STEP, **given})
+        return io.Int.Input(id, **{"min": low, "max": setting.high, **given})
+    limits = {"min": float(low or 0), "max": float(setting.high)}
+    given = {**limits, "step": setting.step or SHARE_STEP, **given}
+    return io.Float.Input(id, **{**given, "default": float(given["default"])})
 
 
 def settings_of(settings: type[Settings], values: Mapping[str, Any]) -> Settings:
@@ -70,6 +76,16 @@ def settings_of(settings: type[Settings], values: Mapping[str, Any]) -> Settings
             given = {part: values.pop(end) for (end, _), part in parts if end in values}
             if given:
                 values[name] = replace(setting.default, **given)
-        elif setting.read is not None and name in values:
-            values[name] = setting.read(values[name])
+        elif name in values:
+            values[name] = _value(setting, values[name])
     return settings(**values)
+
+
+def _value(setting: Setting, given: Any) -> Any:
+    if setting.read is not None:
+        return setting.read(given)
+    if setting.stand_in is None:
+        return given
+    number, value = setting.stand_in
+    low = setting.low or 0
+    return value if given == number or number < low > given else given

@@ -32,6 +32,8 @@ class Setting:
         these then are what a user interface offers.
     told: its name in messages, where that is not the field's.
     read: makes a value of what a user types.
+    stand_in: (number, value): what a field for numbers has where the setting has a value that such
+        a field cannot have, as in (-1, None).
     ends: where the value is made of two numbers, such as a span: (name, effect) of each.
     """
 
@@ -45,6 +47,7 @@ class Setting:
     demand: Callable[[str, Any], None] | None = None
     told: str = ""
     read: Callable[[str], Any] | None = None
+    stand_in: tuple[float, Any] | None = None
     ends: tuple[tuple[str, str], ...] = ()
 
     def require(self, name: str, value: Any) -> None:

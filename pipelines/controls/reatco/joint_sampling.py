@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ...common.checks import require_choice, require_range, require_whole
 from ...common.errors import EvenframeError
+from ...common.settings import setting
 from ...models.schedule import noisy_latents
 from ...regions.edges import shrunk
 from ...regions.region import Region
@@ -19,38 +19,50 @@ from ...regions.regions import Regions
 from ..base import Control, ControlRun, Edit, Step
 from ..span import Span
 
-NOISES = ("inversion", "fresh")
-
 
 @dataclass(frozen=True, eq=False)
 class JointSampling(Control):
     """Settings of IRJS.
 
-    regions: everything outside all of them is kept. noise: what V(t), the source at a noise level,
-        is made with: "inversion", the latents of the inversion, which do not flicker, or "fresh",
-        noise drawn once per step with the edit's seed (the paper).
-    repeats: 1..20, how often a step is taken, with noise added again in between; more harmonise
-        what is inside with what is outside.
-    repeat_steps: share of the steps, 0..1, that are taken so often, from the start, cut as a
-        `Span`; fewer leave what stands there by then in its place.
-    inset: 0..16, latent cells along the inside of a region's edge that are kept as well. A decoder
-        mixes neighbours: one cell brings the pixels right outside much nearer to the source's.
+    regions: everything outside all of them is kept.
     Raises EvenframeError for settings out of range.
     """
 
     unique: ClassVar[str] = "IRJS Blender"
     regions: Regions
-    noise: str = "inversion"
-    repeats: int = 1
-    repeat_steps: float = 1.0
-    inset: int = 0
+    noise: str = setting(
+        "inversion",
+        "What the source is blurred with at each step: the inversion's own, which cannot flicker, "
+        "or fresh noise with the editor's seed, as published.",
+        choices=("inversion", "fresh"),
+    )
+    repeats: int = setting(
+        1,
+        "How often a step is taken. More let the edit fit in better with what is around it; these "
+        "steps take as many times longer.",
+        low=1,
+        high=20,
+        whole=True,
+    )
+    repeat_steps: float = setting(
+        1.0,
+        "Share of the steps, from the start, that are taken so often. About 0.3 draws anew what "
+        "stands there, and then leaves it in its place.",
+        low=0,
+        high=1,
+    )
+    inset: int = setting(
+        0,
+        "Latent cells (8 pixels) inside a region's edge that stay the source's too: with 1, what "
+        "is decoded outside comes out much nearer to the source. Draw the region that much larger.",
+        low=0,
+        high=16,
+        whole=True,
+    )
 
     def __post_init__(self) -> None:
         self.regions.require_items()
-        require_choice("noise", self.noise, NOISES)
-        require_whole("repeats", self.repeats, 1, 20)
-        require_range("repeat_steps", self.repeat_steps, 0, 1)
-        require_whole("inset", self.inset, 0, 16)
+        super().__post_init__()
 
     @property
     def kept_noise(self) -> str:

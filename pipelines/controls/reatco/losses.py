@@ -36,7 +36,8 @@ def region_losses(
             f"The maps have the shape {tuple(maps.shape)} and the masks {tuple(masks.shape)}: "
             "give both as (frames, rows, columns)."
         )
-    check_counting(top_fraction, outer_count)
+    require_fraction("top_fraction", top_fraction)
+    require_choice("outer_count", outer_count, OUTER_COUNTS)
     if not ((masks >= 0) & (masks <= 1)).all():  # nor where they are not numbers
         raise EvenframeError(
             f"The masks have values from {float(masks.min()):g} to {float(masks.max()):g}: give 0 "
@@ -88,13 +89,12 @@ def step_size(step: int, steps: int, rule: str = "code", scale: float | None = N
     return size * (decay**0.5 if rule == "code" else decay)
 
 
-def check_counting(top_fraction: float, outer_count: str) -> None:
-    """Raise EvenframeError for settings that `region_losses` cannot use."""
-    if not isinstance(top_fraction, Real) or not 0 < top_fraction <= 1:
+def require_fraction(name: str, value: float) -> None:
+    """Raise EvenframeError for a share of cells that is not above 0 and at most 1."""
+    if not isinstance(value, Real) or not 0 < value <= 1:
         raise EvenframeError(
-            f"top_fraction is {top_fraction}: choose a value above 0, at most 1 (published: 0.2)."
+            f"{name} is {value}: choose a value above 0, at most 1 (published: 0.2)."
         )
-    require_choice("outer_count", outer_count, OUTER_COUNTS)
 
 
 def _top_count(mask: Tensor, fraction: float) -> Tensor:

@@ -6,8 +6,7 @@ with the step sizes and the conditioning of the maps of its published code as op
 Of a forward pass only what leads to the maps is computed: the pass leaves the denoiser at the last
 cross-attention that they are read from, and the gradient flows back through the same part.
 
-What is made of the maps, and how far the latents move, is maths alone and stands in
-refocus_losses.py; whoever uses RAD finds all of it here.
+What is made of the maps, and how far the latents move, is maths alone and stands in losses.py.
 """
 
 from collections.abc import Sequence
@@ -21,42 +20,27 @@ from torch import Tensor
 from ...attention.processor import EarlyExit
 from ...attention.sites import Site
 from ...attention.terms import Call, Terms, probabilities
-from ...common.checks import require_choice, require_range
 from ...common.errors import EvenframeError
+from ...common.settings import setting
 from ...regions.regions import Regions
 from ...source.maps import mask_sites
 from ...text.prompt import parse_phrases
 from ..base import Control, ControlRun, Edit, Step
 from ..region_words import Place, region_places, tell_places, tokens_at
-from ..span import Span, nearest_step, require_span
+from ..span import Span, nearest_step, span_setting
 from .losses import (
     OUTER_COUNTS,
     PUBLISHED_SCALE,
     RULES,
-    check_counting,
     condition_maps,
     region_losses,
+    require_fraction,
     step_size,
 )
 
 if TYPE_CHECKING:
     from ...models.model import Backbone
 
-__all__ = [
-    "CHECKPOINTING",
-    "MOST_REFINEMENTS",
-    "OUTER_COUNTS",
-    "PUBLISHED_SCALE",
-    "RULES",
-    "Refocus",
-    "RefocusRun",
-    "condition_maps",
-    "region_losses",
-    "step_size",
-]
-
-CHECKPOINTING = ("auto", "on", "off")
-GUIDED = Span(0.0, 0.5)
 PUBLISHED_FRAMES = 4
 """Frames of the published windows: over their mean, the published step sizes were chosen."""
 REFINEMENTS = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
@@ -74,34 +58,62 @@ LOSS_SCALES = {torch.float16: (2.0**12, 2.0**6, 1.0)}
 class Refocus(Control):
     """Settings of RAD.
 
-    regions: each with words of the target prompt. rule, scale: size of the updates, see
-        `step_size`; no scale is the published one of the rule. steps: those in which the latents
-        are moved.
-    top_fraction, outer_count: see `region_losses`. sharpen, smooth: see `condition_maps`.
-    refine: move the latents up to 20 times more at three early steps, until the attention is there.
-    checkpointing: compute parts twice instead of keeping them for the gradient, "on", "off", or
-        "auto": where memory is short once the host has made room. The result is the same.
+    regions: where the objects belong, each with words of the target prompt.
     Raises EvenframeError for settings out of range and for regions without words.
     """
 
     unique: ClassVar[str] = "RAD Refocuser"
     regions: Regions
-    rule: str = "code"
-    scale: float | None = None
-    steps: Span = GUIDED
-    top_fraction: float = 0.2
-    outer_count: str = "complement"
-    sharpen: bool = True
-    smooth: bool = True
-    refine: bool = False
-    checkpointing: str = "auto"
+    rule: str = setting(
+        "code",
+        "How the scale falls from step to step: as the published code has it, or as the paper.",
+        choices=RULES,
+    )
+    scale: float | None = setting(
+        None,
+        "How far the latents are moved. None: as published for the rule, 20 with 'code' and 1 "
+        "with 'paper'. More where objects stay away, less where they break.",
+        low=0,
+        high=10_000,
+        step=1.0,
+        stand_in=(-1, None),
+    )
+    steps: Span = span_setting(
+        Span(0.0, 0.5),
+        start="Share of the steps after which the guidance begins.",
+        end="Share of the steps after which it ends. Each guided step takes about half again as "
+        "long.",
+    )
+    top_fraction: float = setting(
+        0.2,
+        "Share of a region's cells that count, those with the most attention. Larger fills the "
+        "region, and holds the object less well.",
+        demand=require_fraction,
+        low=0.01,
+        high=1,
+        step=0.01,
+    )
+    outer_count: str = setting(
+        "complement",
+        "Cells that count outside of a region: the fraction of them all, or as many as inside.",
+        choices=OUTER_COUNTS,
+    )
+    sharpen: bool = setting(True, "Let the words of the prompt compete for each place.")
+    smooth: bool = setting(True, "Smooth the attention over neighbouring places and frames.")
+    refine: bool = setting(
+        False,
+        "Move the latents up to 20 times more at three early steps, until the attention is there. "
+        "For objects that stay away; slow.",
+    )
+    checkpointing: str = setting(
+        "auto",
+        "Compute parts twice instead of keeping them: a fifth of the memory, a third more time, "
+        "the same result. auto: where memory is short.",
+        choices=("auto", "on", "off"),
+    )
 
     def __post_init__(self) -> None:
-        check_counting(self.top_fraction, self.outer_count)
-        require_choice("rule", self.rule, RULES)
-        require_choice("checkpointing", self.checkpointing, CHECKPOINTING)
-        require_range("scale", self.first_size, 0, 10_000)
-        require_span("steps", self.steps)
+        super().__post_init__()
         self.regions.require_items()
         for region in self.regions.items:
             if not parse_phrases(region.words):
