@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import reference
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -137,9 +138,9 @@ def dense_self(
             cosine = features[frame] @ torch.cat([features[key] for key in keys]).T
             similar = fame.similarity(cosine, settings.tau)
         logits = q[frame] @ torch.cat([k[key] for key in keys], 1).transpose(-1, -2) / WIDTH**0.5
-        form = fame.modulate_self_logits
+        form = reference.modulate_self_logits
         if settings.form == "additive":
-            form = fame.add_to_self_logits
+            form = reference.add_to_self_logits
         modulated = form(
             logits,
             ids_of(first + frame),
@@ -300,7 +301,7 @@ def test_reweighting_is_that_of_the_maps(plan):
     # One after the other: what is raised stays below the row's largest.
     for region, tokens in ((1, [2, end]), (2, [6, end])):
         subject = torch.stack([(ids_of(frame) == region).double() for frame in range(FRAMES)])
-        logits = fame.modulate_cross_logits(
+        logits = reference.modulate_cross_logits(
             logits, call.q, call.k, tokens, 0.5, 0.8, subject[:, None]
         )
     assert torch.allclose(out, torch.softmax(logits, -1) @ call.v, atol=1e-12)
@@ -310,7 +311,7 @@ def test_reweighting_is_that_of_the_maps(plan):
 def test_without_a_subject_the_word_is_raised_everywhere(plan):
     made, call = plan(), a_call(CROSS, None)
     logits = call.q @ call.k.transpose(-1, -2) / WIDTH**0.5
-    expected = fame.modulate_cross_logits(logits, call.q, call.k, [2], 0.5, 0.4, None, 1, True)
+    expected = reference.modulate_cross_logits(logits, call.q, call.k, [2], 0.5, 0.4, None, 1, True)
     for settings in (CrossReweighter(("doctor",), spread=True), CrossReweighter(spread=True)):
         out = evaluate(started(settings, made).attend(call, call.plain()))
         assert torch.allclose(out, torch.softmax(expected, -1) @ call.v, atol=1e-12)
@@ -328,7 +329,7 @@ def test_the_source_is_reweighted_by_its_own_tokens(plan, target: str, word: str
     terms = (Term(q, k, call.v, source=True),)
     logits = q @ k.transpose(-1, -2) / WIDTH**0.5
     if token is not None:
-        logits = fame.modulate_cross_logits(logits, q, k, [token], 0.5, 0.4)
+        logits = reference.modulate_cross_logits(logits, q, k, [token], 0.5, 0.4)
     out = evaluate(started(CrossReweighter((word,)), made).attend(call, terms))
     assert torch.allclose(out, torch.softmax(logits, -1) @ call.v, atol=1e-12)
 

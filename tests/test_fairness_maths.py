@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+import reference
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ def numbers(*values: float) -> torch.Tensor:
 
 def modulated(regions: list[int], similar: torch.Tensor, a: float, same: float, other: float):
     keys = torch.tensor(regions)
-    return fame.modulate_self_logits(
+    return reference.modulate_self_logits(
         ROW, torch.ones(1), keys, 0, torch.zeros(4), similar, a, same, other, NEVER
     )
 
@@ -39,8 +40,8 @@ def modulated(regions: list[int], similar: torch.Tensor, a: float, same: float, 
 
 def test_background_is_neutral_to_itself_and_different_from_a_subject():
     logits = random(8, 8)
-    only_same = fame.modulate_self_logits(logits, IDS, IDS, 0, 0, None, 1, 1, 0, NEVER)
-    only_other = fame.modulate_self_logits(logits, IDS, IDS, 0, 0, None, 1, 0, 1, NEVER)
+    only_same = reference.modulate_self_logits(logits, IDS, IDS, 0, 0, None, 1, 1, 0, NEVER)
+    only_other = reference.modulate_self_logits(logits, IDS, IDS, 0, 0, None, 1, 0, 1, NEVER)
     largest, smallest = logits.amax(-1, keepdim=True), logits.amin(-1, keepdim=True)
     raised = torch.isclose(only_same, largest) & (only_same >= logits)
     lowered = torch.isclose(only_other, smallest) & (only_other <= logits)
@@ -83,14 +84,14 @@ def test_a_row_of_the_specification():
 
 
 def test_regions_alone_decide_where_there_is_no_similarity():
-    out = fame.modulate_self_logits(
+    out = reference.modulate_self_logits(
         ROW, torch.ones(1), torch.tensor([1, 1, 0, 0]), 0, 0, None, 0.5, 0.6, 0.4, NEVER
     )
     assert torch.allclose(out, numbers(2, 1.3, -0.2, -1), atol=1e-12)
 
 
 def test_a_row_with_similarity_and_a_key_one_frame_away():
-    out = fame.modulate_self_logits(
+    out = reference.modulate_self_logits(
         ROW,
         torch.tensor([1]),
         torch.tensor([1, 0, 1, 0]),
@@ -108,7 +109,7 @@ def test_a_row_with_similarity_and_a_key_one_frame_away():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("form", [fame.modulate_self_logits, fame.add_to_self_logits])
+@pytest.mark.parametrize("form", [reference.modulate_self_logits, reference.add_to_self_logits])
 def test_neutral_settings_change_no_bit(form, dtype: torch.dtype):
     logits = random(2, 8, 8).to(dtype)
     rest = (IDS, IDS, FRAMES, FRAMES, None)
@@ -153,12 +154,12 @@ def test_self_modulation_is_that_of_the_loops(seed, a, same, other, tau, rho):
     logits = random(8, 8, seed=seed)
     arguments = (ids, ids, FRAMES, FRAMES, similar, a, same, other, tau, rho)
     relative = loops(logits, ids, FRAMES, similar, a, same, other, tau, rho, None)
-    assert torch.allclose(fame.modulate_self_logits(logits, *arguments), relative, atol=1e-12)
+    assert torch.allclose(reference.modulate_self_logits(logits, *arguments), relative, atol=1e-12)
     additive = loops(logits, ids, FRAMES, similar, a, same, other, tau, rho, 4.0)
-    assert torch.allclose(fame.add_to_self_logits(logits, *arguments), additive, atol=1e-12)
+    assert torch.allclose(reference.add_to_self_logits(logits, *arguments), additive, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", [fame.modulate_self_logits, fame.add_to_self_logits])
+@pytest.mark.parametrize("form", [reference.modulate_self_logits, reference.add_to_self_logits])
 def test_ids_that_skip_are_ids(form):
     ids, logits = torch.tensor([0, 1, 2, 2, 1, 0, 0, 2]), random(8, 8)
     skipping = torch.where(ids == 2, 3, ids)
@@ -180,13 +181,13 @@ def test_the_example_of_the_specification():
     logits = QUERY @ KEYS.T / 2**0.5
     assert torch.allclose(logits, numbers(16.9706, 0, 14.1421), **CLOSE)
     assert torch.allclose(fame.likeness(QUERY, KEYS), numbers(0.96, 0, 0.8), atol=1e-12)
-    out = fame.modulate_cross_logits(logits, QUERY, KEYS, [2], 0.5, 0.4, 1)
+    out = reference.modulate_cross_logits(logits, QUERY, KEYS, [2], 0.5, 0.4, 1)
     assert torch.allclose(out, numbers(16.9706, 0, 14.5947), **CLOSE)
     before, after = numbers(0.9442, 0, 0.0558), numbers(0.9150, 0, 0.0850)
     assert torch.allclose(torch.softmax(logits, -1), before, **CLOSE)
     assert torch.allclose(torch.softmax(out, -1), after, **CLOSE)
     for off in ((0.5, 0.4, torch.zeros(1)), (0.0, 0.4, 1), (0.5, 0.0, 1)):
-        assert torch.equal(fame.modulate_cross_logits(logits, QUERY, KEYS, [2], *off), logits)
+        assert torch.equal(reference.modulate_cross_logits(logits, QUERY, KEYS, [2], *off), logits)
 
 
 def test_cross_modulation_is_that_of_the_loops():
@@ -200,7 +201,7 @@ def test_cross_modulation_is_that_of_the_loops():
                 alike = max(0.0, float(q @ k / (q.norm() * k.norm())))
                 room = float(logits[head, i].max() - logits[head, i, j])
                 expected[head, i, j] += 0.7 * 0.4 * alike * float(subject[i]) * room
-    out = fame.modulate_cross_logits(logits, queries, keys, (1, 4), 0.7, 0.4, subject)
+    out = reference.modulate_cross_logits(logits, queries, keys, (1, 4), 0.7, 0.4, subject)
     assert torch.allclose(out, expected, atol=1e-12)
 
 
@@ -251,7 +252,7 @@ CROSS: dict[str, Any] = {
         ({"frames_k": FRAMES[:7]}, "frames_k has the shape (7,), but there are 8 keys"),
     ],
 )
-@pytest.mark.parametrize("form", [fame.modulate_self_logits, fame.add_to_self_logits])
+@pytest.mark.parametrize("form", [reference.modulate_self_logits, reference.add_to_self_logits])
 def test_self_modulation_refuses_what_means_nothing(form, wrong: dict[str, Any], starts: str):
     with pytest.raises(EvenframeError) as caught:
         form(random(8, 8), **SELF | wrong)
@@ -269,7 +270,7 @@ def test_self_modulation_refuses_what_means_nothing(form, wrong: dict[str, Any],
 )
 def test_cross_modulation_refuses_what_means_nothing(wrong: dict[str, Any], starts: str):
     with pytest.raises(EvenframeError) as caught:
-        fame.modulate_cross_logits(random(8, 8), **CROSS | wrong)
+        reference.modulate_cross_logits(random(8, 8), **CROSS | wrong)
     assert str(caught.value).startswith(starts)
 
 

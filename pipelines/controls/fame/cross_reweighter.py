@@ -2,7 +2,7 @@
 
 Source: "FAME: Fairness-aware Attention-modulated Video Editing" (arXiv 2510.22960, 2025): scores
 are adjusted by the cosine similarity between spatial query features and the fairness token
-embeddings, continuously. The formula is this project's own, see fairness.py: both are compared in
+embeddings, continuously. The formula is this project's own, see formulas.py: both are compared in
 the layer's key space, head by head.
 """
 
@@ -14,59 +14,51 @@ import torch
 from torch import Tensor
 
 from ...attention.terms import Call, Term, Terms, extended, logits_of
-from ...common.checks import require_choice
 from ...common.errors import EvenframeError
+from ...common.settings import setting
 from ...common.typed_text import quoted
 from ...fairness.people import known_person
 from ...regions.region import Region
-from ...regions.regions import Regions
 from ...text.alignment import align_tokens
 from ...text.prompt import Prompt, find_places, parse_phrases
-from ..base import Control, ControlRun, Edit, Step
+from ..base import ControlRun, Edit
 from ..region_words import Place, region_places, tell_places, tokens_at
-from ..span import WHOLE, Span, require_span
-from .formulas import SCHEDULES, modulate_cross_logits, require_ranges, step_weight
+from .formulas import likeness, raised
+from .shared import FameControl, FameRun
 from .subject import Subjects, find_subjects, require_subject
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CrossReweighter(Control):
-    """Settings of the reweighting.
+class CrossReweighter(FameControl):
+    """Settings of the reweighting. With neither regions nor a subject, it acts everywhere.
 
-    words: of the target prompt, the ones that stand for the person. (): those that the regions
-        name, each in its own region; else the profession or person that the lexicon knows.
-    strength: alpha, 0..1; weight: lambda_c, 0..1; 0 of either changes nothing.
-    eos: raise the attention to the prompt's end as well, which sums up the prompt.
-    spread: stretch each word's cosines to 0..1 over the pixels, where raw ones are flat.
-    schedule: "constant" or "power", see `fairness.schedule_weight`. window: the steps in which it
-        acts.
-    regions: the people, or None: then where the source looks at the phrases of `subject`, see
-        `find_subjects`. Neither: everywhere.
     Raises EvenframeError for settings out of range.
     """
 
-    words: tuple[str, ...] = ()
-    strength: float = 0.5
-    weight: float = 0.4
-    eos: bool = False
-    spread: bool = False
-    schedule: str = "constant"
-    window: Span = WHOLE
-    regions: Regions | None = None
-    subject: tuple[str, ...] = ()
-    threshold: float = 0.3
+    words: tuple[str, ...] = setting(
+        (),
+        "Words of the target prompt that stand for the person, with commas. Empty: the regions' "
+        "own words, else a person that the pack knows.",
+        read=parse_phrases,
+    )
+    weight: float = setting(
+        0.4,
+        "How far a word that fits is raised (lambda).",
+        low=0,
+        high=1,
+        told="weight (lambda)",
+    )
+    eos: bool = setting(False, "Raise the end of the prompt too, which sums it up.")
+    spread: bool = setting(
+        False,
+        "Stretch the likeness to the whole range from 0 to 1 over the pixels; raw ones can be "
+        "flat.",
+    )
 
     def __post_init__(self) -> None:
-        ranges = {
-            "strength (alpha)": (self.strength, 1.0),
-            "weight (lambda)": (self.weight, 1.0),
-            "threshold": (self.threshold, 2.0),
-        }
-        require_ranges(ranges)
-        require_choice("schedule", self.schedule, SCHEDULES)
-        require_span("window", self.window)
+        super().__post_init__()
         if self.regions is not None:
             require_subject(self.regions, self.subject)
 
@@ -146,8 +138,10 @@ def _in_source(source: Prompt, target: Prompt, place: Place) -> list[int]:
     return [token for index in range(*place) for token in source.words[index].tokens]
 
 
-class CrossReweighterRun(ControlRun):
+class CrossReweighterRun(FameRun):
     """The reweighting at work in one edit."""
+
+    _settings: CrossReweighter
 
     def __init__(
         self,
@@ -156,22 +150,13 @@ class CrossReweighterRun(ControlRun):
         people: Sequence[Person],
         subjects: Subjects | None,
     ):
-        self._settings, self._people, self._subjects = settings, people, subjects
-        self._steps, self._coarse = edit.steps, edit.backbone.layout.control_stride
+        super().__init__(settings, edit)
+        self._people, self._subjects = people, subjects
         self._masks: dict[tuple[int, int], Tensor] = {}
-        self._rho = 0.0
-
-    def prepare(self, step: Step) -> None:
-        """Look up the schedule."""
-        settings = self._settings
-        self._rho = step_weight(
-            settings.schedule, settings.window, step.timestep, step.index, self._steps
-        )
 
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Reweight the target branch's cross-attention, in the coarser layers."""
-        inside = call.site.kind == "cross" and call.site.stride >= self._coarse
-        if call.branch != "target" or not inside or self._rho == 0:
+        if not self.acts(call, "cross"):
             return terms
         return tuple(self._reweighted(term, call) for term in terms)
 
@@ -188,24 +173,19 @@ class CrossReweighterRun(ControlRun):
         """The term with some columns raised: one more dimension of queries and keys for each."""
         settings, width = self._settings, call.q.shape[-1]
         logits = logits_of(term)  # f heads n tokens: as few columns as the prompt has tokens
-        # What other controls have added to queries and keys is no feature of pixel or word.
-        raised = modulate_cross_logits(
-            logits,
-            term.q[..., :width].to(logits),
-            term.k[..., :width].to(logits),
-            tokens,
-            settings.strength,
-            settings.weight,
-            subject,
-            self._rho,
-            settings.spread,
-        )
         chosen = torch.tensor(tokens, device=logits.device)
+        # What other controls have added to queries and keys is no feature of pixel or word.
+        queries, keys = (x[..., :width].to(logits) for x in (term.q, term.k))
+        amount = settings.strength * self._rho * settings.weight
+        amount = amount * likeness(queries, keys[..., chosen, :], settings.spread)
+        if subject is not None:
+            amount = amount * subject.to(logits)[..., None]
+        added = raised(logits, chosen, amount) - logits[..., chosen]
         columns = torch.zeros(
             term.k.shape[2], len(tokens), dtype=term.k.dtype, device=term.k.device
         )
         columns[chosen, torch.arange(len(tokens), device=chosen.device)] = 1
-        return extended(term, (raised - logits)[..., chosen], columns)
+        return extended(term, added, columns)
 
     def _mask(self, call: Call, region: int | None) -> Tensor | None:
         """(f, 1, n) in 0..1, or None for everywhere."""

@@ -3,7 +3,7 @@
 Source: "FAME: Fairness-aware Attention-modulated Video Editing" (arXiv 2510.22960, 2025) for what
 is done: coherence inside a region across frames is reinforced, interaction between regions
 suppressed, with a decay over time and a soft similarity mask. The formulas are this project's own,
-see fairness.py.
+see formulas.py.
 
 No matrix of queries x keys is built. The relative form, and any form with a similarity, rewrites
 the logits some rows at a time. The additive form without a similarity depends on the pair of
@@ -11,6 +11,7 @@ regions alone, so a few more dimensions of the queries and keys say it all, and 
 one fused call.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,75 +19,63 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...attention.terms import Call, Term, Terms, extended
-from ...common.checks import require_choice
 from ...common.grids import averaged
-from ...regions.regions import Regions
-from ..base import Control, ControlRun, Edit, Step
-from ..span import WHOLE, Span, require_span
+from ...common.settings import setting
+from ..base import ControlRun, Edit
 from .formulas import (
-    SCHEDULES,
     by_similarity,
     frame_weights,
     pair_weights,
     pulled,
     require_decay,
-    require_ranges,
     shifted,
     similarity,
-    step_weight,
     unit_length,
 )
+from .shared import FameControl, FameRun
 from .subject import Subjects, find_subjects, require_subject
 
-FORMS = ("relative", "additive")
 PATCH = 3
 """Side of the neighbourhood, in tokens, whose latents tell how alike two places are."""
 
 
 @dataclass(frozen=True)
-class SelfModulator(Control):
-    """Settings of the modulation.
+class SelfModulator(FameControl):
+    """Settings of the modulation. Raises EvenframeError for settings out of range, and where
+    neither regions nor a subject say where people are, unless nothing changes."""
 
-    strength: alpha, 0..1; 0 changes nothing. same: lambda, 0..1, pull inside a region. other: mu,
-        0..1, push between regions.
-    tau: temperature of the similarity, 0..10; 0 lets the regions alone decide.
-    frame_decay: frames after which the pull is down to 0.37; above 0, infinity for no decay.
-    form: "relative" to each row's maximum and minimum, or "additive": `unit` logits in their place.
-    unit: 0..100 logits.
-    schedule: "constant" or "power", see `fairness.schedule_weight`. window: the steps in which it
-        acts.
-    regions: the people, or None: then where the source looks at the phrases of `subject`, one for
-        each, see `find_subjects`. Neither will do where nothing changes.
-    Raises EvenframeError for settings out of range.
-    """
-
-    strength: float = 0.5
-    same: float = 0.6
-    other: float = 0.4
-    tau: float = 0.1
-    frame_decay: float = 4.0
-    form: str = "relative"
-    unit: float = 4.0
-    schedule: str = "constant"
-    window: Span = WHOLE
-    regions: Regions | None = None
-    subject: tuple[str, ...] = ()
-    threshold: float = 0.3
+    same: float = setting(
+        0.6, "Pull inside a region, over the frames (lambda).", low=0, high=1, told="same (lambda)"
+    )
+    other: float = setting(
+        0.4, "Push between different regions (mu).", low=0, high=1, told="other (mu)"
+    )
+    tau: float = setting(
+        0.1,
+        "How alike two places must look to count as the same: less is stricter. 0 lets the "
+        "regions alone decide.",
+        low=0,
+        high=10,
+    )
+    frame_decay: float = setting(
+        4.0,
+        "Frames after which the pull is down to about a third; inf is no decay.",
+        demand=require_decay,
+        low=0,
+        high=1000,
+        step=0.5,
+        stand_in=(0, math.inf),
+    )
+    form: str = setting(
+        "relative",
+        "relative: measured by each row's largest and smallest value. additive: a fixed amount, "
+        "which is fast where tau is 0.",
+        choices=("relative", "additive"),
+    )
+    unit: float = setting(4.0, "The amount of the additive form.", low=0, high=100, step=0.5)
 
     def __post_init__(self) -> None:
-        ranges = {
-            "strength (alpha)": (self.strength, 1.0),
-            "same (lambda)": (self.same, 1.0),
-            "other (mu)": (self.other, 1.0),
-            "tau": (self.tau, 10.0),
-            "unit": (self.unit, 100.0),
-            "threshold": (self.threshold, 2.0),
-        }
-        require_ranges(ranges)
-        require_decay(self.frame_decay)
-        require_choice("form", self.form, FORMS)
-        require_choice("schedule", self.schedule, SCHEDULES)
-        require_span("window", self.window)
+        super().__post_init__()
         if self._acts:
             require_subject(self.regions, self.subject)
 
@@ -102,28 +91,21 @@ class SelfModulator(Control):
         return SelfModulatorRun(self, edit, subjects)
 
 
-class SelfModulatorRun(ControlRun):
+class SelfModulatorRun(FameRun):
     """The modulation at work in one edit."""
 
+    _settings: SelfModulator
+
     def __init__(self, settings: SelfModulator, edit: Edit, subjects: Subjects):
-        self._settings, self._subjects, self._steps = settings, subjects, edit.steps
-        self._coarse = edit.backbone.layout.control_stride
+        super().__init__(settings, edit)
+        self._subjects = subjects
         self._frames = torch.tensor(list(edit.frames))
         self._latents = edit.inversion.trajectory[0]
         self._known: dict[tuple[int, int], Pixels] = {}
-        self._rho = 0.0
-
-    def prepare(self, step: Step) -> None:
-        """Look up the schedule."""
-        settings = self._settings
-        self._rho = step_weight(
-            settings.schedule, settings.window, step.timestep, step.index, self._steps
-        )
 
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Modulate the target branch's self-attention, in the coarser layers."""
-        inside = call.site.kind == "self" and call.site.stride >= self._coarse
-        if call.branch != "target" or not inside or self._rho == 0:
+        if not self.acts(call, "self"):
             return terms
         settings, pixels = self._settings, self._pixels(call)
         if settings.form == "additive" and settings.tau == 0:
