@@ -12,11 +12,8 @@ from torch import Tensor
 
 from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
-from evenframe.nodes.inversion import (
-    EvenframeInvert,
-    EvenframeLoadInversion,
-    EvenframeSaveInversion,
-)
+from evenframe.nodes.inversion import EvenframeInvert
+from evenframe.nodes.inversion_file import EvenframeLoadInversion, EvenframeSaveInversion
 from evenframe.pipelines.common.whole_file import Numbered
 from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 

@@ -20,11 +20,11 @@ from ..common.checks import (
     require_finite,
     require_frames,
     require_model,
-    require_whole,
 )
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame, OnStep, StepReport
+from ..common.settings import check, setting
 from ..common.window import WHOLE_CLIP, Windowing, in_windows
 from ..models.schedule import MAX_STEPS, Grid, ddim_grid
 from ..text.prompt import Prompt
@@ -33,6 +33,7 @@ from .prefetch import PrefetchedAttention
 from .recompute import RecomputedAttention
 from .store import (
     KEPT_DTYPE,
+    MODES,
     AttentionSource,
     KeptAttention,
     Recorder,
@@ -40,7 +41,6 @@ from .store import (
     choose_mode,
     keep,
     kept_sites,
-    require_mode,
 )
 
 if TYPE_CHECKING:
@@ -134,28 +134,52 @@ class Inversion:
 class Settings:
     """How a clip is inverted.
 
-    steps: 1..1000. keyframes: see attention/keyframes.py. store: where the source's attention is
-    kept, "auto", "recompute", "offload" or "resident"; in windows it is never kept. seed: 0 or more
-    samples the autoencoder's distribution; None takes its mode. windowing: see window.py.
-    layers: the self-attention that looks at key frames, "all" of it, that of at most "half" or a
-    "quarter" of the latents' resolution (32x32, 16x16 at 512 pixels), or "auto", the model's own.
+    windowing: how it is cut into windows, in which no attention is kept.
     Raises EvenframeError for settings out of range.
     """
 
-    steps: int = 50
-    keyframes: KeyFrames = key_frames.DEFAULT
-    store: str = "auto"
-    seed: int | None = None
+    steps: int = setting(
+        50,
+        "DDIM steps. More follow the clip more closely and take longer.",
+        low=1,
+        high=MAX_STEPS,
+        whole=True,
+    )
+    keyframes: KeyFrames = setting(
+        key_frames.DEFAULT,
+        "The frames that each frame attends to: own, mid, first, last, all, or offsets such as "
+        "-1. 'mid' suits style and attribute edits, '-1, first' shape edits.",
+        demand=lambda _, names: key_frames.require_names(names),
+        read=key_frames.parse,
+    )
+    store: str = setting(
+        "auto",
+        "Where the source's attention is kept: resident on the device, offload in main memory, "
+        "recompute nowhere, auto where it fits. All give the same within rounding.",
+        choices=MODES,
+        told="attention store mode",
+    )
+    seed: int | None = setting(
+        None,
+        "None takes the mode of the autoencoder's distribution, which is the same every time; any "
+        "other number samples it with that seed.",
+        low=0,
+        high=MAX_SEED,
+        whole=True,
+        stand_in=(-1, None),
+    )
     windowing: Windowing = WHOLE_CLIP
-    layers: str = "auto"
+    layers: str = setting(
+        "auto",
+        "Which layers look at key frames: all, or only those of at most half or a quarter of the "
+        "latents' resolution (32x32, 16x16 at 512 pixels). auto: what suits the model, half at "
+        "512 pixels. Published shape edits used all.",
+        choices=tuple(KEYFRAME_LAYERS),
+        told="key-frame layers",
+    )
 
     def __post_init__(self) -> None:
-        require_whole("steps", self.steps, 1, MAX_STEPS)
-        key_frames.require_names(self.keyframes)
-        require_mode(self.store)
-        if self.seed is not None:
-            require_whole("seed", self.seed, 0, MAX_SEED)
-        require_choice("key-frame layers", self.layers, tuple(KEYFRAME_LAYERS))
+        check(self)
 
 
 def invert(

@@ -1,0 +1,40 @@
+"""What to tell of an inversion: how it was come by, how good it is, where its attention is."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..common.checks import size_notes
+from .reconstruction import compare
+
+if TYPE_CHECKING:
+    from ..models.model import Backbone
+    from .inversion import Inversion
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """lines: for a user. picture: (1, h, 2w, 3), see `compare`, or where nothing was checked
+    (1, h, w, 3), the first frame. decibels: how near the reconstruction comes; 0 unchecked."""
+
+    lines: tuple[str, ...]
+    picture: Tensor
+    decibels: float = 0.0
+
+
+def report(
+    backbone: "Backbone", inversion: "Inversion", frames: Tensor, found: bool, checked: bool
+) -> Report:
+    """What to tell of an inversion of frames (f, h, w, 3), with its check where that was asked for.
+
+    found: whether it was found on disk.
+    """
+    notes = size_notes(backbone, (frames.shape[1], frames.shape[2]))
+    origin = "found on disk" if found else f"{len(inversion.grid)} steps"
+    if not checked:
+        return Report((origin, *notes), frames[:1])
+    pair, decibels = compare(backbone, inversion, frames)
+    attention = inversion.mode if inversion.records else "recompute"
+    text = f"{origin}; reconstruction {decibels:.1f} dB; attention: {attention}"
+    return Report((text, *notes), pair, decibels)
