@@ -9,12 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import miniature
+from .pipelines.models import families
+
 if TYPE_CHECKING:
     from .nodes import EvenframeExtension
 
 __version__ = "0.1.0"
 
 WEB_DIRECTORY = "./web"
+
+families.register(miniature.FAMILY)
 
 
 async def comfy_entrypoint() -> EvenframeExtension:

@@ -8,7 +8,7 @@ left out, so it is the better for it.
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,11 +20,11 @@ from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, evaluate
 from ..pipelines.controls.base import Control, ControlRun, Edit, Step
 from ..pipelines.controls.fatezero.fusion import Fusion, windows
-from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
-from ..pipelines.source.inversion import Inversion, invert
+from ..pipelines.models.model import Model
 from ..pipelines.source.maps import blend_mask, mask_sites
 from ..pipelines.text.alignment import align_tokens, replace_matrix
 from ..pipelines.text.prompt import find_tokens
+from .models import with_part, with_predict
 
 Hook = Callable[[Call, Tensor], Tensor]
 Maps = dict[str, Tensor]
@@ -69,44 +69,34 @@ class MapStore:
         return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
 
-class MapModel:
-    """A Stable Diffusion model whose coarse layers build their maps.
+def map_layers(model: Model) -> Model:
+    """A Stable Diffusion model whose coarse layers build their maps; `attend` changes those."""
+    unet, denoiser = deepcopy(model.denoiser.module), model.denoiser
+    processors: Any = {
+        f"{site.name}.processor": MapProcessor(site, denoiser.layout.control_stride)
+        for site in denoiser.sites
+    }
+    unet.set_attn_processor(processors)
+    return with_part(model, "denoiser", module=unet)
 
-    store: gets the maps of every pass that has nothing but a source branch.
-    """
 
-    def __init__(self, model: StableDiffusion, store: MapStore):
-        unet = deepcopy(model.unet)
-        processors: Any = {
-            f"{site.name}.processor": MapProcessor(site, model.layout.control_stride)
-            for site in model.sites
-        }
-        unet.set_attn_processor(processors)
-        self.model, self.store = replace(model, unet=unet), store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
+def map_model(model: Model, store: MapStore) -> Model:
+    """The same, whose maps of every pass with nothing but a source branch are stored."""
+    mapped = map_layers(model)
 
     def predict(
-        self,
         latents: Tensor,
         timestep: int,
         branches: Mapping[str, Tensor],
         keyframes: KeyFrameTable | None = None,
         attend: Any = None,
     ) -> dict[str, Tensor]:
-        """As StableDiffusion.predict, with a hook on maps in place of one on terms."""
         if set(branches) == {"source"}:
-            self.store.steps.append({})
-            attend = self.store.attend
-        return self.model.predict(latents, timestep, branches, keyframes, attend)
+            store.steps.append({})
+            attend = store.attend
+        return mapped.denoiser.predict(latents, timestep, branches, keyframes, attend)
 
-
-def invert_with_maps(model: MapModel, frames: Tensor, prompt: str, steps: int) -> Inversion:
-    """The package's inversion loop on this model; its maps are in the model's store afterwards."""
-    model.store.steps.clear()
-    backbone: Any = model
-    return invert(backbone, frames, prompt, steps=steps, store="recompute")
+    return with_predict(mapped, predict)
 
 
 @dataclass(frozen=True)
@@ -182,8 +172,10 @@ class MapFusionRun(ControlRun):
 
     def _blend_masks(self) -> Mapping[tuple[int, int], Tensor]:
         backbone = self._edit.backbone
-        size = backbone.frame_size(self._edit.inversion.trajectory[0])
-        sites: Sequence[Site] = mask_sites(backbone.sites, backbone.layout.mask_stride)
+        size = backbone.codec.lattice_of(self._edit.inversion.trajectory[0]).size
+        sites: Sequence[Site] = mask_sites(
+            backbone.denoiser.sites, backbone.denoiser.layout.mask_stride
+        )
         layers = [
             self._maps[site.name][..., self._blend_tokens]
             .sum(-1)
@@ -191,6 +183,6 @@ class MapFusionRun(ControlRun):
             .unflatten(-1, site.grid(size))  # heads f h w
             for site in sites
         ]
-        grids = {site.grid(size) for site in backbone.sites if site.kind == "self"}
+        grids = {site.grid(size) for site in backbone.denoiser.sites if site.kind == "self"}
         sizes = [*grids, (self._latent_size[0], self._latent_size[1])]
         return blend_mask(torch.cat(layers), sizes, self._settings.threshold)

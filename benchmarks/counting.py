@@ -16,13 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..pipelines.controls.base import Edit, Step, in_turn
 from ..pipelines.controls.fatezero.fusion import Fusion
+from ..pipelines.models.model import Model
 from ..pipelines.models.schedule import ddim_grid
-from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.recompute import RecomputedAttention
 from ..pipelines.source.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
 from ..pipelines.text.prompt import Prompt, split_words
-from .baseline import MapModel, MapStore
+from .baseline import MapStore, map_layers
 from .models import full_size
 
 FRAMES, STEPS, SIZE = 8, 50, 512
@@ -33,21 +33,21 @@ MASKED = replace(STYLE, blend_words=("jeep",), latent_blend=True)
 META = torch.device("meta")
 
 
-def meta_model() -> StableDiffusion:
+def meta_model() -> Model:
     """Stable Diffusion 1.5 in half precision, without weights."""
     model = full_size("sd15")
-    model.unet.half()
+    model.denoiser.module.half()
     return model
 
 
-def meta_prompt(model: StableDiffusion, text: str) -> Prompt:
+def meta_prompt(model: Model, text: str) -> Prompt:
     """A prompt with its real tokens and embeddings that are shapes only."""
-    ids = tuple(model.tokenizer(text).input_ids)
-    words = split_words(text, ids, model.tokenizer)
+    ids = tuple(model.text.tokenizer(text).input_ids)
+    words = split_words(text, ids, model.text.tokenizer)
     return Prompt(text, ids, words, torch.empty(77, 768, device=META), model.fingerprint)
 
 
-def meta_inversion(model: StableDiffusion, frames: int = FRAMES) -> Inversion:
+def meta_inversion(model: Model, frames: int = FRAMES) -> Inversion:
     """What an inversion leaves where nothing but the trajectory is kept."""
     side = SIZE // 8
     trajectory = torch.empty(STEPS + 1, frames, 4, side, side, device=META)
@@ -57,31 +57,34 @@ def meta_inversion(model: StableDiffusion, frames: int = FRAMES) -> Inversion:
 
 
 def source_pass(
-    model: StableDiffusion, inversion: Inversion, attend: Callable[..., Any]
+    model: Model, inversion: Inversion, attend: Callable[..., Any]
 ) -> dict[str, Tensor]:
     """One step of the inversion."""
     branches = {"source": inversion.prompt.embeddings}
     table = inversion.keyframe_table()
-    return model.predict(inversion.trajectory[0], 1, branches, table, attend)
+    return model.denoiser.predict(inversion.trajectory[0], 1, branches, table, attend)
 
 
 def stored_bytes() -> dict[str, float]:
     """Attention kept for one clip, in every mode and in the original's way, from one pass."""
     model = meta_model()
     inversion = meta_inversion(model)
-    maps, recorder = MapStore(), Recorder(kept_sites(model.sites, model.layout))
+    maps, recorder = MapStore(), Recorder(kept_sites(model.denoiser.sites, model.denoiser.layout))
 
     def attend(call: Any, seen: Tensor) -> Tensor:
         recorder.attend(call, ())
         return maps.attend(call, seen)
 
-    mapped: Any = MapModel(model, maps)
     maps.steps.append({})
-    source_pass(mapped.model, inversion, attend)
+    source_pass(map_layers(model), inversion, attend)
     record = recorder.record()
     with FakeTensorMode():  # stands in for main memory, into which meta tensors cannot be copied
         offloaded = keep(_like(record), "offload").nbytes()
-    in_flight = _recomputed(model, inversion).at(0, kept_sites(model.sites, model.layout)).nbytes()
+    in_flight = (
+        _recomputed(model, inversion)
+        .at(0, kept_sites(model.denoiser.sites, model.denoiser.layout))
+        .nbytes()
+    )
     trajectory = inversion.trajectory
     return {
         "store.maps_bytes": float(maps.nbytes() * STEPS),
@@ -97,7 +100,7 @@ def work() -> dict[str, float]:
     model = meta_model()
     inversion = meta_inversion(model)
     recomputed = _recomputed(model, inversion)
-    kept = _Kept(recomputed.at(0, kept_sites(model.sites, model.layout)))
+    kept = _Kept(recomputed.at(0, kept_sites(model.denoiser.sites, model.denoiser.layout)))
     inverting = STEPS * flops(lambda: source_pass(model, inversion, lambda call, terms: terms))
     plain = inverting + edit_work(model, inversion, (), kept)
 
@@ -113,7 +116,7 @@ def work() -> dict[str, float]:
 
 
 def edit_work(
-    model: StableDiffusion,
+    model: Model,
     inversion: Inversion,
     controls: tuple[Fusion, ...],
     source: AttentionSource,
@@ -130,7 +133,7 @@ def edit_work(
         latents = inversion.trajectory[0]
         for run in runs:
             run.prepare(Step(index, 1, seen, latents))
-        model.predict(latents, 1, branches, table, attend)
+        model.denoiser.predict(latents, 1, branches, table, attend)
         for run in runs:
             run.settle(latents, Step(index, 1, seen, latents))
 
@@ -161,7 +164,7 @@ class _Kept:
         return self._record.only(sites)
 
 
-def _recomputed(model: StableDiffusion, inversion: Inversion) -> RecomputedAttention:
+def _recomputed(model: Model, inversion: Inversion) -> RecomputedAttention:
     source = inversion.source_attention(model)
     assert isinstance(source, RecomputedAttention)
     return source

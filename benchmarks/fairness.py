@@ -37,7 +37,7 @@ from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
-from ..pipelines.models.model import Backbone, load
+from ..pipelines.models.model import Model, load
 from ..pipelines.regions.edges import grown
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
@@ -156,7 +156,7 @@ class Outcome:
 
 
 def run(
-    model: Backbone | None = None,
+    model: Model | None = None,
     sampler: sampling.Miniature | None = None,
     clips: int = CLIPS,
     steps: int = STEPS,
@@ -170,11 +170,13 @@ def run(
     """
     chosen = Settings() if settings is None else settings
     figures = bias_before(sampling.load() if sampler is None else sampler, min(DRAWN, clips))
-    figures |= summary(edit_all(load() if model is None else model, clips, steps, chosen, sheet))
+    figures |= summary(
+        edit_all(load("miniature") if model is None else model, clips, steps, chosen, sheet)
+    )
     return figures | fairness_cost.cost()
 
 
-def sweep(model: Backbone, clips: int, steps: int) -> Figures:
+def sweep(model: Model, clips: int, steps: int) -> Figures:
     """Correction against kept scene for strengths 0..1 of the controls (alpha), and of the prompt
     encoder (lambda), the other at its default; every setting on the same clips."""
     outcomes: defaultdict[Settings, list[Outcome]] = defaultdict(list)
@@ -254,7 +256,7 @@ def make_tasks(count: int, seed: int = SEED) -> list[Task]:
 
 
 def edit_all(
-    model: Backbone,
+    model: Model,
     clips: int,
     steps: int,
     settings: Settings,
@@ -298,7 +300,7 @@ class Clip:
         return Regions((region,), len(masks), size)
 
 
-def _clips(model: Backbone, count: int, steps: int) -> Iterator[Clip]:
+def _clips(model: Model, count: int, steps: int) -> Iterator[Clip]:
     for seed, task in enumerate(make_tasks(count)):
         rendered = [render(task.source, frame) for frame in range(FRAMES)]
         frames = np.stack([image for image, _ in rendered])
@@ -314,7 +316,7 @@ def _clips(model: Backbone, count: int, steps: int) -> Iterator[Clip]:
         yield Clip(seed, task, frames, inside, inversion)
 
 
-def _edited(model: Backbone, clip: Clip, arm: str, settings: Settings) -> Array:
+def _edited(model: Model, clip: Clip, arm: str, settings: Settings) -> Array:
     prompt: str | Prompt = clip.task.source.prompt
     if arm == "prompt":
         prompt = clip.task.explicit
@@ -332,7 +334,7 @@ def _edited(model: Backbone, clip: Clip, arm: str, settings: Settings) -> Array:
         guidance_scale=GUIDANCE,
         seed=clip.seed,
     )
-    return model.decode(latents).numpy()
+    return model.codec.decode(latents).numpy()
 
 
 def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
@@ -435,7 +437,7 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true", help="the strengths instead")
     parser.add_argument("--plot", type=Path, help="pictures of the sweep to write")
     args = parser.parse_args()
-    model = load() if args.model is None else load(args.model)
+    model = load("miniature") if args.model is None else load(args.model)
     if args.sweep:
         figures = sweep(model, args.clips, args.steps)
         if args.plot:

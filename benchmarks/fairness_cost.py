@@ -65,7 +65,7 @@ def work(settings: SelfModulator) -> tuple[float, float]:
         return terms
 
     def forward(attend: Any) -> None:
-        model.predict(inversion.trajectory[0], 1, branch, table, attend)
+        model.denoiser.predict(inversion.trajectory[0], 1, branch, table, attend)
 
     plain_pass = flops(lambda: forward(keep))
     with_pass = flops(lambda: forward(run.attend))

@@ -29,7 +29,8 @@ from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.measure.statistics import discordant, mcnemar
-from ..pipelines.models.model import Backbone, load
+from ..pipelines.models.families import load
+from ..pipelines.models.model import Model
 from ..pipelines.source.inversion import invert
 from .shares import share_of
 
@@ -87,7 +88,7 @@ class Outcome:
 
 
 def run(
-    model: Backbone | None = None,
+    model: Model | None = None,
     clips: int = CLIPS,
     steps: int = STEPS,
     sheet: Path | None = None,
@@ -97,7 +98,7 @@ def run(
     model: another than the built-in one. sheet: a picture to write, of the first clips' middle
     frames: the source, then each arm.
     """
-    backbone = load() if model is None else model
+    backbone = load("miniature") if model is None else model
     tasks = make_tasks(clips)
     outcomes: dict[str, list[Outcome]] = {arm: [] for arm in ARMS}
     rows: list[Array] = []
@@ -143,7 +144,7 @@ def make_tasks(count: int, seed: int = SEED) -> list[Task]:
     return tasks
 
 
-def edits(backbone: Backbone, task: Task, frames: Array, steps: int) -> dict[str, Array]:
+def edits(backbone: Model, task: Task, frames: Array, steps: int) -> dict[str, Array]:
     """Edited frames (f, 128, 128, 3) by arm."""
     inversion = invert(
         backbone,
@@ -154,7 +155,7 @@ def edits(backbone: Backbone, task: Task, frames: Array, steps: int) -> dict[str
         store="resident",
     )
     apply = partial(edit, backbone, inversion, task.target.prompt, guidance_scale=GUIDANCE)
-    return {arm: backbone.decode(apply(controls=task.controls(arm))).numpy() for arm in ARMS}
+    return {arm: backbone.codec.decode(apply(controls=task.controls(arm))).numpy() for arm in ARMS}
 
 
 def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:

@@ -24,12 +24,13 @@ from ..pipelines.common.window import in_windows, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.reatco.losses import condition_maps
 from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun
-from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from ..pipelines.models.model import Model
 from ..pipelines.regions.region import box_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.maps import mask_sites
 from .counting import SIZE, STEPS, meta_inversion, meta_model, meta_prompt
+from .models import with_part
 
 PROMPT = "A jellyfish and a goldfish are swimming in the blue ocean."
 FRAMES, GUIDED = 16, STEPS // 2
@@ -45,14 +46,16 @@ def guidance() -> dict[str, float]:
     model = meta_model()
     run, latents = _scene(model)
     both = {"negative": run.target, "target": run.target}
-    once = _work(lambda: model.predict(latents, 1, {"target": run.target}, run.table))
-    edited = _work(lambda: model.predict(latents, 1, both, run.table))
+    once = _work(lambda: model.denoiser.predict(latents, 1, {"target": run.target}, run.table))
+    edited = _work(lambda: model.denoiser.predict(latents, 1, both, run.table))
     forward, backward = _gradient_work(latents, run.maps)
     # The public code's attention looks at two frames at every stride, and its guidance pass runs
     # whole, in every step, whether a gradient is taken or not.
-    original = replace(model, layout=Layout(control_stride=8, keyframe_stride=8, mask_stride=32))
+    original = with_part(
+        model, "denoiser", layout=Layout(control_stride=8, keyframe_stride=8, mask_stride=32)
+    )
     other, _ = _scene(original)
-    plain = _work(lambda: original.predict(latents, 1, both, other.table))
+    plain = _work(lambda: original.denoiser.predict(latents, 1, both, other.table))
     whole, back = _gradient_work(latents, other.whole_maps)
     return {
         "guidance.forward_ratio": forward / once,
@@ -77,7 +80,7 @@ def window_memory() -> dict[str, float]:
 
             def step(window: int) -> tuple[Tensor, ...]:
                 part = latents[parts[window].start : parts[window].stop]
-                return tuple(model.predict(part, 1, branches, table).values())
+                return tuple(model.denoiser.predict(part, 1, branches, table).values())
 
             with torch.no_grad(), _Alive() as alive:
                 in_windows(parts, "triangular", step)
@@ -89,7 +92,7 @@ def window_memory() -> dict[str, float]:
 class _Scene:
     """One region on a clip of a few frames, and the maps that its loss is taken from."""
 
-    def __init__(self, model: StableDiffusion, inversion: Inversion, target: Any):
+    def __init__(self, model: Model, inversion: Inversion, target: Any):
         frames, size = inversion.frames, (SIZE, SIZE)
         box = box_region([(0, 0, 256, 256)] * frames, size, name="left", words="jellyfish")
         edit = Edit(model, inversion, target)
@@ -108,29 +111,32 @@ class _Scene:
 
     def whole_maps(self, latents: Tensor) -> Tensor:
         """The same maps from a pass through all blocks."""
-        sites, maps = mask_sites(self._model.sites, self._model.layout.mask_stride), []
+        sites, maps = (
+            mask_sites(self._model.denoiser.sites, self._model.denoiser.layout.mask_stride),
+            [],
+        )
 
         def attend(call: Call, terms: Terms) -> Terms:
             if call.site in sites:
                 maps.append(probabilities(call.q, call.k).mean(1).unflatten(1, call.grid))
             return terms
 
-        self._model.predict(latents, 1, {"target": self.target}, self.table, attend)
+        self._model.denoiser.predict(latents, 1, {"target": self.target}, self.table, attend)
         return torch.stack(maps).mean(0)
 
 
-def _scene(model: StableDiffusion) -> tuple[_Scene, Tensor]:
+def _scene(model: Model) -> tuple[_Scene, Tensor]:
     inversion = meta_inversion(model, SAMPLE)
     return _Scene(model, inversion, meta_prompt(model, PROMPT)), inversion.trajectory[0]
 
 
 @contextmanager
-def _pretended() -> Iterator[tuple[StableDiffusion, _Scene, Tensor]]:
+def _pretended() -> Iterator[tuple[Model, _Scene, Tensor]]:
     """The model in bfloat16, as if its weights were in main memory."""
     model = meta_model()
     prompt = meta_prompt(model, PROMPT)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        for owner in model.unet.modules():
+        for owner in model.denoiser.module.modules():
             for name, weight in list(owner.named_parameters(recurse=False)):
                 empty = torch.empty(weight.shape, dtype=torch.bfloat16)
                 setattr(owner, name, nn.Parameter(empty, requires_grad=False))
@@ -145,7 +151,7 @@ def _pretended() -> Iterator[tuple[StableDiffusion, _Scene, Tensor]]:
 def _saved() -> dict[str, float]:
     """Bytes that one gradient keeps for its backward pass, per frame."""
     with _pretended() as (model, run, latents):
-        weights = {_memory(weight) for weight in model.unet.parameters()}
+        weights = {_memory(weight) for weight in model.denoiser.module.parameters()}
 
         def kept(checkpoint_to: Any) -> float:
             held: dict[int, tuple[int, Any]] = {}
@@ -158,12 +164,12 @@ def _saved() -> dict[str, float]:
 
             start = latents.clone().requires_grad_()
             hooks = saved_tensors_hooks(pack, lambda tensor: tensor)
-            with hooks, model.differentiable(checkpoint_to):
+            with hooks, model.denoiser.differentiable(checkpoint_to):
                 condition_maps(run.maps(start)).sum()
             return sum(size for size, _ in held.values()) / MEGA / SAMPLE
 
         saved = kept(None)
-        asked = model.gradient_bytes(SAMPLE, (SIZE, SIZE)) / MEGA / SAMPLE
+        asked = model.denoiser.gradient_bytes(SAMPLE, (SIZE, SIZE)) / MEGA / SAMPLE
         return {
             "guidance.saved_mb_per_frame": saved,
             "guidance.checkpointed_mb_per_frame": kept(run.last),

@@ -1,13 +1,17 @@
 """Models without trained weights: for tests, and for counting what a full-size model costs."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from ..pipelines.models.files.assemble import empty_text_encoder, empty_unet, empty_vae
+from ..pipelines.models.model import Model
 from ..pipelines.models.stable_diffusion import shipped
 from ..pipelines.models.stable_diffusion.components import Components, native_size
-from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion, from_components
+from ..pipelines.models.stable_diffusion.family import from_components
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 TINY_WIDTH = 32
 
 
-def tiny(seed: int = 0, native: int = 128, prediction: str = "epsilon") -> StableDiffusion:
+def tiny(seed: int = 0, native: int = 128, prediction: str = "epsilon") -> Model:
     """A very small model of the Stable Diffusion 1.x layout with seeded random weights.
 
     native: its training size in pixels, which decides the layers that methods use.
@@ -50,7 +54,7 @@ def tiny(seed: int = 0, native: int = 128, prediction: str = "epsilon") -> Stabl
     return _assemble(*modules, f"tiny-{seed}-{native}", prediction)
 
 
-def full_size(family: str = "sd15") -> StableDiffusion:
+def full_size(family: str = "sd15") -> Model:
     """Stable Diffusion 1.5 (or "sd21") on the meta device: shapes and costs, no memory."""
     modules = (
         empty_unet(shipped.config(family, "unet")),
@@ -58,6 +62,26 @@ def full_size(family: str = "sd15") -> StableDiffusion:
         empty_text_encoder(shipped.config(family, "text_encoder")),
     )
     return _assemble(*modules, family, "epsilon")
+
+
+def with_part(model: Model, part: str, **fields: Any) -> Model:
+    """The model with other fields of one part, as in `with_part(model, "denoiser", layout=...)`."""
+    changed: Any = {part: replace(getattr(model, part), **fields)}
+    return replace(model, **changed)
+
+
+def with_predict(model: Model, predict: Callable[..., dict[str, Tensor]]) -> Model:
+    """The model with another `predict` of its denoiser."""
+    denoiser: Any = _Predicting(model.denoiser, predict)
+    return replace(model, denoiser=denoiser)
+
+
+class _Predicting:
+    def __init__(self, denoiser: Any, predict: Callable[..., dict[str, Tensor]]) -> None:
+        self._denoiser, self.predict = denoiser, predict
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._denoiser, name)
 
 
 def _randomize(module: "nn.Module") -> None:
@@ -76,7 +100,7 @@ def _randomize(module: "nn.Module") -> None:
             buffer.copy_(torch.arange(buffer.shape[-1]).expand(buffer.shape))
 
 
-def _assemble(unet, vae, text_encoder, name: str, prediction: str) -> StableDiffusion:
+def _assemble(unet, vae, text_encoder, name: str, prediction: str) -> Model:
     scheduler = shipped.config("sd15", "scheduler") | {"prediction_type": prediction}
     return from_components(
         Components(

@@ -20,7 +20,7 @@ from ..pipelines.editing import edit
 from ..pipelines.regions.region import MaskRegion, Raster
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
-from .models import tiny
+from .models import tiny, with_predict
 
 TARGETS = {
     "once.rasters_per_grid": 1.0,
@@ -34,21 +34,29 @@ SOURCE, TARGET = "a doctor and a nurse", "a tall doctor and a short nurse"
 
 def run() -> dict[str, float]:
     """Count."""
-    model: Any = _Counted(tiny())
+    passes: list[bool] = []
+
+    def predict(latents: Tensor, timestep: int, branches: Any, *others: Any) -> dict[str, Tensor]:
+        passes.append("source" in branches)
+        return plain.denoiser.predict(latents, timestep, branches, *others)
+
+    plain = tiny()
+    model = with_predict(plain, predict)
     frames = torch.rand(FRAMES, *SIZE, 3, generator=torch.Generator().manual_seed(0))
     inversion = invert(model, frames, SOURCE, steps=STEPS, keyframes="all", store="recompute")
 
     def count(*controls: Control) -> int:
         """Passes of the source in an edit."""
-        model.source_passes = 0
+        passes.clear()
         edit(model, inversion, TARGET, guidance_scale=1, controls=controls)
-        return model.source_passes
+        return sum(passes)
 
     people = _two_people()
     regions = Regions(tuple(people), FRAMES, SIZE)
     count(CrossReweighter(regions=regions), SelfModulator(regions=regions))
     drawn = sum(len(person.drawn) for person in people)
-    sites = (site for site in model.sites if site.stride >= model.layout.control_stride)
+    denoiser = model.denoiser
+    sites = (site for site in denoiser.sites if site.stride >= denoiser.layout.control_stride)
     grids = {site.grid(SIZE) for site in sites}
     repeated = count(Fusion(cross_steps=1, self_steps=1), JointSampling(regions, repeats=REPEATS))
     return {
@@ -83,17 +91,3 @@ class _CountedRegion(MaskRegion):
     def on(self, grid: tuple[int, int], soft: bool = False) -> Raster:
         self.drawn.append(grid)
         return super().on(grid, soft)
-
-
-class _Counted:
-    """A model that counts the passes of its source branch."""
-
-    def __init__(self, model: Any) -> None:
-        self._model, self.source_passes = model, 0
-
-    def predict(self, latents: Any, timestep: Any, branches: Any, *others: Any) -> Any:
-        self.source_passes += "source" in branches
-        return self._model.predict(latents, timestep, branches, *others)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)

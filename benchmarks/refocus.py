@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..pipelines.models import model as backbone
-from ..pipelines.models.model import Backbone
+from ..pipelines.models.families import load
+from ..pipelines.models.model import Model
 from . import guidance, two_objects
 from .plot import plot_shares
 
@@ -35,14 +35,14 @@ FLOORS = {
 
 
 def run(
-    model: Backbone | None = None, scale: float = 1.0, plot_path: Path | None = None
+    model: Model | None = None, scale: float = 1.0, plot_path: Path | None = None
 ) -> dict[str, float]:
     """Measure.
 
     model: another than the shipped weights. scale: share of the clips (1 for published figures).
     plot_path: where to draw the shares over K.
     """
-    chosen = model or backbone.load()
+    chosen = model or load("miniature")
     clips, swept, kept = (max(2, round(count * scale)) for count in (CLIPS, SWEPT, KEPT))
     figures = guidance.guidance() | guidance.window_memory()
     figures |= two_objects.invariant(chosen, kept)
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="folder of another model than the built-in one")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
-    model = None if args.model is None else backbone.load(args.model)
+    model = None if args.model is None else load(args.model)
     figures = run(model, args.scale, args.plot)
     print(table(figures, TARGETS, FLOORS))
     if args.json:

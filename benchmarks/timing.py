@@ -17,10 +17,10 @@ from ..miniature.demo import demo_clip
 from ..pipelines.common.errors import EvenframeError
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.editing import edit
-from ..pipelines.models.model import load
-from ..pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from ..pipelines.models.families import load
+from ..pipelines.models.model import Model
 from ..pipelines.source.inversion import Inversion, invert
-from .baseline import MapFusion, MapModel, MapStore, invert_with_maps
+from .baseline import MapFusion, MapStore, map_model
 from .models import tiny
 
 FRAMES, STEPS, ROUNDS = 4, 6, 5
@@ -64,9 +64,9 @@ def times(scene: Scene, rounds: int = ROUNDS) -> Figures:
     denoising is, where the original's inversion would count against it even more.
     """
     store = MapStore()
-    mapped: Any = MapModel(scene.model, store)
+    mapped = map_model(scene.model, store)
     kept = _invert(scene, "resident")
-    maps = invert_with_maps(mapped, scene.clip, scene.source, STEPS)
+    maps = invert(mapped, scene.clip, scene.source, steps=STEPS, store="recompute")
     medians = interleaved(
         {
             "plain": lambda: edit(scene.model, kept, scene.target),
@@ -86,8 +86,8 @@ def times(scene: Scene, rounds: int = ROUNDS) -> Figures:
 def differences(scene: Scene) -> Figures:
     """How far the final latents of each mode are from those of materialised maps, in float32."""
     store = MapStore(torch.float32)
-    mapped: Any = MapModel(scene.model, store)
-    maps = invert_with_maps(mapped, scene.clip, scene.source, STEPS)
+    mapped = map_model(scene.model, store)
+    maps = invert(mapped, scene.clip, scene.source, steps=STEPS, store="recompute")
     reference = edit(mapped, maps, scene.target, controls=[MapFusion(scene.control, store)])
 
     def error(mode: str) -> float:
@@ -140,7 +140,7 @@ def interleaved(actions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[s
     return {name: median(taken) for name, taken in seconds.items()}
 
 
-def frame_passes(model: StableDiffusion, action: Callable[[], Any]) -> int:
+def frame_passes(model: Model, action: Callable[[], Any]) -> int:
     """Frames that go through the UNet during an action, each branch counted."""
     count = 0
 
@@ -148,7 +148,7 @@ def frame_passes(model: StableDiffusion, action: Callable[[], Any]) -> int:
         nonlocal count
         count += len(args[0])
 
-    hook = model.unet.register_forward_pre_hook(add)
+    hook = model.denoiser.module.register_forward_pre_hook(add)
     try:
         action()
     finally:

@@ -27,7 +27,7 @@ from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.measure.statistics import discordant, mcnemar
-from ..pipelines.models.model import Backbone
+from ..pipelines.models.model import Model
 from ..pipelines.pasting.edge import Edge
 from ..pipelines.regions.region import Box, box_region
 from ..pipelines.regions.regions import Regions
@@ -106,13 +106,13 @@ def _box(item: Item, frame: int, margin: float) -> Box:
     return left, top, right, bottom
 
 
-def inverted(model: Backbone, case: Case) -> Inversion:
+def inverted(model: Model, case: Case) -> Inversion:
     """The inversion that all edits of a case start from."""
     return invert(model, case.frames, case.source.prompt, steps=STEPS, store="recompute")
 
 
 def edited(
-    model: Backbone,
+    model: Model,
     case: Case,
     inversion: Inversion,
     *controls: Any,
@@ -121,7 +121,7 @@ def edited(
     """The frames of an edit with these controls, (f, h, w, 3). prompt: another than the case's."""
     asked = case.target.prompt if prompt is None else prompt
     latents = edit(model, inversion, asked, controls=controls, guidance_scale=GUIDANCE_SCALE)
-    return model.decode(latents, slice_size=FRAMES)
+    return model.codec.decode(latents, slice_size=FRAMES)
 
 
 def placed(case: Case, frames: Tensor) -> bool:
@@ -142,7 +142,7 @@ def _refocus(case: Case, top_fraction: float = Refocus.top_fraction) -> Refocus:
     )
 
 
-def refocusing(model: Backbone, count: int, swept: int) -> dict[str, float]:
+def refocusing(model: Model, count: int, swept: int) -> dict[str, float]:
     """Shares of clips with both objects in their places, with RAD and without, paired.
 
     `share_*`: the prompt names the sides. `unsaid_share_*`: it says "and", and only the regions say
@@ -172,7 +172,7 @@ def refocusing(model: Backbone, count: int, swept: int) -> dict[str, float]:
     return figures
 
 
-def invariant(model: Backbone, count: int) -> dict[str, float]:
+def invariant(model: Model, count: int) -> dict[str, float]:
     """How well the surroundings are kept: PSNR in dB outside of the regions, mean over clips.
 
     Regions have room for a cell more than the objects need, and IRJS keeps that cell too (its
@@ -216,5 +216,5 @@ def invariant(model: Backbone, count: int) -> dict[str, float]:
     }
 
 
-def _rebuilt(model: Backbone, frames: Tensor) -> Tensor:
-    return model.decode(model.encode(frames), slice_size=len(frames))
+def _rebuilt(model: Model, frames: Tensor) -> Tensor:
+    return model.codec.decode(model.codec.encode(frames), slice_size=len(frames))

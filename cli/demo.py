@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines.controls.fatezero.fusion import Fusion
-    from ..pipelines.models.model import Backbone
+    from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
     from ..pipelines.video import Film
 
@@ -74,10 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Edit, write a video, a sheet and a JSON file, and print where they are."""
     from ..nodes.host.folders import check_new
-    from ..pipelines.models import model as backbone
+    from ..pipelines.models.families import load
 
     check_new(options.output, NAME, ".mp4")  # rather now than after the edit
-    result = edit_clip(backbone.load(), STEPS, console.progress())
+    result = edit_clip(load("miniature"), STEPS, console.progress())
     files = write(result, options.output)
     print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
     print(console.table(result.figures))
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
+def edit_clip(model: Model, steps: int, report: Report) -> Result:
     """Invert the built-in clip, check the inversion, and edit it with FateZero's fusion."""
     import torch
 
@@ -121,7 +121,7 @@ def edit_clip(model: Backbone, steps: int, report: Report) -> Result:
             guidance_scale=GUIDANCE,
             on_step=_shown(report, "Editing"),
         )
-        edited = model.decode(latents)
+        edited = model.codec.decode(latents)
     return Result(
         source,
         edited,
@@ -164,7 +164,7 @@ def recolouring() -> Fusion:
     )
 
 
-def only_words(model: Backbone, inversion: Inversion, source: Tensor, edited: Tensor) -> Film:
+def only_words(model: Model, inversion: Inversion, source: Tensor, edited: Tensor) -> Film:
     """The source, with the edit where the model sees the words in it: elsewhere equal to it."""
     from ..pipelines.pasting.edge import Edge
     from ..pipelines.pasting.only_there import only_there

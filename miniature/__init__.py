@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..pipelines.models.family import Family, Prediction, Source
+
 if TYPE_CHECKING:
     import torch
 
+    from ..pipelines.models.model import Model
     from ..pipelines.models.stable_diffusion.components import Components
+
+NAME = "miniature"
 
 
 def weights_dir() -> Path:
@@ -29,5 +34,14 @@ def load_components(dtype: torch.dtype, folder: Path | None = None) -> Component
 
     folder = folder or weights_dir()
     check_weights(folder)
-    components = load_folder(folder, dtype, "miniature")
+    components = load_folder(folder, dtype, NAME)
     return replace(components, trained_words=frozenset(trained_words()))
+
+
+def _load(_: Source, dtype: torch.dtype, prediction: Prediction) -> Model:
+    from ..pipelines.models.stable_diffusion.family import from_components
+
+    return from_components(load_components(dtype))
+
+
+FAMILY = Family(NAME, lambda source: str(source) == NAME, _load)

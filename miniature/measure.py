@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.models.model import Backbone
+from ..pipelines.models.model import Model
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.source.reconstruction import reconstruct
 from .attention_loss import make_explicit, mean_map
@@ -88,7 +88,7 @@ def inversion_psnr(model: Miniature, scenes: Sequence[Scene], steps: int = 50) -
     return psnr(model.decode(again), model.decode(latents))
 
 
-def _invert(backbone: Backbone, scene: Scene, steps: int) -> Inversion:
+def _invert(backbone: Model, scene: Scene, steps: int) -> Inversion:
     """The inversion of a scene's first frame."""
     frame = torch.from_numpy(render(scene)[0])[None]
     return invert(backbone, frame, scene.prompt, steps=steps, keyframes="own", store="recompute")

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..pipelines.models.model import Backbone, from_components
+from ..pipelines.models.model import Model
+from ..pipelines.models.stable_diffusion.family import from_components
 from . import load_components, weights_dir
 from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
 from .tokenizer import WordEncoder, vocabulary
@@ -81,7 +82,7 @@ def load_run(run: Path) -> Miniature:
     return Miniature(unet.eval(), text.eval(), autoencoder.eval())
 
 
-def backbone_of(model: Miniature) -> Backbone:
+def backbone_of(model: Miniature) -> Model:
     """The networks as ``pipelines`` uses them; the given ones stay as they are."""
     parts = replace(
         load_components(torch.float32),

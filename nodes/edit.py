@@ -10,7 +10,7 @@ from .host import host, io
 
 if TYPE_CHECKING:
     from ..pipelines.controls.base import Control
-    from ..pipelines.models.model import Backbone
+    from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
     from ..pipelines.text.prompt import Prompt
     from .host import ModelHandle
@@ -95,7 +95,7 @@ class EvenframeEdit(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: ModelHandle[Backbone],
+        model: ModelHandle[Model],
         inversion: Inversion,
         target_prompt: Prompt,
         guidance_scale: float,
@@ -111,7 +111,7 @@ class EvenframeEdit(io.ComfyNode):
         from ..pipelines.source.reconstruction import middle_frame
 
         require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
-        size = model.model.frame_size(inversion.trajectory[0])
+        size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
         backbone = host.load(model, needed)
         with advice(ATTENTION_ADVICE):
@@ -135,7 +135,7 @@ class EvenframeEdit(io.ComfyNode):
                 free=host.free_memory,
             )
         # The host's latents are the autoencoder's own, before the model's scale.
-        return io.NodeOutput({"samples": (latents / backbone.latent_scale).cpu()})
+        return io.NodeOutput({"samples": (latents / backbone.codec.latent_scale).cpu()})
 
 
 class EvenframeDecode(io.ComfyNode):
@@ -167,14 +167,16 @@ class EvenframeDecode(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: ModelHandle[Backbone], latents: dict[str, Any], slice_size: int
+        cls, model: ModelHandle[Model], latents: dict[str, Any], slice_size: int
     ) -> io.NodeOutput:
         samples = latents["samples"]
-        size = model.model.frame_size(samples)
-        backbone = host.load(model, model.model.decoding_bytes(slice_size, size))
+        size = model.model.codec.lattice_of(samples).size
+        backbone = host.load(model, model.model.codec.decoding_bytes(slice_size, size))
         progress = host.progress(len(samples), "Decoding")
         with advice(DECODER_ADVICE):
-            frames = backbone.decode(samples * backbone.latent_scale, slice_size, progress.step)
+            frames = backbone.codec.decode(
+                samples * backbone.codec.latent_scale, slice_size, progress.step
+            )
         return io.NodeOutput(frames)
 
 

@@ -10,7 +10,7 @@ from .host import host, io
 
 if TYPE_CHECKING:
     from ..pipelines.fairness.presets import Presets
-    from ..pipelines.models.model import Backbone
+    from ..pipelines.models.model import Model
     from ..pipelines.text.prompt import Prompt
     from .host import ModelHandle
 
@@ -129,7 +129,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: ModelHandle[Backbone],
+        model: ModelHandle[Model],
         target_prompt: Prompt,
         preset: str,
         attribute: str,

@@ -11,7 +11,7 @@ from .host import host, io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.models.model import Backbone
+    from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
     from .host import ModelHandle
 
@@ -63,7 +63,7 @@ class EvenframeAttentionViewer(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: ModelHandle[Backbone],
+        model: ModelHandle[Model],
         inversion: Inversion,
         frames: Tensor,
         words: str,
@@ -76,8 +76,10 @@ class EvenframeAttentionViewer(io.ComfyNode):
         from ..pipelines.video.clip import rgb_frames
 
         frames, _ = rgb_frames(frames)
-        size = model.model.frame_size(inversion.trajectory[0])
-        backbone = host.load(model, model.model.working_bytes(inversion.at_once, size, branches=1))
+        size = model.model.codec.lattice_of(inversion.trajectory[0]).size
+        backbone = host.load(
+            model, model.model.denoiser.working_bytes(inversion.at_once, size, branches=1)
+        )
         with advice(ATTENTION_ADVICE):
             view = look(backbone, inversion, parse_phrases(words), at, threshold)
         picture = heat(view.maps, frames)

@@ -15,7 +15,9 @@ from .host import host, io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.models.model import Backbone
+    from ..pipelines.common.window import Windowing
+    from ..pipelines.models.model import Model
+    from ..pipelines.source.inversion import Inversion
     from ..pipelines.text.prompt import Prompt
     from .host import ModelHandle
 
@@ -126,7 +128,7 @@ class EvenframeInvert(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: ModelHandle[Backbone],
+        model: ModelHandle[Model],
         frames: Tensor,
         source_prompt: Prompt,
         steps: int,
@@ -147,7 +149,7 @@ class EvenframeInvert(io.ComfyNode):
         values |= {"seed": sample_seed, "layers": key_frame_layers}
         settings = settings_of(Settings, values | {"windowing": windows or WHOLE_CLIP})
         at_once, size = len(settings.windowing.cut(len(frames))[0]), frames.shape[1:3]
-        memory = model.model.working_bytes(at_once, (size[0], size[1]), branches=1)
+        memory = model.model.denoiser.working_bytes(at_once, (size[0], size[1]), branches=1)
         backbone = host.load(model, memory)
         with advice(ATTENTION_ADVICE):
             inversion, found = find_or_invert(

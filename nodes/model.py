@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import miniature
 from .common import sockets
 from .common.files import Stamp, stamps
 from .host import host, io
@@ -13,10 +14,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..pipelines.models.model import Backbone
-    from ..pipelines.models.stable_diffusion.components import Components
-    from ..pipelines.models.stable_diffusion.single_file import Prediction
-    from .host import ModelHandle
+    from ..pipelines.models.family import Prediction
+    from ..pipelines.models.model import Model
 
 MINIATURE = "miniature (built in)"
 DTYPES = {"auto": None, "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
@@ -69,17 +68,15 @@ class EvenframeLoadModel(io.ComfyNode):
         """Load again when a file of the model was replaced, a configuration too."""
         if model is None:  # linked, not yet known
             return []
-        path, _ = locate(model)
-        return stamps(path)
+        return stamps(locate(model))
 
     @classmethod
     def execute(cls, model: str, dtype: str, prediction: Prediction) -> io.NodeOutput:
-        from ..pipelines.models import model as backbone
+        from ..pipelines.models import families
 
-        components = load_components(model, torch_dtype(dtype), prediction)
-        modules = (components.unet, components.vae, components.text_encoder)
-        handle = host.hold(backbone.from_components(components), modules)
-        return io.NodeOutput(handle, ui={"text": [describe(components)]})
+        source = miniature.NAME if model == MINIATURE else locate(model)
+        loaded = families.load(source, dtype=torch_dtype(dtype), prediction=prediction)
+        return io.NodeOutput(host.hold(loaded, loaded.modules), ui={"text": [describe(loaded)]})
 
 
 class EvenframeAdoptModel(io.ComfyNode):
@@ -105,22 +102,12 @@ class EvenframeAdoptModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, clip: Any, vae: Any) -> io.NodeOutput:
-        from ..pipelines.models import model as backbone
-        from ..pipelines.models.stable_diffusion.adopt import from_ldm
-
         adoption = host.adopt(model, clip, vae)
-        components = from_ldm(
-            *adoption.tensors(),
-            prediction=adoption.prediction,
-            text_layers=adoption.text_layers,
-        )
-        adoption.follow(components)
-        handle: ModelHandle[Backbone] = host.hold(
-            backbone.from_components(components), adopted=adoption.patchers
-        )
-        text = describe(components)
+        adopted = adoption.model()
+        text = describe(adopted)
         if adoption.ignored:
             text += f"\nNot taken over: {', '.join(adoption.ignored)}"
+        handle = host.hold(adopted, adopted=adoption.patchers)
         return io.NodeOutput(handle, ui={"text": [text]})
 
 
@@ -129,26 +116,12 @@ def model_options() -> list[str]:
     return [MINIATURE, *host.model_names("checkpoints"), *host.model_names("diffusers")]
 
 
-def load_components(model: str, dtype: torch.dtype, prediction: Prediction) -> Components:
-    """The parts of an option of `model_options`."""
-    from .. import miniature
-    from ..pipelines.models.stable_diffusion.folder import load_folder
-    from ..pipelines.models.stable_diffusion.single_file import load_checkpoint
-
+def locate(model: str) -> Path:
+    """Where an option of `model_options` lies, a file or a folder."""
     if model == MINIATURE:
-        return miniature.load_components(dtype)
-    path, is_folder = locate(model)
-    return load_folder(path, dtype) if is_folder else load_checkpoint(path, dtype, prediction)
-
-
-def locate(model: str) -> tuple[Path, bool]:
-    """Where an option of `model_options` lies, and whether it is a folder."""
-    if model == MINIATURE:
-        from ..miniature import weights_dir
-
-        return weights_dir(), True
-    is_folder = model in host.model_names("diffusers")
-    return host.model_path("diffusers" if is_folder else "checkpoints", model), is_folder
+        return miniature.weights_dir()
+    kind = "diffusers" if model in host.model_names("diffusers") else "checkpoints"
+    return host.model_path(kind, model)
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -159,15 +132,13 @@ def torch_dtype(name: str) -> torch.dtype:
     return host.dtype() if attribute is None else getattr(torch, attribute)
 
 
-def describe(components: Components) -> str:
+def describe(model: Model) -> str:
     """A model in one line: "name: 512 px, epsilon, float16, 1066 M parameters, a1b2c3d4"."""
-    modules = (components.unet, components.vae, components.text_encoder)
-    count = sum(p.numel() for module in modules for p in module.parameters())
-    dtype = str(components.unet.dtype).removeprefix("torch.")
+    count = sum(p.numel() for module in model.modules for p in module.parameters())
+    dtype = str(model.dtype).removeprefix("torch.")
     return (
-        f"{components.name}: {components.native_size} px, "
-        f"{components.scheduler_config.get('prediction_type', 'epsilon')}, {dtype}, "
-        f"{count / 1e6:.1f} M parameters, {components.fingerprint[:8]}"
+        f"{model.name}: {model.native_size} px, {model.schedule.prediction}, {dtype}, "
+        f"{count / 1e6:.1f} M parameters, {model.fingerprint[:8]}"
     )
 
 

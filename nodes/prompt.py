@@ -8,7 +8,7 @@ from .common import sockets
 from .host import host, io
 
 if TYPE_CHECKING:
-    from ..pipelines.models.model import Backbone
+    from ..pipelines.models.model import Model
     from .host import ModelHandle
 
 
@@ -53,8 +53,8 @@ class EvenframePrompt(io.ComfyNode):
             return str(error)
 
     @classmethod
-    def execute(cls, model: ModelHandle[Backbone], text: str) -> io.NodeOutput:
-        prompt = host.load(model).encode_prompt(text)
+    def execute(cls, model: ModelHandle[Model], text: str) -> io.NodeOutput:
+        prompt = host.load(model).text.encode(text)
         words = prompt.describe()
         return io.NodeOutput(prompt, words, ui={"text": [words, *prompt.notes]})
 

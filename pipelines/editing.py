@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .common.checks import MAX_SEED, require_finite, require_model, require_range, require_whole
+from .common.checks import MAX_SEED, require_finite, require_range, require_whole
 from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPass, OnStep, StepReport, carry_on
 from .common.window import in_windows
 from .controls.base import Control, Edit, Step, in_turn
+from .models.checks import require_model, require_prompt
 from .models.schedule import add_noise, noisy_latents
 from .source.held import HeldAttention
 from .source.store import SourceAttention
 from .text.prompt import Prompt
 
 if TYPE_CHECKING:
-    from .models.model import Backbone
+    from .models.model import Model
     from .source.inversion import Inversion
 
 NOTHING = SourceAttention({}, {})
@@ -26,7 +27,7 @@ NOTHING = SourceAttention({}, {})
 
 @torch.no_grad()
 def edit(
-    backbone: "Backbone",
+    backbone: "Model",
     inversion: "Inversion",
     prompt: str | Prompt,
     *,
@@ -53,14 +54,11 @@ def edit(
     Raises EvenframeError for values out of range or made by another model.
     """
     require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
-    target = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
-    against = negative if isinstance(negative, Prompt) else backbone.encode_prompt(negative)
-    for model, what in (
-        (inversion.model, "inversion"),
-        (target.model, "target prompt"),
-        (against.model, "negative prompt"),
-    ):
-        require_model(backbone, model, what)
+    target = prompt if isinstance(prompt, Prompt) else backbone.text.encode(prompt)
+    against = negative if isinstance(negative, Prompt) else backbone.text.encode(negative)
+    require_model(backbone, inversion.model, "inversion")
+    require_prompt(backbone, target, "target prompt")
+    require_prompt(backbone, against, "negative prompt")
     plan = Edit(
         backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
@@ -169,7 +167,9 @@ class _Window:
             run.prepare(step)
         for run in runs:
             latents = run.guide(latents, step)
-        predictions = backbone.predict(latents, timestep, self._branches, self._table, self._attend)
+        predictions = backbone.denoiser.predict(
+            latents, timestep, self._branches, self._table, self._attend
+        )
         output = classifier_free(predictions, self._scale)
         clean, epsilon = schedule.split(latents, output, timestep)
         alpha, alpha_next = (schedule.alpha(t).to(latents) for t in (timestep, grid.after(index)))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from evenframe.benchmarks.models import tiny
 from evenframe.nodes.host.templates import LINK, SOURCE
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 
 # The same examples on every machine and in every run: a failure can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -76,7 +76,7 @@ def checkpoint(comfyui: ComfyServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def backbone() -> StableDiffusion:
+def backbone() -> Model:
     """The Stable Diffusion 1.x layout, very small, with seeded random weights. Do not change it."""
     return tiny()
 

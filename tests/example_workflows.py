@@ -13,7 +13,7 @@ from evenframe.miniature import demo
 from evenframe.nodes import node_classes
 from evenframe.nodes.host.folders import SAVED
 from evenframe.pipelines.common.window import Windowing
-from evenframe.pipelines.models import model as backbone
+from evenframe.pipelines.models import families
 from evenframe.pipelines.source.file import save as save_inversion
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.video import load, read_metadata, save
@@ -100,7 +100,9 @@ def _save_inversion(path: Path) -> None:
     windows = Windowing(LIGHT["size"], LIGHT["stride"])
     clip, steps = torch.from_numpy(frames), LIGHT["steps"]
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_inversion(invert(backbone.load(), clip, prompt, steps=steps, windowing=windows), path)
+    save_inversion(
+        invert(families.load("miniature"), clip, prompt, steps=steps, windowing=windows), path
+    )
 
 
 def check_video(path: Path, graph: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenframe.benchmarks.models import full_size, tiny
+from evenframe.benchmarks.models import full_size, tiny, with_part
 from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.keyframes import KeyFrameTable
 from evenframe.pipelines.attention.processor import Pass, SiteProcessor
@@ -174,12 +174,12 @@ def test_layers_are_chosen_by_their_stride(native: int, keyframe: int, mask: int
 
 def test_the_published_layers_of_stable_diffusion_are_found():
     model = full_size()
-    assert len(model.sites) == 32
-    assert (model.layout.keyframe_stride, model.layout.mask_stride) == (16, 32)
-    masks = mask_sites(model.sites, model.layout.mask_stride)
+    assert len(model.denoiser.sites) == 32
+    assert (model.denoiser.layout.keyframe_stride, model.denoiser.layout.mask_stride) == (16, 32)
+    masks = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
     assert [site.name.split(".")[0] for site in masks] == ["down_blocks"] * 2 + ["up_blocks"] * 3
     assert all(site.kind == "cross" for site in masks)
-    kept = kept_sites(model.sites, model.layout)
+    kept = kept_sites(model.denoiser.sites, model.denoiser.layout)
     assert len(kept) == 22  # all but the ten at 64x64
     assert {site.stride for site in kept} == {16, 32, 64}
     last = max(kept, key=lambda site: site.order)
@@ -194,10 +194,10 @@ def test_sites_have_the_order_and_the_size_of_the_real_pass(backbone):
         seen.append(call)
         return terms
 
-    states = backbone.encode_prompt("a cat").embeddings
+    states = backbone.text.encode("a cat").embeddings
     latents = random(2, 4, 8, 24).float()  # 64x192 pixels
-    backbone.predict(latents, 500, {"source": states}, None, look)
-    assert [call.site for call in seen] == list(backbone.sites)
+    backbone.denoiser.predict(latents, 500, {"source": states}, None, look)
+    assert [call.site for call in seen] == list(backbone.denoiser.sites)
     assert [call.site.order for call in seen] == list(range(len(seen)))
     for call in seen:
         rows, columns = call.grid
@@ -212,12 +212,12 @@ def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
 
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    states = backbone.encode_prompt("a cat").embeddings
+    states = backbone.text.encode("a cat").embeddings
     latents = random(2, 4, 8, 16).float()
-    unet = deepcopy(backbone.unet)
+    unet = deepcopy(backbone.denoiser.module)
     unet.set_attn_processor(AttnProcessor2_0())
     with torch.no_grad():
-        ours = backbone.predict(latents, 500, {"source": states})["source"]
+        ours = backbone.denoiser.predict(latents, 500, {"source": states})["source"]
         theirs = unet(latents, 500, encoder_hidden_states=states.expand(2, -1, -1)).sample
     assert torch.allclose(ours, theirs, atol=1e-5)
     assert ours.abs().max() > 0.1
@@ -225,29 +225,30 @@ def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
 
 def test_branches_do_not_see_each_other(backbone):
     states = {
-        name: backbone.encode_prompt(text).embeddings
+        name: backbone.text.encode(text).embeddings
         for name, text in (("negative", ""), ("target", "a cat"))
     }
     latents = random(2, 4, 8, 16).float()
     with torch.no_grad():
         table = KeyFrameTable(torch.tensor([[0, 1], [1, 1]]))
-        both = backbone.predict(latents, 500, states, table)
+        both = backbone.denoiser.predict(latents, 500, states, table)
         for name, embedding in states.items():
-            alone = backbone.predict(latents, 500, {name: embedding}, table)[name]
+            alone = backbone.denoiser.predict(latents, 500, {name: embedding}, table)[name]
             assert torch.allclose(both[name], alone, atol=1e-5)
     assert not torch.allclose(both["negative"], both["target"], atol=1e-4)
 
 
 def test_key_frames_reach_only_the_coarse_layers(backbone):
     """With a key-frame stride beyond every layer, a frame is predicted as if it were alone."""
-    states = {"source": backbone.encode_prompt("a cat").embeddings}
+    states = {"source": backbone.text.encode("a cat").embeddings}
     latents = random(2, 4, 8, 16).float()
     table = KeyFrameTable(torch.tensor([[0, 1], [0, 1]]))
-    blind = replace(backbone, layout=replace(backbone.layout, keyframe_stride=128))
+    layout = replace(backbone.denoiser.layout, keyframe_stride=128)
+    blind = with_part(backbone, "denoiser", layout=layout)
     with torch.no_grad():
-        alone = backbone.predict(latents[:1], 500, states)["source"]
-        seeing = backbone.predict(latents, 500, states, table)["source"]
-        unseeing = blind.predict(latents, 500, states, table)["source"]
+        alone = backbone.denoiser.predict(latents[:1], 500, states)["source"]
+        seeing = backbone.denoiser.predict(latents, 500, states, table)["source"]
+        unseeing = blind.denoiser.predict(latents, 500, states, table)["source"]
     assert torch.allclose(unseeing[:1], alone, atol=1e-5)
     assert not torch.allclose(seeing[:1], alone, atol=1e-3)
 
@@ -281,10 +282,12 @@ def test_a_layer_looks_at_key_frames_from_its_limit_on(layers: str, stride: int)
 def test_the_limits_of_key_frames_and_of_control_are_two():
     """All layers of a 512 px model may look at key frames; the finest are never the source's."""
     model = tiny(native=512)
-    finest = {site.name for site in model.sites if site.stride == 8}
-    for layout in (model.layout, replace(model.layout, keyframe_stride=8)):
-        assert finest and not finest & {site.name for site in kept_sites(model.sites, layout)}
-    states = {"source": model.encode_prompt("a cat").embeddings}
+    finest = {site.name for site in model.denoiser.sites if site.stride == 8}
+    for layout in (model.denoiser.layout, replace(model.denoiser.layout, keyframe_stride=8)):
+        assert finest and not finest & {
+            site.name for site in kept_sites(model.denoiser.sites, layout)
+        }
+    states = {"source": model.text.encode("a cat").embeddings}
     latents, seen = random(2, 4, 8, 16).float(), {}
 
     def look(call: Call, terms: Terms) -> Terms:
@@ -295,7 +298,7 @@ def test_the_limits_of_key_frames_and_of_control_are_two():
     for layers, coarse in {**LIMITS, "auto": 16}.items():
         seen.clear()
         with torch.no_grad():
-            model.predict(latents, 500, states, keyframes.table(("mid",), 2, layers), look)
+            model.denoiser.predict(latents, 500, states, keyframes.table(("mid",), 2, layers), look)
         assert seen == {stride: {stride >= coarse} for stride in seen} and len(seen) == 4
 
 

@@ -5,30 +5,30 @@ import torch
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 
 
-def test_decoding_in_slices_changes_nothing(backbone: StableDiffusion, clip: Tensor) -> None:
-    latents, done = backbone.encode(clip), []
-    one_by_one = backbone.decode(latents, 1, done.append)
+def test_decoding_in_slices_changes_nothing(backbone: Model, clip: Tensor) -> None:
+    latents, done = backbone.codec.encode(clip), []
+    one_by_one = backbone.codec.decode(latents, 1, done.append)
     assert done == [1, 2, 3]
     assert one_by_one.shape == clip.shape
-    assert torch.allclose(one_by_one, backbone.decode(latents, 3), atol=1e-5)
+    assert torch.allclose(one_by_one, backbone.codec.decode(latents, 3), atol=1e-5)
 
 
 def test_the_latent_distribution_is_its_mode_or_sampled_with_a_seed(
-    backbone: StableDiffusion, clip: Tensor
+    backbone: Model, clip: Tensor
 ) -> None:
-    mode = backbone.encode(clip)
-    assert torch.equal(mode, backbone.encode(clip))
-    assert torch.equal(backbone.encode(clip, seed=1), backbone.encode(clip, seed=1))
-    assert not torch.equal(mode, backbone.encode(clip, seed=1))
-    assert not torch.equal(backbone.encode(clip, seed=2), backbone.encode(clip, seed=1))
+    mode = backbone.codec.encode(clip)
+    assert torch.equal(mode, backbone.codec.encode(clip))
+    assert torch.equal(backbone.codec.encode(clip, seed=1), backbone.codec.encode(clip, seed=1))
+    assert not torch.equal(mode, backbone.codec.encode(clip, seed=1))
+    assert not torch.equal(backbone.codec.encode(clip, seed=2), backbone.codec.encode(clip, seed=1))
 
 
 @pytest.mark.parametrize("shape", [(2, 16, 8, 8), (4, 8, 8), (1, 4, 1, 8, 8)])
 def test_latents_of_another_kind_of_model_are_refused(
-    backbone: StableDiffusion, shape: tuple[int, ...]
+    backbone: Model, shape: tuple[int, ...]
 ) -> None:
     with pytest.raises(EvenframeError, match="connect the editor of the same model"):
-        backbone.decode(torch.zeros(shape))
+        backbone.codec.decode(torch.zeros(shape))

@@ -227,10 +227,10 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
     from PIL import Image
 
     from evenframe.benchmarks.models import tiny
-    from evenframe.pipelines.models import model as backbone
+    from evenframe.pipelines.models import families
     from evenframe.pipelines.video import load, read_metadata
 
-    monkeypatch.setattr(backbone, "load", tiny)
+    monkeypatch.setattr(families, "load", lambda _: tiny())
     monkeypatch.setattr(demo, "STEPS", 2)
     for number in ("00001", "00002"):
         assert main(["demo", "--output", str(tmp_path)]) == 0
@@ -254,11 +254,11 @@ def test_the_demo_is_equal_to_the_source_outside_of_the_circle(monkeypatch: pyte
     from evenframe.miniature.demo import demo_scene
     from evenframe.miniature.scenes import render
     from evenframe.pipelines.common.pictures import to_bytes
-    from evenframe.pipelines.models import model as backbone
+    from evenframe.pipelines.models import families
     from evenframe.pipelines.regions.edges import grown
 
     monkeypatch.setattr(demo, "FRAMES", 3)
-    result = demo.edit_clip(backbone.load(), 2, lambda *_: None)
+    result = demo.edit_clip(families.load("miniature"), 2, lambda *_: None)
     source, edited = to_bytes(result.source), to_bytes(result.edited)
     kept = torch.stack([torch.from_numpy(shot.pixels) for shot in result.kept.shots()])
     circle = torch.stack([torch.from_numpy(render(demo_scene(), n)[1][0]) for n in range(3)])

@@ -16,7 +16,7 @@ from whole_edit import edit_workflow, save_tiny_model
 
 from evenframe import __main__ as cli
 from evenframe.pipelines.common.code_hash import ENDINGS, FOLDERS, PACKAGE, code_hash, hash_folders
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source import cache as inversion_cache
 from evenframe.pipelines.source import file as inversion_file
 from evenframe.pipelines.source.cache import InversionCache, find_or_invert
@@ -50,9 +50,9 @@ def test_all_that_computes_is_covered_and_each_byte_counts(tmp_path: Path):
 
 
 def test_an_inversion_of_other_code_is_not_found(
-    backbone: StableDiffusion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backbone: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt("a shape")
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode("a shape")
     frames = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
 
     def found() -> bool:

@@ -17,7 +17,7 @@ from evenframe.nodes.host import io
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.fatezero.presets import PRESETS
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.video import load
 
@@ -125,7 +125,7 @@ def test_the_notebook_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="module")
-def guide(backbone: StableDiffusion, clip: Tensor) -> dict[str, Any]:
+def guide(backbone: Model, clip: Tensor) -> dict[str, Any]:
     """The names that the guide's code defines and uses."""
     inversion = invert(backbone, clip, "a red circle", steps=4)
     names: dict[str, Any] = {"model": backbone, "inversion": inversion, "edit": edit}

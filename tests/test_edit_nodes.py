@@ -12,24 +12,23 @@ from evenframe.nodes.host import ModelHandle
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.model import Backbone
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 
 
-def test_latents_on_the_socket_are_the_autoencoders_own(backbone: StableDiffusion):
+def test_latents_on_the_socket_are_the_autoencoders_own(backbone: Model):
     """ComfyUI's VAE Decode takes them; the pack's decoder brings the model's scale back."""
     frames = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
-    prompt = backbone.encode_prompt("a jeep")
-    handle: ModelHandle[Backbone] = ModelHandle(backbone)
+    prompt = backbone.text.encode("a jeep")
+    handle: ModelHandle[Model] = ModelHandle(backbone)
     inversion = invert(backbone, frames, prompt, steps=1)
     scaled = edit(backbone, inversion, prompt, guidance_scale=1)
     latents = EvenframeEdit.execute(handle, inversion, prompt, 1.0, 0, 0.0, 0, 0)[0]
-    assert torch.equal(latents["samples"], scaled / backbone.vae.config.scaling_factor)
+    assert torch.equal(latents["samples"], scaled / backbone.codec.module.config.scaling_factor)
     shown = EvenframeDecode.execute(handle, latents, 1)[0]
-    assert torch.allclose(shown, backbone.decode(scaled), atol=1e-4)
+    assert torch.allclose(shown, backbone.codec.decode(scaled), atol=1e-4)
 
 
 def test_files_from_before_an_input_was_there_mean_the_same():

@@ -10,7 +10,7 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny
+from evenframe.benchmarks.models import tiny, with_predict
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
@@ -39,12 +39,13 @@ def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Ten
     """Classifier-free guided DDIM, one prompt at a time."""
     grid, table = inversion.grid, inversion.keyframe_table()
     latents = inversion.trajectory[len(grid) - start]
-    prompts = [backbone.encode_prompt(text).embeddings for text in ("", TARGET)]
+    prompts = [backbone.text.encode(text).embeddings for text in ("", TARGET)]
     for step in range(start, len(grid)):
         timestep = grid.timesteps[step]
         with torch.no_grad():
             negative, target = (
-                backbone.predict(latents, timestep, {"x": states}, table)["x"] for states in prompts
+                backbone.denoiser.predict(latents, timestep, {"x": states}, table)["x"]
+                for states in prompts
             )
         epsilon = negative + scale * (target - negative)
         after = grid.timesteps[step + 1] if step + 1 < len(grid) else 0
@@ -124,10 +125,12 @@ def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
     scheduler.set_timesteps(STEPS)
     generator = torch.Generator().manual_seed(5)
     latents = inversion.trajectory[-1]
-    target = {"target": backbone.encode_prompt(TARGET).embeddings}
+    target = {"target": backbone.text.encode(TARGET).embeddings}
     for timestep in inversion.grid.timesteps:
         with torch.no_grad():
-            epsilon = backbone.predict(latents, timestep, target, inversion.keyframe_table())
+            epsilon = backbone.denoiser.predict(
+                latents, timestep, target, inversion.keyframe_table()
+            )
         noise = torch.randn(latents.shape, generator=generator)
         step = scheduler.step(epsilon["target"], timestep, latents, eta=eta, variance_noise=noise)
         latents = step.prev_sample  # type: ignore[union-attr]
@@ -230,7 +233,7 @@ def test_a_step_brings_the_source_at_the_noise_level_it_arrives_at(backbone, inv
 
 def test_only_what_controls_ask_for_is_fetched(backbone, inversion):
     spy = Spying()
-    first, second = backbone.sites[0], backbone.sites[5]
+    first, second = backbone.denoiser.sites[0], backbone.denoiser.sites[5]
     spy.wanted = lambda step: (first,) if step == 1 else (first, second) if step == 2 else ()
     edit(backbone, inversion, TARGET, guidance_scale=1, controls=[spy])
     assert spy.sources == [set(), {first.name}, {first.name, second.name}, set()]
@@ -294,16 +297,12 @@ def test_one_step_of_the_sources_attention_is_alive_at_a_time(backbone, inversio
             super().prepare(step)
             held.extend(weakref.ref(tensor) for tensor in step.source.queries.values())
 
-    class Watched:
-        def __getattr__(self, name: str):
-            return getattr(backbone, name)
+    def predict(latents, timestep, branches, *args):
+        if set(branches) == {"source"}:
+            alive.append(sum(ref() is not None for ref in held))
+        return backbone.denoiser.predict(latents, timestep, branches, *args)
 
-        def predict(self, latents, timestep, branches, *args):
-            if set(branches) == {"source"}:
-                alive.append(sum(ref() is not None for ref in held))
-            return backbone.predict(latents, timestep, branches, *args)
-
-    model: Any = Watched()
+    model = with_predict(backbone, predict)
     edit(model, inversion, TARGET, guidance_scale=2, controls=[Watching(), FULL])
     assert alive == [0] * STEPS
     assert len(held) > STEPS
@@ -346,7 +345,7 @@ def test_settings_out_of_range_are_refused(backbone, inversion, settings, starts
 
 def test_what_another_model_made_is_refused(backbone, inversion):
     name = backbone.name
-    other = replace(backbone.encode_prompt(TARGET), model="another")
+    other = replace(backbone.text.encode(TARGET), model="another")
     assert refused(backbone, replace(inversion, model="another"), TARGET).startswith(
         f"The inversion was made with another model than '{name}': make it again"
     )
@@ -397,7 +396,9 @@ def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip, 
     assert torch.equal(inversion.trajectory, trajectory)
     assert torch.equal(edit(backbone, inversion, TARGET, controls=[FULL]), before)
     with torch.no_grad():  # and the model itself is as it was
-        out = backbone.unet(clip.new_zeros(1, 4, 8, 8), 1, clip.new_zeros(1, 77, 32)).sample
+        out = backbone.denoiser.module(
+            clip.new_zeros(1, 4, 8, 8), 1, clip.new_zeros(1, 77, 32)
+        ).sample
     assert out.isfinite().all()
 
 
@@ -426,8 +427,8 @@ def test_progress_gives_the_latents_and_what_they_will_become(backbone, inversio
 
 def test_decoding_gives_frames_whatever_the_slices(backbone, plain):
     done: list[int] = []
-    frames = backbone.decode(plain, slice_size=2, on_frame=done.append)
+    frames = backbone.codec.decode(plain, slice_size=2, on_frame=done.append)
     assert frames.shape == (3, 64, 128, 3)
     assert frames.min() >= 0 and frames.max() <= 1
     assert done == [2, 3]
-    assert torch.allclose(frames, backbone.decode(plain), atol=1e-5)
+    assert torch.allclose(frames, backbone.codec.decode(plain), atol=1e-5)

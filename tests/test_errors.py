@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evenframe.__main__ import main
 from evenframe.pipelines.common.errors import EvenframeError, one_line
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.text.prompt import find_tokens
 
 
@@ -26,8 +26,8 @@ def test_letters_of_any_script_stay_as_they_are():
     assert one_line("a\nb\r\x1b[2J\u2028\x85\ud83d") == r"a\nb\r\x1b[2J\u2028\x85\ud83d"
 
 
-def test_a_word_of_a_prompt_with_a_line_break_keeps_its_remedy(backbone: StableDiffusion):
-    prompt = backbone.encode_prompt("a red\ncircle")
+def test_a_word_of_a_prompt_with_a_line_break_keeps_its_remedy(backbone: Model):
+    prompt = backbone.text.encode("a red\ncircle")
     with pytest.raises(EvenframeError) as caught:
         find_tokens(prompt, "square")
     assert r"'a red\ncircle'" in str(caught.value)

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from two_layers import CROSS, SELF, two_layers
 
 from evenframe.pipelines.attention import terms as attention
 from evenframe.pipelines.attention.keyframes import parse, resolve
-from evenframe.pipelines.attention.sites import Layout, Site
+from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Call, Term, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, in_turn
@@ -35,7 +36,6 @@ from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.store import SourceAttention
 
-SELF, CROSS = Site("a.attn1", "self", 8, 0), Site("a.attn2", "cross", 8, 1)
 HEADS, WIDTH, FRAMES, ROWS, COLUMNS = 2, 4, 3, 4, 8
 TOKENS = ROWS * COLUMNS
 SIZE = (ROWS * 8, COLUMNS * 8)
@@ -55,21 +55,9 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-class TwoLayers:
-    """As much of a backbone as the controls look at."""
-
-    name = fingerprint = "two layers"
-    sites = (SELF, CROSS)
-    layout = Layout(control_stride=8, keyframe_stride=8, mask_stride=8)
-    device, dtype = torch.device("cpu"), torch.float64
-
-    def frame_size(self, latents: Tensor) -> tuple[int, int]:
-        return latents.shape[-2] * 8, latents.shape[-1] * 8
-
-
 @pytest.fixture(scope="module")
 def plan(backbone) -> Callable[..., Edit]:
-    prompts = {text: backbone.encode_prompt(text) for text in (SOURCE, TARGET, LONGER)}
+    prompts = {text: backbone.text.encode(text) for text in (SOURCE, TARGET, LONGER)}
 
     def made(
         keyframes: str = "all", window: range | None = None, steps: int = 4, target: str = TARGET
@@ -78,8 +66,7 @@ def plan(backbone) -> Callable[..., Edit]:
         grid = Grid(tuple(range(1 + 100 * (steps - 1), 0, -100)), 100)
         trajectory = random(steps + 1, frames, 4, ROWS, COLUMNS)
         inversion = Inversion(trajectory, prompts[SOURCE], grid, parse(keyframes), "two layers")
-        model: Any = TwoLayers()
-        return Edit(model, inversion, prompts[target], window, FRAMES if window else 0)
+        return Edit(two_layers(), inversion, prompts[target], window, FRAMES if window else 0)
 
     return made
 
@@ -377,8 +364,7 @@ def test_memory_grows_with_the_tokens_not_with_their_square(monkeypatch, setting
         grid = Grid((1,), 1000)
         trajectory = random(2, 2, 4, side, side)
         inversion = Inversion(trajectory, NO_PROMPT, grid, ("all",), "two layers")
-        model: Any = TwoLayers()
-        made = Edit(model, inversion, NO_PROMPT)
+        made = Edit(two_layers(), inversion, NO_PROMPT)
         run = started(replace(settings, regions=Regions((half,), 2, size)), made)
         q, k, v = (random(2, HEADS, side * side, WIDTH, seed=seed) for seed in range(3))
         call = Call(SELF, "target", (side, side), q, k, v, torch.tensor([[0, 1], [0, 1]]))
@@ -408,8 +394,7 @@ def test_the_work_is_at_most_a_tenth_more(settings: SelfModulator, side: int, wi
         ("all",),
         "two layers",
     )
-    model: Any = TwoLayers()
-    made = Edit(model, inversion, NO_PROMPT)
+    made = Edit(two_layers(), inversion, NO_PROMPT)
     run = started(replace(settings, regions=Regions((box,), frames, (512, 512))), made)
     q, k, v = (torch.empty(frames, heads, side * side, width, device=meta) for _ in range(3))
     table = torch.arange(frames).expand(frames, -1)
@@ -465,15 +450,15 @@ def test_neutral_settings_are_bit_identical_to_no_control(backbone, inverted, co
     ],
 )
 def test_only_the_conditional_branch_changes(backbone, inverted, control):
-    target = backbone.encode_prompt(PAINTED)
+    target = backbone.text.encode(PAINTED)
     run = control.begin(Edit(backbone, inverted, target))
     latents, timestep = inverted.trajectory[3], inverted.grid.timesteps[0]
     run.prepare(Step(0, timestep, SourceAttention({}, {}), latents))
-    branches = {"negative": backbone.encode_prompt("").embeddings, "target": target.embeddings}
+    branches = {"negative": backbone.text.encode("").embeddings, "target": target.embeddings}
     table = inverted.keyframe_table()
     with torch.no_grad():
-        plain = backbone.predict(latents, timestep, branches, table)
-        controlled = backbone.predict(latents, timestep, branches, table, run.attend)
+        plain = backbone.denoiser.predict(latents, timestep, branches, table)
+        controlled = backbone.denoiser.predict(latents, timestep, branches, table, run.attend)
     assert torch.equal(plain["negative"], controlled["negative"])
     assert not torch.allclose(plain["target"], controlled["target"], atol=1e-4)
 
@@ -500,7 +485,7 @@ def test_two_people_in_one_edit_with_all_controls(backbone, clip):
     """RAD moves, fusion keeps, both fairness controls act in each region, IRJS keeps the rest."""
     source, target = "a doctor and a nurse on a road", "a doctor and a nurse on a beach"
     inversion = invert(backbone, clip, source, steps=3, keyframes="all")
-    size = backbone.frame_size(inversion.trajectory[0])
+    size = backbone.codec.lattice_of(inversion.trajectory[0]).size
     boxes = {"doctor": (0, 0, 64, 64), "nurse": (64, 8, 112, 64)}
     people = (box_region([box] * 3, size, name=word, words=word) for word, box in boxes.items())
     regions = Regions(tuple(people), 3, size)
@@ -604,4 +589,4 @@ def test_what_does_not_fit_the_edit_says_what_to_do(plan, control: Control, star
 
 def test_a_prompt_without_a_person_is_refused(backbone, inverted):
     with pytest.raises(EvenframeError, match="^No word of the prompt '.*' is known to stand for"):
-        CrossReweighter().begin(Edit(backbone, inverted, backbone.encode_prompt(PAINTED)))
+        CrossReweighter().begin(Edit(backbone, inverted, backbone.text.encode(PAINTED)))

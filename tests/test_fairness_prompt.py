@@ -1,12 +1,11 @@
 """The fairness prompt encoder: which words, which tokens, how much."""
 
 import unicodedata
-from dataclasses import replace
 
 import pytest
 import torch
 
-from evenframe.benchmarks.models import tiny
+from evenframe.benchmarks.models import tiny, with_part
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.fairness.encoder import (
     FairPrompt,
@@ -112,7 +111,7 @@ def test_no_word_is_blended_into_the_padding(
 def test_a_longer_fairness_prompt_lends_the_padding_no_words(backbone):
     attribute = "very tall and quite old"
     found = fair(backbone, "a doctor runs", attribute, strength=1, eos_scope="first+padding")
-    other = backbone.encode_prompt(found.record.fair).embeddings
+    other = backbone.text.encode(found.record.fair).embeddings
     target_end, end = 4, 4 + len(attribute.split())
     states = found.prompt.embeddings
     assert torch.equal(states[target_end:end], other[end].expand(end - target_end, -1))
@@ -202,8 +201,8 @@ def test_the_soft_mask_has_the_specified_values():
 
 def test_a_doctor_becomes_a_female_doctor(backbone):
     target, other = (
-        backbone.encode_prompt(TENNIS),
-        backbone.encode_prompt("a female doctor is playing tennis"),
+        backbone.text.encode(TENNIS),
+        backbone.text.encode("a female doctor is playing tennis"),
     )
     assert target.ids == (49406, 320, 5547, 533, 1629, 5298, 49407)
     assert other.ids[:4] == (49406, 320, 3970, 5547)
@@ -219,7 +218,7 @@ def test_a_doctor_becomes_a_female_doctor(backbone):
 
 
 def test_no_strength_is_the_target_itself(backbone):
-    target = backbone.encode_prompt(TENNIS)
+    target = backbone.text.encode(TENNIS)
     found = fair(backbone, TENNIS, "female", strength=0, mask="soft", eos_scope="first+padding")
     assert torch.equal(found.prompt.embeddings, target.embeddings)
     assert found.record.blended == ()
@@ -315,7 +314,7 @@ def test_a_contradiction_is_told_and_its_word_is_blended(backbone):
 
 
 def test_words_that_the_model_was_never_trained_on_are_told(backbone):
-    small = replace(backbone, trained_words=frozenset({"a", "doctor", "female"}))
+    small = with_part(backbone, "text", trained_words=frozenset({"a", "doctor", "female"}))
     assert fair(small, "a doctor", "female").record.notes == ()
     (note,) = fair(small, "a doctor", "tall").record.notes
     assert note.startswith("The model was never trained on 'tall'")
@@ -364,7 +363,7 @@ def test_what_is_no_contradiction_is_not_told(backbone, target: str, attribute: 
 def test_an_attribute_that_is_there_already_changes_nothing(backbone):
     found = fair(backbone, "a female doctor", "female", strength=1)
     assert found.record.notes == ("The prompt says 'female' already.",)
-    target = backbone.encode_prompt("a female doctor")
+    target = backbone.text.encode("a female doctor")
     assert torch.equal(found.prompt.embeddings, target.embeddings)
 
 
@@ -478,7 +477,7 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
     with pytest.raises(
         EvenframeError, match=f"^No word of the prompt '{text}' is one that 'female"
     ):
-        find_person(backbone.encode_prompt(text), "", "female", embed)
+        find_person(backbone.text.encode(text), "", "female", embed)
 
 
 @pytest.mark.parametrize(
@@ -559,6 +558,6 @@ def test_bad_input_says_what_to_do(backbone, arguments, starts: str):
 
 def test_settings_that_do_not_exist_are_refused(backbone):
     assert refused(backbone, TENNIS, "female", mask="firm").startswith("mask 'firm' is unknown")
-    other = backbone.encode_prompt(TENNIS)
+    other = backbone.text.encode(TENNIS)
     with pytest.raises(EvenframeError, match="^The target prompt was made with another model"):
         encode_fair(tiny(seed=1), other, [Wish("female")])

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from evenframe.miniature import load_components
 from evenframe.miniature.demo import doctor_scene, figures_scene
 from evenframe.miniature.scenes import Scene, render
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fame.subject import find_subjects
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion, from_components
+from evenframe.pipelines.models.families import load
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.regions.region import MaskRegion
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import invert
@@ -20,25 +20,25 @@ FRAMES = 2
 
 
 @pytest.fixture(scope="module")
-def model() -> StableDiffusion:
-    return from_components(load_components(torch.float32))
+def model() -> Model:
+    return load("miniature")
 
 
-def shown(model: StableDiffusion, scene: Scene) -> tuple[Edit, Tensor]:
+def shown(model: Model, scene: Scene) -> tuple[Edit, Tensor]:
     """An edit of a scene, and where its figures are: (figures, f, h, w)."""
     pictures, masks = zip(*(render(scene, frame) for frame in range(FRAMES)), strict=True)
     inverted = invert(model, torch.tensor(np.stack(pictures)), scene.prompt, steps=10)
-    edit = Edit(model, inverted, model.encode_prompt(scene.prompt))
+    edit = Edit(model, inverted, model.text.encode(scene.prompt))
     return edit, torch.tensor(np.stack(masks)).transpose(0, 1)
 
 
 @pytest.fixture(scope="module")
-def one(model: StableDiffusion) -> tuple[Edit, Tensor]:
+def one(model: Model) -> tuple[Edit, Tensor]:
     return shown(model, doctor_scene())
 
 
 @pytest.fixture(scope="module")
-def two(model: StableDiffusion) -> tuple[Edit, Tensor]:
+def two(model: Model) -> tuple[Edit, Tensor]:
     return shown(model, figures_scene())
 
 

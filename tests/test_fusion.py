@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_layers import CROSS, SELF, two_layers
 
 from evenframe.benchmarks.models import tiny
-from evenframe.pipelines.attention.sites import Layout, Site
+from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit, Step
@@ -24,7 +25,6 @@ from evenframe.pipelines.source.store import SourceAttention, kept_sites
 from evenframe.pipelines.text.alignment import align_tokens, replace_matrix
 from evenframe.pipelines.text.prompt import Prompt
 
-SELF, CROSS = Site("a.attn1", "self", 8, 0), Site("a.attn2", "cross", 8, 1)
 HEADS, WIDTH, FRAMES, ROWS, COLUMNS = 2, 4, 3, 4, 8
 TOKENS = ROWS * COLUMNS
 TABLE = torch.tensor([[0, 1], [1, 1], [2, 1]])
@@ -49,21 +49,9 @@ def gathered(tokens: torch.Tensor) -> torch.Tensor:
     return torch.stack(rows)
 
 
-class TwoLayers:
-    """As much of a backbone as fusion looks at."""
-
-    name = fingerprint = "two layers"
-    sites = (SELF, CROSS)
-    layout = Layout(control_stride=8, keyframe_stride=8, mask_stride=8)
-    device, dtype = torch.device("cpu"), torch.float64
-
-    def frame_size(self, latents: torch.Tensor) -> tuple[int, int]:
-        return latents.shape[-2] * 8, latents.shape[-1] * 8
-
-
 @pytest.fixture(scope="module")
 def prompts(backbone) -> dict[str, Prompt]:
-    return {text: backbone.encode_prompt(text) for text in ("", SOURCE, TARGET, SWAPPED)}
+    return {text: backbone.text.encode(text) for text in ("", SOURCE, TARGET, SWAPPED)}
 
 
 def source_attention() -> SourceAttention:
@@ -94,7 +82,7 @@ def a_run(settings: Fusion, prompts: dict[str, Prompt], target: str, steps: int 
     trajectory = random(steps + 1, FRAMES, 4, ROWS, COLUMNS)
     grid = Grid(tuple(range(1 + 100 * (steps - 1), 0, -100)), 100)
     inversion = Inversion(trajectory, prompts[SOURCE], grid, ("own", "mid"), "two layers")
-    return settings.begin(Edit(TwoLayers(), inversion, prompts[target]))  # type: ignore[arg-type]
+    return settings.begin(Edit(two_layers(), inversion, prompts[target]))
 
 
 def a_step(index: int = 0, source: SourceAttention | None = None) -> Step:
@@ -504,13 +492,20 @@ def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
     embeddings, table = inversion.prompt.embeddings, inversion.keyframe_table()
     source = RecomputedAttention(backbone, inversion.trajectory, embeddings, inversion.grid, table)
     latents, timestep = inversion.trajectory[1], inversion.grid.timesteps[0]
-    step = Step(0, timestep, source.at(0, kept_sites(backbone.sites, backbone.layout)), latents)
+    step = Step(
+        0,
+        timestep,
+        source.at(0, kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)),
+        latents,
+    )
     run.prepare(step)
     with torch.no_grad():
-        plain = backbone.predict(latents, timestep, {"target": embeddings}, table)["target"]
-        controlled = backbone.predict(latents, timestep, {"target": embeddings}, table, run.attend)[
+        plain = backbone.denoiser.predict(latents, timestep, {"target": embeddings}, table)[
             "target"
         ]
+        controlled = backbone.denoiser.predict(
+            latents, timestep, {"target": embeddings}, table, run.attend
+        )["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
 
 
@@ -524,32 +519,34 @@ def test_injection_changes_nothing_whichever_layers_look_at_key_frames(clip, lay
     )
     run = Fusion("refine", 1.0, 1.0).begin(Edit(model, inversion, inversion.prompt))
     latents, timestep = inversion.trajectory[1], inversion.grid.timesteps[0]
-    source = inversion.source_attention(model).at(0, kept_sites(model.sites, model.layout))
+    source = inversion.source_attention(model).at(
+        0, kept_sites(model.denoiser.sites, model.denoiser.layout)
+    )
     run.prepare(Step(0, timestep, source, latents))
     branch, table = {"target": inversion.prompt.embeddings}, inversion.keyframe_table()
     with torch.no_grad():
-        plain = model.predict(latents, timestep, branch, table)["target"]
-        controlled = model.predict(latents, timestep, branch, table, run.attend)["target"]
+        plain = model.denoiser.predict(latents, timestep, branch, table)["target"]
+        controlled = model.denoiser.predict(latents, timestep, branch, table, run.attend)["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * float(plain.abs().max()))
 
 
 def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(backbone, clip):
     inversion = invert(backbone, clip, SOURCE, steps=2, store="resident")
-    target = backbone.encode_prompt(TARGET)
+    target = backbone.text.encode(TARGET)
     settings = Fusion(blend_words=("jeep",), weights=(("watercolor", 10.0),))
     run = settings.begin(Edit(backbone, inversion, target))
-    sites = kept_sites(backbone.sites, backbone.layout)
+    sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
     source = inversion.source_attention(backbone).at(0, sites)
     latents, timestep = inversion.trajectory[2], inversion.grid.timesteps[0]
     run.prepare(Step(0, timestep, source, latents))
     branches = {
-        "negative": backbone.encode_prompt("").embeddings,
+        "negative": backbone.text.encode("").embeddings,
         "target": target.embeddings,
     }
     table = inversion.keyframe_table()
     with torch.no_grad():
-        plain = backbone.predict(latents, timestep, branches, table)
-        controlled = backbone.predict(latents, timestep, branches, table, run.attend)
+        plain = backbone.denoiser.predict(latents, timestep, branches, table)
+        controlled = backbone.denoiser.predict(latents, timestep, branches, table, run.attend)
     assert torch.equal(plain["negative"], controlled["negative"])
     difference = (plain["target"] - controlled["target"]).abs().max()
     assert difference > 0.01 * plain["target"].abs().max()

@@ -2,19 +2,18 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny
+from evenframe.benchmarks.models import tiny, with_part, with_predict
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.models.schedule import clean_latents, ddim_step
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.recompute import RecomputedAttention
 from evenframe.pipelines.source.reconstruction import reconstruct
@@ -28,13 +27,13 @@ def resident(backbone, clip) -> Inversion:
     return invert(backbone, clip, SOURCE, steps=4, store="resident")
 
 
-def softened(model: StableDiffusion, factor: float) -> StableDiffusion:
+def softened(model: Model, factor: float) -> Model:
     """The model with a weaker prediction, which changes less from step to step."""
-    unet = deepcopy(model.unet)
+    unet = deepcopy(model.denoiser.module)
     with torch.no_grad():
         unet.conv_out.weight.mul_(factor)
         unet.conv_out.bias.mul_(factor)
-    return replace(model, unet=unet)
+    return with_part(model, "denoiser", module=unet)
 
 
 def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversion):
@@ -42,7 +41,7 @@ def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversio
     assert resident.trajectory.dtype == torch.float32
     assert resident.frames == 3
     assert resident.grid.timesteps == (751, 501, 251, 1)
-    assert torch.equal(resident.trajectory[0], backbone.encode(clip).float())
+    assert torch.equal(resident.trajectory[0], backbone.codec.encode(clip).float())
     assert resident.model == backbone.fingerprint
     assert resident.prompt.text == SOURCE
 
@@ -56,7 +55,9 @@ def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone,
         latents = resident.trajectory[index]
         branches = {"source": resident.prompt.embeddings}
         with torch.no_grad():
-            epsilon = backbone.predict(latents, timestep, branches, resident.keyframe_table())
+            epsilon = backbone.denoiser.predict(
+                latents, timestep, branches, resident.keyframe_table()
+            )
         start, end = schedule.alpha(below[index]), schedule.alpha(timestep)
         expected = ddim_step(latents.double(), epsilon["source"].double(), start, end)
         assert torch.allclose(resident.trajectory[index + 1].double(), expected, atol=1e-5)
@@ -71,7 +72,7 @@ def test_the_mode_of_the_autoencoder_is_the_default_and_a_seed_samples(backbone,
     mode = start(None)
     with torch.no_grad():
         pixels = clip[:1].movedim(-1, 1) * 2 - 1
-        expected = backbone.vae.encode(pixels).latent_dist.mode() * 0.18215
+        expected = backbone.codec.module.encode(pixels).latent_dist.mode() * 0.18215
     assert torch.allclose(mode, expected, atol=1e-5)
     assert torch.equal(start(7), start(7))
     assert not torch.equal(start(7), start(8))
@@ -79,7 +80,7 @@ def test_the_mode_of_the_autoencoder_is_the_default_and_a_seed_samples(backbone,
 
 
 def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resident):
-    sites = kept_sites(backbone.sites, backbone.layout)
+    sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
     recomputed = RecomputedAttention(
         backbone,
         resident.trajectory,
@@ -105,18 +106,18 @@ def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resid
 
 def test_recomputing_stops_after_the_last_layer_that_is_wanted(backbone, resident):
     recomputed = resident_source(backbone, resident)
-    middle = tuple(site for site in backbone.sites if site.name.startswith("mid_block"))
+    middle = tuple(site for site in backbone.denoiser.sites if site.name.startswith("mid_block"))
     seen: list[str] = []
 
     def spy(module, args, kwargs):
         seen.append(module.__class__.__name__)
 
-    late = backbone.unet.up_blocks[2].register_forward_pre_hook(spy, with_kwargs=True)
+    late = backbone.denoiser.module.up_blocks[2].register_forward_pre_hook(spy, with_kwargs=True)
     try:
         source = recomputed.at(0, middle)
         assert set(source.queries) == {site.name for site in middle}
         assert seen == []
-        recomputed.at(0, backbone.sites)
+        recomputed.at(0, backbone.denoiser.sites)
         assert len(seen) == 1
     finally:
         late.remove()
@@ -136,7 +137,7 @@ def test_what_is_kept_is_queries_and_keys_in_half_precision(backbone, clip, stor
     tokens = [8 * 16 // 4**level for level in range(4)]
     by_stride = {8 * 2**level: count for level, count in enumerate(tokens)}
     expected = 0
-    for site in kept_sites(backbone.sites, backbone.layout):
+    for site in kept_sites(backbone.denoiser.sites, backbone.denoiser.layout):
         width = 32 if site.stride == 8 else 64
         keys = 77 * width if site.kind == "cross" else 2 * by_stride[site.stride] * width
         expected += 2 * (2 * by_stride[site.stride] * width + keys)
@@ -201,12 +202,12 @@ def reconstruction_error(model, clip: Tensor, steps: int) -> float:
 def test_a_good_model_reconstructs_better_the_more_steps_it_has(backbone, clip):
     """With the exact denoiser of Gaussian data, x_0 ~ N(0, s^2)."""
 
-    def predict(latents: Tensor, timestep: int, branches, *args):
+    def predict(latents: Tensor, timestep: int, branches, *args) -> dict[str, Tensor]:
         alpha = float(backbone.schedule.alpha(timestep))
         noise = (1 - alpha) ** 0.5 * latents / (alpha * 0.3**2 + 1 - alpha)
         return dict.fromkeys(branches, noise)
 
-    errors = [reconstruction_error(Fake(backbone, predict), clip, n) for n in (10, 50, 200)]
+    errors = [reconstruction_error(with_predict(backbone, predict), clip, n) for n in (10, 50, 200)]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert errors[2] < 0.1
 
@@ -223,7 +224,7 @@ def test_a_prediction_that_does_not_change_is_undone(clip, prediction: str):
     """What a reconstruction loses comes of a prediction that changes, not of the steps."""
     model = tiny(prediction=prediction)
     output = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(3))
-    constant: Any = Fake(model, lambda latents, timestep, branches, *args: {"source": output})
+    constant = with_predict(model, lambda latents, timestep, branches, *args: {"source": output})
     inversion = invert(constant, clip[:1], SOURCE, steps=50, store="recompute")
     clean = inversion.trajectory[0]
     assert float((reconstruct(constant, inversion) - clean).norm() / clean.norm()) < 1e-4
@@ -249,7 +250,9 @@ def test_progress_tells_step_timestep_and_latents(backbone, clip):
     with torch.no_grad():
         start = inversion.trajectory[0]
         branches = {"source": inversion.prompt.embeddings}
-        epsilon = backbone.predict(start, 1, branches, inversion.keyframe_table())["source"]
+        epsilon = backbone.denoiser.predict(start, 1, branches, inversion.keyframe_table())[
+            "source"
+        ]
     expected = clean_latents(start, epsilon, backbone.schedule.alpha(0).to(start))
     assert torch.allclose(reports[0].clean, expected, atol=1e-5)
 
@@ -301,10 +304,11 @@ def test_settings_out_of_range_are_refused(backbone, clip, settings, starts: str
 def test_key_frames_in_all_layers_are_those_of_a_model_that_does_so_itself(clip, store: str):
     """The setting reaches inversion, reconstruction, kept and recomputed attention, and edits."""
     model = tiny(native=512)
-    seeing = replace(model, layout=replace(model.layout, keyframe_stride=8))
+    layout = replace(model.denoiser.layout, keyframe_stride=8)
+    seeing = with_part(model, "denoiser", layout=layout)
     fusion = Fusion("refine", 0.5, 0.5, ("jeep",))
 
-    def made(by: StableDiffusion, layers: str) -> list[Tensor]:
+    def made(by: Model, layers: str) -> list[Tensor]:
         names = ("-1", "first")
         inversion = invert(by, clip, SOURCE, steps=2, keyframes=names, store=store, layers=layers)
         target = "a red jeep driving down a road"
@@ -318,7 +322,7 @@ def test_key_frames_in_all_layers_are_those_of_a_model_that_does_so_itself(clip,
 
 
 def test_a_prompt_of_another_model_is_refused(backbone, clip):
-    prompt = replace(backbone.encode_prompt(SOURCE), model="another")
+    prompt = replace(backbone.text.encode(SOURCE), model="another")
     expected = f"The source prompt was made with another model than '{backbone.name}'"
     assert refused(backbone, clip, prompt).startswith(expected)
 
@@ -332,22 +336,12 @@ def test_latents_that_break_are_caught_at_their_step(backbone, clip):
             value = float("nan") if len(calls) >= limit else 0.0
             return {"source": torch.full_like(latents, value)}
 
-        model = Fake(backbone, predict)
+        model = with_predict(backbone, predict)
         return refused(model, clip, SOURCE, steps=4, store="recompute")
 
     assert broken_from(3).startswith("The inversion broke at step 3 of 4: its latents are not num")
     assert "Likely cause: weights of the model are damaged" in broken_from(1)
     assert "guidance" not in broken_from(1)
-
-
-class Fake:
-    """A backbone whose prediction is made up."""
-
-    def __init__(self, backbone, predict):
-        self._backbone, self.predict = backbone, predict
-
-    def __getattr__(self, name: str):
-        return getattr(self._backbone, name)
 
 
 class Stop(BaseException):

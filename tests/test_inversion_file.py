@@ -10,14 +10,16 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from evenframe.benchmarks.models import with_part
 from evenframe.pipelines.attention.sites import Layout
 from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.tensor_file import SUFFIX, hash_tensors
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.models.schedule import Grid
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.stable_diffusion.codec import FrameCodec
 from evenframe.pipelines.source import file as inversion_file
 from evenframe.pipelines.source import origin
 from evenframe.pipelines.source.cache import InversionCache, find_or_invert, inversion_key
@@ -170,7 +172,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
 
 def test_the_second_time_nothing_is_inverted(backbone, frames, tmp_path: Path) -> None:
     cache, steps = InversionCache(tmp_path, 10**9), []
-    prompt = backbone.encode_prompt(PROMPT)
+    prompt = backbone.text.encode(PROMPT)
 
     def request(**changes) -> tuple[Inversion, bool]:
         settings = replace(Settings(2), **changes)
@@ -191,7 +193,7 @@ def test_what_is_found_is_as_the_store_says_whichever_it_was_made_with(
     backbone, frames, tmp_path: Path
 ) -> None:
     """`auto` and `recompute` differ in rounding."""
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
     find_or_invert(cache, backbone, frames, prompt, Settings(2, store="recompute"))
     for store in ("auto", "resident", "recompute"):
         inversion, found = find_or_invert(cache, backbone, frames, prompt, Settings(2, store=store))
@@ -208,7 +210,7 @@ def test_the_clip_is_hashed_once(
         return hash_tensors(tensors)
 
     monkeypatch.setattr(origin, "hash_tensors", counting)
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
     inversion, _ = find_or_invert(cache, backbone, frames, prompt, Settings(1))
     assert hashed == [len(frames)]
     assert inversion.origin.clip == hash_tensors({"frames": frames})
@@ -223,7 +225,7 @@ def test_a_check_that_is_interrupted_does_not_cost_the_inversion(
     def stop(report) -> None:
         raise Stop
 
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
     request = (cache, backbone, frames, prompt, Settings(2))
     with pytest.raises(Stop):
         find_or_invert(*request, check=True, on_check=stop)
@@ -233,7 +235,7 @@ def test_a_check_that_is_interrupted_does_not_cost_the_inversion(
 
 
 def test_a_damaged_file_in_the_cache_is_made_again(backbone, frames, tmp_path: Path) -> None:
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
     request = (cache, backbone, frames, prompt, Settings(2))
     find_or_invert(*request)
     (path,) = tmp_path.iterdir()
@@ -271,7 +273,7 @@ def test_a_cache_of_no_size_keeps_and_finds_nothing(inversion: Inversion, tmp_pa
 def test_an_unknown_mode_is_refused_though_the_inversion_was_kept(
     backbone, frames, tmp_path: Path
 ) -> None:
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.encode_prompt(PROMPT)
+    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
     find_or_invert(cache, backbone, frames, prompt, Settings(2))
     with pytest.raises(EvenframeError, match="attention store mode 'maps' is unknown"):
         find_or_invert(cache, backbone, frames, prompt, Settings(2, store="maps"))
@@ -282,7 +284,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = InversionCache(tmp_path / "file", 10**9)
-    prompt = backbone.encode_prompt(PROMPT)
+    prompt = backbone.text.encode(PROMPT)
     inversion, found = find_or_invert(cache, backbone, frames, prompt, Settings(2))
     assert (inversion.frames, found) == (2, False)
     assert "The inversion could not be written" in caplog.text
@@ -290,10 +292,10 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
 
 def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
     def key(model=backbone, pixels=frames, text=PROMPT, **changes) -> str:
-        settings, prompt = replace(Settings(2), **changes), backbone.encode_prompt(text)
+        settings, prompt = replace(Settings(2), **changes), backbone.text.encode(text)
         return inversion_key(model, prompt, settings, origin_of(backbone, pixels))
 
-    class Scaled(StableDiffusion):
+    class Scaled(FrameCodec):
         @property
         def latent_scale(self) -> float:
             return 0.5
@@ -308,14 +310,14 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
         key(keyframes=("first",)),
         key(layers="all"),
         key(seed=0),
-        key(Scaled(**vars(backbone))),
-        key(replace(backbone, layout=Layout(32, 32, 32))),
+        key(replace(backbone, codec=Scaled(**vars(backbone.codec)))),
+        key(with_part(backbone, "denoiser", layout=Layout(32, 32, 32))),
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(store="recompute")
 
 
-def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: StableDiffusion):
+def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: Model):
     schedule, frames = backbone.schedule, torch.zeros(1, 64, 64, 3)
     others = [
         replace(schedule, prediction="v_prediction"),

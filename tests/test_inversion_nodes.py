@@ -15,7 +15,7 @@ from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.inversion import EvenframeInvert
 from evenframe.nodes.inversion_file import EvenframeLoadInversion, EvenframeSaveInversion
 from evenframe.pipelines.common.whole_file import Numbered
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 
 STEPS = 2
 
@@ -34,16 +34,16 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 
 @pytest.fixture
-def passes(backbone: StableDiffusion) -> Iterator[list[int]]:
+def passes(backbone: Model) -> Iterator[list[int]]:
     """Grows with every pass of the denoiser."""
     seen: list[int] = []
-    hook = backbone.unet.register_forward_pre_hook(lambda *_: seen.append(1))
+    hook = backbone.denoiser.module.register_forward_pre_hook(lambda *_: seen.append(1))
     yield seen
     hook.remove()
 
 
-def invert(backbone: StableDiffusion, clip: Tensor, check: bool = True) -> Any:
-    prompt = backbone.encode_prompt("a shape")
+def invert(backbone: Model, clip: Tensor, check: bool = True) -> Any:
+    prompt = backbone.text.encode("a shape")
     return EvenframeInvert.execute(
         ModelHandle(backbone), clip, prompt, STEPS, "own, mid", check, 1, -1
     )

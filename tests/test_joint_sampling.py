@@ -138,7 +138,7 @@ def test_a_soft_edge_mixes_both(backbone, inversion):
 
 def test_repeats_take_each_step_again_from_more_noise(backbone, inversion):
     passes: list[int] = []
-    hook = backbone.unet.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
+    hook = backbone.denoiser.module.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
     results = [
         edited(backbone, inversion, JointSampling(regions(), repeats=count), seed=seed)
         for count, seed in ((1, 0), (1, 5), (2, 0), (2, 5))

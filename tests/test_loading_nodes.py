@@ -17,9 +17,9 @@ from evenframe.nodes import model as nodes
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.prompt import EvenframePrompt
-from evenframe.pipelines.common.checks import size_notes
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.models.stable_diffusion.single_file import Prediction
+from evenframe.pipelines.models.checks import size_notes
+from evenframe.pipelines.models.family import Prediction
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,9 @@ def test_a_checkpoint_becomes_a_backbone_in_the_hosts_care() -> None:
     assert len(handle.modules) == 3
     assert output.ui["text"][0].startswith("tiny: 512 px, epsilon, bfloat16,")
     branches = {"edit": torch.zeros(77, 768)}
-    assert backbone.predict(torch.randn(2, 4, 8, 8), 500, branches)["edit"].isfinite().all()
+    assert (
+        backbone.denoiser.predict(torch.randn(2, 4, 8, 8), 500, branches)["edit"].isfinite().all()
+    )
 
 
 def test_what_is_no_model_says_so() -> None:
@@ -126,7 +128,7 @@ def test_the_miniature_says_which_words_it_does_not_know(miniature) -> None:
 
 
 def test_other_models_know_any_word(backbone) -> None:
-    assert backbone.encode_prompt("a red zircle").notes == ()
+    assert backbone.text.encode("a red zircle").notes == ()
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def clip() -> Tensor:
 @pytest.mark.parametrize("keyframes", ["own, mid", "all"])
 def test_inverting_builds_no_map(backbone, store: str, keyframes: str):
     # Outside the watch: the autoencoder's one attention layer is its own.
-    frames, prompt = clip(), backbone.encode_prompt(SOURCE)
-    latents = backbone.encode(frames)
+    frames, prompt = clip(), backbone.text.encode(SOURCE)
+    latents = backbone.codec.encode(frames)
     model: Any = Encoded(backbone, latents)
     with Watch() as watch:
         inversion = invert(model, frames, prompt, steps=2, store=store, keyframes=keyframes)

@@ -1,13 +1,12 @@
 """Every mode of the store gives what materialised maps give; and what each of them costs."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 
 from evenframe.benchmarks import counting
-from evenframe.benchmarks.baseline import MapFusion, MapModel, MapStore, invert_with_maps
+from evenframe.benchmarks.baseline import MapFusion, MapStore, map_model
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.source.inversion import invert
@@ -32,8 +31,8 @@ STEPS = 3
 )
 def test_every_mode_agrees_with_materialised_maps(backbone, clip, settings: Fusion, target: str):
     store = MapStore(torch.float32)
-    mapped: Any = MapModel(backbone, store)
-    maps = invert_with_maps(mapped, clip, SOURCE, STEPS)
+    mapped = map_model(backbone, store)
+    maps = invert(mapped, clip, SOURCE, steps=STEPS, store="recompute")
     controls = [MapFusion(settings, store)]
     expected = edit(mapped, maps, target, guidance_scale=2, controls=controls)
     plain = edit(backbone, maps, target, guidance_scale=2)
@@ -47,9 +46,9 @@ def test_every_mode_agrees_with_materialised_maps(backbone, clip, settings: Fusi
 def test_maps_are_what_the_store_is_compared_with(backbone, clip):
     """Every coarse layer, every step, rows that sum to one."""
     store = MapStore()
-    invert_with_maps(MapModel(backbone, store), clip, SOURCE, 2)
+    invert(map_model(backbone, store), clip, SOURCE, steps=2, store="recompute")
     assert len(store.steps) == 2
-    assert all(len(maps) == len(backbone.sites) for maps in store.steps)
+    assert all(len(maps) == len(backbone.denoiser.sites) for maps in store.steps)
     for maps in store.steps[1].values():
         assert maps.dtype == torch.float16
         assert torch.allclose(maps.float().sum(-1), torch.ones(maps.shape[:-1]), atol=2e-3)

@@ -58,7 +58,7 @@ def test_the_host_may_take_resident_attention_back_and_edits_stay_the_same(
     loan: list[Any] = []
     monkeypatch.setattr(host, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(host, "lend", lend)
-    prompt = backbone.encode_prompt("a jeep")
+    prompt = backbone.text.encode("a jeep")
     frames = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     out = EvenframeInvert.execute(
         ModelHandle(backbone), frames, prompt, 2, "own, mid", check, 0, -1, "resident"
@@ -94,12 +94,14 @@ def test_the_editor_asks_for_the_gradients_memory_before_it_needs_it(
     monkeypatch.setattr(host, "load", load)
     monkeypatch.setattr(host, "free_memory", free)
     monkeypatch.setattr(editing, "edit", edit)
-    prompt = backbone.encode_prompt("a red jeep")
+    prompt = backbone.text.encode("a red jeep")
     EvenframeEdit.execute(
         ModelHandle(backbone), inversion, prompt, 1.0, 0, 0.0, 0, 0, controls=controls
     )
-    own = backbone.working_bytes(2, size, branches=2)
-    whole, part = (backbone.gradient_bytes(2, size, checkpointed=on) for on in (False, True))
+    own = backbone.denoiser.working_bytes(2, size, branches=2)
+    whole, part = (
+        backbone.denoiser.gradient_bytes(2, size, checkpointed=on) for on in (False, True)
+    )
     assert part < whole and own < whole
     assert asked == [{None: own, "on": max(own, part)}.get(checkpointing, whole)]
 
@@ -108,7 +110,7 @@ def test_inverter_editor_and_decoder_say_what_needs_less(
     backbone, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
     frames = torch.full((1, 64, 64, 3), 0.5)
-    prompt = backbone.encode_prompt("a jeep")
+    prompt = backbone.text.encode("a jeep")
     inversion = invert(backbone, frames, prompt, steps=1)
     handle = ModelHandle(backbone)
 
@@ -118,7 +120,7 @@ def test_inverter_editor_and_decoder_say_what_needs_less(
     monkeypatch.setattr(host, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(inversion_cache, "find_or_invert", fails)
     monkeypatch.setattr(editing, "edit", fails)
-    monkeypatch.setattr(type(backbone), "decode", fails)
+    monkeypatch.setattr(type(backbone.codec), "decode", fails)
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set Attention Store to 'rec"):
         EvenframeInvert.execute(handle, frames, prompt, 1, "own", False, 1, -1)
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set Attention Store to 'rec"):

@@ -19,7 +19,7 @@ from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.regions.region import box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inspection import look
@@ -30,7 +30,7 @@ SOURCE, TARGET = "a man and a dog", "a woman and a cat"
 
 
 @pytest.fixture(scope="module")
-def model() -> StableDiffusion:
+def model() -> Model:
     """With the layers of a 512 px model: masks at stride 32, key frames from 16 on."""
     return tiny(native=512)
 
@@ -44,7 +44,7 @@ def frames() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def inverted(model: StableDiffusion, frames: Tensor) -> Inversion:
+def inverted(model: Model, frames: Tensor) -> Inversion:
     return invert(model, frames, SOURCE, steps=4)
 
 
@@ -86,17 +86,17 @@ CONTROLS: dict[str, Callable[[], Sequence[Control]]] = {
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_every_control_works(name: str, model: StableDiffusion, inverted: Inversion) -> None:
+def test_every_control_works(name: str, model: Model, inverted: Inversion) -> None:
     latents = edit(model, inverted, TARGET, controls=CONTROLS[name]())
     plain = edit(model, inverted, TARGET)
     assert latents.shape == (FRAMES, 4, 9, 13) and bool(latents.isfinite().all())
     assert not torch.equal(latents, plain)
     if "IRJS" in name:  # outside of the regions, the source to the bit
         assert torch.equal(latents[:, :, :8, :7], inverted.trajectory[0][:, :, :8, :7])
-    assert model.decode(latents).shape == (FRAMES, HEIGHT, WIDTH, 3)
+    assert model.codec.decode(latents).shape == (FRAMES, HEIGHT, WIDTH, 3)
 
 
-def test_the_grids_are_those_of_the_layers(model: StableDiffusion, inverted: Inversion) -> None:
+def test_the_grids_are_those_of_the_layers(model: Model, inverted: Inversion) -> None:
     seen: dict[int, tuple[int, int]] = {}
 
     def attend(call: Call, terms: Terms) -> Terms:
@@ -104,13 +104,13 @@ def test_the_grids_are_those_of_the_layers(model: StableDiffusion, inverted: Inv
         seen[call.site.stride] = call.grid
         return terms
 
-    model.predict(inverted.trajectory[0], 1, {"source": inverted.prompt.embeddings}, attend=attend)
+    model.denoiser.predict(
+        inverted.trajectory[0], 1, {"source": inverted.prompt.embeddings}, attend=attend
+    )
     assert seen == {8: (9, 13), 16: (5, 7), 32: (3, 4), 64: (2, 2)}
 
 
-def test_attention_can_be_looked_at(
-    model: StableDiffusion, inverted: Inversion, frames: Tensor
-) -> None:
+def test_attention_can_be_looked_at(model: Model, inverted: Inversion, frames: Tensor) -> None:
     view = look(model, inverted, ["man"])
     assert view.maps.shape == (FRAMES, 3, 4) and view.mask.shape == (FRAMES, HEIGHT, WIDTH)
     picture = heat(view.maps, frames, opacity=1)
@@ -125,11 +125,11 @@ def test_a_full_size_model_takes_them() -> None:
     branches = {"source": inversion.prompt.embeddings}
     for width, height in [(832, 480), (768, 432), (776, 440)]:
         latents = torch.empty(1, 4, height // 8, width // 8, device="meta")
-        [output] = model.predict(latents, 1, branches).values()
+        [output] = model.denoiser.predict(latents, 1, branches).values()
         assert output.shape == latents.shape
 
 
-def test_sizes_that_the_model_does_not_take(model: StableDiffusion, frames: Tensor) -> None:
+def test_sizes_that_the_model_does_not_take(model: Model, frames: Tensor) -> None:
     with pytest.raises(EvenframeError) as refused:
         invert(model, frames[:, :, :100], SOURCE, steps=1)
     assert str(refused.value) == (

@@ -23,7 +23,7 @@ JEEP = "a silver jeep, driving down a Curvy road"
 
 
 def test_words_know_their_tokens(backbone):
-    prompt = backbone.encode_prompt("a Shiba-Inu sleeps")
+    prompt = backbone.text.encode("a Shiba-Inu sleeps")
     assert [(word.text, word.tokens) for word in prompt.words] == [
         ("a", (1,)),
         ("Shiba-Inu", (2, 3, 4, 5, 6)),
@@ -34,33 +34,33 @@ def test_words_know_their_tokens(backbone):
 
 
 def test_a_prompt_is_encoded_to_the_full_length(backbone):
-    prompt = backbone.encode_prompt("a cat")
+    prompt = backbone.text.encode("a cat")
     assert prompt.embeddings.shape == (77, 32)
     assert prompt.embeddings.dtype == torch.float32
     assert prompt.model == backbone.fingerprint
-    again = backbone.encode_prompt("a cat")
+    again = backbone.text.encode("a cat")
     assert torch.equal(prompt.embeddings, again.embeddings)
-    other = backbone.encode_prompt("a dog")
+    other = backbone.text.encode("a dog")
     assert not torch.allclose(prompt.embeddings[2], other.embeddings[2])
 
 
 def test_a_tokenizer_of_another_model_is_told(backbone, monkeypatch):
     words = r"writes '<\|endoftext\|>' as token \d+, but the model's text encoder has tokens 0 to 9"
     monkeypatch.setattr(
-        backbone.text_encoder, "get_input_embeddings", lambda: torch.nn.Embedding(10, 4)
+        backbone.text.module, "get_input_embeddings", lambda: torch.nn.Embedding(10, 4)
     )
     with pytest.raises(EvenframeError, match=words):
-        backbone.encode_prompt("a cat")
+        backbone.text.encode("a cat")
 
 
 def test_an_empty_prompt_has_no_words(backbone):
-    prompt = backbone.encode_prompt("")
+    prompt = backbone.text.encode("")
     assert prompt.words == ()
     assert len(prompt.ids) == 2
 
 
 def test_words_are_found_whatever_their_case_and_punctuation(backbone):
-    prompt = backbone.encode_prompt(JEEP)
+    prompt = backbone.text.encode(JEEP)
     assert find_tokens(prompt, "JEEP") == (3,)
     assert find_tokens(prompt, "'jeep'.") == (3,)
     assert find_tokens(prompt, "curvy") == (8,)
@@ -70,9 +70,9 @@ def test_words_are_found_whatever_their_case_and_punctuation(backbone):
 
 
 def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
-    prompt = backbone.encode_prompt("a “jeep” \N{BEAR FACE} - drives")
+    prompt = backbone.text.encode("a “jeep” \N{BEAR FACE} - drives")
     (jeep,) = find_tokens(prompt, "jeep")
-    assert backbone.tokenizer.decode([prompt.ids[jeep]]).strip() == "jeep"
+    assert backbone.text.tokenizer.decode([prompt.ids[jeep]]).strip() == "jeep"
     bear = find_tokens(prompt, "\N{BEAR FACE}")
     assert bear == prompt.words[2].tokens
     assert find_tokens(prompt, "-") == (bear[-1] + 1,)
@@ -80,7 +80,7 @@ def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_word_is_found_however_its_accents_are_spelled(backbone, form):
-    prompt = backbone.encode_prompt(unicodedata.normalize(form, "une jeep argentée, İzmir"))
+    prompt = backbone.text.encode(unicodedata.normalize(form, "une jeep argentée, İzmir"))
     for other in ("NFC", "NFD"):
         assert find_tokens(prompt, unicodedata.normalize(other, "Argentée")) == prompt.words[2].core
         assert find_tokens(prompt, unicodedata.normalize(other, "İzmir")) == prompt.words[3].tokens
@@ -88,13 +88,13 @@ def test_a_word_is_found_however_its_accents_are_spelled(backbone, form):
 
 
 def test_a_word_of_several_tokens_is_found_whole(backbone):
-    prompt = backbone.encode_prompt("a Shiba-Inu sleeps")
+    prompt = backbone.text.encode("a Shiba-Inu sleeps")
     assert find_tokens(prompt, "shiba-inu") == (2, 3, 4, 5, 6)
 
 
 @pytest.mark.parametrize("word", ["car", "jee", "silver road", "jeep silver", "!"])
 def test_a_word_that_is_not_there_is_named_with_its_prompt(backbone, word: str):
-    prompt = backbone.encode_prompt(JEEP)
+    prompt = backbone.text.encode(JEEP)
     with pytest.raises(EvenframeError) as caught:
         find_tokens(prompt, word)
     first_line = str(caught.value).splitlines()[0]
@@ -103,32 +103,32 @@ def test_a_word_that_is_not_there_is_named_with_its_prompt(backbone, word: str):
 
 def test_no_word_at_all_is_refused(backbone):
     with pytest.raises(EvenframeError, match="^'  ' names no word"):
-        find_tokens(backbone.encode_prompt("a cat"), "  ")
+        find_tokens(backbone.text.encode("a cat"), "  ")
 
 
 def test_a_long_prompt_says_by_how_much(backbone):
-    assert len(backbone.encode_prompt(" ".join(["cat"] * 75)).ids) == 77
+    assert len(backbone.text.encode(" ".join(["cat"] * 75)).ids) == 77
     with pytest.raises(EvenframeError, match="^The prompt has 80 tokens: shorten it by 3 "):
-        backbone.encode_prompt(" ".join(["cat"] * 78))
+        backbone.text.encode(" ".join(["cat"] * 78))
 
 
 def test_half_a_character_is_refused_wherever_it_enters(backbone):
-    prompt = backbone.encode_prompt("a cat")
-    for read in (backbone.encode_prompt, lambda text: find_tokens(prompt, text), parse_weights):
+    prompt = backbone.text.encode("a cat")
+    for read in (backbone.text.encode, lambda text: find_tokens(prompt, text), parse_weights):
         with pytest.raises(EvenframeError, match="has half a character after 'a cat ', such as an"):
             read("a cat \ud83d")
     with pytest.raises(EvenframeError, match="^The prompt has half a character at its beginning"):
-        backbone.encode_prompt("\udc31")
+        backbone.text.encode("\udc31")
 
 
 @pytest.mark.parametrize("mark", ["<|endoftext|>", "<|startoftext|>"])
 def test_the_tokenizers_own_marks_are_refused(backbone, mark: str):
     with pytest.raises(EvenframeError, match=r"^The prompt 'a <\|.*' has '<\|.*leave it out"):
-        backbone.encode_prompt(f"a {mark} cat")
+        backbone.text.encode(f"a {mark} cat")
 
 
 def test_a_text_of_any_length_is_refused_at_once(backbone):
-    for read in (backbone.encode_prompt, parse_phrases, parse_weights):
+    for read in (backbone.text.encode, parse_phrases, parse_weights):
         with pytest.raises(
             EvenframeError, match=" has 250000 characters: shorten it to at most 10"
         ):
@@ -137,7 +137,7 @@ def test_a_text_of_any_length_is_refused_at_once(backbone):
 
 def test_a_message_shows_a_text_on_one_line_and_cut_short(backbone):
     with pytest.raises(EvenframeError) as caught:
-        find_tokens(backbone.encode_prompt("a cat\n in \x1b[31mred"), "dog")
+        find_tokens(backbone.text.encode("a cat\n in \x1b[31mred"), "dog")
     assert str(caught.value) == (
         "The word 'dog' is not in the prompt 'a cat\\n in \\x1b[31mred': choose one of its words, "
         "written as there."
@@ -173,7 +173,7 @@ def test_weights_are_read():
     ],
 )
 def test_what_other_programs_would_read_is_said_once(backbone, text: str, sign: str, instead: str):
-    [note] = backbone.encode_prompt(f"{text}, {text}").notes
+    [note] = backbone.text.encode(f"{text}, {text}").notes
     assert note.startswith(f"'{sign}' is read as plain text, ") and instead in note
 
 
@@ -192,8 +192,8 @@ printable = st.characters(codec="utf-8", exclude_categories=("C",))
 @settings(max_examples=30)
 @given(typed.texts)
 def test_any_text_is_encoded_or_said_to_be_wrong(backbone, text: str):
-    prompt = backbone.encode_prompt("a cat")
-    for read in (backbone.encode_prompt, lambda text: find_tokens(prompt, text)):
+    prompt = backbone.text.encode("a cat")
+    for read in (backbone.text.encode, lambda text: find_tokens(prompt, text)):
         typed.read_or_refused(read, text)
 
 
@@ -205,12 +205,12 @@ def test_any_list_of_words_is_read_or_said_to_be_wrong(text: str):
 
 @given(st.text(printable, max_size=40))
 def test_any_text_either_splits_exactly_or_is_refused(backbone, text: str):
-    ids = backbone.tokenizer(text).input_ids
+    ids = backbone.text.tokenizer(text).input_ids
     try:
-        words = split_words(text, ids, backbone.tokenizer)
+        words = split_words(text, ids, backbone.text.tokenizer)
     except EvenframeError:
         return
     assert [token for word in words for token in word.tokens] == list(range(1, len(ids) - 1))
     for word in words:
         inside = ids[word.tokens[0] : word.tokens[-1] + 1]
-        assert backbone.tokenizer(word.text).input_ids[1:-1] == inside
+        assert backbone.text.tokenizer(word.text).input_ids[1:-1] == inside

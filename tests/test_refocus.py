@@ -22,7 +22,8 @@ from evenframe.pipelines.controls.reatco.refocus import MOST_REFINEMENTS, Refocu
 from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.stable_diffusion.denoiser import StableDiffusion
+from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.models.stable_diffusion.denoiser import UNetDenoiser
 from evenframe.pipelines.regions.region import box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
@@ -40,7 +41,7 @@ def regions(frames: int = 3) -> Regions:
 
 
 @pytest.fixture(scope="module")
-def model() -> StableDiffusion:
+def model() -> Model:
     """Made for 512 px: its maps are read at stride 32, and two blocks come after them."""
     return tiny(native=512)
 
@@ -50,10 +51,10 @@ def inversion(model, clip) -> Inversion:
     return invert(model, clip, SOURCE, steps=STEPS)
 
 
-def begun(model: StableDiffusion, inversion: Inversion, **settings: Any) -> RefocusRun:
+def begun(model: Model, inversion: Inversion, **settings: Any) -> RefocusRun:
     free = settings.pop("free", free_memory)
     chosen = Refocus(regions(inversion.frames), **settings)
-    return chosen.begin(Edit(model, inversion, model.encode_prompt(TARGET), free=free))
+    return chosen.begin(Edit(model, inversion, model.text.encode(TARGET), free=free))
 
 
 def first_step(inversion: Inversion, index: int = 0) -> Step:
@@ -74,9 +75,9 @@ def close(one: Tensor, other: Tensor, tolerance: float) -> bool:
 # The gradient
 
 
-def full_gradient(model: StableDiffusion, inversion: Inversion) -> Tensor:
+def full_gradient(model: Model, inversion: Inversion) -> Tensor:
     """dL/dX with every block of the model run, and the maps taken on the way."""
-    sites = mask_sites(model.sites, model.layout.mask_stride)
+    sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
     maps: list[Tensor] = []
 
     def attend(call: Call, terms: Terms) -> Terms:
@@ -84,10 +85,10 @@ def full_gradient(model: StableDiffusion, inversion: Inversion) -> Tensor:
             maps.append(probabilities(call.q, call.k).mean(1).unflatten(1, call.grid))
         return terms
 
-    target = model.encode_prompt(TARGET)
+    target = model.text.encode(TARGET)
     latents = inversion.trajectory[-1].clone().requires_grad_()
     table, timestep = inversion.keyframe_table(), inversion.grid.timesteps[0]
-    model.predict(latents, timestep, {"target": target.embeddings}, table, attend)
+    model.denoiser.predict(latents, timestep, {"target": target.embeddings}, table, attend)
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
     cells = regions(inversion.frames).cells((2, 4))
@@ -139,9 +140,9 @@ def calls_of(*modules: torch.nn.Module) -> Iterator[list[int]]:
 
 def test_blocks_after_the_last_map_are_never_called(model, inversion):
     run = begun(model, inversion)
-    with calls_of(*model.unet.up_blocks[2:], model.unet.conv_out) as after:
+    with calls_of(*model.denoiser.module.up_blocks[2:], model.denoiser.module.conv_out) as after:
         update(run, inversion)
-    with calls_of(model.unet.up_blocks[1]) as needed:
+    with calls_of(model.denoiser.module.up_blocks[1]) as needed:
         update(run, inversion)
     assert after == [] and needed == [1]
 
@@ -149,8 +150,8 @@ def test_blocks_after_the_last_map_are_never_called(model, inversion):
 def test_one_branch_is_guided(model, inversion):
     run = begun(model, inversion)
     seen: list[tuple[int, ...]] = []
-    with calls_of(model.unet.conv_in) as passes:
-        handle = model.unet.conv_in.register_forward_pre_hook(
+    with calls_of(model.denoiser.module.conv_in) as passes:
+        handle = model.denoiser.module.conv_in.register_forward_pre_hook(
             lambda _, inputs: seen.append(tuple(inputs[0].shape))
         )
         update(run, inversion)
@@ -173,22 +174,26 @@ def test_checkpointing_keeps_less_and_changes_nothing(model, inversion):
         kept.append(sum(sizes))
     assert torch.equal(*updates)
     assert kept[1] < 0.5 * kept[0]
-    assert not any(getattr(m, "gradient_checkpointing", False) for m in model.unet.modules())
+    assert not any(
+        getattr(m, "gradient_checkpointing", False) for m in model.denoiser.module.modules()
+    )
 
 
 def test_auto_checkpoints_where_memory_is_short(model, inversion, monkeypatch):
     asked: list[Any] = []
-    original = StableDiffusion.differentiable
+    original = UNetDenoiser.differentiable
     monkeypatch.setattr(
-        StableDiffusion,
+        UNetDenoiser,
         "differentiable",
         lambda self, to=None: (asked.append(to), original(self, to))[1],
     )
-    needed = model.gradient_bytes(inversion.frames, model.frame_size(inversion.trajectory[0]))
+    needed = model.denoiser.gradient_bytes(
+        inversion.frames, model.codec.lattice_of(inversion.trajectory[0]).size
+    )
     for free in (needed, needed - 1):
         update(begun(model, inversion, free=lambda _, free=free: free), inversion)
     assert asked[0] is None and asked[1].order == max(
-        site.order for site in mask_sites(model.sites, model.layout.mask_stride)
+        site.order for site in mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
     )
 
 
@@ -196,13 +201,15 @@ def test_auto_checkpoints_where_memory_is_short(model, inversion, monkeypatch):
 def test_it_works_inside_a_host_that_runs_under_inference_mode(clip, checkpointing: str):
     with torch.inference_mode():
         model = tiny(native=512)
-        for parameter in model.unet.parameters():
+        for parameter in model.denoiser.module.parameters():
             parameter.data = parameter.data.clone()  # as a host moves them
-        weights = list(model.unet.parameters())
+        weights = list(model.denoiser.module.parameters())
         inversion = invert(model, clip, SOURCE, steps=STEPS)
         control = Refocus(regions(), checkpointing=checkpointing)
         inside = edit(model, inversion, TARGET, controls=[control])
-    assert all(one is other for one, other in zip(weights, model.unet.parameters(), strict=True))
+    assert all(
+        one is other for one, other in zip(weights, model.denoiser.module.parameters(), strict=True)
+    )
     ordinary = tiny(native=512)
     again = invert(ordinary, clip, SOURCE, steps=STEPS)
     assert torch.equal(inside, edit(ordinary, again, TARGET, controls=[Refocus(regions())]))
@@ -212,7 +219,7 @@ def test_it_works_inside_a_host_that_runs_under_inference_mode(clip, checkpointi
 def test_half_precision_has_the_direction_of_the_gradient(model, inversion, dtype):
     expected = gradient_of(begun(model, inversion), inversion)
     half = tiny(native=512)
-    half.unet.to(dtype)
+    half.denoiser.module.to(dtype)
     found = gradient_of(begun(half, inversion), inversion)
     cosine = torch.nn.functional.cosine_similarity(found.flatten(), expected.flatten(), dim=0)
     assert found.dtype == torch.float32 and float(cosine) > 0.99
@@ -231,7 +238,7 @@ def test_the_strength_per_frame_does_not_depend_on_their_number(model, clip):
 # In an edit
 
 
-def attention_inside(model: StableDiffusion, inversion: Inversion, latents: Tensor) -> float:
+def attention_inside(model: Model, inversion: Inversion, latents: Tensor) -> float:
     run = begun(model, inversion)
     with torch.no_grad():
         return 1 - float(run.losses(latents, inversion.grid.timesteps[0])[0].mean())
@@ -260,7 +267,7 @@ def test_it_acts_in_its_steps_only(model, inversion):
 
 def test_where_it_is_off_it_costs_nothing(model, inversion):
     run = begun(model, inversion, steps=Span(0.0, 0.5))
-    with calls_of(model.unet) as passes:
+    with calls_of(model.denoiser.module) as passes:
         update(run, inversion, STEPS - 1)
     assert passes == []
 
@@ -318,9 +325,7 @@ def test_a_region_of_one_pixel_and_one_of_the_whole_frame(model, inversion, capl
 def test_regions_of_one_word_are_one(model, inversion):
     """Two dolphins may be in two places: their word is pulled to both."""
     both = Regions(tuple(replace(r, words="jellyfish") for r in regions().items), 3, SIZE)
-    [(tokens, mask)] = (
-        Refocus(both).begin(Edit(model, inversion, model.encode_prompt(TARGET)))._words
-    )
+    [(tokens, mask)] = Refocus(both).begin(Edit(model, inversion, model.text.encode(TARGET)))._words
     grid = (mask.shape[-2], mask.shape[-1])
     assert torch.equal(mask, regions().cells(grid).amax(0)) and len(tokens) == 1
 
@@ -429,7 +434,7 @@ def test_guidance_that_diverges_is_stopped_with_a_hint(model, inversion):
 
 def test_guidance_that_is_no_number_is_stopped(inversion):
     broken = tiny(native=512)
-    broken.unet.conv_in.weight.data[0] = float("nan")
+    broken.denoiser.module.conv_in.weight.data[0] = float("nan")
     message = refused(update, begun(broken, inversion), inversion)
     assert message.startswith(f"The guidance of RAD broke at step 1 of {STEPS}")
     assert message.endswith("Reduce its scale."), "it is in float32 already"

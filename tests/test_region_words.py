@@ -17,7 +17,7 @@ def naming(*words: str) -> list[BoxRegion]:
 
 
 def test_words_of_several_tokens_and_phrases(backbone):
-    prompt = backbone.encode_prompt("a jellyfish and a big goldfish, in the ocean")
+    prompt = backbone.text.encode("a jellyfish and a big goldfish, in the ocean")
     found = region_places(prompt, naming("jellyfish", "Big goldfish, ocean"))
     [[jellyfish], [phrase, ocean]] = [[tokens_at(prompt, p) for p in places] for places in found]
     words = {word.text: word.core or word.tokens for word in prompt.words}
@@ -40,12 +40,12 @@ def test_words_of_several_tokens_and_phrases(backbone):
     ],
 )
 def test_each_phrase_has_a_place(backbone, text: str, words: list[str], expected):
-    assert region_places(backbone.encode_prompt(text), naming(*words)) == expected
+    assert region_places(backbone.text.encode(text), naming(*words)) == expected
 
 
 def test_words_that_are_all_within_other_phrases_are_refused(backbone):
     with pytest.raises(EvenframeError) as caught:
-        region_places(backbone.encode_prompt("a red fish"), naming("fish", "red fish"))
+        region_places(backbone.text.encode("a red fish"), naming("fish", "red fish"))
     assert str(caught.value).startswith(
         "The words 'fish' of region 'r0' are in the prompt 'a red fish' only within 'red fish'"
     )

@@ -156,7 +156,7 @@ def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, lon
     schedule, grid = backbone.schedule, inversion.grid
     parts = windows(FRAMES, CUT.size, CUT.stride)
     branches = {
-        name: backbone.encode_prompt(text).embeddings
+        name: backbone.text.encode(text).embeddings
         for name, text in (("source", SOURCE), ("target", TARGET))
     }
 
@@ -165,7 +165,7 @@ def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, lon
         for part, share in zip(parts, shares(parts, CUT.weights), strict=True):
             table = inversion.part(part).keyframe_table()
             with torch.no_grad():
-                output = backbone.predict(
+                output = backbone.denoiser.predict(
                     latents[list(part)], timestep, {name: branches[name]}, table
                 )[name]
             total[list(part)] += share.float()[:, None, None, None] * output
@@ -185,7 +185,7 @@ def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, lon
 
 def test_no_pass_sees_more_frames_than_a_window(backbone, inversion, long_clip):
     seen: list[int] = []
-    hook = backbone.unet.conv_in.register_forward_pre_hook(
+    hook = backbone.denoiser.module.conv_in.register_forward_pre_hook(
         lambda _, inputs: seen.append(len(inputs[0]))
     )
     edit(backbone, inversion, TARGET, guidance_scale=1, controls=all_controls())

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...pipelines.common.progress import OnStep, StepReport
-    from ...pipelines.models.model import Backbone
+    from ...pipelines.models.model import Model
     from ..host import Progress
 
 
 def follow(
     progress: Progress,
-    backbone: Backbone,
+    backbone: Model,
     *,
     every: int = 0,
     frame: int = 0,
@@ -30,7 +30,7 @@ def follow(
     def on_step(report: StepReport) -> None:
         picture = None
         if every and (report.done % every == 0 or report.done == report.total):
-            picture = to_image(backbone.decode(report.clean[frame : frame + 1])[0])
+            picture = to_image(backbone.codec.decode(report.clean[frame : frame + 1])[0])
         progress.step(report.done, picture)
 
     return on_step

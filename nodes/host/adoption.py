@@ -27,7 +27,7 @@ from ...pipelines.common.errors import EvenframeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...pipelines.models.stable_diffusion.components import Components
+    from ...pipelines.models.model import Model
 
 log = logging.getLogger(__name__)
 KEY = "evenframe"
@@ -49,19 +49,18 @@ class ComfyAdoption:
     def patchers(self) -> tuple[Any, ...]:
         return self.unet, self.text_encoder, self.vae
 
-    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """UNet, text encoder and VAE as `pipelines.loading.adopt.from_ldm` takes them."""
+    def model(self) -> Model:
+        """A model over ComfyUI's tensors, and kept at those of now from now on."""
+        from ...pipelines.models.stable_diffusion import adopt, family
+
         memory.load_models_gpu(list(self.patchers), force_full_load=True)
-        return unet_state(self.unet), text_state(self.text_encoder), vae_state(self.vae)
-
-    def follow(self, components: Components) -> None:
-        """Keep these modules at ComfyUI's tensors of now, from now on."""
-        from ...pipelines.models.stable_diffusion import adopt
-
-        unet, text, vae = components.unet, components.text_encoder, components.vae
+        states = unet_state(self.unet), text_state(self.text_encoder), vae_state(self.vae)
+        model = family.adopt(*states, prediction=self.prediction, text_layers=self.text_layers)
+        unet, vae, text = model.modules
         _follow(self.unet, unet, lambda p: adopt.rebind_unet(unet, unet_state(p)))
         _follow(self.text_encoder, text, lambda p: adopt.rebind_text_encoder(text, text_state(p)))
         _follow(self.vae, vae, lambda p: adopt.rebind_vae(vae, vae_state(p)))
+        return model
 
 
 def adopt_sockets(model: Any, clip: Any, vae: Any) -> ComfyAdoption:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, Ty
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
-    from torch import Tensor
 
     from ...pipelines.common.whole_file import Numbered
-    from ...pipelines.models.stable_diffusion.components import Components
+    from ...pipelines.models import model as models
     from ...pipelines.video.film import Film
 
 ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]
@@ -55,14 +54,9 @@ class SavedFile(TypedDict):
 class Adoption(Protocol):
     """The weights of a model that the host holds, opened by `Host.adopt`.
 
-    prediction: "epsilon" or "v_prediction". text_layers: layers of the text encoder that count,
-    None for all. ignored: what other nodes put on the model that is no weight, by name.
+    ignored: what other nodes put on the model that is no weight, by name.
     """
 
-    @property
-    def prediction(self) -> str: ...
-    @property
-    def text_layers(self) -> int | None: ...
     @property
     def ignored(self) -> tuple[str, ...]: ...
     @property
@@ -70,13 +64,9 @@ class Adoption(Protocol):
         """What `Host.hold` takes as `adopted`."""
         ...
 
-    def tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Load, and give UNet, text encoder and VAE as `loading.adopt.from_ldm` takes them."""
-        ...
-
-    def follow(self, components: Components) -> None:
-        """From now on keep these modules at the host's weights: let go of them when the host
-        moves or patches them, take them again when `Host.load` has loaded them."""
+    def model(self) -> models.Model:
+        """Load the weights, and give a model that shares them from now on: it lets go of them when
+        the host moves or patches them, and has them again when `Host.load` has loaded them."""
         ...
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from ..common.grids import grid_of
+
 Kind = Literal["self", "cross"]
 
 
@@ -25,8 +27,7 @@ class Site:
 
     def grid(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Tokens (rows, columns) for frames of (height, width) pixels."""
-        height, width = frame_size
-        return -(-height // self.stride), -(-width // self.stride)
+        return grid_of(frame_size, self.stride)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """(rows, columns) of cells of so many pixels a side over a frame of (height, width) pixels."""
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
 def cell_width(fine: int, coarse: int) -> int | float:
     """How many of `fine` cells along an axis one of the `coarse` ones over the same frame covers.
 

@@ -22,7 +22,8 @@ from ..source.store import SourceAttention
 from ..text.prompt import Prompt
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.lattice import Lattice
+    from ..models.model import Model
     from ..source.inversion import Inversion
 
 
@@ -37,7 +38,7 @@ class Edit:
     bytes of a device, for choices that depend on it.
     """
 
-    backbone: "Backbone"
+    backbone: "Model"
     inversion: "Inversion"
     prompt: Prompt
     window: range | None = None
@@ -71,9 +72,14 @@ class Edit:
         return self.length or self.inversion.frames
 
     @property
+    def lattice(self) -> "Lattice":
+        """How the frames at work lie under their latents."""
+        return self.backbone.codec.lattice_of(self.inversion.trajectory[0])
+
+    @property
     def frame_size(self) -> tuple[int, int]:
         """(height, width) of a frame in pixels."""
-        return self.backbone.frame_size(self.inversion.trajectory[0])
+        return self.lattice.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +162,7 @@ class Control:
         """Where it keeps the source's latents, by whose noise they have: "inversion" or "fresh"."""
         return ""
 
-    def working_bytes(self, backbone: "Backbone", frames: int, frame_size: tuple[int, int]) -> int:
+    def working_bytes(self, backbone: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """About what its own passes need beside the weights, where that may be more than the
         edit's."""
         return 0
@@ -197,11 +203,11 @@ def require_together(controls: Iterable[Control]) -> None:
 
 
 def working_bytes(
-    controls: Iterable[Control], backbone: "Backbone", frames: int, frame_size: tuple[int, int]
+    controls: Iterable[Control], backbone: "Model", frames: int, frame_size: tuple[int, int]
 ) -> int:
     """About what a step of a guided edit needs beside the weights, for hosts that make room first.
 
     frames: of a window. frame_size: (height, width) in pixels.
     """
-    own = backbone.working_bytes(frames, frame_size, branches=2)
+    own = backbone.denoiser.working_bytes(frames, frame_size, branches=2)
     return max([own, *(each.working_bytes(backbone, frames, frame_size) for each in controls)])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..common.checks import require_model
 from ..common.errors import EvenframeError
+from ..models.checks import require_prompt
 from ..text.prompt import Prompt, parse_phrases, plain_words
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection
@@ -24,7 +24,7 @@ from .presets import Presets, shipped
 from .wording import Draft, write
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
 
 MASKS = ("hard", "soft")
 SOFT_MIDDLE, SOFT_WIDTH = 0.5, 0.1
@@ -92,7 +92,7 @@ class FairPrompt:
 
 @torch.no_grad()
 def encode_fair(
-    backbone: "Backbone",
+    backbone: "Model",
     target: str | Prompt,
     wishes: Sequence[Wish],
     *,
@@ -110,8 +110,8 @@ def encode_fair(
     Raises EvenframeError for settings out of range, empty attributes, words that are not found,
     children, and a fairness prompt that is too long.
     """
-    prompt = target if isinstance(target, Prompt) else backbone.encode_prompt(target)
-    require_model(backbone, prompt.model, "target prompt")
+    prompt = target if isinstance(target, Prompt) else backbone.text.encode(target)
+    require_prompt(backbone, prompt, "target prompt")
     if mask not in MASKS:
         raise EvenframeError(f"mask '{mask}' is unknown: use {', '.join(MASKS)}.")
     if not wishes:
@@ -120,7 +120,7 @@ def encode_fair(
     found = [_find(backbone, prompt, wish, known) for wish in wishes]
     pairs = [(attribute, places.places) for _, attribute, places in found]
     draft = write([word.text for word in prompt.words], pairs)
-    fair = _encode_longer(backbone.encode_prompt, draft.text)
+    fair = _encode_longer(backbone.text.encode, draft.text)
     if len(fair.words) != len(draft.words):
         raise EvenframeError(
             f"The attribute has signs that the model cannot read: '{draft.text}'. Use plain words."
@@ -185,12 +185,12 @@ def parse_wishes(text: str, words: str = "") -> tuple[Wish, ...]:
 
 
 def _find(
-    backbone: "Backbone", prompt: Prompt, wish: Wish, presets: Presets
+    backbone: "Model", prompt: Prompt, wish: Wish, presets: Presets
 ) -> tuple[Wish, Attribute, Found]:
     attribute = find_attribute(wish.attribute, presets)
 
     def embed(text: str) -> Tensor:
-        encoded = backbone.encode_prompt(text)
+        encoded = backbone.text.encode(text)
         return encoded.embeddings[len(encoded.ids) - 1]
 
     found = find_person(prompt, wish.words, attribute.name, embed)

@@ -1,14 +1,12 @@
-"""The model, as everything else sees it, and where to get one.
+"""A model, as everything else sees it: four parts that know nothing of each other.
 
-A backbone turns prompts into embeddings, frames into latents and back, and predicts, letting
-controls rewrite its attention. What it predicts, its schedule knows. Nothing outside of the two may
-assume a UNet, four latent channels, 77 tokens or epsilon prediction.
+Nothing outside of them may assume a UNet, four latent channels, 77 tokens or epsilon prediction.
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,62 +15,102 @@ from ..attention.keyframes import KeyFrameTable
 from ..attention.processor import Attend
 from ..attention.sites import Layout, Site
 from ..text.prompt import Prompt
+from .lattice import Lattice
 from .schedule import NoiseSchedule
 
-if TYPE_CHECKING:
-    from .stable_diffusion.single_file import Prediction
 
-MINIATURE = "miniature"
+class Codec(Protocol):
+    """Frames to latents and back.
 
-
-class Backbone(Protocol):
-    """What a text-to-image or text-to-video model must offer; see stable_diffusion.py."""
+    module: what holds its weights, for those who move them.
+    space_stride, time_stride, size_multiple: see `Lattice`. channels: of the latents. latent_scale:
+    latents here are the autoencoder's times this.
+    """
 
     @property
-    def name(self) -> str: ...
+    def module(self) -> Any: ...
     @property
-    def fingerprint(self) -> str: ...
+    def space_stride(self) -> int: ...
     @property
-    def schedule(self) -> NoiseSchedule: ...
-    @property
-    def native_size(self) -> int: ...
+    def time_stride(self) -> int: ...
     @property
     def size_multiple(self) -> int: ...
     @property
-    def sites(self) -> tuple[Site, ...]: ...
-    @property
-    def layout(self) -> Layout: ...
+    def channels(self) -> int: ...
     @property
     def latent_scale(self) -> float: ...
-    @property
-    def device(self) -> torch.device: ...
-    @property
-    def dtype(self) -> torch.dtype: ...
 
-    def frame_size(self, latents: Tensor) -> tuple[int, int]: ...
+    def lattice(self, frames: int, size: tuple[int, int]) -> Lattice:
+        """Of a clip of frames of (height, width) pixels; EvenframeError where they do not fit."""
+        ...
 
-    def encode_prompt(self, text: str) -> Prompt: ...
-
-    def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int: ...
-
-    def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int: ...
-
-    def gradient_bytes(
-        self, frames: int, frame_size: tuple[int, int], checkpointed: bool = False
-    ) -> int: ...
-
-    def differentiable(self, checkpoint_to: Site | None = None) -> AbstractContextManager[None]: ...
+    def lattice_of(self, latents: Tensor) -> Lattice:
+        """Of the clip that latents (f, c, h, w) stand for."""
+        ...
 
     def encode(
         self,
         frames: Tensor,
         seed: int | None = None,
         on_frame: Callable[[int], None] | None = None,
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """Frames (f, h, w, 3) in 0..1 to latents (f, c, h, w) float32, where its weights are.
+
+        seed: sample the latent distribution with it; None takes the mode, which is reproducible
+        without a seed. on_frame: called with the number of frames done.
+        """
+        ...
 
     def decode(
         self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """Latents to frames (f, h, w, 3) in 0..1, float32 on the CPU.
+
+        slice_size: frames decoded at once; memory grows with it, results do not change.
+        Raises EvenframeError for latents of another kind of model.
+        """
+        ...
+
+    def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
+        """About what decoding so many frames at once needs beside the weights."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Prompts to what a denoiser reads.
+
+    module: as of a codec. fingerprint: goes with each prompt; one of another model is refused.
+    """
+
+    @property
+    def module(self) -> Any: ...
+    @property
+    def tokenizer(self) -> Any: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+    def encode(self, text: str) -> Prompt:
+        """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
+        ...
+
+
+class Denoiser(Protocol):
+    """What predicts, letting controls rewrite its attention.
+
+    module: as of a codec. sites: its attention layers in the order of the forward pass. layout:
+    which of them methods use. device, dtype: where its weights are now, and their precision.
+    """
+
+    @property
+    def module(self) -> Any: ...
+    @property
+    def sites(self) -> tuple[Site, ...]: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
 
     def predict(
         self,
@@ -81,40 +119,62 @@ class Backbone(Protocol):
         branches: Mapping[str, Tensor],
         keyframes: KeyFrameTable | None = None,
         attend: Attend = ...,
-    ) -> dict[str, Tensor]: ...
+    ) -> dict[str, Tensor]:
+        """What it says of the latents, as each branch's prompt sees them.
+
+        latents: (f, c, h, w), the same for every branch. branches: prompt embeddings (L, c) by
+        branch name, evaluated as one batch in this order. keyframes: who looks at whom, or None,
+        see attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
+        Returns its output (f, c, h, w) float32 by branch name; the schedule knows what it means.
+        """
+        ...
+
+    def differentiable(self, checkpoint_to: Site | None = None) -> AbstractContextManager[None]:
+        """Inside, `predict` can be differentiated with respect to the latents.
+
+        checkpoint_to: keep only the input of each block, and compute it again for the gradient;
+        the pass must be left at this site. None keeps everything.
+        """
+        ...
+
+    def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:
+        """About what a forward pass needs beside the weights, for hosts that make room first."""
+        ...
+
+    def gradient_bytes(
+        self, frames: int, frame_size: tuple[int, int], checkpointed: bool = False
+    ) -> int:
+        """About what a pass to the coarse cross-attention needs, and keeps to be differentiated."""
+        ...
 
 
-def load(
-    source: str | Path = MINIATURE,
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    prediction: "Prediction" = "auto",
-) -> Backbone:
-    """Load a model: "miniature" (built in), a diffusers folder, or a single-file checkpoint.
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model.
 
-    Works offline; reads safetensors (or what torch.load(weights_only=True) reads). prediction:
-    "auto", "epsilon" or "v_prediction", for single files that cannot tell. Raises EvenframeError
-    naming what the file is where it is not Stable Diffusion 1.x or 2.x.
+    name: for people. fingerprint: identifies the weights and how they are used; what one model made
+    is refused by another. native_size: side of the square frames it was trained on, in pixels.
     """
-    from .stable_diffusion.folder import load_folder
-    from .stable_diffusion.single_file import load_checkpoint
 
-    if str(source) == MINIATURE:
-        from ...miniature import load_components
+    name: str
+    fingerprint: str
+    codec: Codec
+    text: TextEncoder
+    denoiser: Denoiser
+    schedule: NoiseSchedule
+    native_size: int
 
-        return from_components(load_components(dtype), device)
-    path = Path(source)
-    if path.is_dir():
-        return from_components(load_folder(path, dtype), device)
-    return from_components(load_checkpoint(path, dtype, prediction), device)
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser's weights are now."""
+        return self.denoiser.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The denoiser's precision."""
+        return self.denoiser.dtype
 
-def from_components(components: Any, device: torch.device | str | None = None) -> Backbone:
-    """A backbone of modules that are already loaded (loading/components.py)."""
-    from .stable_diffusion.denoiser import from_components as stable_diffusion
-
-    if device is not None:
-        for module in (components.unet, components.vae, components.text_encoder):
-            module.to(device)
-    return stable_diffusion(components)
+    @property
+    def modules(self) -> tuple[Any, ...]:
+        """The `torch.nn.Module`s that hold all weights, for a host to move."""
+        return self.denoiser.module, self.codec.module, self.text.module

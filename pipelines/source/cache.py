@@ -22,14 +22,14 @@ from .origin import Origin, origin_of
 from .reconstruction import checked
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
 
 log = logging.getLogger(__name__)
 
 
 def find_or_invert(
     cache: "InversionCache",
-    backbone: "Backbone",
+    backbone: "Model",
     frames: Tensor,
     prompt: Prompt,
     settings: Settings,
@@ -73,7 +73,7 @@ def find_or_invert(
     return inversion, kept is not None
 
 
-def inversion_key(backbone: "Backbone", prompt: Prompt, settings: Settings, origin: Origin) -> str:
+def inversion_key(backbone: "Model", prompt: Prompt, settings: Settings, origin: Origin) -> str:
     """A content hash of everything that an inversion depends on, code and versions included."""
     facts = {
         "format": FORMAT,
@@ -81,8 +81,8 @@ def inversion_key(backbone: "Backbone", prompt: Prompt, settings: Settings, orig
         "model": backbone.fingerprint,
         "dtype": str(backbone.dtype),
         "device": backbone.device.type,
-        "latent_scale": backbone.latent_scale,
-        "layout": asdict(backbone.layout),
+        "latent_scale": backbone.codec.latent_scale,
+        "layout": asdict(backbone.denoiser.layout),
         "origin": asdict(origin),
         "prompt": hash_tensors({"embeddings": prompt.embeddings}),
         "text": prompt.text,

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..common.checks import require_model, require_range
+from ..common.checks import require_range
 from ..common.grids import nearest
 from ..common.window import in_windows
+from ..models.checks import require_model
 from ..text.prompt import find_tokens
 from .maps import blend_mask, mask_sites, word_maps
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
     from .inversion import Inversion
 
 
@@ -33,7 +34,7 @@ class View:
 
 @torch.no_grad()
 def look(
-    backbone: "Backbone",
+    backbone: "Model",
     inversion: "Inversion",
     words: Sequence[str],
     at: float = 0.5,
@@ -48,8 +49,8 @@ def look(
     require_range("threshold", threshold, 0, 2)
     require_model(backbone, inversion.model, "inversion")
     tokens = [token for word in words for token in find_tokens(inversion.prompt, word)]
-    sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
-    size = backbone.frame_size(inversion.trajectory[0])
+    sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
+    size = backbone.codec.lattice_of(inversion.trajectory[0]).size
     step = round(at * (len(inversion.grid) - 1))
     parts = inversion.windows
 

@@ -18,14 +18,13 @@ from ..common.checks import (
     MAX_SEED,
     require_choice,
     require_finite,
-    require_frames,
-    require_model,
 )
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame, OnStep, StepReport
 from ..common.settings import check, setting
 from ..common.window import WHOLE_CLIP, Windowing, in_windows
+from ..models.checks import require_frames, require_prompt
 from ..models.schedule import MAX_STEPS, Grid, ddim_grid
 from ..text.prompt import Prompt
 from .origin import Origin, origin_of
@@ -44,7 +43,7 @@ from .store import (
 )
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,7 @@ class Inversion:
         """Which frames each frame attends to, or None for its own."""
         return key_frames.table(self.keyframes, self.frames, self.layers)
 
-    def source_attention(self, backbone: "Backbone") -> AttentionSource:
+    def source_attention(self, backbone: "Model") -> AttentionSource:
         """Where an edit on this backbone gets the source's attention from."""
         records = tuple(self.records)  # held: a host that needs the room may empty the sequence
         if records:
@@ -183,7 +182,7 @@ class Settings:
 
 
 def invert(
-    backbone: "Backbone",
+    backbone: "Model",
     frames: Tensor,
     prompt: str | Prompt,
     *,
@@ -205,7 +204,7 @@ def invert(
     Raises EvenframeError for frames or settings out of range.
     """
     settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing, layers)
-    source = prompt if isinstance(prompt, Prompt) else backbone.encode_prompt(prompt)
+    source = prompt if isinstance(prompt, Prompt) else backbone.text.encode(prompt)
     return invert_clip(
         backbone, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
     )
@@ -213,7 +212,7 @@ def invert(
 
 @torch.no_grad()
 def invert_clip(
-    backbone: "Backbone",
+    backbone: "Model",
     frames: Tensor,
     prompt: Prompt,
     settings: Settings,
@@ -225,14 +224,14 @@ def invert_clip(
 ) -> Inversion:
     """`invert`, with the settings as one value. origin: of these frames, where it is known."""
     require_frames(frames, backbone)
-    require_model(backbone, prompt.model, "source prompt")
+    require_prompt(backbone, prompt, "source prompt")
     grid = ddim_grid(backbone.schedule, settings.steps)
     parts = settings.windowing.cut(len(frames))
     if len(parts) > 1:
         # Where windows overlap, each has attention of its own: it is always computed again.
         _require_unkept(settings.store, len(parts))
         free = _no_room
-    latents = backbone.encode(frames, settings.seed, on_frame)
+    latents = backbone.codec.encode(frames, settings.seed, on_frame).to(backbone.device)
     keeper = _Keeper(backbone, settings.store, len(grid), free)
     return Inversion(
         _walk(backbone, latents, prompt, grid, settings, keeper, on_step),
@@ -261,7 +260,7 @@ def _no_room(device: torch.device) -> int:
 
 
 def _walk(
-    backbone: "Backbone",
+    backbone: "Model",
     latents: Tensor,
     prompt: Prompt,
     grid: Grid,
@@ -279,7 +278,7 @@ def _walk(
 
         def predict(window: int, latents=latents, timestep=timestep, recorder=recorder):
             part = latents[parts[window].start : parts[window].stop]
-            output = backbone.predict(part, timestep, branches, table, recorder.attend)
+            output = backbone.denoiser.predict(part, timestep, branches, table, recorder.attend)
             return (output["source"],)
 
         [output] = in_windows(parts, settings.windowing.weights, predict)
@@ -297,8 +296,8 @@ def _walk(
 class _Keeper:
     """Keeps the attention of every step where the store says; the first one decides for "auto"."""
 
-    def __init__(self, backbone: "Backbone", store: str, steps: int, free: FreeMemory):
-        self._sites = kept_sites(backbone.sites, backbone.layout)
+    def __init__(self, backbone: "Model", store: str, steps: int, free: FreeMemory):
+        self._sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
         self._device, self._steps, self._free = backbone.device, steps, free
         self._store, self._resolved = store, store
         self.records: list[SourceAttention] = []

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..common.tensor_file import hash_tensors
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
     from ..models.schedule import NoiseSchedule
 
 
@@ -26,7 +26,7 @@ class Origin:
     versions: str = ""
 
 
-def origin_of(backbone: "Backbone", frames: Tensor) -> Origin:
+def origin_of(backbone: "Model", frames: Tensor) -> Origin:
     """The origin of an inversion of these frames (f, h, w, 3), made here and now."""
     import diffusers
 

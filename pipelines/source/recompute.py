@@ -19,7 +19,7 @@ from ..models.schedule import Grid
 from .store import Recorder, SourceAttention, keep
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class RecomputedAttention:
     rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
-    backbone: "Backbone"
+    backbone: "Model"
     trajectory: Tensor
     embeddings: Tensor
     grid: Grid
@@ -43,7 +43,7 @@ class RecomputedAttention:
         # Inversion step N-1-k evaluated the noise of its input, z_{N-1-k}, at the timestep t_k.
         latents = self.trajectory[len(self.grid) - 1 - step].to(self.backbone.device)
         with suppress(EarlyExit):
-            self.backbone.predict(
+            self.backbone.denoiser.predict(
                 latents,
                 self.grid.timesteps[step],
                 {"source": self.embeddings},

@@ -8,20 +8,21 @@ import torch
 from torch import Tensor
 
 from ..attention.keyframes import KeyFrameTable, closure
-from ..common.checks import require_finite, require_model
+from ..common.checks import require_finite
 from ..common.errors import EvenframeError
 from ..common.progress import OnStep, StepReport
 from ..common.window import in_windows
 from ..measure.psnr import psnr
+from ..models.checks import require_model
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
     from .inversion import Inversion
 
 
 @torch.no_grad()
 def reconstruct(
-    backbone: "Backbone",
+    backbone: "Model",
     inversion: "Inversion",
     frame: int | None = None,
     on_step: OnStep | None = None,
@@ -48,7 +49,7 @@ def reconstruct(
     grid, schedule = inversion.grid, backbone.schedule
     latents = inversion.trajectory[-1][frames].to(backbone.device)
     for index, timestep in enumerate(grid.timesteps):
-        output = backbone.predict(
+        output = backbone.denoiser.predict(
             latents, timestep, {"source": inversion.prompt.embeddings}, table
         )["source"]
         clean, noise = schedule.split(latents, output, timestep)
@@ -60,14 +61,14 @@ def reconstruct(
 
 
 def checked(
-    backbone: "Backbone", inversion: "Inversion", on_step: OnStep | None = None
+    backbone: "Model", inversion: "Inversion", on_step: OnStep | None = None
 ) -> "Inversion":
     """The inversion with its middle frame rebuilt, which tells how good it is: see `compare`."""
     rebuilt = reconstruct(backbone, inversion, middle_frame(inversion), on_step)
     return replace(inversion, rebuilt=rebuilt.cpu())
 
 
-def compare(backbone: "Backbone", inversion: "Inversion", frames: Tensor) -> tuple[Tensor, float]:
+def compare(backbone: "Model", inversion: "Inversion", frames: Tensor) -> tuple[Tensor, float]:
     """The clip's middle frame beside the rebuilt one of a checked inversion, and the PSNR.
 
     frames: (f, h, w, 3), the clip that was inverted.
@@ -75,7 +76,7 @@ def compare(backbone: "Backbone", inversion: "Inversion", frames: Tensor) -> tup
     """
     if inversion.rebuilt is None:
         raise EvenframeError("The inversion was not checked: call reconstruction.checked first.")
-    rebuilt = backbone.decode(inversion.rebuilt)[0]
+    rebuilt = backbone.codec.decode(inversion.rebuilt)[0]
     source = frames[middle_frame(inversion)].cpu().float()
     return torch.cat([source, rebuilt], dim=1)[None], psnr(rebuilt, source)
 

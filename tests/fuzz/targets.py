@@ -22,9 +22,9 @@ class Targets:
 
     @cached_property
     def model(self) -> Any:
-        from evenframe.pipelines.models import model as backbone
+        from evenframe.pipelines.models import families
 
-        return backbone.load()
+        return families.load("miniature")
 
     def video(self, case: tuple[str, bytes, dict[str, Any]]) -> None:
         """A video file and the frames that are wanted of it."""
@@ -61,7 +61,7 @@ class Targets:
         from evenframe.pipelines.text.prompt import find_tokens, parse_weights
 
         source, target, word, weights = case
-        first, second = self.model.encode_prompt(source), self.model.encode_prompt(target)
+        first, second = self.model.text.encode(source), self.model.text.encode(target)
         first.describe()
         align_tokens(first.ids, second.ids, len(second.embeddings))
         parse_weights(weights)
@@ -107,7 +107,7 @@ class Targets:
         """A model folder with one damaged file, as far as a pass through its denoiser."""
         import torch
 
-        from evenframe.pipelines.models import model as backbone
+        from evenframe.pipelines.models import families
 
         at, edits, changes = case
         files = sorted(path for path in self.diffusers.rglob("*") if path.is_file())
@@ -118,11 +118,11 @@ class Targets:
             if changes and chosen.suffix == ".json":
                 hurt = json.dumps(replaced(json.loads(whole), changes)).encode()
             chosen.write_bytes(damaged(hurt, edits))
-            model = backbone.load(self.diffusers)
-            prompt = model.encode_prompt("a red circle")
-            latents = model.encode(torch.full((1, 32, 32, 3), 0.5))
-            model.predict(latents, 1, {"target": prompt.embeddings})
-            model.decode(latents)
+            model = families.load(self.diffusers)
+            prompt = model.text.encode("a red circle")
+            latents = model.codec.encode(torch.full((1, 32, 32, 3), 0.5))
+            model.denoiser.predict(latents, 1, {"target": prompt.embeddings})
+            model.codec.decode(latents)
         finally:
             chosen.write_bytes(whole)
 

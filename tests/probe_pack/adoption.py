@@ -53,7 +53,7 @@ class ProbeAdopted(io.ComfyNode):
 
 
 def parameters(backbone: Any) -> list[torch.Tensor]:
-    modules = (backbone.unet, backbone.text_encoder, backbone.vae)
+    modules = (backbone.denoiser.module, backbone.text.module, backbone.codec.module)
     return [p for module in modules for p in module.parameters()]
 
 
@@ -75,11 +75,11 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 def outputs(backbone: Any) -> tuple[torch.Tensor, ...]:
     latents, states = inputs()
-    epsilon = backbone.predict(latents, 500, {"edit": states})["edit"]
+    epsilon = backbone.denoiser.predict(latents, 500, {"edit": states})["edit"]
     return (
         epsilon,
-        backbone.encode_prompt("a cat").embeddings[None],
-        backbone.decode(torch.ones(1, 4, 8, 8) * backbone.vae.config.scaling_factor),
+        backbone.text.encode("a cat").embeddings[None],
+        backbone.codec.decode(torch.ones(1, 4, 8, 8) * backbone.codec.module.config.scaling_factor),
     )
 
 

@@ -185,10 +185,10 @@ class FusionRun(ControlRun):
         blended = settings.blend_window if settings.latent_blend else NEVER
         self._blend_range = blended.steps(steps)
         self._gate_end = self._self_end if blend_tokens and settings.self_blend else 0
-        self._kept = kept_sites(backbone.sites, backbone.layout)
-        self._mask_sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
+        self._kept = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
+        self._mask_sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
         self._target_words = TargetWords(self._mask_sites, target_tokens) if target_tokens else None
-        self._frame_size = backbone.frame_size(edit.inversion.trajectory[0])
+        self._frame_size = edit.frame_size
         height, width = edit.inversion.trajectory.shape[-2:]
         self._latent_size = (height, width)
         self._source = SourceAttention({}, {})

@@ -39,7 +39,7 @@ from .losses import (
 )
 
 if TYPE_CHECKING:
-    from ...models.model import Backbone
+    from ...models.model import Model
 
 PUBLISHED_FRAMES = 4
 """Frames of the published windows: over their mean, the published step sizes were chosen."""
@@ -138,10 +138,12 @@ class Refocus(Control):
             f"was {own:g}. A scale of -1 takes the published one."
         ]
 
-    def working_bytes(self, backbone: "Backbone", frames: int, frame_size: tuple[int, int]) -> int:
+    def working_bytes(self, backbone: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """What a gradient needs, which a host is asked for before the edit. "auto" asks for all of
         it, and makes do with less where that cannot be had."""
-        return backbone.gradient_bytes(frames, frame_size, checkpointed=self.checkpointing == "on")
+        return backbone.denoiser.gradient_bytes(
+            frames, frame_size, checkpointed=self.checkpointing == "on"
+        )
 
     def begin(self, edit: Edit) -> "RefocusRun":
         """Check the regions against the clip and the target prompt, and start."""
@@ -155,7 +157,7 @@ class RefocusRun(ControlRun):
     def __init__(self, settings: Refocus, edit: Edit):
         backbone = edit.backbone
         self._settings, self._edit, self._too_large = settings, edit, 0
-        self._sites = mask_sites(backbone.sites, backbone.layout.mask_stride)
+        self._sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
         self._last = max(self._sites, key=lambda site: site.order)
         self._steps = settings.steps.steps(edit.steps)
         self._thresholds: dict[int, float] = {}
@@ -231,7 +233,9 @@ class RefocusRun(ControlRun):
             for scale in LOSS_SCALES.get(backbone.dtype, (1.0,)):
                 self._edit.on_pass()
                 start = latents.clone().requires_grad_()
-                with backbone.differentiable(self._last if self._checkpoints(latents) else None):
+                with backbone.denoiser.differentiable(
+                    self._last if self._checkpoints(latents) else None
+                ):
                     inner, outer = self.losses(start, step.timestep)
                     loss = scale * (inner + outer).sum()
                     gradient = torch.autograd.grad(loss, start)[0] / scale
@@ -249,7 +253,7 @@ class RefocusRun(ControlRun):
         edit = self._edit
         collector = _Collector(self._sites)
         with suppress(EarlyExit):
-            edit.backbone.predict(
+            edit.backbone.denoiser.predict(
                 latents,
                 timestep,
                 {"target": edit.prompt.embeddings.clone()},
@@ -262,7 +266,7 @@ class RefocusRun(ControlRun):
         backbone, wanted = self._edit.backbone, self._settings.checkpointing
         if wanted != "auto":
             return wanted == "on"
-        needed = backbone.gradient_bytes(len(latents), self._edit.frame_size)
+        needed = backbone.denoiser.gradient_bytes(len(latents), self._edit.frame_size)
         return needed > self._edit.free(backbone.device)
 
     def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:

@@ -46,7 +46,7 @@ def load_folder(
             encoder that does not fit the UNet, with both widths.
     """
     path = Path(path)
-    _check_index(path)
+    check_index(path)
     configs = {part: read_settings(path / part / "config.json") for part in CLASSES}
     scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
     NoiseSchedule.from_config(scheduler)
@@ -96,7 +96,8 @@ def weight_files(part: Path, stem: str, dtype: torch.dtype) -> list[Path]:
     )
 
 
-def _check_index(path: Path) -> None:
+def check_index(path: Path) -> None:
+    """Raise EvenframeError where a folder's model_index.json names another kind of model."""
     if not path.is_dir():
         raise EvenframeError(f"No such model folder: '{path}'. Check the name and the place.")
     if not (path / "model_index.json").is_file():

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from ...common.errors import EvenframeError
+from ..family import Prediction
 from ..files import fingerprint
 from ..files.sniff import Sniffed, classify, require_supported, sniff
 from ..files.tensors import read_pickle, read_safetensors
@@ -20,8 +21,6 @@ from . import ldm, shipped
 from .components import Components
 from .compose import LdmTensors, compose
 
-Prediction = Literal["auto", "epsilon", "v_prediction"]
-PREDICTIONS = ("auto", "epsilon", "v_prediction")
 # Spread of one normalisation bias that tells the two Stable Diffusion 2 models apart: the
 # 768 px v-prediction model lies above, the 512 px epsilon model below. A rule of thumb that other
 # programs use too; say `prediction` where a fine-tune defies it.
@@ -44,9 +43,10 @@ def load_checkpoint(
         EvenframeError: the file is not such a checkpoint; the first line says what it is instead.
     """
     path = Path(path)
-    if prediction not in PREDICTIONS:
+    known = get_args(Prediction)
+    if prediction not in known:
         raise EvenframeError(
-            f"Unknown prediction '{prediction}': choose one of {', '.join(PREDICTIONS)}."
+            f"Unknown prediction '{prediction}': choose one of {', '.join(known)}."
         )
     found = sniff(path)
     with torch.inference_mode(False):

@@ -1,0 +1,77 @@
+"""Stable Diffusion 1.x and 2.x among the families; nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import EvenframeError
+from ..family import Family, Prediction, Source
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..model import Model
+    from .components import Components
+
+KINDS = ("sd1", "sd2", "pickle")
+
+
+def recognise(source: Source) -> bool:
+    """Whether a folder says so, or a file's header shows it. What is pickled is not opened for it:
+    no other family reads pickles."""
+    from ..files.sniff import sniff
+    from .folder import check_index
+
+    path = Path(source)
+    try:
+        if not path.is_dir():
+            return sniff(path).kind in KINDS
+        check_index(path)
+    except EvenframeError:
+        return False
+    return True
+
+
+def load(source: Source, dtype: torch.dtype, prediction: Prediction) -> Model:
+    """A checkpoint file or a folder in the diffusers layout."""
+    from .folder import load_folder
+    from .single_file import load_checkpoint
+
+    path = Path(source)
+    if path.is_dir():
+        return from_components(load_folder(path, dtype))
+    return from_components(load_checkpoint(path, dtype, prediction))
+
+
+def adopt(*states: Any, **settings: Any) -> Model:
+    """A model over tensors that another program holds; see `adopt.from_ldm`."""
+    from .adopt import from_ldm
+
+    return from_components(from_ldm(*states, **settings))
+
+
+def from_components(components: Components) -> Model:
+    """A model of loaded modules; the UNet gets this package's attention processors."""
+    from ..model import Model
+    from ..schedule import NoiseSchedule
+    from .codec import FrameCodec
+    from .denoiser import denoiser_of
+    from .text import ClipText
+
+    unet, vae, text = components.unet, components.vae, components.text_encoder
+    for module in (unet, vae, text):
+        module.eval().requires_grad_(False)
+    name, fingerprint = components.name, components.fingerprint
+    return Model(
+        name=name,
+        fingerprint=fingerprint,
+        codec=FrameCodec(name, vae),
+        text=ClipText(fingerprint, text, components.tokenizer, components.trained_words),
+        denoiser=denoiser_of(unet, name, components.native_size),
+        schedule=NoiseSchedule.from_config(components.scheduler_config),
+        native_size=components.native_size,
+    )
+
+
+STABLE_DIFFUSION = Family("Stable Diffusion 1.x and 2.x", recognise, load, adopt)

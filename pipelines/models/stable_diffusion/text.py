@@ -1,0 +1,26 @@
+"""Stable Diffusion's text encoder: CLIP's, of 77 tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...text import prompt as prompts
+from ...text.prompt import Prompt
+
+
+@dataclass(frozen=True, eq=False)
+class ClipText:
+    """A `TextEncoder` (model.py) of transformers' CLIPTextModel.
+
+    trained_words: see `Components`.
+    """
+
+    fingerprint: str
+    module: Any
+    tokenizer: Any
+    trained_words: frozenset[str] | None = None
+
+    def encode(self, text: str) -> Prompt:
+        """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
+        return prompts.encode(
+            text, self.tokenizer, self.module, self.fingerprint, self.trained_words
+        )
