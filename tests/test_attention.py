@@ -11,7 +11,7 @@ from evenframe.benchmarks.models import full_size, tiny, with_part
 from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.keyframes import KeyFrameTable
 from evenframe.pipelines.attention.processor import Pass, SiteProcessor
-from evenframe.pipelines.attention.sites import Site, layout_for
+from evenframe.pipelines.attention.sites import Kind, Layout, Site, layout_of
 from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.source.maps import mask_sites, word_maps
@@ -24,6 +24,7 @@ from evenframe.pipelines.source.store import (
     kept_sites,
 )
 
+BOTH: tuple[Kind, ...] = ("self", "cross")
 SELF = Site("down.attn1", "self", 8, 0)
 CROSS = Site("down.attn2", "cross", 8, 1)
 
@@ -167,9 +168,23 @@ def test_word_maps_are_the_columns_of_the_attention():
     [(512, 16, 32), (768, 16, 32), (128, 8, 8), (256, 8, 16), (1024, 32, 64)],
 )
 def test_layers_are_chosen_by_their_stride(native: int, keyframe: int, mask: int):
-    layout = layout_for(native)
+    layout = layout_of(layers(8, 16, 32, 64), native)
     assert (layout.keyframe_stride, layout.mask_stride) == (keyframe, mask)
     assert layout.control_stride == keyframe
+
+
+def layers(*strides: int) -> list[Site]:
+    return [Site("layer", kind, s, order) for order, s in enumerate(strides) for kind in BOTH]
+
+
+def test_only_layers_that_are_there_are_chosen():
+    """Stable Diffusion XL attends at strides 16 and 32 only; masks lie where the words are."""
+    assert layout_of(layers(16, 32), 1024) == Layout(32, 32, 32)
+    assert layout_of(layers(64), 512) == Layout(64, 64, 64)
+    apart = [Site("own", "self", 16, 0), Site("own", "self", 64, 1), Site("words", "cross", 32, 2)]
+    assert layout_of(apart, 512) == Layout(16, 16, 32)
+    assert layout_of(apart, 4096) == Layout(64, 64, 32)
+    assert layout_of(apart, 128) == Layout(16, 16, 32)
 
 
 def test_the_published_layers_of_stable_diffusion_are_found():
@@ -266,7 +281,8 @@ def test_a_layer_looks_at_key_frames_from_its_limit_on(layers: str, stride: int)
     site, size = Site("s.attn1", "self", stride, 0), (64, 128)
     tokens = (size[0] // stride) * (size[1] // stride)
     q, k, v = (random(frames, heads, tokens, width, seed=seed) for seed in range(3))
-    forward = Pass(("target",), size, limit.frames, limit.stride or 0, lambda call, terms: terms)
+    finest = 8 * (limit.width or 0)
+    forward = Pass(("target",), size, limit.frames, finest, lambda call, terms: terms)
     found = SiteProcessor(site)._attend(forward, q, k, v)
     expected = torch.zeros_like(found)
     for frame in range(frames):

@@ -26,13 +26,13 @@ NAMES = ("own", *SHARED)
 class KeyFrameTable:
     """Who looks at whom, and where.
 
-    frames: (f, j) indices of the frames that each frame attends to. stride: self-attention at this
-    stride and coarser does so; None leaves that to the model's layout. shared: whether all frames
-    attend to the same ones.
+    frames: (f, j) indices of the frames that each frame attends to. width: self-attention does so
+    whose tokens are at least so many latents wide; None leaves that to the model's layout. shared:
+    whether all frames attend to the same ones.
     """
 
     frames: Tensor
-    stride: int | None = None
+    width: int | None = None
     shared: bool = False
 
     @property

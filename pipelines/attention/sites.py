@@ -1,6 +1,6 @@
 """Where a denoiser attends: layers named by what they do, not by their number."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -32,7 +32,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which layers a method should use on this backbone, by their stride.
+    """Which layers a method should use of a denoiser, by their stride.
 
     control_stride: attention at this stride and coarser can be replaced by the source's, and is
         what controls change; finer layers keep their own.
@@ -47,24 +47,26 @@ class Layout:
 
 
 KEYFRAME_LAYERS: Mapping[str, int | None] = MappingProxyType(
-    {"auto": None, "all": 8, "half": 16, "quarter": 32}
+    {"auto": None, "all": 1, "half": 2, "quarter": 4}
 )
-"""The finest stride that looks at key frames, by a name that says how many tokens a side it has, of
-those of the latents: 64 at 512 pixels, 32 for half, 16 for a quarter. auto: the layout's."""
+"""The finest layers that look at key frames: how many latents their tokens are wide, by a name that
+says how many tokens a side they have, of the latents' own. auto: the layout's."""
 
 
-def layout_for(native_size: int) -> Layout:
-    """The published choices as a rule that holds for other sizes.
+def layout_of(sites: Iterable[Site], native_size: int) -> Layout:
+    """The published choices as a rule over the strides that a denoiser has layers of.
 
     FateZero leaves the 64x64 layers of a 512 px model alone and reads masks at 16x16. So: control
-    and key frames up to 48 tokens a side, masks from the coarsest grid of at least 16. 512 px gives
-    strides 16, 16 and 32, 768 px the same, a 128 px model 8 everywhere.
+    and key frames up to 48 tokens a side, masks from the coarsest cross-attention of at least 16,
+    or the finest. Stable Diffusion at 512 px gets strides 16, 16 and 32, at 768 px the same, a
+    128 px model 8 everywhere.
     """
-    strides = (8, 16, 32, 64)
-    coarse = next(stride for stride in strides if native_size // stride <= 48)
-    fine_enough = [stride for stride in strides if native_size // stride >= 16]
+    each = tuple(sites)
+    own, words = ({s.stride for s in each if s.kind == kind} for kind in ("self", "cross"))
+    coarse = min((s for s in own if native_size // s <= 48), default=max(own))
+    fine_enough = [stride for stride in words if native_size // stride >= 16]
     return Layout(
         control_stride=coarse,
         keyframe_stride=coarse,
-        mask_stride=max(fine_enough, default=strides[0]),
+        mask_stride=max(fine_enough, default=min(words)),
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...attention.keyframes import KeyFrameTable
 from ...attention.processor import Attend, Pass, SiteProcessor
-from ...attention.sites import Layout, Site, layout_for
+from ...attention.sites import Layout, Site, layout_of
 from ...attention.terms import Call, Terms
 from ...common.errors import EvenframeError
 from .codec import SPACE_STRIDE
@@ -54,12 +54,12 @@ class UNetDenoiser:
         frames, _, rows, columns = latents.shape
         context = torch.cat([states.expand(frames, -1, -1) for states in branches.values()])
         batch = latents.repeat(len(branches), 1, 1, 1)  # (b f) c h w
-        stride = None if keyframes is None else keyframes.stride
+        width = None if keyframes is None else keyframes.width
         forward = Pass(
             branches=tuple(branches),
             frame_size=(rows * SPACE_STRIDE, columns * SPACE_STRIDE),
             keyframes=None if keyframes is None else keyframes.rows.to(self.device),
-            keyframe_stride=stride or self.layout.keyframe_stride,
+            keyframe_stride=width * SPACE_STRIDE if width else self.layout.keyframe_stride,
             attend=attend,
         )
         output = self.module(
@@ -114,7 +114,7 @@ def denoiser_of(unet: Any, name: str, native_size: int) -> UNetDenoiser:
     sites = unet_sites(unet)
     processors: dict[str, Any] = {f"{site.name}.processor": SiteProcessor(site) for site in sites}
     unet.set_attn_processor(processors)
-    return UNetDenoiser(name, unet, sites, layout_for(native_size))
+    return UNetDenoiser(name, unet, sites, layout_of(sites, native_size))
 
 
 def unet_sites(unet: Any) -> tuple[Site, ...]:
