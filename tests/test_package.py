@@ -139,6 +139,29 @@ def source_files() -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
+def test_the_pipelines_know_neither_the_host_nor_the_miniature():
+    """Wherever in a file: what they need of those is handed to them."""
+    known = {
+        f"{path.relative_to(ROOT)}: {module}"
+        for path in (ROOT / "pipelines").rglob("*.py")
+        for module in relative_imports(path)
+        if module.split(".")[0] != "pipelines"
+    }
+    assert known == set()
+
+
+def relative_imports(path: Path) -> set[str]:
+    """The modules of this package that a file imports from, by their full names."""
+    here = path.relative_to(ROOT).parts[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = here[: len(here) - node.level + 1]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {".".join((*folder, name)) for name in names}
+    return found
+
+
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_source_can_be_shown_on_every_windows(path: Path):
     path.read_text(encoding="utf-8").encode("cp1252")
