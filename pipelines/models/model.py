@@ -3,9 +3,10 @@
 Nothing outside of them may assume a UNet, four latent channels, 77 tokens or epsilon prediction.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from ..attention.keyframes import KeyFrameTable
 from ..attention.processor import Attend
 from ..attention.sites import Layout, Site
 from ..text.prompt import Prompt
+from .delta import Delta
 from .lattice import Lattice
 from .schedule import NoiseSchedule
 
@@ -137,6 +139,10 @@ class Denoiser(Protocol):
         """
         ...
 
+    def with_delta(self, delta: Delta) -> "Denoiser":
+        """Another with these weights changed, which shares all others; see `Model.with_delta`."""
+        ...
+
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:
         """About what a forward pass needs beside the weights, for hosts that make room first."""
         ...
@@ -163,6 +169,21 @@ class Model:
     denoiser: Denoiser
     schedule: NoiseSchedule
     native_size: int
+
+    def with_delta(self, delta: Delta) -> "Model":
+        """The same with a difference on its denoiser's weights. This one stays as it is.
+
+        Both share their memory, and go where a host moves it. Prompts are good for both; what else
+        one of them made, the other refuses. A second difference is added to the first.
+        Raises EvenframeError where the difference is of another kind of model.
+        """
+        facts = f"{self.fingerprint} {delta.fingerprint}"
+        return replace(
+            self,
+            name=f"{self.name} + {delta.name}",
+            fingerprint=hashlib.sha256(facts.encode()).hexdigest(),
+            denoiser=self.denoiser.with_delta(delta),
+        )
 
     @property
     def device(self) -> torch.device:

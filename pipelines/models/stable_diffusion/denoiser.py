@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from ...attention.keyframes import KeyFrameTable
 from ...attention.processor import Attend, Pass, SiteProcessor
 from ...attention.sites import Layout, Site, layout_of
 from ...attention.terms import Call, Terms
 from ...common.errors import EvenframeError
+from ..delta import Delta
 from .codec import SPACE_STRIDE
 from .gradients import checkpointed, ordinary_weights
 
@@ -24,12 +26,16 @@ def unchanged(call: Call, terms: Terms) -> Terms:
 
 @dataclass(frozen=True, eq=False)
 class UNetDenoiser:
-    """A `Denoiser` (model.py) of diffusers' UNet2DConditionModel. name: the model's, for errors."""
+    """A `Denoiser` (model.py) of diffusers' UNet2DConditionModel.
+
+    name: the model's, for errors. changes: added to the module's parameters during a pass.
+    """
 
     name: str
     module: Any
     sites: tuple[Site, ...]
     layout: Layout
+    changes: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -62,13 +68,29 @@ class UNetDenoiser:
             keyframe_stride=width * SPACE_STRIDE if width else self.layout.keyframe_stride,
             attend=attend,
         )
-        output = self.module(
-            batch.to(self.device, self.dtype),
-            timestep,
-            encoder_hidden_states=context.to(self.device, self.dtype),
-            cross_attention_kwargs={"forward": forward},
+        given = {
+            "encoder_hidden_states": context.to(self.device, self.dtype),
+            "cross_attention_kwargs": {"forward": forward},
+        }
+        inputs = (batch.to(self.device, self.dtype), timestep)
+        output = functional_call(
+            self.module, self._changed(), inputs, given, tie_weights=False
         ).sample.float()
         return dict(zip(branches, output.chunk(len(branches)), strict=True))
+
+    def with_delta(self, delta: Delta) -> "UNetDenoiser":
+        """Another over the same module; see `Model.with_delta`."""
+        name = f"{self.name} + {delta.name}"
+        delta.require_fitting(dict(self.module.named_parameters()), self.name)
+        changes = dict(self.changes)
+        for key, change in delta.changes.items():
+            changes[key] = changes[key] + change if key in changes else change
+        return replace(self, name=name, changes=changes)
+
+    def _changed(self) -> dict[str, Tensor]:
+        """The parameters that are others than the module's own, where and as those are now."""
+        own = {key: self.module.get_parameter(key) for key in self.changes}
+        return {key: weight + self.changes[key].to(weight) for key, weight in own.items()}
 
     def _require_fitting(self, latents: Tensor, branches: Mapping[str, Tensor]) -> None:
         channels, width = self.module.config.in_channels, self.module.config.cross_attention_dim

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
 from ..files.assemble import alias
@@ -48,5 +49,11 @@ def checkpointed(unet: Any, last: str) -> Iterator[None]:
 
 
 def _run_again(block: nn.Module, *inputs: Any) -> Tensor:
+    # Those of this pass: when it is run again, the block has its own.
+    weights = dict(block.named_parameters())
+
+    def run(*inputs: Any) -> Tensor:
+        return functional_call(block, weights, inputs, tie_weights=False)
+
     # The models here are deterministic: no random state needs to be kept.
-    return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
