@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..pipelines.models.files.assemble import empty_text_encoder, empty_unet, empty_vae
 from ..pipelines.models.model import Model
 from ..pipelines.models.stable_diffusion import shipped
-from ..pipelines.models.stable_diffusion.components import Components, native_size
+from ..pipelines.models.stable_diffusion.components import PARTS, Components, empty, native_size
 from ..pipelines.models.stable_diffusion.family import from_components
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def tiny(seed: int = 0, native: int = 128, prediction: str = "epsilon") -> Model
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        modules = (empty_unet(unet), empty_vae(vae), empty_text_encoder(text_encoder))
+        modules = (empty("unet", unet), empty("vae", vae), empty("text_encoder", text_encoder))
         for module in modules:
             _randomize(module)
     return _assemble(*modules, f"tiny-{seed}-{native}", prediction)
@@ -56,11 +55,7 @@ def tiny(seed: int = 0, native: int = 128, prediction: str = "epsilon") -> Model
 
 def full_size(family: str = "sd15") -> Model:
     """Stable Diffusion 1.5 (or "sd21") on the meta device: shapes and costs, no memory."""
-    modules = (
-        empty_unet(shipped.config(family, "unet")),
-        empty_vae(shipped.config(family, "vae")),
-        empty_text_encoder(shipped.config(family, "text_encoder")),
-    )
+    modules = (empty(part, shipped.config(family, part)) for part in PARTS)
     return _assemble(*modules, family, "epsilon")
 
 

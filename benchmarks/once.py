@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..pipelines.attention import keyframes
 from ..pipelines.attention.terms import gather_keyframes

@@ -366,10 +366,8 @@ def owned(seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[dict[str, 
 
 
 def rebind(model: Components, states: tuple[dict[str, Tensor], ...]) -> None:
-    unet, text, vae = states
-    adopt.rebind_unet(model.unet, unet)
-    adopt.rebind_text_encoder(model.text_encoder, text)
-    adopt.rebind_vae(model.vae, vae)
+    for part, state in zip(("unet", "text_encoder", "vae"), states, strict=True):
+        adopt.rebind(part, getattr(model, part), state)
 
 
 def addresses(*states: dict[str, Tensor]) -> set[int]:

@@ -128,12 +128,11 @@ def test_configurations_with_other_values_are_told_or_made(
 ) -> None:
     """What is let through goes to the library, whose own refusals are told."""
 
-    def made(config: dict[str, Any]) -> None:
+    def made(part: str, config: dict[str, Any]) -> None:
         assert all(-1 <= value <= 10**6 for value in numbers(list(config.values())))
         raise Accepted
 
-    for name in ("empty_unet", "empty_vae", "empty_text_encoder"):
-        monkeypatch.setattr(configs.assemble, name, made)
+    monkeypatch.setattr(configs, "empty", made)
     whole = {name: shipped.config("sd15", name) for name in ("unet", "vae", "text_encoder")}
     whole = {part: whole[part]} | whole
     monkeypatch.setattr(configs, "_made", only(part, configs._made))
@@ -187,7 +186,7 @@ def test_configurations_that_describe_no_model_say_so(
 
 def test_a_text_encoder_cannot_ask_for_code(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, Any]] = []
-    monkeypatch.setattr(configs.assemble, "empty_text_encoder", seen.append)
+    monkeypatch.setattr(configs, "empty", lambda part, config: seen.append(config))
     monkeypatch.setattr(configs, "_made", only("text_encoder", configs._made))
     whole = {name: shipped.config("sd15", name) for name in ("unet", "vae", "text_encoder")}
     whole["text_encoder"] |= {"attn_implementation": "somebody/kernel", "auto_map": {"a": "b.c"}}

@@ -57,9 +57,11 @@ class ComfyAdoption:
         states = unet_state(self.unet), text_state(self.text_encoder), vae_state(self.vae)
         model = family.adopt(*states, prediction=self.prediction, text_layers=self.text_layers)
         unet, vae, text = model.modules
-        _follow(self.unet, unet, lambda p: adopt.rebind_unet(unet, unet_state(p)))
-        _follow(self.text_encoder, text, lambda p: adopt.rebind_text_encoder(text, text_state(p)))
-        _follow(self.vae, vae, lambda p: adopt.rebind_vae(vae, vae_state(p)))
+        _follow(self.unet, unet, lambda p: adopt.rebind("unet", unet, unet_state(p)))
+        _follow(self.vae, vae, lambda p: adopt.rebind("vae", vae, vae_state(p)))
+        _follow(
+            self.text_encoder, text, lambda p: adopt.rebind("text_encoder", text, text_state(p))
+        )
         return model
 
 

@@ -8,41 +8,11 @@ a model that is already in memory are shared.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ...common.errors import EvenframeError
-
-if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextModel
-
-
-def empty_unet(config: Mapping[str, Any]) -> UNet2DConditionModel:
-    """A UNet of this configuration without weights."""
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    with torch.device("meta"):
-        return UNet2DConditionModel.from_config(dict(config))  # type: ignore[return-value]
-
-
-def empty_vae(config: Mapping[str, Any]) -> AutoencoderKL:
-    """A VAE of this configuration without weights."""
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    with torch.device("meta"):
-        return AutoencoderKL.from_config(dict(config))  # type: ignore[return-value]
-
-
-def empty_text_encoder(config: Mapping[str, Any]) -> CLIPTextModel:
-    """A text encoder of this configuration without weights."""
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    with torch.device("meta"):
-        return CLIPTextModel(CLIPTextConfig.from_dict(dict(config)))
 
 
 def fill(

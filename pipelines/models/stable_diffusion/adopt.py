@@ -1,28 +1,22 @@
 """A model that is already in memory, shared: its tensors become diffusers modules without a copy.
 
 The tensors stay the owner's. Before the owner moves or patches them (evicts them from the device,
-takes a LoRA off or puts one on), `release` lets go of them; afterwards `rebind_unet`,
-`rebind_text_encoder` and `rebind_vae` point the same modules at the tensors of now.
+takes a LoRA off or puts one on), `release` lets go of them; afterwards `rebind` points the same
+modules at the tensors of now.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ...common.errors import EvenframeError
 from ..files import fingerprint
-from .components import Components
-from .compose import LdmTensors, bind_text, bind_unet, bind_vae, compose
-
-if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextModel
+from .components import PARTS, Components
+from .compose import bind, compose
 
 State = Mapping[str, Tensor]
 USABLE = (torch.float32, torch.float16, torch.bfloat16)
@@ -54,15 +48,12 @@ def from_ldm(
         EvenframeError: not Stable Diffusion 1.x or 2.x, parts of different families, a tensor
             missing, of the wrong shape, quantized, or without memory (meta device).
     """
-    tensors = LdmTensors(
-        unet=_usable("UNet", unet_state),
-        vae=_usable("VAE", vae_state),
-        text=_usable("text encoder", _plain(text_state)),
-    )
+    states = {"unet": unet_state, "vae": vae_state, "text_encoder": text_state}
+    tensors = {part: _usable(part, state) for part, state in states.items()}
     named = {
-        f"{part}.{key}": tensor
-        for part in ("unet", "text", "vae")
-        for key, tensor in getattr(tensors, part).items()
+        f"{part.removesuffix('_encoder')}.{key}": tensor
+        for part, state in tensors.items()
+        for key, tensor in state.items()
     }
     return compose(
         tensors,
@@ -74,19 +65,10 @@ def from_ldm(
     )
 
 
-def rebind_unet(unet: UNet2DConditionModel, state: State) -> None:
-    """Point an adopted UNet at its owner's tensors of now; `state` as in `from_ldm`."""
-    bind_unet(unet, _usable("UNet", state))
-
-
-def rebind_text_encoder(text_encoder: CLIPTextModel, state: State) -> None:
-    """Point an adopted text encoder at its owner's tensors of now; `state` as in `from_ldm`."""
-    bind_text(text_encoder, _usable("text encoder", _plain(state)))
-
-
-def rebind_vae(vae: AutoencoderKL, state: State) -> None:
-    """Point an adopted VAE at its owner's tensors of now; `state` as in `from_ldm`."""
-    bind_vae(vae, _usable("VAE", state))
+def rebind(part: str, module: nn.Module, state: State) -> None:
+    """Point an adopted part at its owner's tensors of now; `part` as in `PARTS`, `state` as in
+    `from_ldm`."""
+    bind(part, module, _usable(part, state))
 
 
 def release(module: nn.Module) -> None:
@@ -94,13 +76,14 @@ def release(module: nn.Module) -> None:
     module.to_empty(device="meta")
 
 
-def _plain(text_state: State) -> dict[str, Tensor]:
-    return {key.removeprefix("text_model."): tensor for key, tensor in text_state.items()}
-
-
-def _usable(what: str, state: State) -> dict[str, Tensor]:
+def _usable(part: str, state: State) -> dict[str, Tensor]:
     """The floating-point tensors of a part, checked, of one type that can be computed with."""
-    floats = {key: tensor for key, tensor in state.items() if tensor.is_floating_point()}
+    what = PARTS[part]
+    floats = {
+        key.removeprefix("text_model."): tensor
+        for key, tensor in state.items()
+        if tensor.is_floating_point()
+    }
     for key, tensor in floats.items():
         # Other subclasses hold packed weights that only their owner can read.
         if type(tensor) not in (Tensor, nn.Parameter):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
+PARTS: Mapping[str, str] = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
+"""The parts with weights, and how an error names them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Components:
@@ -41,12 +44,26 @@ class Components:
     trained_words: frozenset[str] | None = None
 
 
-def vae_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type to keep a VAE in beside a UNet of `dtype`: float32 for float16, in whose range some
-    VAEs overflow to NaN (bfloat16 has the range of float32)."""
+def empty(part: str, config: Mapping[str, Any]) -> Any:
+    """The module of a part of this configuration, without weights, which costs no memory."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    with torch.device("meta"):
+        if part == "text_encoder":
+            return CLIPTextModel(CLIPTextConfig.from_dict(dict(config)))
+        kind = UNet2DConditionModel if part == "unet" else AutoencoderKL
+        return kind.from_config(dict(config))
+
+
+def part_dtype(part: str, dtype: torch.dtype | None) -> torch.dtype | None:
+    """The type to keep a part in beside a UNet of `dtype`: for a VAE float32 in the place of
+    float16, in whose range some overflow to NaN (bfloat16 has the range of float32)."""
     import torch
 
-    return torch.float32 if dtype == torch.float16 else dtype
+    return torch.float32 if part == "vae" and dtype == torch.float16 else dtype
 
 
 def native_size(unet: Any, vae: Any) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,33 +11,11 @@ from torch import Tensor
 from ...common.errors import EvenframeError, in_short
 from ..files import assemble
 from . import ldm, shipped
-from .components import Components, native_size, vae_dtype
-
-
-@dataclass(frozen=True, eq=False)
-class LdmTensors:
-    """The tensors of a model.
-
-    unet: LDM names without prefix (`input_blocks.0.0.weight`).
-    vae: LDM names without prefix (`encoder.conv_in.weight`).
-    text: transformers' names without `text_model.` (`encoder.layers.0.mlp.fc1.weight`).
-    """
-
-    unet: Mapping[str, Tensor]
-    vae: Mapping[str, Tensor]
-    text: Mapping[str, Tensor]
-
-    def shapes(self) -> tuple[ldm.Shapes, ldm.Shapes, ldm.Shapes]:
-        """Names to shapes: UNet, VAE, text encoder."""
-        unet, vae, text = (
-            {key: tuple(tensor.shape) for key, tensor in part.items()}
-            for part in (self.unet, self.vae, self.text)
-        )
-        return unet, vae, text
+from .components import PARTS, Components, empty, native_size, part_dtype
 
 
 def compose(
-    tensors: LdmTensors,
+    tensors: Mapping[str, Mapping[str, Tensor]],
     *,
     prediction: str,
     text_layers: int | None,
@@ -48,64 +25,59 @@ def compose(
 ) -> Components:
     """Build the modules from the tensors' shapes and give them the tensors.
 
-    prediction: "epsilon" or "v_prediction". text_layers: layers of the text encoder to use,
-    counted from the first; None is all, as is more than there are. dtype: of the weights, see
-    `vae_dtype`; None keeps each part's own type and shares the memory.
+    tensors: by part and name, in LDM's naming without prefix ("unet": `input_blocks.0.0.weight`,
+    "vae": `encoder.conv_in.weight`), or transformers' without `text_model.` ("text_encoder":
+    `encoder.layers.0.mlp.fc1.weight`). prediction: "epsilon" or "v_prediction". text_layers: layers
+    of the text encoder to use, counted from the first; None is all, as is more than there are.
+    dtype: of the weights, see `part_dtype`; None keeps each part's own type and shares the memory.
 
     Raises:
         EvenframeError: not a Stable Diffusion 1.x or 2.x model, or parts that do not fit together.
     """
-    unet_shapes, vae_shapes, text_shapes = tensors.shapes()
-    width = ldm.text_width(unet_shapes)
+    unet, vae, text = (
+        {key: tuple(tensor.shape) for key, tensor in tensors[part].items()}
+        for part in ("unet", "vae", "text_encoder")
+    )
+    width = ldm.text_width(unet)
     family = ldm.family_of(width)
-    check_widths(width, ldm.states_width(text_shapes))
-    unet_config = ldm.unet_config(family, unet_shapes)
+    check_widths(width, ldm.states_width(text))
+    unet_config = ldm.unet_config(family, unet)
     check_latents(unet_config["in_channels"])
     if family == "sd21" and prediction == "v_prediction":
         unet_config["sample_size"] = shipped.V_PREDICTION_SAMPLE_SIZE
-    text_config = ldm.text_config(family, text_shapes, text_layers)
-    unet = _empty("UNet", assemble.empty_unet, unet_config)
-    vae = _empty("VAE", assemble.empty_vae, ldm.vae_config(family, vae_shapes))
-    text = _empty("text encoder", assemble.empty_text_encoder, text_config)
-    bind_unet(unet, tensors.unet, dtype)
-    bind_vae(vae, tensors.vae, None if dtype is None else vae_dtype(dtype))
-    bind_text(text, tensors.text, dtype)
+    text_config = ldm.text_config(family, text, text_layers)
+    modules = {
+        "unet": _empty("unet", unet_config),
+        "vae": _empty("vae", ldm.vae_config(family, vae)),
+        "text_encoder": _empty("text_encoder", text_config),
+    }
+    for part, module in modules.items():
+        bind(part, module, tensors[part], part_dtype(part, dtype))
     return Components(
-        unet=unet,
-        vae=vae,
-        text_encoder=text,
+        **modules,
         tokenizer=shipped.tokenizer(family),
         scheduler_config=shipped.config(family, "scheduler") | {"prediction_type": prediction},
-        native_size=native_size(unet, vae),
+        native_size=native_size(modules["unet"], modules["vae"]),
         fingerprint=fingerprint,
         name=name,
     )
 
 
-def _empty(what: str, make: Callable[[Mapping[str, Any]], Any], config: Mapping[str, Any]) -> Any:
+def _empty(part: str, config: Mapping[str, Any]) -> Any:
     try:
-        return make(config)
+        return empty(part, config)
     except Exception as error:  # whatever the libraries raise at widths that do not divide
         raise EvenframeError(
-            f"The {what} has shapes that no Stable Diffusion has ({in_short(error)}): use a "
+            f"The {PARTS[part]} has shapes that no Stable Diffusion has ({in_short(error)}): use a "
             "Stable Diffusion 1.x or 2.1 model."
         ) from error
 
 
-def bind_unet(unet: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-    """Point a UNet's parameters at tensors in LDM naming."""
-    assemble.fill(unet, ldm.convert_unet(tensors, unet.config), "UNet", dtype)
-
-
-def bind_vae(vae: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-    """Point a VAE's parameters at tensors in LDM naming."""
-    assemble.fill(vae, ldm.convert_vae(tensors, vae.config), "VAE", dtype)
-
-
-def bind_text(text: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-    """Point a text encoder's parameters at tensors named as in `LdmTensors.text`."""
-    named = ldm.convert_text(tensors, hasattr(text, "text_model"))
-    assemble.fill(text, named, "text encoder", dtype)
+def bind(
+    part: str, module: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None
+) -> None:
+    """Point a module's parameters at tensors, named as `compose` takes those of its part."""
+    assemble.fill(module, ldm.convert(part, tensors, module), PARTS[part], dtype)
 
 
 def check_widths(unet: int, text: int) -> None:

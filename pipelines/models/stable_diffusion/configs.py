@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ...common.errors import EvenframeError, in_short
-from ..files import assemble
 from ..files.folder_files import AGAIN
+from .components import empty
 from .compose import check_latents, check_widths
 
 Config = Mapping[str, Any]
@@ -68,8 +68,8 @@ VAE_LEVELS = 4
 """An eighth of the picture's sides, which the rest of the package counts on."""
 
 
-def build(configs: Mapping[str, Config]) -> tuple[Any, Any, Any]:
-    """UNet, VAE and text encoder without weights, of configurations by part.
+def build(configs: Mapping[str, Config]) -> dict[str, Any]:
+    """The parts without weights, of configurations by part.
 
     Raises EvenframeError with the part, the name and the value of what cannot be used.
     """
@@ -79,28 +79,24 @@ def build(configs: Mapping[str, Config]) -> tuple[Any, Any, Any]:
     check_latents(configs["unet"].get("in_channels", 4))
     width = configs["unet"].get("cross_attention_dim", 1280)
     check_widths(width, configs["text_encoder"].get("hidden_size", TEXT["hidden_size"]))
-    made = (
-        _made("unet", configs["unet"], _defaults(UNet2DConditionModel), assemble.empty_unet),
-        _made("vae", configs["vae"], _defaults(AutoencoderKL), assemble.empty_vae),
-        _made("text_encoder", configs["text_encoder"], TEXT, assemble.empty_text_encoder),
-    )
-    levels = len(made[1].config.block_out_channels)
-    if levels != VAE_LEVELS:
-        raise _refusal(
-            "vae",
-            "block_out_channels",
-            list(made[1].config.block_out_channels),
-            f"{VAE_LEVELS} numbers are needed",
-        )
+    defaults = {
+        "unet": _defaults(UNet2DConditionModel),
+        "vae": _defaults(AutoencoderKL),
+        "text_encoder": TEXT,
+    }
+    made = {part: _made(part, configs[part], each) for part, each in defaults.items()}
+    levels = list(made["vae"].config.block_out_channels)
+    if len(levels) != VAE_LEVELS:
+        raise _refusal("vae", "block_out_channels", levels, f"{VAE_LEVELS} numbers are needed")
     return made
 
 
-def _made(part: str, config: Config, defaults: Config, make: Callable[[Config], Any]) -> Any:
+def _made(part: str, config: Config, defaults: Config) -> Any:
     used = {key: value for key, value in config.items() if key in defaults}
     for key, value in used.items():
         _check(part, key, value, defaults[key])
     try:
-        return make(used)
+        return empty(part, used)
     except Exception as error:  # whatever the library happens to raise
         raise EvenframeError(
             f"'{part}/config.json' does not describe a part of Stable Diffusion 1.x or 2.x "

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...common.errors import EvenframeError
 from ..files import assemble, fingerprint
 from ..files.folder_files import header_of, part_name, read_settings
 from ..files.tensors import read_safetensors
 from ..schedule import NoiseSchedule
-from .components import Components, native_size, vae_dtype
+from . import ldm
+from .components import PARTS, Components, native_size, part_dtype
 from .configs import build
 from .tokenizer import read_tokenizer, tokenizer_files
 
@@ -36,7 +37,7 @@ def load_folder(
 ) -> Components:
     """Load a folder with model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/.
 
-    dtype: of the weights in memory (the VAE's: see `vae_dtype`); for float16 the folder's fp16
+    dtype: of the weights in memory (the VAE's: see `part_dtype`); for float16 the folder's fp16
         variant is used where it has one.
         Weights of that type stay mapped from the disk until they are first used or moved.
     name: for people; None takes the folder's.
@@ -47,28 +48,25 @@ def load_folder(
     """
     path = Path(path)
     check_index(path)
-    configs = {part: read_settings(path / part / "config.json") for part in CLASSES}
+    configs = {part: read_settings(path / part / "config.json") for part in PARTS}
     scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
     NoiseSchedule.from_config(scheduler)
     tokenizer = read_tokenizer(path / "tokenizer")
-    types = {"unet": dtype, "vae": vae_dtype(dtype), "text_encoder": dtype}
-    files = {part: weight_files(path / part, STEMS[part], types[part]) for part in CLASSES}
-    every = [file for part in CLASSES for file in files[part]]
+    types = {part: part_dtype(part, dtype) or dtype for part in PARTS}
+    files = {part: weight_files(path / part, STEMS[part], types[part]) for part in PARTS}
+    every = [file for part in PARTS for file in files[part]]
     for file in every:
         header_of(file, part_name(file))  # before modules are built for them
     with torch.inference_mode(False):
-        unet, vae, text = build(configs)
-        _fill_diffusers(unet, files["unet"], "UNet", dtype)
-        _fill_diffusers(vae, files["vae"], "VAE", vae_dtype(dtype))
-        _fill_text(text, files["text_encoder"], dtype)
+        modules = build(configs)
+        for part, module in modules.items():
+            _fill(part, module, files[part], types[part])
     every += tokenizer_files(path / "tokenizer")
     return Components(
-        unet=unet,
-        vae=vae,
-        text_encoder=text,
+        **modules,
         tokenizer=tokenizer,
         scheduler_config=scheduler,
-        native_size=native_size(unet, vae),
+        native_size=native_size(modules["unet"], modules["vae"]),
         fingerprint=fingerprint.of_files(every, *map(_said, (*configs.values(), scheduler))),
         name=name or path.name,
     )
@@ -121,24 +119,17 @@ def check_index(path: Path) -> None:
             )
 
 
-def _fill_diffusers(module: Any, files: list[Path], what: str, dtype: torch.dtype) -> None:
-    tensors = _read(files)
-    # Names of attention blocks before diffusers 0.17, as in the published VAE of SD 1.5.
-    module._fix_state_dict_keys_on_load(tensors)
-    assemble.fill(module, tensors, what, dtype)
-
-
-def _fill_text(module: nn.Module, files: list[Path], dtype: torch.dtype) -> None:
-    prefix = "text_model." if hasattr(module, "text_model") else ""
-    tensors = {prefix + key.removeprefix("text_model."): t for key, t in _read(files).items()}
-    assemble.fill(module, tensors, "text encoder", dtype)
-
-
-def _read(files: list[Path]) -> dict[str, Tensor]:
+def _fill(part: str, module: Any, files: list[Path], dtype: torch.dtype) -> None:
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors.update(read_safetensors(file, part_name(file)))
-    return tensors
+    if part == "text_encoder":
+        plain = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
+        tensors = ldm.convert(part, plain, module)
+    else:
+        # Names of attention blocks before diffusers 0.17, as in the published VAE of SD 1.5.
+        module._fix_state_dict_keys_on_load(tensors)
+    assemble.fill(module, tensors, PARTS[part], dtype)
 
 
 def _said(config: dict[str, Any]) -> str:

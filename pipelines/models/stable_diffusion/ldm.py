@@ -131,27 +131,19 @@ def text_config(family: str, text: Shapes, layers: int | None = None) -> dict[st
     }
 
 
-def convert_unet(unet: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """LDM names (without prefix) to diffusers'; the tensors are the same objects."""
-    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+def convert(part: str, tensors: Mapping[str, Tensor], module: Any) -> dict[str, Tensor]:
+    """Names as `compose` takes them to those of a part's module.
 
-    named = {UNET_PREFIX + key: tensor for key, tensor in unet.items()}
-    return convert_ldm_unet_checkpoint(named, config)
+    The tensors are the same objects; 1x1 convolutions of a VAE's attention become views.
+    """
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint as convert_unet
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint as convert_vae
 
-
-def convert_vae(vae: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """LDM names (without prefix) to diffusers'; 1x1 convolutions of attention become views."""
-    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
-
-    named = {VAE_PREFIX + key: tensor for key, tensor in vae.items()}
-    return convert_ldm_vae_checkpoint(named, config)
-
-
-def convert_text(text: Mapping[str, Tensor], has_wrapper: bool) -> dict[str, Tensor]:
-    """Names as in `plain_text` to those of the installed transformers: before 5.6 a text encoder
-    holds its layers under `text_model.`."""
-    prefix = "text_model." if has_wrapper else ""
-    return {prefix + key: tensor for key, tensor in text.items()}
+    if part == "text_encoder":  # before transformers 5.6 its layers lie under `text_model.`
+        prefix = "text_model." if hasattr(module, "text_model") else ""
+        return {prefix + key: tensor for key, tensor in tensors.items()}
+    prefix, rename = (UNET_PREFIX, convert_unet) if part == "unet" else (VAE_PREFIX, convert_vae)
+    return rename({prefix + key: tensor for key, tensor in tensors.items()}, module.config)
 
 
 def text_prefix(names: Iterable[str]) -> str | None:

@@ -19,7 +19,7 @@ from ..files.sniff import Sniffed, classify, require_supported, sniff
 from ..files.tensors import read_pickle, read_safetensors
 from . import ldm, shipped
 from .components import Components
-from .compose import LdmTensors, compose
+from .compose import compose
 
 # Spread of one normalisation bias that tells the two Stable Diffusion 2 models apart: the
 # 768 px v-prediction model lies above, the 512 px epsilon model below. A rule of thumb that other
@@ -34,7 +34,7 @@ def load_checkpoint(
     """Load a checkpoint file.
 
     path: .safetensors, or a pickled checkpoint that `torch.load(weights_only=True)` reads.
-    dtype: of the weights in memory (the VAE's: see `vae_dtype`). Where the file has that type
+    dtype: of the weights in memory (the VAE's: see `part_dtype`). Where the file has that type
         already, safetensors stay mapped from the disk until they are first used or moved.
     prediction: what the UNet predicts; 'auto' is epsilon for Stable Diffusion 1.x and for 2.x
         what the file says, see `guess_prediction`.
@@ -89,11 +89,11 @@ def _compose(
     dtype: torch.dtype,
     prediction: Literal["epsilon", "v_prediction"],
 ) -> Components:
-    parts = LdmTensors(
-        unet=ldm.strip_prefix(tensors, ldm.UNET_PREFIX),
-        vae=ldm.strip_prefix(tensors, ldm.VAE_PREFIX),
-        text=ldm.plain_text(tensors),
-    )
+    parts = {
+        "unet": ldm.strip_prefix(tensors, ldm.UNET_PREFIX),
+        "vae": ldm.strip_prefix(tensors, ldm.VAE_PREFIX),
+        "text_encoder": ldm.plain_text(tensors),
+    }
     try:
         return compose(
             parts,
