@@ -21,6 +21,7 @@ from ..pipelines.attention.terms import Call, evaluate
 from ..pipelines.controls.base import Control, ControlRun, Edit, Step
 from ..pipelines.controls.fatezero.fusion import Fusion, windows
 from ..pipelines.models.model import Model
+from ..pipelines.models.schedule import Level
 from ..pipelines.source.maps import blend_mask, mask_sites
 from ..pipelines.text.alignment import align_tokens, replace_matrix
 from ..pipelines.text.prompt import find_tokens
@@ -86,7 +87,7 @@ def map_model(model: Model, store: MapStore) -> Model:
 
     def predict(
         latents: Tensor,
-        timestep: int,
+        level: Level,
         branches: Mapping[str, Tensor],
         keyframes: KeyFrameTable | None = None,
         attend: Any = None,
@@ -94,7 +95,7 @@ def map_model(model: Model, store: MapStore) -> Model:
         if set(branches) == {"source"}:
             store.steps.append({})
             attend = store.attend
-        return mapped.denoiser.predict(latents, timestep, branches, keyframes, attend)
+        return mapped.denoiser.predict(latents, level, branches, keyframes, attend)
 
     return with_predict(mapped, predict)
 

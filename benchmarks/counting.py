@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..pipelines.controls.base import Edit, Step, in_turn
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.models.model import Model
-from ..pipelines.models.schedule import ddim_grid
+from ..pipelines.models.schedule import Level
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.recompute import RecomputedAttention
 from ..pipelines.source.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
@@ -31,6 +31,8 @@ TARGET = f"watercolor painting of {SOURCE}"
 STYLE = Fusion("refine", 0.8, 0.8, weights=(("watercolor", 10.0),))  # the published style edit
 MASKED = replace(STYLE, blend_words=("jeep",), latent_blend=True)
 META = torch.device("meta")
+ASKED = Level(1, 1.0, 0.0)
+"""Any level will do: only shapes are counted."""
 
 
 def meta_model() -> Model:
@@ -51,9 +53,10 @@ def meta_inversion(model: Model, frames: int = FRAMES) -> Inversion:
     """What an inversion leaves where nothing but the trajectory is kept."""
     side = SIZE // 8
     trajectory = torch.empty(STEPS + 1, frames, 4, side, side, device=META)
-    grid = ddim_grid(model.schedule, STEPS)
     prompt = meta_prompt(model, SOURCE)
-    return Inversion(trajectory, prompt, grid, ("own", "mid"), model.fingerprint)
+    return Inversion(
+        trajectory, prompt, model.schedule.times(STEPS), ("own", "mid"), model.fingerprint
+    )
 
 
 def source_pass(
@@ -62,7 +65,7 @@ def source_pass(
     """One step of the inversion."""
     branches = {"source": inversion.prompt.embeddings}
     table = inversion.keyframe_table()
-    return model.denoiser.predict(inversion.trajectory[0], 1, branches, table, attend)
+    return model.denoiser.predict(inversion.trajectory[0], ASKED, branches, table, attend)
 
 
 def stored_bytes() -> dict[str, float]:
@@ -132,10 +135,10 @@ def edit_work(
         seen = source.at(index, sites) if sites else SourceAttention({}, {})
         latents = inversion.trajectory[0]
         for run in runs:
-            run.prepare(Step(index, 1, seen, latents))
-        model.denoiser.predict(latents, 1, branches, table, attend)
+            run.prepare(Step(index, ASKED, ASKED, seen, latents))
+        model.denoiser.predict(latents, ASKED, branches, table, attend)
         for run in runs:
-            run.settle(latents, Step(index, 1, seen, latents))
+            run.settle(latents, Step(index, ASKED, ASKED, seen, latents))
 
     total = 0.0
     for index in range(STEPS):

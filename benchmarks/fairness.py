@@ -37,7 +37,8 @@ from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
-from ..pipelines.models.model import Model, load
+from ..pipelines.models.families import load
+from ..pipelines.models.model import Model
 from ..pipelines.regions.edges import grown
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions

@@ -18,7 +18,7 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.regions.region import box_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion
-from .counting import FRAMES, SIZE, STEPS, flops, meta_inversion, meta_model, meta_prompt
+from .counting import ASKED, FRAMES, SIZE, STEPS, flops, meta_inversion, meta_model, meta_prompt
 from .counting import TARGET as PROMPT
 
 Figures = dict[str, float | int | str]
@@ -65,7 +65,7 @@ def work(settings: SelfModulator) -> tuple[float, float]:
         return terms
 
     def forward(attend: Any) -> None:
-        model.denoiser.predict(inversion.trajectory[0], 1, branch, table, attend)
+        model.denoiser.predict(inversion.trajectory[0], ASKED, branch, table, attend)
 
     plain_pass = flops(lambda: forward(keep))
     with_pass = flops(lambda: forward(run.attend))
@@ -81,7 +81,7 @@ def settings_run(model: Any, inversion: Inversion, settings: SelfModulator) -> A
     edit = Edit(model, inversion, meta_prompt(model, PROMPT))
     run = settings.begin(edit)
     nothing: Any = None
-    run.prepare(Step(0, 981, nothing, inversion.trajectory[0]))
+    run.prepare(Step(0, ASKED, ASKED, nothing, inversion.trajectory[0]))
     return run
 
 

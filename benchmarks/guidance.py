@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..pipelines.attention.sites import Layout
 from ..pipelines.attention.terms import Call, Terms, probabilities
-from ..pipelines.common.window import in_windows, windows
+from ..pipelines.common.window import averaged, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.reatco.losses import condition_maps
 from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun
@@ -29,7 +29,7 @@ from ..pipelines.regions.region import box_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.maps import mask_sites
-from .counting import SIZE, STEPS, meta_inversion, meta_model, meta_prompt
+from .counting import ASKED, SIZE, STEPS, meta_inversion, meta_model, meta_prompt
 from .models import with_part
 
 PROMPT = "A jellyfish and a goldfish are swimming in the blue ocean."
@@ -46,8 +46,8 @@ def guidance() -> dict[str, float]:
     model = meta_model()
     run, latents = _scene(model)
     both = {"negative": run.target, "target": run.target}
-    once = _work(lambda: model.denoiser.predict(latents, 1, {"target": run.target}, run.table))
-    edited = _work(lambda: model.denoiser.predict(latents, 1, both, run.table))
+    once = _work(lambda: model.denoiser.predict(latents, ASKED, {"target": run.target}, run.table))
+    edited = _work(lambda: model.denoiser.predict(latents, ASKED, both, run.table))
     forward, backward = _gradient_work(latents, run.maps)
     # The public code's attention looks at two frames at every stride, and its guidance pass runs
     # whole, in every step, whether a gradient is taken or not.
@@ -55,7 +55,7 @@ def guidance() -> dict[str, float]:
         model, "denoiser", layout=Layout(control_stride=8, keyframe_stride=8, mask_stride=32)
     )
     other, _ = _scene(original)
-    plain = _work(lambda: original.denoiser.predict(latents, 1, both, other.table))
+    plain = _work(lambda: original.denoiser.predict(latents, ASKED, both, other.table))
     whole, back = _gradient_work(latents, other.whole_maps)
     return {
         "guidance.forward_ratio": forward / once,
@@ -78,12 +78,12 @@ def window_memory() -> dict[str, float]:
             table = replace(run.inversion, trajectory=latents.expand(STEPS + 1, -1, -1, -1, -1))
             table = table.part(parts[0]).keyframe_table()
 
-            def step(window: int) -> tuple[Tensor, ...]:
-                part = latents[parts[window].start : parts[window].stop]
-                return tuple(model.denoiser.predict(part, 1, branches, table).values())
+            def step(frames: range) -> tuple[Tensor, ...]:
+                part = latents[frames.start : frames.stop]
+                return tuple(model.denoiser.predict(part, ASKED, branches, table).values())
 
             with torch.no_grad(), _Alive() as alive:
-                in_windows(parts, "triangular", step)
+                averaged(parts, "triangular", (step(part) for part in parts))
             return alive.most + latents.nbytes
 
         return {"window.memory_ratio": peak(64) / peak(16)}
@@ -107,7 +107,7 @@ class _Scene:
 
     def maps(self, latents: Tensor) -> Tensor:
         """From the pass that stops early."""
-        return self.run._maps(latents, 1)
+        return self.run._maps(latents, ASKED)
 
     def whole_maps(self, latents: Tensor) -> Tensor:
         """The same maps from a pass through all blocks."""
@@ -121,7 +121,7 @@ class _Scene:
                 maps.append(probabilities(call.q, call.k).mean(1).unflatten(1, call.grid))
             return terms
 
-        self._model.denoiser.predict(latents, 1, {"target": self.target}, self.table, attend)
+        self._model.denoiser.predict(latents, ASKED, {"target": self.target}, self.table, attend)
         return torch.stack(maps).mean(0)
 
 

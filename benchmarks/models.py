@@ -47,16 +47,16 @@ def tiny(seed: int = 0, native: int = 128, prediction: str = "epsilon") -> Model
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        modules = (empty("unet", unet), empty("vae", vae), empty("text_encoder", text_encoder))
-        for module in modules:
+        parts = (empty("unet", unet), empty("vae", vae), empty("text_encoder", text_encoder))
+        for module in parts:
             _randomize(module)
-    return _assemble(*modules, f"tiny-{seed}-{native}", prediction)
+    return _assemble(*parts, f"tiny-{seed}-{native}", prediction)
 
 
 def full_size(family: str = "sd15") -> Model:
     """Stable Diffusion 1.5 (or "sd21") on the meta device: shapes and costs, no memory."""
-    modules = (empty(part, shipped.config(family, part)) for part in PARTS)
-    return _assemble(*modules, family, "epsilon")
+    unet, vae, text_encoder = (empty(part, shipped.config(family, part)) for part in PARTS)
+    return _assemble(unet, vae, text_encoder, family, "epsilon")
 
 
 def with_part(model: Model, part: str, **fields: Any) -> Model:

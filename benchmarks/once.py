@@ -18,6 +18,7 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
+from ..pipelines.models.schedule import Level
 from ..pipelines.regions.region import MaskRegion, Raster
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
@@ -37,9 +38,9 @@ def run() -> dict[str, float]:
     """Count."""
     passes: list[bool] = []
 
-    def predict(latents: Tensor, timestep: int, branches: Any, *others: Any) -> dict[str, Tensor]:
+    def predict(latents: Tensor, level: Level, branches: Any, *others: Any) -> dict[str, Tensor]:
         passes.append("source" in branches)
-        return plain.denoiser.predict(latents, timestep, branches, *others)
+        return plain.denoiser.predict(latents, level, branches, *others)
 
     plain = tiny()
     model = with_predict(plain, predict)

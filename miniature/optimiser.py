@@ -43,7 +43,7 @@ class MatrixOptimiser:
             raise ValueError("kernels must be channels-last: move the module to that format first")
         chosen = {id(p) for p in matrices}
         rest = [p for _, p in named if id(p) not in chosen]
-        common = {"lr": rate, "weight_decay": weight_decay}
+        common: Any = {"lr": rate, "weight_decay": weight_decay}
         self._parts: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(rest, betas=(0.9, 0.99), fused=True, **common)
         ]

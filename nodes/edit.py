@@ -110,7 +110,7 @@ class EvenframeEdit(io.ComfyNode):
         from ..pipelines.editing import edit, require_settings
         from ..pipelines.source.reconstruction import middle_frame
 
-        require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
+        require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
         backbone = host.load(model, needed)
@@ -126,7 +126,7 @@ class EvenframeEdit(io.ComfyNode):
                 eta=eta,
                 seed=seed,
                 on_step=feedback.follow(
-                    host.progress(len(inversion.grid), "Editing"),
+                    host.progress(inversion.steps, "Editing"),
                     backbone,
                     every=preview_every,
                     frame=middle_frame(inversion),

@@ -137,7 +137,7 @@ def describe(model: Model) -> str:
     count = sum(p.numel() for module in model.modules for p in module.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
     return (
-        f"{model.name}: {model.native_size} px, {model.schedule.prediction}, {dtype}, "
+        f"{model.name}: {model.native_size} px, {model.schedule.kind}, {dtype}, "
         f"{count / 1e6:.1f} M parameters, {model.fingerprint[:8]}"
     )
 

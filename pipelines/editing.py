@@ -1,22 +1,21 @@
-"""The denoising loop with controls."""
+"""Edits: an inverted clip, denoised under another prompt, steered by controls."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .common.checks import MAX_SEED, require_finite, require_range, require_whole
+from .common.checks import MAX_SEED, require_range, require_whole
 from .common.memory import FreeMemory, free_memory
-from .common.progress import OnPass, OnStep, StepReport, carry_on
-from .common.window import in_windows
+from .common.progress import OnPass, carry_on
 from .controls.base import Control, Edit, Step, in_turn
 from .models.checks import require_model, require_prompt
-from .models.schedule import add_noise, noisy_latents
 from .source.held import HeldAttention
 from .source.store import SourceAttention
 from .text.prompt import Prompt
+from .walk import OnStep, Pass, walk
 
 if TYPE_CHECKING:
     from .models.model import Model
@@ -53,7 +52,7 @@ def edit(
     Returns latents (f, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
-    require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
+    require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
     target = prompt if isinstance(prompt, Prompt) else backbone.text.encode(prompt)
     against = negative if isinstance(negative, Prompt) else backbone.text.encode(negative)
     require_model(backbone, inversion.model, "inversion")
@@ -63,8 +62,19 @@ def edit(
         backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
     branches = _branches(target, against, guidance_scale)
-    windows = [_Window(part, branches, guidance_scale, eta) for part in _parts(plan)]
-    return _denoise(plan, windows, start_step, torch.Generator().manual_seed(seed), on_step)
+    generator = torch.Generator().manual_seed(seed)
+    return walk(
+        backbone,
+        inversion.levels(backbone.schedule)[start_step:],
+        inversion.trajectory[inversion.steps - start_step].to(backbone.device),
+        [EditPass(part, branches, guidance_scale) for part in _parts(plan)],
+        stage="edit",
+        first=start_step,
+        weights=inversion.windowing.weights,
+        eta=eta,
+        draw=lambda latents: torch.randn(latents.shape, generator=generator).to(latents),
+        on_step=on_step,
+    )
 
 
 def require_settings(
@@ -88,97 +98,53 @@ def _parts(plan: Edit) -> list[Edit]:
     ]
 
 
-def _denoise(
-    plan: Edit,
-    windows: Sequence["_Window"],
-    start_step: int,
-    generator: torch.Generator,
-    on_step: OnStep | None,
-) -> Tensor:
-    backbone, inversion, grid = plan.backbone, plan.inversion, plan.inversion.grid
-    latents = inversion.trajectory[len(grid) - start_step].to(backbone.device)
-    parts, weights = [window.frames for window in windows], inversion.windowing.weights
-    for index in range(start_step, len(grid)):
-        for turn in range(windows[0].repeats(index)):
-            if turn:
-                arrived, start = (
-                    backbone.schedule.alpha(timestep).to(latents)
-                    for timestep in (grid.after(index), grid.timesteps[index])
-                )
-                noise = torch.randn(latents.shape, generator=generator).to(latents)
-                latents = add_noise(latents, noise, arrived, start)
-            noise = windows[0].draw(latents.shape, generator)
+class EditPass(Pass):
+    """The frames that are edited at once: of most clips all, else those of one window.
 
-            def step(window: int, index=index, latents=latents, noise=noise):
-                return windows[window].step(index, latents, noise)
-
-            latents, clean = in_windows(parts, weights, step)
-        if on_step is not None:
-            on_step(StepReport(index + 1, len(grid), grid.timesteps[index], latents, clean))
-    return latents
-
-
-class _Window:
-    """The frames that are denoised at once: of most clips all, else those of one window.
-
-    Its results are averaged with those of the others. A step is linear in its latents and in the
-    prediction, so that this averages the predictions, and each window lets go of its source
-    attention before the next one begins.
+    Each window lets go of its source attention before the next one begins.
     """
 
-    def __init__(self, plan: Edit, branches: Mapping[str, Tensor], scale: float, eta: float):
-        self._plan, self._branches, self._scale, self._eta = plan, branches, scale, eta
+    def __init__(self, plan: Edit, branches: Mapping[str, Tensor], guidance_scale: float):
         self._runs = [control.begin(plan) for control in plan.controls]
+        table = plan.inversion.keyframe_table()
+        super().__init__(plan.frames, branches, table, in_turn(self._runs))
+        self._plan, self._scale = plan, guidance_scale
+        self._levels = plan.inversion.levels(plan.backbone.schedule)
         self._source = plan.inversion.source_attention(plan.backbone)
         if plan.window is None:  # of several windows, all would be held at once: memory would grow
             self._source = HeldAttention(self._source)
-        self._table, self._attend = plan.inversion.keyframe_table(), in_turn(self._runs)
-
-    @property
-    def frames(self) -> range:
-        return self._plan.frames
 
     def repeats(self, index: int) -> int:
-        """How often a step is taken."""
+        """As often as the control says that wants it most often."""
         return max((run.repeats(index) for run in self._runs), default=1)
 
-    def draw(self, shape: Sequence[int], generator: torch.Generator) -> Tensor | None:
-        """The fresh noise of one step, for all windows; None where eta wants none."""
-        return torch.randn(shape, generator=generator) if self._eta else None
-
-    def step(self, index: int, latents: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One denoising step: the latents at the next level, and the clean ones it implies.
-
-        latents, noise: (f, c, h, w) of the whole clip.
-        """
+    def prepare(self, index: int, latents: Tensor) -> Tensor:
+        """Get the source's attention, and let the controls move the latents."""
         self._plan.on_pass()
-        backbone, inversion, runs = self._plan.backbone, self._plan.inversion, self._runs
-        schedule, grid = backbone.schedule, inversion.grid
-        here, timestep = slice(self.frames.start, self.frames.stop), grid.timesteps[index]
-        latents = latents[here]
-        sites = tuple({site for run in runs for site in run.source_sites(index)})
-        step = Step(
+        sites = tuple({site for run in self._runs for site in run.source_sites(index)})
+        self._step = step = Step(
             index,
-            timestep,
+            self._levels[index],
+            self._levels[index + 1],
             self._source.at(index, sites) if sites else NOTHING,
-            inversion.trajectory[len(grid) - 1 - index].to(latents),
+            self._plan.inversion.trajectory[self._plan.steps - 1 - index].to(latents),
         )
-        for run in runs:
+        for run in self._runs:
             run.prepare(step)
-        for run in runs:
+        for run in self._runs:
             latents = run.guide(latents, step)
-        predictions = backbone.denoiser.predict(
-            latents, timestep, self._branches, self._table, self._attend
-        )
-        output = classifier_free(predictions, self._scale)
-        clean, epsilon = schedule.split(latents, output, timestep)
-        alpha, alpha_next = (schedule.alpha(t).to(latents) for t in (timestep, grid.after(index)))
-        fresh = None if noise is None else noise[here].to(latents)
-        latents = _arrive(clean, epsilon, alpha, alpha_next, self._eta, fresh)
-        require_finite(latents, "edit", index, len(grid), backbone.dtype)
-        for run in runs:
-            latents = run.settle(latents, step)
-        return latents, clean
+        return latents
+
+    def answer(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Classifier-free guidance."""
+        return classifier_free(outputs, self._scale)
+
+    def settle(self, latents: Tensor) -> Tensor:
+        """Let the controls change what was reached."""
+        for run in self._runs:
+            latents = run.settle(latents, self._step)
+        del self._step  # and with it the source's attention
+        return latents
 
 
 def classifier_free(predictions: Mapping[str, Tensor], scale: float) -> Tensor:
@@ -198,18 +164,3 @@ def _branches(target: Prompt, negative: Prompt, scale: float) -> dict[str, Tenso
     both = {"negative": negative.embeddings, "target": target.embeddings}
     unused = {1.0: "negative", 0.0: "target"}.get(scale)
     return {name: states for name, states in both.items() if name != unused}
-
-
-def _arrive(
-    clean: Tensor,
-    epsilon: Tensor,
-    alpha: Tensor,
-    alpha_next: Tensor,
-    eta: float,
-    noise: Tensor | None,
-) -> Tensor:
-    """The latents at the next noise level (DDIM, Eq. 12 and 16)."""
-    if noise is None:
-        return noisy_latents(clean, epsilon, alpha_next)
-    sigma = eta * ((1 - alpha_next) / (1 - alpha) * (1 - alpha / alpha_next)).sqrt()
-    return alpha_next.sqrt() * clean + (1 - alpha_next - sigma**2).sqrt() * epsilon + sigma * noise

@@ -14,6 +14,7 @@ from evenframe.pipelines.attention.processor import Pass, SiteProcessor
 from evenframe.pipelines.attention.sites import Kind, Layout, Site, layout_of
 from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.source.maps import mask_sites, word_maps
 from evenframe.pipelines.source.store import (
     KeptAttention,
@@ -27,6 +28,8 @@ from evenframe.pipelines.source.store import (
 BOTH: tuple[Kind, ...] = ("self", "cross")
 SELF = Site("down.attn1", "self", 8, 0)
 CROSS = Site("down.attn2", "cross", 8, 1)
+
+LEVEL = Level(500, 0.5244, 0.85147)
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -211,7 +214,7 @@ def test_sites_have_the_order_and_the_size_of_the_real_pass(backbone):
 
     states = backbone.text.encode("a cat").embeddings
     latents = random(2, 4, 8, 24).float()  # 64x192 pixels
-    backbone.denoiser.predict(latents, 500, {"source": states}, None, look)
+    backbone.denoiser.predict(latents, LEVEL, {"source": states}, None, look)
     assert [call.site for call in seen] == list(backbone.denoiser.sites)
     assert [call.site.order for call in seen] == list(range(len(seen)))
     for call in seen:
@@ -232,7 +235,7 @@ def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
     unet = deepcopy(backbone.denoiser.module)
     unet.set_attn_processor(AttnProcessor2_0())
     with torch.no_grad():
-        ours = backbone.denoiser.predict(latents, 500, {"source": states})["source"]
+        ours = backbone.denoiser.predict(latents, LEVEL, {"source": states})["source"]
         theirs = unet(latents, 500, encoder_hidden_states=states.expand(2, -1, -1)).sample
     assert torch.allclose(ours, theirs, atol=1e-5)
     assert ours.abs().max() > 0.1
@@ -246,9 +249,9 @@ def test_branches_do_not_see_each_other(backbone):
     latents = random(2, 4, 8, 16).float()
     with torch.no_grad():
         table = KeyFrameTable(torch.tensor([[0, 1], [1, 1]]))
-        both = backbone.denoiser.predict(latents, 500, states, table)
+        both = backbone.denoiser.predict(latents, LEVEL, states, table)
         for name, embedding in states.items():
-            alone = backbone.denoiser.predict(latents, 500, {name: embedding}, table)[name]
+            alone = backbone.denoiser.predict(latents, LEVEL, {name: embedding}, table)[name]
             assert torch.allclose(both[name], alone, atol=1e-5)
     assert not torch.allclose(both["negative"], both["target"], atol=1e-4)
 
@@ -261,9 +264,9 @@ def test_key_frames_reach_only_the_coarse_layers(backbone):
     layout = replace(backbone.denoiser.layout, keyframe_stride=128)
     blind = with_part(backbone, "denoiser", layout=layout)
     with torch.no_grad():
-        alone = backbone.denoiser.predict(latents[:1], 500, states)["source"]
-        seeing = backbone.denoiser.predict(latents, 500, states, table)["source"]
-        unseeing = blind.denoiser.predict(latents, 500, states, table)["source"]
+        alone = backbone.denoiser.predict(latents[:1], LEVEL, states)["source"]
+        seeing = backbone.denoiser.predict(latents, LEVEL, states, table)["source"]
+        unseeing = blind.denoiser.predict(latents, LEVEL, states, table)["source"]
     assert torch.allclose(unseeing[:1], alone, atol=1e-5)
     assert not torch.allclose(seeing[:1], alone, atol=1e-3)
 
@@ -314,7 +317,9 @@ def test_the_limits_of_key_frames_and_of_control_are_two():
     for layers, coarse in {**LIMITS, "auto": 16}.items():
         seen.clear()
         with torch.no_grad():
-            model.denoiser.predict(latents, 500, states, keyframes.table(("mid",), 2, layers), look)
+            model.denoiser.predict(
+                latents, LEVEL, states, keyframes.table(("mid",), 2, layers), look
+            )
         assert seen == {stride: {stride >= coarse} for stride in seen} and len(seen) == 4
 
 

@@ -43,7 +43,7 @@ def baked(model: Model, *deltas: Delta) -> Model:
 def predicted(model: Model, latents: Tensor) -> Tensor:
     states = {"x": model.text.encode("a cat").embeddings}
     with torch.no_grad():
-        return model.denoiser.predict(latents, 500, states)["x"]
+        return model.denoiser.predict(latents, model.schedule.at(500), states)["x"]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_the_gradient_is_that_of_the_changed_weights(model, latents, checkpoints
         states = {"x": of.text.encode("a cat").embeddings}
         with of.denoiser.differentiable(last if checkpoints else None):
             with suppress(EarlyExit):
-                of.denoiser.predict(start, 500, states, None, attend)
+                of.denoiser.predict(start, of.schedule.at(500), states, None, attend)
             return torch.autograd.grad(seen[0], start)[0]
 
     delta = made(model, 0.1)
@@ -122,7 +122,9 @@ def test_a_difference_can_be_trained(model, latents):
     for change in delta.changes.values():
         change.requires_grad_()
     states = {"x": model.text.encode("a cat").embeddings}
-    model.with_delta(delta).denoiser.predict(latents, 500, states)["x"].square().mean().backward()
+    model.with_delta(delta).denoiser.predict(latents, model.schedule.at(500), states)[
+        "x"
+    ].square().mean().backward()
     assert all(change.grad is not None and change.grad.any() for change in delta.changes.values())
     assert all(weight.grad is None for weight in model.denoiser.module.parameters())
 

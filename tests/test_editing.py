@@ -3,22 +3,23 @@
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
+from ddim import alpha, ddim_step
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny, with_predict
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import classifier_free, edit
-from evenframe.pipelines.models.schedule import ddim_step
 from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.walk import StepReport
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
 STEPS = 4
@@ -37,19 +38,18 @@ def plain(backbone, inversion) -> Tensor:
 
 def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Tensor:
     """Classifier-free guided DDIM, one prompt at a time."""
-    grid, table = inversion.grid, inversion.keyframe_table()
-    latents = inversion.trajectory[len(grid) - start]
+    table, schedule = inversion.keyframe_table(), backbone.schedule
+    latents = inversion.trajectory[inversion.steps - start]
     prompts = [backbone.text.encode(text).embeddings for text in ("", TARGET)]
-    for step in range(start, len(grid)):
-        timestep = grid.timesteps[step]
+    for timestep, after in list(pairwise(inversion.times))[start:]:
+        level = schedule.at(timestep)
         with torch.no_grad():
             negative, target = (
-                backbone.denoiser.predict(latents, timestep, {"x": states}, table)["x"]
+                backbone.denoiser.predict(latents, level, {"x": states}, table)["x"]
                 for states in prompts
             )
         epsilon = negative + scale * (target - negative)
-        after = grid.timesteps[step + 1] if step + 1 < len(grid) else 0
-        start_level, end_level = backbone.schedule.alpha(timestep), backbone.schedule.alpha(after)
+        start_level, end_level = alpha(schedule, timestep), alpha(schedule, after)
         if backbone.schedule.prediction == "v_prediction":
             signal, noise = float(start_level.sqrt()), float((1 - start_level).sqrt())
             epsilon = signal * epsilon + noise * latents
@@ -126,11 +126,10 @@ def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
     generator = torch.Generator().manual_seed(5)
     latents = inversion.trajectory[-1]
     target = {"target": backbone.text.encode(TARGET).embeddings}
-    for timestep in inversion.grid.timesteps:
+    for timestep in inversion.times[:-1]:
+        level = backbone.schedule.at(timestep)
         with torch.no_grad():
-            epsilon = backbone.denoiser.predict(
-                latents, timestep, target, inversion.keyframe_table()
-            )
+            epsilon = backbone.denoiser.predict(latents, level, target, inversion.keyframe_table())
         noise = torch.randn(latents.shape, generator=generator)
         step = scheduler.step(epsilon["target"], timestep, latents, eta=eta, variance_noise=noise)
         latents = step.prev_sample  # type: ignore[union-attr]
@@ -311,7 +310,7 @@ def test_one_step_of_the_sources_attention_is_alive_at_a_time(backbone, inversio
 def test_a_v_prediction_model_edits_too(clip):
     model = tiny(prediction="v_prediction")
     kept = invert(model, clip[:2], SOURCE, steps=3, store="recompute")
-    assert model.schedule.prediction == "v_prediction"
+    assert model.schedule.kind == "v"
     result = edit(model, kept, TARGET, guidance_scale=2, controls=[FULL])
     assert result.isfinite().all()
     assert close(edit(model, kept, TARGET, guidance_scale=2), by_hand(model, kept, 2))
@@ -417,8 +416,8 @@ def test_an_interrupt_inside_attention_leaves_the_model_usable(backbone, inversi
 def test_progress_gives_the_latents_and_what_they_will_become(backbone, inversion, plain):
     reports: list[StepReport] = []
     edit(backbone, inversion, TARGET, guidance_scale=2, on_step=reports.append)
-    assert [(r.done, r.total, r.timestep) for r in reports] == [
-        (index + 1, STEPS, timestep) for index, timestep in enumerate(inversion.grid.timesteps)
+    assert [(r.done, r.total, r.level.time) for r in reports] == [
+        (index + 1, STEPS, time) for index, time in enumerate(inversion.times[:-1])
     ]
     assert torch.equal(reports[-1].latents, plain)
     # The last step ends a hair from clean: what it predicts to be clean is nearly its result.

@@ -30,7 +30,7 @@ from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import NEVER, Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.fairness.encoder import encode_fair, parse_wishes
-from evenframe.pipelines.models.schedule import Grid
+from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
@@ -63,9 +63,9 @@ def plan(backbone) -> Callable[..., Edit]:
         keyframes: str = "all", window: range | None = None, steps: int = 4, target: str = TARGET
     ) -> Edit:
         frames = FRAMES if window is None else len(window)
-        grid = Grid(tuple(range(1 + 100 * (steps - 1), 0, -100)), 100)
+        times = tuple(range(1 + 100 * (steps - 1), -100, -100))
         trajectory = random(steps + 1, frames, 4, ROWS, COLUMNS)
-        inversion = Inversion(trajectory, prompts[SOURCE], grid, parse(keyframes), "two layers")
+        inversion = Inversion(trajectory, prompts[SOURCE], times, parse(keyframes), "two layers")
         return Edit(two_layers(), inversion, prompts[target], window, FRAMES if window else 0)
 
     return made
@@ -86,8 +86,8 @@ def source_attention() -> SourceAttention:
 
 def started(control: Control, plan: Edit, index: int = 0) -> ControlRun:
     run = control.begin(plan)
-    timestep = plan.inversion.grid.timesteps[index]
-    run.prepare(Step(index, timestep, source_attention(), plan.inversion.trajectory[0]))
+    here, there = (Level(time, 1.0, 0.0) for time in plan.inversion.times[index : index + 2])
+    run.prepare(Step(index, here, there, source_attention(), plan.inversion.trajectory[0]))
     return run
 
 
@@ -361,9 +361,8 @@ def test_memory_grows_with_the_tokens_not_with_their_square(monkeypatch, setting
     for side in (8, 16):
         size = (side * 8, side * 8)
         half = box_region([(0, 0, side * 4, side * 8)] * 2, size, name="p")
-        grid = Grid((1,), 1000)
         trajectory = random(2, 2, 4, side, side)
-        inversion = Inversion(trajectory, NO_PROMPT, grid, ("all",), "two layers")
+        inversion = Inversion(trajectory, NO_PROMPT, (1, -999), ("all",), "two layers")
         made = Edit(two_layers(), inversion, NO_PROMPT)
         run = started(replace(settings, regions=Regions((half,), 2, size)), made)
         q, k, v = (random(2, HEADS, side * side, WIDTH, seed=seed) for seed in range(3))
@@ -390,7 +389,7 @@ def test_the_work_is_at_most_a_tenth_more(settings: SelfModulator, side: int, wi
     inversion = Inversion(
         torch.zeros(2, frames, 4, 64, 64),
         NO_PROMPT,
-        Grid((1,), 1000),
+        (1, -999),
         ("all",),
         "two layers",
     )
@@ -452,13 +451,13 @@ def test_neutral_settings_are_bit_identical_to_no_control(backbone, inverted, co
 def test_only_the_conditional_branch_changes(backbone, inverted, control):
     target = backbone.text.encode(PAINTED)
     run = control.begin(Edit(backbone, inverted, target))
-    latents, timestep = inverted.trajectory[3], inverted.grid.timesteps[0]
-    run.prepare(Step(0, timestep, SourceAttention({}, {}), latents))
+    latents, levels = inverted.trajectory[3], inverted.levels(backbone.schedule)
+    run.prepare(Step(0, levels[0], levels[1], SourceAttention({}, {}), latents))
     branches = {"negative": backbone.text.encode("").embeddings, "target": target.embeddings}
     table = inverted.keyframe_table()
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, timestep, branches, table)
-        controlled = backbone.denoiser.predict(latents, timestep, branches, table, run.attend)
+        plain = backbone.denoiser.predict(latents, levels[0], branches, table)
+        controlled = backbone.denoiser.predict(latents, levels[0], branches, table, run.attend)
     assert torch.equal(plain["negative"], controlled["negative"])
     assert not torch.allclose(plain["target"], controlled["target"], atol=1e-4)
 

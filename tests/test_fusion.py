@@ -17,7 +17,7 @@ from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion, FusionRun, windows
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.schedule import Grid
+from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.maps import blend_mask
 from evenframe.pipelines.source.recompute import RecomputedAttention
@@ -80,14 +80,15 @@ def a_call(site: Site, branch: str = "target") -> Call:
 def a_run(settings: Fusion, prompts: dict[str, Prompt], target: str, steps: int = 4) -> FusionRun:
     """Fusion in an edit of made-up attention."""
     trajectory = random(steps + 1, FRAMES, 4, ROWS, COLUMNS)
-    grid = Grid(tuple(range(1 + 100 * (steps - 1), 0, -100)), 100)
-    inversion = Inversion(trajectory, prompts[SOURCE], grid, ("own", "mid"), "two layers")
+    times = tuple(range(1 + 100 * (steps - 1), -100, -100))
+    inversion = Inversion(trajectory, prompts[SOURCE], times, ("own", "mid"), "two layers")
     return settings.begin(Edit(two_layers(), inversion, prompts[target]))
 
 
 def a_step(index: int = 0, source: SourceAttention | None = None) -> Step:
     arrival = random(FRAMES, 4, ROWS, COLUMNS, seed=9)
-    return Step(index, 901, source or source_attention(), arrival)
+    level = Level(901, 0.6, 0.8)
+    return Step(index, level, level, source or source_attention(), arrival)
 
 
 def fused(run: FusionRun, call: Call) -> torch.Tensor:
@@ -490,21 +491,23 @@ def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
     inversion = invert(backbone, clip, SOURCE, steps=2, store="recompute")
     run = controls.begin(Edit(backbone, inversion, inversion.prompt))
     embeddings, table = inversion.prompt.embeddings, inversion.keyframe_table()
-    source = RecomputedAttention(backbone, inversion.trajectory, embeddings, inversion.grid, table)
-    latents, timestep = inversion.trajectory[1], inversion.grid.timesteps[0]
+    levels = inversion.levels(backbone.schedule)
+    source = RecomputedAttention(backbone, inversion.trajectory, embeddings, levels, table)
+    latents = inversion.trajectory[1]
     step = Step(
         0,
-        timestep,
+        levels[0],
+        levels[1],
         source.at(0, kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)),
         latents,
     )
     run.prepare(step)
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, timestep, {"target": embeddings}, table)[
+        plain = backbone.denoiser.predict(latents, levels[0], {"target": embeddings}, table)[
             "target"
         ]
         controlled = backbone.denoiser.predict(
-            latents, timestep, {"target": embeddings}, table, run.attend
+            latents, levels[0], {"target": embeddings}, table, run.attend
         )["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
 
@@ -518,15 +521,15 @@ def test_injection_changes_nothing_whichever_layers_look_at_key_frames(clip, lay
         model, clip, SOURCE, steps=2, keyframes=names, store="recompute", layers=layers
     )
     run = Fusion("refine", 1.0, 1.0).begin(Edit(model, inversion, inversion.prompt))
-    latents, timestep = inversion.trajectory[1], inversion.grid.timesteps[0]
+    latents, levels = inversion.trajectory[1], inversion.levels(model.schedule)
     source = inversion.source_attention(model).at(
         0, kept_sites(model.denoiser.sites, model.denoiser.layout)
     )
-    run.prepare(Step(0, timestep, source, latents))
+    run.prepare(Step(0, levels[0], levels[1], source, latents))
     branch, table = {"target": inversion.prompt.embeddings}, inversion.keyframe_table()
     with torch.no_grad():
-        plain = model.denoiser.predict(latents, timestep, branch, table)["target"]
-        controlled = model.denoiser.predict(latents, timestep, branch, table, run.attend)["target"]
+        plain = model.denoiser.predict(latents, levels[0], branch, table)["target"]
+        controlled = model.denoiser.predict(latents, levels[0], branch, table, run.attend)["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * float(plain.abs().max()))
 
 
@@ -537,16 +540,16 @@ def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(back
     run = settings.begin(Edit(backbone, inversion, target))
     sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
     source = inversion.source_attention(backbone).at(0, sites)
-    latents, timestep = inversion.trajectory[2], inversion.grid.timesteps[0]
-    run.prepare(Step(0, timestep, source, latents))
+    latents, levels = inversion.trajectory[2], inversion.levels(backbone.schedule)
+    run.prepare(Step(0, levels[0], levels[1], source, latents))
     branches = {
         "negative": backbone.text.encode("").embeddings,
         "target": target.embeddings,
     }
     table = inversion.keyframe_table()
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, timestep, branches, table)
-        controlled = backbone.denoiser.predict(latents, timestep, branches, table, run.attend)
+        plain = backbone.denoiser.predict(latents, levels[0], branches, table)
+        controlled = backbone.denoiser.predict(latents, levels[0], branches, table, run.attend)
     assert torch.equal(plain["negative"], controlled["negative"])
     difference = (plain["target"] - controlled["target"]).abs().max()
     assert difference > 0.01 * plain["target"].abs().max()

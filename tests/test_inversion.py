@@ -2,22 +2,24 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
+from ddim import alpha, clean_latents, ddim_step
 from torch import Tensor
 
 from evenframe.benchmarks.models import tiny, with_part, with_predict
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
-from evenframe.pipelines.models.schedule import clean_latents, ddim_step
+from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.recompute import RecomputedAttention
 from evenframe.pipelines.source.reconstruction import reconstruct
 from evenframe.pipelines.source.store import kept_sites
+from evenframe.pipelines.walk import StepReport
 
 SOURCE = "a silver jeep driving down a road"
 
@@ -40,7 +42,7 @@ def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversio
     assert resident.trajectory.shape == (5, 3, 4, 8, 16)
     assert resident.trajectory.dtype == torch.float32
     assert resident.frames == 3
-    assert resident.grid.timesteps == (751, 501, 251, 1)
+    assert resident.times == (751, 501, 251, 1, -249)
     assert torch.equal(resident.trajectory[0], backbone.codec.encode(clip).float())
     assert resident.model == backbone.fingerprint
     assert resident.prompt.text == SOURCE
@@ -48,17 +50,15 @@ def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversio
 
 def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone, resident):
     """z_{i+1} from eps(z_i, t_{N-1-i}), by the schedule's own formula."""
-    grid, schedule = resident.grid, backbone.schedule
-    below = [0, *reversed(grid.timesteps)]  # what each level's noise is that of; 0 is clean
-    for index in range(len(grid)):
-        timestep = list(reversed(grid.timesteps))[index]
+    schedule = backbone.schedule
+    for index, (below, timestep) in enumerate(pairwise(reversed(resident.times))):
         latents = resident.trajectory[index]
         branches = {"source": resident.prompt.embeddings}
         with torch.no_grad():
             epsilon = backbone.denoiser.predict(
-                latents, timestep, branches, resident.keyframe_table()
+                latents, schedule.at(timestep), branches, resident.keyframe_table()
             )
-        start, end = schedule.alpha(below[index]), schedule.alpha(timestep)
+        start, end = alpha(schedule, below), alpha(schedule, timestep)
         expected = ddim_step(latents.double(), epsilon["source"].double(), start, end)
         assert torch.allclose(resident.trajectory[index + 1].double(), expected, atol=1e-5)
 
@@ -85,7 +85,7 @@ def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resid
         backbone,
         resident.trajectory,
         resident.prompt.embeddings,
-        resident.grid,
+        resident.levels(backbone.schedule),
         resident.keyframe_table(),
     )
     kept = resident.source_attention(backbone)
@@ -202,9 +202,8 @@ def reconstruction_error(model, clip: Tensor, steps: int) -> float:
 def test_a_good_model_reconstructs_better_the_more_steps_it_has(backbone, clip):
     """With the exact denoiser of Gaussian data, x_0 ~ N(0, s^2)."""
 
-    def predict(latents: Tensor, timestep: int, branches, *args) -> dict[str, Tensor]:
-        alpha = float(backbone.schedule.alpha(timestep))
-        noise = (1 - alpha) ** 0.5 * latents / (alpha * 0.3**2 + 1 - alpha)
+    def predict(latents: Tensor, level: Level, branches, *args):
+        noise = level.noise * latents / (level.signal**2 * 0.3**2 + level.noise**2)
         return dict.fromkeys(branches, noise)
 
     errors = [reconstruction_error(with_predict(backbone, predict), clip, n) for n in (10, 50, 200)]
@@ -224,13 +223,13 @@ def test_a_prediction_that_does_not_change_is_undone(clip, prediction: str):
     """What a reconstruction loses comes of a prediction that changes, not of the steps."""
     model = tiny(prediction=prediction)
     output = torch.randn(1, 4, 8, 16, generator=torch.Generator().manual_seed(3))
-    constant = with_predict(model, lambda latents, timestep, branches, *args: {"source": output})
+    constant = with_predict(model, lambda latents, level, branches, *args: {"source": output})
     inversion = invert(constant, clip[:1], SOURCE, steps=50, store="recompute")
     clean = inversion.trajectory[0]
     assert float((reconstruct(constant, inversion) - clean).norm() / clean.norm()) < 1e-4
 
 
-def test_progress_tells_step_timestep_and_latents(backbone, clip):
+def test_progress_tells_step_level_and_latents(backbone, clip):
     reports: list[StepReport] = []
     frames: list[int] = []
     inversion = invert(
@@ -244,16 +243,16 @@ def test_progress_tells_step_timestep_and_latents(backbone, clip):
     )
     assert frames == [1, 2, 3]
     assert [(report.done, report.total) for report in reports] == [(1, 3), (2, 3), (3, 3)]
-    assert [report.timestep for report in reports] == [1, 334, 667]
+    assert [report.level.time for report in reports] == [1, 334, 667]
     for index, report in enumerate(reports):
         assert torch.equal(report.latents, inversion.trajectory[index + 1])
     with torch.no_grad():
         start = inversion.trajectory[0]
         branches = {"source": inversion.prompt.embeddings}
-        epsilon = backbone.denoiser.predict(start, 1, branches, inversion.keyframe_table())[
-            "source"
-        ]
-    expected = clean_latents(start, epsilon, backbone.schedule.alpha(0).to(start))
+        epsilon = backbone.denoiser.predict(
+            start, backbone.schedule.at(1), branches, inversion.keyframe_table()
+        )["source"]
+    expected = clean_latents(start, epsilon, alpha(backbone.schedule, 0).to(start))
     assert torch.allclose(reports[0].clean, expected, atol=1e-5)
 
 
@@ -329,10 +328,10 @@ def test_a_prompt_of_another_model_is_refused(backbone, clip):
 
 def test_latents_that_break_are_caught_at_their_step(backbone, clip):
     def broken_from(limit: int):
-        calls: list[int] = []
+        calls: list[Level] = []
 
-        def predict(latents: Tensor, timestep: int, *args) -> dict[str, Tensor]:
-            calls.append(timestep)
+        def predict(latents: Tensor, level: Level, *args) -> dict[str, Tensor]:
+            calls.append(level)
             value = float("nan") if len(calls) >= limit else 0.0
             return {"source": torch.full_like(latents, value)}
 

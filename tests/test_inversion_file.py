@@ -5,6 +5,7 @@ import os
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,6 @@ from evenframe.pipelines.common.tensor_file import SUFFIX, hash_tensors
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
-from evenframe.pipelines.models.schedule import Grid
 from evenframe.pipelines.models.stable_diffusion.codec import FrameCodec
 from evenframe.pipelines.source import file as inversion_file
 from evenframe.pipelines.source import origin
@@ -45,8 +45,8 @@ def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
     assert torch.equal(read.trajectory, inversion.trajectory)
     assert torch.equal(read.prompt.embeddings, inversion.prompt.embeddings)
     assert (read.prompt.ids, read.prompt.words) == (inversion.prompt.ids, inversion.prompt.words)
-    assert (read.grid, read.keyframes, read.model, read.origin) == (
-        inversion.grid,
+    assert (read.times, read.keyframes, read.model, read.origin) == (
+        inversion.times,
         inversion.keyframes,
         inversion.model,
         inversion.origin,
@@ -122,19 +122,17 @@ def test_an_edit_from_disk_has_the_same_bytes(backbone, inversion, tmp_path: Pat
     "timesteps", [(1, 334, 667), (667, 334, 334), (667, 334, -1), (667, 334), (9, 8, 7, 6), ()]
 )
 def test_timesteps_that_are_no_way_to_a_picture_are_refused(
-    inversion: Inversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timesteps
+    inversion: Inversion, tmp_path: Path, timesteps
 ) -> None:
     forged = copy(inversion)
-    monkeypatch.setattr(Grid, "__post_init__", lambda self: None)
-    object.__setattr__(forged, "grid", Grid(timesteps, 333))
+    object.__setattr__(forged, "times", (*timesteps, -1))
     path = inversion_file.save(forged, tmp_path / "a.safetensors")
-    monkeypatch.undo()
     with pytest.raises(EvenframeError, match=r"a\.safetensors' is not a usable inversion"):
         inversion_file.load(path)
 
 
 def test_timesteps_beyond_the_models_are_refused(backbone, inversion, tmp_path: Path) -> None:
-    foreign = replace(inversion, grid=Grid((1200, 334, 1), 333), records=())
+    foreign = replace(inversion, times=(1200, 334, 1, -332), records=())
     read = inversion_file.load(inversion_file.save(foreign, tmp_path / "a.safetensors"))
     message = "^The timestep 1200 is beyond the model's noise levels, 0 to 999: invert the clip"
     with pytest.raises(EvenframeError, match=message):
@@ -318,13 +316,15 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
 
 
 def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: Model):
-    schedule, frames = backbone.schedule, torch.zeros(1, 64, 64, 3)
+    schedule: Any = backbone.schedule
+    frames = torch.zeros(1, 64, 64, 3)
     others = [
         replace(schedule, prediction="v_prediction"),
         replace(schedule, steps_offset=schedule.steps_offset + 1),
+        replace(schedule, spacing="trailing"),
         replace(schedule, alphas_cumprod=schedule.alphas_cumprod * 0.999),
     ]
     hashes = {
         origin_of(replace(backbone, schedule=each), frames).schedule for each in [schedule, *others]
     }
-    assert len(hashes) == 4
+    assert len(hashes) == 5

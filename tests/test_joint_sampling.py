@@ -8,17 +8,18 @@ import torch
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling, keep_outside
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.schedule import NoiseSchedule, add_noise, noisy_latents
+from evenframe.pipelines.models.noise_schedule import NoiseSchedule
+from evenframe.pipelines.models.schedule import Level, add_noise, mix
 from evenframe.pipelines.models.stable_diffusion import shipped
 from evenframe.pipelines.regions.region import box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.walk import StepReport
 
 SOURCE, TARGET = "a silver jeep on a road", "a red jeep on a road"
 SIZE, STEPS = (64, 128), 4
@@ -48,9 +49,9 @@ def edited(backbone, inversion: Inversion, *controls: Any, **settings: Any) -> T
 def test_the_source_at_a_noise_level(timestep: int, mean: float, deviation: float):
     schedule = NoiseSchedule.from_config(shipped.config("sd15", "scheduler"))
     one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    alpha = schedule.alpha(timestep)
-    assert float(noisy_latents(one, zero, alpha)) == pytest.approx(mean, abs=5e-6)
-    assert float(noisy_latents(zero, one, alpha)) == pytest.approx(deviation, abs=5e-6)
+    level = schedule.at(timestep)
+    assert float(mix(one, zero, level)) == pytest.approx(mean, abs=5e-6)
+    assert float(mix(zero, one, level)) == pytest.approx(deviation, abs=5e-6)
 
 
 def test_inside_the_edit_and_outside_the_source():
@@ -63,13 +64,13 @@ def test_inside_the_edit_and_outside_the_source():
 
 def test_noise_is_added_as_the_schedule_says():
     """From x at one level to the next: the signal and the noise have their shares again."""
-    low, high = torch.tensor(0.9, dtype=torch.float64), torch.tensor(0.4, dtype=torch.float64)
+    low, high = Level(1, 0.9**0.5, 0.1**0.5), Level(2, 0.4**0.5, 0.6**0.5)
     one = torch.ones(1, dtype=torch.float64)
-    signal = add_noise(low.sqrt() * one, 0 * one, low, high)
-    assert float(signal) == pytest.approx(float(high.sqrt()))
-    variance = add_noise((1 - low).sqrt() * one, 0 * one, low, high) ** 2
+    signal = add_noise(low.signal * one, 0 * one, low, high)
+    assert float(signal) == pytest.approx(high.signal)
+    variance = add_noise(low.noise * one, 0 * one, low, high) ** 2
     variance += add_noise(0 * one, one, low, high) ** 2
-    assert float(variance) == pytest.approx(float(1 - high))
+    assert float(variance) == pytest.approx(high.noise**2)
 
 
 # In an edit
@@ -118,8 +119,8 @@ def test_fresh_noise_ends_in_the_source_itself(backbone, inversion):
     assert torch.equal(steps[0], again[0]) and not torch.equal(steps[0], other[0])
     corner = steps[-1][..., :2, :4]
     assert torch.equal(corner, inversion.trajectory[0][..., :2, :4])
-    alpha = backbone.schedule.alpha(inversion.grid.after(0)).float()
-    noise = (steps[0] - alpha.sqrt() * inversion.trajectory[0])[..., :2, :] / (1 - alpha).sqrt()
+    level = inversion.levels(backbone.schedule)[1]
+    noise = (steps[0] - level.signal * inversion.trajectory[0])[..., :2, :] / level.noise
     assert float(noise.std()) == pytest.approx(1, abs=0.1)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.models.schedule import NoiseSchedule, ddim_grid
+from evenframe.pipelines.models.noise_schedule import NoiseSchedule
 from evenframe.pipelines.models.stable_diffusion import configs, shipped
 from evenframe.pipelines.models.stable_diffusion import folder as diffusers_folder
 from evenframe.pipelines.models.stable_diffusion.folder import load_folder
@@ -198,7 +198,7 @@ def test_a_text_encoder_cannot_ask_for_code(monkeypatch: pytest.MonkeyPatch) -> 
 def test_schedules_with_other_values_are_told_or_can_be_used() -> None:
     for what, text in damage.of_json(shipped.config("sd15", "scheduler")):
         config = json.loads(text)
-        told(lambda config=config: ddim_grid(NoiseSchedule.from_config(config), 1), what)
+        told(lambda config=config: NoiseSchedule.from_config(config).times(1), what)
     with pytest.raises(EvenframeError, match="has 1e\\+17 as its 'num_train_timesteps', where a"):
         NoiseSchedule.from_config({"num_train_timesteps": 1e17})
 

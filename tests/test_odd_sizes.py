@@ -104,9 +104,8 @@ def test_the_grids_are_those_of_the_layers(model: Model, inverted: Inversion) ->
         seen[call.site.stride] = call.grid
         return terms
 
-    model.denoiser.predict(
-        inverted.trajectory[0], 1, {"source": inverted.prompt.embeddings}, attend=attend
-    )
+    branches = {"source": inverted.prompt.embeddings}
+    model.denoiser.predict(inverted.trajectory[0], model.schedule.at(1), branches, attend=attend)
     assert seen == {8: (9, 13), 16: (5, 7), 32: (3, 4), 64: (2, 2)}
 
 
@@ -125,7 +124,7 @@ def test_a_full_size_model_takes_them() -> None:
     branches = {"source": inversion.prompt.embeddings}
     for width, height in [(832, 480), (768, 432), (776, 440)]:
         latents = torch.empty(1, 4, height // 8, width // 8, device="meta")
-        [output] = model.denoiser.predict(latents, 1, branches).values()
+        [output] = model.denoiser.predict(latents, model.schedule.at(1), branches).values()
         assert output.shape == latents.shape
 
 

@@ -14,7 +14,6 @@ from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.terms import Call, Terms, probabilities
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.memory import free_memory
-from evenframe.pipelines.common.progress import StepReport
 from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.losses import condition_maps, region_losses, step_size
@@ -23,12 +22,16 @@ from evenframe.pipelines.controls.region_words import region_places, tokens_at
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.models.noise_schedule import NoiseSchedule
+from evenframe.pipelines.models.schedule import Level
+from evenframe.pipelines.models.stable_diffusion import shipped
 from evenframe.pipelines.models.stable_diffusion.denoiser import UNetDenoiser
 from evenframe.pipelines.regions.region import box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.maps import mask_sites
 from evenframe.pipelines.source.store import SourceAttention
+from evenframe.pipelines.walk import StepReport
 
 SOURCE, TARGET = "two dolphins in the ocean", "a jellyfish and a goldfish in the ocean"
 SIZE, STEPS = (64, 128), 4
@@ -58,8 +61,13 @@ def begun(model: Model, inversion: Inversion, **settings: Any) -> RefocusRun:
 
 
 def first_step(inversion: Inversion, index: int = 0) -> Step:
-    timestep = inversion.grid.timesteps[index]
-    return Step(index, timestep, SourceAttention({}, {}), inversion.trajectory[STEPS - 1 - index])
+    here, there = levels(inversion)[index : index + 2]
+    source = SourceAttention({}, {})
+    return Step(index, here, there, source, inversion.trajectory[STEPS - 1 - index])
+
+
+def levels(inversion: Inversion) -> list[Level]:
+    return inversion.levels(NoiseSchedule.from_config(shipped.config("sd15", "scheduler")))
 
 
 def update(run: RefocusRun, inversion: Inversion, index: int = 0) -> Tensor:
@@ -87,8 +95,8 @@ def full_gradient(model: Model, inversion: Inversion) -> Tensor:
 
     target = model.text.encode(TARGET)
     latents = inversion.trajectory[-1].clone().requires_grad_()
-    table, timestep = inversion.keyframe_table(), inversion.grid.timesteps[0]
-    model.denoiser.predict(latents, timestep, {"target": target.embeddings}, table, attend)
+    table, level = inversion.keyframe_table(), levels(inversion)[0]
+    model.denoiser.predict(latents, level, {"target": target.embeddings}, table, attend)
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
     cells = regions(inversion.frames).cells((2, 4))
@@ -110,12 +118,12 @@ def test_the_early_stopped_gradient_is_that_of_the_full_pass(model, inversion):
 
 def test_the_gradient_is_the_slope_of_the_loss(model, inversion):
     run = begun(model, inversion)
-    latents, timestep = inversion.trajectory[-1], inversion.grid.timesteps[0]
+    latents, level = inversion.trajectory[-1], levels(inversion)[0]
     gradient = gradient_of(run, inversion)
 
     def loss(shift: float) -> float:
         with torch.no_grad():
-            parts = run.losses(latents + shift * gradient / gradient.norm(), timestep)
+            parts = run.losses(latents + shift * gradient / gradient.norm(), level)
         return float(sum(part.sum() for part in parts))
 
     slope = (loss(0.05) - loss(-0.05)) / 0.1
@@ -241,7 +249,7 @@ def test_the_strength_per_frame_does_not_depend_on_their_number(model, clip):
 def attention_inside(model: Model, inversion: Inversion, latents: Tensor) -> float:
     run = begun(model, inversion)
     with torch.no_grad():
-        return 1 - float(run.losses(latents, inversion.grid.timesteps[0])[0].mean())
+        return 1 - float(run.losses(latents, levels(inversion)[0])[0].mean())
 
 
 def test_guidance_moves_attention_into_the_regions(model, inversion):

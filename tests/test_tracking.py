@@ -20,7 +20,7 @@ from hypothesis import given
 from torch import Tensor
 from tracking_models import save_tiny_sam2, tiny_sam
 
-from evenframe.miniature import demo, scenes
+from evenframe.miniature import demo, sample_scenes, scenes
 from evenframe.nodes import node_classes
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
@@ -85,7 +85,7 @@ def around(mask: Tensor, margin: int = 2) -> Box:
 
 @pytest.mark.parametrize("kind, least", [("one", 0.96), ("two", 0.88), ("figure", 0.93)])
 def test_a_mask_follows_what_moves(kind: str, least: float):
-    scene = scenes.sample_scene(np.random.default_rng(0), kind)
+    scene = sample_scenes.sample_scene(np.random.default_rng(0), kind)
     frames, truth = rendered(scene)
     masks = flow.follow_masks(frames, {8: truth[0, 8]})[0]
     assert torch.equal(masks[8], truth[0, 8])
@@ -137,7 +137,7 @@ def test_what_flow_does_not_explain_is_dropped_but_no_hole_is_left():
 
 
 def test_a_box_follows_what_moves_towards_both_ends():
-    scene = scenes.sample_scene(np.random.default_rng(3), "one")
+    scene = sample_scenes.sample_scene(np.random.default_rng(3), "one")
     frames, truth = rendered(scene)
     boxes = flow.follow_boxes(frames, {5: around(truth[0, 5])})[0]
     assert boxes[5] == around(truth[0, 5])

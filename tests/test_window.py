@@ -1,6 +1,7 @@
 """Windows over long clips: which frames, what each counts, and what edits make of them."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, in_windows, shares, windows
+from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, averaged, shares, windows
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.schedule import Level, inverse_step, mix, split
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.file import load, save
@@ -93,21 +95,18 @@ def test_weights_that_do_not_exist_are_refused():
 
 def test_what_windows_give_is_averaged_by_what_they_count():
     parts, clip = windows(6, 4, 2), torch.arange(6.0)[:, None]
-    doubled, same = in_windows(
-        parts,
-        "triangular",
-        lambda index: (
-            clip[parts[index].start : parts[index].stop] * 2,
-            torch.full((4,), float(index)),
-        ),
+    results = (
+        (clip[part.start : part.stop] * 2, torch.full((4,), float(index)))
+        for index, part in enumerate(parts)
     )
+    doubled, same = averaged(parts, "triangular", results)
     assert torch.allclose(doubled, clip * 2)
     assert same.tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
 
 
 def test_a_single_window_gives_its_result_to_the_bit():
     result = torch.tensor([-0.0, 1e-45, 3.0])
-    [found] = in_windows([range(3)], "uniform", lambda _: (result,))
+    [found] = averaged([range(3)], "uniform", [(result,)])
     assert found is result
 
 
@@ -153,33 +152,32 @@ def test_a_window_of_the_whole_clip_gives_the_same_bytes(backbone, long_clip, st
 
 def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, long_clip, inversion):
     """Step by step, with each window predicted apart."""
-    schedule, grid = backbone.schedule, inversion.grid
+    kind, levels = backbone.schedule.kind, inversion.levels(backbone.schedule)
     parts = windows(FRAMES, CUT.size, CUT.stride)
     branches = {
         name: backbone.text.encode(text).embeddings
         for name, text in (("source", SOURCE), ("target", TARGET))
     }
 
-    def predict(latents: Tensor, timestep: int, name: str) -> Tensor:
+    def predict(latents: Tensor, level: Level, name: str) -> Tensor:
         total = torch.zeros_like(latents)
         for part, share in zip(parts, shares(parts, CUT.weights), strict=True):
             table = inversion.part(part).keyframe_table()
             with torch.no_grad():
                 output = backbone.denoiser.predict(
-                    latents[list(part)], timestep, {name: branches[name]}, table
+                    latents[list(part)], level, {name: branches[name]}, table
                 )[name]
             total[list(part)] += share.float()[:, None, None, None] * output
         return total
 
     latents = inversion.trajectory[0]
-    for done, timestep in enumerate(reversed(grid.timesteps)):
-        arrival = grid.after(len(grid) - 1 - done)
-        output = predict(latents, timestep, "source")
-        latents = schedule.inverse_step(latents, output, arrival, timestep)
+    for done, (here, there) in enumerate(pairwise(reversed(levels))):
+        output = predict(latents, there, "source")
+        latents = inverse_step(latents, output, here, there, kind)
         assert close(inversion.trajectory[done + 1], latents, 1e-5)
-    for index, timestep in enumerate(grid.timesteps):
-        output = predict(latents, timestep, "target")
-        latents = schedule.mix(*schedule.split(latents, output, timestep), grid.after(index))
+    for here, there in pairwise(levels):
+        output = predict(latents, here, "target")
+        latents = mix(*split(latents, output, here, kind), there)
     assert close(edit(backbone, inversion, TARGET, guidance_scale=1), latents, 1e-4)
 
 
@@ -206,9 +204,9 @@ def test_all_windows_of_a_step_share_their_noise(backbone, inversion):
         noisy.append(report.latents)
 
     edit(backbone, inversion, TARGET, guidance_scale=1, controls=[control], on_step=watch)
-    alpha = backbone.schedule.alpha(inversion.grid.after(0)).float()
-    noise = noisy[0] - alpha.sqrt() * inversion.trajectory[0]
-    deviation = noise[:, :, 1:, 1:].flatten(1).std(1) / (1 - alpha).sqrt()
+    level = inversion.levels(backbone.schedule)[1]
+    noise = noisy[0] - level.signal * inversion.trajectory[0]
+    deviation = noise[:, :, 1:, 1:].flatten(1).std(1) / level.noise
     assert torch.allclose(deviation, torch.ones(FRAMES), atol=0.12)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from evenframe.pipelines.attention.sites import Layout, Site
 from evenframe.pipelines.models.model import Model
-from evenframe.pipelines.models.schedule import NoiseSchedule
+from evenframe.pipelines.models.noise_schedule import NoiseSchedule
 from evenframe.pipelines.models.stable_diffusion.codec import FrameCodec
 
 SELF, CROSS = Site("a.attn1", "self", 8, 0), Site("a.attn2", "cross", 8, 1)

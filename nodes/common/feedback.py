@@ -9,8 +9,8 @@ from ..host import host
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...pipelines.common.progress import OnStep, StepReport
     from ...pipelines.models.model import Model
+    from ...pipelines.walk import OnStep, StepReport
     from ..host import Progress
 
 

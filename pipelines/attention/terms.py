@@ -83,6 +83,11 @@ class Call:
         return (Term(self.q, self.gather(self.k), self.values),)
 
 
+def as_it_is(call: Call, terms: Terms) -> Terms:
+    """Attend as the model does."""
+    return terms
+
+
 def gather_keyframes(tokens: Tensor, keyframes: Tensor | None) -> Tensor:
     """Tokens of each frame's key frames, concatenated: (f, heads, m, d) -> (f, heads, j*m, d).
 

@@ -1,28 +1,7 @@
-"""What a running loop tells its caller after every step."""
+"""What running work tells its caller."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class StepReport:
-    """A step that has just ended.
-
-    done, total: steps. latents: (f, c, h, w) after it. clean: (f, c, h, w), the clean latents that
-    the step's prediction implies, for previews.
-    """
-
-    done: int
-    total: int
-    timestep: int
-    latents: Tensor
-    clean: Tensor
-
-
-OnStep = Callable[[StepReport], None]
-"""Called after every step; what it raises (an interrupt) ends the loop."""
 
 OnFrame = Callable[[int], None]
 """Called after every frame with how many are done; what it raises (an interrupt) ends the loop."""

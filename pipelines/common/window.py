@@ -4,7 +4,7 @@ Source: the resource-friendly mode of "Re-Attentional Controllable Video Diffusi
 2025), as in "MultiDiffusion" (ICML 2023): where windows overlap, their predictions are averaged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,24 +83,24 @@ def shares(parts: Sequence[range], weights: str = "uniform") -> list[Tensor]:
     ]
 
 
-def in_windows(
-    parts: Sequence[range], weights: str, run: Callable[[int], Sequence[Tensor]]
+def averaged(
+    parts: Sequence[range], weights: str, results: Iterable[Sequence[Tensor]]
 ) -> tuple[Tensor, ...]:
-    """Run one window after the other, and average what they give, each by what it counts.
+    """What windows gave, averaged where they overlap, each by what it counts.
 
-    run: takes a window's index and gives tensors of its frames, (len(window), ...) each.
-    A single window's results are given as they are, to the bit.
+    results: for each window tensors of its frames, (len(window), ...) each; of what is iterated
+    lazily, one at a time is held. A single window's are given as they are, to the bit.
     """
     if len(parts) == 1:
-        return tuple(run(0))
+        [alone] = results
+        return tuple(alone)
     totals: list[Tensor] = []
-    for index, (part, share) in enumerate(zip(parts, shares(parts, weights), strict=True)):
-        results = run(index)
+    for part, share, result in zip(parts, shares(parts, weights), results, strict=True):
         if not totals:
-            totals = [r.new_zeros(parts[-1].stop, *r.shape[1:]) for r in results]
-        for total, result in zip(totals, results, strict=True):
-            counted = share.to(result).view(-1, *[1] * (result.ndim - 1))
-            total[part.start : part.stop] += counted * result
+            totals = [one.new_zeros(parts[-1].stop, *one.shape[1:]) for one in result]
+        for total, one in zip(totals, result, strict=True):
+            counted = share.to(one).view(-1, *[1] * (one.ndim - 1))
+            total[part.start : part.stop] += counted * one
     return tuple(totals)
 
 

@@ -18,6 +18,7 @@ from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPass, carry_on
 from ..common.settings import check
+from ..models.schedule import Level
 from ..source.store import SourceAttention
 from ..text.prompt import Prompt
 
@@ -54,7 +55,7 @@ class Edit:
     @property
     def steps(self) -> int:
         """Denoising steps N."""
-        return len(self.inversion.grid)
+        return self.inversion.steps
 
     @property
     def frames(self) -> range:
@@ -86,12 +87,14 @@ class Edit:
 class Step:
     """One denoising step.
 
-    index: k in 0..N-1. source: the source's attention at this timestep, at the sites that were
-    asked for. arrival: the source's latents (f, c, h, w) at the noise level that the step ends on.
+    index: k in 0..N-1. here, there: the noise levels that it begins and ends at. source: the
+    source's attention at `here`, at the sites that were asked for. arrival: the source's latents
+    (f, c, h, w) at `there`.
     """
 
     index: int
-    timestep: int
+    here: Level
+    there: Level
     source: SourceAttention
     arrival: Tensor
 

@@ -18,7 +18,7 @@ from ..attention.sites import Layout, Site
 from ..text.prompt import Prompt
 from .delta import Delta
 from .lattice import Lattice
-from .schedule import NoiseSchedule
+from .schedule import Level, Schedule
 
 
 class Codec(Protocol):
@@ -117,7 +117,7 @@ class Denoiser(Protocol):
     def predict(
         self,
         latents: Tensor,
-        timestep: int,
+        level: Level,
         branches: Mapping[str, Tensor],
         keyframes: KeyFrameTable | None = None,
         attend: Attend = ...,
@@ -167,7 +167,7 @@ class Model:
     codec: Codec
     text: TextEncoder
     denoiser: Denoiser
-    schedule: NoiseSchedule
+    schedule: Schedule
     native_size: int
 
     def with_delta(self, delta: Delta) -> "Model":

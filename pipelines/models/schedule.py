@@ -1,216 +1,176 @@
-"""The DDIM time grid and its steps, as pure functions of the noise schedule.
+"""Noise levels, and the one step between them, whatever the model predicts.
 
-Source: "Denoising Diffusion Implicit Models" (Song et al., ICLR 2021), Eq. 12; the inversion is the
-same equation read towards more noise.
+At a level, latents are z = signal * clean + noise * eps. A model's output tells both parts apart,
+each linear in z and the output; `matrix` has the four factors. So one formula steps, and one
+inverts it, for every kind of model:
+
+    z' = signal' (A z + B out) + noise' (C z + D out)
+    z  = (z' - (signal' B + noise' D) out) / (signal' A + noise' C)
+
+Source: "Denoising Diffusion Implicit Models" (Song et al., ICLR 2021), Eq. 12 and 16; for v
+"Progressive Distillation for Fast Sampling of Diffusion Models" (Salimans and Ho, ICLR 2022),
+appendix D; for flow "Flow Matching for Generative Modeling" (Lipman et al., ICLR 2023), on straight
+paths, of which a step is Euler's.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from math import isclose, isfinite, sqrt
+from typing import Literal, Protocol, get_args
 
-import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
 
+Kind = Literal["epsilon", "v", "flow", "clean"]
+"""What a model predicts: the noise, signal * noise - noise level * clean, noise - clean, or the
+clean latents."""
+KINDS: tuple[str, ...] = get_args(Kind)
 MAX_STEPS = 1000
-MAX_TIMESTEPS = 100_000
-"""Noise levels that a model was trained on; all published ones have 1000."""
 
 
 @dataclass(frozen=True)
-class NoiseSchedule:
-    """The noise levels that a model was trained on.
+class Level:
+    """A noise level.
 
-    alphas_cumprod: (T,) float64, the share of signal (in power) left at each training timestep.
-    prediction: what the model predicts, "epsilon" or "v_prediction".
-    steps_offset: added to every timestep of a grid (1 for Stable Diffusion).
+    time: what the denoiser is told of it. signal, noise: the factors of the clean latents and of
+    the noise, 0 or more: of variance-preserving models the squares of both sum to 1, of flow models
+    they do themselves.
+    Raises EvenframeError for factors that are no numbers, negative, or both 0.
     """
 
-    alphas_cumprod: Tensor
-    prediction: str = "epsilon"
-    steps_offset: int = 1
-
-    @staticmethod
-    def from_config(config: Mapping[str, Any]) -> "NoiseSchedule":
-        """Read a diffusers scheduler configuration (`trained_betas`, or scaled-linear or linear).
-
-        Raises EvenframeError for other schedules and predictions.
-        """
-        prediction = config.get("prediction_type", "epsilon")
-        if prediction not in ("epsilon", "v_prediction"):
-            raise EvenframeError(
-                f"The model predicts {prediction!r:.60} ('prediction_type' of its "
-                "scheduler_config.json), which is not supported: use a model that predicts "
-                "'epsilon' or 'v_prediction'."
-            )
-        alphas = torch.cumprod(1.0 - _betas(config), 0)
-        if config.get("rescale_betas_zero_snr"):
-            if prediction == "epsilon":
-                raise EvenframeError(
-                    "The model's noise schedule ends in pure noise ('rescale_betas_zero_snr' of "
-                    "its scheduler_config.json), where a prediction of 'epsilon' says nothing of "
-                    "the picture: use a model that predicts 'v_prediction'."
-                )
-            alphas = zero_terminal_snr(alphas)
-        offset = _number(config, "steps_offset", 1, 0, len(alphas) - 1)
-        return NoiseSchedule(alphas, prediction, int(offset))
-
-    def alpha(self, timestep: int) -> Tensor:
-        """alpha-bar at a timestep; negative timesteps mean the clean end, where it is that of 0.
-
-        Raises EvenframeError beyond the last timestep.
-        """
-        if timestep >= len(self.alphas_cumprod):
-            raise EvenframeError(
-                f"The timestep {timestep} is beyond the model's noise levels, 0 to "
-                f"{len(self.alphas_cumprod) - 1}: invert the clip again with this model."
-            )
-        return self.alphas_cumprod[max(timestep, 0)]
-
-    def split(self, latents: Tensor, output: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
-        """(clean latents, noise) that latents of a timestep are made of, by the model's output.
-
-        Source for v: "Progressive Distillation for Fast Sampling of Diffusion Models" (Salimans and
-        Ho, ICLR 2022), appendix D.
-        """
-        alpha = self.alpha(timestep).to(latents)
-        if self.prediction == "epsilon":
-            return clean_latents(latents, output, alpha), output
-        clean = alpha.sqrt() * latents - (1 - alpha).sqrt() * output
-        return clean, (1 - alpha).sqrt() * latents + alpha.sqrt() * output
-
-    def mix(self, clean: Tensor, noise: Tensor, timestep: int) -> Tensor:
-        """Latents of a timestep, from what they are made of."""
-        return noisy_latents(clean, noise, self.alpha(timestep).to(clean))
-
-    def inverse_step(self, latents: Tensor, output: Tensor, arrival: int, timestep: int) -> Tensor:
-        """The latents of `timestep` from which a DDIM step arrives at these, those of `arrival`.
-
-        output: the model's, at `timestep`. With epsilon the step is its own inverse, read upwards.
-        With v it turns by the angle d between the levels, where sqrt(alpha) is the cosine of each:
-        z_arrival = cos(d) z - sin(d) v, which is solved for z.
-        """
-        low, high = self.alpha(arrival), self.alpha(timestep)
-        if self.prediction == "epsilon":
-            return ddim_step(latents, output, low.to(latents), high.to(latents))
-        cosine = (low * high).sqrt() + ((1 - low) * (1 - high)).sqrt()
-        sine = (low * (1 - high)).sqrt() - (high * (1 - low)).sqrt()
-        return (latents + sine.to(latents) * output) / cosine.to(latents)
-
-
-def zero_terminal_snr(alphas: Tensor) -> Tensor:
-    """Noise levels stretched until the last one holds no signal; the first one stays.
-
-    alphas: (T,) alpha-bar. Source: "Common Diffusion Noise Schedules and Sample Steps are Flawed"
-    (Lin et al., WACV 2024), Algorithm 1.
-    """
-    signal = alphas.sqrt()
-    return ((signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])) ** 2
-
-
-def _betas(config: Mapping[str, Any]) -> Tensor:
-    """The variance that each training timestep adds, (T,) float64."""
-    listed = config.get("trained_betas")
-    if listed is not None:
-        if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_TIMESTEPS:
-            raise _no_number("trained_betas", listed, f"a list of 1 to {MAX_TIMESTEPS} numbers")
-        betas = [_number({"trained_betas": beta}, "trained_betas", 0, 0, 1) for beta in listed]
-        return torch.tensor(betas, dtype=torch.float64)
-    count = int(_number(config, "num_train_timesteps", 1000, 1, MAX_TIMESTEPS))
-    start = _number(config, "beta_start", 1e-4, 0, 1)
-    end = _number(config, "beta_end", 0.02, 0, 1)
-    kind = config.get("beta_schedule", "linear")
-    if kind == "scaled_linear":
-        return torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
-    if kind == "linear":
-        return torch.linspace(start, end, count, dtype=torch.float64)
-    raise EvenframeError(
-        f"The model's noise schedule {kind!r:.60} is not supported ('beta_schedule' of its "
-        "scheduler_config.json): use a model with 'scaled_linear' or 'linear' betas."
-    )
-
-
-def _number(config: Mapping[str, Any], name: str, default: float, low: float, high: float) -> float:
-    value = config.get(name, default)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high:
-        raise _no_number(name, value, f"a number from {low:g} to {high:g}")
-    return value
-
-
-def _no_number(name: str, value: Any, wanted: str) -> EvenframeError:
-    return EvenframeError(
-        f"The model's noise schedule has {value!r:.60} as its '{name}', where {wanted} is needed: "
-        "download its scheduler_config.json again."
-    )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The timesteps that a run visits, highest noise first, and the noise level after each.
-
-    Denoising step k goes from `timesteps[k]` to `timesteps[k+1]`; the last one ends at the
-    clean end. Inversion step i is denoising step N-1-i walked backwards.
-    stride: how far beyond the last timestep the clean end lies.
-    Raises EvenframeError where the timesteps do not fall.
-    """
-
-    timesteps: tuple[int, ...]
-    stride: int
+    time: float
+    signal: float
+    noise: float
 
     def __post_init__(self) -> None:
-        falls = all(high > low for high, low in pairwise(self.timesteps))
-        if not self.timesteps or not falls or self.timesteps[-1] < 0 or self.stride < 1:
+        factors = float(self.signal), float(self.noise)
+        if not all(isfinite(factor) and factor >= 0 for factor in factors) or factors == (0, 0):
             raise EvenframeError(
-                f"The timesteps {self.timesteps} with stride {self.stride} are no way from noise "
-                "to a picture: they must fall from step to step and not below 0."
+                f"A noise level has signal {factors[0]:g} and noise {factors[1]:g}: give numbers "
+                "from 0, of which one is above it."
             )
 
-    def __len__(self) -> int:
-        return len(self.timesteps)
 
-    def after(self, step: int) -> int:
-        """The timestep that denoising step `step` arrives at; negative is the clean end."""
-        if step + 1 < len(self.timesteps):
-            return self.timesteps[step + 1]
-        return self.timesteps[step] - self.stride
+class Schedule(Protocol):
+    """The noise levels of a model."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    def at(self, time: float) -> Level:
+        """The level of a time. Raises EvenframeError for one that the model does not know."""
+        ...
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        """The times of a run of so many steps, steps + 1 of them: most noise first, clean last.
+
+        Raises EvenframeError for a number of steps that the model does not have.
+        """
+        ...
+
+    def identity(self) -> str:
+        """A hash of all that the levels depend on."""
+        ...
 
 
-def ddim_grid(schedule: NoiseSchedule, steps: int) -> Grid:
-    """Evenly spaced timesteps: 981..1 for 50 steps of 1000, 901..1 for 10.
+def matrix(kind: str, level: Level) -> tuple[float, float, float, float]:
+    """(A, B, C, D): clean = A z + B out and noise = C z + D out, for latents z at a level.
 
-    The published grid, of whole strides, wherever it reaches the noise. 600 whole strides of 1000
-    timesteps would end at 600; there the steps are spread over all timesteps instead.
+    kind: what the model predicts, see `Kind`.
+    Raises EvenframeError for a level at which the output does not tell the two apart, and for one
+    that a model of this kind does not have.
     """
-    count = len(schedule.alphas_cumprod)
-    limit = min(MAX_STEPS, count)
-    if not 1 <= steps <= limit:
-        raise EvenframeError(f"steps is {steps}: choose a whole number from 1 to {limit}.")
-    stride = count // steps
-    span = steps * stride if count - steps * stride < stride else count
-    starts = [index * span // steps for index in range(steps)]
-    offset = min(schedule.steps_offset, count - 1 - starts[-1])
-    return Grid(tuple(start + offset for start in reversed(starts)), stride)
+    a, s = level.signal, level.noise
+    if kind == "epsilon":
+        _require(a > 0, "pure noise, where a prediction of the noise says nothing of the picture")
+        return 1 / a, -s / a, 0.0, 1.0
+    if kind == "v":
+        _require(isclose(a * a + s * s, 1, abs_tol=1e-5), "no level of a model that predicts v")
+        return a, -s, s, a
+    if kind == "flow":
+        _require(isclose(a + s, 1, abs_tol=1e-5), "no level of a flow model")
+        return 1.0, -s, 1.0, 1 - s
+    if kind == "clean":
+        _require(s > 0, "free of noise, where a prediction of the picture says nothing of it")
+        return 0.0, 1.0, 1 / s, -a / s
+    raise EvenframeError(f"A model that predicts '{kind}' is unknown: use {', '.join(KINDS)}.")
 
 
-def clean_latents(latents: Tensor, epsilon: Tensor, alpha: Tensor) -> Tensor:
-    """x_0 that the noise prediction implies: (x - sqrt(1 - a) eps) / sqrt(a)."""
-    return (latents - (1 - alpha).sqrt() * epsilon) / alpha.sqrt()
+def split(z: Tensor, out: Tensor, level: Level, kind: str) -> tuple[Tensor, Tensor]:
+    """(clean latents, noise) that latents z of a level are made of, by the model's output."""
+    a, b, c, d = matrix(kind, level)
+    return a * z + b * out, c * z + d * out
 
 
-def noisy_latents(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
-    """x_t from x_0: sqrt(a) x_0 + sqrt(1 - a) noise."""
-    return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+def mix(clean: Tensor, noise: Tensor, level: Level) -> Tensor:
+    """Latents of a level, from what they are made of."""
+    return level.signal * clean + level.noise * noise
 
 
-def add_noise(latents: Tensor, noise: Tensor, alpha_from: Tensor, alpha_to: Tensor) -> Tensor:
-    """Latents at more noise: sqrt(a_to / a_from) x + sqrt(1 - a_to / a_from) noise."""
-    kept = alpha_to / alpha_from
-    return kept.sqrt() * latents + (1 - kept).sqrt() * noise
+def step(z: Tensor, out: Tensor, here: Level, there: Level, kind: str) -> Tensor:
+    """Latents z of `here` at `there`, along the model's output at `here`."""
+    a, b, c, d = matrix(kind, here)
+    kept, moved = there.signal * a + there.noise * c, there.signal * b + there.noise * d
+    return kept * z + moved * out
 
 
-def ddim_step(latents: Tensor, epsilon: Tensor, alpha_from: Tensor, alpha_to: Tensor) -> Tensor:
-    """Deterministic DDIM step (eta 0) between two noise levels, in either direction."""
-    return noisy_latents(clean_latents(latents, epsilon, alpha_from), epsilon, alpha_to)
+def inverse_step(z: Tensor, out: Tensor, here: Level, there: Level, kind: str) -> Tensor:
+    """The latents of `there`, the noisier level, from which a step arrives at z, those of `here`.
+
+    out: the model's, at `there`.
+    Raises EvenframeError where every latent would arrive at the same: the output alone decides.
+    """
+    a, b, c, d = matrix(kind, there)
+    kept, moved = here.signal * a + here.noise * c, here.signal * b + here.noise * d
+    _require(kept != 0, "a level from which a step forgets where it began: it cannot be inverted")
+    return (z - moved * out) / kept
+
+
+def ancestral_step(
+    z: Tensor, out: Tensor, here: Level, there: Level, kind: str, eta: float, fresh: Tensor
+) -> Tensor:
+    """`step` with a part of the noise replaced by fresh noise: none at eta 0, as DDPM does at 1."""
+    clean, noise = split(z, out, here, kind)
+    share = there.noise * here.signal / (there.signal * here.noise)
+    sigma = eta * there.noise * sqrt(1 - share**2)
+    kept = sqrt(there.noise**2 - sigma**2)
+    return there.signal * clean + kept * noise + sigma * fresh
+
+
+def move(
+    z: Tensor,
+    out: Tensor,
+    here: Level,
+    there: Level,
+    kind: str,
+    eta: float = 0.0,
+    fresh: Tensor | None = None,
+) -> Tensor:
+    """A step towards less noise, with a part of it fresh where there is some, or one upwards.
+
+    out: the model's, at the noisier of the two levels.
+    """
+    if there.noise > here.noise:
+        return inverse_step(z, out, here, there, kind)
+    if fresh is None:
+        return step(z, out, here, there, kind)
+    return ancestral_step(z, out, here, there, kind, eta, fresh)
+
+
+def add_noise(z: Tensor, fresh: Tensor, here: Level, there: Level) -> Tensor:
+    """Latents z of `here` at `there`, a level of more noise, by fresh noise on top."""
+    kept = there.signal / here.signal
+    return kept * z + sqrt(max(there.noise**2 - (kept * here.noise) ** 2, 0.0)) * fresh
+
+
+def require_steps(steps: int, most: int = MAX_STEPS) -> None:
+    """Raise EvenframeError for a number of steps that a schedule does not have."""
+    if not 1 <= steps <= most:
+        raise EvenframeError(f"steps is {steps}: choose a whole number from 1 to {most}.")
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise EvenframeError(
+            f"The noise level is {what}: use another model, or other settings of its schedule."
+        )

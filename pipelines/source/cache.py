@@ -12,10 +12,9 @@ from torch import Tensor
 from ..common.code_hash import code_hash
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
-from ..common.progress import OnStep
 from ..common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
-from ..models.schedule import ddim_grid
 from ..text.prompt import Prompt
+from ..walk import OnStep
 from .file import FORMAT, load, save
 from .inversion import Inversion, OnFrame, Settings, invert_clip
 from .origin import Origin, origin_of
@@ -86,7 +85,7 @@ def inversion_key(backbone: "Model", prompt: Prompt, settings: Settings, origin:
         "origin": asdict(origin),
         "prompt": hash_tensors({"embeddings": prompt.embeddings}),
         "text": prompt.text,
-        "grid": asdict(ddim_grid(backbone.schedule, settings.steps)),
+        "times": backbone.schedule.times(settings.steps),
         "keyframes": settings.keyframes,
         "layers": settings.layers,
         "seed": settings.seed,

@@ -19,7 +19,6 @@ from ..common.errors import EvenframeError, in_short
 from ..common.tensor_file import hash_tensors
 from ..common.whole_file import Numbered
 from ..common.window import WHOLE_CLIP, Windowing
-from ..models.schedule import Grid
 from ..text.prompt import Prompt, Word
 from .inversion import Inversion
 from .origin import Origin
@@ -55,8 +54,7 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
         "prompt_hash": hash_tensors({"embeddings": inversion.prompt.embeddings}),
         "ids": inversion.prompt.ids,
         "words": [asdict(word) for word in inversion.prompt.words],
-        "timesteps": inversion.grid.timesteps,
-        "stride": inversion.grid.stride,
+        "times": inversion.times,
         "keyframes": inversion.keyframes,
         "layers": inversion.layers,
         "windowing": asdict(inversion.windowing),
@@ -94,7 +92,7 @@ def _reason(error: Exception) -> str:
 def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inversion:
     """Build the value from a file's parts. Raises ValueError for what is none."""
     trajectory, rebuilt = tensors["trajectory"], tensors.get("rebuilt")
-    grid = Grid(_wholes(header, "timesteps"), _whole(header, "stride"))
+    times = _times(header)
     _require_numbers(trajectory, "trajectory", 5)
     if rebuilt is not None:
         if rebuilt.shape != trajectory[0, :1].shape:
@@ -109,7 +107,7 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
     return Inversion(
         trajectory,
         _prompt(header, tensors["embeddings"]),
-        grid,
+        times,
         key_frames.parse(names),
         str(header["model"]),
         mode,
@@ -118,6 +116,20 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
         windowing=_windowing(header.get("windowing"), trajectory.shape[1]),
         layers=str(header.get("layers", "auto"))[:9],  # older files had no choice
     )
+
+
+def _times(header: Mapping[str, Any]) -> tuple[float, ...]:
+    """The times of all levels; older files have timesteps, and how far the clean end is beyond."""
+    if "times" not in header:
+        timesteps = _wholes(header, "timesteps")
+        return (*timesteps, timesteps[-1] - _whole(header, "stride")) if timesteps else ()
+    times = header["times"]
+    if not isinstance(times, list) or len(times) > MAX_LIST:
+        raise ValueError(f"its times are no list of at most {MAX_LIST}")
+    for time in times:
+        if type(time) not in (int, float) or not -(2**31) < time < 2**31:
+            raise ValueError(f"one of its times is {time!r:.60}, which is none")
+    return tuple(times)
 
 
 def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Prompt:

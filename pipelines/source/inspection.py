@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..common.checks import require_range
 from ..common.grids import nearest
-from ..common.window import in_windows
+from ..common.window import averaged
 from ..models.checks import require_model
 from ..text.prompt import find_tokens
 from .maps import blend_mask, mask_sites, word_maps
@@ -51,14 +51,14 @@ def look(
     tokens = [token for word in words for token in find_tokens(inversion.prompt, word)]
     sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
     size = backbone.codec.lattice_of(inversion.trajectory[0]).size
-    step = round(at * (len(inversion.grid) - 1))
+    step = round(at * (inversion.steps - 1))
+
+    def seen(frames: range) -> Tensor:
+        source = inversion.part(frames).source_attention(backbone).at(step, sites)
+        return word_maps(source, sites, tokens, size).cpu().transpose(0, 1)
+
     parts = inversion.windows
-
-    def seen(window: int) -> tuple[Tensor]:
-        source = inversion.part(parts[window]).source_attention(backbone).at(step, sites)
-        return (word_maps(source, sites, tokens, size).cpu().transpose(0, 1),)
-
-    [maps] = in_windows(parts, inversion.windowing.weights, seen)
+    [maps] = averaged(parts, inversion.windowing.weights, ((seen(part),) for part in parts))
     maps = maps.transpose(0, 1)  # (layers heads) f h w
     mean = maps.mean(0)  # f h w
     grid = (mean.shape[1], mean.shape[2])

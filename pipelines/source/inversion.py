@@ -6,6 +6,7 @@ section 3.2 for what is kept on the way.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,19 +15,20 @@ from torch import Tensor
 from ..attention import keyframes as key_frames
 from ..attention.keyframes import KeyFrames, KeyFrameTable
 from ..attention.sites import KEYFRAME_LAYERS
+from ..attention.terms import Call, Terms
 from ..common.checks import (
     MAX_SEED,
     require_choice,
-    require_finite,
 )
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
-from ..common.progress import OnFrame, OnStep, StepReport
+from ..common.progress import OnFrame
 from ..common.settings import check, setting
-from ..common.window import WHOLE_CLIP, Windowing, in_windows
+from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
-from ..models.schedule import MAX_STEPS, Grid, ddim_grid
+from ..models.schedule import MAX_STEPS, Level, Schedule
 from ..text.prompt import Prompt
+from ..walk import OnStep, Pass, StepReport, walk
 from .origin import Origin, origin_of
 from .prefetch import PrefetchedAttention
 from .recompute import RecomputedAttention
@@ -51,7 +53,7 @@ class Inversion:
     """A clip as the model sees it at every noise level; any number of edits start from it.
 
     trajectory: (N+1, f, c, h, w) float32 on the CPU: the clean latents, then the latents after each
-        inversion step. grid: the timesteps, highest noise first.
+        inversion step. times: of its noise levels, N+1, highest noise first; see `levels`.
     mode: where the source's attention is kept ("recompute", "offload" or "resident"); "auto" where
         it was to be kept, but there was no room.
     records: that attention, lowest noise first. Empty where it is computed again: always in the
@@ -66,7 +68,7 @@ class Inversion:
 
     trajectory: Tensor
     prompt: Prompt
-    grid: Grid
+    times: tuple[float, ...]
     keyframes: KeyFrames
     model: str
     mode: str = "recompute"
@@ -79,12 +81,27 @@ class Inversion:
     def __post_init__(self) -> None:
         key_frames.require_names(self.keyframes)
         require_choice("key-frame layers", self.layers, tuple(KEYFRAME_LAYERS))
-        if self.trajectory.ndim != 5 or len(self.trajectory) != len(self.grid) + 1:
+        falls = all(high > low for high, low in pairwise(self.times))
+        if len(self.times) < 2 or not falls or self.times[-2] < 0:
             raise EvenframeError(
-                f"An inversion of {len(self.grid)} steps has a trajectory of the shape "
-                f"{tuple(self.trajectory.shape)}: give ({len(self.grid) + 1}, frames, channels, "
+                f"The times {self.times} are no way from noise to a picture: they must fall from "
+                "step to step, and only the last may lie below 0."
+            )
+        if self.trajectory.ndim != 5 or len(self.trajectory) != len(self.times):
+            raise EvenframeError(
+                f"An inversion of {self.steps} steps has a trajectory of the shape "
+                f"{tuple(self.trajectory.shape)}: give ({self.steps + 1}, frames, channels, "
                 "height, width)."
             )
+
+    @property
+    def steps(self) -> int:
+        """Steps N, of the inversion and of its edits."""
+        return len(self.times) - 1
+
+    def levels(self, schedule: Schedule) -> list[Level]:
+        """The noise levels of its edits, N+1, highest noise first, by the schedule of its model."""
+        return [schedule.at(time) for time in self.times]
 
     @property
     def frames(self) -> int:
@@ -122,7 +139,7 @@ class Inversion:
             backbone,
             self.trajectory,
             self.prompt.embeddings,
-            self.grid,
+            self.levels(backbone.schedule),
             self.keyframe_table(),
             # What is free just then must not change a byte: only "recompute" keeps full precision.
             rounded=self.mode != "recompute",
@@ -225,18 +242,35 @@ def invert_clip(
     """`invert`, with the settings as one value. origin: of these frames, where it is known."""
     require_frames(frames, backbone)
     require_prompt(backbone, prompt, "source prompt")
-    grid = ddim_grid(backbone.schedule, settings.steps)
+    times = backbone.schedule.times(settings.steps)
     parts = settings.windowing.cut(len(frames))
     if len(parts) > 1:
         # Where windows overlap, each has attention of its own: it is always computed again.
         _require_unkept(settings.store, len(parts))
         free = _no_room
     latents = backbone.codec.encode(frames, settings.seed, on_frame).to(backbone.device)
-    keeper = _Keeper(backbone, settings.store, len(grid), free)
+    keeper = _Keeper(backbone, settings.store, settings.steps, free)
+    table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
+    trajectory = [latents.float().cpu()]
+
+    def keep(report: StepReport) -> None:
+        trajectory.append(report.latents.float().cpu())
+        if on_step is not None:
+            on_step(report)
+
+    walk(
+        backbone,
+        [backbone.schedule.at(time) for time in reversed(times)],
+        latents,
+        [_SourcePass(part, prompt, table, keeper) for part in parts],
+        stage="inversion",
+        weights=settings.windowing.weights,
+        on_step=keep,
+    )
     return Inversion(
-        _walk(backbone, latents, prompt, grid, settings, keeper, on_step),
+        torch.stack(trajectory),
         prompt,
-        grid,
+        times,
         settings.keyframes,
         backbone.fingerprint,
         keeper.mode,
@@ -259,38 +293,25 @@ def _no_room(device: torch.device) -> int:
     return 0
 
 
-def _walk(
-    backbone: "Model",
-    latents: Tensor,
-    prompt: Prompt,
-    grid: Grid,
-    settings: Settings,
-    keeper: "_Keeper",
-    on_step: OnStep | None,
-) -> Tensor:
-    """The trajectory: inversion steps from the clean latents to the highest noise."""
-    schedule, trajectory = backbone.schedule, [latents.float().cpu()]
-    branches = {"source": prompt.embeddings}
-    parts = settings.windowing.cut(len(latents))
-    table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
-    for done, timestep in enumerate(reversed(grid.timesteps)):
-        recorder = keeper.recorder()
+class _SourcePass(Pass):
+    """The source as its prompt sees it, whose attention is kept where the keeper says."""
 
-        def predict(window: int, latents=latents, timestep=timestep, recorder=recorder):
-            part = latents[parts[window].start : parts[window].stop]
-            output = backbone.denoiser.predict(part, timestep, branches, table, recorder.attend)
-            return (output["source"],)
+    def __init__(
+        self, frames: range, prompt: Prompt, reach: KeyFrameTable | None, keeper: "_Keeper"
+    ):
+        super().__init__(frames, {"source": prompt.embeddings}, reach, self._record)
+        self._keeper, self._recorder = keeper, keeper.recorder()
 
-        [output] = in_windows(parts, settings.windowing.weights, predict)
-        keeper.keep(recorder.record())
-        arrival = grid.after(len(grid) - 1 - done)
-        latents = schedule.inverse_step(latents, output, arrival, timestep)
-        require_finite(latents, "inversion", done, len(grid), backbone.dtype)
-        trajectory.append(latents.float().cpu())
-        if on_step is not None:
-            clean, _ = schedule.split(latents, output, timestep)
-            on_step(StepReport(done + 1, len(grid), timestep, latents, clean))
-    return torch.stack(trajectory)
+    def prepare(self, index: int, latents: Tensor) -> Tensor:
+        self._recorder = self._keeper.recorder()
+        return latents
+
+    def settle(self, latents: Tensor) -> Tensor:
+        self._keeper.keep(self._recorder.record())
+        return latents
+
+    def _record(self, call: Call, terms: Terms) -> Terms:
+        return self._recorder.attend(call, terms)
 
 
 class _Keeper:

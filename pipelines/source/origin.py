@@ -10,7 +10,6 @@ from ..common.tensor_file import hash_tensors
 
 if TYPE_CHECKING:
     from ..models.model import Model
-    from ..models.schedule import NoiseSchedule
 
 
 @dataclass(frozen=True)
@@ -32,12 +31,6 @@ def origin_of(backbone: "Model", frames: Tensor) -> Origin:
 
     return Origin(
         clip=hash_tensors({"frames": frames}),
-        schedule=_hash_schedule(backbone.schedule),
+        schedule=backbone.schedule.identity(),
         versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
     )
-
-
-def _hash_schedule(schedule: "NoiseSchedule") -> str:
-    # The tensor's name carries what is no tensor.
-    name = f"alphas of {schedule.prediction}, offset {schedule.steps_offset}"
-    return hash_tensors({name: schedule.alphas_cumprod})

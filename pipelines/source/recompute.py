@@ -15,7 +15,7 @@ from torch import Tensor
 from ..attention.keyframes import KeyFrameTable
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
-from ..models.schedule import Grid
+from ..models.schedule import Level
 from .store import Recorder, SourceAttention, keep
 
 if TYPE_CHECKING:
@@ -27,25 +27,26 @@ class RecomputedAttention:
     """An AttentionSource that runs the source branch before each edit step.
 
     trajectory: (N+1, f, c, h, w), clean latents first. embeddings: (L, c) of the source prompt.
+    levels: of the denoising, N+1.
     rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
     backbone: "Model"
     trajectory: Tensor
     embeddings: Tensor
-    grid: Grid
+    levels: Sequence[Level]
     keyframes: KeyFrameTable | None
     rounded: bool = False
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         """Queries and keys of these sites, in the backbone's own precision."""
         recorder = Recorder(sites, stop=True)
-        # Inversion step N-1-k evaluated the noise of its input, z_{N-1-k}, at the timestep t_k.
-        latents = self.trajectory[len(self.grid) - 1 - step].to(self.backbone.device)
+        # Inversion step N-1-k asked about its input, z_{N-1-k}, at the level of denoising step k.
+        latents = self.trajectory[len(self.levels) - 2 - step].to(self.backbone.device)
         with suppress(EarlyExit):
             self.backbone.denoiser.predict(
                 latents,
-                self.grid.timesteps[step],
+                self.levels[step],
                 {"source": self.embeddings},
                 self.keyframes,
                 recorder.attend,

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from ..attention.keyframes import KeyFrameTable, closure
-from ..common.checks import require_finite
 from ..common.errors import EvenframeError
-from ..common.progress import OnStep, StepReport
-from ..common.window import in_windows
+from ..common.window import averaged
 from ..measure.psnr import psnr
 from ..models.checks import require_model
+from ..walk import OnStep, Pass, walk
 
 if TYPE_CHECKING:
     from ..models.model import Model
@@ -34,29 +33,18 @@ def reconstruct(
     Returns latents (f, c, h, w) or (1, c, h, w), float32.
     """
     require_model(backbone, inversion.model, "inversion")
-    parts = inversion.windows
-    if len(parts) > 1 and frame is None:
-        [rebuilt] = in_windows(
-            parts,
-            inversion.windowing.weights,
-            lambda index: (reconstruct(backbone, inversion.part(parts[index]), None, on_step),),
-        )
-        return rebuilt
-    if len(parts) > 1 and frame is not None:
+    parts, weights = inversion.windows, inversion.windowing.weights
+    if len(parts) > 1:
+        if frame is None:
+            each = ((reconstruct(backbone, inversion.part(part), None, on_step),) for part in parts)
+            return averaged(parts, weights, each)[0]
         window = _nearest(parts, frame)
         inversion, frame = inversion.part(window), frame - window.start
     frames, table, wanted = _selection(inversion, frame)
-    grid, schedule = inversion.grid, backbone.schedule
-    latents = inversion.trajectory[-1][frames].to(backbone.device)
-    for index, timestep in enumerate(grid.timesteps):
-        output = backbone.denoiser.predict(
-            latents, timestep, {"source": inversion.prompt.embeddings}, table
-        )["source"]
-        clean, noise = schedule.split(latents, output, timestep)
-        latents = schedule.mix(clean, noise, grid.after(index))
-        require_finite(latents, "reconstruction", index, len(grid), backbone.dtype)
-        if on_step is not None:
-            on_step(StepReport(index + 1, len(grid), timestep, latents, clean))
+    source = Pass(range(len(frames)), {"source": inversion.prompt.embeddings}, table)
+    start = inversion.trajectory[-1][frames].to(backbone.device)
+    levels = inversion.levels(backbone.schedule)
+    latents = walk(backbone, levels, start, [source], stage="reconstruction", on_step=on_step)
     return latents if wanted is None else latents[wanted : wanted + 1]
 
 

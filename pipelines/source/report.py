@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..common.checks import size_notes
+from ..models.checks import size_notes
 from .reconstruction import compare
 
 if TYPE_CHECKING:
-    from ..models.model import Backbone
+    from ..models.model import Model
     from .inversion import Inversion
 
 
@@ -24,14 +24,14 @@ class Report:
 
 
 def report(
-    backbone: "Backbone", inversion: "Inversion", frames: Tensor, found: bool, checked: bool
+    backbone: "Model", inversion: "Inversion", frames: Tensor, found: bool, checked: bool
 ) -> Report:
     """What to tell of an inversion of frames (f, h, w, 3), with its check where that was asked for.
 
     found: whether it was found on disk.
     """
     notes = size_notes(backbone, (frames.shape[1], frames.shape[2]))
-    origin = "found on disk" if found else f"{len(inversion.grid)} steps"
+    origin = "found on disk" if found else f"{inversion.steps} steps"
     if not checked:
         return Report((origin, *notes), frames[:1])
     pair, decibels = compare(backbone, inversion, frames)

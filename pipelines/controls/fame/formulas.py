@@ -98,22 +98,22 @@ def frame_weights(distance: Tensor, frame_decay: float) -> Tensor:
     return torch.exp(-distance.abs() / frame_decay)
 
 
-def schedule_weight(kind: str, timestep: int, step: int, steps: int) -> float:
+def schedule_weight(kind: str, time: float, step: int, steps: int) -> float:
     """rho over denoising time: "constant" is 1; "power" is ((t-1)/1000)^5, then 0.
 
-    timestep: 0..1000. step: 0..steps-1; power acts in the first 30 % of the steps (VideoGrain).
+    time: 0..1000, t. step: 0..steps-1; power acts in the first 30 % of the steps (VideoGrain).
     """
     if kind == "constant":
         return 1.0
     active = step in Span(0, POWER_SHARE).steps(steps)
-    return max(timestep - 1, 0) ** POWER / 1000**POWER if active else 0.0
+    return max(time - 1, 0) ** POWER / 1000**POWER if active else 0.0
 
 
-def step_weight(schedule: str, window: Span, timestep: int, step: int, steps: int) -> float:
+def step_weight(schedule: str, window: Span, time: float, step: int, steps: int) -> float:
     """rho of a step, 0 outside the window."""
     if step not in window.steps(steps):
         return 0.0
-    return schedule_weight(schedule, timestep, step, steps)
+    return schedule_weight(schedule, time, step, steps)
 
 
 def require_decay(name: str, frame_decay: float) -> None:

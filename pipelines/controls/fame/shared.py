@@ -5,7 +5,7 @@ from typing import Literal
 
 from ...attention.terms import Call
 from ...common.settings import setting
-from ...regions.region import Regions
+from ...regions.regions import Regions
 from ...text.prompt import parse_phrases
 from ..base import Control, ControlRun, Edit, Step
 from ..span import WHOLE, Span, span_setting
@@ -55,14 +55,14 @@ class FameRun(ControlRun):
 
     def __init__(self, settings: FameControl, edit: Edit):
         self._settings, self._steps = settings, edit.steps
-        self._coarse = edit.backbone.layout.control_stride
+        self._coarse = edit.backbone.denoiser.layout.control_stride
         self._rho = 0.0
 
     def prepare(self, step: Step) -> None:
         """Look up the schedule."""
         settings = self._settings
         self._rho = step_weight(
-            settings.schedule, settings.window, step.timestep, step.index, self._steps
+            settings.schedule, settings.window, step.here.time, step.index, self._steps
         )
 
     def acts(self, call: Call, kind: Literal["self", "cross"]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...common.errors import EvenframeError
 from ...common.settings import setting
-from ...models.schedule import noisy_latents
+from ...models.schedule import mix
 from ...regions.edges import shrunk
 from ...regions.region import Region
 from ...regions.regions import Regions
@@ -103,13 +103,12 @@ class JointSamplingRun(ControlRun):
         return keep_outside(latents, source, self._mask.to(latents))
 
     def _noisy_source(self, latents: Tensor, step: Step) -> Tensor:
-        """V(t) = sqrt(a) V(0) + sqrt(1-a) noise; the noise is the same in all windows."""
+        """V(t), the source at the level that was reached, with noise that all windows share."""
         edit = self._edit
         shape = (edit.clip_frames, *latents.shape[1:])
         noise = torch.randn(shape, generator=self._generator)
         noise = noise[edit.frames.start : edit.frames.stop].to(latents)
-        alpha = edit.backbone.schedule.alpha(edit.inversion.grid.after(step.index))
-        return noisy_latents(edit.inversion.trajectory[0].to(latents), noise, alpha.to(latents))
+        return mix(edit.inversion.trajectory[0].to(latents), noise, step.there)
 
 
 def _require_room(region: Region, cells: Tensor, mask: Tensor, frames: range, inset: int) -> None:

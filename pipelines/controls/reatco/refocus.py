@@ -22,6 +22,7 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Terms, probabilities
 from ...common.errors import EvenframeError
 from ...common.settings import setting
+from ...models.schedule import Level
 from ...regions.regions import Regions
 from ...source.maps import mask_sites
 from ...text.prompt import parse_phrases
@@ -208,10 +209,10 @@ class RefocusRun(ControlRun):
             worst, gradient = self._evaluate(latents, step)
         return self._move(latents, size * gradient, step)
 
-    def losses(self, latents: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
+    def losses(self, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """(L_IR, L_OR) of every word, (words,) each; differentiable in the latents."""
         settings = self._settings
-        maps = condition_maps(self._maps(latents, timestep), settings.sharpen, settings.smooth)
+        maps = condition_maps(self._maps(latents, level), settings.sharpen, settings.smooth)
         # Without the first token, token j is in column j-1.
         pairs = [
             region_losses(
@@ -236,7 +237,7 @@ class RefocusRun(ControlRun):
                 with backbone.denoiser.differentiable(
                     self._last if self._checkpoints(latents) else None
                 ):
-                    inner, outer = self.losses(start, step.timestep)
+                    inner, outer = self.losses(start, step.here)
                     loss = scale * (inner + outer).sum()
                     gradient = torch.autograd.grad(loss, start)[0] / scale
                 if gradient.isfinite().all():
@@ -248,14 +249,14 @@ class RefocusRun(ControlRun):
             f"{'' if exact else ', or load the model in float32'}."
         )
 
-    def _maps(self, latents: Tensor, timestep: int) -> Tensor:
+    def _maps(self, latents: Tensor, level: Level) -> Tensor:
         """(f, h, w, L) attention to every token, the mean over sites and heads."""
         edit = self._edit
         collector = _Collector(self._sites)
         with suppress(EarlyExit):
             edit.backbone.denoiser.predict(
                 latents,
-                timestep,
+                level,
                 {"target": edit.prompt.embeddings.clone()},
                 edit.inversion.keyframe_table(),
                 collector.attend,

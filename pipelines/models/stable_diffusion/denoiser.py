@@ -12,16 +12,12 @@ from torch.func import functional_call
 from ...attention.keyframes import KeyFrameTable
 from ...attention.processor import Attend, Pass, SiteProcessor
 from ...attention.sites import Layout, Site, layout_of
-from ...attention.terms import Call, Terms
+from ...attention.terms import as_it_is
 from ...common.errors import EvenframeError
 from ..delta import Delta
+from ..schedule import Level
 from .codec import SPACE_STRIDE
 from .gradients import checkpointed, ordinary_weights
-
-
-def unchanged(call: Call, terms: Terms) -> Terms:
-    """Attend as the model does."""
-    return terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +46,10 @@ class UNetDenoiser:
     def predict(
         self,
         latents: Tensor,
-        timestep: int,
+        level: Level,
         branches: Mapping[str, Tensor],
         keyframes: KeyFrameTable | None = None,
-        attend: Attend = unchanged,
+        attend: Attend = as_it_is,
     ) -> dict[str, Tensor]:
         """What it says of latents (f, 4, h, w), by branch name; see `Denoiser`."""
         self._require_fitting(latents, branches)
@@ -72,7 +68,7 @@ class UNetDenoiser:
             "encoder_hidden_states": context.to(self.device, self.dtype),
             "cross_attention_kwargs": {"forward": forward},
         }
-        inputs = (batch.to(self.device, self.dtype), timestep)
+        inputs = (batch.to(self.device, self.dtype), level.time)
         output = functional_call(
             self.module, self._changed(), inputs, given, tie_weights=False
         ).sample.float()

@@ -54,7 +54,7 @@ def adopt(*states: Any, **settings: Any) -> Model:
 def from_components(components: Components) -> Model:
     """A model of loaded modules; the UNet gets this package's attention processors."""
     from ..model import Model
-    from ..schedule import NoiseSchedule
+    from ..noise_schedule import NoiseSchedule
     from .codec import FrameCodec
     from .denoiser import denoiser_of
     from .text import ClipText

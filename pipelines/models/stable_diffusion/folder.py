@@ -13,7 +13,7 @@ from ...common.errors import EvenframeError
 from ..files import assemble, fingerprint
 from ..files.folder_files import header_of, part_name, read_settings
 from ..files.tensors import read_safetensors
-from ..schedule import NoiseSchedule
+from ..noise_schedule import NoiseSchedule
 from . import ldm
 from .components import PARTS, Components, native_size, part_dtype
 from .configs import build

@@ -50,7 +50,7 @@ def checkpointed(unet: Any, last: str) -> Iterator[None]:
 
 def _run_again(block: nn.Module, *inputs: Any) -> Tensor:
     # Those of this pass: when it is run again, the block has its own.
-    weights = dict(block.named_parameters())
+    weights: dict[str, Tensor] = dict(block.named_parameters())
 
     def run(*inputs: Any) -> Tensor:
         return functional_call(block, weights, inputs, tie_weights=False)

@@ -1,0 +1,121 @@
+"""The walk over noise levels that inversions, edits and reconstructions are.
+
+Source: "Denoising Diffusion Implicit Models" (Song et al., ICLR 2021), section 4; for windows over
+long clips "MultiDiffusion" (Bar-Tal et al., ICML 2023).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .attention.keyframes import KeyFrameTable
+from .attention.processor import Attend
+from .attention.terms import as_it_is
+from .common.checks import require_finite
+from .common.window import averaged
+from .models.schedule import Level, add_noise, move, split
+
+if TYPE_CHECKING:
+    from .models.model import Model
+
+
+@dataclass(frozen=True, eq=False)
+class StepReport:
+    """A step that has just ended.
+
+    done, total: steps. level: the one that the model was asked at. latents: (f, c, h, w) after it.
+    clean: (f, c, h, w), the clean latents that the step's prediction implies, for previews.
+    """
+
+    done: int
+    total: int
+    level: Level
+    latents: Tensor
+    clean: Tensor
+
+
+OnStep = Callable[[StepReport], None]
+"""Called after every step; what it raises (an interrupt) ends the walk."""
+
+
+@dataclass(eq=False)
+class Pass:
+    """What a walk asks the model about the frames of one window, and does with the answer.
+
+    frames: of the clip, those that are denoised at once. branches: what the model is asked with, by
+    name. keyframes: who looks at whom. attend: rewrites its attention.
+    """
+
+    frames: range
+    branches: Mapping[str, Tensor]
+    keyframes: KeyFrameTable | None = None
+    attend: Attend = as_it_is
+
+    def repeats(self, index: int) -> int:
+        """How often a step is taken, with noise added again in between."""
+        return 1
+
+    def prepare(self, index: int, latents: Tensor) -> Tensor:
+        """The latents (f, c, h, w) that the model is asked about, from those of the step."""
+        return latents
+
+    def answer(self, outputs: Mapping[str, Tensor]) -> Tensor:
+        """The output that the step goes by, from those of all branches."""
+        [output] = outputs.values()
+        return output
+
+    def settle(self, latents: Tensor) -> Tensor:
+        """The latents (f, c, h, w) that the step ends with, from those that it reached."""
+        return latents
+
+
+def walk(
+    model: "Model",
+    levels: Sequence[Level],
+    latents: Tensor,
+    passes: Sequence[Pass],
+    *,
+    stage: str,
+    first: int = 0,
+    weights: str = "uniform",
+    eta: float = 0.0,
+    draw: Callable[[Tensor], Tensor] = torch.randn_like,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """From the first of the levels to the last, up or down; gives the latents (f, c, h, w) there.
+
+    The model is asked at the noisier level of each step. passes: one for each window; where windows
+    overlap, what they reach is averaged by their `weights`, see window.py: a step is linear in its
+    latents and in the prediction, so this averages the predictions.
+    stage: what an error calls this. first: number of the first step. eta: see `ancestral_step`;
+    draw: makes fresh noise like the latents given.
+    Raises EvenframeError at the step in which latents stop being numbers.
+    """
+    total, kind = first + len(levels) - 1, model.schedule.kind
+    windows = [part.frames for part in passes]
+    for index, (here, there) in enumerate(pairwise(levels), first):
+        asked, clean = max(here, there, key=lambda level: (level.noise, level.time)), latents
+        for turn in range(passes[0].repeats(index)):
+            if turn:
+                latents = add_noise(latents, draw(latents), there, here)
+            fresh, reached = draw(latents) if eta else None, []
+            for part in passes:
+                own = slice(part.frames.start, part.frames.stop)
+                z = part.prepare(index, latents[own])
+                outputs = model.denoiser.predict(
+                    z, asked, part.branches, part.keyframes, part.attend
+                )
+                out = part.answer(outputs)
+                noise = None if fresh is None else fresh[own]
+                moved = move(z, out, here, there, kind, eta, noise)
+                require_finite(moved, stage, index, total, model.dtype)
+                said = split(moved if asked is there else z, out, asked, kind)[0]
+                reached.append((part.settle(moved), said))
+            latents, clean = averaged(windows, weights, reached)
+        if on_step is not None:
+            on_step(StepReport(index + 1, total, asked, latents, clean))
+    return latents
