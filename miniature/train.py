@@ -26,7 +26,7 @@ from .meaning_loss import MeaningLoss
 from .models import Size, alphas_cumprod, load_published, make_text_encoder, make_unet
 from .optimiser import MatrixOptimiser
 from .tokenizer import WordEncoder
-from .training import BaseTrainer, PromptRecipe, Prompts, computes_in_bfloat16, run, save_at_once
+from .training import BaseTrainer, PromptRecipe, Prompts, autocast, run, save_at_once
 
 _ANEW = "begin the average at this start; to be left out where that run goes on"
 
@@ -83,9 +83,7 @@ class Trainer(BaseTrainer):
 
     def train_step(self, pool: shards.Pool, rate: float) -> dict[str, Tensor]:
         """One optimiser step; returns timesteps, squared errors (n,), both supervised losses."""
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=computes_in_bfloat16(self.device)
-        ):
+        with autocast(self.device):
             loss, report = self._loss(*self._draw(pool))
         self.update(loss, rate)
         self.seen += self.recipe.batch
@@ -198,13 +196,14 @@ def train(
     """
     began = time.monotonic()
     decay_from = steps - decay_steps if decay_steps else None
+    pool = shards.GrowingPool(lambda: shards.shards_of(pool_folder))
 
-    def step(pool: shards.Pool) -> Iterable[tuple[str, float]]:
+    def step() -> Iterable[tuple[str, float]]:
         rate = learning_rate(trainer.recipe, trainer.step, decay_from, decay_steps)
         if minutes is not None and decay_minutes:
             left = minutes - (time.monotonic() - began) / 60
             rate *= max(0.02, min(1.0, left / decay_minutes))
-        report = {name: value.cpu() for name, value in trainer.train_step(pool, rate).items()}
+        report = trainer.train_step(pool.at(trainer.step), rate)
         for timestep, error in zip(report["time"].tolist(), report["error"].tolist(), strict=True):
             yield f"error_{timestep // 250}", error
         yield from ((name, float(report[name])) for name in ("missed", "unsaid"))
@@ -213,8 +212,7 @@ def train(
         over = minutes is not None and seconds > minutes * 60
         return over or trainer.step >= steps or (out / "STOP").exists()
 
-    pool = shards.GrowingPool(lambda: shards.shards_of(pool_folder))
-    run(trainer, pool, out, step, done, log_every)
+    run(trainer, out, step, done, log_every)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from .models import Size, load_published, make_autoencoder
 from .optimiser import MatrixOptimiser
 from .sample_scenes import sample_scene
 from .scenes import render
-from .training import BaseTrainer, save_at_once, write_line
+from .training import BaseTrainer, run, save_at_once, write_line
 from .vocabulary import FRAMES
 
 LATENT_NOISE = 0.06
@@ -72,11 +73,11 @@ def psnr(decoded: Tensor, target: Tensor) -> Tensor:
 class DecoderTrainer(BaseTrainer):
     """A run of the decoder; the encoder is written and stays."""
 
-    STATE = "decoder_state.pt"
+    STATE, LOG = "decoder_state.pt", "decoder_log.jsonl"
 
     def __init__(self, latent_map: LatentMap, rate: float, device: str, seed: int = 3) -> None:
         torch.manual_seed(seed)
-        self.map, self.rate, self.device = latent_map, rate, torch.device(device)
+        self.map, self.device = latent_map, torch.device(device)
         self.autoencoder = make_autoencoder(Size())
         write_linear_encoder(self.autoencoder, latent_map)
         write_simple_decoder(self.autoencoder, latent_map)
@@ -108,8 +109,10 @@ class DecoderTrainer(BaseTrainer):
         }
 
     def save_averages(self, folder: Path) -> None:
-        """Write them as a whole autoencoder."""
+        """Write them as a whole autoencoder, and how well it does."""
         save_at_once(self.averaged(), folder / "autoencoder.pt")
+        mean, lowest = self.evaluate()
+        write_line(folder / self.LOG, self.counters() | {"psnr": mean, "psnr_min": lowest})
 
     def start_from(self, folder: Path) -> None:
         """Start at the decoder of an exported folder, with a fresh optimiser."""
@@ -145,25 +148,15 @@ def main() -> None:
     if not trainer.resume_from(args.out) and args.init_from is not None:
         trainer.start_from(args.init_from)
     rng = np.random.default_rng([77, trainer.step])
-    began = saved = time.monotonic()
-    before = trainer.seconds
-    while (elapsed := time.monotonic() - began) < args.minutes * 60:
-        left = args.minutes * 60 - elapsed
+    began, seconds = time.monotonic(), args.minutes * 60
+
+    def step() -> Iterable[tuple[str, float]]:
+        left = seconds - (time.monotonic() - began)
         fall = min(1.0, max(0.03, left / max(1e-6, args.decay_minutes * 60)))
         rate = args.learning_rate * min(1.0, (trainer.step + 1) / 50) * fall
-        loss = trainer.train_step(rng, args.batch, rate)
-        trainer.seconds = before + elapsed
-        if time.monotonic() - saved > 120:
-            saved = time.monotonic()
-            _report(trainer, args.out, loss, rate)
-    _report(trainer, args.out, None, 0.0)
+        yield "loss", trainer.train_step(rng, args.batch, rate)
 
-
-def _report(trainer: DecoderTrainer, out: Path, loss: float | None, rate: float) -> None:
-    trainer.save(out)
-    mean, lowest = trainer.evaluate()
-    line = {**trainer.counters(), "loss": loss, "lr": rate, "psnr": mean, "psnr_min": lowest}
-    write_line(out / "decoder_log.jsonl", line)
+    run(trainer, args.out, step, lambda elapsed: elapsed >= seconds, save_every=120)
 
 
 if __name__ == "__main__":

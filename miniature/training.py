@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from ..pipelines.common import whole_file
 from .optimiser import MatrixOptimiser
-from .shards import GrowingPool, Pool
 from .tokenizer import WordEncoder
 
 
-def computes_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes faster in bfloat16."""
-    return device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+def autocast(device: torch.device) -> torch.autocast:
+    """In bfloat16 where the device computes faster so."""
+    faster = device.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=faster)
 
 
 class BaseTrainer:
@@ -34,7 +34,7 @@ class BaseTrainer:
         leads: whether this process writes files and lines, of several that train together.
     """
 
-    STATE = "state.pt"
+    STATE, LOG = "state.pt", "log.jsonl"
     COUNTED: tuple[str, ...] = ("step", "averaged_steps", "seconds")
     leads = True
 
@@ -149,6 +149,7 @@ class PromptRecipe:
     seed: int = 0
 
 
+@dataclass(frozen=True, eq=False)
 class Prompts:
     """What a text encoder says of prompts while it is trained.
 
@@ -156,34 +157,28 @@ class Prompts:
         swapped. keeps_end: the first end token, whose state sums up the prompt, is no padding.
     """
 
-    def __init__(
-        self,
-        text: Any,
-        encoder: WordEncoder,
-        recipe: PromptRecipe,
-        random: torch.Generator,
-        *,
-        keeps_end: bool,
-    ) -> None:
-        self._text, self._recipe, self._random = text, recipe, random
-        self._end, self._keeps_end = encoder.end, keeps_end
-        self._empty = torch.tensor([encoder([])], device=text.device)
+    text: Any
+    encoder: WordEncoder
+    recipe: PromptRecipe
+    random: torch.Generator
+    keeps_end: bool
 
     def __call__(self, ids: Tensor, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(ids, slots, states (n, 77, c)) of prompts, of which some are dropped."""
-        dropped = self._chosen(len(ids), self._recipe.drop_prompt)
-        ids = torch.where(dropped, self._empty, ids)
-        states = self._text(input_ids=ids).last_hidden_state
-        empty = self._text(input_ids=self._empty).last_hidden_state
-        padding = ids == self._end
-        if self._keeps_end:
+        dropped = self._chosen(ids, self.recipe.drop_prompt)
+        nothing = torch.tensor([self.encoder([])], device=ids.device)
+        ids = torch.where(dropped, nothing, ids)
+        states = self.text(input_ids=ids).last_hidden_state
+        empty = self.text(input_ids=nothing).last_hidden_state
+        padding = ids == self.encoder.end
+        if self.keeps_end:
             padding &= padding.cumsum(1) > 1
-        swapped = padding & self._chosen(len(ids), self._recipe.swap_padding)
+        swapped = padding & self._chosen(ids, self.recipe.swap_padding)
         return ids, torch.where(dropped, -1, slots), torch.where(swapped[..., None], empty, states)
 
-    def _chosen(self, count: int, share: float) -> Tensor:
+    def _chosen(self, ids: Tensor, share: float) -> Tensor:
         """(n, 1): true for about a share of them."""
-        return torch.rand(count, 1, generator=self._random).to(self._empty.device) < share
+        return torch.rand(len(ids), 1, generator=self.random).to(ids.device) < share
 
 
 class _Means:
@@ -202,14 +197,13 @@ class _Means:
 
 def run(
     trainer: BaseTrainer,
-    pool: GrowingPool,
     out: Path,
-    step: Callable[[Pool], Iterable[tuple[str, float]]],
+    step: Callable[[], Iterable[tuple[str, float]]],
     done: Callable[[float], bool],
     log_every: int = 100,
     save_every: float = 180.0,
 ) -> None:
-    """Train until it is done; a line in `log.jsonl` and on the screen, and a state, now and then.
+    """Train until it is done; a line of the log and on the screen, and a state, now and then.
 
     step: takes one, and returns values whose means are logged. done: asked before each step, with
     the seconds since the start. log_every: steps. save_every: seconds.
@@ -218,11 +212,11 @@ def run(
     began = saved = now = time.monotonic()
     before, means = trainer.seconds, _Means()
     while not done(now - began):
-        means.add(step(pool.at(trainer.step)))
+        means.add(step())
         now = time.monotonic()
         trainer.seconds = before + now - began
         if trainer.leads and trainer.step % log_every == 0:
-            write_line(out / "log.jsonl", trainer.counters() | means.line())
+            write_line(out / trainer.LOG, trainer.counters() | means.line())
             means = _Means()
         if trainer.leads and now - saved > save_every:
             trainer.save(out)

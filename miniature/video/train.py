@@ -28,7 +28,7 @@ from ...pipelines.common import whole_file
 from .. import shards
 from ..meaning_loss import MeaningLoss
 from ..optimiser import MatrixOptimiser
-from ..training import BaseTrainer, PromptRecipe, Prompts, computes_in_bfloat16
+from ..training import BaseTrainer, PromptRecipe, Prompts, autocast
 from ..training import run as run_steps
 from .latents import frames_of
 from .pool import TIMES
@@ -104,7 +104,7 @@ class Trainer(BaseTrainer):
         batch = recipe.frame_batch if times == 1 else recipe.clip_batch
         # All processes have drawn the same kind of step; the samples of it are each one's own.
         self.random.manual_seed((recipe.seed * 2**32 + self.step) * self.workers + self.rank + 1)
-        with torch.autocast(self.device.type, torch.bfloat16, computes_in_bfloat16(self.device)):
+        with autocast(self.device):
             error, unsaid = self._loss(pool, times, batch // self.workers)
             loss = error + recipe.meaning * unsaid
         self.update(loss, self.rate)
@@ -193,8 +193,8 @@ def run(trainer: Trainer, pool_folder: Path, out: Path, minutes: float | None = 
     """
     pool = shards.GrowingPool(lambda: _same_shards(trainer, pool_folder))
 
-    def step(pool: shards.Pool) -> Iterable[tuple[str, float]]:
-        report = trainer.train_step(pool)
+    def step() -> Iterable[tuple[str, float]]:
+        report = trainer.train_step(pool.at(trainer.step))
         yield f"error_{int(report['times'])}", report["error"]
         yield "unsaid", report["unsaid"]
 
@@ -202,31 +202,28 @@ def run(trainer: Trainer, pool_folder: Path, out: Path, minutes: float | None = 
         if trainer.clips_seen >= trainer.recipe.clips or not pool.is_due(trainer.step):
             return trainer.clips_seen >= trainer.recipe.clips
         over = minutes is not None and seconds > 60 * minutes
-        return _agreed(trainer, over or (out / "STOP").exists())
+        return bool(_told(trainer, over or (out / "STOP").exists()))  # all end at the same step
 
-    run_steps(trainer, pool, out, step, done, save_every=240.0)
+    run_steps(trainer, out, step, done, save_every=240.0)
 
 
-def _agreed(trainer: Trainer, stop: bool) -> bool:
-    """What the first process thinks: all end at the same step."""
+def _told(trainer: Trainer, value: int) -> int:
+    """What the first process has, to all."""
     if trainer.workers == 1:
-        return stop
-    told = torch.tensor([float(stop)])
+        return value
+    told = torch.tensor([value])
     dist.broadcast(told, 0)
-    return bool(told)
+    return int(told)
 
 
 def _same_shards(trainer: Trainer, folder: Path) -> list[Path]:
     """The shards that there are, as the first process sees them."""
     while not (found := shards.shards_of(folder)):
         time.sleep(5)
-    if trainer.workers > 1:
-        count = torch.tensor([len(found)])
-        dist.broadcast(count, 0)
-        while len(found := shards.shards_of(folder)) < int(count):
-            time.sleep(1)
-        found = found[: int(count)]
-    return found
+    count = _told(trainer, len(found))
+    while len(found := shards.shards_of(folder)) < count:
+        time.sleep(1)
+    return found[:count]
 
 
 def _worker(rank: int, options: argparse.Namespace) -> None:
