@@ -64,17 +64,13 @@ def mean_map(recorders: Iterable[ExplicitProcessor], cells: int) -> Tensor:
 def localisation_loss(maps: Tensor, slots: Tensor, masks: Tensor) -> Tensor:
     """How much of each word's attention misses its object, and how little each cell gives it.
 
-    Args:
-        maps: (n, q, 77) attention probabilities, averaged over heads and layers.
-        slots: (n, 77) slot of each token, -1 for none.
-        masks: (n, s, q) share of each cell that a slot covers, 0..1.
-
-    Returns:
-        A scalar: sum over slots of the mean of (1 - share of the token's mass inside its mask)^2
-        and of how far each masked cell's attention to each of the slot's k words is below 0.5 / k,
-        as a share of that. Asking every cell and every word matters: asking only their sum leaves
-        the noun a few bright cells and the adjective the rest. The last slot, the background,
-        counts half.
+    maps: (n, q, 77) probabilities, averaged over heads and layers. slots: (n, 77) slot of each
+    token, -1 for none. masks: (n, s, q) share of each cell that a slot covers, 0..1.
+    Returns a scalar: the sum over slots of the mean of (1 - share of the token's mass inside its
+    mask)^2 and of how far each masked cell's attention to each of the slot's k words is below
+    0.5 / k, as a share of that. Asking every cell and every word matters: asking only their sum
+    leaves the noun a few bright cells and the adjective the rest. The last slot, the background,
+    counts half.
     """
     number = masks.shape[1]
     chosen = torch.stack([slots == k for k in range(number)], 1).to(maps.dtype)  # n s k

@@ -65,10 +65,8 @@ never trained. Pictures are of 128 x 128 px. Nothing measured here carries over 
 def model_card(training: dict[str, Any], size: int, facts: dict[str, Any]) -> str:
     """The README.md of the weights folder.
 
-    Args:
-        training: recipe, size and counters of the run.
-        size: bytes of all weights.
-        facts: optional ``hardware`` (text) and ``figures`` (key to number).
+    training: recipe, size and counters of the run. size: bytes of all weights. facts: optional
+    ``hardware`` (text) and ``figures`` (key to number).
     """
     recipe = training["recipe"]
     held = [f"{colour} {shape}" for colour, shape in sorted(HELD_OUT_OBJECTS)]

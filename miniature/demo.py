@@ -44,18 +44,9 @@ SCENES: Final[dict[str, Callable[[], Scene]]] = {
 
 
 def scene_clip(scene: str, frames: int) -> tuple[NDArray[np.float32], str]:
-    """A built-in clip and what it shows.
+    """A built-in clip and what it shows: (frames (f, 128, 128, 3) float32 in 0..1, prompt).
 
-    Args:
-        scene: one of `SCENES`.
-        frames: 1..16.
-
-    Returns:
-        (frames (f, 128, 128, 3) float32 in 0..1, prompt).
-
-    Raises:
-        KeyError: an unknown scene.
-        ValueError: a number of frames outside 1..16.
+    scene: one of `SCENES`, else KeyError. frames: 1..16, else ValueError.
     """
     if not 1 <= frames <= FRAMES:
         raise ValueError(f"the built-in clip has 1 to {FRAMES} frames, got {frames}")
@@ -66,14 +57,8 @@ def scene_clip(scene: str, frames: int) -> tuple[NDArray[np.float32], str]:
 def demo_clip(frames: int = 8) -> tuple[NDArray[np.float32], str, str, str]:
     """The clip of two shapes and the edit that is shown on it.
 
-    Args:
-        frames: 1..16.
-
-    Returns:
-        (frames (f, 128, 128, 3) float32 in 0..1, source prompt, target prompt, edited word).
-
-    Raises:
-        ValueError: a number of frames outside 1..16.
+    frames: 1..16, else ValueError.
+    Returns (frames (f, 128, 128, 3) float32 in 0..1, source prompt, target prompt, edited word).
     """
     clip, _ = scene_clip("two shapes", frames)
     return clip, SOURCE_PROMPT, TARGET_PROMPT, EDITED_WORD

@@ -67,11 +67,7 @@ def cut(a: Distance, b: Distance) -> Distance:
 
 
 def shape(name: str, cx: float, cy: float, r: float) -> Distance:
-    """One of the world's shapes with extent r: no part lies further than r from (cx, cy) per axis.
-
-    Raises:
-        KeyError: an unknown shape.
-    """
+    """One of the world's shapes: no part lies further than r from (cx, cy) along either axis."""
     third = 0.36 * r
     makers: dict[str, Callable[[], Distance]] = {
         "circle": lambda: disc(cx, cy, r),
@@ -140,10 +136,9 @@ def _badge(
 def paint(
     image: Array, parts: list[tuple[Distance, Colour]], window: tuple[int, int, int, int]
 ) -> Array:
-    """Paint parts onto ``image`` (h, w, 3) in place within window (x0, y0, x1, y1).
+    """Paint parts onto `image` (h, w, 3) in place, within a window (x0, y0, x1, y1).
 
-    Returns:
-        Coverage of all parts together, (h, w) in 0..1.
+    Returns the coverage of all parts together, (h, w) in 0..1.
     """
     x0, y0, x1, y1 = window
     mask = np.zeros(image.shape[:2], np.float32)

@@ -22,15 +22,10 @@ LIMIT = 16_000_000
 
 
 def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None:
-    """Write ``run/averages.pt`` and ``run/autoencoder.pt`` to a folder, replaced as a whole.
+    """Write a training's output folder as a diffusers folder, replaced as a whole.
 
-    Args:
-        run: output folder of the training.
-        folder: diffusers folder to write.
-        facts: further facts for the model card (figures, hardware).
-
-    Raises:
-        ValueError: the weights are larger than ``LIMIT``.
+    facts: further ones for the model card (figures, hardware). Raises ValueError where the weights
+    are larger than `LIMIT`.
     """
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -41,10 +36,10 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
     size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
     if size > LIMIT:
         raise ValueError(f"the weights take {size} bytes, more than {LIMIT}")
+    _write_json(partial / HASHES, hash_folder(partial))
     facts = {"sample": sample_statistics(partial)} | (facts or {})
     training = {"recipe": snapshot["recipe"], "size": snapshot["size"], **snapshot["counters"]}
     _write_json(partial / "training.json", training | facts)
-    _write_json(partial / HASHES, hash_folder(partial))
     (partial / "README.md").write_text(model_card(training, size, facts), encoding="utf-8")
     _replace(partial, folder)
 

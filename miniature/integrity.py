@@ -16,10 +16,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_folder(folder: Path) -> dict[str, str]:
-    """Hash of every file that a loader reads, by path relative to the folder.
-
-    Text files are left out: a checkout may change their line ends.
-    """
+    """Hash of every weights file by its path in the folder; a checkout may change text files."""
     weights = sorted(folder.rglob("*.safetensors"))
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in weights}
 
@@ -27,8 +24,7 @@ def hash_folder(folder: Path) -> dict[str, str]:
 def check_weights(folder: Path) -> None:
     """Compare a weights folder with its list of hashes.
 
-    Raises:
-        EvenframeError: the list or a file is missing, or a file was altered; both hashes are told.
+    Raises EvenframeError where the list or a file is missing or altered, with both hashes.
     """
     from ..pipelines.common.errors import EvenframeError
 

@@ -15,19 +15,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from .pool import SLOTS
+from . import vocabulary as world
+from .shards import SLOTS
 from .tokenizer import WordEncoder
-from .vocabulary import (
-    BACKGROUNDS,
-    NUMBERS,
-    OBJECT_COLOURS,
-    PERSON_WORDS,
-    PRESENTATIONS,
-    PROFESSIONS,
-    RELATIONS,
-    SHAPES,
-    plural,
-)
 
 _SEED, _REACH = 2026, 3.0
 
@@ -96,19 +86,24 @@ def _axes(width: int, count: int, beside: Tensor | None = None) -> Tensor:
 
 def _meanings() -> dict[str, list[float]]:
     """Coordinates of each word: opposites share an axis, all others have their own."""
-    kinds = (*OBJECT_COLOURS, *SHAPES, *BACKGROUNDS, *PROFESSIONS)
+    kinds = (
+        *world.OBJECT_COLOURS,
+        *world.SHAPES,
+        *world.BACKGROUNDS,
+        *world.PROFESSIONS,
+    )
     axes = ("x", "y", "number", "presentation", *kinds)
 
     def at(**places: float) -> list[float]:
         return [places.get(axis, 0.0) for axis in axes]
 
-    few, many = NUMBERS.values()
-    female, male = PRESENTATIONS
+    few, many = world.NUMBERS.values()
+    female, male = world.PRESENTATIONS
     meanings = {kind: at(**{kind: 1.0}) for kind in kinds}
-    meanings |= {plural(shape): meanings[shape] for shape in SHAPES}
-    meanings |= {words.split()[0]: at(x=x, y=y) for words, (x, y) in RELATIONS.items()}
+    meanings |= {world.plural(shape): meanings[shape] for shape in world.SHAPES}
+    meanings |= {words.split()[0]: at(x=x, y=y) for words, (x, y) in world.RELATIONS.items()}
     meanings |= {few: at(number=-1.0), many: at(number=1.0)}
     for name, side in ((female, -1.0), (male, 1.0)):
         meanings[name] = at(presentation=side)
-        meanings[PERSON_WORDS[name]] = at(presentation=side, person=1.0)
+        meanings[world.PERSON_WORDS[name]] = at(presentation=side, person=1.0)
     return meanings

@@ -6,21 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from . import vocabulary
 from .layout import all_apart
 from .scenes import Item, Scene, compose, make_figure, make_object
-from .vocabulary import (
-    BACKGROUNDS,
-    EXPLICIT_SHARE,
-    FEMALE_SHARE,
-    FRAMES,
-    OBJECT_COLOURS,
-    PERSON_WORDS,
-    PROFESSIONS,
-    RELATIONS,
-    SHAPES,
-    SIZE,
-    plural,
-)
+from .vocabulary import FRAMES, RELATIONS, SIZE
 
 KINDS = {
     "one": 0.20,
@@ -40,31 +29,22 @@ _PROFESSION_SHARE = (0.25, 0.25, 0.20, 0.15, 0.15)
 _BACKGROUND_SHARE = (0.16, 0.16, 0.16, 0.16, 0.16, 0.10, 0.10)
 _MARGIN = 2.0
 _GAP = 5.0
+_MIDDLE = (FRAMES - 1) / 2
 
 
 def sample_scene(
     rng: np.random.Generator, kind: str | None = None, held_out: bool = False
 ) -> Scene:
-    """Draw a scene.
+    """Draw a scene that stays in the frame for `FRAMES` frames.
 
-    Args:
-        rng: numpy generator.
-        kind: one of ``KINDS``; drawn by their shares where None.
-        held_out: draw a scene that holds at least one held-out combination (never trained on)
-            instead of one that holds none.
-
-    Returns:
-        A scene that stays in the frame for ``FRAMES`` frames; its items never overlap unless the
-        kind is ``crossing``.
-
-    Raises:
-        KeyError: an unknown kind.
+    kind: one of `KINDS`, drawn by their shares where None; items overlap in ``crossing`` only.
+    held_out: one that holds a held-out combination, instead of one that holds none.
+    Raises KeyError for an unknown kind.
     """
     drawn = str(rng.choice(list(KINDS), p=list(KINDS.values()))) if kind is None else kind
-    maker = _MAKERS[drawn]
     while True:
-        background = str(rng.choice(BACKGROUNDS, p=_BACKGROUND_SHARE))
-        made = maker(rng)
+        background = str(rng.choice(vocabulary.BACKGROUNDS, p=_BACKGROUND_SHARE))
+        made = _make(rng, drawn)
         if made is None:
             continue
         items, relation = made
@@ -90,28 +70,28 @@ def _fits(items: tuple[Item, ...], kind: str, relation: str | None) -> bool:
 
 
 def _object(rng: np.random.Generator, smallest: float, largest: float) -> Item:
-    colour, shape = str(rng.choice(list(OBJECT_COLOURS))), str(rng.choice(SHAPES))
+    colour = str(rng.choice(list(vocabulary.OBJECT_COLOURS)))
+    shape = str(rng.choice(vocabulary.SHAPES))
     return make_object(colour, shape, 0, 0, float(rng.uniform(smallest, largest)))
 
 
 def _figure(rng: np.random.Generator, smallest: float, largest: float) -> Item:
-    noun = str(rng.choice(PROFESSIONS, p=_PROFESSION_SHARE))
-    explicit = bool(rng.random() < EXPLICIT_SHARE)
-    share = 0.5 if explicit else FEMALE_SHARE[noun]
+    noun = str(rng.choice(vocabulary.PROFESSIONS, p=_PROFESSION_SHARE))
+    explicit = bool(rng.random() < vocabulary.EXPLICIT_SHARE)
+    share = 0.5 if explicit else vocabulary.FEMALE_SHARE[noun]
     presentation = "female" if rng.random() < share else "male"
     item = make_figure(
         noun, presentation, 0, 0, float(rng.uniform(smallest, largest)), explicit=explicit
     )
     if explicit and noun == "person" and rng.random() < 0.5:
-        return replace(item, word=PERSON_WORDS[presentation])
+        return replace(item, word=vocabulary.PERSON_WORDS[presentation])
     return item
 
 
 def _place(rng: np.random.Generator, item: Item, x: float, y: float, speed: float) -> Item:
     """Centre an item at (x, y) in the middle of the clip and give it a velocity."""
     vx, vy = (float(v) for v in rng.uniform(-speed, speed, 2))
-    middle = (FRAMES - 1) / 2
-    return replace(item, x=x - vx * middle, y=y - vy * middle, vx=vx, vy=vy)
+    return replace(item, x=x - vx * _MIDDLE, y=y - vy * _MIDDLE, vx=vx, vy=vy)
 
 
 def _somewhere(rng: np.random.Generator, item: Item) -> tuple[float, float]:
@@ -120,16 +100,6 @@ def _somewhere(rng: np.random.Generator, item: Item) -> tuple[float, float]:
 
 
 _Made = tuple[tuple[Item, ...], str | None] | None
-
-
-def _one(rng: np.random.Generator) -> _Made:
-    item = _object(rng, 22, 34)
-    return (_place(rng, item, *_somewhere(rng, item), 1.2),), None
-
-
-def _one_figure(rng: np.random.Generator) -> _Made:
-    item = _figure(rng, 40, 48)
-    return (_place(rng, item, *_somewhere(rng, item), 0.9),), None
 
 
 def _pair(rng: np.random.Generator, a: Item, b: Item, relation: str, speed: float) -> _Made:
@@ -154,21 +124,6 @@ def _pair(rng: np.random.Generator, a: Item, b: Item, relation: str, speed: floa
     return placed, relation
 
 
-def _two(rng: np.random.Generator) -> _Made:
-    relation = str(rng.choice(list(RELATIONS)))
-    return _pair(rng, _object(rng, 20, 27), _object(rng, 20, 27), relation, 0.7)
-
-
-def _figure_object(rng: np.random.Generator) -> _Made:
-    relation = str(rng.choice(["left of", "right of"]))
-    return _pair(rng, _figure(rng, 38, 44), _object(rng, 19, 25), relation, 0.5)
-
-
-def _two_figures(rng: np.random.Generator) -> _Made:
-    relation = str(rng.choice(["left of", "right of"]))
-    return _pair(rng, _figure(rng, 38, 44), _figure(rng, 38, 44), relation, 0.4)
-
-
 def _count(rng: np.random.Generator) -> _Made:
     """Two or three like objects at equal angles around a common centre.
 
@@ -177,7 +132,7 @@ def _count(rng: np.random.Generator) -> _Made:
     """
     number = int(rng.integers(2, 4))
     first = _object(rng, *((20, 26) if number == 2 else (17, 20)))
-    first = replace(first, word=plural(first.noun))
+    first = replace(first, word=vocabulary.plural(first.noun))
     while True:
         items = _ring(rng, first, number)
         if _fits(items, "count", None):
@@ -187,8 +142,7 @@ def _count(rng: np.random.Generator) -> _Made:
 def _ring(rng: np.random.Generator, first: Item, number: int) -> tuple[Item, ...]:
     """Copies of an item at equal angles around a common centre, moving together."""
     vx, vy = (float(v) for v in rng.uniform(-0.6, 0.6, 2))
-    middle = (FRAMES - 1) / 2
-    cx, cy = 64 - middle * vx + rng.uniform(-12, 12), 64 - middle * vy + rng.uniform(-12, 12)
+    cx, cy = 64 - _MIDDLE * vx + rng.uniform(-12, 12), 64 - _MIDDLE * vy + rng.uniform(-12, 12)
     reach = rng.uniform(first.radius + _GAP / 2, SIZE / 2 - first.radius)
     angles = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(number) / number
     return tuple(
@@ -211,20 +165,31 @@ def _crossing(rng: np.random.Generator) -> _Made:
     y, shift = rng.uniform(40, 88), rng.uniform(-6, 6)
     speed = rng.uniform(2.2, 3.4)
     placed = [_place(rng, item, 64 + shift, float(y), 0.3) for item in (a, b)]
-    middle = (FRAMES - 1) / 2
-    moved = [
-        replace(item, vx=item.vx + way * speed, x=item.x - way * speed * middle)
+    return tuple(
+        replace(item, vx=item.vx + way * speed, x=item.x - way * speed * _MIDDLE)
         for item, way in zip(placed, (1, -1), strict=True)
-    ]
-    return tuple(moved), None
+    ), None
 
 
-_MAKERS = {
-    "one": _one,
-    "two": _two,
-    "count": _count,
-    "figure": _one_figure,
-    "figure_object": _figure_object,
-    "two_figures": _two_figures,
-    "crossing": _crossing,
+def _make(rng: np.random.Generator, kind: str) -> _Made:
+    """Items of a kind and the first one's relation to the second; None where they do not fit."""
+    if kind in _ALONE:
+        (draw, *sizes), speed = _ALONE[kind]
+        item = draw(rng, *sizes)
+        return (_place(rng, item, *_somewhere(rng, item), speed),), None
+    if kind in _PAIRS:
+        relations, first, second, speed = _PAIRS[kind]
+        relation = str(rng.choice(relations))
+        a, b = (draw(rng, *sizes) for draw, *sizes in (first, second))
+        return _pair(rng, a, b, relation, speed)
+    return {"count": _count, "crossing": _crossing}[kind](rng)
+
+
+# What is drawn, its smallest and largest radius, and the highest speed.
+_ALONE = {"one": ((_object, 22, 34), 1.2), "figure": ((_figure, 40, 48), 0.9)}
+_BESIDE = ["left of", "right of"]
+_PAIRS = {
+    "two": (list(RELATIONS), (_object, 20, 27), (_object, 20, 27), 0.7),
+    "figure_object": (_BESIDE, (_figure, 38, 44), (_object, 19, 25), 0.5),
+    "two_figures": (_BESIDE, (_figure, 38, 44), (_figure, 38, 44), 0.4),
 }

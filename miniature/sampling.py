@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..pipelines.models.model import Model
 from ..pipelines.models.stable_diffusion.family import from_components
-from . import load_components, weights_dir
+from . import load_components
 from .models import SAMPLER, Size, make_autoencoder, make_text_encoder, make_unet
 from .tokenizer import WordEncoder, vocabulary
 
@@ -56,17 +56,8 @@ class Miniature:
 
 def load(folder: Path | None = None) -> Miniature:
     """The shipped weights, or another exported folder."""
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import CLIPTextModel
-
-    root = weights_dir() if folder is None else folder
-    options: dict[str, Any] = {"local_files_only": True, "torch_dtype": torch.float32}
-    return Miniature(
-        UNet2DConditionModel.from_pretrained(root / "unet", **options).eval(),
-        CLIPTextModel.from_pretrained(root / "text_encoder", **options).eval(),
-        AutoencoderKL.from_pretrained(root / "vae", **options).eval(),
-    )
+    parts = load_components(torch.float32, folder)
+    return Miniature(parts.unet.eval(), parts.text_encoder.eval(), parts.vae.eval())
 
 
 def load_run(run: Path) -> Miniature:

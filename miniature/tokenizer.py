@@ -11,12 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .vocabulary import all_words
-
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizer
 
 LENGTH = 77
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -81,13 +77,6 @@ def save_tokenizer(folder: Path, words: Sequence[str] | None = None) -> None:
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
 
 
-def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Load a tokenizer folder, local files only."""
-    from transformers import CLIPTokenizer
-
-    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-
-
 class WordEncoder:
     """Token ids of prompts of known words, without transformers: one id per word.
 
@@ -100,10 +89,6 @@ class WordEncoder:
         self.start, self.end = self.ids[START], self.ids[END]
 
     def __call__(self, words: Sequence[str]) -> list[int]:
-        """77 ids: start, words, then end as padding.
-
-        Raises:
-            KeyError: a word outside the vocabulary.
-        """
+        """77 ids: start, words, then end as padding. KeyError for a word that is not known."""
         body = [self.ids[word + "</w>"] for word in words][: LENGTH - 2]
         return [self.start, *body] + [self.end] * (LENGTH - 1 - len(body))

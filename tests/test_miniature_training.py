@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -12,15 +13,15 @@ from evenframe.miniature import shards
 from evenframe.miniature.attention_loss import localisation_loss
 from evenframe.miniature.autoencoder import write_linear_encoder, write_simple_decoder
 from evenframe.miniature.integrity import check_weights
-from evenframe.miniature.latents import LatentMap, fit_latent_map, load_latent_map
+from evenframe.miniature.latents import LatentMap, features_of, load_latent_map
 from evenframe.miniature.meaning_loss import MeaningLoss
 from evenframe.miniature.models import Size, make_autoencoder
 from evenframe.miniature.pool import make_shard
 from evenframe.miniature.sample_scenes import sample_scene
 from evenframe.miniature.scenes import render
-from evenframe.miniature.tokenizer import WordEncoder, load_tokenizer, save_tokenizer
+from evenframe.miniature.tokenizer import WordEncoder, save_tokenizer
 from evenframe.miniature.train import Recipe, Trainer, learning_rate, train
-from evenframe.miniature.train_decoder import psnr
+from evenframe.miniature.train_decoder import DecoderTrainer, psnr
 from evenframe.miniature.vocabulary import (
     BACKGROUNDS,
     NUMBERS,
@@ -64,16 +65,22 @@ def images():
     return np.stack([render(sample_scene(rng))[0] for _ in range(4)])
 
 
-def test_every_word_is_one_token(tmp_path):
-    save_tokenizer(tmp_path)
-    tokenizer = load_tokenizer(tmp_path)
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    from transformers import CLIPTokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder)
+    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+
+
+def test_every_word_is_one_token(tokenizer):
     for word in all_words():
         assert len(tokenizer(word).input_ids) == 3, word
 
 
-def test_the_word_encoder_is_the_tokenizer(tmp_path):
-    save_tokenizer(tmp_path)
-    tokenizer, encoder = load_tokenizer(tmp_path), WordEncoder()
+def test_the_word_encoder_is_the_tokenizer(tokenizer):
+    encoder = WordEncoder()
     rng = np.random.default_rng(1)
     prompts = ["", *(sample_scene(rng).prompt for _ in range(30))]
     full = tokenizer(prompts, padding="max_length", max_length=77).input_ids
@@ -248,6 +255,20 @@ def test_a_run_logs_and_keeps_what_the_export_needs(shard, tmp_path):
     assert trainer.step == 3
 
 
+def test_the_decoder_goes_on_from_its_state(latent_map):
+    one, other = (DecoderTrainer(latent_map, 1e-3, "cpu") for _ in range(2))
+    one.train_step(np.random.default_rng(1), 1, 1e-3)
+    other.resume(deepcopy(one.state()))
+    losses = []
+    for trainer in (one, other):
+        torch.manual_seed(4)
+        losses.append(trainer.train_step(np.random.default_rng(2), 1, 1e-3))
+    assert losses[0] == losses[1] and other.step == 2
+    kept, whole = other.averaged(), one.averaged()
+    assert kept.keys() == make_autoencoder(Size()).state_dict().keys()
+    assert all(torch.equal(kept[name], whole[name]) for name in kept)
+
+
 def test_an_average_begun_anew_forgets_what_was(pool):
     trainer = Trainer(Recipe(batch=4, warmup=2), TINY)
     for _ in range(30):
@@ -281,8 +302,26 @@ def test_altered_and_missing_weights_are_told_by_their_hash(tmp_path):
         check_weights(tmp_path)
 
 
+def fit_latent_map(seed: int = 11, scenes: int = 1000) -> LatentMap:
+    """Whiten the features over seeded scenes, so that each latent channel has unit variance."""
+    rng = np.random.default_rng(seed)
+    batches = [
+        features_of(np.stack([render(sample_scene(rng))[0] for _ in range(100)])).reshape(-1, 4)
+        for _ in range(scenes // 100)
+    ]
+    features = np.concatenate(batches).astype(np.float64)
+    values, vectors = np.linalg.eigh(np.cov(features[:, :3].T))
+    # The sign of an eigenvector is arbitrary; fix it, so that every machine makes the same map.
+    vectors = vectors * np.sign(vectors.sum(0))
+    weight = np.zeros((4, 4))
+    weight[:3, :3] = (vectors / np.sqrt(values)).T
+    weight[3, 3] = 1 / features[:, 3].std()
+    bias = -weight @ features.mean(0)
+    return LatentMap(weight.astype(np.float32), bias.astype(np.float32))
+
+
 def test_the_stored_latent_map_whitens_the_world():
-    stored, fitted = load_latent_map(), fit_latent_map(scenes=1000)
+    stored, fitted = load_latent_map(), fit_latent_map()
     assert np.allclose(stored.weight, fitted.weight, atol=0.35)
     assert np.allclose(stored.bias, fitted.bias, atol=0.2)
 

@@ -9,24 +9,8 @@ import numpy as np
 from ..layout import all_apart
 from ..sample_scenes import sample_scene
 from ..scenes import Item, Scene
-from .motions import (
-    BOB,
-    CLIP,
-    DRIFT,
-    FIGURE_MOTIONS,
-    FIGURE_SHARES,
-    HELD_OUT_MOTIONS,
-    OBJECT_MOTIONS,
-    OBJECT_SHARES,
-    PAN_SHARE,
-    PAN_SPEED,
-    PANS,
-    SIZES,
-    STILL_SHARE,
-    TOLD_SHARE,
-    TURNS,
-    Motion,
-)
+from . import motions
+from .motions import CLIP, Motion
 from .world import MIDDLE, Clip, Mover
 
 KINDS = {
@@ -48,17 +32,10 @@ _OBJECT_SLOTS = range(2)
 
 
 def sample_clip(rng: np.random.Generator, kind: str | None = None, held_out: bool = False) -> Clip:
-    """Draw a clip.
+    """Draw a clip whose things stay in the frame, apart and in their relation for 17 frames.
 
-    Args:
-        rng: numpy generator; the same state gives the same clip.
-        kind: one of ``KINDS``; drawn by their shares where None.
-        held_out: one that holds a held-out combination of things or of a thing and its motion,
-            instead of one that holds none.
-
-    Returns:
-        A clip whose things stay in the frame and apart for 17 frames, and whose relation holds in
-        all of them.
+    kind: one of `KINDS`; drawn by their shares where None. held_out: one that holds a held-out
+    combination of things or of a thing and its motion, instead of one that holds none.
     """
     drawn = str(rng.choice(list(KINDS), p=list(KINDS.values()))) if kind is None else kind
     new_motion = held_out and rng.random() < 0.5
@@ -88,17 +65,18 @@ class _Plan:
 
 def _draw_plan(rng: np.random.Generator, kind: str) -> _Plan:
     slots = len(_OBJECT_SLOTS)
-    still = tuple(bool(rng.random() < STILL_SHARE) for _ in range(slots))
-    if kind == "crossing" or rng.random() >= TOLD_SHARE:
+    still = tuple(bool(rng.random() < motions.STILL_SHARE) for _ in range(slots))
+    if kind == "crossing" or rng.random() >= motions.TOLD_SHARE:
         pan = 0.0
-        if kind != "crossing" and rng.random() < PAN_SHARE / (1 - TOLD_SHARE):
-            pan = float(rng.uniform(*PAN_SPEED)) * float(rng.choice(list(PANS.values())))
+        if kind != "crossing" and rng.random() < motions.PAN_SHARE / (1 - motions.TOLD_SHARE):
+            speed = float(rng.uniform(*motions.PAN_SPEED))
+            pan = speed * float(rng.choice(list(motions.PANS.values())))
         return _Plan((None,) * slots, (None,) * slots, still, pan)
-    objects = rng.choice(len(OBJECT_MOTIONS), slots, p=OBJECT_SHARES)
-    figures = rng.choice(len(FIGURE_MOTIONS), slots, p=FIGURE_SHARES)
+    objects = rng.choice(len(motions.OBJECT_MOTIONS), slots, p=motions.OBJECT_SHARES)
+    figures = rng.choice(len(motions.FIGURE_MOTIONS), slots, p=motions.FIGURE_SHARES)
     return _Plan(
-        tuple(OBJECT_MOTIONS[int(index)] for index in objects),
-        tuple(FIGURE_MOTIONS[int(index)] for index in figures),
+        tuple(motions.OBJECT_MOTIONS[int(index)] for index in objects),
+        tuple(motions.FIGURE_MOTIONS[int(index)] for index in figures),
         still,
         0.0,
     )
@@ -107,7 +85,7 @@ def _draw_plan(rng: np.random.Generator, kind: str) -> _Plan:
 def _set_in_motion(rng: np.random.Generator, scene: Scene, plan: _Plan) -> Clip:
     items = tuple(_in_the_middle(item) for item in scene.items)
     if scene.kind == "crossing":
-        movers = _crossing(scene, told=bool(rng.random() < TOLD_SHARE))
+        movers = _crossing(scene, told=bool(rng.random() < motions.TOLD_SHARE))
     elif scene.kind == "count":  # like things move alike
         first = _mover(rng, items[0], plan, 0)
         movers = tuple(replace(first, item=item) for item in items)
@@ -127,21 +105,20 @@ def _mover(rng: np.random.Generator, item: Item, plan: _Plan, slot: int) -> Move
     if motion is None:
         if plan.pan or plan.still[slot]:
             return Mover(item)
-        vx, vy = (float(v) for v in rng.uniform(-DRIFT, DRIFT, 2))
+        vx, vy = (float(v) for v in rng.uniform(-motions.DRIFT, motions.DRIFT, 2))
         return Mover(item, vx, vy)
     speed = float(rng.uniform(*motion.speed))
     aside = float(rng.uniform(-0.1, 0.1)) if motion.way != (0, 0) else 0.0
-    turn = motion.turn * float(rng.uniform(*TURNS)) * float(rng.choice([-1, 1])) / (CLIP - 1)
-    growth = float(rng.uniform(*SIZES)) ** (motion.grow / (CLIP - 1))
+    turn = motion.turn * float(rng.uniform(*motions.TURNS)) * float(rng.choice([-1, 1]))
+    growth = float(rng.uniform(*motions.SIZES)) ** (motion.grow / (CLIP - 1))
     x, y = motion.way
-    return Mover(
-        item, x * speed + y * aside, y * speed + x * aside, turn, growth, motion, told=True
-    )
+    vx, vy = x * speed + y * aside, y * speed + x * aside
+    return Mover(item, vx, vy, turn / (CLIP - 1), growth, motion, told=True)
 
 
 def _crossing(scene: Scene, told: bool) -> tuple[Mover, ...]:
     """Two things that pass each other, the second in front."""
-    left, right = OBJECT_MOTIONS[0], OBJECT_MOTIONS[1]
+    left, right = motions.OBJECT_MOTIONS[0], motions.OBJECT_MOTIONS[1]
     movers = []
     for item in scene.items:
         rest, (vx, vy) = _in_the_middle(item), (item.vx, item.vy)
@@ -176,7 +153,7 @@ def stays_true(clip: Clip) -> bool:
         boxes = [clip.box(index, frame) for index in range(len(clip.movers))]
         for mover, box in zip(clip.movers, boxes, strict=True):
             smallest = SMALLEST["figure" if mover.item.is_figure else "object"]
-            rise = BOB[0] if mover.motion is not None and mover.motion.walks else 0.0
+            rise = motions.BOB[0] if mover.motion is not None and mover.motion.walks else 0.0
             raised = replace(box, y=box.y - rise)
             inside = box.is_inside(MARGIN) and raised.is_inside(MARGIN)
             if not inside or mover.pose(frame).radius < smallest:
@@ -191,4 +168,4 @@ def stays_true(clip: Clip) -> bool:
 def _is_held_out(mover: Mover) -> bool:
     if not mover.told or mover.motion is None:
         return False
-    return (mover.item.noun, mover.motion.words) in HELD_OUT_MOTIONS
+    return (mover.item.noun, mover.motion.words) in motions.HELD_OUT_MOTIONS
