@@ -43,13 +43,18 @@ class MatrixOptimiser:
             raise ValueError("kernels must be channels-last: move the module to that format first")
         chosen = {id(p) for p in matrices}
         rest = [p for _, p in named if id(p) not in chosen]
-        common: Any = {"lr": rate, "weight_decay": weight_decay}
         self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(rest, betas=(0.9, 0.99), fused=True, **common)
+            torch.optim.AdamW(
+                rest, lr=rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
+            )
         ]
         if self._matrices:
-            kernels = [matrix for _, matrix in self._matrices]
-            muon = torch.optim.Muon(kernels, adjust_lr_fn="match_rms_adamw", **common)
+            muon = torch.optim.Muon(
+                [matrix for _, matrix in self._matrices],
+                lr=rate,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
             self._parts.insert(0, muon)
 
     def step(self, rate: float) -> None:
