@@ -138,7 +138,7 @@ def test_the_shipped_configuration_is_what_full_size_shapes_say() -> None:
     assert ldm.unet_config("sd21", unet) == shipped.config("sd21", "unet")
     vae = layout.vae_shapes(layout.SD_VAE_WIDTHS)
     text = {k.removeprefix("text_model."): v for k, v in layout.clip_shapes(layers=12).items()}
-    for family in shipped.FAMILIES:
+    for family in ("sd15", "sd21"):
         assert ldm.vae_config(family, vae) == shipped.config(family, "vae")
     assert ldm.text_config("sd15", text) == shipped.config("sd15", "text_encoder")
 

@@ -28,7 +28,7 @@ Item = TypeVar("Item")
 class ModelHandle(Generic[Model]):
     """What a model socket carries: a model, and how the host moves its weights.
 
-    model: the backbone of `pipelines/`, wherever its weights lie just now.
+    model: the `Model` of `pipelines/`, wherever its weights lie just now.
     modules: the `torch.nn.Module`s that hold the weights; empty for an adopted model.
     patchers: ComfyUI's `ModelPatcher`s of those weights; empty in a plain process.
     """

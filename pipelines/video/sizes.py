@@ -102,7 +102,7 @@ class Fitting:
 
     mode: 'stretch' keeps the whole frame and changes its proportions a little, 'crop' keeps the
         proportions and loses edges, 'pad' keeps both and adds a border.
-    multiple: both sides become multiples of it; models ask for one (`Model.size_multiple`). The
+    multiple: both sides become multiples of it; models ask for one (`Codec.size_multiple`). The
         smaller, the nearer the proportions come to the source's.
     width, height: the size wanted, in pixels; 0 follows from the other, or from the source.
     max_side: the longer side is at most this; 0 for no limit. Frames are never made larger for it.

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 CONFIGS = Path(__file__).parent / "data"
-FAMILIES = ("sd15", "sd21")
 # Both pad to 77 tokens; open_clip, which Stable Diffusion 2 was trained with, pads with id 0.
 PADDING = {"sd15": "<|endoftext|>", "sd21": "!"}
 V_PREDICTION_SAMPLE_SIZE = 96

@@ -94,21 +94,17 @@ def _compose(
         "vae": ldm.strip_prefix(tensors, ldm.VAE_PREFIX),
         "text_encoder": ldm.plain_text(tensors),
     }
+    # Those that the UNet was trained on. A file of SD 2.x as it was published holds 24, the last of
+    # which is not used; one that was exported from a model folder holds the 23 alone.
+    text_layers = shipped.config(family, "text_encoder")["num_hidden_layers"]
     try:
         return compose(
             parts,
             prediction=prediction,
-            text_layers=text_layers(family),
+            text_layers=text_layers,
             dtype=dtype,
             fingerprint=fingerprint.of_files([path], prediction),
             name=path.stem,
         )
     except EvenframeError as error:  # what adopted models have in common knows no file
         raise EvenframeError(f"'{path.name}': {error}") from error
-
-
-def text_layers(family: str) -> int:
-    """Layers of the text encoder that the UNet was trained on, counted from the first: 12 for
-    SD 1.x and 23 for SD 2.x. A file of SD 2.x as it was published holds 24, the last of which
-    is not used; one that was exported from a model folder holds the 23 alone."""
-    return shipped.config(family, "text_encoder")["num_hidden_layers"]
