@@ -27,11 +27,11 @@ def require_even(name: str, value: Any) -> None:
 class Blur:
     """One setting of each kind."""
 
-    radius: float = setting(2.0, "Pixels.", low=0, high=64, step=0.5)
+    radius: float = setting(2.0, "Pixels.", within=(0, 64), step=0.5)
     kind: str = setting("box", "Its shape.", choices=("box", "round"), told="kind of blur")
-    turns: int = setting(1, "How often.", low=1, high=9, whole=True)
-    limit: float | None = setting(None, "The most.", low=0, high=1)
-    cells: int = setting(2, "Cells.", low=0, high=8, whole=True, demand=require_even)
+    turns: int = setting(1, "How often.", whole=(1, 9))
+    limit: float | None = setting(None, "The most.", within=(0, 1))
+    cells: int = setting(2, "Cells.", whole=(0, 8), demand=require_even)
     words: tuple[str, ...] = setting((), "What is blurred.", read=parse_phrases)
     soft: bool = setting(True, "Softly.")
     when: Span = span_setting(HALF, blur_start="Its start.", blur_end="Its end.")
@@ -89,8 +89,8 @@ def test_a_node_names_an_input_and_widens_it_where_it_has_to():
 class Fading:
     """Settings with a value that a field for numbers cannot have."""
 
-    seed: int | None = setting(None, "None: none.", low=0, high=9, whole=True, stand_in=(-1, None))
-    decay: float = setting(4.0, "Frames; inf is for ever.", low=0, high=99, stand_in=(0, math.inf))
+    seed: int | None = setting(None, "None: none.", whole=(0, 9), stand_in=(-1, None))
+    decay: float = setting(4.0, "Frames; inf is for ever.", within=(0, 99), stand_in=(0, math.inf))
 
 
 def test_a_number_stands_in_for_what_is_no_number():

@@ -48,22 +48,22 @@ def input_of(settings: type, name: str, id: str = "", **given: Any) -> io.Input:
 
 
 def _input(id: str, setting: Setting, **given: Any) -> io.Input:
-    default, effect, low = setting.default, setting.effect, setting.low
-    if setting.stand_in is not None:
+    default, effect = setting.default, setting.effect
+    low, high = setting.whole or setting.within or (None, None)
+    if setting.stand_in is not None and low is not None:
         number, value = setting.stand_in
         effect = effect.replace(str(value), f"{number:g}")
-        default, low = number if default == value else default, min(low or 0, number)
+        default, low = number if default == value else default, min(low, number)
     given = {"default": default, "tooltip": effect, **given}
     if setting.choices:
         return io.Combo.Input(id, options=list(setting.choices), **given)
-    if isinstance(given["default"], bool):
+    if isinstance(default, bool):
         return io.Boolean.Input(id, **given)
-    if setting.high is None:
+    if low is None or high is None:
         return io.String.Input(id, **{**given, "default": given["default"] or ""})
-    if setting.whole:
-        return io.Int.Input(id, **{"min": low, "max": setting.high, **given})
-    limits = {"min": float(low or 0), "max": float(setting.high)}
-    given = {**limits, "step": setting.step or SHARE_STEP, **given}
+    if setting.whole is not None:
+        return io.Int.Input(id, **{"min": low, "max": high, **given})
+    given = {"min": float(low), "max": float(high), "step": setting.step or SHARE_STEP, **given}
     return io.Float.Input(id, **{**given, "default": float(given["default"])})
 
 
@@ -87,5 +87,5 @@ def _value(setting: Setting, given: Any) -> Any:
     if setting.stand_in is None:
         return given
     number, value = setting.stand_in
-    low = setting.low or 0
+    low, _ = setting.whole or setting.within or (number, None)
     return value if given == number or number < low > given else given

@@ -5,7 +5,7 @@ interface makes its inputs from the same declarations:
 
     @dataclass(frozen=True)
     class Blur:
-        radius: float = setting(2.0, "Pixels. More blurs more.", low=0, high=64)
+        radius: float = setting(2.0, "Pixels. More blurs more.", within=(0, 64))
 
         def __post_init__(self) -> None:
             check(self)
@@ -25,8 +25,9 @@ class Setting:
     """What a setting may be, and what it does.
 
     default: its value where none is given; MISSING where one must be.
-    effect: what it is and what raising it does, for a user. low, high: the range of a number, both
-        included; whole: of whole numbers only. step: by how much it is worth changing.
+    effect: what it is and what raising it does, for a user.
+    within: the range of a number, both ends included; whole: that of a whole number. step: by how
+        much it is worth changing.
     choices: the values that there are.
     demand: a check of its own, called with name and value, in the place of range and choices;
         these then are what a user interface offers.
@@ -39,9 +40,8 @@ class Setting:
 
     default: Any
     effect: str
-    low: float | None = None
-    high: float | None = None
-    whole: bool = False
+    within: tuple[float, float] | None = None
+    whole: tuple[int, int] | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
     demand: Callable[[str, Any], None] | None = None
@@ -57,11 +57,10 @@ class Setting:
             self.demand(name, value)
         elif self.choices:
             require_choice(name, value, self.choices)
-        elif self.low is not None and self.high is not None:
-            if self.whole:
-                require_whole(name, value, int(self.low), int(self.high))
-            else:
-                require_range(name, value, self.low, self.high)
+        elif self.whole is not None:
+            require_whole(name, value, *self.whole)
+        elif self.within is not None:
+            require_range(name, value, *self.within)
 
 
 def setting(default: Any = MISSING, effect: str = "", **limits: Any) -> Any:

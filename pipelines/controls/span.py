@@ -22,8 +22,8 @@ class Span:
     Raises EvenframeError for others.
     """
 
-    start: float = setting(0.0, low=0, high=1)
-    end: float = setting(1.0, low=0, high=1)
+    start: float = setting(0.0, within=(0, 1))
+    end: float = setting(1.0, within=(0, 1))
 
     def __post_init__(self) -> None:
         check(self)

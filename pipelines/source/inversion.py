@@ -155,11 +155,7 @@ class Settings:
     """
 
     steps: int = setting(
-        50,
-        "DDIM steps. More follow the clip more closely and take longer.",
-        low=1,
-        high=MAX_STEPS,
-        whole=True,
+        50, "DDIM steps. More follow the clip more closely and take longer.", whole=(1, MAX_STEPS)
     )
     keyframes: KeyFrames = setting(
         key_frames.DEFAULT,
@@ -179,9 +175,7 @@ class Settings:
         None,
         "None takes the mode of the autoencoder's distribution, which is the same every time; any "
         "other number samples it with that seed.",
-        low=0,
-        high=MAX_SEED,
-        whole=True,
+        whole=(0, MAX_SEED),
         stand_in=(-1, None),
     )
     windowing: Windowing = WHOLE_CLIP

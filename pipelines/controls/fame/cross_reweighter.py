@@ -44,11 +44,7 @@ class CrossReweighter(FameControl):
         read=parse_phrases,
     )
     weight: float = setting(
-        0.4,
-        "How far a word that fits is raised (lambda).",
-        low=0,
-        high=1,
-        told="weight (lambda)",
+        0.4, "How far a word that fits is raised (lambda).", within=(0, 1), told="weight (lambda)"
     )
     eos: bool = setting(False, "Raise the end of the prompt too, which sums it up.")
     spread: bool = setting(

@@ -45,24 +45,22 @@ class SelfModulator(FameControl):
     neither regions nor a subject say where people are, unless nothing changes."""
 
     same: float = setting(
-        0.6, "Pull inside a region, over the frames (lambda).", low=0, high=1, told="same (lambda)"
+        0.6, "Pull inside a region, over the frames (lambda).", within=(0, 1), told="same (lambda)"
     )
     other: float = setting(
-        0.4, "Push between different regions (mu).", low=0, high=1, told="other (mu)"
+        0.4, "Push between different regions (mu).", within=(0, 1), told="other (mu)"
     )
     tau: float = setting(
         0.1,
         "How alike two places must look to count as the same: less is stricter. 0 lets the "
         "regions alone decide.",
-        low=0,
-        high=10,
+        within=(0, 10),
     )
     frame_decay: float = setting(
         4.0,
         "Frames after which the pull is down to about a third; inf is no decay.",
         demand=require_decay,
-        low=0,
-        high=1000,
+        within=(0, 1000),
         step=0.5,
         stand_in=(0, math.inf),
     )
@@ -72,7 +70,7 @@ class SelfModulator(FameControl):
         "which is fast where tau is 0.",
         choices=("relative", "additive"),
     )
-    unit: float = setting(4.0, "The amount of the additive form.", low=0, high=100, step=0.5)
+    unit: float = setting(4.0, "The amount of the additive form.", within=(0, 100), step=0.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

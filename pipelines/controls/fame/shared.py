@@ -21,7 +21,7 @@ class FameControl(Control):
     """
 
     strength: float = setting(
-        0.5, "How much of it (alpha). 0 changes nothing.", low=0, high=1, told="strength (alpha)"
+        0.5, "How much of it (alpha). 0 changes nothing.", within=(0, 1), told="strength (alpha)"
     )
     schedule: str = setting(
         "constant",
@@ -44,8 +44,7 @@ class FameControl(Control):
         0.3,
         "How strongly a place must look at the subject to belong to it, relative to the strongest "
         "of its frame.",
-        low=0,
-        high=2,
+        within=(0, 2),
     )
     regions: Regions | None = None
 

@@ -59,15 +59,13 @@ class Fusion(Control):
         0.8,
         "Share of the steps in which the words' attention comes from the source. More keeps the "
         "layout, less frees it.",
-        low=0,
-        high=1,
+        within=(0, 1),
     )
     self_steps: float = setting(
         0.7,
         "Share of the steps in which self-attention comes from the source. More keeps structure "
         "and motion, less frees shapes.",
-        low=0,
-        high=1,
+        within=(0, 1),
     )
     blend_words: tuple[str, ...] = setting(
         (),
@@ -79,8 +77,7 @@ class Fusion(Control):
         0.3,
         "How strongly a place must look at the blend words to be edited, relative to the "
         "strongest of its frame. 0 edits everywhere, 1 nowhere.",
-        low=0,
-        high=2,
+        within=(0, 2),
     )
     weights: tuple[tuple[str, float], ...] = setting(
         (),
@@ -96,8 +93,7 @@ class Fusion(Control):
         "then say where the latent blend leaves off.",
     )
     latent_blend: bool = setting(
-        False,
-        "Also keep the source's latents outside of the blend words' place: for local edits.",
+        False, "Also keep the source's latents outside of the blend words' place: for local edits."
     )
     blend_window: Span = span_setting(
         BLENDED,

@@ -40,24 +40,19 @@ class JointSampling(Control):
         1,
         "How often a step is taken. More let the edit fit in better with what is around it; these "
         "steps take as many times longer.",
-        low=1,
-        high=20,
-        whole=True,
+        whole=(1, 20),
     )
     repeat_steps: float = setting(
         1.0,
         "Share of the steps, from the start, that are taken so often. About 0.3 draws anew what "
         "stands there, and then leaves it in its place.",
-        low=0,
-        high=1,
+        within=(0, 1),
     )
     inset: int = setting(
         0,
         "Latent cells (8 pixels) inside a region's edge that stay the source's too: with 1, what "
         "is decoded outside comes out much nearer to the source. Draw the region that much larger.",
-        low=0,
-        high=16,
-        whole=True,
+        whole=(0, 16),
     )
 
     def __post_init__(self) -> None:

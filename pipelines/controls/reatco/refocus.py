@@ -74,8 +74,7 @@ class Refocus(Control):
         None,
         "How far the latents are moved. None: as published for the rule, 20 with 'code' and 1 "
         "with 'paper'. More where objects stay away, less where they break.",
-        low=0,
-        high=10_000,
+        within=(0, 10_000),
         step=1.0,
         stand_in=(-1, None),
     )
@@ -90,8 +89,7 @@ class Refocus(Control):
         "Share of a region's cells that count, those with the most attention. Larger fills the "
         "region, and holds the object less well.",
         demand=require_fraction,
-        low=0.01,
-        high=1,
+        within=(0.01, 1),
         step=0.01,
     )
     outer_count: str = setting(
