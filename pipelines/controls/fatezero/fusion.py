@@ -10,7 +10,7 @@ Both fusions are linear in the maps, so they are written as sums of fused attent
 The values are always the edit's; V_1 and V_2 are its values, mixed over tokens.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -137,15 +137,7 @@ class Fusion(Control):
 
     def begin(self, edit: Edit) -> "FusionRun":
         """Find the words in both prompts and start."""
-        source, target = edit.inversion.prompt, edit.prompt
-        mix = token_mix(self.method, source, target, self.weights)
-        return FusionRun(
-            self,
-            edit,
-            mix,
-            _tokens(source, self.blend_words),
-            _tokens(target, self.target_blend_words),
-        )
+        return FusionRun(self, edit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,22 +157,19 @@ class FusionRun(ControlRun):
 
     replaces = True
 
-    def __init__(
-        self,
-        settings: Fusion,
-        edit: Edit,
-        mix: TokenMix,
-        blend_tokens: Sequence[int],
-        target_tokens: Sequence[int],
-    ):
+    def __init__(self, settings: Fusion, edit: Edit):
         backbone, steps = edit.backbone, edit.steps
-        self._mix, self._blend_tokens, self._threshold = mix, blend_tokens, settings.threshold
-        self._uses_source = bool(mix.from_source.any())
-        self._uses_own = bool(mix.own.any())
+        source, target = edit.inversion.prompt, edit.prompt
+        self._mix = token_mix(settings.method, source, target, settings.weights)
+        self._blend_tokens = _tokens(source, settings.blend_words)
+        target_tokens = _tokens(target, settings.target_blend_words)
+        self._threshold = settings.threshold
+        self._uses_source = bool(self._mix.from_source.any())
+        self._uses_own = bool(self._mix.own.any())
         self._cross_end, self._self_end = windows(settings, steps)
         blended = settings.blend_window if settings.latent_blend else NEVER
         self._blend_range = blended.steps(steps)
-        self._gate_end = self._self_end if blend_tokens and settings.self_blend else 0
+        self._gate_end = self._self_end if self._blend_tokens and settings.self_blend else 0
         self._kept = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
         self._mask_sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
         self._target_words = TargetWords(self._mask_sites, target_tokens) if target_tokens else None
