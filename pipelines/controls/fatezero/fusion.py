@@ -24,10 +24,11 @@ from ...common.errors import EvenframeError
 from ...common.settings import setting
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
-from ...text.alignment import align_tokens, replace_matrix
+from ...source.word_masks import TargetWords, blend_mask
 from ...text.prompt import Prompt, find_tokens, parse_phrases, parse_weights
 from ..base import Control, ControlRun, Edit, Step
 from ..span import NEVER, Span, span_setting
+from .token_mix import token_mix
 
 METHODS = ("refine", "replace", "reweight")
 BLENDED = Span(0.2, 0.8)
@@ -138,18 +139,6 @@ class Fusion(Control):
     def begin(self, edit: Edit) -> "FusionRun":
         """Find the words in both prompts and start."""
         return FusionRun(self, edit)
-
-
-@dataclass(frozen=True, eq=False)
-class TokenMix:
-    """Which attention columns the edit takes from the source, and which are its own.
-
-    from_source: (L, L), rows source tokens and columns target tokens, so that V_1 = from_source V.
-    own: (L,), factors of the edit's own columns, so that V_2 = own V.
-    """
-
-    from_source: Tensor
-    own: Tensor
 
 
 class FusionRun(ControlRun):
@@ -269,28 +258,6 @@ def windows(settings: Fusion, steps: int) -> tuple[int, int]:
     As published, and so not the rule of `Span`, by which every other share of steps is cut.
     """
     return int(settings.cross_steps * (steps + 1)), int(settings.self_steps * steps)
-
-
-def token_mix(
-    method: str, source: Prompt, target: Prompt, weights: Iterable[tuple[str, float]] = ()
-) -> TokenMix:
-    """The columns of R[n] = a_n w_n S_source[map n] + (1 - a_n) w_n S_edit[n], as matrices."""
-    length = len(target.embeddings)
-    factors = torch.ones(length)
-    for word, factor in weights:
-        factors[list(find_tokens(target, word))] = factor
-    if method == "reweight":
-        return TokenMix(torch.zeros(length, length), factors)
-    if method == "replace":
-        matrix = replace_matrix(
-            [word.tokens for word in source.words], [word.tokens for word in target.words], length
-        )
-        return TokenMix(matrix * factors, torch.zeros(length))
-    mapper, alphas = align_tokens(source.ids, target.ids, length)
-    columns = torch.arange(length)
-    matrix = torch.zeros(length, length)
-    matrix[mapper.clamp(min=0), columns] = alphas
-    return TokenMix(matrix * factors, (1 - alphas) * factors)
 
 
 def _times(gate: Tensor | None, factor: Tensor) -> Tensor:

@@ -5,8 +5,6 @@ with the step sizes and the conditioning of the maps of its published code as op
 
 Of a forward pass only what leads to the maps is computed: the pass leaves the denoiser at the last
 cross-attention that they are read from, and the gradient flows back through the same part.
-
-What is made of the maps, and how far the latents move, is maths alone and stands in losses.py.
 """
 
 from collections.abc import Sequence
