@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..pipelines import editing
+from ..pipelines.controls.base import Control, working_bytes
+from ..pipelines.source.reconstruction import middle_frame
 from .common import feedback, sockets
 from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
@@ -31,49 +34,7 @@ class EvenframeEdit(io.ComfyNode):
                 sockets.Model.Input("model", tooltip="The model that inverted the clip."),
                 sockets.Inversion.Input("inversion", tooltip="The clip, from the DDIM inverter."),
                 sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
-                io.Float.Input(
-                    "guidance_scale",
-                    default=7.5,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="How hard the target prompt pulls away from the negative one. 1 uses "
-                    "the target prompt alone, which is twice as fast.",
-                ),
-                io.Int.Input(
-                    "start_step",
-                    default=0,
-                    min=0,
-                    max=999,
-                    tooltip="Denoising steps to skip: the edit starts from the clip with that much "
-                    "less noise, and stays closer to it.",
-                ),
-                io.Float.Input(
-                    "eta",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    advanced=True,
-                    tooltip="Fresh noise in every step. 0 is deterministic DDIM, which keeps the "
-                    "clip best and makes the seed irrelevant.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**63 - 1,
-                    control_after_generate=False,
-                    tooltip="Of the fresh noise that eta and some controls draw; else idle.",
-                ),
-                io.Int.Input(
-                    "preview_every",
-                    default=5,
-                    min=0,
-                    max=1000,
-                    advanced=True,
-                    tooltip="Show the middle frame every so many steps; 0 shows none.",
-                ),
+                *_settings(),
                 sockets.Prompt.Input(
                     "negative_prompt",
                     optional=True,
@@ -106,16 +67,12 @@ class EvenframeEdit(io.ComfyNode):
         negative_prompt: Prompt | None = None,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
-        from ..pipelines.controls.base import working_bytes
-        from ..pipelines.editing import edit, require_settings
-        from ..pipelines.source.reconstruction import middle_frame
-
-        require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
-        size = model.model.codec.lattice_of(inversion.trajectory[0]).size
+        editing.require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
+        size = model.model.frame_size(inversion.trajectory[0])
         needed = working_bytes(controls, model.model, inversion.at_once, size)
         backbone = host.load(model, needed)
         with advice(ATTENTION_ADVICE):
-            latents = edit(
+            latents = editing.edit(
                 backbone,
                 inversion,
                 target_prompt,
@@ -136,6 +93,54 @@ class EvenframeEdit(io.ComfyNode):
             )
         # The host's latents are the autoencoder's own, before the model's scale.
         return io.NodeOutput({"samples": (latents / backbone.codec.latent_scale).cpu()})
+
+
+def _settings() -> list[io.Input]:
+    return [
+        io.Float.Input(
+            "guidance_scale",
+            default=7.5,
+            min=0.0,
+            max=100.0,
+            step=0.1,
+            tooltip="How hard the target prompt pulls away from the negative one. 1 uses "
+            "the target prompt alone, which is twice as fast.",
+        ),
+        io.Int.Input(
+            "start_step",
+            default=0,
+            min=0,
+            max=999,
+            tooltip="Denoising steps to skip: the edit starts from the clip with that much "
+            "less noise, and stays closer to it.",
+        ),
+        io.Float.Input(
+            "eta",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            advanced=True,
+            tooltip="Fresh noise in every step. 0 is deterministic DDIM, which keeps the "
+            "clip best and makes the seed irrelevant.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**63 - 1,
+            control_after_generate=False,
+            tooltip="Of the fresh noise that eta and some controls draw; else idle.",
+        ),
+        io.Int.Input(
+            "preview_every",
+            default=5,
+            min=0,
+            max=1000,
+            advanced=True,
+            tooltip="Show the middle frame every so many steps; 0 shows none.",
+        ),
+    ]
 
 
 class EvenframeDecode(io.ComfyNode):

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from ..pipelines.common.errors import EvenframeError
+from ..pipelines.common.pictures import grid, heat, spread
+from ..pipelines.measure.psnr import psnr
+from ..pipelines.source.inspection import look
+from ..pipelines.text.prompt import parse_phrases
+from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
 from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
@@ -70,11 +79,6 @@ class EvenframeAttentionViewer(io.ComfyNode):
         at: float,
         threshold: float,
     ) -> io.NodeOutput:
-        from ..pipelines.common.pictures import heat, spread
-        from ..pipelines.source.inspection import look
-        from ..pipelines.text.prompt import parse_phrases
-        from ..pipelines.video.clip import rgb_frames
-
         frames, _ = rgb_frames(frames)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         backbone = host.load(
@@ -110,12 +114,6 @@ class EvenframeCompare(io.ComfyNode):
 
     @classmethod
     def execute(cls, before: Tensor, after: Tensor) -> io.NodeOutput:
-        import torch
-
-        from ..pipelines.common.errors import EvenframeError
-        from ..pipelines.measure.psnr import psnr
-        from ..pipelines.video.clip import rgb_frames
-
         (left, _), (right, _) = rgb_frames(before), rgb_frames(after)
         if left.shape != right.shape:
             raise EvenframeError(
@@ -159,9 +157,6 @@ class EvenframeContactSheet(io.ComfyNode):
 
     @classmethod
     def execute(cls, labels: str, columns: int, **clips: Tensor) -> io.NodeOutput:
-        from ..pipelines.common.pictures import grid
-        from ..pipelines.video.clip import rgb_frames
-
         linked = [rgb_frames(clips[name])[0] for name in SHEET_CLIPS if name in clips]
         lines = [line.strip() for line in labels.strip().splitlines()]
         sheet = grid(linked, lines, columns)

@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.common.window import WEIGHTS, WHOLE_CLIP, Windowing
+from ..pipelines.source import cache
 from ..pipelines.source.inversion import Inversion, Settings
+from ..pipelines.source.report import report
+from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
 from .common.inputs import input_of, settings_of
 from .common.memory import ATTENTION_ADVICE, advice
@@ -140,10 +143,6 @@ class EvenframeInvert(io.ComfyNode):
         windows: Windowing | None = None,
         key_frame_layers: str = "auto",
     ) -> io.NodeOutput:
-        from ..pipelines.source.cache import InversionCache, find_or_invert
-        from ..pipelines.source.report import report
-        from ..pipelines.video.clip import rgb_frames
-
         frames, _ = rgb_frames(frames)
         values: dict[str, Any] = {"steps": steps, "keyframes": key_frames, "store": store}
         values |= {"seed": sample_seed, "layers": key_frame_layers}
@@ -152,8 +151,8 @@ class EvenframeInvert(io.ComfyNode):
         memory = model.model.denoiser.working_bytes(at_once, (size[0], size[1]), branches=1)
         backbone = host.load(model, memory)
         with advice(ATTENTION_ADVICE):
-            inversion, found = find_or_invert(
-                InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE),
+            inversion, found = cache.find_or_invert(
+                cache.InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE),
                 backbone,
                 frames,
                 source_prompt,

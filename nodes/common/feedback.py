@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.pictures import to_image
+from ...pipelines.common.whole_file import write_new
 from ..host import host
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ def follow(
 
     every: show a preview of `frame` every so many steps; 0 shows none.
     """
-    from ...pipelines.common.pictures import to_image
 
     def on_step(report: StepReport) -> None:
         picture = None
@@ -41,10 +43,6 @@ def shown(frames: Tensor, text: str) -> dict[str, Any]:
 
     Where the folder for previews takes none, the text says so: the node's work is not lost for it.
     """
-    from ...pipelines.common.errors import EvenframeError
-    from ...pipelines.common.pictures import to_image
-    from ...pipelines.common.whole_file import write_new
-
     images = []
     try:
         for frame in frames:

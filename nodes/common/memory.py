@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 ATTENTION_ADVICE = (
     "set Attention Store to 'recompute', which keeps the least; then take fewer frames, a smaller "
     "max_side or a single key frame."
@@ -29,8 +31,6 @@ def advice(text: str) -> Iterator[None]:
 
 
 def _ran_out(error: Exception) -> bool:
-    import torch
-
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
