@@ -99,26 +99,6 @@ class MultiType(SocketType):
     Input: ClassVar[type[_MultiTypeInput]] = _MultiTypeInput
 
 
-class _IntOutput(Output):
-    io_type = "INT"
-
-
-class _FloatOutput(Output):
-    io_type = "FLOAT"
-
-
-class _StringOutput(Output):
-    io_type = "STRING"
-
-
-class _BooleanOutput(Output):
-    io_type = "BOOLEAN"
-
-
-class _ComboOutput(Output):
-    io_type = "COMBO"
-
-
 @dataclass
 class _IntInput(WidgetInput):
     io_type: ClassVar[str] = "INT"
@@ -168,31 +148,31 @@ class _ComboInput(WidgetInput):
 class Int(SocketType):
     io_type = "INT"
     Input: ClassVar[type[_IntInput]] = _IntInput
-    Output: ClassVar[type[_IntOutput]] = _IntOutput
+    Output = Custom("INT").Output
 
 
 class Float(SocketType):
     io_type = "FLOAT"
     Input: ClassVar[type[_FloatInput]] = _FloatInput
-    Output: ClassVar[type[_FloatOutput]] = _FloatOutput
+    Output = Custom("FLOAT").Output
 
 
 class String(SocketType):
     io_type = "STRING"
     Input: ClassVar[type[_StringInput]] = _StringInput
-    Output: ClassVar[type[_StringOutput]] = _StringOutput
+    Output = Custom("STRING").Output
 
 
 class Boolean(SocketType):
     io_type = "BOOLEAN"
     Input: ClassVar[type[_BooleanInput]] = _BooleanInput
-    Output: ClassVar[type[_BooleanOutput]] = _BooleanOutput
+    Output = Custom("BOOLEAN").Output
 
 
 class Combo(SocketType):
     io_type = "COMBO"
     Input: ClassVar[type[_ComboInput]] = _ComboInput
-    Output: ClassVar[type[_ComboOutput]] = _ComboOutput
+    Output = Custom("COMBO").Output
 
 
 class Hidden(StrEnum):
