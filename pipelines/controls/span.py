@@ -40,10 +40,10 @@ class Span:
 
 def span_setting(default: Span, **ends: str) -> Any:
     """A setting that is a span. ends: the effects of its start and its end, by their names."""
-    return setting(default, demand=require_span, ends=tuple(ends.items()))
+    return setting(default, demand=_require_span, ends=tuple(ends.items()))
 
 
-def require_span(name: str, span: Any) -> None:
+def _require_span(name: str, span: Any) -> None:
     """Refuse what is no span, such as a pair of numbers."""
     if not isinstance(span, Span):
         raise EvenframeError(f"{name} is {span!r:.80}: give a span, as in Span(0.0, 0.5).")
