@@ -141,6 +141,7 @@ class EvenframeTrackRegion(io.ComfyNode):
     ) -> io.NodeOutput:
         from ..pipelines.regions.regions import Regions
         from ..pipelines.regions.tracking.drawn import parse_drawing
+        from ..pipelines.regions.tracking.fields import require_room
         from ..pipelines.regions.tracking.track import track
         from ..pipelines.video.clip import rgb_frames
 
@@ -154,6 +155,8 @@ class EvenframeTrackRegion(io.ComfyNode):
             own = Regions((people.region,), count, size)
             return region_result(own.over(regions), frames, people.note())
         drawing = parse_drawing(text, count, size, masked=mask is not None)
+        if tracker == FLOW:
+            require_room(count, size)  # rather now than after the segmenting
         start = _start(mask, segmenter, frames, drawing)
         model = None if tracker == FLOW else _tracker(tracker)
         progress = host.progress(count, "Tracking")
@@ -188,9 +191,8 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
     host.check_interrupt()
     found = load_segmenter()
     progress = host.progress(len(frames), "Tracking")
-    masks = None if start is None else list(start.reshape(-1, *start.shape[-2:]))
     return follow_people(
-        found, frames, drawings if meant else (), masks, **edges, on_frame=progress.step
+        found, frames, drawings if meant else (), start, **edges, on_frame=progress.step
     )
 
 

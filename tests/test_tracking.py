@@ -179,6 +179,27 @@ def test_sampling_is_exact_at_pixels_and_empty_outside():
     assert fields.sample(image, points + 100).abs().max() == 0
 
 
+@pytest.mark.parametrize("size", [(7, 40), (40, 7), (11, 11), (1, 1)])
+def test_frames_too_small_for_optical_flow_are_told_before_the_work(size: tuple[int, int]):
+    text = '{"version": 1, "unit": "pixel", "box": [0, 0, 1, 2]}'
+    for mask in (None, torch.ones(size)):
+        with pytest.raises(EvenframeError) as caught:
+            EvenframeTrackRegion.execute(
+                torch.rand(2, *size, 3), text, "o", "", NO_SEGMENTER, FLOW, 0, 0, mask=mask
+            )
+        assert str(caught.value) == (
+            f"The frames are {size[1]}x{size[0]} pixels, too small for optical flow: give frames "
+            "of 12x12 or more, or choose SAM 2 as the tracker."
+        )
+
+
+@pytest.mark.parametrize("size", [(8, 12), (12, 8), (12, 12)])
+def test_frames_no_smaller_are_followed(size: tuple[int, int]):
+    frames = torch.rand(3, *size, 3)
+    assert flow.follow_masks(frames, {0: torch.ones(size)})[0].shape == (3, *size)
+    assert flow.follow_masks(frames[:1], {0: torch.ones(size)})[0].all(), "one frame has no flow"
+
+
 def test_a_prompt_is_read_in_fractions_and_pixels():
     text = '{"version": 1, "frame": 2, "box": [0.25, 0, 0.5, 1], "points": [[0.5, 0.5]]}'
     assert parse_drawing(text, 3, SIZE) == Drawing(2, (24, 0, 48, 64), ((48, 32),))

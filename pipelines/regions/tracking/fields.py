@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...common.errors import EvenframeError
 from ...common.pictures import to_bytes
 from . import packages
 
@@ -23,6 +24,8 @@ RELATIVE, ABSOLUTE = 0.01, 0.5
 """Flows there and back may differ, squared, by this share of their lengths plus so many pixels."""
 KEPT_BYTES = 2**30
 """Flows that are needed twice are kept in so much memory; beyond, they are computed twice."""
+LEAST_SIDES = (8, 12)
+"""Smaller frames have no optical flow for OpenCV: pixels along the shorter and the longer side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class Fields:
     """The flows of a clip (f, h, w, 3) in 0..1, each computed once where it is used both ways."""
 
     def __init__(self, frames: Tensor) -> None:
+        require_room(len(frames), (frames.shape[1], frames.shape[2]))
         self._flow = _dense_flow()
         self._grey = _grey(frames)
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
@@ -60,6 +64,16 @@ class Fields:
             if again and len(self._kept) < self._room:
                 self._kept[first] = there.half(), back.half()
         return Step(before, now, *((there, back) if before < now else (back, there)))
+
+
+def require_room(count: int, frame_size: tuple[int, int]) -> None:
+    """Raise EvenframeError where frames of (height, width) are too small to be followed."""
+    shorter, longer = LEAST_SIDES
+    if count > 1 and (min(frame_size) < shorter or max(frame_size) < longer):
+        raise EvenframeError(
+            f"The frames are {frame_size[1]}x{frame_size[0]} pixels, too small for optical flow: "
+            f"give frames of {longer}x{longer} or more, or choose SAM 2 as the tracker."
+        )
 
 
 def _dense_flow() -> Any:
