@@ -184,8 +184,7 @@ def box_region(
 
     Raises EvenframeError for boxes that are reversed, outside the frame or not finite.
     """
-    require_labels(name, words)
-    require_edges(name, grow, soften)
+    require_marks(name, words, grow, soften)
     checked = [
         require_box(box, frame_size, f"region '{name}', frame {index}")
         for index, box in enumerate(boxes)
@@ -212,8 +211,7 @@ def mask_region(
     grow, soften: pixels, 0 or more. Raises EvenframeError for masks of another length or size than
     the clip, values out of range, and masks that are empty.
     """
-    require_labels(name, words)
-    require_edges(name, grow, soften)
+    require_marks(name, words, grow, soften)
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.ndim != 3 or tuple(masks.shape[1:]) != tuple(frame_size):
         raise EvenframeError(
@@ -240,14 +238,11 @@ def mask_region(
     return MaskRegion(name, words, masks, soften=soften)
 
 
-def require_labels(name: str, words: str) -> None:
-    """Raise EvenframeError for a region's name or words that are too long or not whole."""
+def require_marks(name: str, words: str, grow: int, soften: int) -> None:
+    """Raise EvenframeError for a region's name or words that are too long or not whole, and for
+    pixels of its edge that are not 0 to 1024."""
     require_typed(name, "The name of a region", MAX_LABEL)
     require_typed(words, "The words of a region", MAX_LABEL)
-
-
-def require_edges(name: str, grow: int, soften: int) -> None:
-    """Raise EvenframeError for pixels of a region's edge that are not 0 to 1024."""
     for what, value in (("grow", grow), ("soften", soften)):
         if not 0 <= value <= 1024:
             raise EvenframeError(f"{what} of region '{name}' is {value}: choose 0 to 1024 pixels.")

@@ -25,7 +25,7 @@ from ..common.errors import EvenframeError
 from ..common.json_text import read_json, read_list, read_object, read_text, read_whole
 from .box import Box
 from .canvas import Canvas, Shape
-from .region import Region, box_region, mask_region, require_edges
+from .region import Region, box_region, mask_region, require_marks
 from .regions import Regions
 
 FINER = 4
@@ -64,7 +64,7 @@ def _region(entry: Any, where: str, canvas: Canvas, drawn: tuple[int, int]) -> R
     words = read_text(data.get("words", ""), f"{where}.words")
     grow = read_whole(data.get("grow", 0), f"{where}.grow")
     soften = read_whole(data.get("soften", 0), f"{where}.soften")
-    require_edges(name, grow, soften)
+    require_marks(name, words, grow, soften)
     kind, keys = _keyframes(data, where, canvas)
     frames, frame_size = canvas.frames, canvas.size
     x, y = (new / old for new, old in zip(drawn[::-1], frame_size[::-1], strict=True))

@@ -14,8 +14,6 @@ of the others. A body that bends is no rigid shape: its masks are better than th
 import math
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from .fields import pixels, sample
 from .layer import Layer
 
@@ -28,32 +26,15 @@ MOST_WRONG = 10.0
 """Where a track meets the truth, its errors are taken to be so many times what it told, at most."""
 
 
-def of_mask(layer: Layer) -> float:
-    """Of the mask of what is seen, 0..1."""
-    return _logistic(MASK_WEIGHTS, _signs(layer))
-
-
-def of_box(layer: Layer) -> float:
-    """Of the box around the whole object, 0..1."""
-    return _logistic(BOX_WEIGHTS, _signs(layer))
-
-
-def _signs(layer: Layer) -> Sequence[float]:
+def of(layer: Layer, weights: Sequence[float]) -> float:
+    """0..1, of the mask of what is seen or of the box around all of it, as the weights are."""
     whole = layer.whole > 0
-    moved = _moved(layer) > 0.5
+    rigid = layer.moved.origin(pixels(layer.shape))  # where the first shape would be
+    moved = sample(layer.shape[..., None], rigid)[..., 0] > 0.5
     union = int((whole | moved).sum())
     agreement = int((whole & moved).sum()) / union if union else 1.0
     seen = float(layer.mask.sum()) / max(int(whole.sum()), 1)
-    return agreement, seen, layer.strain, 1.0
-
-
-def _moved(layer: Layer) -> Tensor:
-    """(h, w): the first shape where it would be, were it rigid."""
-    places = layer.moved.origin(pixels(layer.shape))
-    return sample(layer.shape[..., None], places)[..., 0]
-
-
-def _logistic(weights: Sequence[float], signs: Sequence[float]) -> float:
+    signs = (agreement, seen, layer.strain, 1.0)
     total = sum(weight * sign for weight, sign in zip(weights, signs, strict=True))
     return 1 / (1 + math.exp(-total))
 

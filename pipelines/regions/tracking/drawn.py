@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...common.checks import require_whole
 from ...common.errors import EvenframeError
 from ...common.json_text import read_json, read_list, read_object
-from ..box import Box
+from ..box import Box, require_box
 from ..canvas import Canvas
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
@@ -50,6 +51,15 @@ class Drawing:
     def every(self) -> "tuple[Drawing, ...]":
         """This one and its corrections, as they were written."""
         return (self, *self.corrections)
+
+    def require(self, frames: int, frame_size: tuple[int, int], name: str, where: str = "") -> None:
+        """Raise EvenframeError unless its frame and box are in the clip.
+
+        name: of the region. where: as in "corrections[0]", for messages.
+        """
+        require_whole(f"{where}.frame" if where else "frame", self.frame, 0, frames - 1)
+        if self.box is not None:
+            require_box(self.box, frame_size, where or f"region '{name}'")
 
     def coordinates(self) -> list[list[float]]:
         """All points, those on the object first."""

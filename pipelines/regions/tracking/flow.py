@@ -7,7 +7,6 @@ frames it is followed from both, and the two tracks are blended, each by how far
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -35,8 +34,7 @@ def follow_masks(
     they are. What is hidden is left out, and taken in again where it comes out. confidence: see
     `confidence.py`.
     """
-    kind = _Masks(frames, masks)
-    places, trust = _followed(frames, sorted(masks), kind, on_frame)
+    places, trust = _followed(_Masks(frames, masks), on_frame)
     return (torch.stack(places) == SEEN).float(), trust
 
 
@@ -50,8 +48,7 @@ def follow_boxes(
     moves, grows along each axis, and widens where the object leans. It stops where it would leave
     the frame.
     """
-    kind = _Boxes(frames, boxes)
-    places, trust = _followed(frames, sorted(boxes), kind, on_frame)
+    places, trust = _followed(_Boxes(frames, boxes), on_frame)
     told = [tuple(place.tolist()) for place in places]
     return [boxes.get(frame, box) for frame, box in enumerate(told)], trust
 
@@ -67,73 +64,68 @@ class _Place:
     trust: float
 
 
-class _Kind(Protocol):
-    """What is followed, a mask or a box: how a track of it begins, and what is made of tracks."""
-
-    def begin(self, frame: int, come: Layer | None) -> Layer: ...
-
-    def place(self, start: int, layer: Layer) -> _Place: ...
-
-    def given(self, frame: int) -> Tensor: ...
-
-    def overlap(self, one: Tensor, other: Tensor) -> float: ...
-
-    def mixed(self, one: Tensor, other: Tensor, share: float) -> Tensor: ...
-
-
+@dataclass(frozen=True, eq=False)
 class _Masks:
-    def __init__(self, frames: Tensor, masks: Mapping[int, Tensor]) -> None:
-        self._frames, self._masks = frames, masks
+    """How a track of a mask begins, and what is made of it. drawn: masks by frame."""
 
-    def begin(self, frame: int, come: Layer | None) -> Layer:
-        return begin(self._masks[frame], self._frames[frame], come)
-
-    def given(self, frame: int) -> Tensor:
-        return (self._masks[frame] > 0.5).to(torch.uint8) * SEEN
-
-    def place(self, start: int, layer: Layer) -> _Place:
-        where = torch.where(layer.seen > 0.5, SEEN, torch.where(layer.hidden > 0.5, HIDDEN, 0))
-        return _Place(where.to(torch.uint8), confidence.of_mask(layer))
-
+    frames: Tensor
+    drawn: Mapping[int, Tensor]
     overlap = staticmethod(mask_overlap)
     mixed = staticmethod(mixed_mask)
 
-
-class _Boxes:
-    def __init__(self, frames: Tensor, boxes: Mapping[int, Box]) -> None:
-        self._frames, self._boxes = frames, boxes
-
     def begin(self, frame: int, come: Layer | None) -> Layer:
-        image = self._frames[frame]
-        return begin(foreground(image, self._boxes[frame]), image)
+        return begin(self.drawn[frame], self.frames[frame], come)
 
     def given(self, frame: int) -> Tensor:
-        return torch.tensor(self._boxes[frame])
+        return (self.drawn[frame] > 0.5).to(torch.uint8) * SEEN
 
     def place(self, start: int, layer: Layer) -> _Place:
-        box = _inside(_around(layer, self.given(start)), layer.seen.shape)
-        return _Place(box, confidence.of_box(layer))
+        where = torch.where(layer.seen > 0.5, SEEN, torch.where(layer.hidden > 0.5, HIDDEN, 0))
+        return _Place(where.to(torch.uint8), confidence.of(layer, confidence.MASK_WEIGHTS))
 
+
+@dataclass(frozen=True, eq=False)
+class _Boxes:
+    """As `_Masks`, of boxes."""
+
+    frames: Tensor
+    drawn: Mapping[int, Box]
     overlap = staticmethod(box_overlap)
     mixed = staticmethod(mixed_box)
 
+    def begin(self, frame: int, come: Layer | None) -> Layer:
+        image = self.frames[frame]
+        return begin(foreground(image, self.drawn[frame]), image)
 
-def _followed(
-    frames: Tensor, drawn: Sequence[int], kind: _Kind, on_frame: OnFrame | None
-) -> tuple[list[Tensor], Tensor]:
+    def given(self, frame: int) -> Tensor:
+        return torch.tensor(self.drawn[frame])
+
+    def place(self, start: int, layer: Layer) -> _Place:
+        box = _inside(_around(layer, self.given(start)), layer.seen.shape)
+        return _Place(box, confidence.of(layer, confidence.BOX_WEIGHTS))
+
+
+_Kind = _Masks | _Boxes
+
+
+def _followed(kind: _Kind, on_frame: OnFrame | None) -> tuple[list[Tensor], Tensor]:
     """Where it is on each frame, and how far that is trusted, (f,)."""
+    frames, drawn = kind.frames, sorted(kind.drawn)
     fields, count = Fields(frames), len(frames)
     first, last = drawn[0], drawn[-1]
     total = (count - 1) + (last - first)  # between drawings there are two tracks
-    told = _counted(len(drawn), count, total, on_frame)
+    steps = _counted(len(drawn), count, total, on_frame)
 
     def track(
         layer: Layer, start: int, stop: int, again: bool = False
     ) -> tuple[dict[int, _Place], Layer]:
-        places = {}
-        for frame, layer in _layers(layer, frames, fields, start, stop, again):  # noqa: B020
-            places[frame] = kind.place(start, layer)
-            next(told)
+        """From after the frame `start` to `stop`, on either side of it."""
+        places, way = {}, 1 if stop > start else -1
+        for before in range(start, stop, way):
+            now = before + way
+            layer = carried(layer, frames[before], frames[now], fields.step(before, now, again))
+            places[now] = kind.place(start, layer)
+            next(steps)
         return places, layer
 
     found = {frame: _Place(kind.given(frame), 1.0) for frame in drawn}
@@ -154,17 +146,6 @@ def _counted(given: int, count: int, total: int, on_frame: OnFrame | None) -> It
         if on_frame is not None:
             on_frame(given + done * (count - given) // total)
         yield
-
-
-def _layers(
-    layer: Layer, frames: Tensor, fields: Fields, start: int, stop: int, again: bool
-) -> Iterator[tuple[int, Layer]]:
-    """The layer of `start` on the frames after it up to `stop`, on either side of it."""
-    way = 1 if stop > start else -1
-    for before in range(start, stop, way):
-        now = before + way
-        layer = carried(layer, frames[before], frames[now], fields.step(before, now, again))
-        yield now, layer
 
 
 def _blended(

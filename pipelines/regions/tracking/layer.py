@@ -113,19 +113,25 @@ def carried(layer: Layer, was: Tensor, now: Tensor, step: Step) -> Layer:
     signs = _signs(layer, whole, way, own, now)
     warped = sample(layer.seen[..., None], way.source)[..., 0]
     like = signs.score >= torch.where(way.agreed, UNLIKE, DOUBTED)
-    followed = torch.where(way.known, warped * like, _holes(warped, way.known))
+    around = mean(warped * way.known, NEAR) > SURROUNDED * mean(way.known.float(), NEAR)
+    followed = torch.where(way.known, warped * like, around.float())
     hidden, colours = _behind(layer, way, own, was)
     again = _uncovered(hidden, colours, now, way, signs)
     seen = _completed(torch.maximum(followed, again.float()), signs)
     if float((seen > 0.5).sum()) < FRAGMENT * float(whole.sum()):
         hidden, seen = torch.maximum(hidden, seen), torch.zeros_like(seen)
+    places = whole.nonzero().float()
+    middle = places.mean(0).flip(0) if len(places) else torch.zeros(2)
+    pace = own.of(middle) - middle
+    if layer.steps:  # evened out, for when nothing shows it
+        pace = (pace + layer.pace) / 2
     kept = float((layer.mask * way.sure).sum() / layer.mask.sum().clamp(min=1))
     return replace(
         layer,
         seen=seen,
         hidden=hidden * (seen <= 0.5),
         colours=colours,
-        pace=_pace(layer, whole, own),
+        pace=pace,
         moved=own.after(layer.moved),
         steps=layer.steps + 1,
         strain=layer.strain - math.log(max(kept, LEAST_KEPT)),
@@ -176,13 +182,6 @@ def _completed(seen: Tensor, signs: _Signs) -> Tensor:
     return torch.where((mask == 0) & (beside | surrounded), 1.0, seen)
 
 
-def _pace(layer: Layer, whole: Tensor, own: Affine) -> Tensor:
-    """(2,): how the middle moved, evened out, for when nothing shows it."""
-    middle = _middle(whole)
-    pace = own.of(middle) - middle
-    return (pace + layer.pace) / 2 if layer.steps else pace
-
-
 def _way(was: Tensor, now: Tensor, step: Step) -> _Way:
     grid = pixels(step.back)
     source, target = grid + step.back, grid + step.there
@@ -220,16 +219,5 @@ def _behind(layer: Layer, way: _Way, own: Affine, was: Tensor) -> tuple[Tensor, 
     return moved[..., 0], moved[..., 1:]
 
 
-def _middle(mask: Tensor) -> Tensor:
-    """(2,) x and y; 0 of an empty one."""
-    places = mask.nonzero().float()
-    return places.mean(0).flip(0) if len(places) else torch.zeros(2)
-
-
 def _smooth(frame: Tensor) -> Tensor:
     return torch.stack([mean(channel, 1) for channel in frame.unbind(-1)], -1)
-
-
-def _holes(mask: Tensor, seen: Tensor) -> Tensor:
-    """(h, w) of 0 and 1: where nearly all pixels nearby that are seen belong to the mask."""
-    return (mean(mask * seen, NEAR) > SURROUNDED * mean(seen.float(), NEAR)).float()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from ...common.errors import EvenframeError
@@ -37,13 +37,10 @@ OPTICAL_FLOW = Need(
     repair="opencv-python-headless",  # a build for screens wants libraries that servers lack
     otherwise="choose SAM 2 as the tracker",
 )
-PERSON = Need(
-    "Finding people",
-    "OpenCV",
-    "cv2",
-    "dnn.readNetFromTFLite",
-    package="opencv-python",
-    repair="opencv-python-headless",
+PERSON = replace(
+    OPTICAL_FLOW,
+    name="Finding people",
+    attribute="dnn.readNetFromTFLite",
     otherwise="choose another tracker",
 )
 SAM = Need(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...common.checks import require_whole
 from ...common.errors import EvenframeError
 from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
-from ..region import Box, MaskRegion, mask_region, require_box, require_edges, require_labels
+from ..region import Box, MaskRegion, mask_region, require_marks
 from .drawn import Drawing
 from .parts import MOST, Labels, Mask, begin, follow
-from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, masks_of_people
-from .track import _runs
+from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, inside, masks_of_people
+from .track import frame_runs
 
 CLOSE = 0.02
 """A point this near to a person, as a share of the frame's longer side, is on it."""
@@ -40,7 +39,7 @@ class People:
         empty = (self.region.areas() == 0).nonzero()[:, 0].tolist()
         if not empty:
             return ""
-        told = f"Region '{self.region.name}' is empty on {_runs(empty)}"
+        told = f"Region '{self.region.name}' is empty on {frame_runs(empty)}"
         if not self.one:
             return f"{told}: nobody is found there."
         return f"{told}. If the person is seen there, say there who is meant."
@@ -50,7 +49,7 @@ def follow_people(
     segmenter: Segmenter,
     frames: Tensor,
     drawings: Sequence[Drawing] = (),
-    masks: Sequence[Tensor] | None = None,
+    masks: Iterable[Tensor] | None = None,
     *,
     name: str,
     words: str = "",
@@ -67,8 +66,7 @@ def follow_people(
     Raises EvenframeError for a drawing or an edge out of range, before anybody is looked for, and
     where nobody is found: on any frame or, with drawings, where one says.
     """
-    require_labels(name, words)
-    require_edges(name, grow, soften)
+    require_marks(name, words, grow, soften)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
     for drawing in drawings:
         _require_drawing(drawing, count, size, name, masked=masks is not None)
@@ -91,9 +89,7 @@ def follow_people(
 def _require_drawing(
     drawing: Drawing, frames: int, frame_size: tuple[int, int], name: str, masked: bool
 ) -> None:
-    require_whole("frame", drawing.frame, 0, frames - 1)
-    if drawing.box is not None:
-        require_box(drawing.box, frame_size, f"region '{name}'")
+    drawing.require(frames, frame_size, name)
     if not masked and drawing.box is None and not drawing.points:
         raise EvenframeError(
             f"Nothing says who is meant on frame {drawing.frame}: give a box or points, or no "
@@ -105,7 +101,7 @@ def _one(
     segmenter: Segmenter,
     frames: Tensor,
     drawings: Sequence[Drawing],
-    masks: Sequence[Tensor] | None,
+    masks: Iterable[Tensor] | None,
 ) -> Iterator[tuple[int, Mask]]:
     """From each drawn frame as far as the middle between it and the next one."""
     painted = [None] * len(drawings) if masks is None else [mask.numpy() > 0 for mask in masks]
@@ -188,8 +184,7 @@ def _at(points: tuple[tuple[float, float], ...], parts: np.ndarray) -> list[int]
 
 def _most_in(box: Box, parts: np.ndarray) -> Mask:
     """The part that has most of its pixels in a box; nothing where none has any."""
-    left, top, right, bottom = (max(0, round(edge)) for edge in box)
-    areas = np.bincount(parts[top:bottom, left:right].ravel(), minlength=parts.max() + 1)
+    areas = np.bincount(inside(parts, box).ravel(), minlength=parts.max() + 1)
     areas[0] = 0
     return (parts == areas.argmax()) & bool(areas.any())
 

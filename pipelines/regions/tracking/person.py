@@ -109,13 +109,13 @@ def find_people(
     height, width = frame.shape[:2]
     frame = frame.detach().float().cpu()
     first = segmenter.look(frame, (0, 0, width, height)).numpy() >= LIKELY
-    still = [box for box in near if _inside(first, box).any()]
+    still = [box for box in near if inside(first, box).any()]
     windows = _windows([*drawn, *still, *boxes_of(first)], (height, width))
     found = np.zeros((height, width), np.float32)
     for left, top, right, bottom in windows:
         here = np.s_[top:bottom, left:right]
         seen = segmenter.look_again(frame, (left, top, right, bottom)).numpy()
-        radius = _radius(bottom - top, right - left)
+        radius = max(1, round(REACH * max((bottom - top) / ROWS, (right - left) / COLUMNS)))
         found[here] = guided_filter(frame[here].numpy(), seen, radius, SMOOTHING)
     return _without_specks(found >= LIKELY, DRAWN_SPECK if drawn else SPECK)
 
@@ -145,7 +145,8 @@ def boxes_of(mask: Mask, least: float = SPECK) -> list[Box]:
     ]
 
 
-def _inside(mask: Mask, box: Box) -> Mask:
+def inside(mask: np.ndarray, box: Box) -> np.ndarray:
+    """What of a mask (h, w) lies in a box, by whole pixels."""
     left, top, right, bottom = (max(0, round(edge)) for edge in box)
     return mask[top:bottom, left:right]
 
@@ -160,7 +161,7 @@ def _windows(boxes: Sequence[Box], frame_size: tuple[int, int]) -> list[Window]:
             low, high = np.array([window, *met])[:, :2], np.array([window, *met])[:, 2:]
             window = (*low.min(0).tolist(), *high.max(0).tolist())
         joined.append(window)
-    return sorted(joined, key=_area, reverse=True)[:MOST_LOOKS]
+    return sorted(joined, key=lambda w: (w[2] - w[0]) * (w[3] - w[1]), reverse=True)[:MOST_LOOKS]
 
 
 def _around(box: Box, frame_size: tuple[int, int]) -> Window:
@@ -176,15 +177,6 @@ def _overlap(one: Window, other: Window) -> bool:
     return max(one[0], other[0]) < min(one[2], other[2]) and max(one[1], other[1]) < min(
         one[3], other[3]
     )
-
-
-def _area(window: Window) -> int:
-    return (window[2] - window[0]) * (window[3] - window[1])
-
-
-def _radius(height: int, width: int) -> int:
-    """Of the guided filter, for a window of so many pixels."""
-    return max(1, round(REACH * max(height / ROWS, width / COLUMNS)))
 
 
 def _without_specks(mask: Mask, least: float) -> Mask:

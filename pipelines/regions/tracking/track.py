@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ...common.checks import require_whole
 from ...common.errors import EvenframeError
 from ...common.progress import OnFrame
-from ..region import Region, box_region, mask_region, require_box, require_edges, require_labels
+from ..region import Region, box_region, mask_region, require_marks
 from . import flow, sam2
 from .drawn import Drawing, require_apart
 
@@ -49,10 +48,10 @@ class Tracked:
         least = LEAST_SHARE * self.areas[self.frame]
         empty = (self.areas == 0).nonzero()[:, 0].tolist()
         small = ((self.areas > 0) & (self.areas < least)).nonzero()[:, 0].tolist()
-        found = [f"empty on {_runs(empty)}"] if empty else []
+        found = [f"empty on {frame_runs(empty)}"] if empty else []
         if small:
             found.append(
-                f"below {LEAST_SHARE:.0%} of its area of frame {self.frame} on {_runs(small)}"
+                f"below {LEAST_SHARE:.0%} of its area of frame {self.frame} on {frame_runs(small)}"
             )
         lines = []
         if found:
@@ -64,8 +63,8 @@ class Tracked:
         if unsure:
             where = "it" if len(unsure) == 1 else "one of them"
             lines.append(
-                f"Region '{self.region.name}' is uncertain on {_runs(unsure)}: look there, and add "
-                f"a correction on {where} if it is wrong, best on frame {self.weakest()}."
+                f"Region '{self.region.name}' is uncertain on {frame_runs(unsure)}: look there, "
+                f"and add a correction on {where} if it is wrong, best on frame {self.weakest()}."
             )
         return "\n".join(lines)
 
@@ -102,9 +101,8 @@ def track(
     Raises EvenframeError, before anything is followed, where nothing says what is meant, for a
     drawing or an edge out of range, and for a frame that is drawn twice.
     """
-    require_labels(name, words)
+    require_marks(name, words, grow, soften)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
-    require_edges(name, grow, soften)
     drawings = drawing.every()
     _require_drawings(drawings, count, size, name, alone=model is None and mask is None)
     masks = None if mask is None else _by_frame(drawings, mask)
@@ -128,10 +126,7 @@ def _require_drawings(
 ) -> None:
     """alone: nothing but optical flow follows them, which takes boxes only."""
     for index, each in enumerate(drawings):
-        where = f"corrections[{index - 1}]" if index else ""
-        require_whole(f"{where}.frame" if where else "frame", each.frame, 0, count - 1)
-        if each.box is not None:
-            require_box(each.box, size, where or f"region '{name}'")
+        each.require(count, size, name, f"corrections[{index - 1}]" if index else "")
         if alone and (each.box is None or each.labels()):
             raise EvenframeError(
                 "Points need a model that segments: choose a SAM checkpoint as the segmenter or "
@@ -149,7 +144,7 @@ def _by_frame(drawings: Sequence[Drawing], masks: Tensor) -> dict[int, Tensor]:
     return {each.frame: mask for each, mask in zip(drawings, masks, strict=True)}
 
 
-def _runs(frames: Sequence[int]) -> str:
+def frame_runs(frames: Sequence[int]) -> str:
     """Frames in order, as "frame 3" or "frames 3 to 5, 9"."""
     runs: list[list[int]] = []
     for frame in frames:
