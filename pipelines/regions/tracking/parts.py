@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .sharing import Evidence, bins_of, distances, divide, flow_between, histogram, likeness
+from .sharing import (
+    Evidence,
+    Labels,
+    Mask,
+    bins_of,
+    distances,
+    divide,
+    flow_between,
+    histogram,
+    likeness,
+)
 
 SIDE = 256
 """The longer side of the grid, in cells, at most."""
@@ -39,8 +49,6 @@ AGAIN = 1.0
 LIMB = 0.3
 """A new part this near to somebody, as a share of the root of the area, belongs to it."""
 
-Mask = NDArray[np.bool_]
-Labels = NDArray[np.uint8]
 Pair = NDArray[np.float64]
 """x, y in cells."""
 
@@ -95,12 +103,15 @@ def follow(scene: Scene, frame: NDArray[np.uint8], mask: Mask) -> tuple[Scene, L
 
     Labels as of `begin`; newcomers get the next ones.
     """
+    import cv2
+
     small, bins = _small(frame)
     grey = _grey(small)
     flow = flow_between(scene.grey, grey)
     tracks = [_moved(track, flow) for track in scene.tracks]
     cells = _resized(mask.astype(np.uint8), grey.shape) > 0
-    parts = _parts(cells)
+    count, labelled = cv2.connectedComponents(cells.astype(np.uint8))
+    parts = [labelled == label for label in range(1, count)]
     evidence = Evidence(
         shapes=[track.shape() for track in tracks],
         colours=[track.colours for track in tracks],
@@ -225,13 +236,6 @@ def _new(visible: Mask, bins: NDArray[np.intp]) -> Track:
     return Track(
         visible, still, still, histogram(bins[visible]), float(max(visible.sum(), 1)), visible
     )
-
-
-def _parts(mask: Mask) -> list[Mask]:
-    import cv2
-
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    return [labels == label for label in range(1, count)]
 
 
 def _enlarged(owned: Labels, cells: Mask, mask: Mask) -> Labels:

@@ -16,8 +16,9 @@ from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
 from ..region import Box, MaskRegion, mask_region, require_marks
 from .drawn import Drawing
-from .parts import MOST, Labels, Mask, begin, follow
+from .parts import MOST, begin, follow
 from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, inside, masks_of_people
+from .sharing import Labels, Mask
 from .track import frame_runs
 
 CLOSE = 0.02
@@ -69,7 +70,12 @@ def follow_people(
     require_marks(name, words, grow, soften)
     count, size = len(frames), (frames.shape[1], frames.shape[2])
     for drawing in drawings:
-        _require_drawing(drawing, count, size, name, masked=masks is not None)
+        drawing.require(count, size, name)
+        if masks is None and drawing.box is None and not drawing.points:
+            raise EvenframeError(
+                f"Nothing says who is meant on frame {drawing.frame}: give a box or points, or no "
+                "prompt at all for everybody."
+            )
     found = torch.zeros(count, *size)
     everybody = enumerate(masks_of_people(segmenter, frames))
     search = _one(segmenter, frames, drawings, masks) if drawings else everybody
@@ -84,17 +90,6 @@ def follow_people(
         )
     region = mask_region(found, count, size, name=name, words=words, grow=grow, soften=soften)
     return People(region, bool(drawings))
-
-
-def _require_drawing(
-    drawing: Drawing, frames: int, frame_size: tuple[int, int], name: str, masked: bool
-) -> None:
-    drawing.require(frames, frame_size, name)
-    if not masked and drawing.box is None and not drawing.points:
-        raise EvenframeError(
-            f"Nothing says who is meant on frame {drawing.frame}: give a box or points, or no "
-            "prompt at all for everybody."
-        )
 
 
 def _one(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 WANTED = "a SAM 1 checkpoint (sam_vit_b, sam_vit_l or sam_vit_h)"
 ENCODER = "image_encoder."
 PATCH = ENCODER + "patch_embed.proj.weight"
-KNOWN = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 SIGNS = {
     "image_encoder.trunk.": "a SAM 2 checkpoint in its own format; its folder in the format of "
     "transformers goes to the tracker",
@@ -59,11 +58,6 @@ class Encoder:
     window: int
     global_blocks: tuple[int, ...]
 
-    @property
-    def name(self) -> str:
-        """vit_b, vit_l or vit_h, or its width where it is none of them."""
-        return KNOWN.get(self.width, f"vit of width {self.width}")
-
 
 def load_sam(path: str | Path) -> Sam:
     """Load a checkpoint: safetensors, or a pickle that holds nothing but tensors.
@@ -88,7 +82,8 @@ def load_sam(path: str | Path) -> Sam:
             sam.load_state_dict({name: t.float() for name, t in tensors.items()}, assign=True)
         except (RuntimeError, ValueError, ArithmeticError) as error:
             raise _refusal(path.name, shapes, in_short(error)) from error
-        _fill_buffers(sam)
+        for name, values in COLOURS.items():
+            sam.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
     return sam.eval().requires_grad_(False)
 
 
@@ -175,11 +170,6 @@ def build(encoder: Encoder) -> Sam:
             ),
         ),
     )
-
-
-def _fill_buffers(sam: Sam) -> None:
-    for name, values in COLOURS.items():
-        sam.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
 
 
 def _refusal(file: str, shapes: Shapes, reason: str) -> EvenframeError:
