@@ -77,12 +77,12 @@ class Fit:
         resized = "" if self.source == self.scaled else f"resized to {scaled}, "
         if self.mode == "stretch" or self.scaled == self.size:
             return f"{source} -> {size}: resized{self._squeezed()}"
-        if self.mode == "crop":
-            columns, rows = (self.scaled[i] - self.size[i] for i in (0, 1))
-            kept = f"; {self.unedited()} of the source will not be edited" if self.cuts else ""
-            return f"{source} -> {size}: {resized}{columns} columns and {rows} rows cropped{kept}"
-        columns, rows = (self.size[i] - self.scaled[i] for i in (0, 1))
-        return f"{source} -> {size}: {resized}{columns} columns and {rows} rows of border added"
+        columns, rows = (abs(self.scaled[i] - self.size[i]) for i in (0, 1))
+        change = f"{source} -> {size}: {resized}{columns} columns and {rows} rows"
+        if self.mode == "pad":
+            return f"{change} of border added"
+        kept = f"; {self.unedited()} of the source will not be edited" if self.cuts else ""
+        return f"{change} cropped{kept}"
 
     def _squeezed(self) -> str:
         """By how much the proportions change, where it can be seen."""
@@ -131,14 +131,12 @@ class Fitting:
                     f"{name} is {value}: give a multiple of {multiple} up to {last}, "
                     f"for example {near}, or 0 to keep the clip's."
                 )
-        if self.max_side and not multiple <= self.max_side <= MAX_SIDE:
-            raise EvenframeError(
-                f"max_side is {self.max_side}: give {multiple} to {MAX_SIDE}, or 0 for no limit."
-            )
-        if self.pixels and not multiple**2 <= self.pixels <= MAX_SIDE**2:
-            raise EvenframeError(
-                f"pixels is {self.pixels}: give {multiple**2} to {MAX_SIDE**2}, or 0 for no limit."
-            )
+        for name, value, power in (("max_side", self.max_side, 1), ("pixels", self.pixels, 2)):
+            least, most = multiple**power, MAX_SIDE**power
+            if value and not least <= value <= most:
+                raise EvenframeError(
+                    f"{name} is {value}: give {least} to {most}, or 0 for no limit."
+                )
 
     def plan(self, source: Size) -> Fit:
         """How frames of a size are made to fit, without touching any."""
@@ -169,15 +167,10 @@ class Fitting:
         """Scale first, then crop or pad around the middle."""
         if self.mode == "stretch":
             return Fit(self.mode, source, target, target)
-        ratios = (target[0] / source[0], target[1] / source[1])
-        if self.mode == "crop":
-            factor = max(*ratios, scale or 0.0)
-            wide, high = (max(target[i], round(source[i] * factor)) for i in (0, 1))
-            left, top = (wide - target[0]) // 2, (high - target[1]) // 2
-        else:
-            factor = min(*ratios, *([scale] if scale else []))
-            wide, high = (max(1, min(target[i], round(source[i] * factor))) for i in (0, 1))
-            left, top = (target[0] - wide) // 2, (target[1] - high) // 2
+        limit = max if self.mode == "crop" else min
+        factor = limit(target[0] / source[0], target[1] / source[1], *([scale] if scale else []))
+        wide, high = (max(1, limit(target[i], round(source[i] * factor))) for i in (0, 1))
+        left, top = abs(wide - target[0]) // 2, abs(high - target[1]) // 2
         return Fit(self.mode, source, (wide, high), target, left, top)
 
 
