@@ -1,7 +1,6 @@
 """A path that is as smooth as it can be between walls."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -100,16 +99,10 @@ def _solved(bands: Bands, right: np.ndarray) -> np.ndarray:
             first.append((beside[at] - (one * beyond[at - 1] if at > 0 else 0.0)) / pivot)
         if at < len(beyond):
             second.append(beyond[at] / pivot)
-    return np.array(_back(pivots, first, second, values))
-
-
-def _back(
-    pivots: Sequence[float], first: Sequence[float], second: Sequence[float], values: list[float]
-) -> list[float]:
     last = len(values) - 1
     values = [value / pivot for value, pivot in zip(values, pivots, strict=True)]
     for at in range(last - 1, -1, -1):
         values[at] -= first[at + 1] * values[at + 1]
         if at + 2 <= last:
             values[at] -= second[at + 2] * values[at + 2]
-    return values
+    return np.array(values)

@@ -68,20 +68,19 @@ class PixelReader:
 
     def _size(self, frame: "VideoFrame", matrix: Matrix) -> tuple[int, int]:
         """Width and height with square pixels, the same for every frame."""
+        own = max(1, round(frame.width * self._aspect)), frame.height
         if self._stored is None and self._wanted is not None:
             wide, high = self._wanted
             self._stored = (high, wide) if _is_quarter_turn(matrix) else (wide, high)
         if self._stored is None:
-            self._stored = (max(1, round(frame.width * self._aspect)), frame.height)
+            self._stored = own
             if self._aspect != 1:
                 self._note(
                     f"The pixels are not square ({self._aspect.numerator}:"
                     f"{self._aspect.denominator}): frames were made "
                     f"{self._stored[0]} wide instead of {frame.width}."
                 )
-        elif frame.height != self._stored[1] or (
-            max(1, round(frame.width * self._aspect)) != self._stored[0]
-        ):
+        elif own != self._stored:
             self._note("The frames change their size: all were resized to that of the first.")
         return self._stored
 
@@ -128,17 +127,10 @@ def display_matrix(frame: "VideoFrame") -> Matrix:
 
 def upright(pixels: np.ndarray, matrix: Matrix) -> np.ndarray:
     """Turn and mirror (h, w, c) pixels by the nearest of the eight ways a frame can be shown."""
-    a, b, c, d = matrix
+    across, b, c, down = matrix
     if _is_quarter_turn(matrix):  # rows become columns
-        pixels = pixels.swapaxes(0, 1)
-        across, down = c, b
-    else:
-        across, down = a, d
-    if across < 0:
-        pixels = pixels[:, ::-1]
-    if down < 0:
-        pixels = pixels[::-1]
-    return pixels
+        pixels, across, down = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
 
 
 def _is_quarter_turn(matrix: Matrix) -> bool:
