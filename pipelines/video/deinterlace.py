@@ -1,6 +1,7 @@
 """Interlaced frames, two half pictures woven into one, made whole."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
@@ -38,11 +39,9 @@ def _filtered(first: Timed, frames: Iterator[Timed]) -> Iterator[Timed]:
     from av.filter import Graph
 
     def pulled() -> Iterator["VideoFrame"]:
-        while True:
-            try:
+        with suppress(BlockingIOError, EOFError):  # until there is none yet, or any more
+            while True:
                 yield graph.vpull()
-            except (BlockingIOError, EOFError):
-                return
 
     graph = Graph()
     source = graph.add_buffer(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,10 +94,8 @@ def _pieces(
     """Decoded sound in the layout and rate that it began with. A damaged packet is left out."""
     from av.error import FFmpegError
 
-    def unreadable() -> None:
-        findings.note("The sound could not be decoded to its end.")
-
     uniform = _Uniform(findings)
+    unreadable = partial(findings.note, "The sound could not be decoded to its end.")
     for packet in packets_of(container, stream, unreadable):
         try:
             pieces = [piece for frame in packet.decode() for piece in uniform(frame)]

@@ -1,7 +1,7 @@
 """Open a video file and give its frames one after the other, each with its time."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ from ..common.errors import EvenframeError
 from ..common.progress import OnFrame
 from .clip import MAX_RATE
 from .clock import LONGEST, Clock
-from .decoder import Decode, decoder_of, safe_codecs
+from .decoder import decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end
 from .unpacking import refuse_swollen_index
 
@@ -176,18 +176,12 @@ def packets_of(
     """All packets of a stream; `unreadable` is called where the file ends before its end."""
     from av.error import FFmpegError
 
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except IndexError:  # PyAV, at the end of a file in which another stream began on the way
-            return
-        except FFmpegError:
-            unreadable()
-            return
-        yield packet
+    try:
+        yield from container.demux(stream)
+    except IndexError:  # PyAV, at the end of a file in which another stream began on the way
+        return
+    except FFmpegError:
+        unreadable()
 
 
 def _decoded(
@@ -206,14 +200,5 @@ def _decoded(
             findings.count_broken()
             continue
         yield from (frame for frame in frames if not frame.is_corrupt)
-    yield from _flushed(decode)
-
-
-def _flushed(decode: Decode) -> list["VideoFrame"]:
-    """The frames that the decoder still holds, where no last packet has asked for them."""
-    from av.error import FFmpegError
-
-    try:
-        return decode(None)
-    except FFmpegError:
-        return []
+    with suppress(FFmpegError):  # those that are still held, where no last packet asked for them
+        yield from decode(None)

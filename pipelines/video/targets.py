@@ -72,12 +72,6 @@ def target(name: str) -> Target:
 
 
 def _read(fields: dict) -> Target:
-    rate = fields.get("frame_rate")
-    wide, high = fields["size"]
-    return Target(
-        fields["name"],
-        (wide, high),
-        fields["multiple"],
-        Length(*fields.get("length", ())),
-        None if rate is None else as_rate(rate),
-    )
+    (wide, high), rate = fields["size"], fields.get("frame_rate")
+    length = Length(*fields.get("length", ()))
+    return Target(fields["name"], (wide, high), fields["multiple"], length, rate and as_rate(rate))
