@@ -309,3 +309,16 @@ def test_it_is_said_where_sound_will_be_missing(tmp_path: Path, monkeypatch: pyt
     heard = source.film.sound()
     assert heard is not None and heard.seconds == pytest.approx(2, abs=0.1)
     assert original(clip, whole=False).missing() == ""  # all of half a second is there
+
+
+def test_a_source_is_opened_for_its_sound_only_where_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clip = load(write_video(tmp_path / "a.mp4", sound=lambda at: np.sin(2000 * at)), Choice(2))
+    asked: list[Path] = []
+    looked_for = "evenframe.pipelines.video.original.missing_sound"
+    monkeypatch.setattr(looked_for, lambda path, _: asked.append(path) or "")
+    assert len(list(original(clip, whole=False).film.shots())) == 2 and not asked
+    regions = Regions((box_region([(0, 0, 8, 8)] * 2, (64, 96), name="a"),), 2, (64, 96))
+    only_there(clip, clip.frames, regions)
+    assert len(asked) == 1
