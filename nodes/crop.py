@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .common import sockets
-from .common.pasting import (
-    film_outputs,
-    film_result,
-    given_clip,
-    linear_light_input,
-    rim_match_input,
-    saying,
-    whole_video_input,
-)
+from ..pipelines.video import Clip, Fitting
+from ..pipelines.video.targets import target as target_named
+from .common import pasting, shared, sockets
 from .host import host, io
-from .region import edge_input
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,57 +61,18 @@ def _window_inputs() -> list[io.Input]:
 
 def _size_inputs() -> list[io.Input]:
     """The size of the crops."""
-    from ..pipelines.video.targets import targets
-
     return [
-        io.Combo.Input(
-            "target",
-            options=[target.name for target in targets()],
-            default="own",
-            tooltip="The video editor that the crops are for: they get its pixel area, in the "
-            "window's proportions. own cuts out the file's own pixels, up to max_side.",
+        shared.target(
+            "The video editor that the crops are for: they get its pixel area, in the "
+            "window's proportions. own cuts out the file's own pixels, up to max_side."
         ),
-        io.Int.Input(
-            "max_side",
-            default=1024,
-            min=0,
-            max=16384,
-            step=8,
-            optional=True,
-            tooltip="Of the target own: make larger crops smaller, so that their longer side is at "
-            "most this; 0 sets no limit.",
+        shared.max_side(1024, "Of the target own: make larger crops smaller", optional=True),
+        shared.multiple(
+            "Both sides of the crops become multiples of it, in pixels, and of what the "
+            "target asks."
         ),
-        io.Combo.Input(
-            "multiple",
-            options=["8", "16", "32", "64"],
-            default="16",
-            optional=True,
-            advanced=True,
-            tooltip="Both sides of the crops become multiples of it, in pixels, and of what the "
-            "target asks.",
-        ),
-        *(
-            io.Int.Input(
-                side,
-                default=0,
-                min=0,
-                max=16384,
-                step=8,
-                optional=True,
-                advanced=True,
-                tooltip=f"An exact {side} of the crops, a multiple of `multiple`; 0 follows from "
-                "the target.",
-            )
-            for side in ("width", "height")
-        ),
+        *shared.sides(" of the crops", "the target", optional=True),
     ]
-
-
-def _fitting(target: str, multiple: str, width: int, height: int, max_side: int) -> Fitting:
-    from ..pipelines.video import Fitting, targets
-
-    asked = Fitting("stretch", int(multiple), width, height, max_side)
-    return targets.target(target).fitting(asked)
 
 
 class EvenframeCropRegion(io.ComfyNode):
@@ -185,12 +138,12 @@ class EvenframeCropRegion(io.ComfyNode):
         from ..pipelines.pasting.crop import crop_around
         from ..pipelines.pasting.crop_window import Context
 
-        clip = given_clip(clip, frames, "frames")
-        fitting = _fitting(target, multiple, width, height, max_side)
+        clip = pasting.given_clip(clip, frames, "frames")
+        asked = Fitting("stretch", int(multiple), width, height, max_side)
         crop = crop_around(
             clip,
             regions,
-            fitting,
+            target_named(target).fitting(asked),
             Context(context, least_context),
             moving=moving,
             smooth=smooth,
@@ -219,12 +172,10 @@ class EvenframePasteCrop(io.ComfyNode):
                     "frames", tooltip="The edited crops, from any editor and at any size."
                 ),
                 sockets.Clip.Input("clip", tooltip="The clip of Crop Around Region."),
-                io.Int.Input(
+                shared.pixels(
                     "feather",
-                    default=16,
-                    min=0,
-                    max=1024,
-                    tooltip="Width of the soft edge, inside the regions, in pixels of the file.",
+                    "Width of the soft edge, inside the regions, in pixels of the file.",
+                    16,
                 ),
                 sockets.Regions.Input(
                     "regions",
@@ -232,12 +183,12 @@ class EvenframePasteCrop(io.ComfyNode):
                     tooltip="Where the edit is kept: the regions of Crop Around Region. Nothing "
                     "linked keeps all of the window.",
                 ),
-                edge_input("grow", "By how many pixels each region spreads first.", optional=True),
-                linear_light_input(optional=True),
-                rim_match_input(" Needs regions."),
-                whole_video_input(),
+                pasting.grow(),
+                pasting.linear_light(optional=True),
+                pasting.rim_match(" Needs regions."),
+                pasting.whole_video(),
             ],
-            outputs=film_outputs(),
+            outputs=pasting.outputs(),
         )
 
     @classmethod
@@ -260,8 +211,8 @@ class EvenframePasteCrop(io.ComfyNode):
         kept = whole_crop(clip) if regions is None else regions
         film = only_there(clip, frames, kept, edge, whole=whole_video)
         if rim_match and regions is None:
-            film = saying(film, UNMATCHED)
-        return film_result(film)
+            film = pasting.saying(film, UNMATCHED)
+        return pasting.result(film)
 
 
 NODES = [EvenframeCropRegion, EvenframePasteCrop]

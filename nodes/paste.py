@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .common import sockets
-from .common.pasting import (
-    film_outputs,
-    film_result,
-    given_clip,
-    linear_light_input,
-    rim_match_input,
-    saying,
-    whole_video_input,
-)
+from .common import pasting, shared, sockets
 from .host import host, io
-from .region import edge_input
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,14 +46,10 @@ class EvenframePasteSource(io.ComfyNode):
                     tooltip="The clip before the edit, at any size. Not needed beside a clip.",
                 ),
                 sockets.Regions.Input("regions", tooltip="Where the edit is kept."),
-                io.Int.Input(
-                    "feather",
-                    default=8,
-                    min=0,
-                    max=1024,
-                    tooltip="Width in pixels of the soft edge, inside the regions.",
+                shared.pixels(
+                    "feather", "Width in pixels of the soft edge, inside the regions.", 8
                 ),
-                linear_light_input(),
+                pasting.linear_light(),
                 sockets.Clip.Input(
                     "clip",
                     optional=True,
@@ -71,9 +57,9 @@ class EvenframePasteSource(io.ComfyNode):
                     "file's own frames outside of the regions, at their own size, and its sound. "
                     "Pixels of edges are then those of the file.",
                 ),
-                edge_input("grow", "By how many pixels each region spreads first.", optional=True),
-                rim_match_input(),
-                whole_video_input("With a clip: all"),
+                pasting.grow(),
+                pasting.rim_match(),
+                pasting.whole_video("With a clip: all"),
             ],
             outputs=[
                 io.Image.Output(
@@ -81,7 +67,7 @@ class EvenframePasteSource(io.ComfyNode):
                     tooltip="The pasted frames: at the size of `source`, or, beside a clip, at the "
                     "size that it was loaded at.",
                 ),
-                *film_outputs(),
+                *pasting.outputs(),
             ],
         )
 
@@ -105,12 +91,12 @@ class EvenframePasteSource(io.ComfyNode):
         unused = clip is not None and source is not None
         told = [UNUSED] if unused else []
         if clip is None:
-            clip = given_clip(clip, source, "a source")
+            clip = pasting.given_clip(clip, source, "a source")
             told += clip.warnings
-        film = saying(only_there(clip, frames, regions, edge, whole=whole_video), *told)
+        film = pasting.saying(only_there(clip, frames, regions, edge, whole=whole_video), *told)
         bar = host.progress(len(clip), "Pasting")
         pasted = pasted_images(clip, frames, regions, edge, on_frame=bar.step)
-        return film_result(film, pasted)
+        return pasting.result(film, pasted)
 
 
 NODES = [EvenframePasteSource]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .common import feedback, sockets
+from ..pipelines.common.pictures import bars, heat, spread
+from ..pipelines.regions.region import Regions, mask_region
+from ..pipelines.regions.text import parse_regions
+from ..pipelines.video.clip import rgb_frames
+from .common import feedback, shared, sockets
 from .host import io
 
 if TYPE_CHECKING:
@@ -18,9 +22,35 @@ EXAMPLE = """{"version": 1, "unit": "fraction", "regions": [
 ]}"""
 
 
-def edge_input(name: str, tooltip: str, optional: bool = False) -> io.Input:
-    """An input for a number of pixels at a region's edge."""
-    return io.Int.Input(name, default=0, min=0, max=1024, optional=optional, tooltip=tooltip)
+def clip_input(tooltip: str = "The clip that is inverted: for its size.") -> io.Input:
+    """An input for the frames that regions are drawn on."""
+    return io.Image.Input("frames", tooltip=tooltip)
+
+
+def text_inputs() -> list[io.Input]:
+    """Inputs for what a region is called, and the words that belong there."""
+    return [
+        io.String.Input("name", default="object", tooltip="For messages."),
+        io.String.Input(
+            "words",
+            default="",
+            tooltip="The words of the target prompt that belong there, with commas.",
+        ),
+    ]
+
+
+def edge_inputs(what: str) -> list[io.Input]:
+    """Inputs for the edge of a region."""
+    return [
+        shared.pixels("grow", f"By how many pixels the {what} spreads."),
+        shared.pixels("soften", f"Width in pixels of the soft edge, inside the {what}."),
+    ]
+
+
+def rgb_clip(frames: Tensor) -> tuple[Tensor, int, tuple[int, int]]:
+    """The frames of an IMAGE in RGB, how many there are, and their height and width."""
+    frames, _ = rgb_frames(frames)
+    return frames, len(frames), (frames.shape[1], frames.shape[2])
 
 
 def below_input() -> io.Input:
@@ -46,8 +76,6 @@ def region_result(
 
     confidence: (f,) in 0..1, drawn as a bar on each frame.
     """
-    from ..pipelines.common.pictures import bars, heat, spread
-
     picture = heat(regions.painted(), frames)
     if confidence is not None:
         picture = bars(confidence, picture)
@@ -69,7 +97,7 @@ class EvenframeDrawRegions(io.ComfyNode):
             "polygons that may move.",
             search_aliases=["bounding box", "layout", "reatco", "mask"],
             inputs=[
-                io.Image.Input("frames", tooltip="The clip that is inverted: for its size."),
+                clip_input(),
                 io.String.Input(
                     "text",
                     multiline=True,
@@ -85,11 +113,8 @@ class EvenframeDrawRegions(io.ComfyNode):
 
     @classmethod
     def execute(cls, frames: Tensor, text: str, regions: Regions | None = None) -> io.NodeOutput:
-        from ..pipelines.regions.text import parse_regions
-        from ..pipelines.video.clip import rgb_frames
-
-        frames, _ = rgb_frames(frames)
-        drawn = parse_regions(text, len(frames), (frames.shape[1], frames.shape[2]))
+        frames, count, size = rgb_clip(frames)
+        drawn = parse_regions(text, count, size)
         return region_result(drawn.over(regions), frames)
 
 
@@ -105,18 +130,12 @@ class EvenframeMaskRegion(io.ComfyNode):
             description="Make a region of masks that other nodes drew or found.",
             search_aliases=["import mask", "segmentation", "reatco"],
             inputs=[
-                io.Image.Input("frames", tooltip="The clip that is inverted: for its size."),
+                clip_input(),
                 io.Mask.Input(
                     "mask", tooltip="White where the object belongs: one for each frame, or one."
                 ),
-                io.String.Input("name", default="object", tooltip="For messages."),
-                io.String.Input(
-                    "words",
-                    default="",
-                    tooltip="The words of the target prompt that belong there, with commas.",
-                ),
-                edge_input("grow", "By how many pixels the mask spreads."),
-                edge_input("soften", "Width in pixels of the soft edge, inside the mask."),
+                *text_inputs(),
+                *edge_inputs("mask"),
                 below_input(),
             ],
             outputs=region_outputs(),
@@ -127,19 +146,11 @@ class EvenframeMaskRegion(io.ComfyNode):
         cls,
         frames: Tensor,
         mask: Tensor,
-        name: str,
-        words: str,
-        grow: int,
-        soften: int,
         regions: Regions | None = None,
+        **edges: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.regions.region import mask_region
-        from ..pipelines.regions.regions import Regions
-        from ..pipelines.video.clip import rgb_frames
-
-        frames, _ = rgb_frames(frames)
-        count, size = len(frames), (frames.shape[1], frames.shape[2])
-        region = mask_region(mask, count, size, name=name, words=words, grow=grow, soften=soften)
+        frames, count, size = rgb_clip(frames)
+        region = mask_region(mask, count, size, **edges)
         return region_result(Regions((region,), count, size).over(regions), frames)
 
 

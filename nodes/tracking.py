@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..pipelines.common.errors import EvenframeError
+from ..pipelines.regions.region import Regions
+from ..pipelines.regions.tracking import packages
+from ..pipelines.regions.tracking.drawn import Prompt, painted_masks
 from .common import sockets
 from .common.files import Stamp, stamps
+from .common.verdict import verdict
 from .host import host, io
-from .region import below_input, edge_input, region_outputs, region_result
+from .region import (
+    below_input,
+    clip_input,
+    edge_inputs,
+    region_outputs,
+    region_result,
+    rgb_clip,
+    text_inputs,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +36,8 @@ EXAMPLE = '{"version": 1, "frame": 0, "box": [0.25, 0.25, 0.75, 0.75]}'
 NO_SEGMENTER = "none"
 FLOW = "optical flow"
 PERSON = "person"
+WITHOUT_WEIGHTS = {FLOW: packages.OPTICAL_FLOW, PERSON: packages.PERSON}
+"""Trackers that need a package, but no model of the user's."""
 
 
 class EvenframeTrackRegion(io.ComfyNode):
@@ -48,7 +63,7 @@ class EvenframeTrackRegion(io.ComfyNode):
                 "selfie segmentation",
             ],
             inputs=[
-                io.Image.Input("frames", tooltip="The clip that is inverted."),
+                clip_input("The clip that is inverted."),
                 io.String.Input(
                     "text",
                     multiline=True,
@@ -57,12 +72,7 @@ class EvenframeTrackRegion(io.ComfyNode):
                     "right, bottom) or points; and corrections, the same on other frames. Beside a "
                     "mask, only the frames count. The help page has examples.",
                 ),
-                io.String.Input("name", default="object", tooltip="For messages."),
-                io.String.Input(
-                    "words",
-                    default="",
-                    tooltip="The words of the target prompt that belong there, with commas.",
-                ),
+                *text_inputs(),
                 io.Combo.Input(
                     "segmenter",
                     options=[NO_SEGMENTER, *host.model_names("sams")],
@@ -72,14 +82,13 @@ class EvenframeTrackRegion(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "tracker",
-                    options=[FLOW, PERSON, *host.model_names("sam2")],
+                    options=[*WITHOUT_WEIGHTS, *host.model_names("sam2")],
                     default=FLOW,
                     tooltip="What follows it through the clip: 'optical flow', which needs no "
                     "weights; 'person', which finds people on each frame, everybody where the text "
                     "is empty or was not touched; or a folder of SAM 2 in models/sams.",
                 ),
-                edge_input("grow", "By how many pixels the region spreads."),
-                edge_input("soften", "Width in pixels of the soft edge, inside the region."),
+                *edge_inputs("region"),
                 below_input(),
                 io.Mask.Input(
                     "mask",
@@ -95,23 +104,17 @@ class EvenframeTrackRegion(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, segmenter: str | None, tracker: str | None) -> bool | str:
         # A missing package is told before anything runs. Naming the inputs switches off the host's
-        # own check of their options; finding the models makes up for it. None: linked, not known.
-        from ..pipelines.common.errors import EvenframeError
-        from ..pipelines.regions.tracking import packages
-
-        try:
+        # own check of their options; finding the models makes up for it.
+        def check() -> None:
             if segmenter not in (None, NO_SEGMENTER):
                 host.model_path("sams", segmenter)
                 packages.require(packages.SAM)
-            if tracker == FLOW:
-                packages.require(packages.OPTICAL_FLOW)
-            elif tracker == PERSON:
-                packages.require(packages.PERSON)
+            if tracker in WITHOUT_WEIGHTS:
+                packages.require(WITHOUT_WEIGHTS[tracker])
             elif tracker is not None:
                 host.model_path("sam2", tracker)
-        except EvenframeError as error:
-            return str(error)
-        return True
+
+        return verdict(check)
 
     @classmethod
     def fingerprint_inputs(
@@ -119,9 +122,9 @@ class EvenframeTrackRegion(io.ComfyNode):
     ) -> list[Stamp]:
         """Track again when a file of a chosen model was replaced."""
         found: list[Stamp] = []
-        if segmenter not in (None, NO_SEGMENTER):  # None: linked, not yet known
+        if segmenter not in (None, NO_SEGMENTER):
             found += stamps(host.model_path("sams", segmenter))
-        if tracker not in (None, FLOW, PERSON):
+        if tracker not in (None, *WITHOUT_WEIGHTS):
             found += stamps(host.model_path("sam2", tracker))
         return found
 
@@ -130,26 +133,20 @@ class EvenframeTrackRegion(io.ComfyNode):
         cls,
         frames: Tensor,
         text: str,
-        name: str,
-        words: str,
         segmenter: str,
         tracker: str,
-        grow: int,
-        soften: int,
         regions: Regions | None = None,
         mask: Tensor | None = None,
+        **edges: Any,
     ) -> io.NodeOutput:
         from ..pipelines.regions.regions import Regions
         from ..pipelines.regions.tracking.drawn import parse_drawing
         from ..pipelines.regions.tracking.fields import require_room
         from ..pipelines.regions.tracking.track import track
-        from ..pipelines.video.clip import rgb_frames
 
-        frames, _ = rgb_frames(frames)
-        count, size = len(frames), (frames.shape[1], frames.shape[2])
+        frames, count, size = rgb_clip(frames)
         if regions is not None:
             regions.require(count, size)  # rather now than after the tracking
-        edges: Any = {"name": name, "words": words, "grow": grow, "soften": soften}
         if tracker == PERSON:
             people = _people(frames, text, segmenter, mask, edges)
             own = Regions((people.region,), count, size)
@@ -159,15 +156,8 @@ class EvenframeTrackRegion(io.ComfyNode):
             require_room(count, size)  # rather now than after the segmenting
         start = _start(mask, segmenter, frames, drawing)
         model = None if tracker == FLOW else _tracker(tracker)
-        progress = host.progress(count, "Tracking")
-        tracked = track(
-            frames,
-            drawing,
-            start,
-            model,
-            **edges,
-            on_frame=progress.step,
-        )
+        bar = host.progress(count, "Tracking")
+        tracked = track(frames, drawing, start, model, **edges, on_frame=bar.step)
         own = Regions((tracked.region,), count, size)
         return region_result(own.over(regions), frames, tracked.note(), tracked.confidence)
 
@@ -198,9 +188,6 @@ def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edge
 
 def _start(mask: Tensor | None, segmenter: str, frames: Tensor, drawing: Drawing) -> Tensor | None:
     """The masks (n, h, w) of the drawn frames, painted or found; None where boxes do."""
-    from ..pipelines.common.errors import EvenframeError
-    from ..pipelines.regions.tracking.drawn import painted_masks
-
     if mask is None:
         return None if segmenter == NO_SEGMENTER else _segmented(segmenter, frames, drawing)
     if segmenter != NO_SEGMENTER:

@@ -16,7 +16,8 @@ import torch
 from comfyui_server import ComfyServer, Run, wait_for
 from PIL import Image
 
-from evenframe.nodes.clip import EvenframeClipFromVideo, EvenframeSaveVideo
+from evenframe.nodes.clip_load import EvenframeClipFromVideo
+from evenframe.nodes.clip_save import EvenframeSaveVideo
 from evenframe.nodes.crop import EvenframeCropRegion, EvenframePasteCrop
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost

@@ -116,7 +116,9 @@ def test_regions_are_drawn_one_above_the_other(clip: Tensor):
 def test_a_mask_becomes_a_region(clip: Tensor):
     mask = torch.zeros(1, 64, 128)
     mask[0, 30, 60] = 1
-    regions, covered, _ = EvenframeMaskRegion.execute(clip, mask, "dot", "circle", 2, 0).args
+    regions, covered, _ = EvenframeMaskRegion.execute(
+        clip, mask, name="dot", words="circle", grow=2, soften=0
+    ).args
     [region] = regions.items
     assert (region.name, region.words, regions.frames) == ("dot", "circle", 3)
     assert covered.sum() == 3 * 25

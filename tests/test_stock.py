@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from evenframe.nodes.clip import EvenframeClipFromVideo
+from evenframe.nodes.clip_load import EvenframeClipFromVideo
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there

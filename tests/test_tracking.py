@@ -56,6 +56,7 @@ PAINTED = json.dumps(
     }
 )
 BOX = (10.0, 10.0, 40.0, 40.0)
+EDGES = {"words": "", "grow": 0, "soften": 0}
 
 
 def rendered(scene: scenes.Scene, frames: int = 16) -> tuple[Tensor, Tensor]:
@@ -436,7 +437,7 @@ def session(tmp_path: Path, sams: Path) -> Iterator[Session]:
 def tracked(frames: Tensor, segmenter: str = NO_SEGMENTER, tracker: str = FLOW, **prompt: Any):
     text = json.dumps({"version": 1, "unit": "pixel", "frame": 1, **prompt})
     return EvenframeTrackRegion.execute(
-        frames, text, "thing", "red circle", segmenter, tracker, 0, 0
+        frames, text, segmenter, tracker, name="thing", **(EDGES | {"words": "red circle"})
     )
 
 
@@ -568,7 +569,13 @@ def test_the_node_says_where_the_object_is_lost(
         frames = torch.rand(len(sides), *SIZE, 3, generator=torch.Generator().manual_seed(1))
         prompt = '{"version": 1, "frame": 1}'
         return EvenframeTrackRegion.execute(
-            frames, prompt, "o", "", NO_SEGMENTER, FLOW, grow, 0, mask=torch.ones(SIZE)
+            frames,
+            prompt,
+            NO_SEGMENTER,
+            FLOW,
+            name="o",
+            **(EDGES | {"grow": grow}),
+            mask=torch.ones(SIZE),
         ).ui["text"][0]
 
     assert text([16, 16, 17, 6]) == "o: no words"
@@ -588,7 +595,7 @@ def test_a_box_is_measured_within_the_frame(session: Session, monkeypatch: pytes
     monkeypatch.setattr(flow, "follow_boxes", lambda *_: (boxes, torch.ones(2)))
     text = '{"version": 1, "unit": "pixel", "box": [10, 10, 40, 40]}'
     told = EvenframeTrackRegion.execute(
-        torch.rand(2, *SIZE, 3), text, "o", "", NO_SEGMENTER, FLOW, 0, 0
+        torch.rand(2, *SIZE, 3), text, NO_SEGMENTER, FLOW, name="o", **EDGES
     ).ui["text"][0]
     assert "Region 'o' is below 10% of its area of frame 0 on frame 1. If" in told
 
@@ -599,7 +606,7 @@ def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
     )[0]
     text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
     result = EvenframeTrackRegion.execute(
-        frames, text, "b", "", NO_SEGMENTER, FLOW, 4, 0, regions=below
+        frames, text, NO_SEGMENTER, FLOW, name="b", **(EDGES | {"grow": 4}), regions=below
     )
     assert [region.name for region in result[0].items] == ["a", "b"]
 
@@ -632,7 +639,9 @@ def test_regions_of_another_clip_are_refused_before_anything_is_followed(
     )[0]
     text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
     with pytest.raises(EvenframeError, match="^The regions are for 1 frames of"):
-        EvenframeTrackRegion.execute(frames, text, "b", "", NO_SEGMENTER, FLOW, 0, 0, regions=other)
+        EvenframeTrackRegion.execute(
+            frames, text, NO_SEGMENTER, FLOW, name="b", **EDGES, regions=other
+        )
 
 
 def test_points_need_a_model(session: Session, frames: Tensor):

@@ -329,7 +329,15 @@ def test_the_node_takes_corrections_and_draws_how_sure_it_is():
 
     def run(mask: Tensor, **changes: Any) -> tuple[Tensor, Tensor]:
         result = EvenframeTrackRegion.execute(
-            frames, json.dumps(text | changes), "disc", "", NO_SEGMENTER, FLOW, 0, 0, mask=mask
+            frames,
+            json.dumps(text | changes),
+            NO_SEGMENTER,
+            FLOW,
+            mask=mask,
+            name="disc",
+            words="",
+            grow=0,
+            soften=0,
         )
         return result.args[1], result.args[2]
 

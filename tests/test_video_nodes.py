@@ -14,12 +14,14 @@ import pytest
 import torch
 from comfyui_server import ComfyServer, PromptRefused
 
-from evenframe.nodes import clip as nodes
+from evenframe.nodes import clip_load, clip_save
 from evenframe.nodes.host import host, io, workflow
 from evenframe.nodes.host.executor import Executor, RunResult
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Audio, Choice, load, read_metadata, save
+
+CLIP_NODES = [*clip_load.NODES, *clip_save.NODES]
 
 
 def write_source(path: Path, count: int = 20) -> Path:
@@ -63,7 +65,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def run(prompt: dict[str, Any]) -> RunResult:
     assert isinstance(host, StandaloneHost)
-    return Executor(host, nodes.NODES).run(workflow.parse(prompt))
+    return Executor(host, CLIP_NODES).run(workflow.parse(prompt))
 
 
 def test_load_and_save(folder: Path) -> None:
@@ -114,7 +116,7 @@ def test_what_cannot_be_saved_is_said_before_anything_runs(
 ) -> None:
     (folder / "output" / "clip.mp4").touch()
     monkeypatch.setattr(
-        nodes.EvenframeLoadVideo, "execute", lambda **_: pytest.fail("loaded all the same")
+        clip_load.EvenframeLoadVideo, "execute", lambda **_: pytest.fail("loaded all the same")
     )
     with pytest.raises(EvenframeError, match=f"^node 2 .EvenframeSaveVideo.: .*{message}"):
         run(load_and_save(saving=saving))
@@ -123,10 +125,10 @@ def test_what_cannot_be_saved_is_said_before_anything_runs(
 
 def test_what_is_linked_is_not_known_before(folder: Path) -> None:
     given = {"filename_prefix": None, "format": None, "crf": 60, "log": None}
-    assert nodes.EvenframeSaveVideo.validate_inputs(**given) is True
-    assert nodes.EvenframeSaveVideo.validate_inputs() is True
+    assert clip_save.EvenframeSaveVideo.validate_inputs(**given) is True
+    assert clip_save.EvenframeSaveVideo.validate_inputs() is True
     not_converted: Any = "good"  # which ComfyUI has refused before it asks
-    assert nodes.EvenframeSaveVideo.validate_inputs(crf=not_converted) is True
+    assert clip_save.EvenframeSaveVideo.validate_inputs(crf=not_converted) is True
 
 
 def test_a_name_is_filled_in(folder: Path) -> None:
@@ -156,7 +158,7 @@ def test_no_edit_is_lost_for_its_size_or_number(folder: Path) -> None:
     _, clip, *_ = run(load_and_save()).results["1"].values
 
     def saved(frames: torch.Tensor) -> tuple[torch.Size, str]:
-        video, info = nodes.EvenframeSaveVideo.execute(
+        video, info = clip_save.EvenframeSaveVideo.execute(
             frames, "odd", "mp4", 0.0, True, -1, clip=clip
         ).args
         return load(video).frames.shape[1:3], info
@@ -204,7 +206,8 @@ def test_a_video_made_of_images(folder: Path) -> None:
             return Parts
 
     def clip_of(**choice: Any) -> io.NodeOutput:
-        return nodes.EvenframeClipFromVideo.execute(Video(), "crop", 0, 0, 0, **choice)
+        size = {"fit": "crop", "max_side": 0, "width": 0, "height": 0}
+        return clip_load.EvenframeClipFromVideo.execute(Video(), **size, **choice)
 
     output = clip_of(max_frames=3, skip=2, stride=2, frame_rate=0.0)
     frames, clip, audio, rate, _ = output.args
@@ -257,7 +260,7 @@ def test_an_interrupt_ends_it_and_the_next_run_works(folder: Path, at: str) -> N
 
 def test_a_changed_file_is_loaded_again(folder: Path) -> None:
     assert isinstance(host, StandaloneHost)
-    executor = Executor(host, nodes.NODES)
+    executor = Executor(host, CLIP_NODES)
     prompt = workflow.parse(load_and_save())
     executor.run(prompt)
     assert executor.run(prompt).executed == ()

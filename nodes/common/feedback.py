@@ -10,6 +10,8 @@ from ...pipelines.common.whole_file import write_new
 from ..host import host
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from ...pipelines.models.model import Model
@@ -36,6 +38,14 @@ def follow(
         progress.step(report.done, picture)
 
     return on_step
+
+
+def frame_bar(total: int, label: str) -> Callable[[int], None]:
+    """Report frames as they are done; without a total, only look for an interrupt."""
+    if not total:
+        return lambda _: host.check_interrupt()
+    progress = host.progress(total, label)
+    return lambda done: progress.step(min(done, total))
 
 
 def shown(frames: Tensor, text: str) -> dict[str, Any]:

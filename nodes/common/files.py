@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..host import host
+
 Stamp = tuple[str, int, int]
 
 
@@ -17,3 +19,8 @@ def stamps(path: Path) -> list[Stamp]:
     """Those of a file, or of all files in a folder, by path."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [stamp(file) for file in files if file.is_file()]
+
+
+def input_stamp(name: str | None) -> Stamp | None:
+    """That of an input file; None where its name is linked, and not yet known."""
+    return None if name is None else stamp(host.input_path(name))

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..host import io
 
 VALUE_SIGNS = 64
 """Of a widget's value so many characters are used: a prompt would be too long for a name."""
@@ -72,6 +75,11 @@ def filled(
     for name, text in texts.items():
         prefix = prefix.replace(f"%{name}%", str(text))
     return prefix
+
+
+def filled_for(node: type[io.ComfyNode], prefix: str, size: tuple[int, int] = (0, 0)) -> str:
+    """`filled` for a node that asked for the hidden prompt and `extra_pnginfo`."""
+    return filled(prefix, node.hidden.prompt, node.hidden.extra_pnginfo, size)
 
 
 def _date(form: str, now: datetime) -> str:

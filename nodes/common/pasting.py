@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.video import Clip, Film, clip_from_images
 from ..host import host, io
+from . import shared
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ...pipelines.video import Clip, Film
 
 RATE = 8
 """Frames a second of images, which have none."""
 
 
-def linear_light_input(optional: bool = False) -> io.Input:
+def grow() -> io.Input:
+    """An input for regions that shall be larger."""
+    return shared.pixels("grow", "By how many pixels each region spreads first.", optional=True)
+
+
+def linear_light(optional: bool = False) -> io.Input:
     """An input for mixing light along an edge."""
     return io.Boolean.Input(
         "linear_light",
@@ -26,7 +32,7 @@ def linear_light_input(optional: bool = False) -> io.Input:
     )
 
 
-def rim_match_input(more: str = "") -> io.Input:
+def rim_match(more: str = "") -> io.Input:
     """An input against a drift of colours."""
     return io.Boolean.Input(
         "rim_match",
@@ -37,7 +43,7 @@ def rim_match_input(more: str = "") -> io.Input:
     )
 
 
-def whole_video_input(every: str = "All") -> io.Input:
+def whole_video(every: str = "All") -> io.Input:
     """An input for the frames that were not loaded."""
     return io.Boolean.Input(
         "whole_video",
@@ -48,7 +54,7 @@ def whole_video_input(every: str = "All") -> io.Input:
     )
 
 
-def film_outputs() -> list[io.Output]:
+def outputs() -> list[io.Output]:
     """What every node that pastes gives."""
     return [
         io.Video.Output(
@@ -60,17 +66,14 @@ def film_outputs() -> list[io.Output]:
     ]
 
 
-def film_result(film: Film, *before: Any) -> io.NodeOutput:
-    """The values of `film_outputs`, after others, and what the node shows."""
+def result(film: Film, *before: Any) -> io.NodeOutput:
+    """The values of `outputs`, after others, and what the node shows."""
     info = "\n".join(film.said)
     return io.NodeOutput(*before, host.film_video(film), info, ui={"text": (info,)})
 
 
 def given_clip(clip: Clip | None, images: Tensor | None, name: str) -> Clip:
     """The clip, or else images as one, which says so; name: of these, for the message."""
-    from ...pipelines.common.errors import EvenframeError
-    from ...pipelines.video import clip_from_images
-
     if clip is not None:
         return clip
     if images is None:

@@ -1,0 +1,261 @@
+"""Clips: from a video file, and from ComfyUI's videos and images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..pipelines import video as videos
+from .common import shared, sockets
+from .common.feedback import frame_bar
+from .common.files import Stamp, input_stamp
+from .common.sound import audio_of, audio_value
+from .common.verdict import verdict
+from .host import host, io
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
+MAX_FRAMES = 100_000
+
+
+def _choice_inputs() -> list[io.Input]:
+    """Which frames are kept: the fields of `Choice`."""
+    return [
+        io.Int.Input(
+            "max_frames",
+            default=16,
+            min=0,
+            max=MAX_FRAMES,
+            tooltip="Keep at most so many frames; 0 keeps all. Memory and time grow with them.",
+        ),
+        io.Int.Input(
+            "skip",
+            default=0,
+            min=0,
+            max=10**7,
+            tooltip="Leave out so many frames at the beginning.",
+        ),
+        io.Int.Input(
+            "stride",
+            default=1,
+            min=1,
+            max=10**5,
+            tooltip="Keep every so many frames: 2 keeps every other. The clip lasts as long as "
+            "that part of the video, at a lower frame rate, and its sound fits.",
+        ),
+        shared.frame_rate(
+            "Bring the video to so many frames a second first; 0 keeps its own. Use it for "
+            "videos whose frame rate varies."
+        ),
+    ]
+
+
+def _fit_inputs() -> list[io.Input]:
+    """How frames are brought to a size that models take."""
+    return [
+        io.Combo.Input(
+            "fit",
+            options=list(videos.FIT_MODES),
+            default="stretch",
+            tooltip="How sides become multiples of `multiple`: stretch edits the whole frame and "
+            "changes its proportions a little, pad adds a border, crop leaves edges unedited. The "
+            "saver undoes it.",
+        ),
+        shared.max_side(768, "Make larger frames smaller"),
+        *shared.sides(),
+    ]
+
+
+def _later_inputs() -> list[io.Input]:
+    """What workflows may have been saved without."""
+    return [
+        shared.multiple(
+            "Both sides become multiples of it, in pixels. Less comes nearer to the video's "
+            "proportions; Stable Diffusion takes 8 and more. 64 gives the sizes it was trained on."
+        ),
+        shared.target(
+            "The video editor that the clip is for: frames get its pixel area in the "
+            "video's proportions, and their number one that it takes, such as 4n+1. max_side is "
+            "then not used; width and height are. own leaves all of that to the other inputs.",
+            optional=True,
+        ),
+        io.Combo.Input(
+            "length",
+            options=list(videos.ENDINGS),
+            default="trim",
+            optional=True,
+            advanced=True,
+            tooltip="What is done where `target` takes another number of frames: trim leaves out "
+            "the last ones, repeat shows the last one again. The saver leaves repeated ones out.",
+        ),
+    ]
+
+
+class Wanted(NamedTuple):
+    """What the inputs of a loader ask for: which frames, at which size, for which editor."""
+
+    editor: videos.Target
+    choice: videos.Choice
+    fitting: videos.Fitting
+
+    def of(self, clip: videos.Clip) -> videos.Clip:
+        return videos.fit_clip(videos.select(clip, self.choice), self.fitting)
+
+
+def _wanted(
+    fit: str,
+    max_side: int,
+    width: int,
+    height: int,
+    multiple: str = "16",
+    target: str = "own",
+    length: str = "trim",
+    **choice: Any,
+) -> Wanted:
+    editor = videos.targets.target(target)
+    fitting = editor.fitting(videos.Fitting(fit, int(multiple), width, height, max_side))
+    return Wanted(editor, editor.choice(videos.Choice(**choice), length), fitting)
+
+
+def _clip_outputs() -> list[io.Output]:
+    return [
+        io.Image.Output(display_name="frames", tooltip="The frames that were kept, fitted."),
+        sockets.Clip.Output(
+            display_name="clip",
+            tooltip="All that belongs to the frames: for the saver, which undoes the fit and puts "
+            "the sound back.",
+        ),
+        io.Audio.Output(display_name="audio", tooltip="The sound of the frames that were kept."),
+        io.Float.Output(display_name="frame_rate", tooltip="Frames a second of the kept frames."),
+        io.String.Output(display_name="info", tooltip="The clip in words, warnings included."),
+    ]
+
+
+def _clip_result(clip: videos.Clip, wanted: Wanted) -> io.NodeOutput:
+    """The values of `_clip_outputs`, and what the node shows."""
+    remark = wanted.editor.remark(clip.frame_rate)
+    info = "\n".join([clip.describe(), *([remark] if remark else [])])
+    sound, rate = audio_value(clip.audio), float(clip.frame_rate)
+    return io.NodeOutput(clip.frames, clip, sound, rate, info, ui={"text": (info,)})
+
+
+class EvenframeLoadVideo(io.ComfyNode):
+    """A clip from a video file of the input folder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeLoadVideo",
+            display_name="Load Video (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Load frames and sound from a video, at a size that models take.",
+            search_aliases=["video loader", "import video", "load gif", "frames from video"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=host.input_names(EXTENSIONS),
+                    upload=io.UploadType.video,
+                    tooltip="A video of the input folder, or one that you upload here.",
+                ),
+                *_choice_inputs(),
+                *_fit_inputs(),
+                *_later_inputs(),
+            ],
+            outputs=_clip_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None) -> bool | str:
+        # Naming the file lets through what the list does not have: uploads, and output files.
+        return verdict(lambda: file is None or host.input_path(file))
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str | None, **others: Any) -> Stamp | None:
+        return input_stamp(file)
+
+    @classmethod
+    def execute(cls, file: str, **settings: Any) -> io.NodeOutput:
+        wanted = _wanted(**settings)
+        bar = frame_bar(wanted.choice.needed, "Loading")
+        clip = videos.load(host.input_path(file), wanted.choice, wanted.fitting, on_frame=bar)
+        return _clip_result(clip, wanted)
+
+
+class EvenframeClipFromVideo(io.ComfyNode):
+    """A clip from a VIDEO socket."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeClipFromVideo",
+            display_name="Clip from Video (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Take frames and sound from a video of another node.",
+            search_aliases=["video to frames", "get video components"],
+            inputs=[
+                io.Video.Input("video", tooltip="A video from any node."),
+                *_choice_inputs(),
+                *_fit_inputs(),
+                *_later_inputs(),
+            ],
+            outputs=_clip_outputs(),
+        )
+
+    @classmethod
+    def execute(cls, video: Any, **settings: Any) -> io.NodeOutput:
+        wanted = _wanted(**settings)
+        _, choice, fitting = wanted
+        path, film = host.video_file(video), host.video_film(video)
+        if path is not None:  # decoded as a stream, never the whole file
+            clip = videos.load(path, choice, fitting, on_frame=frame_bar(0, "Loading"))
+        elif film is not None:  # made as a stream, too
+            bar = frame_bar(choice.needed, "Loading")
+            clip = videos.clip_from_film(film, choice, fitting, on_frame=bar)
+        else:
+            parts = video.get_components()
+            sound = audio_of(parts.audio)
+            whole = videos.clip_from_images(parts.images, parts.frame_rate, sound, source="video")
+            clip = wanted.of(whole)
+        return _clip_result(clip, wanted)
+
+
+class EvenframeClipFromImages(io.ComfyNode):
+    """A clip from images."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EvenframeClipFromImages",
+            display_name="Clip from Images (Evenframe)",
+            category=sockets.CATEGORY,
+            description="Take images of another node as a clip, at a size that models take.",
+            search_aliases=["images to video", "create video", "frames to clip"],
+            inputs=[
+                io.Image.Input("images", tooltip="The frames, in their order."),
+                shared.frame_rate(
+                    "How many of them are shown in a second.", default=8.0, least=0.01
+                ),
+                *_fit_inputs(),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Sound that starts with the first image."
+                ),
+                *_later_inputs(),
+            ],
+            outputs=_clip_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: Tensor,
+        frame_rate: float,
+        audio: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> io.NodeOutput:
+        wanted = _wanted(**settings)
+        whole = videos.clip_from_images(images, frame_rate, audio_of(audio))
+        return _clip_result(wanted.of(whole), wanted)
+
+
+NODES = [EvenframeLoadVideo, EvenframeClipFromVideo, EvenframeClipFromImages]
