@@ -6,6 +6,7 @@ from typing import Any
 
 from ..pipelines import video as videos
 from ..pipelines.common.progress import Counted
+from ..pipelines.video.formats import chosen
 from .common import shared, sockets
 from .common.feedback import frame_bar
 from .common.names import filled_for
@@ -114,7 +115,7 @@ class EvenframeSaveVideo(io.ComfyNode):
         def check() -> None:
             # webm takes the widest range of crf. What is no number, the host says itself.
             ending = f".{format or 'webm'}"
-            videos.formats.chosen(ending, crf if isinstance(crf, int) and crf != -1 else None)
+            chosen(ending, crf if isinstance(crf, int) and crf != -1 else None)
             if filename_prefix is not None:
                 host.check_output(filled_for(cls, filename_prefix), ending)
             videos.log_metadata(log or "")

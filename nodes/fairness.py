@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..pipelines.common.errors import EvenframeError
+from ..pipelines.common.typed_text import composed, quoted
+from ..pipelines.fairness.blending import EOS_SCOPES
+from ..pipelines.fairness.encoder import MASKS, encode_fair, parse_wishes
+from ..pipelines.fairness.presets import Presets, with_own
 from .common import sockets
 from .common.files import Stamp, stamps
+from .common.verdict import verdict
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -17,29 +23,17 @@ if TYPE_CHECKING:
 NO_PRESET = "none"
 
 
-def _own() -> tuple[Presets, tuple[str, ...]]:
-    """The presets of now, and why files of the user's were left out."""
-    from ..pipelines.fairness.presets import with_own
-
-    return with_own(host.presets_dir())
-
-
 def _options(presets: Presets) -> list[str]:
     """What `preset` offers."""
     named = (f"{preset}: {value}" for preset, values in presets.items() for value in values)
     return [NO_PRESET, *named]
 
 
-def _missing(preset: str, presets: Presets, left_out: tuple[str, ...]) -> str:
-    """Why a chosen preset cannot be had; "" where it can."""
-    from ..pipelines.common.typed_text import composed, quoted
-
-    if composed(str(preset)) in _options(presets):
-        return ""
-    gone = (
-        f"preset is {quoted(str(preset))}, which there is no more: choose one that the node offers."
-    )
-    return " ".join([gone, *left_out])
+def _require(preset: str, presets: Presets, left_out: tuple[str, ...]) -> None:
+    """Raise EvenframeError for a preset that is gone, which says why files were left out."""
+    if composed(str(preset)) not in _options(presets):
+        gone = f"preset is {quoted(str(preset))}, which there is no more: choose one that the node"
+        raise EvenframeError(" ".join([f"{gone} offers.", *left_out]))
 
 
 class EvenframeFairnessPrompt(io.ComfyNode):
@@ -47,10 +41,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..pipelines.fairness.blending import EOS_SCOPES
-        from ..pipelines.fairness.encoder import MASKS
-
-        presets, left_out = _own()
+        presets, left_out = with_own(host.presets_dir())
         return io.Schema(
             node_id="EvenframeFairnessPrompt",
             display_name="Fairness Prompt Encoder (Evenframe)",
@@ -118,9 +109,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
     def validate_inputs(cls, preset: str | None) -> bool | str:
         # Naming the preset puts this in the place of the host's check, which cannot say why a
         # preset of a broken file is gone.
-        if preset is None:  # linked, not yet known
-            return True
-        return _missing(preset, *_own()) or True
+        return verdict(lambda: preset is None or _require(preset, *with_own(host.presets_dir())))
 
     @classmethod
     def fingerprint_inputs(cls, **_: Any) -> list[Stamp]:
@@ -134,28 +123,13 @@ class EvenframeFairnessPrompt(io.ComfyNode):
         preset: str,
         attribute: str,
         words: str,
-        strength: float,
-        mask: str,
-        eos_scope: str,
+        **blending: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.common.errors import EvenframeError
-        from ..pipelines.fairness.encoder import encode_fair, parse_wishes
-
-        presets, left_out = _own()
-        missing = _missing(preset, presets, left_out)  # of one that came by a link
-        if missing:
-            raise EvenframeError(missing)
+        presets, left_out = with_own(host.presets_dir())
+        _require(preset, presets, left_out)  # once more: it may have come by a link
         chosen = "" if preset == NO_PRESET else preset.rpartition(": ")[2]
         wishes = parse_wishes(chosen, words) + parse_wishes(attribute, words)
-        fair = encode_fair(
-            host.load(model),
-            target_prompt,
-            wishes,
-            strength=strength,
-            mask=mask,
-            eos_scope=eos_scope,
-            presets=presets,
-        )
+        fair = encode_fair(host.load(model), target_prompt, wishes, presets=presets, **blending)
         record = "\n".join([fair.record.describe(), *left_out])
         return io.NodeOutput(fair.prompt, record, ui={"text": [record]})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..pipelines.fairness.targets import parse_shares, plan
 from .common import sockets
 from .host import io
 
@@ -60,8 +61,6 @@ class EvenframeFairnessTargets(io.ComfyNode):
 
     @classmethod
     def execute(cls, shares: str, count: int, index: int, seed: int) -> io.NodeOutput:
-        from ..pipelines.fairness.targets import parse_shares, plan
-
         batch = plan(parse_shares(shares), count, seed)
         attribute, log = batch.at(index), batch.log(index)
         lines = [f"clip {index + 1} of {count}: {attribute}", batch.note, log]

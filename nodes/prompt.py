@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..pipelines.common.typed_text import require_typed
 from .common import sockets
+from .common.verdict import verdict
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -43,14 +45,8 @@ class EvenframePrompt(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, text: str | None) -> bool | str:
-        # What no tokenizer reads is told before anything runs; None: linked, not yet known.
-        from ..pipelines.common.errors import EvenframeError
-        from ..pipelines.common.typed_text import require_typed
-
-        try:
-            return text is None or bool(require_typed(text, "The prompt") is text)
-        except EvenframeError as error:
-            return str(error)
+        # What no tokenizer reads is told before anything runs.
+        return verdict(lambda: text is None or require_typed(text, "The prompt"))
 
     @classmethod
     def execute(cls, model: ModelHandle[Model], text: str) -> io.NodeOutput:
