@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.common.errors import EvenframeError, one_line
+from ..pipelines.common.errors import EvenframeError, one_line, short_repr
 from . import console
 
 if TYPE_CHECKING:
     from ..nodes.host import Host
-    from ..nodes.host.executor import Done, Executor
+    from ..nodes.host.executor import Executor
     from ..nodes.host.results import ResultCache
+    from ..nodes.host.task import Done
     from ..nodes.host.workflow import Workflow
 
 RESULTS_BYTES = 2 * 10**9
@@ -106,19 +107,17 @@ def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[
 
 def _numbers(each: str) -> tuple[str, range]:
     """`Node.input` and the numbers of `Node.input=FIRST..LAST`."""
-    from ..nodes.host.validate import shown
-
     target, _, text = each.partition("=")
     match = RANGE.fullmatch(text)
     numbers = range(int(match[1]), int(match[2]) + 1) if match else range(0)
     if not numbers:
         raise EvenframeError(
-            f"--each is {shown(each)}, which names no whole numbers: write "
+            f"--each is {short_repr(each)}, which names no whole numbers: write "
             "Node.input=FIRST..LAST, as in Targets.index=0..9."
         )
     if len(numbers) > MAX_RUNS:
         raise EvenframeError(
-            f"--each is {shown(each)}, {len(numbers)} runs: give at most {MAX_RUNS}."
+            f"--each is {short_repr(each)}, {len(numbers)} runs: give at most {MAX_RUNS}."
         )
     return target, numbers
 

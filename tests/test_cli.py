@@ -15,8 +15,8 @@ import torch
 
 from evenframe.__main__ import main
 from evenframe.cli import bench, console, demo, run
-from evenframe.nodes.host.executor import Done
 from evenframe.nodes.host.standalone import Session
+from evenframe.nodes.host.task import Done
 
 
 def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]):

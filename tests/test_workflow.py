@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.nodes.host import host, io, workflow
-from evenframe.nodes.host.executor import Executor, NodeError
+from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
+from evenframe.nodes.host.task import NodeError
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.whole_file import write_new
 

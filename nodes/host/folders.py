@@ -8,10 +8,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.errors import EvenframeError, short_repr
 from ...pipelines.common.whole_file import LONGEST_PARTIAL, Numbered
 from .door import ModelKind, SavedFile
-from .validate import shown
 
 SAVED = " [output]"
 """How ComfyUI marks the name of a file that lies in its output folder."""
@@ -136,7 +135,7 @@ def check_new(root: Path, prefix: str, suffix: str) -> None:
 
 def _stem(root: Path, prefix: str, suffix: str) -> Path:
     """The path that a prefix stands for, without number and suffix."""
-    given = shown(prefix)
+    given = short_repr(prefix)
     try:
         parts = [len(os.fsencode(part)) for part in Path(prefix).parts]
     except UnicodeEncodeError:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...pipelines.common import untrusted_json
-from ...pipelines.common.errors import EvenframeError
-from .validate import shown
+from ...pipelines.common.errors import EvenframeError, short_repr
 
 MAX_BYTES = 16 * 2**20
 MAX_NODES = 1000
@@ -143,7 +142,7 @@ def parse(data: Any) -> Workflow:
         )
     if not isinstance(data, dict) or not data:
         raise EvenframeError(
-            f"Not a workflow: expected nodes by their ids, found {shown(data)}. "
+            f"Not a workflow: expected nodes by their ids, found {short_repr(data)}. "
             "In ComfyUI choose Workflow, Export (API)."
         )
     if len(data) > MAX_NODES:
@@ -159,8 +158,8 @@ def parse(data: Any) -> Workflow:
 def _node(node_id: str, data: Any) -> Node:
     if not isinstance(data, dict) or not data.keys() & {"class_type", "inputs"}:
         raise EvenframeError(
-            f"Not a workflow: {shown(node_id)} is {shown(data)}, not a node with a class_type. "
-            "In ComfyUI choose Workflow, Export (API)."
+            f"Not a workflow: {short_repr(node_id)} is {short_repr(data)}, not a node with a "
+            "class_type. In ComfyUI choose Workflow, Export (API)."
         )
     meta = data.get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
@@ -168,13 +167,13 @@ def _node(node_id: str, data: Any) -> Node:
     if not isinstance(class_type, str):
         # Written by a ComfyUI that did not have the node: exporting it there again helps nothing.
         raise EvenframeError(
-            f"Node {node_id}{f' {title!r}' if title else ''} has {shown(class_type)} as its "
+            f"Node {node_id}{f' {title!r}' if title else ''} has {short_repr(class_type)} as its "
             "class_type: the ComfyUI that exported the workflow did not have this node. Remove the "
             "node, or export the workflow where its pack is installed."
         )
     inputs = data.get("inputs", {})
     if not isinstance(inputs, dict):
-        raise EvenframeError(f"Node {node_id}: inputs is {shown(inputs)}, must be an object.")
+        raise EvenframeError(f"Node {node_id}: inputs is {short_repr(inputs)}, must be an object.")
     values = {name: _value(node_id, name, value) for name, value in inputs.items()}
     return Node(node_id, class_type, title, values)
 
@@ -187,7 +186,8 @@ def _value(node_id: str, name: str, value: Any) -> Any:
         case [str() | int() as source, int() as output] if not isinstance(output, bool):
             return Link(str(source), output)
     raise EvenframeError(
-        f"Node {node_id}: {name} is linked to {shown(value)}, must be [node id, output number]."
+        f"Node {node_id}: {name} is linked to {short_repr(value)}, "
+        "must be [node id, output number]."
     )
 
 

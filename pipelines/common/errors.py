@@ -28,3 +28,9 @@ def one_line(text: str) -> str:
 def in_short(error: BaseException) -> str:
     """What another program's error says, in a part of a line."""
     return " ".join((str(error) or type(error).__name__).split()).rstrip(".:")[:200]
+
+
+def short_repr(value: object) -> str:
+    """A value as Python writes it, cut short: a part of a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
