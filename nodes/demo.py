@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
+from ..miniature.demo import SCENES, scene_clip
+from ..pipelines.video import clip_from_images
 from .common import sockets
 from .host import io
 
@@ -15,8 +19,6 @@ class EvenframeDemoClip(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        from ..miniature.demo import SCENES
-
         return io.Schema(
             node_id="EvenframeDemoClip",
             display_name="Demo Clip (Evenframe)",
@@ -54,11 +56,6 @@ class EvenframeDemoClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, max_frames: int, scene: str = SCENE) -> io.NodeOutput:
-        import torch
-
-        from ..miniature.demo import scene_clip
-        from ..pipelines.video import clip_from_images
-
         frames, prompt = scene_clip(scene, max_frames)
         clip = clip_from_images(torch.from_numpy(frames), FRAME_RATE, source="demo clip")
         return io.NodeOutput(clip.frames, clip, prompt, ui={"text": (prompt, clip.describe())})

@@ -9,15 +9,15 @@ import shutil
 import tempfile
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from comfy.model_management import throw_exception_if_processing_interrupted
 from comfy_api.latest import Input, Types
 
 from ...pipelines.common.errors import EvenframeError
-
-if TYPE_CHECKING:
-    from ...pipelines.video.film import Film
+from ...pipelines.common.progress import Counted
+from ...pipelines.video import save
+from ...pipelines.video.film import Film, images, trimmed
 
 ENDINGS = {"auto": ".mp4", "mp4": ".mp4", "mkv": ".mkv", "webm": ".webm"}
 CODECS = ("auto", "h264")
@@ -32,8 +32,6 @@ class FilmVideo(Input.Video):
         self._count = 0  # until it is known
 
     def get_components(self) -> Any:
-        from ...pipelines.video.film import images
-
         frames = images(self.film, on_frame=_look_for_interrupt)
         self._count = len(frames)
         audio = self.film.sound()
@@ -74,9 +72,6 @@ class FilmVideo(Input.Video):
                 shutil.copyfileobj(written, path)
 
     def _write(self, path: Path, fields: dict[str, str], crf: float | None) -> None:
-        from ...pipelines.common.progress import Counted
-        from ...pipelines.video import save
-
         counted = Counted(_look_for_interrupt)
         save(
             path,
@@ -93,8 +88,6 @@ class FilmVideo(Input.Video):
         duration: float | None = None,
         strict_duration: bool = False,
     ) -> Any:
-        from ...pipelines.video.film import trimmed
-
         start, seconds, total = start_time or 0.0, duration or 0.0, self.get_duration()
         start = max(0.0, start + total) if start < 0 else start
         if start >= total or (strict_duration and start + seconds > total):

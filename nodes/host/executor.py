@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from ...pipelines.common.errors import EvenframeError
 from . import schema as io
 from .results import ResultCache
@@ -104,8 +106,6 @@ class Executor:
         Raises EvenframeError before anything ran if the workflow is wrong, NodeError if a node
         fails, and the host's interrupt if the user cancels; finished results are kept.
         """
-        import torch
-
         tasks = self.check(workflow)
         keys: dict[str, str] = {}
         for task in tasks:

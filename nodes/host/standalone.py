@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ...pipelines.common.errors import EvenframeError
 from ...pipelines.common.memory import free_memory
 from ...pipelines.common.whole_file import Numbered
@@ -19,7 +21,6 @@ from . import folders
 from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
 
 if TYPE_CHECKING:
-    import torch
     from PIL.Image import Image
 
     from ...pipelines.video.film import Film
@@ -128,15 +129,11 @@ class StandaloneHost:
             raise Interrupted("stopped by the user")
 
     def device(self) -> torch.device:
-        import torch
-
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
     def dtype(self) -> torch.dtype:
-        import torch
-
         return torch.float32 if self.device().type == "cpu" else torch.float16
 
     def hold(
