@@ -141,8 +141,6 @@ def _clip_result(clip: videos.Clip, wanted: Wanted) -> io.NodeOutput:
 
 
 class EvenframeLoadVideo(io.ComfyNode):
-    """A clip from a video file of the input folder."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -183,8 +181,6 @@ class EvenframeLoadVideo(io.ComfyNode):
 
 
 class EvenframeClipFromVideo(io.ComfyNode):
-    """A clip from a VIDEO socket."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -221,8 +217,6 @@ class EvenframeClipFromVideo(io.ComfyNode):
 
 
 class EvenframeClipFromImages(io.ComfyNode):
-    """A clip from images."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

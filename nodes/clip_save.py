@@ -65,8 +65,6 @@ def _film_inputs() -> list[io.Input]:
 
 
 class EvenframeSaveVideo(io.ComfyNode):
-    """Frames to a video file of the output folder."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -76,8 +76,6 @@ def _size_inputs() -> list[io.Input]:
 
 
 class EvenframeCropRegion(io.ComfyNode):
-    """The part of a clip around its regions, for an editor."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -156,8 +154,6 @@ class EvenframeCropRegion(io.ComfyNode):
 
 
 class EvenframePasteCrop(io.ComfyNode):
-    """Edited crops back into the file that they were cut from."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

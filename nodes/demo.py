@@ -15,8 +15,6 @@ SCENE = "two shapes"
 
 
 class EvenframeDemoClip(io.ComfyNode):
-    """A clip that the built-in model can edit, made on the spot."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -36,9 +36,38 @@ def _require(preset: str, presets: Presets, left_out: tuple[str, ...]) -> None:
         raise EvenframeError(" ".join([f"{gone} offers.", *left_out]))
 
 
-class EvenframeFairnessPrompt(io.ComfyNode):
-    """A target prompt whose person has an attribute, blended in softly; shows what was blended."""
+def _blending_inputs() -> list[io.Input]:
+    """How the attribute is blended in."""
+    return [
+        io.Float.Input(
+            "strength",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="How far the words move towards the attribute (lambda). 0 changes "
+            "nothing, below 0.25 hardly shows, above 0.75 distorts, with larger models; "
+            "the built-in one needs 0.75 to 1.",
+        ),
+        io.Combo.Input(
+            "mask",
+            options=list(MASKS),
+            default=MASKS[0],
+            advanced=True,
+            tooltip="hard: only the person's words. soft: also words that are like them.",
+        ),
+        io.Combo.Input(
+            "eos_scope",
+            options=list(EOS_SCOPES),
+            default=EOS_SCOPES[0],
+            advanced=True,
+            tooltip="The end of the prompt sums it up. first: blend the end too. "
+            "first+padding: and the padding behind it. none: neither.",
+        ),
+    ]
 
+
+class EvenframeFairnessPrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         presets, left_out = with_own(host.presets_dir())
@@ -71,31 +100,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
                     tooltip="The words of the target prompt that stand for the person. Empty: a "
                     "profession or person that the pack knows, else the closest word.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How far the words move towards the attribute (lambda). 0 changes "
-                    "nothing, below 0.25 hardly shows, above 0.75 distorts, with larger models; "
-                    "the built-in one needs 0.75 to 1.",
-                ),
-                io.Combo.Input(
-                    "mask",
-                    options=list(MASKS),
-                    default=MASKS[0],
-                    advanced=True,
-                    tooltip="hard: only the person's words. soft: also words that are like them.",
-                ),
-                io.Combo.Input(
-                    "eos_scope",
-                    options=list(EOS_SCOPES),
-                    default=EOS_SCOPES[0],
-                    advanced=True,
-                    tooltip="The end of the prompt sums it up. first: blend the end too. "
-                    "first+padding: and the padding behind it. none: neither.",
-                ),
+                *_blending_inputs(),
             ],
             outputs=[
                 sockets.Prompt.Output(display_name="prompt"),

@@ -8,8 +8,6 @@ from .host import io
 
 
 class EvenframeFairnessTargets(io.ComfyNode):
-    """Which attribute a clip of a batch gets, by shares."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

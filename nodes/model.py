@@ -22,8 +22,6 @@ DTYPES = {"auto": None, "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"
 
 
 class EvenframeLoadModel(io.ComfyNode):
-    """A Stable Diffusion 1.x or 2.x model from ComfyUI's folders, or the built-in one."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -80,8 +78,6 @@ class EvenframeLoadModel(io.ComfyNode):
 
 
 class EvenframeAdoptModel(io.ComfyNode):
-    """The model that other nodes loaded, sharing its weights wherever ComfyUI has them whole."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

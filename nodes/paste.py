@@ -17,8 +17,6 @@ UNUSED = "`source` was not used: a clip is linked, and its own frames are the so
 
 
 class EvenframePasteSource(io.ComfyNode):
-    """The source's own pixels outside of the regions."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

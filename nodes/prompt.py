@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 
 class EvenframePrompt(io.ComfyNode):
-    """A prompt, encoded; the node shows how its words split into tokens."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

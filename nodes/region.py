@@ -85,8 +85,6 @@ def region_result(
 
 
 class EvenframeDrawRegions(io.ComfyNode):
-    """Boxes and polygons, still or moving between key frames, from one text."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -119,8 +117,6 @@ class EvenframeDrawRegions(io.ComfyNode):
 
 
 class EvenframeMaskRegion(io.ComfyNode):
-    """A region from the masks of any other node."""
-
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

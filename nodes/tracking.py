@@ -40,9 +40,28 @@ WITHOUT_WEIGHTS = {FLOW: packages.OPTICAL_FLOW, PERSON: packages.PERSON}
 """Trackers that need a package, but no model of the user's."""
 
 
-class EvenframeTrackRegion(io.ComfyNode):
-    """A region that follows an object through the clip, from one frame on."""
+def _model_inputs() -> list[io.Input]:
+    """What makes a mask of the prompt, and what follows it."""
+    return [
+        io.Combo.Input(
+            "segmenter",
+            options=[NO_SEGMENTER, *host.model_names("sams")],
+            default=NO_SEGMENTER,
+            tooltip="What makes a mask of the box or points on their frame: a SAM 1 "
+            "checkpoint of models/sams, or 'none'.",
+        ),
+        io.Combo.Input(
+            "tracker",
+            options=[*WITHOUT_WEIGHTS, *host.model_names("sam2")],
+            default=FLOW,
+            tooltip="What follows it through the clip: 'optical flow', which needs no "
+            "weights; 'person', which finds people on each frame, everybody where the text "
+            "is empty or was not touched; or a folder of SAM 2 in models/sams.",
+        ),
+    ]
 
+
+class EvenframeTrackRegion(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -73,21 +92,7 @@ class EvenframeTrackRegion(io.ComfyNode):
                     "mask, only the frames count. The help page has examples.",
                 ),
                 *text_inputs(),
-                io.Combo.Input(
-                    "segmenter",
-                    options=[NO_SEGMENTER, *host.model_names("sams")],
-                    default=NO_SEGMENTER,
-                    tooltip="What makes a mask of the box or points on their frame: a SAM 1 "
-                    "checkpoint of models/sams, or 'none'.",
-                ),
-                io.Combo.Input(
-                    "tracker",
-                    options=[*WITHOUT_WEIGHTS, *host.model_names("sam2")],
-                    default=FLOW,
-                    tooltip="What follows it through the clip: 'optical flow', which needs no "
-                    "weights; 'person', which finds people on each frame, everybody where the text "
-                    "is empty or was not touched; or a folder of SAM 2 in models/sams.",
-                ),
+                *_model_inputs(),
                 *edge_inputs("region"),
                 below_input(),
                 io.Mask.Input(

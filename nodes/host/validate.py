@@ -86,9 +86,9 @@ def checked(socket: io.Input, value: Any, within_limits: bool = True) -> Any:
     if isinstance(value, dict) and "__value__" in value:
         value = value["__value__"]
     if isinstance(socket, io.Int.Input):
-        value = _whole(value, _range(socket))
+        value = _number(int, value, socket)
     elif isinstance(socket, io.Float.Input):
-        value = _real(value, _range(socket))
+        value = _number(float, value, socket)
     elif isinstance(socket, io.Boolean.Input):
         if value not in (True, False):
             raise InvalidValue(f"is {value!r}, must be true or false")
@@ -106,25 +106,17 @@ def checked(socket: io.Input, value: Any, within_limits: bool = True) -> Any:
     return value
 
 
-def _whole(value: Any, allowed: str) -> int:
+def _number(kind: type[int] | type[float], value: Any, socket: io.Input) -> int | float:
     try:
-        whole = int(_bounded(value)) if isinstance(value, str) else int(value)
+        number = kind(_bounded(value)) if isinstance(value, str) else kind(value)
     except (TypeError, ValueError, OverflowError):
-        whole = None
-    is_whole = whole is not None and (isinstance(value, str) or whole == value)
-    if whole is None or not is_whole or isinstance(value, bool):
-        raise InvalidValue(f"is {short_repr(value)}, must be a whole number{allowed}")
-    return int(whole)
-
-
-def _real(value: Any, allowed: str) -> float:
-    try:
-        real = float(_bounded(value)) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        real = math.nan
-    if isinstance(value, bool) or not math.isfinite(real):
-        raise InvalidValue(f"is {short_repr(value)}, must be a number{allowed}")
-    return real
+        number = math.nan
+    cut = kind is int and not isinstance(value, str) and number != value
+    finite = isinstance(number, int) or math.isfinite(number)
+    if cut or not finite or isinstance(value, bool):
+        what = "a whole number" if kind is int else "a number"
+        raise InvalidValue(f"is {short_repr(value)}, must be {what}{_range(socket)}")
+    return number
 
 
 def _bounded(digits: str) -> str:
