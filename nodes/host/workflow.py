@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,11 @@ def parse(data: Any) -> Workflow:
         raise EvenframeError(f"The workflow has {len(data)} nodes, allowed are {MAX_NODES}.")
     nodes = {node_id: _node(node_id, value) for node_id, value in data.items()}
     for node in nodes.values():
-        _check_links(node, nodes)
+        for name, link in node.links:
+            if link.node not in nodes:
+                raise EvenframeError(
+                    f"{node.label}: {name} is linked to node {link.node!r}, which does not exist."
+                )
     workflow = Workflow(nodes)
     workflow.in_order(nodes)
     return workflow
@@ -189,14 +193,6 @@ def _value(node_id: str, name: str, value: Any) -> Any:
         f"Node {node_id}: {name} is linked to {short_repr(value)}, "
         "must be [node id, output number]."
     )
-
-
-def _check_links(node: Node, nodes: Collection[str]) -> None:
-    for name, link in node.links:
-        if link.node not in nodes:
-            raise EvenframeError(
-                f"{node.label}: {name} is linked to node {link.node!r}, which does not exist."
-            )
 
 
 def _short(class_type: str) -> str:
