@@ -1,0 +1,37 @@
+"""One name of an input, one range, whichever node has it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from evenframe.nodes import node_classes
+from evenframe.nodes.host import io
+
+SEVERAL = {
+    "clip": "a clip of this pack's; ComfyUI's text encoder",
+    "frames": "images; for the saver a video, too",
+    "frame_rate": "0 leaves it to the video; images have none to leave it to",
+    "mask": "a picture's; how words are masked",
+    "max_frames": "0 is all of a file; a demo clip has an end",
+    "model": "the pack's own; a name to load; ComfyUI's own",
+    "preset": "of fusion; of fairness",
+    "seed": "of noise; of a batch's order",
+    "smooth": "a mask or not; a window's path in frames",
+    "stride": "of a file's frames; of windows",
+    "weights": "of words; of a window's frames",
+}
+"""Names that mean several things."""
+
+
+def limits(entry: io.Input) -> tuple[Any, ...]:
+    found = [getattr(entry, name, None) for name in ("min", "max", "step")]
+    return (entry.get_io_type(), *found, tuple(getattr(entry, "options", None) or ()))
+
+
+def test_inputs_of_one_name_have_one_range():
+    seen: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
+    for node in node_classes():
+        for entry in node.GET_SCHEMA().inputs:
+            seen[entry.id].add(limits(entry))
+    assert {name for name, ranges in seen.items() if len(ranges) > 1} == set(SEVERAL)
