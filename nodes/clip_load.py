@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipelines import video as videos
+from ..pipelines.video.sizes import FIT_MODES
 from .common import shared, sockets
 from .common.feedback import frame_bar
 from .common.files import Stamp, input_stamp
@@ -56,7 +57,7 @@ def _fit_inputs() -> list[io.Input]:
     return [
         io.Combo.Input(
             "fit",
-            options=list(videos.FIT_MODES),
+            options=list(FIT_MODES),
             default="stretch",
             tooltip="How sides become multiples of `multiple`: stretch edits the whole frame and "
             "changes its proportions a little, pad adds a border, crop leaves edges unedited. The "

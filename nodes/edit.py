@@ -67,8 +67,8 @@ class EvenframeEdit(io.ComfyNode):
         negative_prompt: Prompt | None = None,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
-        editing.require_settings(len(inversion.grid), guidance_scale, start_step, eta, seed)
-        size = model.model.frame_size(inversion.trajectory[0])
+        editing.require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
+        size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
         backbone = host.load(model, needed)
         with advice(ATTENTION_ADVICE):

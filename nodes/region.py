@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.common.pictures import bars, heat, spread
-from ..pipelines.regions.region import Regions, mask_region
+from ..pipelines.regions.region import mask_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.text import parse_regions
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, shared, sockets

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..pipelines.common.errors import EvenframeError
-from ..pipelines.regions.region import Regions
+from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.tracking import packages
-from ..pipelines.regions.tracking.drawn import Prompt, painted_masks
+from ..pipelines.regions.tracking.drawn import painted_masks
 from .common import sockets
 from .common.files import Stamp, stamps
 from .common.verdict import verdict

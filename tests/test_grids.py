@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.common.grids import averaged, cell_at, cell_width, nearest
-from evenframe.pipelines.controls.fatezero.fusion import blend_mask
 from evenframe.pipelines.regions.region import box_region, mask_region, to_grid
 from evenframe.pipelines.regions.regions import Regions
+from evenframe.pipelines.source.maps import blend_mask
 
 STRIDES = (8, 16, 32, 64)
 

@@ -56,7 +56,10 @@ PAINTED = json.dumps(
     }
 )
 BOX = (10.0, 10.0, 40.0, 40.0)
-EDGES = {"words": "", "grow": 0, "soften": 0}
+
+
+def edges(**given: Any) -> dict[str, Any]:
+    return {"words": "", "grow": 0, "soften": 0, **given}
 
 
 def rendered(scene: scenes.Scene, frames: int = 16) -> tuple[Tensor, Tensor]:
@@ -186,7 +189,15 @@ def test_frames_too_small_for_optical_flow_are_told_before_the_work(size: tuple[
     for mask in (None, torch.ones(size)):
         with pytest.raises(EvenframeError) as caught:
             EvenframeTrackRegion.execute(
-                torch.rand(2, *size, 3), text, "o", "", NO_SEGMENTER, FLOW, 0, 0, mask=mask
+                torch.rand(2, *size, 3),
+                text,
+                NO_SEGMENTER,
+                FLOW,
+                mask=mask,
+                name="o",
+                words="",
+                grow=0,
+                soften=0,
             )
         assert str(caught.value) == (
             f"The frames are {size[1]}x{size[0]} pixels, too small for optical flow: give frames "
@@ -437,7 +448,7 @@ def session(tmp_path: Path, sams: Path) -> Iterator[Session]:
 def tracked(frames: Tensor, segmenter: str = NO_SEGMENTER, tracker: str = FLOW, **prompt: Any):
     text = json.dumps({"version": 1, "unit": "pixel", "frame": 1, **prompt})
     return EvenframeTrackRegion.execute(
-        frames, text, segmenter, tracker, name="thing", **(EDGES | {"words": "red circle"})
+        frames, text, segmenter, tracker, **edges(name="thing", words="red circle")
     )
 
 
@@ -573,8 +584,7 @@ def test_the_node_says_where_the_object_is_lost(
             prompt,
             NO_SEGMENTER,
             FLOW,
-            name="o",
-            **(EDGES | {"grow": grow}),
+            **edges(name="o", grow=grow),
             mask=torch.ones(SIZE),
         ).ui["text"][0]
 
@@ -595,7 +605,7 @@ def test_a_box_is_measured_within_the_frame(session: Session, monkeypatch: pytes
     monkeypatch.setattr(flow, "follow_boxes", lambda *_: (boxes, torch.ones(2)))
     text = '{"version": 1, "unit": "pixel", "box": [10, 10, 40, 40]}'
     told = EvenframeTrackRegion.execute(
-        torch.rand(2, *SIZE, 3), text, NO_SEGMENTER, FLOW, name="o", **EDGES
+        torch.rand(2, *SIZE, 3), text, NO_SEGMENTER, FLOW, **edges(name="o")
     ).ui["text"][0]
     assert "Region 'o' is below 10% of its area of frame 0 on frame 1. If" in told
 
@@ -606,7 +616,7 @@ def test_regions_go_on_top_of_others(session: Session, frames: Tensor):
     )[0]
     text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
     result = EvenframeTrackRegion.execute(
-        frames, text, NO_SEGMENTER, FLOW, name="b", **(EDGES | {"grow": 4}), regions=below
+        frames, text, NO_SEGMENTER, FLOW, **edges(name="b", grow=4), regions=below
     )
     assert [region.name for region in result[0].items] == ["a", "b"]
 
@@ -640,7 +650,7 @@ def test_regions_of_another_clip_are_refused_before_anything_is_followed(
     text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
     with pytest.raises(EvenframeError, match="^The regions are for 1 frames of"):
         EvenframeTrackRegion.execute(
-            frames, text, NO_SEGMENTER, FLOW, name="b", **EDGES, regions=other
+            frames, text, NO_SEGMENTER, FLOW, **edges(name="b"), regions=other
         )
 
 

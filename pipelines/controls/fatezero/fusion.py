@@ -24,7 +24,6 @@ from ...common.errors import EvenframeError
 from ...common.settings import setting
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
-from ...source.word_masks import TargetWords, blend_mask
 from ...text.prompt import Prompt, find_tokens, parse_phrases, parse_weights
 from ..base import Control, ControlRun, Edit, Step
 from ..span import NEVER, Span, span_setting
