@@ -3,10 +3,11 @@
     python -m evenframe.benchmarks.unchanged record DIR      before the change
     python -m evenframe.benchmarks.unchanged compare DIR     after it
 
-Edits of many kinds run through the nodes, whose names and sockets stay, on small random models that
-are stored in DIR beside the latents: a change of what makes them does not count. `compare` prints a
-row for each edit, the largest difference relative to the largest latent, and ends with 1 where one
-is above what `--allow` (1e-5) permits; 0 asks for the same bits.
+Edits of many kinds run through the nodes, whose names and sockets stay. What an edit does not say
+has its node's default: one that changes is a change, too. The models are stored in DIR beside the
+latents, so that other weights are none. `compare` prints a row for each edit, the largest
+difference relative to the largest latent, and ends with 1 where one is above what `--allow` (1e-5)
+permits; 0 asks for the same bits.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-STEPS = 4
-FRAMES = 5
+from ..miniature import weights_dir
+from ..nodes import node_classes
+
+STEPS, FRAMES = 4, 5
 SOURCE, TARGET = "a red circle left of a blue square", "a yellow circle left of a blue square"
 REGIONS = {
     "version": 1,
@@ -32,269 +37,190 @@ REGIONS = {
         {"name": "right", "words": "blue, square", "box": [0.5, 0.4, 0.95, 0.9]},
     ],
 }
+SCHEMAS = {schema.node_id: schema for schema in (cls.GET_SCHEMA() for cls in node_classes())}
 
-Graph = dict[str, dict[str, Any]]
-
-
-def node(name: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": f"Evenframe{name}", "inputs": inputs}
-
-
-def graph(
-    controls: Mapping[str, dict[str, Any]] | None = None,
-    *,
-    model: str = "epsilon",
-    dtype: str = "fp32",
-    target: str = TARGET,
-    steps: int = STEPS,
-    windows: Mapping[str, Any] | None = None,
-    store: str = "resident",
-    fairness: Mapping[str, Any] | None = None,
-    invert: Mapping[str, Any] | None = None,
-    edit: Mapping[str, Any] | None = None,
-) -> Graph:
-    """One edit in API format. controls: nodes by name, each on top of the one before."""
-    frames = {"windows": ["windows", 0]} if windows else {}
-    settings = {"key_frames": "own, mid", "check": False, "cache_gb": 0, "sample_seed": -1}
-    nodes: Graph = {
-        "model": node("LoadModel", model=model, dtype=dtype, prediction="auto"),
-        "clip": node("DemoClip", max_frames=FRAMES),
-        "regions": node("DrawRegions", frames=["clip", 0], text=json.dumps(REGIONS)),
-        "source": node("Prompt", model=["model", 0], text=SOURCE),
-        "target": node("Prompt", model=["model", 0], text=target),
-        "store": node("AttentionStore", mode="recompute" if windows else store),
-        "invert": node(
-            "Invert",
-            model=["model", 0],
-            frames=["clip", 0],
-            source_prompt=["source", 0],
-            steps=steps,
-            store=["store", 0],
-            **frames,
-            **(settings | dict(invert or {})),
-        ),
-    }
-    if windows:
-        nodes["windows"] = node("Windows", **windows)
-    wanted = ["target", 0]
-    if fairness:
-        given = {"preset": "none", "words": "", "strength": 0.5, "mask": "hard"}
-        nodes["fairness"] = node(
-            "FairnessPrompt",
-            model=["model", 0],
-            target_prompt=wanted,
-            **({"eos_scope": "first"} | given | dict(fairness)),
-        )
-        wanted = ["fairness", 0]
-    chain: dict[str, Any] = {}
-    for name, control in (controls or {}).items():
-        nodes[name] = {**control, "inputs": {**control["inputs"], **chain}}
-        chain = {"controls": [name, 0]}
-    usual = {"guidance_scale": 7.5, "start_step": 0, "eta": 0.0, "seed": 0, "preview_every": 0}
-    nodes["edit"] = node(
-        "Edit",
-        model=["model", 0],
-        inversion=["invert", 0],
-        target_prompt=wanted,
-        **chain,
-        **(usual | dict(edit or {})),
-    )
-    nodes["decode"] = node("Decode", model=["model", 0], latents=["edit", 0], slice_size=1)
-    saved = {"filename_prefix": "edit", "format": "mp4", "frame_rate": 8, "crf": -1}
-    nodes["save"] = node("SaveVideo", frames=["decode", 0], undo_fit=False, **saved)
-    return nodes
+Settings = Mapping[str, Any]
+Controls = dict[str, Settings]
+"""Settings by the control's node, each on top of the one before."""
 
 
-def fusion(**settings: Any) -> dict[str, dict[str, Any]]:
-    usual = {
-        "method": "refine",
-        "cross_steps": 0.8,
-        "self_steps": 0.7,
-        "blend_words": "red, circle",
-        "threshold": 0.3,
-        "weights": "",
-        "latent_blend": False,
-        "blend_start": 0.2,
-        "blend_end": 0.8,
-        "self_blend": True,
-    }
-    return {"fusion": node("AttentionFusion", **(usual | settings))}
+@dataclass(frozen=True)
+class Run:
+    """An edit: its controls, and what it sets of the other nodes."""
+
+    controls: Controls = field(default_factory=dict)
+    model: str = "epsilon"
+    dtype: str = "fp32"
+    target: str = TARGET
+    store: str = "resident"
+    windows: Settings | None = None
+    fairness: Settings | None = None
+    invert: Settings = field(default_factory=dict)
+    edit: Settings = field(default_factory=dict)
+
+    def graph(self) -> dict[str, Any]:
+        """The workflow, in API format."""
+        inverted: dict[str, Any] = {"steps": STEPS, "check": False, "cache_gb": 0, **self.invert}
+        windows = {} if self.windows is None else {"windows": _node("Windows", **self.windows)}
+        store = "recompute" if windows else self.store
+        nodes = {
+            "model": _node("LoadModel", model=self.model, dtype=self.dtype),
+            "frames": _node("DemoClip", max_frames=FRAMES),
+            "regions": _node("DrawRegions", "frames", text=json.dumps(REGIONS)),
+            "source_prompt": _node("Prompt", "model", text=SOURCE),
+            "target_prompt": _node("Prompt", "model", text=self.target),
+            "store": _node("AttentionStore", mode=store),
+            **windows,
+            "inversion": _node(
+                "Invert", "model", "frames", "source_prompt", "store", *windows, **inverted
+            ),
+        }
+        linked, prompt, under = ["model", "inversion"], "target_prompt", {}
+        if self.fairness is not None:
+            nodes["fair"] = _node("FairnessPrompt", "model", "target_prompt", **self.fairness)
+            prompt = "fair"
+        for name, settings in self.controls.items():
+            drawn = ["regions"] if _has(name, "regions") else []
+            nodes[name] = _node(name, *drawn, **settings, **under)
+            under = {"controls": [name, 0]}
+        edited = {"preview_every": 0, "target_prompt": [prompt, 0], **under, **self.edit}
+        nodes["latents"] = _node("Edit", *linked, **edited)
+        nodes["decoded"] = _node("Decode", "model", "latents")
+        saved = {"filename_prefix": "edit", "frame_rate": 8, "undo_fit": False}
+        nodes["save"] = _node("SaveVideo", frames=["decoded", 0], **saved)
+        return nodes
 
 
-def preset(name: str, new_words: str = "") -> dict[str, dict[str, Any]]:
-    given = {"new_words": new_words, "blend_words": "circle"}
-    return {"fusion": node("FusionPreset", preset=name, **given)}
+def _node(name: str, *linked: str, **inputs: Any) -> dict[str, Any]:
+    """linked: inputs that come from the node of their own name."""
+    defaults = {socket.id: getattr(socket, "default", None) for socket in _inputs(name)}
+    usual = {socket: value for socket, value in defaults.items() if value is not None}
+    links = {socket: [socket, 0] for socket in linked}
+    return {"class_type": f"Evenframe{name}", "inputs": usual | links | inputs}
 
 
-def refocus(**settings: Any) -> dict[str, dict[str, Any]]:
-    usual = {
-        "regions": ["regions", 0],
-        "scale": 5.0,
-        "start": 0.0,
-        "end": 0.5,
-        "top_fraction": 0.2,
-        "refine": False,
-        "rule": "code",
-        "outer_count": "complement",
-        "sharpen": True,
-        "smooth": True,
-        "checkpointing": "off",
-    }
-    return {"refocus": node("Refocus", **(usual | settings))}
+def _inputs(name: str) -> Sequence[Any]:
+    return SCHEMAS[f"Evenframe{name}"].inputs
 
 
-def joint(**settings: Any) -> dict[str, dict[str, Any]]:
-    usual = {"noise": "inversion", "repeats": 1, "repeat_steps": 1.0, "inset": 0}
-    return {"joint": node("JointSampling", regions=["regions", 0], **(usual | settings))}
+def _has(name: str, wanted: str) -> bool:
+    return any(socket.id == wanted for socket in _inputs(name))
 
 
-def modulator(**settings: Any) -> dict[str, dict[str, Any]]:
-    usual = {
-        "strength": 0.5,
-        "same": 0.6,
-        "other": 0.4,
-        "tau": 0.1,
-        "frame_decay": 4.0,
-        "form": "relative",
-        "unit": 4.0,
-        "schedule": "constant",
-        "start": 0.0,
-        "end": 1.0,
-        "subject": "",
-        "threshold": 0.3,
-        "regions": ["regions", 0],
-    }
-    return {"modulator": node("SelfModulator", **(usual | settings))}
+def fusion(**settings: Any) -> Controls:
+    return {"AttentionFusion": {"blend_words": "red, circle", **settings}}
 
 
-def reweighter(**settings: Any) -> dict[str, dict[str, Any]]:
-    usual = {
-        "words": "yellow",
-        "strength": 0.5,
-        "weight": 0.4,
-        "eos": False,
-        "spread": False,
-        "schedule": "constant",
-        "start": 0.0,
-        "end": 1.0,
-        "subject": "",
-        "threshold": 0.3,
-        "regions": ["regions", 0],
-    }
-    return {"reweighter": node("CrossReweighter", **(usual | settings))}
+def preset(name: str, new_words: str = "") -> Controls:
+    return {"FusionPreset": {"preset": name, "new_words": new_words, "blend_words": "circle"}}
 
 
-def edits() -> dict[str, Graph]:
-    """All edits, by name."""
-    windows = {"size": 3, "stride": 2, "weights": "triangular"}
-    added = TARGET.replace("square", "square at night")
-    free, old = {"eta": 0.5, "seed": 3}, {"attribute": "old", "words": "circle"}
-    return {
-        "plain": graph(),
-        "plain v": graph(model="v"),
-        "plain bf16": graph(dtype="bf16"),
-        "no guidance": graph(edit={"guidance_scale": 1.0}),
-        "unconditional": graph(edit={"guidance_scale": 0.0}),
-        "eta": graph(edit=free),
-        "eta v": graph(model="v", edit=free),
-        "eta windows": graph(windows=windows, edit=free),
-        "late start": graph(edit={"start_step": 2}),
-        "sampled latents": graph(invert={"sample_seed": 7}),
-        "key frames first": graph(invert={"key_frames": "first"}),
-        "key frames -1, first": graph(invert={"key_frames": "-1, first"}),
-        "key frames all": graph(invert={"key_frames": "all"}),
-        "key frames half": graph(invert={"key_frame_layers": "half"}),
-        "windows": graph(windows=windows),
-        "windows uniform": graph(fusion(), windows=windows | {"weights": "uniform"}),
-        "windows v fusion": graph(fusion(), model="v", windows=windows),
-        "fusion": graph(fusion()),
-        "fusion v": graph(fusion(), model="v"),
-        "fusion bf16": graph(fusion(), dtype="bf16"),
-        "fusion recompute": graph(fusion(), store="recompute"),
-        "fusion offload": graph(fusion(), store="offload"),
-        "fusion replace": graph(fusion(method="replace")),
-        "fusion reweight": graph(fusion(method="reweight", weights="yellow: 3")),
-        "fusion no blend": graph(fusion(blend_words="", self_blend=False)),
-        "fusion latent blend": graph(fusion(latent_blend=True)),
-        "fusion target words": graph(fusion(latent_blend=True, target_blend_words="yellow")),
-        "fusion added words": graph(fusion(), target=added),
-        "preset style": graph(preset("style", "night"), target=added),
-        "preset style, strong": graph(preset("style, strong"), target=added),
-        "preset attribute": graph(preset("attribute, one word for one")),
-        "preset shape, rigid": graph(preset("shape, rigid")),
-        "preset shape, free": graph(preset("shape, free")),
-        "preset person, close": graph(preset("person, close")),
-        "refocus": graph(refocus()),
-        "refocus two steps": graph(refocus(end=1.0), steps=2),
-        "refocus paper": graph(refocus(rule="paper", scale=1.0)),
-        "refocus refine": graph(refocus(refine=True)),
-        "refocus v": graph(refocus(), model="v"),
-        "refocus checkpointing": graph(refocus(checkpointing="on")),
-        "refocus region count": graph(refocus(outer_count="region", smooth=False)),
-        "joint": graph(joint()),
-        "joint fresh": graph(joint(noise="fresh"), edit={"seed": 5}),
-        "joint repeats": graph(joint(repeats=3, inset=1)),
-        "joint v": graph(joint(repeats=2), model="v"),
-        "refocus joint": graph(refocus() | joint(repeats=2)),
-        "refocus joint windows": graph(refocus() | joint(), windows=windows),
-        "modulator": graph(modulator()),
-        "modulator additive": graph(modulator(form="additive", schedule="power")),
-        "modulator subject": graph(modulator(subject="circle")),
-        "reweighter": graph(reweighter()),
-        "reweighter spread": graph(reweighter(spread=True, eos=True)),
-        "fairness prompt": graph(fairness=old),
-        "fairness soft padding": graph(
-            fairness=old | {"mask": "soft", "eos_scope": "first+padding"}
-        ),
-        "fairness all": graph(modulator() | reweighter(), fairness=old),
-        "fairness fusion windows": graph(
-            fusion() | modulator(),
-            windows=windows,
-            fairness={"attribute": "old", "words": "circle"},
-        ),
-    }
+def refocus(**settings: Any) -> Controls:
+    return {"Refocus": {"scale": 5.0, "checkpointing": "off", **settings}}
+
+
+def joint(**settings: Any) -> Controls:
+    return {"JointSampling": settings}
+
+
+def modulator(**settings: Any) -> Controls:
+    return {"SelfModulator": settings}
+
+
+def reweighter(**settings: Any) -> Controls:
+    return {"CrossReweighter": {"words": "yellow", **settings}}
+
+
+WINDOWS = {"size": 3, "stride": 2}
+ADDED = TARGET.replace("square", "square at night")
+FREE = {"eta": 0.5, "seed": 3}
+OLD = {"attribute": "old", "words": "circle"}
+EDITS = {
+    "plain": Run(),
+    "plain v": Run(model="v"),
+    "plain bf16": Run(dtype="bf16"),
+    "no guidance": Run(edit={"guidance_scale": 1.0}),
+    "unconditional": Run(edit={"guidance_scale": 0.0}),
+    "eta": Run(edit=FREE),
+    "eta v": Run(model="v", edit=FREE),
+    "eta windows": Run(windows=WINDOWS, edit=FREE),
+    "late start": Run(edit={"start_step": 2}),
+    "sampled latents": Run(invert={"sample_seed": 7}),
+    "key frames first": Run(invert={"key_frames": "first"}),
+    "key frames -1, first": Run(invert={"key_frames": "-1, first"}),
+    "key frames all": Run(invert={"key_frames": "all"}),
+    "key frames half": Run(invert={"key_frame_layers": "half"}),
+    "windows": Run(windows=WINDOWS),
+    "windows uniform": Run(fusion(), windows=WINDOWS | {"weights": "uniform"}),
+    "windows v fusion": Run(fusion(), model="v", windows=WINDOWS),
+    "fusion": Run(fusion()),
+    "fusion v": Run(fusion(), model="v"),
+    "fusion bf16": Run(fusion(), dtype="bf16"),
+    "fusion recompute": Run(fusion(), store="recompute"),
+    "fusion offload": Run(fusion(), store="offload"),
+    "fusion replace": Run(fusion(method="replace")),
+    "fusion reweight": Run(fusion(method="reweight", weights="yellow: 3")),
+    "fusion no blend": Run(fusion(blend_words="", self_blend=False)),
+    "fusion latent blend": Run(fusion(latent_blend=True)),
+    "fusion target words": Run(fusion(latent_blend=True, target_blend_words="yellow")),
+    "fusion added words": Run(fusion(), target=ADDED),
+    "preset style": Run(preset("style", "night"), target=ADDED),
+    "preset style, strong": Run(preset("style, strong"), target=ADDED),
+    "preset attribute": Run(preset("attribute, one word for one")),
+    "preset shape, rigid": Run(preset("shape, rigid")),
+    "preset shape, free": Run(preset("shape, free")),
+    "preset person, close": Run(preset("person, close")),
+    "refocus": Run(refocus()),
+    "refocus two steps": Run(refocus(end=1.0), invert={"steps": 2}),
+    "refocus paper": Run(refocus(rule="paper", scale=1.0)),
+    "refocus refine": Run(refocus(refine=True)),
+    "refocus v": Run(refocus(), model="v"),
+    "refocus checkpointing": Run(refocus(checkpointing="on")),
+    "refocus region count": Run(refocus(outer_count="region", smooth=False)),
+    "joint": Run(joint()),
+    "joint fresh": Run(joint(noise="fresh"), edit={"seed": 5}),
+    "joint repeats": Run(joint(repeats=3, inset=1)),
+    "joint v": Run(joint(repeats=2), model="v"),
+    "refocus joint": Run(refocus() | joint(repeats=2)),
+    "refocus joint windows": Run(refocus() | joint(), windows=WINDOWS),
+    "modulator": Run(modulator()),
+    "modulator additive": Run(modulator(form="additive", schedule="power")),
+    "modulator subject": Run(modulator(subject="circle")),
+    "reweighter": Run(reweighter()),
+    "reweighter spread": Run(reweighter(spread=True, eos=True)),
+    "fairness prompt": Run(fairness=OLD),
+    "fairness soft padding": Run(fairness=OLD | {"mask": "soft", "eos_scope": "first+padding"}),
+    "fairness all": Run(modulator() | reweighter(), fairness=OLD),
+    "fairness fusion windows": Run(fusion() | modulator(), windows=WINDOWS, fairness=OLD),
+}
 
 
 def save_models(folder: Path) -> None:
-    """Small random models of the layout of Stable Diffusion 1.x, one of each prediction."""
-    from ..pipelines.models.stable_diffusion import shipped
-    from .models import tiny
-
+    """The built-in weights as a model of either prediction: of v it draws nothing, but always the
+    same."""
     for name, prediction in (("epsilon", "epsilon"), ("v", "v_prediction")):
-        model = tiny()
-        for part in ("unet", "vae", "text_encoder"):
-            getattr(model, part).save_pretrained(folder / name / part)
-        shipped.tokenizer("sd15").save_pretrained(folder / name / "tokenizer")
-        config = shipped.config("sd15", "scheduler") | {"prediction_type": prediction}
-        (folder / name / "scheduler").mkdir()
-        (folder / name / "scheduler" / "scheduler_config.json").write_text(json.dumps(config))
-        shutil.copy(shipped.CONFIGS / "sd15" / "model_index.json", folder / name)
+        shutil.copytree(weights_dir(), folder / name)
+        config = folder / name / "scheduler" / "scheduler_config.json"
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        config.write_text(json.dumps(settings | {"prediction_type": prediction}), encoding="utf-8")
 
 
 def latents(models: Path, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """The final latents (f, c, h, w) of each edit."""
-    import tempfile
-
-    from ..nodes import node_classes
+    """The final latents (f, c, h, w) of each edit, or of those that are named."""
     from ..nodes.host import host, workflow
     from ..nodes.host.executor import Executor
     from ..nodes.host.standalone import Session, StandaloneHost
 
     assert isinstance(host, StandaloneHost)
     torch.set_num_threads(1)  # more of them add up in another order
-    chosen = {name: made for name, made in edits().items() if not names or name in names}
     with tempfile.TemporaryDirectory() as temp:
-        session = Session(
-            models=(models,),
-            output=Path(temp) / "output",
-            temp=Path(temp) / "temp",
-            cache=Path(temp) / "cache",
-        )
+        output, scratch, cache = (Path(temp) / name for name in ("output", "temp", "cache"))
+        session = Session(models=(models,), output=output, temp=scratch, cache=cache)
         with host.using(session):
             executor = Executor(host, node_classes())
-            for name, made in chosen.items():
-                result = executor.run(workflow.parse(made))
-                yield name, result.results["edit"].values[0]["samples"].clone()
+            for name in names or EDITS:
+                result = executor.run(workflow.parse(EDITS[name].graph()))
+                yield name, result.results["latents"].values[0]["samples"].clone()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -304,17 +230,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("record", "compare"))
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--allow", type=float, default=1e-5, metavar="SHARE")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--only", action="append", choices=EDITS, metavar="NAME")
     options = parser.parse_args(arguments)
-    file = options.folder / "latents.safetensors"
+    file, models = options.folder / "latents.safetensors", options.folder / "models"
     if options.what == "record":
-        save_models(options.folder / "models" / "diffusers")
-        found = dict(latents(options.folder / "models", options.only))
+        save_models(models / "diffusers")
+        found = dict(latents(models, options.only))
         save_file(found, file)
         print(f"{len(found)} edits recorded in {file}")
         return 0
     before, worst = load_file(file), 0.0
-    for name, after in latents(options.folder / "models", options.only):
+    for name, after in latents(models, options.only):
         change = float((after - before[name]).abs().max() / before[name].abs().max())
         worst = max(worst, change)
         print(f"{name:<28} {'equal' if torch.equal(after, before[name]) else f'{change:.2e}'}")
