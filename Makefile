@@ -32,12 +32,13 @@ endif
 # we pin. Where they cannot be installed, the tests that need them skip and say so.
 REGISTRY := $(VENV)/registry
 
-.PHONY: help demo test fuzz soak fresh bench lint typecheck format miniature clean
+.PHONY: help demo test mutants fuzz soak fresh bench lint typecheck format miniature clean
 
 help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
 	@echo "make test       ruff, pyright and pytest"
 	@echo "make fresh      what ComfyUI users install, in an environment made anew; in minutes"
+	@echo "make mutants    whether the quick tests notice 30 small faults, one at a time; in minutes"
 	@echo "make fuzz       CASES of each kind of file and text; make soak: EDITS in one ComfyUI"
 	@echo "make bench      all figures, in hours; BENCH=attention for one of them"
 	@echo "make lint | typecheck | format | miniature | clean"
@@ -71,6 +72,9 @@ fresh: $(INSTALLED) $(SERVER) $(REGISTRY)/.installed
 	$(VENV)/fresh/bin/python -m pip install --quiet --requirement requirements.txt \
 		--requirement "$(COMFYUI_PATH)/requirements.txt" $(VERSIONS)
 	EVENFRAME_FRESH=$(VENV)/fresh $(BIN)/python -m pytest tests/test_fresh_install.py
+
+mutants: $(INSTALLED)
+	$(BIN)/python tests/mutants.py
 
 fuzz: $(INSTALLED)
 	EVENFRAME_FUZZ=$(CASES) $(BIN)/python -m pytest tests/fuzz $(PYTEST_ARGS)

@@ -37,7 +37,7 @@ ASKED = Level(1, 1.0, 0.0)
 
 def meta_model() -> Model:
     """Stable Diffusion 1.5 in half precision, without weights."""
-    model = full_size("sd15")
+    model = full_size()
     model.denoiser.module.half()
     return model
 

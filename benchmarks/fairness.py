@@ -12,22 +12,20 @@ prompt.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from .. import miniature
 from ..miniature import measure, sampling
-from ..miniature.contact_sheet import save_rows
 from ..miniature.judge import FoundFigure, analyse
-from ..miniature.scenes import Scene, compose, make_figure, render
+from ..miniature.scenes import Scene, compose, make_figure
 from ..miniature.vocabulary import HELD_OUT_FIGURES, PLAIN_BACKGROUNDS, SIZE
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
@@ -36,21 +34,19 @@ from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
 from ..pipelines.fairness.encoder import Wish, encode_fair
-from ..pipelines.measure.statistics import discordant, flip_rate, mcnemar
+from ..pipelines.measure.statistics import discordant, flip_rate
 from ..pipelines.models.families import load
 from ..pipelines.models.model import Model
 from ..pipelines.regions.edges import grown
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
-from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.text.prompt import Prompt
-from . import fairness_cost
+from . import fairness_cost, main
+from .clips import Array, Clip, inverted, outcomes, psnr_where
 from .plot import plot_shares
-from .shares import share_of
+from .shares import RIGHT_FRAMES, Figures, gain, paired_p, share_of, with_interval
 
 SEED, CLIPS, DRAWN, FRAMES, STEPS, GUIDANCE = 7200, 80, 60, 8, 25, 4.0
-RIGHT_FRAMES = 0.9
-"""Share of a clip's frames that must show the target for the clip to count."""
 RING = 9
 """Pixels around a figure that are no background: its edge is soft."""
 MINORITY = {"doctor": "female", "engineer": "female", "nurse": "male"}
@@ -80,10 +76,6 @@ FLOORS = {
     "kept.profession_share": 0.90,
 }
 """The least that a figure may be."""
-
-Array = NDArray[np.float32]
-Figures = dict[str, float | int | str]
-
 
 ANYBODY = ("figure",)
 """A subject until there is a clip, whose region wins over it."""
@@ -123,6 +115,11 @@ class Task:
 
     source: Scene
     target: str
+    item = 0
+
+    @property
+    def asked(self) -> str:
+        return self.target
 
     @property
     def profession(self) -> str:
@@ -157,41 +154,45 @@ class Outcome:
 
 
 def run(
-    model: Model | None = None,
-    sampler: sampling.Miniature | None = None,
     clips: int = CLIPS,
     steps: int = STEPS,
-    settings: Settings | None = None,
+    model: Path | None = None,
     sheet: Path | None = None,
+    sweep: bool = False,
+    plot: Path | None = None,
 ) -> Figures:
     """Measure; each share comes with its 95 % Wilson interval.
 
-    model, sampler: another than the built-in one, to edit and to draw with. sheet: a picture to
-    write, of the first clips' middle frames: the source, then each arm.
+    model: a folder with another than the built-in one. sweep: the strengths instead, and a plot of
+    them.
     """
-    chosen = Settings() if settings is None else settings
-    figures = bias_before(sampling.load() if sampler is None else sampler, min(DRAWN, clips))
-    figures |= summary(
-        edit_all(load("miniature") if model is None else model, clips, steps, chosen, sheet)
-    )
-    return figures | fairness_cost.cost()
+    backbone = load(model or miniature.NAME)
+    made = inverted(backbone, make_tasks(clips), FRAMES, steps, keyframes="all")
+    if sweep:
+        figures = strengths(backbone, made)
+        if plot is not None:
+            plot_sweep(plot, figures)
+        return figures
+    figures = bias_before(sampling.load(model), min(DRAWN, clips))
+    ways = partial(edited, backbone, Settings())
+    return figures | summary(outcomes(made, ARMS, ways, assess, sheet)) | fairness_cost.run()
 
 
-def sweep(model: Model, clips: int, steps: int) -> Figures:
+def strengths(model: Model, clips: Iterable[Clip]) -> Figures:
     """Correction against kept scene for strengths 0..1 of the controls (alpha), and of the prompt
     encoder (lambda), the other at its default; every setting on the same clips."""
-    outcomes: defaultdict[Settings, list[Outcome]] = defaultdict(list)
+    found: defaultdict[Settings, list[Outcome]] = defaultdict(list)
     settings = {(name, value): _swept(name, value) for name in SWEPT for value in STRENGTHS}
     different = tuple(dict.fromkeys(settings.values()))
-    for clip in _clips(model, clips, steps):
+    for clip in clips:
         for chosen in different:
-            result = _edited(model, clip, "full", chosen)
-            outcomes[chosen].append(assess(clip.task, clip.frames, clip.inside, result))
+            result = edited(model, chosen, clip, "full")
+            found[chosen].append(assess(clip.task, clip.frames, clip.inside, result))
     figures: Figures = {}
     for (name, value), chosen in settings.items():
-        found, key = outcomes[chosen], f"sweep.{name}.{value:g}"
-        figures |= share_of(f"{key}.corrected", [o.shown >= RIGHT_FRAMES for o in found])
-        figures |= {f"{key}.{of}": measured for of, measured in _row(found).items()}
+        key, swept = f"sweep.{name}.{value:g}", found[chosen]
+        figures |= share_of(f"{key}.corrected", [o.shown >= RIGHT_FRAMES for o in swept])
+        figures |= {f"{key}.{of}": measured for of, measured in _row(swept).items()}
     return figures
 
 
@@ -213,11 +214,9 @@ def plot_sweep(path: Path, figures: Figures) -> None:
         bars = []
         for value in STRENGTHS:
             key = f"sweep.{name}.{value:g}"
-            share, low, high = (
-                float(figures[f"{key}.corrected{end}"]) for end in ("", ".low", ".high")
-            )
             kept, moved = (figures[f"{key}.{of}"] for of in ("background_psnr_db", "path_error_px"))
-            bars.append((f"{value:g}\n{kept:.1f} dB\n{moved:.1f} px", share, low, high))
+            label = f"{value:g}\n{kept:.1f} dB\n{moved:.1f} px"
+            bars.append((label, *with_interval(figures, f"{key}.corrected")))
         title = f"Corrected clips over {name}; below, background PSNR and path error"
         plot_shares(path.with_stem(f"{path.stem}-{name}"), title, bars, "")
 
@@ -256,86 +255,33 @@ def make_tasks(count: int, seed: int = SEED) -> list[Task]:
     return tasks
 
 
-def edit_all(
-    model: Model,
-    clips: int,
-    steps: int,
-    settings: Settings,
-    sheet: Path | None = None,
-) -> dict[str, list[Outcome]]:
-    """Edit and judge every clip in every way."""
-    outcomes: dict[str, list[Outcome]] = {arm: [] for arm in ARMS}
-    rows: list[Array] = []
-    labels: list[tuple[str, ...]] = []
-    for clip in _clips(model, clips, steps):
-        made = {arm: _edited(model, clip, arm, settings) for arm in ARMS}
-        for arm, result in made.items():
-            outcomes[arm].append(assess(clip.task, clip.frames, clip.inside, result))
-        middle = FRAMES // 2
-        rows.append(np.stack([clip.frames[middle], *(made[arm][middle] for arm in ARMS)]))
-        asked = (f"{arm}: {clip.task.target}" for arm in ARMS)
-        labels.append((clip.task.source.prompt, *asked))
-    if sheet is not None:
-        save_rows(sheet, rows, labels)
-    return outcomes
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """A rendered task, inverted.
-
-    seed: of its edits, the same in every arm. frames: (f, 128, 128, 3) in 0..1. inside: (f, 128,
-    128), the mask of the figure as it was drawn.
-    """
-
-    seed: int
-    task: Task
-    frames: Array
-    inside: Array
-    inversion: Inversion
-
-    def person(self, grow: int) -> Regions:
-        """The figure's region, as a tracker would give it."""
-        masks, size, word = torch.from_numpy(self.inside), (SIZE, SIZE), self.task.profession
-        region = mask_region(masks, len(masks), size, name=word, words=word, grow=grow)
-        return Regions((region,), len(masks), size)
-
-
-def _clips(model: Model, count: int, steps: int) -> Iterator[Clip]:
-    for seed, task in enumerate(make_tasks(count)):
-        rendered = [render(task.source, frame) for frame in range(FRAMES)]
-        frames = np.stack([image for image, _ in rendered])
-        inversion = invert(
-            model,
-            torch.from_numpy(frames),
-            task.source.prompt,
-            steps=steps,
-            keyframes="all",
-            store="resident",
-        )
-        inside = np.stack([masks[0] for _, masks in rendered])
-        yield Clip(seed, task, frames, inside, inversion)
-
-
-def _edited(model: Model, clip: Clip, arm: str, settings: Settings) -> Array:
-    prompt: str | Prompt = clip.task.source.prompt
+def edited(model: Model, settings: Settings, clip: Clip, arm: str) -> Array:
+    """Edited frames (f, 128, 128, 3)."""
+    task: Task = clip.task
+    prompt: str | Prompt = task.source.prompt
     if arm == "prompt":
-        prompt = clip.task.explicit
+        prompt = task.explicit
     elif arm != "plain":
-        wish = Wish(clip.task.target, clip.task.profession)
+        wish, scope = Wish(task.target, task.profession), settings.eos_scope
         prompt = encode_fair(
-            model, prompt, [wish], strength=settings.strength, eos_scope=settings.eos_scope
+            model, prompt, [wish], strength=settings.strength, eos_scope=scope
         ).prompt
-    controls = settings.controls(arm, clip.person(settings.grow))
     latents = edit(
         model,
         clip.inversion,
         prompt,
-        controls=controls,
+        controls=settings.controls(arm, _person(clip, settings.grow)),
         guidance_scale=GUIDANCE,
         seed=clip.seed,
     )
     return model.codec.decode(latents).numpy()
+
+
+def _person(clip: Clip, grow: int) -> Regions:
+    """The figure's region, as a tracker would give it."""
+    masks, size, word = torch.from_numpy(clip.inside), (SIZE, SIZE), clip.task.profession
+    region = mask_region(masks, len(masks), size, name=word, words=word, grow=grow)
+    return Regions((region,), len(masks), size)
 
 
 def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
@@ -346,7 +292,6 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
     figures, before = ([_figure(frame) for frame in frames] for frames in (edited, source))
     shown = [None if figure is None else figure.presentation for figure in figures]
     outside = (grown(torch.from_numpy(inside), RING) == 0).numpy()
-    error = float(((edited - source) ** 2)[outside].mean())
     apart = [
         float(np.hypot(now.x - then.x, now.y - then.y))
         for now, then in zip(figures, before, strict=True)
@@ -357,7 +302,7 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
         unclear=fmean(one is None for one in shown),
         profession=fmean(f is not None and f.profession == task.profession for f in figures),
         flips=flip_rate(shown),
-        background_psnr=-10 * float(np.log10(max(error, 1e-12))),
+        background_psnr=psnr_where(edited, source, outside),
         path_error=fmean(apart) if apart else float("nan"),
     )
 
@@ -398,12 +343,12 @@ def _bias(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
         theirs = [right for task, right in pairs if task.profession == profession]
         figures |= share_of(f"bias.corrected.{profession}", theirs)
     for name, arm in (("prompt_only", "prompt"), ("soft_prompt", "soft")):
-        gain = fmean(shown["full"]) - fmean(shown[arm])
-        figures[f"bias.gain_over_{name}"] = round(gain, 3)
+        figures[f"bias.gain_over_{name}"] = gain(shown[arm], shown["full"])
     for first, second in COMPARED:
         key = f"bias.{first}_to_{second}"
         lost, won = discordant(shown[first], shown[second])
-        figures |= {f"{key}.won": won, f"{key}.lost": lost, f"{key}.p": mcnemar(lost, won)}
+        p = paired_p(shown[first], shown[second])
+        figures |= {f"{key}.won": won, f"{key}.lost": lost, f"{key}.p": p}
     return figures
 
 
@@ -427,30 +372,5 @@ def _mean(values: Sequence[float], digits: int = 3) -> float:
     return round(fmean(values), digits)
 
 
-def main() -> None:
-    """``python -m evenframe.benchmarks.fairness``."""
-    parser = argparse.ArgumentParser(description="Measure fairness-aware editing.")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--sheet", type=Path, help="picture of the first clips to write")
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--model", type=Path, help="folder of another model than the built-in one")
-    parser.add_argument("--sweep", action="store_true", help="the strengths instead")
-    parser.add_argument("--plot", type=Path, help="pictures of the sweep to write")
-    args = parser.parse_args()
-    model = load("miniature") if args.model is None else load(args.model)
-    if args.sweep:
-        figures = sweep(model, args.clips, args.steps)
-        if args.plot:
-            plot_sweep(args.plot, figures)
-    else:
-        sampler = sampling.load(args.model)
-        figures = run(model, sampler, args.clips, args.steps, sheet=args.sheet)
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__file__)

@@ -6,7 +6,6 @@ Every self-attention layer at 32x32, 16x16 and 8x8 tokens looks at all of 8 fram
 from __future__ import annotations
 
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -18,10 +17,13 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.regions.region import box_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion
+from . import main
+from .attention import interleaved
 from .counting import ASKED, FRAMES, SIZE, STEPS, flops, meta_inversion, meta_model, meta_prompt
 from .counting import TARGET as PROMPT
+from .shares import Figures
 
-Figures = dict[str, float | int | str]
+PART_OF = "fairness"
 PEOPLE = Regions(
     tuple(
         box_region([(left, 64, left + 200, 480)] * FRAMES, (SIZE, SIZE), name=str(left))
@@ -36,7 +38,7 @@ FUSED = SelfModulator(form="additive", tau=0, regions=PEOPLE)
 HALF = 2
 
 
-def cost() -> Figures:
+def run() -> Figures:
     """Work over that of the same attention without the modulator, and bytes beside a mask's."""
     forms = {"modulator": ROWWISE, "additive": FUSED}
     figures: Figures = {}
@@ -85,51 +87,30 @@ def settings_run(model: Any, inversion: Inversion, settings: SelfModulator) -> A
     return run
 
 
-def times(side: int = 16, width: int = 24, heads: int = 2, repeats: int = 5) -> Figures:
+def times(side: int = 16, width: int = 24, heads: int = 2) -> Figures:
     """Seconds over plain attention on the CPU at the built-in model's size, interleaved; the dense
     mask, which fits here, beside them."""
     torch.manual_seed(0)
     frames, n = FRAMES, side * side
     q, k, v = (torch.randn(frames, heads, n, width) for _ in range(3))
-    call = Call(
-        Site("s", "self", SIZE // side, 0),
-        "target",
-        (side, side),
-        q,
-        k,
-        v,
-        torch.arange(frames).expand(frames, -1),
-    )
+    site, everyone = Site("s", "self", SIZE // side, 0), torch.arange(frames).expand(frames, -1)
+    call = Call(site, "target", (side, side), q, k, v, everyone)
     model = meta_model()
-    inversion = replace(
-        meta_inversion(model),
-        keyframes=("all",),
-        trajectory=torch.randn(STEPS + 1, frames, 4, SIZE // 8, SIZE // 8),
-    )
+    latents = torch.randn(STEPS + 1, frames, 4, SIZE // 8, SIZE // 8)
+    inversion = replace(meta_inversion(model), keyframes=("all",), trajectory=latents)
     dense = torch.randn(frames, 1, n, n * frames)
-    ways = {
-        "plain": lambda: evaluate(call.plain()),
-        "modulator": _timed(settings_run(model, inversion, ROWWISE), call),
-        "additive": _timed(settings_run(model, inversion, FUSED), call),
-        "dense_mask": lambda: evaluate((Term(q, call.gather(k), call.gather(v), bias=dense),)),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            start = perf_counter()
-            way()
-            seconds[name].append(perf_counter() - start)
-    median = {name: sorted(found)[repeats // 2] for name, found in seconds.items()}
-    return {
-        f"cost.{name}_time_ratio": round(median[name] / median["plain"], 2)
-        for name in ("modulator", "additive", "dense_mask")
-    }
-
-
-def _timed(run: Any, call: Call) -> Any:
-    return lambda: evaluate(run.attend(call, call.plain()))
+    by_rows, fused = (settings_run(model, inversion, form) for form in (ROWWISE, FUSED))
+    medians = interleaved(
+        {
+            "plain": lambda: evaluate(call.plain()),
+            "modulator": lambda: evaluate(by_rows.attend(call, call.plain())),
+            "additive": lambda: evaluate(fused.attend(call, call.plain())),
+            "dense_mask": lambda: evaluate((Term(q, call.gather(k), call.gather(v), bias=dense),)),
+        }
+    )
+    plain = medians.pop("plain")
+    return {f"cost.{way}_time_ratio": round(taken / plain, 2) for way, taken in medians.items()}
 
 
 if __name__ == "__main__":
-    for key, value in cost().items():
-        print(f"{key:<28} {value}")
+    main(__file__)

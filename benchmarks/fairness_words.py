@@ -1,13 +1,12 @@
 """How well FAME's words are read: the keys `words.*`, over phrases with a known answer.
 
-`python -m evenframe.benchmarks.fairness_words --list` prints every phrase that is read wrongly. The
+`evenframe bench fairness_words --list develop` prints every phrase that is read wrongly. The
 phrases of `words/develop.txt` are those that the rules were written with; `words/held_out.txt` was
 left alone.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..pipelines.common.errors import EvenframeError
 from ..pipelines.fairness.gate import require_adult, require_adult_at
 from ..pipelines.fairness.people import people_in
 from ..pipelines.text.prompt import plain_words
+from . import main
 from .shares import share_of
 
 TABLES = Path(__file__).parent / "words"
@@ -95,8 +95,14 @@ def assess(phrase: Phrase) -> Answer:
     )
 
 
-def run() -> dict[str, float]:
-    """The figures of both halves."""
+def run(list: str | None = None) -> dict[str, float]:
+    """The figures of both halves.
+
+    list: one of them, of which the phrases that are read wrongly are printed instead.
+    """
+    if list is not None:
+        print_wrong(list)
+        return {}
     figures: dict[str, float] = {}
     for half in HALVES:
         answers = [assess(phrase) for phrase in phrases(half)]
@@ -139,15 +145,8 @@ def _bare(words: Sequence[str]) -> list[str]:
     return [word.removesuffix("'s").removesuffix("'") for word in plain_words(words)]
 
 
-def main() -> None:
-    """Print the figures and, if asked, what is read wrongly."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--list", choices=HALVES, help="phrases of this half that are read wrongly")
-    half = parser.parse_args().list
-    if half is None:
-        for key, value in run().items():
-            print(f"{key:40} {value:g}")
-        return
+def print_wrong(half: str) -> None:
+    """Each phrase that is read wrongly, and in what."""
     for answer in map(assess, phrases(half)):
         if not answer.right:
             wrong = [kind for kind in ("child", "people", "edited") if not getattr(answer, kind)]
@@ -155,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(__file__)

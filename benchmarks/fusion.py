@@ -8,40 +8,34 @@ inversion, so their clips are pairs.
 
 from __future__ import annotations
 
-import argparse
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from ..miniature.contact_sheet import save_rows
+from ..miniature import NAME
 from ..miniature.judge import analyse
 from ..miniature.sample_scenes import sample_scene
-from ..miniature.scenes import Scene, compose, render
+from ..miniature.scenes import Scene, compose
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, OBJECT_COLOURS
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
-from ..pipelines.measure.statistics import discordant, mcnemar
 from ..pipelines.models.families import load
 from ..pipelines.models.model import Model
-from ..pipelines.source.inversion import invert
-from .shares import share_of
+from . import main
+from .clips import Array, Clip, inverted, outcomes, psnr_where
+from .shares import RIGHT_FRAMES, Figures, paired_p, share_of
 
 SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7100, 60, 8, 25, 4.0
-RIGHT_FRAMES = 0.9
-"""Share of a clip's frames that must be right for the clip to count as right."""
 REACH = 6.0
 """Distance in pixels from its true place within which an object counts as kept in place."""
 
-Array = NDArray[np.float32]
-Figures = dict[str, float | int | str]
+ARMS = ("plain", "fusion", "mask", "blend", "latents")
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,10 @@ class Task:
     source: Scene
     target: Scene
     item: int
+
+    @property
+    def asked(self) -> str:
+        return self.target.prompt
 
     def controls(self, arm: str) -> tuple[Fusion, ...]:
         """The controls of an arm, one of `ARMS`."""
@@ -66,9 +64,6 @@ class Task:
             "blend": (blend,),
             "latents": (replace(blend, self_blend=False),),
         }[arm]
-
-
-ARMS = ("plain", "fusion", "mask", "blend", "latents")
 
 
 @dataclass(frozen=True)
@@ -87,34 +82,11 @@ class Outcome:
     flicker: float
 
 
-def run(
-    model: Model | None = None,
-    clips: int = CLIPS,
-    steps: int = STEPS,
-    sheet: Path | None = None,
-) -> Figures:
-    """Measure; each share comes with its 95 % Wilson interval.
-
-    model: another than the built-in one. sheet: a picture to write, of the first clips' middle
-    frames: the source, then each arm.
-    """
-    backbone = load("miniature") if model is None else model
-    tasks = make_tasks(clips)
-    outcomes: dict[str, list[Outcome]] = {arm: [] for arm in ARMS}
-    rows: list[Array] = []
-    for task in tasks:
-        rendered = [render(task.source, frame) for frame in range(FRAMES)]
-        frames = np.stack([image for image, _ in rendered])
-        inside = np.stack([masks[task.item] for _, masks in rendered])
-        edited = edits(backbone, task, frames, steps)
-        for arm, result in edited.items():
-            outcomes[arm].append(assess(task, frames, inside, result))
-        middle = FRAMES // 2
-        rows.append(np.stack([frames[middle], *(result[middle] for result in edited.values())]))
-    if sheet is not None:
-        texts = [(t.source.prompt, *(f"{arm}: {t.target.prompt}" for arm in ARMS)) for t in tasks]
-        save_rows(sheet, rows, texts)
-    return summary(outcomes)
+def run(clips: int = CLIPS, steps: int = STEPS, sheet: Path | None = None) -> Figures:
+    """Measure; each share comes with its 95 % Wilson interval."""
+    model = load(NAME)
+    made = inverted(model, make_tasks(clips), FRAMES, steps, keyframes="mid")
+    return summary(outcomes(made, ARMS, partial(edited, model), assess, sheet))
 
 
 def make_tasks(count: int, seed: int = SEED) -> list[Task]:
@@ -144,18 +116,17 @@ def make_tasks(count: int, seed: int = SEED) -> list[Task]:
     return tasks
 
 
-def edits(backbone: Model, task: Task, frames: Array, steps: int) -> dict[str, Array]:
-    """Edited frames (f, 128, 128, 3) by arm."""
-    inversion = invert(
-        backbone,
-        torch.from_numpy(frames),
-        task.source.prompt,
-        steps=steps,
-        keyframes="mid",
-        store="resident",
+def edited(model: Model, clip: Clip, arm: str) -> Array:
+    """Edited frames (f, 128, 128, 3)."""
+    task: Task = clip.task
+    latents = edit(
+        model,
+        clip.inversion,
+        task.target.prompt,
+        controls=task.controls(arm),
+        guidance_scale=GUIDANCE,
     )
-    apply = partial(edit, backbone, inversion, task.target.prompt, guidance_scale=GUIDANCE)
-    return {arm: backbone.codec.decode(apply(controls=task.controls(arm))).numpy() for arm in ARMS}
+    return model.codec.decode(latents).numpy()
 
 
 def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
@@ -164,13 +135,11 @@ def assess(task: Task, source: Array, inside: Array, edited: Array) -> Outcome:
     source, edited: (f, 128, 128, 3) in 0..1. inside: (f, 128, 128), the edited object's true mask.
     """
     verdicts = [judge_scene(task.target, analyse(frame)) for frame in edited]
-    outside = inside == 0
-    error = float(((edited - source) ** 2)[outside].mean())
     colours = np.stack([f[m >= 0.5].mean(0) for f, m in zip(edited, inside, strict=True)])  # f 3
     return Outcome(
         right=fmean(verdict.right for verdict in verdicts),
         placed=fmean(_in_place(task.source, v, frame) for frame, v in enumerate(verdicts)),
-        background_psnr=-10 * float(np.log10(max(error, 1e-12))),
+        background_psnr=psnr_where(edited, source, inside == 0),
         flicker=float(np.abs(np.diff(colours, axis=0)).mean()),
     )
 
@@ -182,13 +151,13 @@ def _in_place(scene: Scene, verdict: Verdict, frame: int) -> bool:
     return True
 
 
-def summary(outcomes: dict[str, list[Outcome]]) -> Figures:
+def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
     """Figures of every arm, and those of `latents` against the plain edit."""
     right = {arm: [o.right >= RIGHT_FRAMES for o in found] for arm, found in outcomes.items()}
     background = {arm: fmean(o.background_psnr for o in found) for arm, found in outcomes.items()}
     figures: Figures = {
         "fusion.right_share": round(fmean(right["latents"]), 3),
-        "fusion.right_gain_p": mcnemar(*discordant(right["plain"], right["latents"])),
+        "fusion.right_gain_p": paired_p(right["plain"], right["latents"]),
         "fusion.background_gain_db": round(background["latents"] - background["plain"], 2),
     }
     for arm, found in outcomes.items():
@@ -201,18 +170,5 @@ def summary(outcomes: dict[str, list[Outcome]]) -> Figures:
     return figures
 
 
-def main() -> None:
-    """``python -m evenframe.benchmarks.fusion``."""
-    parser = argparse.ArgumentParser(description="Measure FateZero's fusion on the built-in world.")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--sheet", type=Path, help="picture of the first clips to write")
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    args = parser.parse_args()
-    text = json.dumps(run(clips=args.clips, sheet=args.sheet), indent=2)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__file__)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,34 +12,26 @@ from typing import Any
 from ..miniature import measure, sampling
 from ..miniature.contact_sheet import save_sheet
 from ..miniature.verdict import ASPECTS, tally
-from .shares import share
+from . import main
+from .shares import Figures, share
 
 SEED = 7000
 HELD_IN, HELD_OUT, FIGURES = 200, 100, 60
 
-Figures = dict[str, float | int | str]
-
 
 def run(
-    json_path: Path | None = None,
+    run: Path | None = None,
     sheets: Path | None = None,
-    model: sampling.Miniature | None = None,
     scale: float = 1.0,
 ) -> Figures:
     """Measure; each share `key` comes with its 95 % Wilson interval `key.low`, `key.high`.
 
-    json_path: also write the figures there. sheets: folder for contact sheets. model: another
-    than the shipped weights. scale: share of the pictures to draw (1 for the published figures).
+    run: a training whose weights are measured. sheets: folder for contact sheets. scale: share of
+    the pictures to draw (1 for the published figures).
     """
-    loaded = sampling.load() if model is None else model
-    figures: Figures = {}
-    figures |= _prompts(loaded, scale, sheets)
-    figures |= _skew(loaded, scale, sheets)
-    figures |= _backbone(loaded, scale)
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return figures
+    model = sampling.load() if run is None else sampling.load_run(run)
+    figures = _prompts(model, scale, sheets) | _skew(model, scale, sheets)
+    return figures | _backbone(model, scale)
 
 
 def _number(count: int, scale: float) -> int:
@@ -103,17 +93,5 @@ def _backbone(model: Any, scale: float) -> Figures:
     }
 
 
-def main() -> None:
-    """``python -m evenframe.benchmarks.miniature``."""
-    parser = argparse.ArgumentParser(description="Measure the built-in model.")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
-    parser.add_argument("--run", type=Path, help="training run to measure instead of the weights")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the pictures to draw")
-    args = parser.parse_args()
-    model = sampling.load_run(args.run) if args.run else None
-    print(json.dumps(run(args.json, args.sheets, model, args.scale), indent=2))
-
-
 if __name__ == "__main__":
-    main()
+    main(__file__)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..miniature import NAME
 from ..pipelines.attention import keyframes
 from ..pipelines.attention.terms import gather_keyframes
 from ..pipelines.controls.base import Control
@@ -18,11 +19,12 @@ from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
+from ..pipelines.models.families import load
 from ..pipelines.models.schedule import Level
 from ..pipelines.regions.region import MaskRegion, Raster
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
-from .models import tiny, with_predict
+from .models import with_predict
 
 TARGETS = {
     "once.rasters_per_grid": 1.0,
@@ -42,7 +44,7 @@ def run() -> dict[str, float]:
         passes.append("source" in branches)
         return plain.denoiser.predict(latents, level, branches, *others)
 
-    plain = tiny()
+    plain = load(NAME)
     model = with_predict(plain, predict)
     frames = torch.rand(FRAMES, *SIZE, 3, generator=torch.Generator().manual_seed(0))
     inversion = invert(model, frames, SOURCE, steps=STEPS, keyframes="all", store="recompute")

@@ -9,7 +9,6 @@ for the decoder's. Memory is what that process holds at most beyond what it has 
 import math
 import tempfile
 from collections.abc import Iterator
-from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
 
@@ -23,10 +22,11 @@ from ..pipelines.regions.region import box_region, mask_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.video import Choice, Film, Fitting, load, outline, save
 from ..pipelines.video.original import original
+from .camera import write
 from .displacement import displaced
-from .peaks import peak
+from .peaks import alone, peak
 
-FRAMES, RATE = 300, 24
+FRAMES = 300
 LOOKED_AT = 6
 """Frames of the figures of quality."""
 WIDE, HIGH = 1920, 1080
@@ -58,19 +58,6 @@ def scenes(count: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         dx, dy = draw.integers(0, 64, 2)
         frame = world[y : y + high, x : x + wide] + grain[dy : dy + high, dx : dx + wide]
         yield frame.clip(0, 255).astype(np.uint8)
-
-
-def write(path: Path, count: int, size: tuple[int, int]) -> Path:
-    """A file as an editor or a camera leaves it."""
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for pixels in scenes(count, size):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
 
 
 def regions(count: int, moving: bool) -> Regions:
@@ -160,12 +147,7 @@ def run(count: int = FRAMES) -> Figures:
     """All figures; `count` frames for those of the cost."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = write(folder / "source.mp4", count, (WIDE, HIGH))
-        write(folder / "edit.mp4", count, EDIT)
-        write(folder / "first-source.mp4", 2, (64, 64))
-        with get_context("spawn").Pool(1) as pool:
-            return quality(source) | pool.apply(cost, (folder, count))
-
-
-if __name__ == "__main__":
-    print(run())
+        source = write(folder / "source.mp4", scenes(count, (WIDE, HIGH)))
+        write(folder / "edit.mp4", scenes(count, EDIT))
+        write(folder / "first-source.mp4", scenes(2, (64, 64)))
+        return quality(source) | alone(cost, folder, count)

@@ -1,10 +1,17 @@
-"""Resident memory while something runs."""
+"""What something takes that runs in a process of its own."""
 
 from collections.abc import Callable
+from multiprocessing import get_context
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+
+def alone(call: Callable[..., Result], *given: Any) -> Result:
+    """In a process that has loaded nothing before."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(call, given)
 
 
 def peak(call: Callable[[], Result]) -> tuple[int, Result]:

@@ -129,7 +129,3 @@ def run() -> dict[str, float | int | str]:
         "person.threads": torch.get_num_threads(),
         "person.machine": platform.machine(),
     }
-
-
-if __name__ == "__main__":
-    print(run())

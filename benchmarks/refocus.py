@@ -4,15 +4,15 @@ The keys `guidance.*` and `window.*` are counted at full size (guidance.py), `re
 `invariant.*` measured with the built-in model (two_objects.py).
 """
 
-import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from ..miniature import NAME
 from ..pipelines.models.families import load
-from ..pipelines.models.model import Model
-from . import guidance, two_objects
+from . import guidance, main, two_objects
 from .plot import plot_shares
+from .shares import Figures, with_interval
 
 CLIPS, SWEPT, KEPT = 60, 24, 16
 
@@ -34,51 +34,31 @@ FLOORS = {
 }
 
 
-def run(
-    model: Model | None = None, scale: float = 1.0, plot_path: Path | None = None
-) -> dict[str, float]:
+def run(scale: float = 1.0, model: Path | None = None, plot: Path | None = None) -> Figures:
     """Measure.
 
-    model: another than the shipped weights. scale: share of the clips (1 for published figures).
-    plot_path: where to draw the shares over K.
+    scale: share of the clips (1 for published figures). model: a folder with another than the
+    built-in one. plot: where to draw the shares over K.
     """
-    chosen = model or load("miniature")
+    backbone = load(model or NAME)
     clips, swept, kept = (max(2, round(count * scale)) for count in (CLIPS, SWEPT, KEPT))
-    figures = guidance.guidance() | guidance.window_memory()
-    figures |= two_objects.invariant(chosen, kept)
-    figures |= two_objects.refocusing(chosen, clips, swept)
-    if plot_path is not None:
-        plot_fractions(plot_path, figures)
+    figures: Figures = {**guidance.guidance(), **guidance.window_memory()}
+    figures |= two_objects.invariant(backbone, kept)
+    figures |= two_objects.refocusing(backbone, clips, swept)
+    if plot is not None:
+        plot_fractions(plot, figures)
     return figures
 
 
-def plot_fractions(path: Path, figures: Mapping[str, float]) -> None:
+def plot_fractions(path: Path, figures: Mapping[str, Any]) -> None:
     """Draw the share of clips with both objects in place, for each K that was tried, where only the
     regions say the sides."""
     bars = []
     for fraction in two_objects.FRACTIONS:
         key = f"refocus.unsaid_share_k{fraction * 100:.0f}"
-        share, low, high = (figures[name] for name in (key, f"{key}.low", f"{key}.high"))
-        bars.append((f"{fraction * 100:.0f} %", share, low, high))
+        bars.append((f"{fraction * 100:.0f} %", *with_interval(figures, key)))
     plot_shares(path, "Both objects right and on their side", bars, "K, of a region's cells")
 
 
-def main() -> None:
-    """``python -m evenframe.benchmarks.refocus``."""
-    from ..cli.console import table
-
-    parser = argparse.ArgumentParser(description="Measure ReAtCo.")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the clips to edit")
-    parser.add_argument("--plot", type=Path, help="picture of the shares over K")
-    parser.add_argument("--model", type=Path, help="folder of another model than the built-in one")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    args = parser.parse_args()
-    model = None if args.model is None else load(args.model)
-    figures = run(model, args.scale, args.plot)
-    print(table(figures, TARGETS, FLOORS))
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__file__)

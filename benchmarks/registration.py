@@ -11,15 +11,16 @@ of the source in memory at a time, beyond the crops.
 import math
 import tempfile
 import time
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .camera import waves, write
 from .displacement import displaced
-from .peaks import peak
+from .peaks import alone, peak
+from .video import CAMERA
 
 FRAMES, WIDE, HIGH = 96, 1920, 1080
 BOX = (800, 300, 1000, 600)
@@ -108,20 +109,13 @@ def cost(path: Path) -> tuple[float, float]:
 
 def run() -> dict[str, float]:
     """The figures, and how the cost was found: in a process that has loaded nothing before."""
-    from . import video
-
     shift, scale = registered()
-    with tempfile.TemporaryDirectory() as folder, get_context("spawn").Pool(1) as pool:
-        path = Path(folder) / "clip.mp4"
-        video.write(path, WIDE, HIGH, FRAMES)
-        ratio, held = pool.apply(cost, (path,))
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "clip.mp4", waves(WIDE, HIGH, FRAMES), **CAMERA)
+        ratio, held = alone(cost, path)
     return {
         "registration.shift_px": shift,
         "registration.scale_percent": 100 * scale,
         "registration.crop_over_decoding": ratio,
         "registration.frames_held": held,
     }
-
-
-if __name__ == "__main__":
-    print(run())

@@ -5,12 +5,11 @@ frames back, whose colours drift: a gain of 0.9 to 1.1 and an offset for each ch
 every frame. The figures are differences from the source in 1/255, beside the edge of the region,
 where the edit changed nothing but by its drift.
 
-    python -m evenframe.benchmarks.seams FILE.png    # the edges of docs/only-there.md, at 200 %
+    evenframe bench seams --sheet FILE.png    # the edges of docs/only-there.md, at 200 %
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.video import clip_from_images
 from ..pipelines.video.film import images
+from . import main
 
 SEED, FRAMES, HEIGHT, WIDTH = 4, 4, 256, 448
 RADIUS, GROW, FEATHER = 36, 16, 12
@@ -64,8 +64,13 @@ class Shot:
         return float((frames - self.source).abs()[band].mean() * 255)
 
 
-def run() -> dict[str, float | int | str]:
-    """The drift beside the edge, as the editor gave it and after the rim match."""
+def run(sheet: Path | None = None) -> dict[str, float]:
+    """The drift beside the edge, as the editor gave it and after the rim match.
+
+    sheet: a picture of the edges to write.
+    """
+    if sheet is not None:
+        picture(sheet)
     drifted, true = made(drift=True), made(drift=False)
     hard, matched = Edge(feather=0), Edge(feather=0, rim_match=True)
     before, after, least = (
@@ -139,4 +144,4 @@ def _twice(frames: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    picture(Path(sys.argv[1]))
+    main(__file__)

@@ -1,8 +1,15 @@
 """Measured shares as figures, each with its 95 % Wilson interval and the number asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
-from ..pipelines.measure.statistics import wilson
+from ..pipelines.measure.statistics import discordant, mcnemar, wilson
+
+RIGHT_FRAMES = 0.9
+"""Share of a clip's frames that must be right for the clip to count as right."""
+
+Figures = dict[str, float | int | str]
 
 
 def share(key: str, right: int, asked: int) -> dict[str, float]:
@@ -21,3 +28,18 @@ def share(key: str, right: int, asked: int) -> dict[str, float]:
 def share_of(key: str, held: Sequence[bool]) -> dict[str, float]:
     """In how many of the cases it held."""
     return share(key, sum(held), len(held))
+
+
+def with_interval(figures: Mapping[str, Any], key: str) -> tuple[float, float, float]:
+    """A share, and the ends of its interval."""
+    return figures[key], figures[f"{key}.low"], figures[f"{key}.high"]
+
+
+def gain(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """By how much the share rises."""
+    return round(fmean(after) - fmean(before), 3)
+
+
+def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """McNemar's exact p that the shares of the same cases are equal."""
+    return mcnemar(*discordant(before, after))

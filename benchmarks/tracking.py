@@ -256,7 +256,3 @@ def run(count: int = COUNT, seed: int = SEED, real: bool = True) -> dict[str, fl
                 found[f"{kind}_overlap{key}"].append(fmean(result.overlaps))
                 found[f"{kind}_confidence_error{key}"].append(fmean(result.errors))
     return {f"tracking.{key}": round(fmean(values), 3) for key, values in sorted(found.items())}
-
-
-if __name__ == "__main__":
-    print(run())

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..miniature.judge import analyse
 from ..miniature.sample_scenes import sample_scene
-from ..miniature.scenes import Item, Scene, compose, render
+from ..miniature.scenes import Item, Scene, compose
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
@@ -26,13 +26,13 @@ from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
 from ..pipelines.editing import edit
 from ..pipelines.measure.psnr import psnr
-from ..pipelines.measure.statistics import discordant, mcnemar
 from ..pipelines.models.model import Model
 from ..pipelines.pasting.edge import Edge
 from ..pipelines.regions.region import Box, box_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, invert
-from .shares import share_of
+from .clips import rendered
+from .shares import gain, paired_p, share_of
 
 SEED = 4000
 FRAMES, EVERY, STEPS, GUIDANCE_SCALE = 4, 3, 25, 7.5
@@ -77,11 +77,8 @@ def _cases(rng: np.random.Generator, margin: float) -> Iterator[Case]:
             replace(item, colour=colour, noun=shape, word=plural(shape)) for item in target.items
         )
         source = compose("count", items, target.background)
-        yield Case(source, target, _clip(source), _regions(target, margin))
-
-
-def _clip(scene: Scene) -> Tensor:
-    return torch.from_numpy(np.stack([render(scene, EVERY * f)[0] for f in range(FRAMES)]))
+        frames, _ = rendered(source, FRAMES, EVERY)
+        yield Case(source, target, torch.from_numpy(frames), _regions(target, margin))
 
 
 def _regions(scene: Scene, margin: float) -> Regions:
@@ -164,11 +161,10 @@ def refocusing(model: Model, count: int, swept: int) -> dict[str, float]:
     figures = {}
     for key, held in right.items():
         figures |= share_of(f"refocus.{key}", held)
-    for gain, key in (("gain", "share"), ("unsaid_gain", "unsaid_share")):
-        with_it, without = (fmean(right[f"{key}_{arm}"]) for arm in ("with", "without"))
-        figures[f"refocus.{gain}"] = round(with_it - without, 3)
-        pairs = discordant(right[f"{key}_without"], right[f"{key}_with"])
-        figures[f"refocus.{gain}.p"] = mcnemar(*pairs)
+    for name, key in (("gain", "share"), ("unsaid_gain", "unsaid_share")):
+        without, with_it = right[f"{key}_without"], right[f"{key}_with"]
+        figures[f"refocus.{name}"] = gain(without, with_it)
+        figures[f"refocus.{name}.p"] = paired_p(without, with_it)
     return figures
 
 

@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 from ..pipelines.common.errors import EvenframeError
 from . import console
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "clips": {"type": int, "metavar": "N", "help": "clips to edit"},
+    "steps": {"type": int, "metavar": "N", "help": "of an inversion and of an edit"},
+    "scale": {"type": float, "metavar": "SHARE", "help": "of the clips or pictures to make"},
+    "model": {"type": Path, "metavar": "DIR", "help": "another model than the built-in one"},
+    "run": {"type": Path, "metavar": "DIR", "help": "a training to measure, not the weights"},
+    "sheet": {"type": Path, "metavar": "FILE", "help": "a picture of the clips to write"},
+    "sheets": {"type": Path, "metavar": "DIR", "help": "a folder for contact sheets"},
+    "sweep": {"action": "store_true", "help": "the strengths instead"},
+    "plot": {"type": Path, "metavar": "FILE", "help": "a picture of the shares to write"},
+    "list": {"choices": ("develop", "held_out"), "help": "phrases that are read wrongly instead"},
+}
+"""What a benchmark takes if its `run` has a parameter of that name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="one of the benchmarks; all where none is named")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    some = parser.add_argument_group("options that some of the benchmarks take")
+    for name, settings in OPTIONS.items():
+        some.add_argument(f"--{name}", default=argparse.SUPPRESS, **settings)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,13 +50,18 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.name is not None and options.name not in names:
         raise EvenframeError(f"No benchmark {options.name!r}: there are {', '.join(names)}.")
+    given = {name: value for name, value in vars(options).items() if name in OPTIONS}
+    whole = [name for name in names if not hasattr(_module(name), "PART_OF")]
+    chosen = [options.name] if options.name else whole
+    for name in chosen:
+        require_options(name, given)
     figures: dict[str, float | int | str] = {}
-    for name in [options.name] if options.name else names:
+    for name in chosen:
         module = _module(name)
-        measured = module.run()
+        measured = module.run(**given)
         limits = (getattr(module, limit, {}) for limit in ("TARGETS", "FLOORS"))
-        table = console.table(measured, *limits)
-        print(f"{name}\n{table}\n", flush=True)
+        if measured:
+            print(f"{name}\n{console.table(measured, *limits)}\n", flush=True)
         figures |= measured
     if options.json:
         text = json.dumps(figures, indent=2) + "\n"
@@ -49,12 +74,22 @@ def run(options: argparse.Namespace) -> int:
 def benchmarks() -> list[str]:
     """Files of `benchmarks/` with a function `run() -> {figure: number}`.
 
-    One may have `TARGETS`, the most that some of its figures may be, and `FLOORS`, the least.
+    It may take some of `OPTIONS`. A file may have `TARGETS`, the most that some of its figures may
+    be, `FLOORS`, the least, and `PART_OF`, the benchmark that runs it, too.
     """
     folder = Path(__file__).parents[1] / "benchmarks"  # a release for ComfyUI leaves it out
     found = (module.name for module in iter_modules([str(folder)]))
     return sorted(name for name in found if hasattr(_module(name), "run"))
 
 
-def _module(name: str):
+def require_options(name: str, given: Iterable[str]) -> None:
+    """Raise EvenframeError for an option that this benchmark does not have."""
+    takes = [option for option in signature(_module(name).run).parameters if option in OPTIONS]
+    for option in given:
+        if option not in takes:
+            those = " and ".join(f"--{each}" for each in takes) or "no options but --json"
+            raise EvenframeError(f"The benchmark {name!r} has no --{option}: it takes {those}.")
+
+
+def _module(name: str) -> Any:
     return import_module(f"..benchmarks.{name}", __package__)

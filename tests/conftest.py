@@ -11,9 +11,9 @@ import torch
 from comfyui_server import ROOT, ComfyServer, find_comfyui
 from hypothesis import settings
 from registry import missing, pack_and_unpack
+from tiny_model import tiny
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny
 from evenframe.nodes.host.templates import LINK, SOURCE
 from evenframe.pipelines.models.model import Model
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_model import tiny
 
-from evenframe.benchmarks.models import full_size, tiny, with_part
+from evenframe.benchmarks.models import full_size, with_part
 from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.keyframes import KeyFrameTable
 from evenframe.pipelines.attention.processor import Pass, SiteProcessor

@@ -199,6 +199,11 @@ def test_a_demo_that_could_not_be_written_is_not_begun(
     assert "file' (Not a directory). Choose another name or folder." in capsys.readouterr().err
 
 
+def test_an_option_that_a_bench_does_not_have_is_refused(capsys: pytest.CaptureFixture[str]):
+    assert main(["bench", "seams", "--clips", "3"]) == 1
+    assert "'seams' has no --clips: it takes --sheet." in capsys.readouterr().err
+
+
 def test_an_unknown_bench_is_refused_by_name(capsys: pytest.CaptureFixture[str]):
     assert main(["bench", "no-such"]) == 1
     assert "No benchmark 'no-such'" in capsys.readouterr().err
@@ -225,8 +230,8 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     from PIL import Image
+    from tiny_model import tiny
 
-    from evenframe.benchmarks.models import tiny
     from evenframe.pipelines.models import families
     from evenframe.pipelines.video import load, read_metadata
 

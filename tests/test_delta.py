@@ -5,9 +5,10 @@ from copy import deepcopy
 
 import pytest
 import torch
+from tiny_model import tiny
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny, with_part
+from evenframe.benchmarks.models import with_part
 from evenframe.pipelines.attention.processor import EarlyExit
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError

@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.__main__ import parser
+from evenframe.cli import bench
 from evenframe.nodes import node_classes
 from evenframe.nodes.host import io
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
@@ -90,6 +92,20 @@ def test_files_that_are_named_exist(path: Path):
         r"`((?:pipelines|nodes|web|docs|cli|examples_workflows)/[^`*]*)`", path.read_text()
     ):
         assert (ROOT / name).exists(), name
+
+
+def bench_commands() -> list[str]:
+    """What the guides give `evenframe bench`, or a module of it."""
+    texts = "\n".join(path.read_text() for path in GUIDES)
+    named = re.findall(r"(?:evenframe bench|evenframe\.benchmarks\.)([ \w][^`\n#,;)]*\w)", texts)
+    return sorted(set(named) - {name for name in named if name.startswith("unchanged")})
+
+
+@pytest.mark.parametrize("command", bench_commands())
+def test_the_benches_that_are_named_take_their_options(command: str):
+    options = parser().parse_args(["bench", *command.split()])
+    bench.require_options(options.name, set(vars(options)) & set(bench.OPTIONS))
+    assert options.name in bench.benchmarks()
 
 
 def messages() -> Iterator[str]:

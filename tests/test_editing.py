@@ -10,9 +10,10 @@ import pytest
 import torch
 from ddim import alpha, ddim_step
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from tiny_model import tiny
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny, with_predict
+from evenframe.benchmarks.models import with_predict
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step

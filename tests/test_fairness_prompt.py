@@ -4,8 +4,9 @@ import unicodedata
 
 import pytest
 import torch
+from tiny_model import tiny
 
-from evenframe.benchmarks.models import tiny, with_part
+from evenframe.benchmarks.models import with_part
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.fairness.encoder import (
     FairPrompt,

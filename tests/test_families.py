@@ -5,9 +5,9 @@ from pathlib import Path
 import ldm_layout as layout
 import pytest
 import torch
+from tiny_model import tiny
 
 from evenframe import miniature
-from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models import families
 from evenframe.pipelines.models.family import Family

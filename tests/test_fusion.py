@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import tiny
 from two_layers import CROSS, SELF, two_layers
 
-from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.common.errors import EvenframeError

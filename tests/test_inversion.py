@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 from ddim import alpha, clean_latents, ddim_step
+from tiny_model import tiny
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny, with_part, with_predict
+from evenframe.benchmarks.models import with_part, with_predict
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from tiny_model import tiny
 from torch import Tensor
 
 from evenframe.benchmarks import counting
-from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.pictures import heat

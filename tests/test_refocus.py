@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_model import tiny
 from torch import Tensor
 
-from evenframe.benchmarks.models import tiny
 from evenframe.pipelines.attention.terms import Call, Terms, probabilities
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.memory import free_memory

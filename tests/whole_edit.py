@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from evenframe.benchmarks.models import tiny
+from tiny_model import tiny
+
 from evenframe.pipelines.models.stable_diffusion import shipped
 
 
