@@ -1,0 +1,207 @@
+"""The door for a notebook: one call from a clip to its edit.
+
+What it does, step by step, `evenframe.pipelines` offers in parts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
+from functools import partial
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from . import miniature
+from .pipelines import editing, video
+from .pipelines.attention import keyframes
+from .pipelines.common.checks import require_choice
+from .pipelines.common.errors import EvenframeError
+from .pipelines.controls.fatezero.fusion import Fusion
+from .pipelines.controls.fatezero.presets import PRESETS
+from .pipelines.models.checks import size_notes
+from .pipelines.models.families import load
+from .pipelines.source import inversion
+from .pipelines.text.prompt import parse_phrases, parse_weights
+from .pipelines.video import Choice, Clip, Fitting
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .pipelines.controls.base import Control
+    from .pipelines.models.model import Model
+
+FRAMES, FRAME_RATE = 16, 8
+"""At most so many frames of a file, and the rate of frames that come without one."""
+NUMBERS = {"guidance_scale": 7.5, "start_step": 0, "eta": 0.0, "seed": 0}
+WORDS = ("new_words", "blend_words", "target_blend_words")
+
+Settings = dict[str, Any]
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """A clip after its edit.
+
+    frames: (f, h, w, 3) float32 in 0..1, at the size at which they were edited. frame_rate: at
+    which they play. record: what was done, as JSON has it: the model, the prompts, every setting
+    and seed, versions, and notes on what to expect of the result.
+    """
+
+    frames: Tensor
+    frame_rate: Fraction
+    record: dict[str, Any]
+
+
+def edit(
+    clip: str | PathLike[str] | Tensor | np.ndarray,
+    source: str,
+    target: str,
+    *,
+    preset: str = "",
+    model: str | Path | Model = miniature.NAME,
+    report: Report | None = None,
+    **settings: Any,
+) -> Edited:
+    """Invert a clip, edit it with FateZero's attention fusion, and decode it.
+
+    clip: a video file, or frames (f, h, w, 3): floats in 0..1, or bytes. source, target: what it
+    shows, and what it shall show. preset: one of FateZero's published edits, with the key frames
+    and steps that belong to it; "" for a plain edit, or for the fusion that the settings describe.
+    model: the built-in one, a checkpoint, a diffusers folder, or one that is loaded already.
+    report: called with a label, and how many of how many steps are done.
+    settings: by the names that they have in
+        `video.Choice` and `video.Fitting`: which frames, at what size. Of a file 16 frames are
+            taken, no larger than the model was trained at; frames are taken as they are;
+        `inversion.Settings`: steps, keyframes, store, ..., and `sample_seed` for its seed;
+        `Fusion`: cross_steps, self_steps, blend_words, ..., and `new_words` for a preset;
+        `editing.edit`: guidance_scale, start_step, eta, seed, negative, controls;
+        `models.model.load`: device, dtype, prediction.
+    Words may be given as one text, with commas between them.
+    Raises EvenframeError for settings that do not exist or are out of range, before any work.
+    """
+    own = _by_owner(settings)
+    walk = _inversion_settings(preset, own["inversion"])
+    controls = (*_fusion(preset, own["fusion"]), *own["edit"].pop("controls", ()))
+    numbers = {name: own["edit"].get(name, usual) for name, usual in NUMBERS.items()}
+    editing.require_settings(walk.steps, **numbers)
+    open_clip = _opener(clip, own["choice"], own["size"])
+    backbone = load(model, **own["model"]) if isinstance(model, str | Path) else model
+    whole = open_clip(backbone)
+    prompt, on_step = backbone.text.encode(source), partial(_shown, report)
+    inverted = inversion.invert_clip(
+        backbone, whole.frames, prompt, walk, on_step=on_step("Inverting")
+    )
+    own["edit"] |= {"controls": controls, "on_step": on_step("Editing")}
+    latents = editing.edit(backbone, inverted, target, **own["edit"])
+    told = _record(backbone, whole, preset, controls) | {
+        "source_prompt": source,
+        "target_prompt": target,
+        "inversion": asdict(walk) | {"store": inverted.mode},
+        "edit": numbers | {"negative": own["edit"].get("negative", "")},
+    }
+    as_json = json.loads(json.dumps(told, default=str))
+    return Edited(backbone.codec.decode(latents), whole.frame_rate, as_json)
+
+
+def _record(model: Model, clip: Clip, preset: str, controls: Sequence[Control]) -> dict[str, Any]:
+    """What is to be known beside the prompts and the numbers."""
+    from . import __version__
+
+    notes = [*clip.warnings, *size_notes(model, (clip.height, clip.width))]
+    if preset and PRESETS[preset].tuned:
+        notes.append(f"The preset '{preset}' was found on models that had been tuned on the clip.")
+    libraries = ("torch", "diffusers", "transformers")
+    return {
+        "model": {"name": model.name, "fingerprint": model.fingerprint},
+        "clip": clip.describe().splitlines()[0],
+        "preset": preset,
+        "controls": [
+            {"control": type(each).__name__, **(asdict(each) if isinstance(each, Fusion) else {})}
+            for each in controls
+        ],
+        "versions": {"evenframe": __version__} | {name: version(name) for name in libraries},
+        "notes": notes,
+    }
+
+
+def _by_owner(settings: Mapping[str, Any]) -> dict[str, Settings]:
+    """The settings, parted by what takes them."""
+
+    def names(kind: Any, but: str = "") -> list[str]:
+        return [field.name for field in fields(kind) if field.name != but]
+
+    owners = {
+        "choice": names(Choice),
+        "size": names(Fitting),
+        "inversion": [*names(inversion.Settings, but="seed"), "sample_seed"],
+        "fusion": [*names(Fusion), "new_words"],
+        "edit": [*NUMBERS, "negative", "controls"],
+        "model": ["device", "dtype", "prediction"],
+    }
+    known = {name: owner for owner, taken in owners.items() for name in taken}
+    for name in settings:
+        if name not in known:
+            there = ", ".join(sorted(known))
+            raise EvenframeError(f"There is no setting '{name}'. There are: {there}.")
+    return {
+        owner: {name: settings[name] for name in taken if name in settings}
+        for owner, taken in owners.items()
+    }
+
+
+def _inversion_settings(preset: str, given: Settings) -> inversion.Settings:
+    if preset:
+        require_choice("preset", preset, tuple(PRESETS))
+        chosen = PRESETS[preset]
+        usual = {"keyframes": chosen.keyframes, "layers": chosen.layers, "steps": chosen.steps}
+        given = usual | given
+    if "keyframes" in given:
+        given = given | {"keyframes": keyframes.parse(given["keyframes"])}
+    seed = given.pop("sample_seed", None)
+    return inversion.Settings(**given, seed=seed)
+
+
+def _fusion(preset: str, given: Settings) -> tuple[Fusion, ...]:
+    """The preset's fusion with what is set otherwise; without both none."""
+    for name in WORDS:
+        if isinstance(given.get(name), str):
+            given[name] = parse_phrases(given[name])
+    if isinstance(given.get("weights"), str):
+        given["weights"] = parse_weights(given["weights"])
+    if preset:
+        words = (tuple(given.pop(name, ())) for name in ("new_words", "blend_words"))
+        return (replace(PRESETS[preset].settings(*words), **given),)
+    if "new_words" in given:
+        raise EvenframeError("new_words are for a preset: name one, or give them weights.")
+    return (Fusion(**given),) if given else ()
+
+
+def _opener(clip: Any, chosen: Settings, sized: Settings) -> Callable[[Model], Clip]:
+    """What gives the clip as a model takes it; the settings are checked now."""
+    fitting = Fitting(**sized)
+    if isinstance(clip, str | PathLike):
+        usual: Settings = {"max_frames": FRAMES}
+        choice = Choice(**(usual | chosen))
+
+        def from_file(model: Model) -> Clip:
+            usual: Settings = {"max_side": model.native_size, "multiple": model.codec.size_multiple}
+            return video.load(clip, choice, Fitting(**(usual | sized)), audio=False)
+
+        return from_file
+    rate = chosen.pop("frame_rate", FRAME_RATE)
+    images = video.clip_from_images(torch.as_tensor(clip), rate, source="frames")
+    images = video.select(images, Choice(**chosen))
+    images = video.fit_clip(images, fitting) if sized else images
+    return lambda model: images
+
+
+def _shown(report: Report | None, label: str) -> Callable[[Any], None] | None:
+    return None if report is None else lambda step: report(label, step.done, step.total)
