@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
             report=console.progress(),
         )
         with host.using(session):
-            executor = Executor(host, node_classes(), _results(host))
+            executor = Executor(host, node_classes(), kept_results(host))
             for assignment in options.set:
                 graph = executor.assign(graph, assignment)
             for one in _runs(executor, graph, options.each):
@@ -127,7 +127,7 @@ def _print(output: Path, done: Done) -> None:
         print("\n".join(map(one_line, text.splitlines())), flush=True)
 
 
-def _results(host: Host) -> ResultCache:
+def kept_results(host: Host) -> ResultCache:
     """Where costly results outlive this process."""
     from importlib.metadata import version
 

@@ -16,6 +16,7 @@ from evenframe.pipelines.attention.sites import Layout
 from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.tensor_file import SUFFIX, hash_tensors
+from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
@@ -298,6 +299,16 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
         def latent_scale(self) -> float:
             return 0.5
 
+    class Half(Model):
+        @property
+        def dtype(self) -> torch.dtype:
+            return torch.float16
+
+    class Elsewhere(Model):
+        @property
+        def device(self) -> torch.device:
+            return torch.device("cuda", 0)
+
     changed = frames.clone()
     changed[0, 0, 0, 0] += 0.01
     keys = [
@@ -308,6 +319,8 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
         key(keyframes=("first",)),
         key(layers="all"),
         key(seed=0),
+        key(windowing=Windowing(1, 1)),
+        *(key(kind(**vars(backbone))) for kind in (Half, Elsewhere)),
         key(replace(backbone, codec=Scaled(**vars(backbone.codec)))),
         key(with_part(backbone, "denoiser", layout=Layout(32, 32, 32))),
     ]

@@ -124,6 +124,22 @@ def test_fresh_noise_ends_in_the_source_itself(backbone, inversion):
     assert float(noise.std()) == pytest.approx(1, abs=0.1)
 
 
+def test_fresh_noise_is_other_noise_than_the_edits_own(backbone, inversion):
+    """The edit draws from its seed for eta: the same noise twice would add up."""
+    control = JointSampling(regions(), noise="fresh")
+
+    def outside(seed: int) -> Tensor:
+        return watched(backbone, inversion, control, seed=seed)[0][..., :2, :].flatten()
+
+    def drawn(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(inversion.trajectory[0].shape, generator=generator)
+        return noise[..., :2, :].flatten()
+
+    pair = torch.stack([outside(1) - outside(5), drawn(1) - drawn(5)])
+    assert abs(float(torch.corrcoef(pair)[0, 1])) < 0.2
+
+
 def test_a_region_of_the_whole_frame_changes_nothing(backbone, inversion):
     whole = Regions((mask_region(torch.ones(SIZE), 3, SIZE, name="all"),), 3, SIZE)
     kept = edited(backbone, inversion, JointSampling(whole))
@@ -149,6 +165,16 @@ def test_repeats_take_each_step_again_from_more_noise(backbone, inversion):
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[2], results[3]) and not torch.equal(results[0], results[2])
     assert torch.equal(results[2][..., :2, :], inversion.trajectory[0][..., :2, :])
+
+
+def test_a_step_is_repeated_whatever_else_steers_it(backbone, inversion):
+    other = Fusion("reweight", weights=(("red", 2.0),))
+    passes: list[int] = []
+    hook = backbone.denoiser.module.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
+    for controls in ((other,), (other, JointSampling(regions(), repeats=2))):
+        edited(backbone, inversion, *controls)
+    hook.remove()
+    assert len(passes) == STEPS * (1 + 2)
 
 
 @pytest.mark.parametrize(("share", "taken"), [(0.0, 0), (0.5, STEPS // 2), (1.0, STEPS)])

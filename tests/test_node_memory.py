@@ -13,6 +13,7 @@ from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.inversion import EvenframeInvert
 from evenframe.pipelines import editing
+from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.regions.region import box_region
@@ -104,6 +105,33 @@ def test_the_editor_asks_for_the_gradients_memory_before_it_needs_it(
     )
     assert part < whole and own < whole
     assert asked == [{None: own, "on": max(own, part)}.get(checkpointing, whole)]
+
+
+@pytest.mark.parametrize(("windows", "at_once"), [(None, 3), (Windowing(2, 1), 2)])
+def test_the_inverter_asks_for_the_one_branch_of_a_window(
+    backbone, monkeypatch: pytest.MonkeyPatch, windows: Windowing | None, at_once: int
+):
+    asked: list[int] = []
+
+    def load(handle: ModelHandle, memory_bytes: int) -> Any:
+        asked.append(memory_bytes)
+        raise InterruptedError
+
+    monkeypatch.setattr(host, "load", load)
+    frames, prompt = torch.full((3, 64, 64, 3), 0.5), backbone.text.encode("a jeep")
+    with pytest.raises(InterruptedError):
+        EvenframeInvert.execute(
+            ModelHandle(backbone), frames, prompt, 1, "own", False, 0, -1, windows=windows
+        )
+    assert asked == [backbone.denoiser.working_bytes(at_once, (64, 64), branches=1)]
+    assert asked[0] < backbone.denoiser.working_bytes(at_once, (64, 64), branches=2)
+
+
+def test_the_decoder_asks_for_its_slice(backbone, monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    monkeypatch.setattr(host, "load", lambda handle, need: asked.append(need) or handle.model)
+    EvenframeDecode.execute(ModelHandle(backbone), {"samples": torch.zeros(3, 4, 8, 8)}, 2)
+    assert asked == [backbone.codec.decoding_bytes(2, (64, 64))]
 
 
 def test_inverter_editor_and_decoder_say_what_needs_less(

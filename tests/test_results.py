@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from evenframe.cli.run import kept_results
 from evenframe.nodes.host import host, io, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.results import ResultCache
@@ -95,6 +96,17 @@ def test_other_code_computes_its_own(run: Run) -> None:
     run()
     run(made_by="2")
     assert Start.calls == ["start", "costly", "show"]
+
+
+def test_another_device_computes_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU makes is not what the CPU makes to the bit: one is not found for the other."""
+    assert isinstance(host, StandaloneHost)
+    value = {"samples": torch.zeros(1, 4, 2, 2)}
+    with host.using(Session(cache=tmp_path)):
+        kept_results(host).put("a key", value)
+        assert kept_results(host).get("a key") is not None
+        monkeypatch.setattr(host, "device", lambda: torch.device("cuda", 0))
+        assert kept_results(host).get("a key") is None
 
 
 def cut(data: bytes) -> bytes:
