@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,19 +33,6 @@ GROW, FEATHER = 2, 4
 """Of the region that these words have, in pixels: it is made of coarse cells, which hold the
 shape with room to spare."""
 Report = Callable[[str, int, int], None]
-
-
-@dataclass
-class Timing:
-    """Seconds that each part took."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def of(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[f"seconds.{part}"] = round(time.perf_counter() - start, 2)
 
 
 @dataclass(frozen=True)
@@ -97,52 +84,34 @@ def edit_clip(model: Model, steps: int, report: Report) -> Result:
     from ..pipelines.source.inversion import invert
     from ..pipelines.source.reconstruction import checked, compare
 
-    pixels, source_prompt, target_prompt, _ = demo_clip(FRAMES)
-    source, timing = torch.from_numpy(pixels), Timing()
-    with timing.of("inversion"):
-        inversion = invert(
-            model,
-            source,
-            source_prompt,
-            steps=steps,
-            keyframes=KEY_FRAMES,
-            on_step=_shown(report, "Inverting"),
-        )
-    with timing.of("check"):
-        inversion = checked(model, inversion, _shown(report, "Checking"))
-        _, reconstruction_psnr = compare(model, inversion, source)
-    fusion = recolouring()
-    with timing.of("edit"):
-        latents = edit(
-            model,
-            inversion,
-            target_prompt,
-            controls=[fusion],
-            guidance_scale=GUIDANCE,
-            on_step=_shown(report, "Editing"),
-        )
-        edited = model.codec.decode(latents)
+    pixels, before, after, _ = demo_clip(FRAMES)
+    source, fusion, seconds = torch.from_numpy(pixels), recolouring(), {}
+    settings = {"steps": steps, "key_frames": KEY_FRAMES, "guidance_scale": GUIDANCE}
+
+    @contextmanager
+    def part(name: str, label: str) -> Iterator[Callable[[Any], None]]:
+        start = time.perf_counter()
+        yield lambda step: report(label, step.done, step.total)
+        seconds[f"seconds.{name}"] = round(time.perf_counter() - start, 2)
+
+    with part("inversion", "Inverting") as shown:
+        inversion = invert(model, source, before, steps=steps, keyframes=KEY_FRAMES, on_step=shown)
+    with part("check", "Checking") as shown:
+        inversion = checked(model, inversion, shown)
+        _, rebuilt = compare(model, inversion, source)
+    with part("edit", "Editing") as shown:
+        how = {"controls": [fusion], "guidance_scale": GUIDANCE, "on_step": shown}
+        edited = model.codec.decode(edit(model, inversion, after, **how))
+    prompts = {"model": model.name, "source_prompt": before, "target_prompt": after}
+    pasted = {"words": EDITED, "grow": GROW, "feather": FEATHER}
+    used = {"attention": inversion.mode, "fusion": asdict(fusion), "pasted": pasted}
+    psnr = {"reconstruction_psnr_db": rebuilt, "kept_psnr_db": kept_psnr(source, edited)}
     return Result(
         source,
         edited,
         only_words(model, inversion, source, edited),
-        settings={
-            "model": model.name,
-            "source_prompt": source_prompt,
-            "target_prompt": target_prompt,
-            "frames": FRAMES,
-            "steps": steps,
-            "key_frames": KEY_FRAMES,
-            "guidance_scale": GUIDANCE,
-            "attention": inversion.mode,
-            "fusion": asdict(fusion),
-            "pasted": {"words": EDITED, "grow": GROW, "feather": FEATHER},
-        },
-        figures={
-            "reconstruction_psnr_db": round(reconstruction_psnr, 2),
-            "kept_psnr_db": round(kept_psnr(source, edited), 2),
-            **timing.seconds,
-        },
+        prompts | {"frames": FRAMES} | settings | used,
+        {name: round(value, 2) for name, value in psnr.items()} | seconds,
     )
 
 
@@ -223,7 +192,3 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
             video.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8")
         ),
     }
-
-
-def _shown(report: Report, label: str) -> Callable[[Any], None]:
-    return lambda step: report(label, step.done, step.total)

@@ -18,10 +18,10 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from PIL.Image import Image
     from torch import Tensor
@@ -39,7 +39,7 @@ def run(workflow: Path, folder: Path) -> Path:
         write_clip(folder / "input" / name, _people(workflow))
     if not runs_here(workflow):
         return _shown(_run_in_comfyui(workflow, folder))
-    if any(named(workflow, "EvenframeLoadInversion")):
+    if named(workflow, "EvenframeLoadInversion"):
         _run(workflow.with_stem(SAVES_INVERSION), folder)
     earlier = set(folder.rglob("*.mp4"))
     _run(workflow, folder)
@@ -71,11 +71,13 @@ def _run_in_comfyui(workflow: Path, folder: Path) -> list[Path]:
         return [file for file in server.files(done) if file.suffix == ".mp4"]
 
 
-def named(workflow: Path, node: str) -> Iterator[str]:
+def named(workflow: Path, node: str) -> list[str]:
     """The files that the nodes of a class name."""
-    for one in json.loads(workflow.read_text(encoding="utf-8")).values():
-        if one["class_type"] == node:
-            yield one["inputs"]["file"]
+    return [one["inputs"]["file"] for one in nodes(workflow) if one["class_type"] == node]
+
+
+def nodes(workflow: Path) -> Iterable[dict[str, Any]]:
+    return json.loads(workflow.read_text(encoding="utf-8")).values()
 
 
 def write_clip(path: Path, frames: Tensor | None = None) -> None:
@@ -132,17 +134,12 @@ def square(rows: list[list[Tensor]]) -> Image:
 
 def runs_here(workflow: Path) -> bool:
     """Whether all of its nodes are this pack's."""
-    return all(name.startswith("Evenframe") for name in _classes(workflow))
+    return all(node["class_type"].startswith("Evenframe") for node in nodes(workflow))
 
 
 def needs_checkpoint(workflow: Path) -> bool:
     """Whether there is a checkpoint to choose, which nobody can do here."""
-    return "CheckpointLoaderSimple" in _classes(workflow)
-
-
-def _classes(workflow: Path) -> set[str]:
-    graph = json.loads(workflow.read_text(encoding="utf-8"))
-    return {node["class_type"] for node in graph.values()}
+    return any(node["class_type"] == "CheckpointLoaderSimple" for node in nodes(workflow))
 
 
 def main() -> None:
