@@ -16,10 +16,17 @@ from evenframe.__main__ import parser
 from evenframe.cli import bench
 from evenframe.nodes import node_classes
 from evenframe.nodes.host import io
+from evenframe.pipelines.common.window import Windowing
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.fatezero.presets import PRESETS
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.video import load
 
@@ -170,3 +177,43 @@ def test_the_guides_second_control_changes_attention(guide: dict[str, Any]):
     assert torch.equal(plain, edit(model, inversion, "a blue square", controls=[decide(1.0)]))
     sharper = edit(model, inversion, "a blue square", controls=[decide(1.5)])
     assert not torch.allclose(plain, sharper)
+
+
+@pytest.fixture(scope="module")
+def toy() -> Model:
+    """The model of the guide."""
+    names: dict[str, Any] = {}
+    [block] = blocks(ROOT / "docs" / "add-a-model.md")
+    exec(compile(block, "add-a-model.md", "exec"), names)
+    torch.manual_seed(0)
+    return names["toy_model"]()
+
+
+def test_the_guides_model_takes_every_control(toy: Model, clip: Tensor):
+    inversion = invert(toy, clip, "a red circle", steps=4, keyframes="own, mid")
+    count, size = len(clip), (clip.shape[1], clip.shape[2])
+    box = box_region([(16, 16, 112, 112)] * count, size, name="it", words="circle")
+    regions = Regions((box,), count, size)
+    controls = {
+        "fusion": Fusion(cross_steps=0.5, self_steps=0.5),
+        "RAD": Refocus(regions=regions, scale=1.0),
+        "IRJS": JointSampling(regions=regions),
+        "self": SelfModulator(regions=regions),
+        "cross": CrossReweighter(words=("circle",)),
+    }
+    plain = edit(toy, inversion, "a blue circle")
+    for name, control in controls.items():
+        steered = edit(toy, inversion, "a blue circle", controls=[control])
+        assert steered.isfinite().all() and not torch.equal(steered, plain), name
+    together = edit(toy, inversion, "a blue circle", controls=list(controls.values()))
+    assert together.isfinite().all()
+
+
+def test_the_guides_model_walks_windows_and_back(toy: Model, clip: Tensor):
+    inversion = invert(toy, clip, "a red circle", steps=20, windowing=Windowing(2, 1))
+    assert inversion.times[0] == 1000 and inversion.times[-1] == 0
+    # Its output hardly changes with the latents, so the way back ends near the start.
+    clean = inversion.trajectory[0]
+    back = edit(toy, inversion, "a red circle", guidance_scale=1)
+    moved = inversion.trajectory[-1] - clean
+    assert float((back - clean).norm() / moved.norm()) < 0.2

@@ -1,9 +1,11 @@
 """The denoising loop: guidance, controls, start, noise, and what ends it."""
 
+import inspect
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -432,3 +434,22 @@ def test_decoding_gives_frames_whatever_the_slices(backbone, plain):
     assert frames.min() >= 0 and frames.max() <= 1
     assert done == [2, 3]
     assert torch.allclose(frames, backbone.codec.decode(plain), atol=1e-5)
+
+
+def test_a_step_is_three_calls_of_ours_deep(backbone, clip):
+    """From `edit` to the model's forward pass, with controls, the loop and its step between."""
+    depths: list[int] = []
+
+    def count(*_: Any) -> None:
+        frame, ours = inspect.currentframe(), []
+        while frame is not None and frame.f_code.co_name != "edit":
+            if "pipelines" in Path(frame.f_code.co_filename).parts:
+                ours.append(frame.f_code.co_name)
+            frame = frame.f_back
+        depths.append(len(ours) + 1)
+
+    kept = invert(backbone, clip, SOURCE, steps=STEPS, store="resident")
+    hook = backbone.denoiser.module.register_forward_pre_hook(count)
+    edit(backbone, kept, TARGET, controls=[FULL])
+    hook.remove()
+    assert depths and max(depths) <= 3

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.models.flow_schedule import FlowSchedule
 from evenframe.pipelines.models.noise_schedule import NoiseSchedule
 from evenframe.pipelines.models.schedule import (
     KINDS,
@@ -353,3 +354,23 @@ def test_linear_betas_are_read_too():
     betas = torch.linspace(0.00085, 0.012, 1000, dtype=torch.float64)
     assert torch.allclose(linear.alphas_cumprod, (1 - betas).cumprod(0))
     assert not torch.allclose(linear.alphas_cumprod, SCHEDULE.alphas_cumprod)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0, 3.0, 8.0])
+def test_flow_times_are_those_of_the_shift(shift: float):
+    schedule = FlowSchedule(shift)
+    times = schedule.times(10)
+    assert len(times) == 11 and (times[0], times[-1]) == (1000, 0)
+    assert all(high > low for high, low in pairwise(times))
+    middle = schedule.at(times[5])
+    # The shift multiplies the ratio of noise to signal.
+    assert middle.noise / middle.signal == pytest.approx(shift)
+
+
+def test_what_is_no_flow_schedule_is_refused():
+    with pytest.raises(EvenframeError, match="^The shift is 0 and the scale 1000.0: choose"):
+        FlowSchedule(0)
+    with pytest.raises(EvenframeError, match="^The time 1001 is beyond the model's noise levels"):
+        FlowSchedule().at(1001)
+    with pytest.raises(EvenframeError, match="^steps is 0: choose"):
+        FlowSchedule().times(0)
