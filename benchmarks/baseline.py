@@ -117,7 +117,7 @@ class MapFusionRun(ControlRun):
     def __init__(self, settings: Fusion, records: Sequence[Maps], edit: Edit):
         self._settings, self._records, self._edit = settings, records, edit
         self._cross_end, self._self_end = windows(settings, edit.steps)
-        source = edit.inversion.prompt
+        source = edit.inversion.prompt.tokens
         words = [token for word in settings.blend_words for token in find_tokens(source, word)]
         self._blend_tokens = list(dict.fromkeys(words))
         self._latent_size = tuple(edit.inversion.trajectory.shape[-2:])
@@ -157,7 +157,7 @@ class MapFusionRun(ControlRun):
         return step.arrival + mask * (latents - step.arrival)
 
     def _cross(self, theirs: Tensor, ours: Tensor) -> Tensor:
-        source, target = self._edit.inversion.prompt, self._edit.prompt
+        source, target = self._edit.inversion.prompt.tokens, self._edit.prompt.tokens
         if self._settings.method == "replace":
             before, after = ([word.tokens for word in p.words] for p in (source, target))
             fused = theirs @ replace_matrix(before, after, theirs.shape[-1]).to(theirs)

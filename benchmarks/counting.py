@@ -21,7 +21,8 @@ from ..pipelines.models.schedule import Level
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.recompute import RecomputedAttention
 from ..pipelines.source.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
-from ..pipelines.text.prompt import Prompt, split_words
+from ..pipelines.text.conditioning import Conditioning
+from ..pipelines.text.tokens import tokenize
 from .baseline import MapStore, map_layers
 from .models import full_size
 
@@ -42,11 +43,11 @@ def meta_model() -> Model:
     return model
 
 
-def meta_prompt(model: Model, text: str) -> Prompt:
-    """A prompt with its real tokens and embeddings that are shapes only."""
-    ids = tuple(model.text.tokenizer(text).input_ids)
-    words = split_words(text, ids, model.text.tokenizer)
-    return Prompt(text, ids, words, torch.empty(77, 768, device=META), model.fingerprint)
+def meta_prompt(model: Model, text: str) -> Conditioning:
+    """A prompt with its real tokens and states that are shapes only."""
+    tokens = tokenize(text, model.text.tokenizer, end_sums_up=True)
+    states = {"tokens": torch.empty(77, 768, device=META)}
+    return Conditioning(tokens, states, model.fingerprint)
 
 
 def meta_inversion(model: Model, frames: int = FRAMES) -> Inversion:

@@ -40,7 +40,9 @@ from ..pipelines.models.model import Model
 from ..pipelines.regions.edges import grown
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
-from ..pipelines.text.prompt import Prompt
+from ..pipelines.source.inversion import Inversion, invert
+from ..pipelines.text.conditioning import Conditioning
+from ..pipelines.text.conditioning import Conditioning
 from . import fairness_cost, main
 from .clips import Array, Clip, inverted, outcomes, psnr_where
 from .plot import plot_shares
@@ -258,7 +260,7 @@ def make_tasks(count: int, seed: int = SEED) -> list[Task]:
 def edited(model: Model, settings: Settings, clip: Clip, arm: str) -> Array:
     """Edited frames (f, 128, 128, 3)."""
     task: Task = clip.task
-    prompt: str | Prompt = task.source.prompt
+    prompt: str | Conditioning = task.source.prompt
     if arm == "prompt":
         prompt = task.explicit
     elif arm != "plain":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..pipelines.common.errors import EvenframeError
+from ..pipelines.common.typed_text import plain_words
 from ..pipelines.fairness.gate import require_adult, require_adult_at
 from ..pipelines.fairness.people import people_in
 from ..pipelines.text.prompt import plain_words

@@ -140,7 +140,7 @@ def _pretended() -> Iterator[tuple[Model, _Scene, Tensor]]:
             for name, weight in list(owner.named_parameters(recurse=False)):
                 empty = torch.empty(weight.shape, dtype=torch.bfloat16)
                 setattr(owner, name, nn.Parameter(empty, requires_grad=False))
-        prompt = replace(prompt, embeddings=torch.empty(77, 768))
+        prompt = replace(prompt, states={"tokens": torch.empty(77, 768)})
         trajectory = torch.empty(STEPS + 1, SAMPLE, 4, SIZE // 8, SIZE // 8)
         inversion = replace(meta_inversion(model, SAMPLE), trajectory=trajectory, prompt=prompt)
         with unset_fake_temporarily():  # masks are looked at: they must be real

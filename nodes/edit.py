@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..pipelines.controls.base import Control
     from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
-    from ..pipelines.text.prompt import Prompt
+    from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle
 
 
@@ -58,13 +58,13 @@ class EvenframeEdit(io.ComfyNode):
         cls,
         model: ModelHandle[Model],
         inversion: Inversion,
-        target_prompt: Prompt,
+        target_prompt: Conditioning,
         guidance_scale: float,
         start_step: int,
         eta: float,
         seed: int,
         preview_every: int,
-        negative_prompt: Prompt | None = None,
+        negative_prompt: Conditioning | None = None,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
         editing.require_settings(inversion.steps, guidance_scale, start_step, eta, seed)

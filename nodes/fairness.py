@@ -17,7 +17,7 @@ from .host import host, io
 if TYPE_CHECKING:
     from ..pipelines.fairness.presets import Presets
     from ..pipelines.models.model import Model
-    from ..pipelines.text.prompt import Prompt
+    from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle
 
 NO_PRESET = "none"
@@ -124,7 +124,7 @@ class EvenframeFairnessPrompt(io.ComfyNode):
     def execute(
         cls,
         model: ModelHandle[Model],
-        target_prompt: Prompt,
+        target_prompt: Conditioning,
         preset: str,
         attribute: str,
         words: str,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..pipelines.common.window import Windowing
     from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
-    from ..pipelines.text.prompt import Prompt
+    from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle
 
 GIGABYTE = 10**9
@@ -133,7 +133,7 @@ class EvenframeInvert(io.ComfyNode):
         cls,
         model: ModelHandle[Model],
         frames: Tensor,
-        source_prompt: Prompt,
+        source_prompt: Conditioning,
         steps: int,
         key_frames: str,
         check: bool,

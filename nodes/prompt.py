@@ -49,7 +49,7 @@ class EvenframePrompt(io.ComfyNode):
     @classmethod
     def execute(cls, model: ModelHandle[Model], text: str) -> io.NodeOutput:
         prompt = host.load(model).text.encode(text)
-        words = prompt.describe()
+        words = prompt.tokens.describe()
         return io.NodeOutput(prompt, words, ui={"text": [words, *prompt.notes]})
 
 

@@ -14,7 +14,7 @@ from .controls.base import Control, Edit, Step, in_turn
 from .models.checks import require_model, require_prompt
 from .source.held import HeldAttention
 from .source.store import SourceAttention
-from .text.prompt import Prompt
+from .text.conditioning import Conditioning
 from .walk import OnStep, Pass, walk
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ NOTHING = SourceAttention({}, {})
 def edit(
     backbone: "Model",
     inversion: "Inversion",
-    prompt: str | Prompt,
+    prompt: str | Conditioning,
     *,
-    negative: str | Prompt = "",
+    negative: str | Conditioning = "",
     controls: Iterable[Control] = (),
     guidance_scale: float = 7.5,
     start_step: int = 0,
@@ -53,8 +53,8 @@ def edit(
     Raises EvenframeError for values out of range or made by another model.
     """
     require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
-    target = prompt if isinstance(prompt, Prompt) else backbone.text.encode(prompt)
-    against = negative if isinstance(negative, Prompt) else backbone.text.encode(negative)
+    target = prompt if isinstance(prompt, Conditioning) else backbone.text.encode(prompt)
+    against = negative if isinstance(negative, Conditioning) else backbone.text.encode(negative)
     require_model(backbone, inversion.model, "inversion")
     require_prompt(backbone, target, "target prompt")
     require_prompt(backbone, against, "negative prompt")
@@ -159,7 +159,7 @@ def classifier_free(predictions: Mapping[str, Tensor], scale: float) -> Tensor:
     return negative + scale * (target - negative)
 
 
-def _branches(target: Prompt, negative: Prompt, scale: float) -> dict[str, Tensor]:
+def _branches(target: Conditioning, negative: Conditioning, scale: float) -> dict[str, Tensor]:
     """Prompt embeddings of the branches that guidance at this scale needs."""
     both = {"negative": negative.embeddings, "target": target.embeddings}
     unused = {1.0: "negative", 0.0: "target"}.get(scale)

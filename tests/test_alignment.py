@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models.stable_diffusion import shipped
 from evenframe.pipelines.text.alignment import align_tokens, replace_matrix
-from evenframe.pipelines.text.prompt import split_words
+from evenframe.pipelines.text.tokens import split_words
 
 BOS, EOS, LENGTH = 49406, 49407, 77
 JEEP = "a silver jeep driving down a curvy road in the countryside"

@@ -27,7 +27,7 @@ def test_letters_of_any_script_stay_as_they_are():
 
 
 def test_a_word_of_a_prompt_with_a_line_break_keeps_its_remedy(backbone: Model):
-    prompt = backbone.text.encode("a red\ncircle")
+    prompt = backbone.text.encode("a red\ncircle").tokens
     with pytest.raises(EvenframeError) as caught:
         find_tokens(prompt, "square")
     assert r"'a red\ncircle'" in str(caught.value)

@@ -284,7 +284,7 @@ def test_reweighting_is_that_of_the_maps(plan):
     settings = CrossReweighter(regions=REGIONS, weight=0.8, eos=True)
     out = evaluate(started(settings, made).attend(call, call.plain()))
     logits = call.q @ call.k.transpose(-1, -2) / WIDTH**0.5
-    end = len(made.prompt.ids) - 1
+    end = len(made.prompt.tokens.ids) - 1
     # One after the other: what is raised stays below the row's largest.
     for region, tokens in ((1, [2, end]), (2, [6, end])):
         subject = torch.stack([(ids_of(frame) == region).double() for frame in range(FRAMES)])

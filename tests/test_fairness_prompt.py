@@ -8,10 +8,10 @@ from tiny_model import tiny
 
 from evenframe.benchmarks.models import with_part
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.fairness.blending import blend_embeddings
 from evenframe.pipelines.fairness.encoder import (
     FairPrompt,
     Wish,
-    blend_embeddings,
     encode_fair,
     parse_wishes,
     soft_weight,
@@ -205,17 +205,16 @@ def test_a_doctor_becomes_a_female_doctor(backbone):
         backbone.text.encode(TENNIS),
         backbone.text.encode("a female doctor is playing tennis"),
     )
-    assert target.ids == (49406, 320, 5547, 533, 1629, 5298, 49407)
-    assert other.ids[:4] == (49406, 320, 3970, 5547)
+    assert target.tokens.ids == (49406, 320, 5547, 533, 1629, 5298, 49407)
+    assert other.tokens.ids[:4] == (49406, 320, 3970, 5547)
     found = fair(backbone, TENNIS, "female", strength=1)
-    assert found.record.fair == other.text
+    assert found.record.fair == other.tokens.text
     states = found.prompt.embeddings
     assert torch.equal(states[2], other.embeddings[3])
     assert torch.equal(states[6], other.embeddings[7])
     kept = [0, 1, 3, 4, 5, *range(7, 77)]
     assert torch.equal(states[kept], target.embeddings[kept])
-    assert (found.prompt.text, found.prompt.ids) == (target.text, target.ids)
-    assert found.prompt.words == target.words and found.prompt.model == backbone.fingerprint
+    assert found.prompt.tokens == target.tokens and found.prompt.model == backbone.fingerprint
 
 
 def test_no_strength_is_the_target_itself(backbone):
@@ -478,7 +477,7 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
     with pytest.raises(
         EvenframeError, match=f"^No word of the prompt '{text}' is one that 'female"
     ):
-        find_person(backbone.text.encode(text), "", "female", embed)
+        find_person(backbone.text.encode(text).tokens, "", "female", embed)
 
 
 @pytest.mark.parametrize(

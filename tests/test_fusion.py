@@ -23,7 +23,8 @@ from evenframe.pipelines.source.maps import blend_mask
 from evenframe.pipelines.source.recompute import RecomputedAttention
 from evenframe.pipelines.source.store import SourceAttention, kept_sites
 from evenframe.pipelines.text.alignment import align_tokens, replace_matrix
-from evenframe.pipelines.text.prompt import Prompt
+from evenframe.pipelines.text.conditioning import Conditioning
+from evenframe.pipelines.text.tokens import Tokens
 
 HEADS, WIDTH, FRAMES, ROWS, COLUMNS = 2, 4, 3, 4, 8
 TOKENS = ROWS * COLUMNS
@@ -50,7 +51,7 @@ def gathered(tokens: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def prompts(backbone) -> dict[str, Prompt]:
+def prompts(backbone) -> dict[str, Conditioning]:
     return {text: backbone.text.encode(text) for text in ("", SOURCE, TARGET, SWAPPED)}
 
 
@@ -77,7 +78,9 @@ def a_call(site: Site, branch: str = "target") -> Call:
     return Call(site, branch, (ROWS, COLUMNS), q, k, v, keyframes)
 
 
-def a_run(settings: Fusion, prompts: dict[str, Prompt], target: str, steps: int = 4) -> FusionRun:
+def a_run(
+    settings: Fusion, prompts: dict[str, Conditioning], target: str, steps: int = 4
+) -> FusionRun:
     """Fusion in an edit of made-up attention."""
     trajectory = random(steps + 1, FRAMES, 4, ROWS, COLUMNS)
     times = tuple(range(1 + 100 * (steps - 1), -100, -100))
@@ -138,7 +141,7 @@ def test_a_full_mask_is_the_plain_edit_and_an_empty_one_the_source(prompts):
 
 
 def blended_maps(
-    theirs: torch.Tensor, ours: torch.Tensor, source: Prompt, target: Prompt, settings: Fusion
+    theirs: torch.Tensor, ours: torch.Tensor, source: Tokens, target: Tokens, settings: Fusion
 ) -> torch.Tensor:
     """The edited maps, column by column, as the papers write them."""
     if settings.method == "replace":
@@ -177,7 +180,8 @@ def test_cross_attention_is_that_of_the_blended_maps(prompts, settings: Fusion, 
     run.prepare(a_step())
     call, source = a_call(CROSS), source_attention()
     theirs = dense(source.queries[CROSS.name], source.keys[CROSS.name].expand(FRAMES, -1, -1, -1))
-    maps = blended_maps(theirs, dense(call.q, call.k), prompts[SOURCE], prompts[target], settings)
+    before, after = (prompts[text].tokens for text in (SOURCE, target))
+    maps = blended_maps(theirs, dense(call.q, call.k), before, after, settings)
     assert torch.allclose(fused(run, call), maps @ call.v, atol=1e-12)
 
 

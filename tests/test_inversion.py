@@ -46,7 +46,7 @@ def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversio
     assert resident.times == (751, 501, 251, 1, -249)
     assert torch.equal(resident.trajectory[0], backbone.codec.encode(clip).float())
     assert resident.model == backbone.fingerprint
-    assert resident.prompt.text == SOURCE
+    assert resident.prompt.tokens.text == SOURCE
 
 
 def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone, resident):

@@ -14,16 +14,16 @@ from evenframe.pipelines.text.prompt import (
     find_tokens,
     parse_phrases,
     parse_weights,
-    split_words,
     unknown_words,
 )
 from evenframe.pipelines.text.syntax import syntax_notes
+from evenframe.pipelines.text.tokens import split_words
 
 JEEP = "a silver jeep, driving down a Curvy road"
 
 
 def test_words_know_their_tokens(backbone):
-    prompt = backbone.text.encode("a Shiba-Inu sleeps")
+    prompt = backbone.text.encode("a Shiba-Inu sleeps").tokens
     assert [(word.text, word.tokens) for word in prompt.words] == [
         ("a", (1,)),
         ("Shiba-Inu", (2, 3, 4, 5, 6)),
@@ -54,13 +54,13 @@ def test_a_tokenizer_of_another_model_is_told(backbone, monkeypatch):
 
 
 def test_an_empty_prompt_has_no_words(backbone):
-    prompt = backbone.text.encode("")
+    prompt = backbone.text.encode("").tokens
     assert prompt.words == ()
     assert len(prompt.ids) == 2
 
 
 def test_words_are_found_whatever_their_case_and_punctuation(backbone):
-    prompt = backbone.text.encode(JEEP)
+    prompt = backbone.text.encode(JEEP).tokens
     assert find_tokens(prompt, "JEEP") == (3,)
     assert find_tokens(prompt, "'jeep'.") == (3,)
     assert find_tokens(prompt, "curvy") == (8,)
@@ -70,7 +70,7 @@ def test_words_are_found_whatever_their_case_and_punctuation(backbone):
 
 
 def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
-    prompt = backbone.text.encode("a “jeep” \N{BEAR FACE} - drives")
+    prompt = backbone.text.encode("a “jeep” \N{BEAR FACE} - drives").tokens
     (jeep,) = find_tokens(prompt, "jeep")
     assert backbone.text.tokenizer.decode([prompt.ids[jeep]]).strip() == "jeep"
     bear = find_tokens(prompt, "\N{BEAR FACE}")
@@ -80,7 +80,7 @@ def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_word_is_found_however_its_accents_are_spelled(backbone, form):
-    prompt = backbone.text.encode(unicodedata.normalize(form, "une jeep argentée, İzmir"))
+    prompt = backbone.text.encode(unicodedata.normalize(form, "une jeep argentée, İzmir")).tokens
     for other in ("NFC", "NFD"):
         assert find_tokens(prompt, unicodedata.normalize(other, "Argentée")) == prompt.words[2].core
         assert find_tokens(prompt, unicodedata.normalize(other, "İzmir")) == prompt.words[3].tokens
@@ -88,13 +88,13 @@ def test_a_word_is_found_however_its_accents_are_spelled(backbone, form):
 
 
 def test_a_word_of_several_tokens_is_found_whole(backbone):
-    prompt = backbone.text.encode("a Shiba-Inu sleeps")
+    prompt = backbone.text.encode("a Shiba-Inu sleeps").tokens
     assert find_tokens(prompt, "shiba-inu") == (2, 3, 4, 5, 6)
 
 
 @pytest.mark.parametrize("word", ["car", "jee", "silver road", "jeep silver", "!"])
 def test_a_word_that_is_not_there_is_named_with_its_prompt(backbone, word: str):
-    prompt = backbone.text.encode(JEEP)
+    prompt = backbone.text.encode(JEEP).tokens
     with pytest.raises(EvenframeError) as caught:
         find_tokens(prompt, word)
     first_line = str(caught.value).splitlines()[0]
@@ -103,17 +103,17 @@ def test_a_word_that_is_not_there_is_named_with_its_prompt(backbone, word: str):
 
 def test_no_word_at_all_is_refused(backbone):
     with pytest.raises(EvenframeError, match="^'  ' names no word"):
-        find_tokens(backbone.text.encode("a cat"), "  ")
+        find_tokens(backbone.text.encode("a cat").tokens, "  ")
 
 
 def test_a_long_prompt_says_by_how_much(backbone):
-    assert len(backbone.text.encode(" ".join(["cat"] * 75)).ids) == 77
+    assert len(backbone.text.encode(" ".join(["cat"] * 75)).tokens.ids) == 77
     with pytest.raises(EvenframeError, match="^The prompt has 80 tokens: shorten it by 3 "):
         backbone.text.encode(" ".join(["cat"] * 78))
 
 
 def test_half_a_character_is_refused_wherever_it_enters(backbone):
-    prompt = backbone.text.encode("a cat")
+    prompt = backbone.text.encode("a cat").tokens
     for read in (backbone.text.encode, lambda text: find_tokens(prompt, text), parse_weights):
         with pytest.raises(EvenframeError, match="has half a character after 'a cat ', such as an"):
             read("a cat \ud83d")
@@ -137,7 +137,7 @@ def test_a_text_of_any_length_is_refused_at_once(backbone):
 
 def test_a_message_shows_a_text_on_one_line_and_cut_short(backbone):
     with pytest.raises(EvenframeError) as caught:
-        find_tokens(backbone.text.encode("a cat\n in \x1b[31mred"), "dog")
+        find_tokens(backbone.text.encode("a cat\n in \x1b[31mred").tokens, "dog")
     assert str(caught.value) == (
         "The word 'dog' is not in the prompt 'a cat\\n in \\x1b[31mred': choose one of its words, "
         "written as there."
@@ -192,7 +192,7 @@ printable = st.characters(codec="utf-8", exclude_categories=("C",))
 @settings(max_examples=30)
 @given(typed.texts)
 def test_any_text_is_encoded_or_said_to_be_wrong(backbone, text: str):
-    prompt = backbone.text.encode("a cat")
+    prompt = backbone.text.encode("a cat").tokens
     for read in (backbone.text.encode, lambda text: find_tokens(prompt, text)):
         typed.read_or_refused(read, text)
 

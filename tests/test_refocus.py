@@ -18,7 +18,7 @@ from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.losses import condition_maps, region_losses, step_size
 from evenframe.pipelines.controls.reatco.refocus import MOST_REFINEMENTS, Refocus, RefocusRun
-from evenframe.pipelines.controls.region_words import region_places, tokens_at
+from evenframe.pipelines.controls.region_words import region_places
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
@@ -100,8 +100,8 @@ def full_gradient(model: Model, inversion: Inversion) -> Tensor:
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
     cells = regions(inversion.frames).cells((2, 4))
-    for mask, [place] in zip(cells, region_places(target, regions().items), strict=True):
-        tokens = tokens_at(target, place)
+    for mask, [place] in zip(cells, region_places(target.tokens, regions().items), strict=True):
+        tokens = target.tokens.at(place)
         word = conditioned[..., [token - 1 for token in tokens]].mean(-1)
         loss = loss + sum(region_losses(word, mask))
     return torch.autograd.grad(loss, latents)[0]

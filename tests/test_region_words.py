@@ -6,7 +6,7 @@ import pytest
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
-from evenframe.pipelines.controls.region_words import region_places, tell_places, tokens_at
+from evenframe.pipelines.controls.region_words import region_places, tell_places
 from evenframe.pipelines.regions.region import BoxRegion, box_region
 from evenframe.pipelines.source.inversion import invert
 
@@ -17,9 +17,9 @@ def naming(*words: str) -> list[BoxRegion]:
 
 
 def test_words_of_several_tokens_and_phrases(backbone):
-    prompt = backbone.text.encode("a jellyfish and a big goldfish, in the ocean")
+    prompt = backbone.text.encode("a jellyfish and a big goldfish, in the ocean").tokens
     found = region_places(prompt, naming("jellyfish", "Big goldfish, ocean"))
-    [[jellyfish], [phrase, ocean]] = [[tokens_at(prompt, p) for p in places] for places in found]
+    [[jellyfish], [phrase, ocean]] = [[prompt.at(p) for p in places] for places in found]
     words = {word.text: word.core or word.tokens for word in prompt.words}
     assert jellyfish == words["jellyfish"] and ocean == words["ocean"]
     assert phrase == words["big"] + words["goldfish,"]
@@ -40,12 +40,12 @@ def test_words_of_several_tokens_and_phrases(backbone):
     ],
 )
 def test_each_phrase_has_a_place(backbone, text: str, words: list[str], expected):
-    assert region_places(backbone.text.encode(text), naming(*words)) == expected
+    assert region_places(backbone.text.encode(text).tokens, naming(*words)) == expected
 
 
 def test_words_that_are_all_within_other_phrases_are_refused(backbone):
     with pytest.raises(EvenframeError) as caught:
-        region_places(backbone.text.encode("a red fish"), naming("fish", "red fish"))
+        region_places(backbone.text.encode("a red fish").tokens, naming("fish", "red fish"))
     assert str(caught.value).startswith(
         "The words 'fish' of region 'r0' are in the prompt 'a red fish' only within 'red fish'"
     )
@@ -54,7 +54,7 @@ def test_words_that_are_all_within_other_phrases_are_refused(backbone):
 def test_the_chosen_place_is_told_once_in_an_edit(backbone, clip, caplog):
     inversion = invert(backbone, clip, "a fish and a fish", steps=1)
     regions = naming("fish", "fish")
-    places = region_places(inversion.prompt, regions)
+    places = region_places(inversion.prompt.tokens, regions)
     with caplog.at_level(logging.WARNING):
         for window in (range(2), range(1, 3)):
             part = inversion.part(window)

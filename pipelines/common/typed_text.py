@@ -2,7 +2,9 @@
 
 import math
 import re
+import string
 import unicodedata
+from collections.abc import Iterable
 
 from .errors import EvenframeError, one_line
 
@@ -50,6 +52,24 @@ def composed(text: str) -> str:
 def folded(text: str) -> str:
     """A text for comparisons in which neither case nor spelling counts."""
     return composed(composed(text).lower())
+
+
+def plain_words(words: Iterable[str]) -> list[str]:
+    """Words in lower case and one Unicode spelling, without the punctuation around them."""
+    return [folded(punctuation_apart(composed(word))[1]) for word in words]
+
+
+def punctuation_apart(word: str) -> tuple[str, str, str]:
+    """The punctuation before a word, the word, and that behind; only punctuation stays whole."""
+    letters = [index for index, sign in enumerate(word) if not _is_punctuation(sign)]
+    if not letters:
+        return "", word, ""
+    first, end = letters[0], letters[-1] + 1
+    return word[:first], word[first:end], word[end:]
+
+
+def _is_punctuation(sign: str) -> bool:
+    return sign in string.punctuation or unicodedata.category(sign).startswith("P")
 
 
 def read_decimal(text: str) -> float | None:

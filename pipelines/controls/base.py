@@ -20,7 +20,7 @@ from ..common.progress import OnPass, carry_on
 from ..common.settings import check
 from ..models.schedule import Level
 from ..source.store import SourceAttention
-from ..text.prompt import Prompt
+from ..text.conditioning import Conditioning
 
 if TYPE_CHECKING:
     from ..models.lattice import Lattice
@@ -41,7 +41,7 @@ class Edit:
 
     backbone: "Model"
     inversion: "Inversion"
-    prompt: Prompt
+    prompt: Conditioning
     window: range | None = None
     length: int = 0
     seed: int = 0

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from ..common.errors import EvenframeError
 from ..common.typed_text import quoted
 from ..regions.region import Region
-from ..text.prompt import Prompt, find_places, parse_phrases
+from ..text.prompt import find_places, parse_phrases
+from ..text.tokens import Place, Tokens
 from .base import Edit
 
 log = logging.getLogger(__name__)
 
-Place = tuple[int, int]
-"""(first, end) word of a phrase, end exclusive."""
 
-
-def region_places(prompt: Prompt, regions: Sequence[Region]) -> list[list[Place]]:
+def region_places(prompt: Tokens, regions: Sequence[Region]) -> list[list[Place]]:
     """The place of each phrase of each region's words, which commas separate.
 
     The longest phrases choose first, then the regions in their order: each takes the first of its
@@ -40,7 +38,7 @@ def region_places(prompt: Prompt, regions: Sequence[Region]) -> list[list[Place]
     ]
 
 
-def _choose(prompt: Prompt, phrase: str, region: str, taken: dict[Place, str]) -> Place:
+def _choose(prompt: Tokens, phrase: str, region: str, taken: dict[Place, str]) -> Place:
     places = find_places(prompt, phrase)
     free = [place for place in places if not any(_overlap(place, other) for other in taken)]
     shared = [place for place in places if place in taken]
@@ -64,17 +62,11 @@ def tell_places(edit: Edit, regions: Sequence[Region], places: Sequence[Sequence
         return
     for region, theirs in zip(regions, places, strict=True):
         for phrase in parse_phrases(region.words):
-            every = find_places(edit.prompt, phrase)
+            every = find_places(edit.prompt.tokens, phrase)
             number = next(index for index, place in enumerate(every) if place in theirs)
             if len(every) > 1:
                 log.warning(
                     "The word '%s' occurs %d times in the prompt '%s': region '%s' takes "
                     "number %d.",
-                    *(phrase, len(every), edit.prompt.text, region.name, number + 1),
+                    *(phrase, len(every), edit.prompt.tokens.text, region.name, number + 1),
                 )
-
-
-def tokens_at(prompt: Prompt, place: Place) -> tuple[int, ...]:
-    """Token positions of the words at a place, without the punctuation around them."""
-    words = prompt.words[place[0] : place[1]]
-    return tuple(token for word in words for token in word.core or word.tokens)

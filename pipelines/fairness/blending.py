@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..common.checks import require_range
+from ..common.checks import require_choice, require_range
 from ..common.errors import EvenframeError
 
 EOS_SCOPES = ("first", "first+padding", "none")
@@ -22,56 +22,59 @@ def blend_embeddings(
     mask: Tensor | Sequence[float],
     strength: float = 0.5,
     eos_scope: str = "first",
+    words: range | None = None,
 ) -> Tensor:
     """e_i <- (1 - lambda M_i) e_target,i + lambda M_i e_fair,pi(i).
 
     target, fair: (L, c) embeddings. mapper: pi, the fairness position of each of the target's
-    tokens from BOS to EOS, -1 for none; its end, or where it is padded to L the last token that it
-    moves or the mask selects, is the EOS. mask: M, 0..1 for the same tokens. strength: lambda,
-    0..1; 0 gives the target itself. eos_scope: M is 1 on the "first" EOS, on "first+padding", or,
-    with "none", 0 on both. Padding keeps its position, or takes the fairness prompt's EOS where
-    that prompt still has words. BOS is never blended.
+    tokens from BOS to EOS, -1 for none. mask: M, 0..1 for the same tokens. strength: lambda, 0..1;
+    0 gives the target itself. eos_scope: M is 1 on the "first" EOS, on "first+padding", or, with
+    "none", 0 on both. Padding keeps its position, or takes the fairness prompt's EOS where that
+    prompt still has words. BOS is never blended. words: positions of the target's words, before
+    which a BOS may stand and behind which the EOS; None: from 1 to the end of the mapper, or where
+    it is padded to L to the last token that it moves or the mask selects.
     Returns (L, c). Raises EvenframeError for values out of range and for shapes that do not fit.
     """
-    _check_blend(target, fair, strength, eos_scope)
+    require_range("strength (lambda)", strength, 0, 1)
+    require_choice("eos_scope", eos_scope, EOS_SCOPES)
+    _check_states(target, fair)
     length = len(target)
     _check_mapper(mapper, len(fair))
     _check_mask(mask, len(mapper), length)
     if strength == 0:
         return target
-    end = _end_of(mapper, mask, length)
-    weights, index = selection(mapper, mask, end, length, len(fair), eos_scope)
+    if words is None:
+        words = range(1, _end_of(mapper, mask, length))
+    weights, index = selection(mapper, mask, words, length, eos_scope)
     share = (strength * weights).to(target)[:, None]
-    return torch.lerp(target, fair[index.to(fair.device)].to(target), share)
+    moved_to = index.clamp(0, len(fair) - 1).to(fair.device)
+    return torch.lerp(target, fair[moved_to].to(target), share)
 
 
 def selection(
     mapper: Tensor | Sequence[int],
     mask: Tensor | Sequence[float],
-    end: int,
+    words: range,
     length: int,
-    fair_length: int,
     eos_scope: str,
 ) -> tuple[Tensor, Tensor]:
-    """(M, pi) for all L positions, with BOS, EOS and padding as they shall be."""
-    weights, index = torch.zeros(length), torch.arange(length)
+    """(M, pi) for all L positions, with the special tokens around the words as they shall be."""
+    weights, index, end = torch.zeros(length), torch.arange(length), words.stop
     given = torch.as_tensor(mapper, dtype=torch.long).cpu()[: end + 1]
     index[: len(given)] = given
     # In a longer fairness prompt words stand where the target's padding begins.
-    index[end + 1 :] = index[end + 1 :].clamp(min=int(index[end]))
+    if end < length:
+        index[end + 1 :] = index[end + 1 :].clamp(min=int(index[end]))
     chosen = torch.as_tensor(mask, dtype=torch.float32).cpu()[:end]
     weights[: len(chosen)] = chosen
-    weights[end:] = {"first": 0.0, "first+padding": 1.0, "none": 0.0}[eos_scope]
-    weights[end] = 0.0 if eos_scope == "none" else 1.0
-    weights[0] = 0.0
+    weights[end:] = 1.0 if eos_scope == "first+padding" else 0.0
+    weights[end : end + 1] = 0.0 if eos_scope == "none" else 1.0
+    weights[: words.start] = 0.0
     weights[index < 0] = 0.0
-    return weights, index.clamp(0, fair_length - 1)
+    return weights, index
 
 
-def _check_blend(target: Tensor, fair: Tensor, strength: float, eos_scope: str) -> None:
-    require_range("strength (lambda)", strength, 0, 1)
-    if eos_scope not in EOS_SCOPES:
-        raise EvenframeError(f"eos_scope '{eos_scope}' is unknown: use {', '.join(EOS_SCOPES)}.")
+def _check_states(target: Tensor, fair: Tensor) -> None:
     for name, states in (("target", target), ("fairness", fair)):
         if states.ndim != 2:
             raise EvenframeError(

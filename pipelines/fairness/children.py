@@ -8,6 +8,7 @@ otherwise.
 
 from collections.abc import Sequence
 
+from ..text.tokens import Place
 from .ages import TURNS, Age, ages_in
 from .grammar import (
     FUNCTION,
@@ -22,7 +23,7 @@ from .grammar import (
     phrase_start,
     shows_person,
 )
-from .reading import Piece, Pieces, Place, forms, is_in, is_plural, lexicon, matches, word_places
+from .reading import Piece, Pieces, forms, is_in, is_plural, lexicon, matches, word_places
 
 # fmt: off
 YOUNG = frozenset({

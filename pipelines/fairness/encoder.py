@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..common.checks import require_choice
 from ..common.errors import EvenframeError
+from ..common.typed_text import plain_words
 from ..models.checks import require_prompt
-from ..text.prompt import Prompt, parse_phrases, plain_words
+from ..text.conditioning import Conditioning
+from ..text.prompt import parse_phrases
+from ..text.tokens import Tokens
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection
 from .gate import require_adult, require_adult_at
@@ -86,14 +90,14 @@ class Record:
 class FairPrompt:
     """A prompt like any other, and the record of what is different in it."""
 
-    prompt: Prompt
+    prompt: Conditioning
     record: Record
 
 
 @torch.no_grad()
 def encode_fair(
     backbone: "Model",
-    target: str | Prompt,
+    target: str | Conditioning,
     wishes: Sequence[Wish],
     *,
     strength: float = 0.5,
@@ -105,45 +109,48 @@ def encode_fair(
 
     strength: lambda, 0..1; 0 gives the target as it is, about 0.5 is best, above 0.75 distorts.
     mask: "hard" blends the words of the persons, "soft" also tokens like them. eos_scope: "first",
-    "first+padding" or "none", see `blend_embeddings`. presets: attributes that have a name; None
-    for the shipped ones.
+    "first+padding" or "none", see `blend_embeddings`; "none" alone where no token sums the prompt
+    up. presets: attributes that have a name; None for the shipped ones.
     Raises EvenframeError for settings out of range, empty attributes, words that are not found,
     children, and a fairness prompt that is too long.
     """
-    prompt = target if isinstance(target, Prompt) else backbone.text.encode(target)
+    prompt = target if isinstance(target, Conditioning) else backbone.text.encode(target)
     require_prompt(backbone, prompt, "target prompt")
-    if mask not in MASKS:
-        raise EvenframeError(f"mask '{mask}' is unknown: use {', '.join(MASKS)}.")
+    require_choice("mask", mask, MASKS)
+    tokens = prompt.tokens
+    if eos_scope != "none":
+        tokens.require_summary("eos_scope", "none")
     if not wishes:
         raise EvenframeError("There is no attribute: write one, as in 'female'.")
     known = shipped() if presets is None else presets
-    found = [_find(backbone, prompt, wish, known) for wish in wishes]
+    found = [_find(backbone, tokens, wish, known) for wish in wishes]
     pairs = [(attribute, places.places) for _, attribute, places in found]
-    draft = write([word.text for word in prompt.words], pairs)
+    draft = write([word.text for word in tokens.words], pairs)
     fair = _encode_longer(backbone.text.encode, draft.text)
-    if len(fair.words) != len(draft.words):
+    if len(fair.tokens.words) != len(draft.words):
         raise EvenframeError(
             f"The attribute has signs that the model cannot read: '{draft.text}'. Use plain words."
         )
-    mapper = align_words(prompt, fair, draft)
-    weights = _mask(prompt, fair, draft, mapper, mask)
-    states = blend_embeddings(
-        prompt.embeddings, fair.embeddings, mapper, weights, strength, eos_scope
-    )
+    mapper = align_words(tokens, fair.tokens, draft)
+    weights = _mask(prompt, fair.tokens, draft, mapper, mask)
+    words, states = range(tokens.first, tokens.last + 1), prompt.states["tokens"]
+    selected = selection(mapper, weights, words, len(states), eos_scope)
+    theirs = fair.states["tokens"]
+    states = blend_embeddings(states, theirs, mapper, weights, strength, eos_scope, words)
     record = Record(
-        prompt.text,
-        fair.text,
+        tokens.text,
+        fair.tokens.text,
         tuple((wish, places) for wish, _, places in found),
-        _rows(prompt, fair, mapper, weights, strength, eos_scope),
+        _rows(tokens, fair.tokens, *selected, strength),
         tuple(dict.fromkeys([*draft.notes, *fair.notes])),
     )
-    return FairPrompt(replace(prompt, embeddings=states), record)
+    return FairPrompt(replace(prompt, states={**prompt.states, "tokens": states}), record)
 
 
 def soft_mask(states: Tensor, chosen: Sequence[int]) -> Tensor:
     """M of tokens that resemble the chosen ones: max over j of sigmoid((cos - .5) / .1).
 
-    states: (n, c) of a prompt's tokens without BOS; compared after their mean is taken off.
+    states: (n, c) of a prompt's tokens from its first word on; compared without their mean.
     Returns (n,) in 0..1: cosines .5, .3 and 0 give .5, .119 and .0067.
     """
     centred = torch.nn.functional.normalize(states - states.mean(0), dim=-1)
@@ -155,14 +162,15 @@ def soft_weight(cosine: Tensor) -> Tensor:
     return torch.sigmoid((cosine - SOFT_MIDDLE) / SOFT_WIDTH)
 
 
-def align_words(target: Prompt, fair: Prompt, draft: Draft) -> Tensor:
+def align_words(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
     """pi: for each of the target's tokens its fairness position; -1 where there is none.
 
     Words of as many tokens go token by token; otherwise they are spread, last token to last, since
-    the last one has read the others.
+    the last one has read the others. Special tokens go to those in their place.
     """
     mapper = torch.full((len(target.ids),), -1)
-    mapper[0], mapper[-1] = 0, len(fair.ids) - 1
+    mapper[: target.first] = torch.arange(target.first)
+    mapper[target.last + 1 :] = torch.arange(fair.last + 1, len(fair.ids))
     for (_, origin), word in zip(draft.words, fair.words, strict=True):
         if origin is not None:
             tokens = target.words[origin].tokens
@@ -185,13 +193,12 @@ def parse_wishes(text: str, words: str = "") -> tuple[Wish, ...]:
 
 
 def _find(
-    backbone: "Model", prompt: Prompt, wish: Wish, presets: Presets
+    backbone: "Model", prompt: Tokens, wish: Wish, presets: Presets
 ) -> tuple[Wish, Attribute, Found]:
     attribute = find_attribute(wish.attribute, presets)
 
     def embed(text: str) -> Tensor:
-        encoded = backbone.text.encode(text)
-        return encoded.embeddings[len(encoded.ids) - 1]
+        return backbone.text.encode(text).pooled()
 
     found = find_person(prompt, wish.words, attribute.name, embed)
     words = [word.text for word in prompt.words]
@@ -205,51 +212,48 @@ def _find(
     return Wish(wish.attribute, " ".join(plain_words(words[start:end]))), attribute, found
 
 
-def _encode_longer(encode: Callable[[str], Prompt], text: str) -> Prompt:
+def _encode_longer(encode: Callable[[str], Conditioning], text: str) -> Conditioning:
     try:
         return encode(text)
     except EvenframeError as error:
         raise EvenframeError(f"With its attribute: {error}") from error
 
 
-def _mask(prompt: Prompt, fair: Prompt, draft: Draft, mapper: Tensor, kind: str) -> Tensor:
+def _mask(prompt: Conditioning, fair: Tokens, draft: Draft, mapper: Tensor, kind: str) -> Tensor:
     """M for the target's tokens; the EOS follows its scope instead."""
-    chosen = [
-        token
-        for index in sorted(draft.relevant)
-        for token in prompt.words[index].core or prompt.words[index].tokens
-    ]
-    count = len(prompt.ids)
+    tokens = prompt.tokens
+    chosen = [at for word in sorted(draft.relevant) for at in tokens.at((word, word + 1))]
+    first, count = tokens.first, len(tokens.ids)
     mask = torch.zeros(count)
     mask[chosen] = 1
     if kind == "soft":
-        states = prompt.embeddings[1:count].float().cpu()
-        mask[1:] = soft_mask(states, [token - 1 for token in chosen])
-    # CLIP is causal: before the first word that differs both prompts have the same embeddings.
-    mask[: _first_changed(prompt, fair)] = 0
+        states = prompt.states["tokens"][first:count].float().cpu()
+        mask[first:] = soft_mask(states, [token - first for token in chosen])
+    if tokens.summary is not None:
+        # Such an encoder reads forwards: before the first word that differs, so are the states.
+        mask[: _first_changed(tokens, fair)] = 0
     return torch.where(mapper >= 0, mask, 0.0)
 
 
-def _first_changed(prompt: Prompt, fair: Prompt) -> int:
+def _first_changed(prompt: Tokens, fair: Tokens) -> int:
     pairs = enumerate(zip(prompt.ids, fair.ids, strict=False))
     return next((index for index, (a, b) in pairs if a != b), len(prompt.ids))
 
 
 def _rows(
-    prompt: Prompt, fair: Prompt, mapper: Tensor, mask: Tensor, strength: float, eos_scope: str
+    prompt: Tokens, fair: Tokens, weights: Tensor, index: Tensor, strength: float
 ) -> tuple[Blended, ...]:
     """The record's rows: every token of the prompt that was blended; padding counts as the EOS."""
-    end = len(prompt.ids) - 1
-    weights, index = selection(mapper, mask, end, end + 1, len(fair.ids), eos_scope)
     names, fair_names = _names(prompt), _names(fair)
+    pairs = zip(weights.tolist(), index.tolist(), strict=True)
     return tuple(
-        Blended(token, names[token], strength * float(weight), int(at), fair_names[int(at)])
-        for token, (weight, at) in enumerate(zip(weights, index, strict=True))
-        if strength * float(weight) > 0
+        Blended(token, names[token], strength * weight, at, fair_names[at])
+        for token, (weight, at) in enumerate(pairs)
+        if token in names and strength * weight > 0
     )
 
 
-def _names(prompt: Prompt) -> dict[int, str]:
+def _names(prompt: Tokens) -> dict[int, str]:
     """Which word each token belongs to."""
-    names = {token: word.text for word in prompt.words for token in word.tokens}
-    return names | {0: "(start)", len(prompt.ids) - 1: "(end)"}
+    special = {at: "(start)" if at < prompt.first else "(end)" for at in range(len(prompt.ids))}
+    return special | {token: word.text for word in prompt.words for token in word.tokens}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..common.errors import EvenframeError
+from ..text.tokens import Place
 from .ages import ages_in
 from .children import AGE_LINKS, children_in
 from .grammar import (
@@ -16,7 +17,7 @@ from .grammar import (
     phrase_from,
     phrase_start,
 )
-from .reading import Pieces, Place, is_in, read
+from .reading import Pieces, is_in, read
 
 # fmt: off
 ADJECTIVES = frozenset({

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..text.prompt import Prompt, find_places, plain_words
+from ..common.typed_text import plain_words
+from ..text.prompt import find_places
+from ..text.tokens import Place, Tokens
 from .children import children_in
 from .grammar import PEOPLE, STOP_WORDS, is_person
-from .reading import Place, forms, lexicon, matches, read, word_places
+from .reading import forms, lexicon, matches, read, word_places
 
 MARGIN = 0.1
 """How far the best of a ranking must lie before the second, in cosine."""
@@ -24,13 +26,13 @@ class Found:
     "ranking". ranking: (word, cosine) pairs, best first, where they were ranked.
     """
 
-    places: tuple[tuple[int, int], ...]
+    places: tuple[Place, ...]
     how: str
     ranking: tuple[tuple[str, float], ...] = ()
 
 
 def find_person(
-    prompt: Prompt, words: str, attribute: str, embed: Callable[[str], Tensor]
+    prompt: Tokens, words: str, attribute: str, embed: Callable[[str], Tensor]
 ) -> Found:
     """The words that an attribute is for: those named, else those known, else the best ranked.
 
@@ -47,7 +49,7 @@ def find_person(
     return _ranked(prompt, have, attribute, embed)
 
 
-def known_person(prompt: Prompt) -> tuple[tuple[int, int], ...]:
+def known_person(prompt: Tokens) -> tuple[Place, ...]:
     """Where a prompt names a profession or a person, by the lexicon; () where it does not.
 
     Raises EvenframeError where it names several.
@@ -85,7 +87,7 @@ def people_in(words: Sequence[str]) -> tuple[Place, ...]:
 
 
 def _ranked(
-    prompt: Prompt, have: Sequence[str], attribute: str, embed: Callable[[str], Tensor]
+    prompt: Tokens, have: Sequence[str], attribute: str, embed: Callable[[str], Tensor]
 ) -> Found:
     """The word whose meaning is closest to the attribute's, if it is close and clearly so."""
     candidates = list(dict.fromkeys(word for word in have if word and word not in STOP_WORDS))

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..text.prompt import punctuation_apart
+from ..common.typed_text import punctuation_apart
+from ..text.tokens import Place
 from .attributes import DATA
 
 APOSTROPHES = "\N{RIGHT SINGLE QUOTATION MARK}\N{LEFT SINGLE QUOTATION MARK}`"
@@ -35,8 +36,6 @@ class Piece:
 
 
 Pieces = Sequence[Piece]
-Place = tuple[int, int]
-"""(first, end) indices, end exclusive."""
 
 
 def read(words: Sequence[str]) -> tuple[Piece, ...]:

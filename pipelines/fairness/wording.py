@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from ..common.errors import EvenframeError
-from ..text.prompt import plain_words, punctuation_apart
+from ..common.typed_text import plain_words, punctuation_apart
+from ..text.tokens import Place
 from .attributes import DEGREES, PRONOUNS, Attribute
 from .children import child_words
 from .grammar import STOP_WORDS
@@ -17,8 +18,7 @@ from .reading import read
 
 ARTICLES = {"a", "an"}
 
-Places = Sequence[tuple[int, int]]
-"""(first, end) word indices, end exclusive."""
+Places = Sequence[Place]
 
 
 @dataclass

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ..common.checks import require_numbers
 from ..common.errors import EvenframeError
-from ..text.prompt import Prompt
+from ..text.conditioning import Conditioning
 from .model import Model
 
 SIZE_RATIO = 2
@@ -56,7 +56,7 @@ def require_model(model: Model, fingerprint: str, what: str) -> None:
         raise _made_by_another(model, what)
 
 
-def require_prompt(model: Model, prompt: Prompt, what: str) -> None:
+def require_prompt(model: Model, prompt: Conditioning, what: str) -> None:
     """A prompt must come from the model's own text encoder."""
     if prompt.model != model.text.fingerprint:
         raise _made_by_another(model, what)

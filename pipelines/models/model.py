@@ -15,7 +15,7 @@ from torch import Tensor
 from ..attention.keyframes import KeyFrameTable
 from ..attention.processor import Attend
 from ..attention.sites import Layout, Site
-from ..text.prompt import Prompt
+from ..text.conditioning import Conditioning
 from .delta import Delta
 from .lattice import Lattice
 from .schedule import Level, Schedule
@@ -91,7 +91,7 @@ class TextEncoder(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
-    def encode(self, text: str) -> Prompt:
+    def encode(self, text: str) -> Conditioning:
         """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
         ...
 

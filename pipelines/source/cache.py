@@ -13,7 +13,7 @@ from ..common.code_hash import code_hash
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
-from ..text.prompt import Prompt
+from ..text.conditioning import Conditioning
 from ..walk import OnStep
 from .file import FORMAT, load, save
 from .inversion import Inversion, OnFrame, Settings, invert_clip
@@ -30,7 +30,7 @@ def find_or_invert(
     cache: "InversionCache",
     backbone: "Model",
     frames: Tensor,
-    prompt: Prompt,
+    prompt: Conditioning,
     settings: Settings,
     *,
     check: bool = False,
@@ -72,7 +72,9 @@ def find_or_invert(
     return inversion, kept is not None
 
 
-def inversion_key(backbone: "Model", prompt: Prompt, settings: Settings, origin: Origin) -> str:
+def inversion_key(
+    backbone: "Model", prompt: Conditioning, settings: Settings, origin: Origin
+) -> str:
     """A content hash of everything that an inversion depends on, code and versions included."""
     facts = {
         "format": FORMAT,
@@ -84,7 +86,7 @@ def inversion_key(backbone: "Model", prompt: Prompt, settings: Settings, origin:
         "layout": asdict(backbone.denoiser.layout),
         "origin": asdict(origin),
         "prompt": hash_tensors({"embeddings": prompt.embeddings}),
-        "text": prompt.text,
+        "text": prompt.tokens.text,
         "times": backbone.schedule.times(settings.steps),
         "keyframes": settings.keyframes,
         "layers": settings.layers,

@@ -19,7 +19,8 @@ from ..common.errors import EvenframeError, in_short
 from ..common.tensor_file import hash_tensors
 from ..common.whole_file import Numbered
 from ..common.window import WHOLE_CLIP, Windowing
-from ..text.prompt import Prompt, Word
+from ..text.conditioning import Conditioning
+from ..text.tokens import Tokens, Word
 from .inversion import Inversion
 from .origin import Origin
 from .store import MODES
@@ -39,6 +40,7 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
     Returns the file's path.
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
+    tokens = inversion.prompt.tokens
     tensors = {
         "trajectory": inversion.trajectory,
         "embeddings": inversion.prompt.embeddings,
@@ -50,10 +52,15 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
         "model": inversion.model,
         "mode": inversion.mode,
         "origin": asdict(inversion.origin),
-        "prompt": inversion.prompt.text,
+        "prompt": tokens.text,
         "prompt_hash": hash_tensors({"embeddings": inversion.prompt.embeddings}),
-        "ids": inversion.prompt.ids,
-        "words": [asdict(word) for word in inversion.prompt.words],
+        "ids": tokens.ids,
+        "words": [asdict(word) for word in tokens.words],
+        "special": {
+            "before": tokens.first,
+            "behind": len(tokens.ids) - 1 - tokens.last,
+            "summary": tokens.summary,
+        },
         "times": inversion.times,
         "keyframes": inversion.keyframes,
         "layers": inversion.layers,
@@ -132,19 +139,26 @@ def _times(header: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(times)
 
 
-def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Prompt:
+def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Conditioning:
     """The source prompt; every position of its words is one of its tokens."""
     _require_numbers(embeddings, "prompt", 2)
     ids = _wholes(header, "ids")
-    if not 2 <= len(ids) <= len(embeddings):
+    # In older files nothing tells of special tokens: all are of CLIP.
+    special = header.get("special", {"before": 1, "behind": 1, "summary": len(ids) - 1})
+    before, behind = _whole(special, "before"), _whole(special, "behind")
+    if not before + behind <= len(ids) <= len(embeddings):
         raise ValueError(f"its prompt has {len(ids)} tokens and {len(embeddings)} embeddings")
+    summary = None if special["summary"] is None else _whole(special, "summary")
     words = tuple(
         Word(str(word["text"]), _wholes(word, "tokens"), _wholes(word, "core"))
         for word in header["words"]
     )
-    if any(position >= len(ids) for word in words for position in (*word.tokens, *word.core)):
+    own = range(before, len(ids) - behind)
+    positions = [at for word in words for at in (*word.tokens, *word.core)]
+    if not all(at in own for at in positions) or (summary or 0) >= len(ids):
         raise ValueError("its words lie outside its prompt")
-    return Prompt(str(header["prompt"]), ids, words, embeddings, str(header["model"]))
+    tokens = Tokens(str(header["prompt"]), ids, words, own.start, own.stop - 1, summary)
+    return Conditioning(tokens, {"tokens": embeddings}, str(header["model"]))
 
 
 def _windowing(header: Mapping[str, Any] | None, frames: int) -> Windowing:

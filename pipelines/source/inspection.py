@@ -48,7 +48,7 @@ def look(
     require_range("at", at, 0, 1)
     require_range("threshold", threshold, 0, 2)
     require_model(backbone, inversion.model, "inversion")
-    tokens = [token for word in words for token in find_tokens(inversion.prompt, word)]
+    tokens = [token for word in words for token in find_tokens(inversion.prompt.tokens, word)]
     sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
     size = backbone.codec.lattice_of(inversion.trajectory[0]).size
     step = round(at * (inversion.steps - 1))

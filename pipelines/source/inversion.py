@@ -27,7 +27,7 @@ from ..common.settings import check, setting
 from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
 from ..models.schedule import MAX_STEPS, Level, Schedule
-from ..text.prompt import Prompt
+from ..text.conditioning import Conditioning
 from ..walk import OnStep, Pass, StepReport, walk
 from .origin import Origin, origin_of
 from .prefetch import PrefetchedAttention
@@ -67,7 +67,7 @@ class Inversion:
     """
 
     trajectory: Tensor
-    prompt: Prompt
+    prompt: Conditioning
     times: tuple[float, ...]
     keyframes: KeyFrames
     model: str
@@ -195,7 +195,7 @@ class Settings:
 def invert(
     backbone: "Model",
     frames: Tensor,
-    prompt: str | Prompt,
+    prompt: str | Conditioning,
     *,
     steps: int = 50,
     keyframes: str | Iterable[str | int] = key_frames.DEFAULT,
@@ -215,7 +215,7 @@ def invert(
     Raises EvenframeError for frames or settings out of range.
     """
     settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing, layers)
-    source = prompt if isinstance(prompt, Prompt) else backbone.text.encode(prompt)
+    source = prompt if isinstance(prompt, Conditioning) else backbone.text.encode(prompt)
     return invert_clip(
         backbone, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
     )
@@ -225,7 +225,7 @@ def invert(
 def invert_clip(
     backbone: "Model",
     frames: Tensor,
-    prompt: Prompt,
+    prompt: Conditioning,
     settings: Settings,
     origin: Origin | None = None,
     *,
@@ -291,7 +291,7 @@ class _SourcePass(Pass):
     """The source as its prompt sees it, whose attention is kept where the keeper says."""
 
     def __init__(
-        self, frames: range, prompt: Prompt, reach: KeyFrameTable | None, keeper: "_Keeper"
+        self, frames: range, prompt: Conditioning, reach: KeyFrameTable | None, keeper: "_Keeper"
     ):
         super().__init__(frames, {"source": prompt.embeddings}, reach, self._record)
         self._keeper, self._recorder = keeper, keeper.recorder()

@@ -1,5 +1,5 @@
 """Cross-attention maps of words, and the masks that they make: where words are looked at, there an
-edit is free. A few columns of 77 are the only maps that are ever built.
+edit is free. A few columns are the only maps that are ever built.
 
 Source: FateZero (ICCV 2023), Eq. 5, for the mask of the source's words; the local blend of
 "Prompt-to-Prompt" (ICLR 2023) for that of the target's.

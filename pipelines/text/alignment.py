@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
+from .tokens import Tokens
 
 CONTEXT_LENGTH = 77
-CLIP_END = 49407
-"""CLIP's EOS; Stable Diffusion 1 pads with it, Stable Diffusion 2 with another id."""
+CLIP_START, CLIP_END = 49406, 49407
+"""Of a padded prompt of CLIP; Stable Diffusion 1 pads with the EOS, 2 with another id."""
 GAP, MATCH, MISMATCH = 0, 1, -1
 
 
@@ -22,18 +23,26 @@ def align_tokens(
     target_ids: Sequence[int] | Tensor,
     length: int = CONTEXT_LENGTH,
 ) -> tuple[Tensor, Tensor]:
+    """`align`, of token ids that may be padded with any id: the end is guessed from them."""
+    return _aligned(_unpadded(source_ids), _unpadded(target_ids), length)
+
+
+def align(source: Tokens, target: Tokens, length: int) -> tuple[Tensor, Tensor]:
     """Refine: for every target token, the source token it comes from.
 
-    source_ids, target_ids: token ids with BOS and EOS, padded with any id or not.
     length: tokens in the encoded prompt.
     Returns (mapper, alphas), both (length,): mapper[n] is the source position of target token n or
     -1 for an inserted token; alphas[n] is 1.0 where there is a source token and 0.0 where not.
-    Beyond the target's EOS position n maps to n, as published: in a longer source, to a word.
+    Beyond the target's last token position n maps to n, as published: in a longer source, to a
+    word. Raises EvenframeError for prompts of more tokens than `length`.
 
     A Needleman-Wunsch alignment (gap 0, match 1, mismatch -1); ties prefer an inserted target
     token, then a dropped source token, then a pair.
     """
-    source, target = _unpadded(source_ids), _unpadded(target_ids)
+    return _aligned(source.ids, target.ids, length)
+
+
+def _aligned(source: Sequence[int], target: Sequence[int], length: int) -> tuple[Tensor, Tensor]:
     for name, ids in (("source", source), ("target", target)):
         if len(ids) > length:
             raise EvenframeError(
@@ -56,8 +65,8 @@ def replace_matrix(
     length: tokens in the encoded prompt, L.
     Returns (L, L) float32, rows source and columns target, so that R = S_source @ matrix. A word of
     as many tokens as its partner maps one to one; otherwise each source token is spread evenly over
-    the partner's tokens. EOS maps to EOS and padding to padding; every row sums to 1, so the mapped
-    attention keeps its mass.
+    the partner's tokens. What stands before the words maps to itself, and what follows them to what
+    follows the others; every row sums to 1, so the mapped attention keeps its mass.
     """
     if len(source_words) != len(target_words):
         raise EvenframeError(
@@ -65,8 +74,9 @@ def replace_matrix(
             f"and the target {len(target_words)}: use Refine, or change one word for one word."
         )
     matrix = torch.zeros(length, length)
-    matrix[0, 0] = 1.0
-    source_end, target_end = 1, 1
+    source_end = target_end = source_words[0][0] if source_words else 0
+    before = torch.arange(source_end)
+    matrix[before, before] = 1.0
     for source, target in zip(source_words, target_words, strict=True):
         if len(source) == len(target):
             matrix[list(source), list(target)] = 1.0
@@ -79,9 +89,12 @@ def replace_matrix(
 
 
 def _unpadded(ids: Sequence[int] | Tensor) -> list[int]:
-    """Token ids up to and with the EOS: CLIP's, or the first of a trailing run of one id."""
+    """Token ids up to and with the EOS: CLIP's, or the first of a trailing run of one id.
+
+    Of CLIP are those that begin with its BOS; for others its EOS is a piece of a word.
+    """
     values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
-    if CLIP_END in values:
+    if values[:1] == [CLIP_START] and CLIP_END in values:
         return values[: values.index(CLIP_END) + 1]
     end = len(values)
     while end >= 2 and values[end - 2] == values[end - 1]:
@@ -89,7 +102,7 @@ def _unpadded(ids: Sequence[int] | Tensor) -> list[int]:
     return values[:end]
 
 
-def _needleman_wunsch(source: list[int], target: list[int]) -> list[int]:
+def _needleman_wunsch(source: Sequence[int], target: Sequence[int]) -> list[int]:
     """The source index of every target token, -1 where it was inserted."""
     rows, columns = len(source) + 1, len(target) + 1
     score = [[0] * columns for _ in range(rows)]  # GAP is 0, so the borders are too

@@ -61,9 +61,10 @@ class Targets:
         from evenframe.pipelines.text.prompt import find_tokens, parse_weights
 
         source, target, word, weights = case
-        first, second = self.model.text.encode(source), self.model.text.encode(target)
+        encode = self.model.text.encode
+        first, second = encode(source).tokens, encode(target).tokens
         first.describe()
-        align_tokens(first.ids, second.ids, len(second.embeddings))
+        align_tokens(first.ids, second.ids)
         parse_weights(weights)
         assert find_tokens(second, word)
 

@@ -19,10 +19,11 @@ from ...common.settings import setting
 from ...common.typed_text import quoted
 from ...fairness.people import known_person
 from ...regions.region import Region
-from ...text.alignment import align_tokens
-from ...text.prompt import Prompt, find_places, parse_phrases
+from ...text.alignment import align
+from ...text.prompt import find_places, parse_phrases
+from ...text.tokens import Place, Tokens
 from ..base import ControlRun, Edit
-from ..region_words import Place, region_places, tell_places, tokens_at
+from ..region_words import region_places, tell_places
 from .formulas import likeness, raised
 from .shared import FameControl, FameRun
 from .subject import Subjects, find_subjects, require_subject
@@ -70,7 +71,7 @@ class CrossReweighter(FameControl):
 
     def _people(self, edit: Edit) -> list["Person"]:
         items = () if self.regions is None else self.regions.items
-        prompt = edit.prompt
+        prompt = edit.prompt.tokens
         if self.words or not any(parse_phrases(region.words) for region in items):
             words = self.words or _known(prompt)
             places = [place for word in words for place in find_places(prompt, word)]
@@ -92,7 +93,7 @@ def _tell_wordless(edit: Edit, regions: Sequence[Region], owned: Sequence[Sequen
             )
 
 
-def _known(prompt: Prompt) -> tuple[str, ...]:
+def _known(prompt: Tokens) -> tuple[str, ...]:
     places = known_person(prompt)
     if not places:
         raise EvenframeError(
@@ -115,20 +116,20 @@ class Person:
 
 def person(edit: Edit, places: Sequence[Place], region: int | None, eos: bool) -> Person:
     """The tokens in both prompts of the words at some places of the target."""
-    target, source = edit.prompt, edit.inversion.prompt
-    tokens = {token for place in places for token in tokens_at(target, place)}
-    theirs = {token for place in places for token in _in_source(source, target, place)}
+    target, source = edit.prompt.tokens, edit.inversion.prompt.tokens
+    mapper, _ = align(source, target, len(edit.prompt.embeddings))
+    tokens = {token for place in places for token in target.at(place)}
+    theirs = {token for place in places for token in _in_source(source, target, mapper, place)}
     if eos:
-        tokens.add(len(target.ids) - 1)
-        theirs.add(len(source.ids) - 1)
+        tokens.add(target.require_summary("eos", "off"))
+        theirs.add(source.require_summary("eos", "off"))
     return Person(tuple(sorted(tokens)), tuple(sorted(theirs)), region)
 
 
-def _in_source(source: Prompt, target: Prompt, place: Place) -> list[int]:
+def _in_source(source: Tokens, target: Tokens, mapper: Tensor, place: Place) -> list[int]:
     """The source tokens that words of the target come from: the same words, or, in prompts of
     equally many words, those in their place."""
-    mapper, _ = align_tokens(source.ids, target.ids, len(target.embeddings))
-    same = [int(mapper[token]) for token in tokens_at(target, place) if mapper[token] >= 0]
+    same = [int(mapper[token]) for token in target.at(place) if mapper[token] >= 0]
     if same or len(source.words) != len(target.words):
         return same
     return [token for index in range(*place) for token in source.words[index].tokens]

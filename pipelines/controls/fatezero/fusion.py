@@ -24,7 +24,8 @@ from ...common.errors import EvenframeError
 from ...common.settings import setting
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
-from ...text.prompt import Prompt, find_tokens, parse_phrases, parse_weights
+from ...text.prompt import find_tokens, parse_phrases, parse_weights
+from ...text.tokens import Tokens
 from ..base import Control, ControlRun, Edit, Step
 from ..span import NEVER, Span, span_setting
 from .token_mix import token_mix
@@ -148,9 +149,12 @@ class FusionRun(ControlRun):
     def __init__(self, settings: Fusion, edit: Edit):
         backbone, steps = edit.backbone, edit.steps
         source, target = edit.inversion.prompt, edit.prompt
-        self._mix = token_mix(settings.method, source, target, settings.weights)
-        self._blend_tokens = _tokens(source, settings.blend_words)
-        target_tokens = _tokens(target, settings.target_blend_words)
+        length = len(target.states["tokens"])
+        self._mix = token_mix(
+            settings.method, source.tokens, target.tokens, length, settings.weights
+        )
+        self._blend_tokens = _tokens(source.tokens, settings.blend_words)
+        target_tokens = _tokens(target.tokens, settings.target_blend_words)
         self._threshold = settings.threshold
         self._uses_source = bool(self._mix.from_source.any())
         self._uses_own = bool(self._mix.own.any())
@@ -263,6 +267,6 @@ def _times(gate: Tensor | None, factor: Tensor) -> Tensor:
     return factor if gate is None else gate * factor
 
 
-def _tokens(prompt: Prompt, words: Iterable[str]) -> list[int]:
+def _tokens(prompt: Tokens, words: Iterable[str]) -> list[int]:
     """Positions of the words' tokens; a word that two phrases name counts once."""
     return list(dict.fromkeys(token for word in words for token in find_tokens(prompt, word)))

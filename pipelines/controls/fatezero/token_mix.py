@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...text.alignment import align_tokens, replace_matrix
-from ...text.prompt import Prompt, find_tokens
+from ...text.alignment import align, replace_matrix
+from ...text.prompt import find_tokens
+from ...text.tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,13 @@ class TokenMix:
 
 
 def token_mix(
-    method: str, source: Prompt, target: Prompt, weights: Iterable[tuple[str, float]] = ()
+    method: str,
+    source: Tokens,
+    target: Tokens,
+    length: int,
+    weights: Iterable[tuple[str, float]] = (),
 ) -> TokenMix:
     """The columns of R[n] = a_n w_n S_source[map n] + (1 - a_n) w_n S_edit[n], as matrices."""
-    length = len(target.embeddings)
     factors = torch.ones(length)
     for word, factor in weights:
         factors[list(find_tokens(target, word))] = factor
@@ -40,7 +44,7 @@ def token_mix(
             [word.tokens for word in source.words], [word.tokens for word in target.words], length
         )
         return TokenMix(matrix * factors, torch.zeros(length))
-    mapper, alphas = align_tokens(source.ids, target.ids, length)
+    mapper, alphas = align(source, target, length)
     columns = torch.arange(length)
     matrix = torch.zeros(length, length)
     matrix[mapper.clamp(min=0), columns] = alphas

@@ -54,19 +54,26 @@ def region_losses(
     return inner, _top_mean(attention * outside, outer_k).mean()
 
 
-def condition_maps(maps: Tensor, sharpen: bool = True, smooth: bool = True) -> Tensor:
+def condition_maps(
+    maps: Tensor,
+    sharpen: bool = True,
+    smooth: bool = True,
+    left_out: tuple[int, int] = (1, 1),
+) -> Tensor:
     """What the published code makes of attention maps before it takes their losses.
 
-    maps: (f, h, w, L) attention to every token, L = 77. sharpen: let the tokens compete, softmax of
-    100 times the attention. smooth: over (time, y, x), 3x3x3.
-    Returns (f, h, w, L-2), without the first and the last token. Raises EvenframeError.
+    maps: (f, h, w, L) attention to every token. sharpen: let the tokens compete, softmax of 100
+    times the attention. smooth: over (time, y, x), 3x3x3. left_out: how many tokens at the
+    beginning and at the end are no words and do not compete; published for CLIP, one each.
+    Returns (f, h, w, L - sum(left_out)). Raises EvenframeError.
     """
-    if maps.ndim != 4 or maps.shape[-1] < 3:
+    first, behind = left_out
+    if maps.ndim != 4 or maps.shape[-1] <= first + behind:
         raise EvenframeError(
             f"The maps have the shape {tuple(maps.shape)}: give (frames, rows, columns, tokens), "
-            "with 3 tokens or more."
+            f"with {first + behind + 1} tokens or more."
         )
-    maps = maps[..., 1:-1]
+    maps = maps[..., first : maps.shape[-1] - behind]
     if sharpen:
         maps = torch.softmax(SHARPNESS * maps, dim=-1)
     if smooth:

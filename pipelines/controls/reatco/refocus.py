@@ -24,8 +24,9 @@ from ...models.schedule import Level
 from ...regions.regions import Regions
 from ...source.maps import mask_sites
 from ...text.prompt import parse_phrases
+from ...text.tokens import Place
 from ..base import Control, ControlRun, Edit, Step
-from ..region_words import Place, region_places, tell_places, tokens_at
+from ..region_words import region_places, tell_places
 from ..span import Span, nearest_step, span_setting
 from .losses import (
     OUTER_COUNTS,
@@ -175,7 +176,7 @@ class RefocusRun(ControlRun):
                     "move it, or put it after them."
                 )
         here = cells[:, edit.frames.start : edit.frames.stop]
-        places = region_places(edit.prompt, regions.items)
+        places = region_places(edit.prompt.tokens, regions.items)
         tell_places(edit, regions.items, places)
         masks: dict[Place, Tensor] = {}
         for theirs, mask in zip(places, here, strict=True):
@@ -183,7 +184,7 @@ class RefocusRun(ControlRun):
                 masks[place] = torch.maximum(mask, masks.get(place, mask))
         # Not those of objects that these frames do not show.
         return [
-            (tokens_at(edit.prompt, place), mask.to(edit.backbone.device))
+            (edit.prompt.tokens.at(place), mask.to(edit.backbone.device))
             for place, mask in masks.items()
             if mask.any()
         ]
@@ -208,11 +209,14 @@ class RefocusRun(ControlRun):
     def losses(self, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """(L_IR, L_OR) of every word, (words,) each; differentiable in the latents."""
         settings = self._settings
-        maps = condition_maps(self._maps(latents, level), settings.sharpen, settings.smooth)
-        # Without the first token, token j is in column j-1.
+        maps = self._maps(latents, level)
+        prompt, columns = self._edit.prompt.tokens, maps.shape[-1]
+        # What stands before the words, and the last column, unless a word has it.
+        left_out = prompt.first, min(1, columns - 1 - prompt.last)
+        maps = condition_maps(maps, settings.sharpen, settings.smooth, left_out)
         pairs = [
             region_losses(
-                maps[..., [token - 1 for token in tokens]].mean(-1),
+                maps[..., [token - prompt.first for token in tokens]].mean(-1),
                 mask,
                 settings.top_fraction,
                 settings.outer_count,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ...text import prompt as prompts
-from ...text.prompt import Prompt
+from ...text import conditioning
+from ...text.conditioning import Conditioning
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +19,8 @@ class ClipText:
     tokenizer: Any
     trained_words: frozenset[str] | None = None
 
-    def encode(self, text: str) -> Prompt:
+    def encode(self, text: str) -> Conditioning:
         """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
-        return prompts.encode(
+        return conditioning.encode(
             text, self.tokenizer, self.module, self.fingerprint, self.trained_words
         )

@@ -1,0 +1,75 @@
+"""What a prompt gives a denoiser, and how CLIP's text encoder makes it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..common.errors import EvenframeError
+from ..common.typed_text import quoted
+from .prompt import training_notes
+from .syntax import syntax_notes
+from .tokens import Tokens, tokenize
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """An encoded prompt.
+
+    states: by name, what the denoiser is given; "tokens" is (L, c), the text encoder's last hidden
+        states, padded to L tokens.
+    model: fingerprint of the model that encoded it. notes: what the writer should know, a line
+        each.
+    """
+
+    tokens: Tokens
+    states: Mapping[str, Tensor]
+    model: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The states of the tokens, (L, c)."""
+        return self.states["tokens"]
+
+    def pooled(self) -> Tensor:
+        """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""
+        states, at = self.states["tokens"], self.tokens.summary
+        return states[: len(self.tokens.ids)].mean(0) if at is None else states[at]
+
+
+@torch.no_grad()
+def encode(
+    text: str,
+    tokenizer: Any,
+    text_encoder: Any,
+    model: str,
+    trained: Collection[str] | None = None,
+) -> Conditioning:
+    """Tokenize a prompt and encode it with CLIP.
+
+    trained: all words of a model that was trained on few; the notes tell which it does not know.
+    Raises EvenframeError as `tokenize`, and for tokens that the text encoder does not have.
+    """
+    tokens = tokenize(text, tokenizer, end_sums_up=True)
+    length = int(tokenizer.model_max_length)
+    padded = tokenizer(text, padding="max_length", max_length=length).input_ids
+    _require_known(padded, tokenizer, text_encoder)
+    device = next(text_encoder.parameters()).device
+    states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
+    notes = (*syntax_notes(text), *training_notes(text, trained))
+    return Conditioning(tokens, {"tokens": states[0].float()}, model, notes)
+
+
+def _require_known(ids: Sequence[int], tokenizer: Any, text_encoder: Any) -> None:
+    """A GPU that is asked for a token beyond the last computes nothing more in this process."""
+    known = text_encoder.get_input_embeddings().num_embeddings
+    if max(ids) >= known:
+        token = tokenizer.convert_ids_to_tokens(max(ids))
+        raise EvenframeError(
+            f"The tokenizer writes {quoted(str(token))} as token {max(ids)}, but the model's text "
+            f"encoder has tokens 0 to {known - 1} only: they belong to different models, so "
+            "download the complete model again."
+        )
