@@ -5,7 +5,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ MAX_BYTES, MAX_VALUES, MAX_WORDS = 100_000, 200, 1000
 """Of one file; the words of all its values together. Each value knows the words of all others."""
 MAX_LINE = 1000
 """TOML's reader takes time and memory by the square of the dots in a key, which is on one line."""
-HEADER_END = re.compile(r"\]\s*(?:#.*)?$")
+HEADER = re.compile(r"\s*\[(.*)\]\s*(?:#.*)?$")
 
 
 @cache
 def shipped() -> Presets:
-    """The presets of this package."""
-    return read_presets((DATA / "attributes").glob("*.toml"))
+    """The presets of this package, in the order of their files' names."""
+    return dict(_Reader(path).preset() for path in sorted((DATA / "attributes").glob("*.toml")))
 
 
 def with_own(folder: Path) -> tuple[Presets, tuple[str, ...]]:
@@ -52,11 +52,6 @@ def with_own(folder: Path) -> tuple[Presets, tuple[str, ...]]:
         del own[path]
     left_out = tuple(f"{what} Until then this preset is left out." for what in wrong)
     return shipped() | dict(own.values()), left_out
-
-
-def read_presets(files: Iterable[Path]) -> Presets:
-    """Read preset files, in the order of their names. Raises EvenframeError for a wrong one."""
-    return dict(_Reader(path).preset() for path in sorted(files))
 
 
 def _clash(own: Mapping[Path, tuple[str, dict[str, Attribute]]]) -> tuple[Path, str] | None:
@@ -121,20 +116,12 @@ class _Reader:
         if sum(map(len, words.values())) > MAX_WORDS:
             raise self._wrong(f"its values have more than {MAX_WORDS} words: leave some out")
         texts = {value: self._template(table, value) for value, table in tables.items()}
-        instead = {
-            value: self._strings(table, "instead", value) if "instead" in table else words[value]
-            for value, table in tables.items()
-        }
-        return {
-            value: Attribute(
-                value,
-                texts[value],
-                words[value],
-                (*others(value, words, instead[value]), *_degrees(value, texts)),
-                (preset,),
-            )
-            for value, table in tables.items()
-        }
+        made = {}
+        for value, table in tables.items():
+            own = self._strings(table, "instead", value) if "instead" in table else words[value]
+            others = _others(value, words, texts, own)
+            made[value] = Attribute(value, texts[value], words[value], others, (preset,))
+        return made
 
     def _require_fields(self, tables: Mapping[str, Any]) -> None:
         """Each value is a table of its own name, with known fields."""
@@ -145,21 +132,27 @@ class _Reader:
             told = quoted(value)
             if not isinstance(table, dict):
                 raise self._wrong(
-                    f"the value {told} is no table: begin one, as in [values.formal]", value=value
+                    f"the value {told} is no table: begin one, as in [values.formal]",
+                    "values",
+                    value,
                 )
             for key in table.keys() - FIELDS:
                 known = ", ".join(sorted(FIELDS))
-                raise self._wrong(f"{quoted(key)} of {told} is unknown: use {known}", key, value)
+                raise self._wrong(
+                    f"{quoted(key)} of {told} is unknown: use {known}", "values", value, key
+                )
             if not _is_plain(value) or set(value) & set(",:"):
                 raise self._wrong(
                     f"the value {told} cannot be asked for: name it by words with single blanks "
                     "between them, without commas and colons",
-                    value=value,
+                    "values",
+                    value,
                 )
             if folded(value) in named:
                 raise self._wrong(
                     f"the value {told} is there twice, capitals or not: name one differently",
-                    value=value,
+                    "values",
+                    value,
                 )
             named.add(folded(value))
 
@@ -169,13 +162,14 @@ class _Reader:
             raise self._wrong(
                 f"the value {quoted(value)} has no text: write what stands in the prompt, as in "
                 'text = "formally dressed {}"',
-                "text",
+                "values",
                 value,
+                "text",
             )
         try:
             return template(text)
         except EvenframeError as error:
-            raise self._wrong(str(error).rstrip("."), "text", value) from error
+            raise self._wrong(str(error).rstrip("."), "values", value, "text") from error
 
     def _words(self, table: Mapping[str, Any], value: str) -> tuple[str, ...]:
         words = self._strings(table, "words", value)
@@ -184,8 +178,9 @@ class _Reader:
                 raise self._wrong(
                     f"the words of {quoted(value)} have {quoted(word)}: each is a single word of a "
                     "prompt",
-                    "words",
+                    "values",
                     value,
+                    "words",
                 )
         return tuple(map(folded, words))
 
@@ -194,13 +189,15 @@ class _Reader:
         if not isinstance(given, list) or not all(isinstance(entry, str) for entry in given):
             raise self._wrong(
                 f'{key} of {quoted(value)} is no list of texts: write {key} = ["one", "two"]',
-                key,
+                "values",
                 value,
+                key,
             )
         return tuple(given)
 
-    def _wrong(self, what: str, key: str = "", value: str = "") -> EvenframeError:
-        line = find_line(self._text, key, value)
+    def _wrong(self, what: str, *place: str) -> EvenframeError:
+        """place: of what is wrong, such as ("values", "formal", "text"); none for all of it."""
+        line = _find_line(self._text, place)
         where = f"{quoted(str(self._path))}, line {line}" if line else quoted(str(self._path))
         return EvenframeError(f"{where}: {what}.")
 
@@ -237,59 +234,44 @@ def _is_plain(name: str) -> bool:
     return bool(name) and name == " ".join(name.split())
 
 
-def find_line(text: str, key: str, value: str = "") -> int:
-    """The line of a preset file that gives a key, at the top or of a value; 0 where there is none.
+def _find_line(text: str, wanted: tuple[str, ...]) -> int:
+    """The line of a preset file that gives a key, or begins the table where it is missing; else 0.
 
-    Of a value without the key it is the line that begins the value. TOML's reader does not tell.
+    TOML's reader does not tell.
     """
-    begins, table = 0, ("", "")
+    begins, table = 0, ()
     for number, line in enumerate(text.splitlines(), start=1):
-        if header := _header(line):
-            table = header
-            if value and table == ("values", value):
-                begins = number
-            elif not value and table[1].partition(".")[0] == key:
-                return number
-            continue
-        given = line.partition("=")[0].strip(" \t\"'")
-        if given and given == key and table == (("values", value) if value else ("", "")):
+        if header := HEADER.match(line):
+            place = table = _names(header[1])
+        else:
+            place = (*table, *_names(line.partition("=")[0]))
+        if wanted and place[: len(wanted)] == wanted:
             return number
-        if value and given == value and table == ("", "values"):
+        if place == wanted[:-1]:
             begins = number
     return begins
 
 
-def _header(line: str) -> tuple[str, str] | None:
-    """The table that a line begins: ("values", NAME) of [values.NAME], else ("", NAME)."""
-    line = line.strip()
-    end = HEADER_END.search(line)
-    if not line.startswith("[") or not end:
-        return None
-    name = line[1 : end.start()].strip()
-    first, dot, rest = name.partition(".")
-    inner, plain = (rest, "values") if dot and first.strip() == "values" else (name, "")
-    return plain, inner.strip().strip("\"'")
+def _names(dotted: str) -> tuple[str, ...]:
+    """The first name of a key in TOML, and the rest."""
+    return tuple(name.strip().strip("\"'") for name in dotted.split(".", 1))
 
 
-def _degrees(name: str, texts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Texts of other values that are a degree and a word, 'very dark-skinned'; nothing for each."""
-    said = {folded(text).replace(PLACE, "").strip(): value for value, text in texts.items()}
-    return tuple(
-        (text, "")
-        for text, value in said.items()
-        if value != name and len(text.split()) == 2 and text.split()[0] in DEGREES
-    )
-
-
-def others(
-    name: str, words: Mapping[str, tuple[str, ...]], instead: tuple[str, ...]
+def _others(
+    name: str,
+    words: Mapping[str, tuple[str, ...]],
+    texts: Mapping[str, str],
+    instead: tuple[str, ...],
 ) -> tuple[tuple[str, str], ...]:
-    """Words that say another value, each with what takes its place."""
+    """Words and degrees ('very dark-skinned') that say another value, with what takes their place;
+    nothing takes that of a degree."""
     pairs: dict[str, str] = {}
-    for other, said in words.items():
-        if other == name:
-            continue
+    for said in (said for other, said in words.items() if other != name):
         for index, word in enumerate(said):
             if word not in words[name]:
                 pairs.setdefault(word, instead[index] if index < len(instead) else "")
+    for text in (text for text in texts.values() if text != texts[name]):
+        said = folded(text).replace(PLACE, "").strip()
+        if len(said.split()) == 2 and said.split()[0] in DEGREES:
+            pairs[said] = ""
     return tuple(pairs.items())
