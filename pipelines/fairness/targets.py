@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..common.checks import require_whole
 from ..common.errors import EvenframeError
-from ..common.typed_text import folded, quoted, read_decimal
-from ..text.prompt import parse_phrases
+from ..common.typed_text import folded, quoted
+from ..text.prompt import parse_numbers
 
 MAX_ATTRIBUTES = 50
 """Each clip of a batch is weighed against each attribute."""
@@ -34,8 +35,7 @@ def assign(shares: Mapping[str, float], count: int, seed: int = 0) -> tuple[str,
     range.
     """
     wanted = normalised(shares)
-    if not 0 <= count <= MAX_CLIPS:
-        raise EvenframeError(f"count is {count}: choose a whole number from 0 to {MAX_CLIPS}.")
+    require_whole("count", count, 0, MAX_CLIPS)
     order = random.Random(seed)
     left = _largest_remainder(wanted, count, order)
     given = dict.fromkeys(wanted, 0)
@@ -80,21 +80,13 @@ def scaling_note(shares: Mapping[str, float]) -> str:
 
 def parse_shares(text: str) -> dict[str, float]:
     """Read "female: 0.5, male: 0.5". Raises EvenframeError naming the part it cannot read."""
-    shares: dict[str, float] = {}
+    pairs = parse_numbers(text, "share", "attribute: share", "female: 0.5, male: 0.5")
     named: set[str] = set()
-    for part in parse_phrases(text):
-        name, _, number = (piece.strip() for piece in part.rpartition(":"))
-        share = read_decimal(number)
-        if share is None or not name:
-            raise EvenframeError(
-                f"The share {quoted(part)} cannot be read: write 'attribute: share' with a decimal "
-                "point, as in 'female: 0.5, male: 0.5'."
-            )
+    for name, _ in pairs:
         if folded(name) in named:
             raise EvenframeError(f"{quoted(name)} has two shares: name each attribute once.")
         named.add(folded(name))
-        shares[name] = share
-    return shares
+    return dict(pairs)
 
 
 @dataclass(frozen=True)
@@ -129,17 +121,15 @@ class Assignment:
         from ..video.metadata import LOG_BYTES
 
         own = {} if index is None else {"index": index, "attribute": self.at(index)}
-        counts = {name: self.attributes.count(name) for name in self.shares}
         told = {
             **own,
             "shares": dict(self.shares),
             "normalised": dict(self.normalised),
             "seed": self.seed,
-            "counts": counts,
+            "counts": {name: self.attributes.count(name) for name in self.shares},
             "attributes": list(self.attributes),
         }
-        noted = {"note": self.note} if self.note else {}
-        log = json.dumps(told | noted)
+        log = json.dumps(told | ({"note": self.note} if self.note else {}))
         if len(log) > LOG_BYTES:
             del told["attributes"]
             log = json.dumps(told | {"note": f"{self.note} {LEFT_OUT}".strip()})

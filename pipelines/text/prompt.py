@@ -65,15 +65,20 @@ def parse_phrases(text: str) -> tuple[str, ...]:
 
 def parse_weights(text: str) -> tuple[tuple[str, float], ...]:
     """Weighted words, "watercolor: 10, jeep: 0.5", as (word, factor) pairs."""
-    return tuple(_weight(phrase) for phrase in parse_phrases(text))
+    return parse_numbers(text, "weight", "word: factor", "watercolor: 10, jeep: 0.5")
 
 
-def _weight(phrase: str) -> tuple[str, float]:
-    word, _, number = phrase.rpartition(":")
-    factor = read_decimal(number)
-    if factor is None or not word.strip():
-        raise EvenframeError(
-            f"The weight {quoted(phrase)} cannot be read: write 'word: factor' with a decimal "
-            "point, as in 'watercolor: 10, jeep: 0.5'."
-        )
-    return word.strip(), factor
+def parse_numbers(text: str, what: str, form: str, example: str) -> tuple[tuple[str, float], ...]:
+    """A list of names with a number each, as pairs; the error for what cannot be read says what
+    each part is, in which form, and gives an example."""
+    pairs = []
+    for part in parse_phrases(text):
+        name, _, digits = part.rpartition(":")
+        number = read_decimal(digits)
+        if number is None or not name.strip():
+            raise EvenframeError(
+                f"The {what} {quoted(part)} cannot be read: write '{form}' with a decimal point, "
+                f"as in '{example}'."
+            )
+        pairs.append((name.strip(), number))
+    return tuple(pairs)
