@@ -61,15 +61,15 @@ def plain_words(words: Iterable[str]) -> list[str]:
 
 def punctuation_apart(word: str) -> tuple[str, str, str]:
     """The punctuation before a word, the word, and that behind; only punctuation stays whole."""
-    letters = [index for index, sign in enumerate(word) if not _is_punctuation(sign)]
+    letters = [
+        index
+        for index, sign in enumerate(word)
+        if sign not in string.punctuation and not unicodedata.category(sign).startswith("P")
+    ]
     if not letters:
         return "", word, ""
     first, end = letters[0], letters[-1] + 1
     return word[:first], word[first:end], word[end:]
-
-
-def _is_punctuation(sign: str) -> bool:
-    return sign in string.punctuation or unicodedata.category(sign).startswith("P")
 
 
 def read_decimal(text: str) -> float | None:

@@ -106,7 +106,9 @@ def _check_mapper(mapper: Tensor | Sequence[int], fair_length: int) -> None:
 def _check_mask(mask: Tensor | Sequence[float], mapped: int, length: int) -> None:
     """A mask is as long as the mapper; either may be padded to the length of the embeddings."""
     weights = torch.as_tensor(mask)
-    if mapped > length or weights.ndim != 1 or not _fits(len(weights), mapped, length):
+    given = len(weights) if weights.ndim == 1 else 0
+    fits = given in (mapped, length) or (mapped == length and 0 < given < length)
+    if mapped > length or not fits:
         raise EvenframeError(
             f"The mapper has {mapped} tokens and the mask the shape {tuple(weights.shape)}: give "
             f"both for the same tokens of the target, at most {length}."
@@ -114,10 +116,6 @@ def _check_mask(mask: Tensor | Sequence[float], mapped: int, length: int) -> Non
     wrong = weights[~((weights >= 0) & (weights <= 1))]
     if len(wrong):
         raise EvenframeError(f"The mask has the value {float(wrong[0]):g}: give 0 to 1.")
-
-
-def _fits(masked: int, mapped: int, length: int) -> bool:
-    return masked in (mapped, length) or (mapped == length and 0 < masked < length)
 
 
 def _end_of(mapper: Tensor | Sequence[int], mask: Tensor | Sequence[float], length: int) -> int:

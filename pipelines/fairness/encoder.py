@@ -231,13 +231,9 @@ def _mask(prompt: Conditioning, fair: Tokens, draft: Draft, mapper: Tensor, kind
         mask[first:] = soft_mask(states, [token - first for token in chosen])
     if tokens.summary is not None:
         # Such an encoder reads forwards: before the first word that differs, so are the states.
-        mask[: _first_changed(tokens, fair)] = 0
+        pairs = enumerate(zip(tokens.ids, fair.ids, strict=False))
+        mask[: next((at for at, (own, their) in pairs if own != their), count)] = 0
     return torch.where(mapper >= 0, mask, 0.0)
-
-
-def _first_changed(prompt: Tokens, fair: Tokens) -> int:
-    pairs = enumerate(zip(prompt.ids, fair.ids, strict=False))
-    return next((index for index, (a, b) in pairs if a != b), len(prompt.ids))
 
 
 def _rows(

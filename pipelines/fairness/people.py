@@ -43,10 +43,7 @@ def find_person(
     if words.strip():
         return Found(find_places(prompt, words), "named")
     places = known_person(prompt)
-    if places:
-        return Found(places, "lexicon")
-    have = plain_words(word.text for word in prompt.words)
-    return _ranked(prompt, have, attribute, embed)
+    return Found(places, "lexicon") if places else _ranked(prompt, attribute, embed)
 
 
 def known_person(prompt: Tokens) -> tuple[Place, ...]:
@@ -86,10 +83,9 @@ def people_in(words: Sequence[str]) -> tuple[Place, ...]:
     return word_places(pieces, people)
 
 
-def _ranked(
-    prompt: Tokens, have: Sequence[str], attribute: str, embed: Callable[[str], Tensor]
-) -> Found:
+def _ranked(prompt: Tokens, attribute: str, embed: Callable[[str], Tensor]) -> Found:
     """The word whose meaning is closest to the attribute's, if it is close and clearly so."""
+    have = plain_words(word.text for word in prompt.words)
     candidates = list(dict.fromkeys(word for word in have if word and word not in STOP_WORDS))
     if not candidates:
         raise EvenframeError(
