@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .grammar import FUNCTION, is_person_word
-from .reading import Pieces
+from .reading import CLASSES, Pieces
 
 ADULT = 18
 """In years."""
@@ -30,13 +30,6 @@ ALREADY_OLD = frozenset({"yo", "yos", "yrold", "yearold"})
 OLD = frozenset({"old", "olds", "o", "young"})
 BELOW = frozenset({"under", "below", "u"})
 BETWEEN = frozenset({"to", "or", "and"})
-HEDGES = frozenset({
-    "about", "almost", "around", "barely", "between", "exactly", "just", "maybe", "nearly", "only",
-    "roughly",
-})
-PARENTS = frozenset({
-    "dad", "father", "grandfather", "grandmother", "mom", "mother", "mum", "parent", "parents",
-})
 TURNS = frozenset({"turning", "turns", "turned"})
 IS = frozenset({"is", "was", "are", "were", "being", "am"})
 GOES_ON = frozenset({"and", "but", "now", "today", "when", "while"})
@@ -126,7 +119,7 @@ def _alone(pieces: Pieces, texts: list[str], at: int, number: int) -> Age | None
     if before and before[-1] in IS | TURNS and (last or texts[end] in GOES_ON):
         return Age(at, end, number < ADULT)
     somebody = len(before) == 2 and is_person_word(pieces[start - 2])
-    if before[:1] and before[0] in PARENTS:  # 'a mother of three'
+    if before[:1] and before[0] in CLASSES["parents"]:  # 'a mother of three'
         return None
     if somebody and before[1] == "of" and (ends or texts[end] in PER_YEAR):
         return Age(start - 1, end, number < ADULT)
@@ -145,7 +138,7 @@ def _is_below(pieces: Pieces, before: list[str], at: int, ends: bool) -> bool:
 
 def _unhedged(texts: list[str], at: int) -> int:
     """Where a number begins, with what makes it less exact: 'just 12', 'about nine'."""
-    while at and texts[at - 1] in HEDGES:
+    while at and texts[at - 1] in CLASSES["hedges"]:
         at -= 1
     return at
 

@@ -12,6 +12,7 @@ from ..text.tokens import Place
 from .ages import TURNS, Age, ages_in
 from .grammar import (
     FUNCTION,
+    PEOPLE,
     SINGULAR,
     describes_next,
     determiner,
@@ -23,45 +24,10 @@ from .grammar import (
     phrase_start,
     shows_person,
 )
-from .reading import Piece, Pieces, forms, is_in, is_plural, lexicon, matches, word_places
+from .reading import CLASSES, Pieces, forms, is_in, is_plural, lexicon, matches
 
-# fmt: off
-YOUNG = frozenset({
-    "baby", "infant", "newborn", "juvenile", "adolescent", "teenage", "orphan", "kid",
-})
-"""Of an animal, they say how old it is; 'girl' and 'boy' may be the rider."""
-OF_THINGS = frozenset({
-    "baby", "infant", "newborn", "child", "children", "childhood", "juvenile", "kid", "toddler",
-    "youth",
-})
-"""Before a thing, they say whom it is for; 'girl beach' is more often a girl."""
-PLAIN = frozenset({
-    "african", "asian", "big", "black", "blue", "brown", "emperor", "female", "giant", "golden",
-    "gray", "green", "grey", "grizzly", "guinea", "harp", "indian", "king", "large", "male",
-    "little", "malt", "mountain", "old", "orange", "panda", "pink", "polar", "purple", "red", "sea",
-    "single", "small", "snow", "tabby", "vintage", "white", "wild", "wooden", "yellow",
-})
-"""What may stand between an age and the animal or thing that is so old."""
-TAILS = frozenset({
-    "sized", "size", "free", "proof", "proofed", "friendly", "safe", "faced", "less", "rearing",
-    "bearing", "minding",
-})
-"""Behind a hyphen: 'a child-free zone', but 'a child free of worries', 'the child faced a dog'."""
-OF_EYES = frozenset({
-    "constrict", "constricted", "dilate", "dilated", "dilating", "slit", "slitted", "vertical",
-})
-MUSIC = frozenset({
-    "chord", "concerto", "fugue", "guitar", "key", "mass", "melody", "music", "nocturne", "piano",
-    "piece", "prelude", "scale", "sonata", "song", "symphony", "tune", "waltz",
-})
 GROWN = frozenset({"adult", "grown", "grownup", "elderly", "old"})
-AGE_LINKS = frozenset({
-    "who", "is", "was", "are", "were", "being", "a", "an", "the", "still", "only", "just", "also",
-    "now", "barely", "not", "yet", "as", "at", "of", "in", "about", "around", "nearly", "almost",
-    "his", "her", "their", "early", "mid", "late", "that", "aged", "over",
-}) | TURNS
-"""What may stand between somebody and an age that is said behind."""
-# fmt: on
+AGE_LINKS = CLASSES["age_links"] | TURNS
 
 
 def children_in(pieces: Pieces) -> tuple[Place, ...]:
@@ -81,11 +47,6 @@ def children_in(pieces: Pieces) -> tuple[Place, ...]:
     return tuple(young)
 
 
-def child_words(pieces: Pieces) -> tuple[Place, ...]:
-    """Places of a prompt's words that describe a child."""
-    return word_places(pieces, children_in(pieces))
-
-
 def _is_of_a_thing(pieces: Pieces, age: Age) -> bool:
     """Whether an animal or a thing is so old: 'a 12-year-old dog', 'whisky aged 12 years'."""
     behind = phrase_from(pieces, age.end)
@@ -103,7 +64,7 @@ def _is_of_a_thing(pieces: Pieces, age: Age) -> bool:
 def _leads_to_thing(behind: Pieces) -> bool:
     """Whether nothing but plain adjectives stands before a thing or an animal."""
     first = next((at for at, piece in enumerate(behind) if is_thing(piece)), None)
-    return first is not None and all(piece.text in PLAIN for piece in behind[:first])
+    return first is not None and all(piece.text in CLASSES["plain"] for piece in behind[:first])
 
 
 def _describes_child(pieces: Pieces, start: int, end: int) -> bool:
@@ -111,9 +72,12 @@ def _describes_child(pieces: Pieces, start: int, end: int) -> bool:
     last, behind = pieces[end - 1], follower(pieces, end)
     words = {word for form in forms(pieces[start:end]) for word in form}
     article = determiner(pieces, start)
-    if last.joined and behind is not None and behind.text in TAILS:
+    if last.joined and behind is not None and behind.text in CLASSES["tails"]:
         return False
-    if (article == "its" and words & YOUNG) or _is_denied(pieces, start):  # 'a goat and its kid'
+    first = phrase_start(pieces, start)
+    if first and pieces[first - 1].text in ("without", "no"):
+        return False
+    if article == "its" and words & CLASSES["young"]:  # 'a goat and its kid'
         return False
     if "pupil" in words:
         return not _is_of_eyes(pieces, start, end)
@@ -124,9 +88,10 @@ def _describes_child(pieces: Pieces, start: int, end: int) -> bool:
     if last.owns:
         return _is_of_child(pieces, start, end)
     following = phrase_from(pieces, end)
-    if words & YOUNG and _leads_to_thing(following) and _has_animal(following):
+    animal = any(is_in(piece, "animals.txt") for piece in following)
+    if animal and words & CLASSES["young"] and _leads_to_thing(following):
         return False
-    if behind is None or not words & OF_THINGS or is_in(behind, "animals.txt"):
+    if behind is None or not words & CLASSES["of_things"] or is_in(behind, "animals.txt"):
         return True
     if is_in(behind, "clothes.txt") and _is_worn(pieces, start):
         return True
@@ -151,17 +116,7 @@ def _is_of_eyes(pieces: Pieces, start: int, end: int) -> bool:
     near = {piece.text for piece in pieces[max(start - 1, 0) : end + 1]}
     of = end < len(pieces) and pieces[end].text in ("of", "in")
     eyes = any(piece.text in ("eye", "eyes") for piece in pieces[end : end + 5])
-    return bool(near & OF_EYES) or (of and eyes)
-
-
-def _is_denied(pieces: Pieces, start: int) -> bool:
-    """'without children'."""
-    first = phrase_start(pieces, start)
-    return first > 0 and pieces[first - 1].text in ("without", "no")
-
-
-def _has_animal(pieces: Pieces) -> bool:
-    return any(is_in(piece, "animals.txt") for piece in pieces)
+    return bool(near & CLASSES["of_eyes"]) or (of and eyes)
 
 
 def _is_worn(pieces: Pieces, start: int) -> bool:
@@ -175,10 +130,10 @@ def _is_minor_thing(pieces: Pieces, at: int) -> bool:
     behind = follower(pieces, at + 1)
     before = [piece.text for piece in pieces[max(at - 2, 0) : at]]
     if len(before) == 2 and before[0] == "in" and len(before[1]) == 1:
-        return before[1] != "a" or bool(MUSIC & {piece.text for piece in pieces})
+        return before[1] != "a" or bool(CLASSES["music"] & {piece.text for piece in pieces})
     if behind is None or behind.text in FUNCTION or behind.text.endswith(("ing", "ed")):
         return False
-    if _is_human(behind):
+    if is_in(behind, *PEOPLE, "children.txt", "offspring.txt"):
         return any(map(is_thing, phrase_from(pieces, at + 1)))
     return not (is_plural(behind) and determiner(pieces, at))
 
@@ -195,7 +150,3 @@ def _is_grown(pieces: Pieces, start: int, end: int, ages: Sequence[Age]) -> bool
     ]
     said = {piece.text for piece in pieces[first:start]}
     return not any(age.child for age in own) if own else bool(said & GROWN)
-
-
-def _is_human(piece: Piece) -> bool:
-    return is_person_word(piece) or is_in(piece, "children.txt", "offspring.txt")

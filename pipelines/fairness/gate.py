@@ -7,7 +7,6 @@ from ..text.tokens import Place
 from .ages import ages_in
 from .children import AGE_LINKS, children_in
 from .grammar import (
-    FUNCTION,
     SUBJECTS,
     acts,
     is_doing,
@@ -17,23 +16,10 @@ from .grammar import (
     phrase_from,
     phrase_start,
 )
-from .reading import Pieces, is_in, read
+from .reading import CLASSES, Pieces, is_in, read
 
-# fmt: off
-ADJECTIVES = frozenset({
-    "teenage", "teenaged", "underage", "underaged", "juvenile", "adolescent", "preteen", "teen",
-    "prepubescent", "pubescent", "childlike", "infant", "newborn", "old",
-})
-"""A comma behind them goes on with the same person: 'a teenage, very tall doctor'."""
-BECOMES = frozenset({
-    "is", "was", "are", "were", "being", "who", "as", "playing", "becomes", "becoming", "looks",
-    "looking", "like",
-})
-LINKS = BECOMES | frozenset({
-    "a", "an", "the", "still", "only", "just", "also", "now", "barely", "dressed", "not", "yet",
-    "acting", "working",
-})
-# fmt: on
+BECOMES = CLASSES["becomes"]
+LINKS = BECOMES | CLASSES["links"]
 
 
 def require_adult(text: str) -> None:
@@ -67,9 +53,12 @@ def _is_about(pieces: Pieces, child: Place, person: Place) -> bool:
     """Whether words that describe a child are about this person of the prompt."""
     if is_shown(pieces[person[1] - 1]):
         return _is_shown_of(pieces, child, person)
-    first = _description(pieces, person[0])
+    first = phrase_start(pieces, person[0], {"very", "age", "aged"}, CLASSES["adjectives"])
     if max(first, child[0]) < min(person[1], child[1]):
-        return child[1] > person[0] or not _parts(pieces, child[1])
+        if child[1] > person[0]:
+            return True
+        behind = pieces[child[1]]  # 'a boy watches two doctors': the child is another
+        return not (pieces[child[1] - 1].owns or is_doing(behind) or acts(pieces, child[1]))
     if child[0] == person[1] and not pieces[child[0] - 1].pause:  # 'a surfer girl'
         return True
     if any((age.first, age.end) == child for age in ages_in(pieces)):
@@ -89,24 +78,6 @@ def _is_shown_of(pieces: Pieces, child: Place, shown: Place) -> bool:
     if child[0] >= shown[1]:
         return pieces[shown[1]].text == "of" and phrase_start(pieces, child[0]) <= shown[1] + 2
     return not any(map(is_person_word, pieces[child[1] : shown[0]]))
-
-
-def _parts(pieces: Pieces, end: int) -> bool:
-    """Whether the child of the words that end here is another: 'a boy watches two doctors'."""
-    return pieces[end - 1].owns or is_doing(pieces[end]) or acts(pieces, end)
-
-
-def _description(pieces: Pieces, start: int) -> int:
-    """Where the words before a person begin that describe it."""
-    first = start
-    while first:
-        before = pieces[first - 1]
-        if before.text in FUNCTION - {"very", "age", "aged"}:
-            break
-        if before.pause and before.text not in ADJECTIVES:
-            break
-        first -= 1
-    return first
 
 
 def _is_said_apart(pieces: Pieces, age: Place, person: Place) -> bool:

@@ -1,50 +1,21 @@
 """As much of English as tells a person in a prompt from a verb, a thing and an animal.
 
-A word is known by the lists in `data/`, by its ending, and by the closed classes below. What is in
-none of them is taken for an adjective or a verb.
+A word is known by the lists and classes in `data/`, and by its ending. What is in none of them is
+taken for an adjective or a verb.
 """
 
-from .reading import Piece, Pieces, forms, is_in, is_plural
+from collections.abc import Collection
 
-# fmt: off
-STOP_WORDS = frozenset({
-    "a", "an", "the", "of", "on", "in", "at", "to", "with", "and", "or", "by", "from", "is", "are",
-    "was", "were", "be", "being", "his", "her", "their", "its", "this", "that", "as", "for", "into",
-    "over", "under", "near", "next", "behind", "while", "who", "very",
-})
+from .reading import CLASSES, Piece, Pieces, forms, is_in, is_plural
+
 SINGULAR = frozenset({"a", "an", "one", "each", "every", "this", "that", "another"})
-PLURAL = frozenset({
-    "these", "those", "some", "many", "several", "few", "both", "all", "two", "three", "four",
-    "five", "six", "seven", "eight", "nine", "ten", "twelve", "dozen", "hundred", "thousand",
-})
-DETERMINERS = SINGULAR | frozenset({
-    "the", "his", "her", "their", "its", "my", "your", "our", "these", "those", "some", "no",
-})
+PLURAL, MODALS, STOP_WORDS = CLASSES["plural"], CLASSES["modals"], CLASSES["stop_words"]
+DETERMINERS = SINGULAR | CLASSES["definite"]
 SUBJECTS = frozenset({"he", "she", "it", "they", "we", "you", "i", "who", "which"})
-MODALS = frozenset({
-    "to", "will", "would", "can", "could", "shall", "should", "may", "might", "must", "do", "does",
-    "did", "not", "don't", "doesn't", "cannot", "can't", "won't",
-})
-FUNCTION = STOP_WORDS | DETERMINERS | SUBJECTS | MODALS | frozenset({
-    "him", "them", "us", "me", "has", "have", "had", "been", "but", "so", "if", "when", "where",
-    "whose", "than", "then", "there", "here", "out", "up", "down", "off", "through", "across",
-    "around", "against", "along", "among", "about", "above", "below", "between", "beside", "before",
-    "after", "during", "inside", "outside", "onto", "toward", "towards", "without", "within",
-    "upon", "like", "alone", "together", "also", "just", "still", "always", "never", "now", "again",
-    "too", "only", "away", "until", "because", "aged", "age",
-})
-SHOWS = frozenset({
-    "arm", "back", "beard", "body", "bust", "cheek", "chest", "chin", "close", "closeup", "ear",
-    "expression", "eye", "face", "feet", "finger", "foot", "gaze", "grin", "hair", "hand", "head",
-    "headshot", "hips", "leg", "lips", "look", "mouth", "neck", "nose", "photo", "picture",
-    "portrait", "profile", "selfie", "shoulder", "silhouette", "skin", "smile", "tears", "teeth",
-    "torso", "voice",
-})
-"""What shows the person whose it is: 'a doctor's hands', 'a nurse portrait'."""
+OBJECTS = DETERMINERS | {"him", "them", "us", "me"}
+FUNCTION = STOP_WORDS | DETERMINERS | SUBJECTS | MODALS | CLASSES["function"]
 KIN = frozenset({"mother", "father", "parent", "parents", "sister", "brother", "mum", "mom"})
 PEOPLE = ("people.txt", "roles.txt", "professions.txt")
-OBJECTS = DETERMINERS | {"him", "them", "us", "me"}
-# fmt: on
 
 
 def is_person(pieces: Pieces, start: int, end: int) -> bool:
@@ -100,7 +71,7 @@ def shows_person(pieces: Pieces, start: int) -> bool:
 
 def is_shown(piece: Piece) -> bool:
     """Whether a word is about how somebody looks: 'face', 'hair', 'portrait'."""
-    return any(text in SHOWS for (text,) in forms([piece]))
+    return any(text in CLASSES["shows"] for (text,) in forms([piece]))
 
 
 def follower(pieces: Pieces, end: int) -> Piece | None:
@@ -120,12 +91,21 @@ def phrase_from(pieces: Pieces, start: int) -> Pieces:
     return pieces[start : start + 5]
 
 
-def phrase_start(pieces: Pieces, start: int) -> int:
-    """Where the noun phrase begins whose word stands at a place, its determiner left out."""
-    first = start
-    while first and pieces[first - 1].text not in FUNCTION and not pieces[first - 1].pause:
-        first -= 1
-    return first
+def phrase_start(
+    pieces: Pieces,
+    start: int,
+    within: Collection[str] = (),
+    before_comma: Collection[str] = (),
+) -> int:
+    """Where the noun phrase begins whose word stands at a place, its determiner left out.
+
+    within: function words that do not end it. before_comma: words whose comma does not.
+    """
+    for first in range(start, 0, -1):
+        text, pause = pieces[first - 1].text, pieces[first - 1].pause
+        if (text in FUNCTION and text not in within) or (pause and text not in before_comma):
+            return first
+    return 0
 
 
 def determiner(pieces: Pieces, start: int) -> str:
@@ -151,14 +131,10 @@ def acts(pieces: Pieces, at: int) -> bool:
         return False
     if before.text in ("old", "yo"):  # 'a 12 year old stands'
         return is_plural(word)
-    if not is_noun(before) or not is_verb_after(before, word):
+    noun = is_thing(before) or is_in(before, *PEOPLE, "children.txt", "offspring.txt")
+    if not noun or not is_verb_after(before, word):
         return False
     return is_plural(before) or determiner(pieces, at - 1) in DETERMINERS - PLURAL
-
-
-def is_noun(piece: Piece) -> bool:
-    """Whether a word is a noun of the lists, for whatever it may be."""
-    return is_thing(piece) or is_in(piece, *PEOPLE, "children.txt", "offspring.txt")
 
 
 def describes_next(pieces: Pieces, end: int) -> bool:

@@ -1,6 +1,7 @@
 """A prompt's words in pieces, and where the entries of the lists in `data/` stand among them."""
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ MOST, LONGEST = 256, 1024
 elsewhere, by its length."""
 IRREGULAR = frozenset({"people", "police", "children", "mice", "geese", "oxen"})
 PIECE = re.compile(r"\d+(?:[.,]\d+)*|&|(?:[^\W\d_]|[\u0300-\u036f])+(?:'[^\W\d_]+)?")
+CLASSES = {
+    name: frozenset(words.split())
+    for name, words in tomllib.loads((DATA / "word_classes.toml").read_text("utf-8")).items()
+}
+"""Classes of words by name; the file says what each is for."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,9 @@ def read(words: Sequence[str]) -> tuple[Piece, ...]:
 @cache
 def lexicon(*names: str) -> frozenset[tuple[str, ...]]:
     """The entries of shipped lists as pieces: comments and empty lines left out."""
-    lines = [line for name in names for line in _lines(name)]
-    return frozenset(tuple(piece.text for piece in read(line.split())) for line in lines)
-
-
-def _lines(name: str) -> list[str]:
-    lines = (DATA / name).read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    lines = [line for name in names for line in (DATA / name).read_text("utf-8").splitlines()]
+    entries = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    return frozenset(tuple(piece.text for piece in read(entry)) for entry in entries)
 
 
 def matches(pieces: Pieces, entries: frozenset[tuple[str, ...]]) -> tuple[Place, ...]:
@@ -75,20 +77,14 @@ def matches(pieces: Pieces, entries: frozenset[tuple[str, ...]]) -> tuple[Place,
     places: list[Place] = []
     start = 0
     while start < len(pieces):
-        lengths = range(min(longest, _run(pieces, start)), 0, -1)
-        end = next(
-            (start + n for n in lengths if forms(pieces[start : start + n]) & entries), start
-        )
+        nearest = pieces[start : start + longest]
+        run = next((n for n, piece in enumerate(nearest, start=1) if piece.pause), len(nearest))
+        ends = range(start + run, start, -1)
+        end = next((end for end in ends if forms(pieces[start:end]) & entries), start)
         if end > start:
             places.append((start, end))
         start = max(end, start + 1)
     return tuple(places)
-
-
-def _run(pieces: Pieces, start: int) -> int:
-    """How many pieces follow one another without punctuation."""
-    rest = pieces[start:]
-    return next((at for at, piece in enumerate(rest, start=1) if piece.pause), len(rest))
 
 
 def forms(pieces: Pieces) -> set[tuple[str, ...]]:
