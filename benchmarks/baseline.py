@@ -24,6 +24,7 @@ from ..pipelines.models.model import Model
 from ..pipelines.models.schedule import Level
 from ..pipelines.source.maps import blend_mask, mask_sites
 from ..pipelines.text.alignment import align_tokens, replace_matrix
+from ..pipelines.text.conditioning import Conditioning
 from ..pipelines.text.prompt import find_tokens
 from .models import with_part, with_predict
 
@@ -88,7 +89,7 @@ def map_model(model: Model, store: MapStore) -> Model:
     def predict(
         latents: Tensor,
         level: Level,
-        branches: Mapping[str, Tensor],
+        branches: Mapping[str, Conditioning],
         keyframes: KeyFrameTable | None = None,
         attend: Any = None,
     ) -> dict[str, Tensor]:

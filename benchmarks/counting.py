@@ -64,7 +64,7 @@ def source_pass(
     model: Model, inversion: Inversion, attend: Callable[..., Any]
 ) -> dict[str, Tensor]:
     """One step of the inversion."""
-    branches = {"source": inversion.prompt.embeddings}
+    branches = {"source": inversion.prompt}
     table = inversion.keyframe_table()
     return model.denoiser.predict(inversion.trajectory[0], ASKED, branches, table, attend)
 
@@ -128,7 +128,7 @@ def edit_work(
     """Floating-point operations of an edit's denoising steps; equal steps are run once."""
     edit = Edit(model, inversion, meta_prompt(model, TARGET))
     runs = [control.begin(edit) for control in controls]
-    branches = {"negative": inversion.prompt.embeddings, "target": edit.prompt.embeddings}
+    branches = {"negative": inversion.prompt, "target": edit.prompt}
     table, known, attend = inversion.keyframe_table(), {}, in_turn(runs)
 
     def step(index: int) -> None:

@@ -40,8 +40,6 @@ from ..pipelines.models.model import Model
 from ..pipelines.regions.edges import grown
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
-from ..pipelines.source.inversion import Inversion, invert
-from ..pipelines.text.conditioning import Conditioning
 from ..pipelines.text.conditioning import Conditioning
 from . import fairness_cost, main
 from .clips import Array, Clip, inverted, outcomes, psnr_where

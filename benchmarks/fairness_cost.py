@@ -57,7 +57,7 @@ def work(settings: SelfModulator) -> tuple[float, float]:
     model = meta_model()
     inversion = replace(meta_inversion(model), keyframes=("all",))
     run = settings_run(model, inversion, settings)
-    branch = {"target": inversion.prompt.embeddings}
+    branch = {"target": inversion.prompt}
     table = inversion.keyframe_table()
     calls: list[Call] = []
 

@@ -15,7 +15,6 @@ from ..pipelines.common.errors import EvenframeError
 from ..pipelines.common.typed_text import plain_words
 from ..pipelines.fairness.gate import require_adult, require_adult_at
 from ..pipelines.fairness.people import people_in
-from ..pipelines.text.prompt import plain_words
 from . import main
 from .shares import share_of
 

@@ -98,7 +98,7 @@ class _Scene:
         edit = Edit(model, inversion, target)
         self._model, self.inversion = model, inversion
         self.run: RefocusRun = Refocus(Regions((box,), frames, size)).begin(edit)
-        self.target, self.table = target.embeddings, inversion.keyframe_table()
+        self.target, self.table = target, inversion.keyframe_table()
 
     @property
     def last(self) -> Any:

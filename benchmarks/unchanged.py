@@ -248,7 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         change, peak = float(moved.norm() / was.norm()), float(moved.abs().max() / was.abs().max())
         worst = max(worst, change * (1 if EDITS[name].dtype == "fp32" else FP32_SHARE))
         print(f"{name:<28} {f'{change:.2e} {peak:.2e}' if moved.any() else 'equal'}")
-    print(f"largest: {worst:.2e}, allowed: {options.allow:g}, half precision {1 / FP32_SHARE:g} times")
+    print(
+        f"largest: {worst:.2e}, allowed: {options.allow:g}, half precision {1 / FP32_SHARE:g} times"
+    )
     return int(worst > options.allow)
 
 

@@ -1,4 +1,4 @@
-"""Prompts: words, tokens and embeddings."""
+"""Prompts: words, tokens and states."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class EditPass(Pass):
     Each window lets go of its source attention before the next one begins.
     """
 
-    def __init__(self, plan: Edit, branches: Mapping[str, Tensor], guidance_scale: float):
+    def __init__(self, plan: Edit, branches: Mapping[str, Conditioning], guidance_scale: float):
         self._runs = [control.begin(plan) for control in plan.controls]
         table = plan.inversion.keyframe_table()
         super().__init__(plan.frames, branches, table, in_turn(self._runs))
@@ -159,8 +159,10 @@ def classifier_free(predictions: Mapping[str, Tensor], scale: float) -> Tensor:
     return negative + scale * (target - negative)
 
 
-def _branches(target: Conditioning, negative: Conditioning, scale: float) -> dict[str, Tensor]:
-    """Prompt embeddings of the branches that guidance at this scale needs."""
-    both = {"negative": negative.embeddings, "target": target.embeddings}
+def _branches(
+    target: Conditioning, negative: Conditioning, scale: float
+) -> dict[str, Conditioning]:
+    """Prompts of the branches that guidance at this scale needs."""
+    both = {"negative": negative, "target": target}
     unused = {1.0: "negative", 0.0: "target"}.get(scale)
-    return {name: states for name, states in both.items() if name != unused}
+    return {name: prompt for name, prompt in both.items() if name != unused}

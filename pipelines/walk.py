@@ -18,6 +18,7 @@ from .attention.terms import as_it_is
 from .common.checks import require_finite
 from .common.window import averaged
 from .models.schedule import Level, add_noise, move, split
+from .text.conditioning import Conditioning
 
 if TYPE_CHECKING:
     from .models.model import Model
@@ -51,7 +52,7 @@ class Pass:
     """
 
     frames: range
-    branches: Mapping[str, Tensor]
+    branches: Mapping[str, Conditioning]
     keyframes: KeyFrameTable | None = None
     attend: Attend = as_it_is
 

@@ -213,9 +213,9 @@ def test_sites_have_the_order_and_the_size_of_the_real_pass(backbone):
         seen.append(call)
         return terms
 
-    states = backbone.text.encode("a cat").embeddings
+    prompt = backbone.text.encode("a cat")
     latents = random(2, 4, 8, 24).float()  # 64x192 pixels
-    backbone.denoiser.predict(latents, LEVEL, {"source": states}, None, look)
+    backbone.denoiser.predict(latents, LEVEL, {"source": prompt}, None, look)
     assert [call.site for call in seen] == list(backbone.denoiser.sites)
     assert [call.site.order for call in seen] == list(range(len(seen)))
     for call in seen:
@@ -231,12 +231,13 @@ def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
 
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    states = backbone.text.encode("a cat").embeddings
+    prompt = backbone.text.encode("a cat")
+    states = prompt.states["tokens"]
     latents = random(2, 4, 8, 16).float()
     unet = deepcopy(backbone.denoiser.module)
     unet.set_attn_processor(AttnProcessor2_0())
     with torch.no_grad():
-        ours = backbone.denoiser.predict(latents, LEVEL, {"source": states})["source"]
+        ours = backbone.denoiser.predict(latents, LEVEL, {"source": prompt})["source"]
         theirs = unet(latents, 500, encoder_hidden_states=states.expand(2, -1, -1)).sample
     assert torch.allclose(ours, theirs, atol=1e-5)
     assert ours.abs().max() > 0.1
@@ -244,22 +245,21 @@ def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
 
 def test_branches_do_not_see_each_other(backbone):
     states = {
-        name: backbone.text.encode(text).embeddings
-        for name, text in (("negative", ""), ("target", "a cat"))
+        name: backbone.text.encode(text) for name, text in (("negative", ""), ("target", "a cat"))
     }
     latents = random(2, 4, 8, 16).float()
     with torch.no_grad():
         table = KeyFrameTable(torch.tensor([[0, 1], [1, 1]]))
         both = backbone.denoiser.predict(latents, LEVEL, states, table)
-        for name, embedding in states.items():
-            alone = backbone.denoiser.predict(latents, LEVEL, {name: embedding}, table)[name]
+        for name, prompt in states.items():
+            alone = backbone.denoiser.predict(latents, LEVEL, {name: prompt}, table)[name]
             assert torch.allclose(both[name], alone, atol=1e-5)
     assert not torch.allclose(both["negative"], both["target"], atol=1e-4)
 
 
 def test_key_frames_reach_only_the_coarse_layers(backbone):
     """With a key-frame stride beyond every layer, a frame is predicted as if it were alone."""
-    states = {"source": backbone.text.encode("a cat").embeddings}
+    states = {"source": backbone.text.encode("a cat")}
     latents = random(2, 4, 8, 16).float()
     table = KeyFrameTable(torch.tensor([[0, 1], [0, 1]]))
     layout = replace(backbone.denoiser.layout, keyframe_stride=128)
@@ -307,7 +307,7 @@ def test_the_limits_of_key_frames_and_of_control_are_two():
         assert finest and not finest & {
             site.name for site in kept_sites(model.denoiser.sites, layout)
         }
-    states = {"source": model.text.encode("a cat").embeddings}
+    states = {"source": model.text.encode("a cat")}
     latents, seen = random(2, 4, 8, 16).float(), {}
 
     def look(call: Call, terms: Terms) -> Terms:

@@ -42,7 +42,7 @@ def baked(model: Model, *deltas: Delta) -> Model:
 
 
 def predicted(model: Model, latents: Tensor) -> Tensor:
-    states = {"x": model.text.encode("a cat").embeddings}
+    states = {"x": model.text.encode("a cat")}
     with torch.no_grad():
         return model.denoiser.predict(latents, model.schedule.at(500), states)["x"]
 
@@ -86,7 +86,7 @@ def first_call(call: Call, terms: Terms) -> Terms:
 
 def test_a_pass_that_is_left_leaves_the_models_own_weights(model, latents):
     weights = dict(model.denoiser.module.named_parameters())
-    states = {"x": model.text.encode("a cat").embeddings}
+    states = {"x": model.text.encode("a cat")}
     with suppress(EarlyExit):
         model.with_delta(made(model, 0.1)).denoiser.predict(latents, 1, states, None, first_call)
     assert all(weights[name] is now for name, now in model.denoiser.module.named_parameters())
@@ -106,7 +106,7 @@ def test_the_gradient_is_that_of_the_changed_weights(model, latents, checkpoints
             return terms
 
         start = latents.clone().requires_grad_()
-        states = {"x": of.text.encode("a cat").embeddings}
+        states = {"x": of.text.encode("a cat")}
         with of.denoiser.differentiable(last if checkpoints else None):
             with suppress(EarlyExit):
                 of.denoiser.predict(start, of.schedule.at(500), states, None, attend)
@@ -122,7 +122,7 @@ def test_a_difference_can_be_trained(model, latents):
     delta = made(model, 0.1)
     for change in delta.changes.values():
         change.requires_grad_()
-    states = {"x": model.text.encode("a cat").embeddings}
+    states = {"x": model.text.encode("a cat")}
     model.with_delta(delta).denoiser.predict(latents, model.schedule.at(500), states)[
         "x"
     ].square().mean().backward()

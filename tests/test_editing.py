@@ -43,13 +43,13 @@ def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Ten
     """Classifier-free guided DDIM, one prompt at a time."""
     table, schedule = inversion.keyframe_table(), backbone.schedule
     latents = inversion.trajectory[inversion.steps - start]
-    prompts = [backbone.text.encode(text).embeddings for text in ("", TARGET)]
+    prompts = [backbone.text.encode(text) for text in ("", TARGET)]
     for timestep, after in list(pairwise(inversion.times))[start:]:
         level = schedule.at(timestep)
         with torch.no_grad():
             negative, target = (
-                backbone.denoiser.predict(latents, level, {"x": states}, table)["x"]
-                for states in prompts
+                backbone.denoiser.predict(latents, level, {"x": prompt}, table)["x"]
+                for prompt in prompts
             )
         epsilon = negative + scale * (target - negative)
         start_level, end_level = alpha(schedule, timestep), alpha(schedule, after)
@@ -128,7 +128,7 @@ def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
     scheduler.set_timesteps(STEPS)
     generator = torch.Generator().manual_seed(5)
     latents = inversion.trajectory[-1]
-    target = {"target": backbone.text.encode(TARGET).embeddings}
+    target = {"target": backbone.text.encode(TARGET)}
     for timestep in inversion.times[:-1]:
         level = backbone.schedule.at(timestep)
         with torch.no_grad():

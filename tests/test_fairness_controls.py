@@ -453,7 +453,7 @@ def test_only_the_conditional_branch_changes(backbone, inverted, control):
     run = control.begin(Edit(backbone, inverted, target))
     latents, levels = inverted.trajectory[3], inverted.levels(backbone.schedule)
     run.prepare(Step(0, levels[0], levels[1], SourceAttention({}, {}), latents))
-    branches = {"negative": backbone.text.encode("").embeddings, "target": target.embeddings}
+    branches = {"negative": backbone.text.encode(""), "target": target}
     table = inverted.keyframe_table()
     with torch.no_grad():
         plain = backbone.denoiser.predict(latents, levels[0], branches, table)

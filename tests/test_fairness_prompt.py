@@ -112,9 +112,9 @@ def test_no_word_is_blended_into_the_padding(
 def test_a_longer_fairness_prompt_lends_the_padding_no_words(backbone):
     attribute = "very tall and quite old"
     found = fair(backbone, "a doctor runs", attribute, strength=1, eos_scope="first+padding")
-    other = backbone.text.encode(found.record.fair).embeddings
+    other = backbone.text.encode(found.record.fair).states["tokens"]
     target_end, end = 4, 4 + len(attribute.split())
-    states = found.prompt.embeddings
+    states = found.prompt.states["tokens"]
     assert torch.equal(states[target_end:end], other[end].expand(end - target_end, -1))
     assert torch.equal(states[end:], other[end:])
 
@@ -209,18 +209,18 @@ def test_a_doctor_becomes_a_female_doctor(backbone):
     assert other.tokens.ids[:4] == (49406, 320, 3970, 5547)
     found = fair(backbone, TENNIS, "female", strength=1)
     assert found.record.fair == other.tokens.text
-    states = found.prompt.embeddings
-    assert torch.equal(states[2], other.embeddings[3])
-    assert torch.equal(states[6], other.embeddings[7])
+    states = found.prompt.states["tokens"]
+    assert torch.equal(states[2], other.states["tokens"][3])
+    assert torch.equal(states[6], other.states["tokens"][7])
     kept = [0, 1, 3, 4, 5, *range(7, 77)]
-    assert torch.equal(states[kept], target.embeddings[kept])
+    assert torch.equal(states[kept], target.states["tokens"][kept])
     assert found.prompt.tokens == target.tokens and found.prompt.model == backbone.fingerprint
 
 
 def test_no_strength_is_the_target_itself(backbone):
     target = backbone.text.encode(TENNIS)
     found = fair(backbone, TENNIS, "female", strength=0, mask="soft", eos_scope="first+padding")
-    assert torch.equal(found.prompt.embeddings, target.embeddings)
+    assert torch.equal(found.prompt.states["tokens"], target.states["tokens"])
     assert found.record.blended == ()
 
 
@@ -364,7 +364,7 @@ def test_an_attribute_that_is_there_already_changes_nothing(backbone):
     found = fair(backbone, "a female doctor", "female", strength=1)
     assert found.record.notes == ("The prompt says 'female' already.",)
     target = backbone.text.encode("a female doctor")
-    assert torch.equal(found.prompt.embeddings, target.embeddings)
+    assert torch.equal(found.prompt.states["tokens"], target.states["tokens"])
 
 
 @pytest.mark.parametrize(

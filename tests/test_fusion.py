@@ -494,9 +494,9 @@ def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
 ):
     inversion = invert(backbone, clip, SOURCE, steps=2, store="recompute")
     run = controls.begin(Edit(backbone, inversion, inversion.prompt))
-    embeddings, table = inversion.prompt.embeddings, inversion.keyframe_table()
+    prompt, table = inversion.prompt, inversion.keyframe_table()
     levels = inversion.levels(backbone.schedule)
-    source = RecomputedAttention(backbone, inversion.trajectory, embeddings, levels, table)
+    source = RecomputedAttention(backbone, inversion.trajectory, prompt, levels, table)
     latents = inversion.trajectory[1]
     step = Step(
         0,
@@ -507,11 +507,9 @@ def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
     )
     run.prepare(step)
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, levels[0], {"target": embeddings}, table)[
-            "target"
-        ]
+        plain = backbone.denoiser.predict(latents, levels[0], {"target": prompt}, table)["target"]
         controlled = backbone.denoiser.predict(
-            latents, levels[0], {"target": embeddings}, table, run.attend
+            latents, levels[0], {"target": prompt}, table, run.attend
         )["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
 
@@ -530,7 +528,7 @@ def test_injection_changes_nothing_whichever_layers_look_at_key_frames(clip, lay
         0, kept_sites(model.denoiser.sites, model.denoiser.layout)
     )
     run.prepare(Step(0, levels[0], levels[1], source, latents))
-    branch, table = {"target": inversion.prompt.embeddings}, inversion.keyframe_table()
+    branch, table = {"target": inversion.prompt}, inversion.keyframe_table()
     with torch.no_grad():
         plain = model.denoiser.predict(latents, levels[0], branch, table)["target"]
         controlled = model.denoiser.predict(latents, levels[0], branch, table, run.attend)["target"]
@@ -547,8 +545,8 @@ def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(back
     latents, levels = inversion.trajectory[2], inversion.levels(backbone.schedule)
     run.prepare(Step(0, levels[0], levels[1], source, latents))
     branches = {
-        "negative": backbone.text.encode("").embeddings,
-        "target": target.embeddings,
+        "negative": backbone.text.encode(""),
+        "target": target,
     }
     table = inversion.keyframe_table()
     with torch.no_grad():

@@ -54,7 +54,7 @@ def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone,
     schedule = backbone.schedule
     for index, (below, timestep) in enumerate(pairwise(reversed(resident.times))):
         latents = resident.trajectory[index]
-        branches = {"source": resident.prompt.embeddings}
+        branches = {"source": resident.prompt}
         with torch.no_grad():
             epsilon = backbone.denoiser.predict(
                 latents, schedule.at(timestep), branches, resident.keyframe_table()
@@ -85,7 +85,7 @@ def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resid
     recomputed = RecomputedAttention(
         backbone,
         resident.trajectory,
-        resident.prompt.embeddings,
+        resident.prompt,
         resident.levels(backbone.schedule),
         resident.keyframe_table(),
     )
@@ -249,7 +249,7 @@ def test_progress_tells_step_level_and_latents(backbone, clip):
         assert torch.equal(report.latents, inversion.trajectory[index + 1])
     with torch.no_grad():
         start = inversion.trajectory[0]
-        branches = {"source": inversion.prompt.embeddings}
+        branches = {"source": inversion.prompt}
         epsilon = backbone.denoiser.predict(
             start, backbone.schedule.at(1), branches, inversion.keyframe_table()
         )["source"]

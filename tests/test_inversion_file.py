@@ -44,7 +44,7 @@ def inversion(backbone, frames) -> Inversion:
 def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
     read = inversion_file.load(inversion_file.save(inversion, tmp_path / "a.safetensors"))
     assert torch.equal(read.trajectory, inversion.trajectory)
-    assert torch.equal(read.prompt.embeddings, inversion.prompt.embeddings)
+    assert torch.equal(read.prompt.states["tokens"], inversion.prompt.states["tokens"])
     assert read.prompt.tokens == inversion.prompt.tokens
     assert (read.times, read.keyframes, read.model, read.origin) == (
         inversion.times,
@@ -95,7 +95,7 @@ def test_the_header_names_what_it_is_the_inversion_of(
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["header"])
     assert (header["model"], header["prompt"]) == (backbone.fingerprint, PROMPT)
-    assert header["prompt_hash"] == hash_tensors({"embeddings": inversion.prompt.embeddings})
+    assert header["prompt_hash"] == hash_tensors({"embeddings": inversion.prompt.states["tokens"]})
     assert header["origin"]["clip"] == hash_tensors({"frames": frames})
     assert len(header["origin"]["schedule"]) == 64
     assert f"torch {torch.__version__}, diffusers " in header["origin"]["versions"]

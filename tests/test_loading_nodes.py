@@ -20,6 +20,8 @@ from evenframe.nodes.prompt import EvenframePrompt
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models.checks import size_notes
 from evenframe.pipelines.models.family import Prediction
+from evenframe.pipelines.text.conditioning import Conditioning
+from evenframe.pipelines.text.tokens import tokenize
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,9 @@ def test_a_checkpoint_becomes_a_backbone_in_the_hosts_care() -> None:
     assert backbone.dtype == torch.bfloat16
     assert len(handle.modules) == 3
     assert output.ui["text"][0].startswith("tiny: 512 px, epsilon, bfloat16,")
-    branches = {"edit": torch.zeros(77, 768)}
+    tokens = tokenize("a cat", backbone.text.tokenizer, end_sums_up=True)
+    states = {"tokens": torch.zeros(77, 768)}
+    branches = {"edit": Conditioning(tokens, states, backbone.text.fingerprint)}
     assert (
         backbone.denoiser.predict(torch.randn(2, 4, 8, 8), 500, branches)["edit"].isfinite().all()
     )

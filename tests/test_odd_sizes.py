@@ -104,7 +104,7 @@ def test_the_grids_are_those_of_the_layers(model: Model, inverted: Inversion) ->
         seen[call.site.stride] = call.grid
         return terms
 
-    branches = {"source": inverted.prompt.embeddings}
+    branches = {"source": inverted.prompt}
     model.denoiser.predict(inverted.trajectory[0], model.schedule.at(1), branches, attend=attend)
     assert seen == {8: (9, 13), 16: (5, 7), 32: (3, 4), 64: (2, 2)}
 
@@ -121,7 +121,7 @@ def test_attention_can_be_looked_at(model: Model, inverted: Inversion, frames: T
 def test_a_full_size_model_takes_them() -> None:
     model = counting.meta_model()
     inversion = counting.meta_inversion(model, frames=1)
-    branches = {"source": inversion.prompt.embeddings}
+    branches = {"source": inversion.prompt}
     for width, height in [(832, 480), (768, 432), (776, 440)]:
         latents = torch.empty(1, 4, height // 8, width // 8, device="meta")
         [output] = model.denoiser.predict(latents, model.schedule.at(1), branches).values()

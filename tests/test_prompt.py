@@ -35,13 +35,13 @@ def test_words_know_their_tokens(backbone):
 
 def test_a_prompt_is_encoded_to_the_full_length(backbone):
     prompt = backbone.text.encode("a cat")
-    assert prompt.embeddings.shape == (77, 32)
-    assert prompt.embeddings.dtype == torch.float32
+    assert prompt.states["tokens"].shape == (77, 32)
+    assert prompt.states["tokens"].dtype == torch.float32
     assert prompt.model == backbone.fingerprint
     again = backbone.text.encode("a cat")
-    assert torch.equal(prompt.embeddings, again.embeddings)
+    assert torch.equal(prompt.states["tokens"], again.states["tokens"])
     other = backbone.text.encode("a dog")
-    assert not torch.allclose(prompt.embeddings[2], other.embeddings[2])
+    assert not torch.allclose(prompt.states["tokens"][2], other.states["tokens"][2])
 
 
 def test_a_tokenizer_of_another_model_is_told(backbone, monkeypatch):

@@ -96,7 +96,7 @@ def full_gradient(model: Model, inversion: Inversion) -> Tensor:
     target = model.text.encode(TARGET)
     latents = inversion.trajectory[-1].clone().requires_grad_()
     table, level = inversion.keyframe_table(), levels(inversion)[0]
-    model.denoiser.predict(latents, level, {"target": target.embeddings}, table, attend)
+    model.denoiser.predict(latents, level, {"target": target}, table, attend)
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
     cells = regions(inversion.frames).cells((2, 4))

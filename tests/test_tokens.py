@@ -152,7 +152,7 @@ def test_refocus_reads_the_column_of_the_first_word(backbone, inversion: Inversi
     latents, level = inversion.trajectory[-1], inversion.levels(backbone.schedule)[0]
     table = inversion.keyframe_table()
     with torch.no_grad():
-        backbone.denoiser.predict(latents, level, {"target": prompt.embeddings}, table, attend)
+        backbone.denoiser.predict(latents, level, {"target": prompt}, table, attend)
         run = Refocus(box("dog, sofa")).begin(Edit(backbone, inversion, prompt))
         inner, outer = run.losses(latents, level)
     conditioned = condition_maps(torch.stack(maps).mean(0), left_out=(0, 1))
@@ -198,9 +198,9 @@ def test_a_fairness_prompt_without_an_end_that_sums_up():
         encode_fair(MODEL, "dog on a sofa", wishes)  # type: ignore[arg-type]
     made = encode_fair(MODEL, "dog on a sofa", wishes, strength=1, eos_scope="none")  # type: ignore[arg-type]
     before, fair = encoded("dog on a sofa"), encoded("old dog on a sofa")
-    states = before.embeddings.clone()
-    states[0] = fair.embeddings[1]
-    assert torch.equal(made.prompt.embeddings, states)
+    states = before.states["tokens"].clone()
+    states[0] = fair.states["tokens"][1]
+    assert torch.equal(made.prompt.states["tokens"], states)
     assert [(row.token, row.word, row.fair_token) for row in made.record.blended] == [(0, "dog", 1)]
     soft = encode_fair(MODEL, "a dog on a sofa", wishes, mask="soft", eos_scope="none")  # type: ignore[arg-type]
     rows = {row.token: row.word for row in soft.record.blended}
@@ -210,7 +210,7 @@ def test_a_fairness_prompt_without_an_end_that_sums_up():
 
 def test_what_is_ranked_is_pooled_over_all_tokens():
     prompt = encoded("dog on a sofa")
-    assert torch.equal(prompt.pooled(), prompt.embeddings[:6].mean(0))
+    assert torch.equal(prompt.pooled(), prompt.states["tokens"][:6].mean(0))
 
 
 # Files

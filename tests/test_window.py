@@ -155,8 +155,7 @@ def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, lon
     kind, levels = backbone.schedule.kind, inversion.levels(backbone.schedule)
     parts = windows(FRAMES, CUT.size, CUT.stride)
     branches = {
-        name: backbone.text.encode(text).embeddings
-        for name, text in (("source", SOURCE), ("target", TARGET))
+        name: backbone.text.encode(text) for name, text in (("source", SOURCE), ("target", TARGET))
     }
 
     def predict(latents: Tensor, level: Level, name: str) -> Tensor:

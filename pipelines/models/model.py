@@ -92,7 +92,7 @@ class TextEncoder(Protocol):
     def fingerprint(self) -> str: ...
 
     def encode(self, text: str) -> Conditioning:
-        """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
+        """Tokens, words and states of a prompt; an error says by how much it is too long."""
         ...
 
 
@@ -118,14 +118,14 @@ class Denoiser(Protocol):
         self,
         latents: Tensor,
         level: Level,
-        branches: Mapping[str, Tensor],
+        branches: Mapping[str, Conditioning],
         keyframes: KeyFrameTable | None = None,
         attend: Attend = ...,
     ) -> dict[str, Tensor]:
         """What it says of the latents, as each branch's prompt sees them.
 
-        latents: (f, c, h, w), the same for every branch. branches: prompt embeddings (L, c) by
-        branch name, evaluated as one batch in this order. keyframes: who looks at whom, or None,
+        latents: (f, c, h, w), the same for every branch. branches: prompts by branch name,
+        evaluated as one batch in this order. keyframes: who looks at whom, or None,
         see attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
         Returns its output (f, c, h, w) float32 by branch name; the schedule knows what it means.
         """

@@ -85,7 +85,7 @@ def inversion_key(
         "latent_scale": backbone.codec.latent_scale,
         "layout": asdict(backbone.denoiser.layout),
         "origin": asdict(origin),
-        "prompt": hash_tensors({"embeddings": prompt.embeddings}),
+        "prompt": hash_tensors({"embeddings": prompt.states["tokens"]}),
         "text": prompt.tokens.text,
         "times": backbone.schedule.times(settings.steps),
         "keyframes": settings.keyframes,

@@ -43,7 +43,7 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
     tokens = inversion.prompt.tokens
     tensors = {
         "trajectory": inversion.trajectory,
-        "embeddings": inversion.prompt.embeddings,
+        "embeddings": inversion.prompt.states["tokens"],
     }
     if inversion.rebuilt is not None:
         tensors["rebuilt"] = inversion.rebuilt
@@ -53,7 +53,7 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
         "mode": inversion.mode,
         "origin": asdict(inversion.origin),
         "prompt": tokens.text,
-        "prompt_hash": hash_tensors({"embeddings": inversion.prompt.embeddings}),
+        "prompt_hash": hash_tensors({"embeddings": inversion.prompt.states["tokens"]}),
         "ids": tokens.ids,
         "words": [asdict(word) for word in tokens.words],
         "special": {

@@ -138,7 +138,7 @@ class Inversion:
         return RecomputedAttention(
             backbone,
             self.trajectory,
-            self.prompt.embeddings,
+            self.prompt,
             self.levels(backbone.schedule),
             self.keyframe_table(),
             # What is free just then must not change a byte: only "recompute" keeps full precision.
@@ -293,7 +293,7 @@ class _SourcePass(Pass):
     def __init__(
         self, frames: range, prompt: Conditioning, reach: KeyFrameTable | None, keeper: "_Keeper"
     ):
-        super().__init__(frames, {"source": prompt.embeddings}, reach, self._record)
+        super().__init__(frames, {"source": prompt}, reach, self._record)
         self._keeper, self._recorder = keeper, keeper.recorder()
 
     def prepare(self, index: int, latents: Tensor) -> Tensor:

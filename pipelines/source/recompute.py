@@ -16,6 +16,7 @@ from ..attention.keyframes import KeyFrameTable
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
 from ..models.schedule import Level
+from ..text.conditioning import Conditioning
 from .store import Recorder, SourceAttention, keep
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 class RecomputedAttention:
     """An AttentionSource that runs the source branch before each edit step.
 
-    trajectory: (N+1, f, c, h, w), clean latents first. embeddings: (L, c) of the source prompt.
+    trajectory: (N+1, f, c, h, w), clean latents first. prompt: the source's.
     levels: of the denoising, N+1.
     rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
     backbone: "Model"
     trajectory: Tensor
-    embeddings: Tensor
+    prompt: Conditioning
     levels: Sequence[Level]
     keyframes: KeyFrameTable | None
     rounded: bool = False
@@ -47,7 +48,7 @@ class RecomputedAttention:
             self.backbone.denoiser.predict(
                 latents,
                 self.levels[step],
-                {"source": self.embeddings},
+                {"source": self.prompt},
                 self.keyframes,
                 recorder.attend,
             )

@@ -41,7 +41,7 @@ def reconstruct(
         window = _nearest(parts, frame)
         inversion, frame = inversion.part(window), frame - window.start
     frames, table, wanted = _selection(inversion, frame)
-    source = Pass(range(len(frames)), {"source": inversion.prompt.embeddings}, table)
+    source = Pass(range(len(frames)), {"source": inversion.prompt}, table)
     start = inversion.trajectory[-1][frames].to(backbone.device)
     levels = inversion.levels(backbone.schedule)
     latents = walk(backbone, levels, start, [source], stage="reconstruction", on_step=on_step)

@@ -1,7 +1,7 @@
 """What a prompt gives a denoiser, and how CLIP's text encoder makes it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,15 +29,14 @@ class Conditioning:
     model: str
     notes: tuple[str, ...] = ()
 
-    @property
-    def embeddings(self) -> Tensor:
-        """The states of the tokens, (L, c)."""
-        return self.states["tokens"]
-
     def pooled(self) -> Tensor:
         """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""
         states, at = self.states["tokens"], self.tokens.summary
         return states[: len(self.tokens.ids)].mean(0) if at is None else states[at]
+
+    def clone(self) -> "Conditioning":
+        """With states of its own: a host's inference tensors cannot be saved for a gradient."""
+        return replace(self, states={name: state.clone() for name, state in self.states.items()})
 
 
 @torch.no_grad()

@@ -122,7 +122,7 @@ class Targets:
             model = families.load(self.diffusers)
             prompt = model.text.encode("a red circle")
             latents = model.codec.encode(torch.full((1, 32, 32, 3), 0.5))
-            model.denoiser.predict(latents, model.schedule.at(1), {"target": prompt.embeddings})
+            model.denoiser.predict(latents, model.schedule.at(1), {"target": prompt})
             model.codec.decode(latents)
         finally:
             chosen.write_bytes(whole)

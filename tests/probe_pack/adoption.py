@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management as memory
@@ -75,10 +76,12 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 def outputs(backbone: Any) -> tuple[torch.Tensor, ...]:
     latents, states = inputs()
-    epsilon = backbone.denoiser.predict(latents, 500, {"edit": states})["edit"]
+    prompt = backbone.text.encode("a cat")
+    branches = {"edit": replace(prompt, states={"tokens": states})}
+    epsilon = backbone.denoiser.predict(latents, 500, branches)["edit"]
     return (
         epsilon,
-        backbone.text.encode("a cat").embeddings[None],
+        prompt.states["tokens"][None],
         backbone.codec.decode(torch.ones(1, 4, 8, 8) * backbone.codec.module.config.scaling_factor),
     )
 

@@ -117,7 +117,7 @@ class Person:
 def person(edit: Edit, places: Sequence[Place], region: int | None, eos: bool) -> Person:
     """The tokens in both prompts of the words at some places of the target."""
     target, source = edit.prompt.tokens, edit.inversion.prompt.tokens
-    mapper, _ = align(source, target, len(edit.prompt.embeddings))
+    mapper, _ = align(source, target, len(edit.prompt.states["tokens"]))
     tokens = {token for place in places for token in target.at(place)}
     theirs = {token for place in places for token in _in_source(source, target, mapper, place)}
     if eos:

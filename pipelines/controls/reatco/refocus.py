@@ -257,7 +257,7 @@ class RefocusRun(ControlRun):
             edit.backbone.denoiser.predict(
                 latents,
                 level,
-                {"target": edit.prompt.embeddings.clone()},
+                {"target": edit.prompt.clone()},
                 edit.inversion.keyframe_table(),
                 collector.attend,
             )

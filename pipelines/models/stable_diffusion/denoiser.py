@@ -14,6 +14,7 @@ from ...attention.processor import Attend, Pass, SiteProcessor
 from ...attention.sites import Layout, Site, layout_of
 from ...attention.terms import as_it_is
 from ...common.errors import EvenframeError
+from ...text.conditioning import Conditioning
 from ..delta import Delta
 from ..schedule import Level
 from .codec import SPACE_STRIDE
@@ -47,14 +48,15 @@ class UNetDenoiser:
         self,
         latents: Tensor,
         level: Level,
-        branches: Mapping[str, Tensor],
+        branches: Mapping[str, Conditioning],
         keyframes: KeyFrameTable | None = None,
         attend: Attend = as_it_is,
     ) -> dict[str, Tensor]:
         """What it says of latents (f, 4, h, w), by branch name; see `Denoiser`."""
         self._require_fitting(latents, branches)
         frames, _, rows, columns = latents.shape
-        context = torch.cat([states.expand(frames, -1, -1) for states in branches.values()])
+        states = [prompt.states["tokens"] for prompt in branches.values()]
+        context = torch.cat([state.expand(frames, -1, -1) for state in states])  # (b f) L c
         batch = latents.repeat(len(branches), 1, 1, 1)  # (b f) c h w
         width = None if keyframes is None else keyframes.width
         forward = Pass(
@@ -88,9 +90,9 @@ class UNetDenoiser:
         own = {key: self.module.get_parameter(key) for key in self.changes}
         return {key: weight + self.changes[key].to(weight) for key, weight in own.items()}
 
-    def _require_fitting(self, latents: Tensor, branches: Mapping[str, Tensor]) -> None:
+    def _require_fitting(self, latents: Tensor, branches: Mapping[str, Conditioning]) -> None:
         channels, width = self.module.config.in_channels, self.module.config.cross_attention_dim
-        given = {states.shape[-1] for states in branches.values()}
+        given = {prompt.states["tokens"].shape[-1] for prompt in branches.values()}
         if latents.shape[1] != channels or given != {width}:
             raise EvenframeError(
                 f"The latents have {latents.shape[1]} channels and the prompts states of width "

@@ -20,7 +20,7 @@ class ClipText:
     trained_words: frozenset[str] | None = None
 
     def encode(self, text: str) -> Conditioning:
-        """Tokens, words and embeddings of a prompt; an error says by how much it is too long."""
+        """Tokens, words and states of a prompt; an error says by how much it is too long."""
         return conditioning.encode(
             text, self.tokenizer, self.module, self.fingerprint, self.trained_words
         )
