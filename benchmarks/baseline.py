@@ -128,7 +128,7 @@ class MapFusionRun(ControlRun):
     def prepare(self, step: Step) -> None:
         self._index = step.index
         record = self._records[len(self._records) - 1 - step.index]
-        backbone = self._edit.backbone
+        backbone = self._edit.model
         self._maps = {
             name: maps.to(backbone.device, backbone.dtype) for name, maps in record.items()
         }
@@ -173,7 +173,7 @@ class MapFusionRun(ControlRun):
         return fused
 
     def _blend_masks(self) -> Mapping[tuple[int, int], Tensor]:
-        backbone = self._edit.backbone
+        backbone = self._edit.model
         size = backbone.codec.lattice_of(self._edit.inversion.trajectory[0]).size
         sites: Sequence[Site] = mask_sites(
             backbone.denoiser.sites, backbone.denoiser.layout.mask_stride

@@ -26,7 +26,7 @@ NOTHING = SourceAttention({}, {})
 
 @torch.no_grad()
 def edit(
-    backbone: "Model",
+    model: "Model",
     inversion: "Inversion",
     prompt: str | Conditioning,
     *,
@@ -53,20 +53,20 @@ def edit(
     Raises EvenframeError for values out of range or made by another model.
     """
     require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
-    target = prompt if isinstance(prompt, Conditioning) else backbone.text.encode(prompt)
-    against = negative if isinstance(negative, Conditioning) else backbone.text.encode(negative)
-    require_model(backbone, inversion.model, "inversion")
-    require_prompt(backbone, target, "target prompt")
-    require_prompt(backbone, against, "negative prompt")
+    target = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
+    against = negative if isinstance(negative, Conditioning) else model.text.encode(negative)
+    require_model(model, inversion.model, "inversion")
+    require_prompt(model, target, "target prompt")
+    require_prompt(model, against, "negative prompt")
     plan = Edit(
-        backbone, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
+        model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
     branches = _branches(target, against, guidance_scale)
     generator = torch.Generator().manual_seed(seed)
     return walk(
-        backbone,
-        inversion.levels(backbone.schedule)[start_step:],
-        inversion.trajectory[inversion.steps - start_step].to(backbone.device),
+        model,
+        inversion.levels(model.schedule)[start_step:],
+        inversion.trajectory[inversion.steps - start_step].to(model.device),
         [EditPass(part, branches, guidance_scale) for part in _parts(plan)],
         stage="edit",
         first=start_step,
@@ -109,8 +109,8 @@ class EditPass(Pass):
         table = plan.inversion.keyframe_table()
         super().__init__(plan.frames, branches, table, in_turn(self._runs))
         self._plan, self._scale = plan, guidance_scale
-        self._levels = plan.inversion.levels(plan.backbone.schedule)
-        self._source = plan.inversion.source_attention(plan.backbone)
+        self._levels = plan.inversion.levels(plan.model.schedule)
+        self._source = plan.inversion.source_attention(plan.model)
         if plan.window is None:  # of several windows, all would be held at once: memory would grow
             self._source = HeldAttention(self._source)
 

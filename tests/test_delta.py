@@ -88,7 +88,9 @@ def test_a_pass_that_is_left_leaves_the_models_own_weights(model, latents):
     weights = dict(model.denoiser.module.named_parameters())
     states = {"x": model.text.encode("a cat")}
     with suppress(EarlyExit):
-        model.with_delta(made(model, 0.1)).denoiser.predict(latents, 1, states, None, first_call)
+        model.with_delta(made(model, 0.1)).denoiser.predict(
+            latents, model.schedule.at(1), states, None, first_call
+        )
     assert all(weights[name] is now for name, now in model.denoiser.module.named_parameters())
 
 

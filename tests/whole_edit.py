@@ -14,8 +14,9 @@ from evenframe.pipelines.models.stable_diffusion import shipped
 def save_tiny_model(folder: Path) -> None:
     """A folder in the diffusers layout: Stable Diffusion 1.x, very small, seeded random weights."""
     model = tiny()
-    for part in ("unet", "vae", "text_encoder"):
-        getattr(model, part).save_pretrained(folder / part)
+    parts = {"unet": model.denoiser, "vae": model.codec, "text_encoder": model.text}
+    for name, part in parts.items():
+        part.module.save_pretrained(folder / name)
     shipped.tokenizer("sd15").save_pretrained(folder / "tokenizer")
     for name in ("scheduler", "model_index.json"):
         source = shipped.CONFIGS / "sd15" / name

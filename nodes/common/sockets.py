@@ -1,8 +1,8 @@
 """The pack's own socket types. What travels on them is frozen.
 
-CLIP: `Clip`. MODEL: `ModelHandle` of a `Model`. PROMPT: `Prompt`. STORE: the attention store's
-mode, a str. WINDOWS: `Windowing`. INVERSION: `Inversion`. REGIONS: `Regions`. CONTROLS: a tuple of
-controls, applied in order.
+CLIP: `Clip`. MODEL: `ModelHandle` of a `Model`. PROMPT: `Conditioning`. STORE: the attention
+store's mode, a str. WINDOWS: `Windowing`. INVERSION: `Inversion`. REGIONS: `Regions`. CONTROLS: a
+tuple of controls, applied in order.
 """
 
 from __future__ import annotations

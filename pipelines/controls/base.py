@@ -39,7 +39,7 @@ class Edit:
     bytes of a device, for choices that depend on it.
     """
 
-    backbone: "Model"
+    model: "Model"
     inversion: "Inversion"
     prompt: Conditioning
     window: range | None = None
@@ -75,7 +75,7 @@ class Edit:
     @property
     def lattice(self) -> "Lattice":
         """How the frames at work lie under their latents."""
-        return self.backbone.codec.lattice_of(self.inversion.trajectory[0])
+        return self.model.codec.lattice_of(self.inversion.trajectory[0])
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -165,7 +165,7 @@ class Control:
         """Where it keeps the source's latents, by whose noise they have: "inversion" or "fresh"."""
         return ""
 
-    def working_bytes(self, backbone: "Model", frames: int, frame_size: tuple[int, int]) -> int:
+    def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """About what its own passes need beside the weights, where that may be more than the
         edit's."""
         return 0
@@ -206,11 +206,11 @@ def require_together(controls: Iterable[Control]) -> None:
 
 
 def working_bytes(
-    controls: Iterable[Control], backbone: "Model", frames: int, frame_size: tuple[int, int]
+    controls: Iterable[Control], model: "Model", frames: int, frame_size: tuple[int, int]
 ) -> int:
     """About what a step of a guided edit needs beside the weights, for hosts that make room first.
 
     frames: of a window. frame_size: (height, width) in pixels.
     """
-    own = backbone.denoiser.working_bytes(frames, frame_size, branches=2)
-    return max([own, *(each.working_bytes(backbone, frames, frame_size) for each in controls)])
+    own = model.denoiser.working_bytes(frames, frame_size, branches=2)
+    return max([own, *(each.working_bytes(model, frames, frame_size) for each in controls)])

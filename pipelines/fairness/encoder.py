@@ -96,7 +96,7 @@ class FairPrompt:
 
 @torch.no_grad()
 def encode_fair(
-    backbone: "Model",
+    model: "Model",
     target: str | Conditioning,
     wishes: Sequence[Wish],
     *,
@@ -114,8 +114,8 @@ def encode_fair(
     Raises EvenframeError for settings out of range, empty attributes, words that are not found,
     children, and a fairness prompt that is too long.
     """
-    prompt = target if isinstance(target, Conditioning) else backbone.text.encode(target)
-    require_prompt(backbone, prompt, "target prompt")
+    prompt = target if isinstance(target, Conditioning) else model.text.encode(target)
+    require_prompt(model, prompt, "target prompt")
     require_choice("mask", mask, MASKS)
     tokens = prompt.tokens
     if eos_scope != "none":
@@ -123,10 +123,10 @@ def encode_fair(
     if not wishes:
         raise EvenframeError("There is no attribute: write one, as in 'female'.")
     known = shipped() if presets is None else presets
-    found = [_find(backbone, tokens, wish, known) for wish in wishes]
+    found = [_find(model, tokens, wish, known) for wish in wishes]
     pairs = [(attribute, places.places) for _, attribute, places in found]
     draft = write([word.text for word in tokens.words], pairs)
-    fair = _encode_longer(backbone.text.encode, draft.text)
+    fair = _encode_longer(model.text.encode, draft.text)
     if len(fair.tokens.words) != len(draft.words):
         raise EvenframeError(
             f"The attribute has signs that the model cannot read: '{draft.text}'. Use plain words."
@@ -193,12 +193,12 @@ def parse_wishes(text: str, words: str = "") -> tuple[Wish, ...]:
 
 
 def _find(
-    backbone: "Model", prompt: Tokens, wish: Wish, presets: Presets
+    model: "Model", prompt: Tokens, wish: Wish, presets: Presets
 ) -> tuple[Wish, Attribute, Found]:
     attribute = find_attribute(wish.attribute, presets)
 
     def embed(text: str) -> Tensor:
-        return backbone.text.encode(text).pooled()
+        return model.text.encode(text).pooled()
 
     found = find_person(prompt, wish.words, attribute.name, embed)
     words = [word.text for word in prompt.words]

@@ -46,7 +46,7 @@ class NoiseSchedule:
         Raises EvenframeError for other schedules and predictions.
         """
         prediction = config.get("prediction_type", "epsilon")
-        if prediction not in KINDS:
+        if not isinstance(prediction, str) or prediction not in KINDS:
             raise EvenframeError(
                 f"The model predicts {prediction!r:.60} ('prediction_type' of its "
                 "scheduler_config.json), which is not supported: use a model that predicts "

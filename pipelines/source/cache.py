@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def find_or_invert(
     cache: "InversionCache",
-    backbone: "Model",
+    model: "Model",
     frames: Tensor,
     prompt: Conditioning,
     settings: Settings,
@@ -46,14 +46,14 @@ def find_or_invert(
     Returns (inversion, found). One that was found holds no attention: edits compute it again, with
     the same result to the bit on the CPU.
     """
-    origin = origin_of(backbone, frames)
-    key = inversion_key(backbone, prompt, settings, origin)
+    origin = origin_of(model, frames)
+    key = inversion_key(model, prompt, settings, origin)
     kept = cache.get(key)
     if kept is not None:
         inversion = replace(kept, mode=settings.store)
     else:
         inversion = invert_clip(
-            backbone,
+            model,
             frames,
             prompt,
             settings,
@@ -65,29 +65,27 @@ def find_or_invert(
     unchecked = check and inversion.rebuilt is None
     try:
         if unchecked:
-            inversion = checked(backbone, inversion, on_check)
+            inversion = checked(model, inversion, on_check)
     finally:  # an interrupt of the check does not cost the inversion
         if kept is None or unchecked:
             _put(cache, key, inversion)
     return inversion, kept is not None
 
 
-def inversion_key(
-    backbone: "Model", prompt: Conditioning, settings: Settings, origin: Origin
-) -> str:
+def inversion_key(model: "Model", prompt: Conditioning, settings: Settings, origin: Origin) -> str:
     """A content hash of everything that an inversion depends on, code and versions included."""
     facts = {
         "format": FORMAT,
         "code": code_hash(),
-        "model": backbone.fingerprint,
-        "dtype": str(backbone.dtype),
-        "device": backbone.device.type,
-        "latent_scale": backbone.codec.latent_scale,
-        "layout": asdict(backbone.denoiser.layout),
+        "model": model.fingerprint,
+        "dtype": str(model.dtype),
+        "device": model.device.type,
+        "latent_scale": model.codec.latent_scale,
+        "layout": asdict(model.denoiser.layout),
         "origin": asdict(origin),
         "prompt": hash_tensors({"embeddings": prompt.states["tokens"]}),
         "text": prompt.tokens.text,
-        "times": backbone.schedule.times(settings.steps),
+        "times": model.schedule.times(settings.steps),
         "keyframes": settings.keyframes,
         "layers": settings.layers,
         "seed": settings.seed,

@@ -34,7 +34,7 @@ class View:
 
 @torch.no_grad()
 def look(
-    backbone: "Model",
+    model: "Model",
     inversion: "Inversion",
     words: Sequence[str],
     at: float = 0.5,
@@ -47,14 +47,14 @@ def look(
     """
     require_range("at", at, 0, 1)
     require_range("threshold", threshold, 0, 2)
-    require_model(backbone, inversion.model, "inversion")
+    require_model(model, inversion.model, "inversion")
     tokens = [token for word in words for token in find_tokens(inversion.prompt.tokens, word)]
-    sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
-    size = backbone.codec.lattice_of(inversion.trajectory[0]).size
+    sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
+    size = model.codec.lattice_of(inversion.trajectory[0]).size
     step = round(at * (inversion.steps - 1))
 
     def seen(frames: range) -> Tensor:
-        source = inversion.part(frames).source_attention(backbone).at(step, sites)
+        source = inversion.part(frames).source_attention(model).at(step, sites)
         return word_maps(source, sites, tokens, size).cpu().transpose(0, 1)
 
     parts = inversion.windows

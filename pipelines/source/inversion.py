@@ -129,17 +129,17 @@ class Inversion:
         """Which frames each frame attends to, or None for its own."""
         return key_frames.table(self.keyframes, self.frames, self.layers)
 
-    def source_attention(self, backbone: "Model") -> AttentionSource:
-        """Where an edit on this backbone gets the source's attention from."""
+    def source_attention(self, model: "Model") -> AttentionSource:
+        """Where an edit on this model gets the source's attention from."""
         records = tuple(self.records)  # held: a host that needs the room may empty the sequence
         if records:
-            kept = KeptAttention(records, backbone.device, backbone.dtype)
+            kept = KeptAttention(records, model.device, model.dtype)
             return PrefetchedAttention(kept) if self.mode == "offload" else kept
         return RecomputedAttention(
-            backbone,
+            model,
             self.trajectory,
             self.prompt,
-            self.levels(backbone.schedule),
+            self.levels(model.schedule),
             self.keyframe_table(),
             # What is free just then must not change a byte: only "recompute" keeps full precision.
             rounded=self.mode != "recompute",
@@ -193,7 +193,7 @@ class Settings:
 
 
 def invert(
-    backbone: "Model",
+    model: "Model",
     frames: Tensor,
     prompt: str | Conditioning,
     *,
@@ -215,15 +215,15 @@ def invert(
     Raises EvenframeError for frames or settings out of range.
     """
     settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing, layers)
-    source = prompt if isinstance(prompt, Conditioning) else backbone.text.encode(prompt)
+    source = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
     return invert_clip(
-        backbone, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
+        model, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
     )
 
 
 @torch.no_grad()
 def invert_clip(
-    backbone: "Model",
+    model: "Model",
     frames: Tensor,
     prompt: Conditioning,
     settings: Settings,
@@ -234,16 +234,16 @@ def invert_clip(
     free: FreeMemory = free_memory,
 ) -> Inversion:
     """`invert`, with the settings as one value. origin: of these frames, where it is known."""
-    require_frames(frames, backbone)
-    require_prompt(backbone, prompt, "source prompt")
-    times = backbone.schedule.times(settings.steps)
+    require_frames(frames, model)
+    require_prompt(model, prompt, "source prompt")
+    times = model.schedule.times(settings.steps)
     parts = settings.windowing.cut(len(frames))
     if len(parts) > 1:
         # Where windows overlap, each has attention of its own: it is always computed again.
         _require_unkept(settings.store, len(parts))
         free = _no_room
-    latents = backbone.codec.encode(frames, settings.seed, on_frame).to(backbone.device)
-    keeper = _Keeper(backbone, settings.store, settings.steps, free)
+    latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
+    keeper = _Keeper(model, settings.store, settings.steps, free)
     table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
     trajectory = [latents.float().cpu()]
 
@@ -253,8 +253,8 @@ def invert_clip(
             on_step(report)
 
     walk(
-        backbone,
-        [backbone.schedule.at(time) for time in reversed(times)],
+        model,
+        [model.schedule.at(time) for time in reversed(times)],
         latents,
         [_SourcePass(part, prompt, table, keeper) for part in parts],
         stage="inversion",
@@ -266,10 +266,10 @@ def invert_clip(
         prompt,
         times,
         settings.keyframes,
-        backbone.fingerprint,
+        model.fingerprint,
         keeper.mode,
         tuple(keeper.records),
-        origin or origin_of(backbone, frames),
+        origin or origin_of(model, frames),
         windowing=settings.windowing,
         layers=settings.layers,
     )
@@ -311,9 +311,9 @@ class _SourcePass(Pass):
 class _Keeper:
     """Keeps the attention of every step where the store says; the first one decides for "auto"."""
 
-    def __init__(self, backbone: "Model", store: str, steps: int, free: FreeMemory):
-        self._sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
-        self._device, self._steps, self._free = backbone.device, steps, free
+    def __init__(self, model: "Model", store: str, steps: int, free: FreeMemory):
+        self._sites = kept_sites(model.denoiser.sites, model.denoiser.layout)
+        self._device, self._steps, self._free = model.device, steps, free
         self._store, self._resolved = store, store
         self.records: list[SourceAttention] = []
 

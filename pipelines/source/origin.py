@@ -25,12 +25,12 @@ class Origin:
     versions: str = ""
 
 
-def origin_of(backbone: "Model", frames: Tensor) -> Origin:
+def origin_of(model: "Model", frames: Tensor) -> Origin:
     """The origin of an inversion of these frames (f, h, w, 3), made here and now."""
     import diffusers
 
     return Origin(
         clip=hash_tensors({"frames": frames}),
-        schedule=backbone.schedule.identity(),
+        schedule=model.schedule.identity(),
         versions=f"torch {torch.__version__}, diffusers {diffusers.__version__}",
     )

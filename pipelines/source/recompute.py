@@ -32,7 +32,7 @@ class RecomputedAttention:
     rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
-    backbone: "Model"
+    model: "Model"
     trajectory: Tensor
     prompt: Conditioning
     levels: Sequence[Level]
@@ -40,12 +40,12 @@ class RecomputedAttention:
     rounded: bool = False
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
-        """Queries and keys of these sites, in the backbone's own precision."""
+        """Queries and keys of these sites, in the model's own precision."""
         recorder = Recorder(sites, stop=True)
         # Inversion step N-1-k asked about its input, z_{N-1-k}, at the level of denoising step k.
-        latents = self.trajectory[len(self.levels) - 2 - step].to(self.backbone.device)
+        latents = self.trajectory[len(self.levels) - 2 - step].to(self.model.device)
         with suppress(EarlyExit):
-            self.backbone.denoiser.predict(
+            self.model.denoiser.predict(
                 latents,
                 self.levels[step],
                 {"source": self.prompt},
@@ -55,4 +55,4 @@ class RecomputedAttention:
         record = recorder.record()
         if not self.rounded:
             return record
-        return keep(record, "resident").to(self.backbone.device, self.backbone.dtype)
+        return keep(record, "resident").to(self.model.device, self.model.dtype)

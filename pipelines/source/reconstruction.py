@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def reconstruct(
-    backbone: "Model",
+    model: "Model",
     inversion: "Inversion",
     frame: int | None = None,
     on_step: OnStep | None = None,
@@ -32,31 +32,29 @@ def reconstruct(
     is nearest; None for all, each window by itself.
     Returns latents (f, c, h, w) or (1, c, h, w), float32.
     """
-    require_model(backbone, inversion.model, "inversion")
+    require_model(model, inversion.model, "inversion")
     parts, weights = inversion.windows, inversion.windowing.weights
     if len(parts) > 1:
         if frame is None:
-            each = ((reconstruct(backbone, inversion.part(part), None, on_step),) for part in parts)
+            each = ((reconstruct(model, inversion.part(part), None, on_step),) for part in parts)
             return averaged(parts, weights, each)[0]
         window = _nearest(parts, frame)
         inversion, frame = inversion.part(window), frame - window.start
     frames, table, wanted = _selection(inversion, frame)
     source = Pass(range(len(frames)), {"source": inversion.prompt}, table)
-    start = inversion.trajectory[-1][frames].to(backbone.device)
-    levels = inversion.levels(backbone.schedule)
-    latents = walk(backbone, levels, start, [source], stage="reconstruction", on_step=on_step)
+    start = inversion.trajectory[-1][frames].to(model.device)
+    levels = inversion.levels(model.schedule)
+    latents = walk(model, levels, start, [source], stage="reconstruction", on_step=on_step)
     return latents if wanted is None else latents[wanted : wanted + 1]
 
 
-def checked(
-    backbone: "Model", inversion: "Inversion", on_step: OnStep | None = None
-) -> "Inversion":
+def checked(model: "Model", inversion: "Inversion", on_step: OnStep | None = None) -> "Inversion":
     """The inversion with its middle frame rebuilt, which tells how good it is: see `compare`."""
-    rebuilt = reconstruct(backbone, inversion, middle_frame(inversion), on_step)
+    rebuilt = reconstruct(model, inversion, middle_frame(inversion), on_step)
     return replace(inversion, rebuilt=rebuilt.cpu())
 
 
-def compare(backbone: "Model", inversion: "Inversion", frames: Tensor) -> tuple[Tensor, float]:
+def compare(model: "Model", inversion: "Inversion", frames: Tensor) -> tuple[Tensor, float]:
     """The clip's middle frame beside the rebuilt one of a checked inversion, and the PSNR.
 
     frames: (f, h, w, 3), the clip that was inverted.
@@ -64,7 +62,7 @@ def compare(backbone: "Model", inversion: "Inversion", frames: Tensor) -> tuple[
     """
     if inversion.rebuilt is None:
         raise EvenframeError("The inversion was not checked: call reconstruction.checked first.")
-    rebuilt = backbone.codec.decode(inversion.rebuilt)[0]
+    rebuilt = model.codec.decode(inversion.rebuilt)[0]
     source = frames[middle_frame(inversion)].cpu().float()
     return torch.cat([source, rebuilt], dim=1)[None], psnr(rebuilt, source)
 

@@ -24,17 +24,17 @@ class Report:
 
 
 def report(
-    backbone: "Model", inversion: "Inversion", frames: Tensor, found: bool, checked: bool
+    model: "Model", inversion: "Inversion", frames: Tensor, found: bool, checked: bool
 ) -> Report:
     """What to tell of an inversion of frames (f, h, w, 3), with its check where that was asked for.
 
     found: whether it was found on disk.
     """
-    notes = size_notes(backbone, (frames.shape[1], frames.shape[2]))
+    notes = size_notes(model, (frames.shape[1], frames.shape[2]))
     origin = "found on disk" if found else f"{inversion.steps} steps"
     if not checked:
         return Report((origin, *notes), frames[:1])
-    pair, decibels = compare(backbone, inversion, frames)
+    pair, decibels = compare(model, inversion, frames)
     attention = inversion.mode if inversion.records else "recompute"
     text = f"{origin}; reconstruction {decibels:.1f} dB; attention: {attention}"
     return Report((text, *notes), pair, decibels)

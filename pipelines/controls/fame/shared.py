@@ -54,7 +54,7 @@ class FameRun(ControlRun):
 
     def __init__(self, settings: FameControl, edit: Edit):
         self._settings, self._steps = settings, edit.steps
-        self._coarse = edit.backbone.denoiser.layout.control_stride
+        self._coarse = edit.model.denoiser.layout.control_stride
         self._rho = 0.0
 
     def prepare(self, step: Step) -> None:

@@ -65,7 +65,7 @@ def find_subjects(
     if regions is not None:
         regions.require(edit.clip_frames, edit.frame_size)
         return Subjects(regions, edit.frames)
-    views = [look(edit.backbone, edit.inversion, [phrase], threshold=threshold) for phrase in words]
+    views = [look(edit.model, edit.inversion, [phrase], threshold=threshold) for phrase in words]
     maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
     most = nearest(maps, size).argmax(0)  # f h w: which phrase it looks at most
     masks = [view.mask * (most == index) for index, view in enumerate(views)]

@@ -147,7 +147,7 @@ class FusionRun(ControlRun):
     replaces = True
 
     def __init__(self, settings: Fusion, edit: Edit):
-        backbone, steps = edit.backbone, edit.steps
+        model, steps = edit.model, edit.steps
         source, target = edit.inversion.prompt, edit.prompt
         length = len(target.states["tokens"])
         self._mix = token_mix(
@@ -162,8 +162,8 @@ class FusionRun(ControlRun):
         blended = settings.blend_window if settings.latent_blend else NEVER
         self._blend_range = blended.steps(steps)
         self._gate_end = self._self_end if self._blend_tokens and settings.self_blend else 0
-        self._kept = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
-        self._mask_sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
+        self._kept = kept_sites(model.denoiser.sites, model.denoiser.layout)
+        self._mask_sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
         self._target_words = TargetWords(self._mask_sites, target_tokens) if target_tokens else None
         self._frame_size = edit.frame_size
         height, width = edit.inversion.trajectory.shape[-2:]

@@ -83,7 +83,7 @@ class JointSamplingRun(ControlRun):
         mask = shrunk(each.amax(0), settings.inset)
         for region, cells in zip(regions.items, each, strict=True):
             _require_room(region, cells, mask, edit.frames, settings.inset)
-        self._mask = mask[:, None].to(edit.backbone.device)  # f 1 h w
+        self._mask = mask[:, None].to(edit.model.device)  # f 1 h w
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
     def repeats(self, step: int) -> int:

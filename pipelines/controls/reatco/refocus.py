@@ -136,10 +136,10 @@ class Refocus(Control):
             f"was {own:g}. A scale of -1 takes the published one."
         ]
 
-    def working_bytes(self, backbone: "Model", frames: int, frame_size: tuple[int, int]) -> int:
+    def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """What a gradient needs, which a host is asked for before the edit. "auto" asks for all of
         it, and makes do with less where that cannot be had."""
-        return backbone.denoiser.gradient_bytes(
+        return model.denoiser.gradient_bytes(
             frames, frame_size, checkpointed=self.checkpointing == "on"
         )
 
@@ -153,9 +153,9 @@ class RefocusRun(ControlRun):
     """RAD at work in one edit."""
 
     def __init__(self, settings: Refocus, edit: Edit):
-        backbone = edit.backbone
+        model = edit.model
         self._settings, self._edit, self._too_large = settings, edit, 0
-        self._sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
+        self._sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
         self._last = max(self._sites, key=lambda site: site.order)
         self._steps = settings.steps.steps(edit.steps)
         self._thresholds: dict[int, float] = {}
@@ -184,7 +184,7 @@ class RefocusRun(ControlRun):
                 masks[place] = torch.maximum(mask, masks.get(place, mask))
         # Not those of objects that these frames do not show.
         return [
-            (edit.prompt.tokens.at(place), mask.to(edit.backbone.device))
+            (edit.prompt.tokens.at(place), mask.to(edit.model.device))
             for place, mask in masks.items()
             if mask.any()
         ]
@@ -228,13 +228,13 @@ class RefocusRun(ControlRun):
 
     def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
         """(largest L_IR, dL/dX)."""
-        backbone = self._edit.backbone
+        model = self._edit.model
         # A host may run all this under inference mode, in which nothing can be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
-            for scale in LOSS_SCALES.get(backbone.dtype, (1.0,)):
+            for scale in LOSS_SCALES.get(model.dtype, (1.0,)):
                 self._edit.on_pass()
                 start = latents.clone().requires_grad_()
-                with backbone.denoiser.differentiable(
+                with model.denoiser.differentiable(
                     self._last if self._checkpoints(latents) else None
                 ):
                     inner, outer = self.losses(start, step.here)
@@ -242,7 +242,7 @@ class RefocusRun(ControlRun):
                     gradient = torch.autograd.grad(loss, start)[0] / scale
                 if gradient.isfinite().all():
                     return float(inner.detach().max()), gradient
-        exact = backbone.dtype == torch.float32
+        exact = model.dtype == torch.float32
         raise EvenframeError(
             f"The guidance of RAD broke at step {step.index + 1} of {self._edit.steps}: its "
             "gradient is not numbers (NaN). Reduce its scale"
@@ -254,7 +254,7 @@ class RefocusRun(ControlRun):
         edit = self._edit
         collector = _Collector(self._sites)
         with suppress(EarlyExit):
-            edit.backbone.denoiser.predict(
+            edit.model.denoiser.predict(
                 latents,
                 level,
                 {"target": edit.prompt.clone()},
@@ -264,11 +264,11 @@ class RefocusRun(ControlRun):
         return torch.stack(list(collector.maps.values())).mean(0)
 
     def _checkpoints(self, latents: Tensor) -> bool:
-        backbone, wanted = self._edit.backbone, self._settings.checkpointing
+        model, wanted = self._edit.model, self._settings.checkpointing
         if wanted != "auto":
             return wanted == "on"
-        needed = backbone.denoiser.gradient_bytes(len(latents), self._edit.frame_size)
-        return needed > self._edit.free(backbone.device)
+        needed = model.denoiser.gradient_bytes(len(latents), self._edit.frame_size)
+        return needed > self._edit.free(model.device)
 
     def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:
         """Take an update, no frame's further than LARGEST_MOVE; stop where one after the other is
