@@ -16,6 +16,7 @@ from evenframe.pipelines.attention.sites import Kind, Layout, Site, layout_of
 from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models.schedule import Level
+from evenframe.pipelines.source.inversion import Settings
 from evenframe.pipelines.source.maps import mask_sites, word_maps
 from evenframe.pipelines.source.store import (
     KeptAttention,
@@ -370,10 +371,9 @@ def test_records_are_kept_in_half_precision(mode: str):
     ],
 )
 def test_auto_takes_the_fastest_mode_that_fits_half_of_the_memory(needed, device, host, expected):
-    assert choose_mode("auto", needed, device, host) == expected
-    assert choose_mode("offload", needed, device, host) == "offload"
+    assert choose_mode(needed, device, host) == expected
 
 
 def test_an_unknown_mode_is_refused():
     with pytest.raises(EvenframeError, match="^attention store mode 'maps' is unknown: use auto,"):
-        choose_mode("maps", 0, 0, 0)
+        Settings(store="maps")

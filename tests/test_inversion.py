@@ -167,6 +167,9 @@ def test_auto_asks_how_much_memory_is_free_and_gives_the_same_bytes(backbone, cl
         for inversion in (resident, recomputed)
     ]
     assert torch.equal(*edits)
+    # It asks for the attention of all steps, and takes half of what is free.
+    needed = sum(record.nbytes() for record in resident.records)
+    assert (with_free(2 * needed).mode, with_free(2 * needed - 2).mode) == ("resident", "auto")
 
 
 def test_one_frame_alone_works(backbone, clip):

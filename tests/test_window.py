@@ -11,19 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from evenframe.benchmarks.models import with_predict
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, averaged, shares, windows
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.schedule import Level, inverse_step, mix, split
+from evenframe.pipelines.models.schedule import Level, ancestral_step, inverse_step, mix, split
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.file import load, save
 from evenframe.pipelines.source.inspection import look
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.source.reconstruction import reconstruct
+from evenframe.pipelines.walk import Pass, walk
 
 
 def counts(frames: int, size: int, stride: int) -> list[int]:
@@ -207,6 +209,28 @@ def test_all_windows_of_a_step_share_their_noise(backbone, inversion):
     noise = noisy[0] - level.signal * inversion.trajectory[0]
     deviation = noise[:, :, 1:, 1:].flatten(1).std(1) / level.noise
     assert torch.allclose(deviation, torch.ones(FRAMES), atol=0.12)
+
+
+def test_a_window_takes_the_fresh_noise_of_its_own_frames(backbone, inversion):
+    """Where the model predicts no noise, a step is what is kept of the latents, and fresh noise."""
+
+    def predict(latents: Tensor, level: Level, branches: Any, *args: Any) -> dict[str, Tensor]:
+        return {name: torch.zeros_like(latents) for name in branches}
+
+    still = with_predict(backbone, predict)
+    noises: list[Tensor] = []
+
+    def draw(latents: Tensor) -> Tensor:
+        noises.append(torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)))
+        return noises[-1]
+
+    here, there = inversion.levels(backbone.schedule)[:2]
+    start = inversion.trajectory[-1]
+    passes = [Pass(part, {"target": inversion.prompt}) for part in windows(FRAMES, 4, 4)]
+    end = walk(still, [here, there], start, passes, stage="edit", eta=1.0, draw=draw)
+    kept = there.signal / here.signal * start
+    fresh = ancestral_step(start, torch.zeros_like(start), here, there, "epsilon", 1.0, noises[0])
+    assert torch.allclose(end, fresh, atol=1e-5) and not torch.allclose(end, kept, atol=0.1)
 
 
 def test_windows_survive_the_way_to_disk(inversion, tmp_path: Path):

@@ -15,11 +15,7 @@ from torch import Tensor
 from ..attention import keyframes as key_frames
 from ..attention.keyframes import KeyFrames, KeyFrameTable
 from ..attention.sites import KEYFRAME_LAYERS
-from ..attention.terms import Call, Terms
-from ..common.checks import (
-    MAX_SEED,
-    require_choice,
-)
+from ..common.checks import MAX_SEED, require_choice
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
@@ -28,21 +24,12 @@ from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
 from ..models.schedule import MAX_STEPS, Level, Schedule
 from ..text.conditioning import Conditioning
-from ..walk import OnStep, Pass, StepReport, walk
+from ..walk import OnStep, StepReport, walk
+from .keeper import Keeper, SourcePass
 from .origin import Origin, origin_of
 from .prefetch import PrefetchedAttention
 from .recompute import RecomputedAttention
-from .store import (
-    KEPT_DTYPE,
-    MODES,
-    AttentionSource,
-    KeptAttention,
-    Recorder,
-    SourceAttention,
-    choose_mode,
-    keep,
-    kept_sites,
-)
+from .store import MODES, AttentionSource, KeptAttention, SourceAttention
 
 if TYPE_CHECKING:
     from ..models.model import Model
@@ -239,11 +226,11 @@ def invert_clip(
     times = model.schedule.times(settings.steps)
     parts = settings.windowing.cut(len(frames))
     if len(parts) > 1:
-        # Where windows overlap, each has attention of its own: it is always computed again.
         _require_unkept(settings.store, len(parts))
-        free = _no_room
+    # Where windows overlap, each has attention of its own: it is always computed again.
+    store = settings.store if len(parts) == 1 else "recompute"
     latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
-    keeper = _Keeper(model, settings.store, settings.steps, free)
+    keeper = Keeper(model, store, settings.steps, free)
     table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
     trajectory = [latents.float().cpu()]
 
@@ -256,7 +243,7 @@ def invert_clip(
         model,
         [model.schedule.at(time) for time in reversed(times)],
         latents,
-        [_SourcePass(part, prompt, table, keeper) for part in parts],
+        [SourcePass(part, prompt, table, keeper) for part in parts],
         stage="inversion",
         weights=settings.windowing.weights,
         on_step=keep,
@@ -267,7 +254,7 @@ def invert_clip(
         times,
         settings.keyframes,
         model.fingerprint,
-        keeper.mode,
+        keeper.mode if len(parts) == 1 else settings.store,
         tuple(keeper.records),
         origin or origin_of(model, frames),
         windowing=settings.windowing,
@@ -285,56 +272,3 @@ def _require_unkept(store: str, windows: int) -> None:
 
 def _no_room(device: torch.device) -> int:
     return 0
-
-
-class _SourcePass(Pass):
-    """The source as its prompt sees it, whose attention is kept where the keeper says."""
-
-    def __init__(
-        self, frames: range, prompt: Conditioning, reach: KeyFrameTable | None, keeper: "_Keeper"
-    ):
-        super().__init__(frames, {"source": prompt}, reach, self._record)
-        self._keeper, self._recorder = keeper, keeper.recorder()
-
-    def prepare(self, index: int, latents: Tensor) -> Tensor:
-        self._recorder = self._keeper.recorder()
-        return latents
-
-    def settle(self, latents: Tensor) -> Tensor:
-        self._keeper.keep(self._recorder.record())
-        return latents
-
-    def _record(self, call: Call, terms: Terms) -> Terms:
-        return self._recorder.attend(call, terms)
-
-
-class _Keeper:
-    """Keeps the attention of every step where the store says; the first one decides for "auto"."""
-
-    def __init__(self, model: "Model", store: str, steps: int, free: FreeMemory):
-        self._sites = kept_sites(model.denoiser.sites, model.denoiser.layout)
-        self._device, self._steps, self._free = model.device, steps, free
-        self._store, self._resolved = store, store
-        self.records: list[SourceAttention] = []
-
-    @property
-    def mode(self) -> str:
-        """Of the inversion: what "auto" became, or "auto" where there was no room."""
-        return self._resolved if self.records else self._store
-
-    def recorder(self) -> Recorder:
-        """For one step."""
-        return Recorder(self._sites if self._resolved != "recompute" else ())
-
-    def keep(self, record: SourceAttention) -> None:
-        """Take what a step's recorder saw."""
-        if self._resolved == "auto":
-            self._resolved = self._by_what_is_free(record)
-        if self._resolved != "recompute":
-            self.records.append(keep(record, self._resolved))
-
-    def _by_what_is_free(self, record: SourceAttention) -> str:
-        kept = [*record.queries.values(), *record.keys.values()]
-        needed = sum(tensor.numel() for tensor in kept) * KEPT_DTYPE.itemsize * self._steps
-        on_host = self._free(torch.device("cpu"))
-        return choose_mode("auto", needed, self._free(self._device), on_host)

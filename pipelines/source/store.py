@@ -15,7 +15,6 @@ from torch import Tensor
 from ..attention.processor import EarlyExit
 from ..attention.sites import Layout, Site
 from ..attention.terms import Call, Terms
-from ..common.checks import require_choice
 
 MODES = ("auto", "recompute", "offload", "resident")
 KEPT_DTYPE = torch.float16
@@ -142,19 +141,11 @@ def keep(record: SourceAttention, mode: str) -> SourceAttention:
     return half.pinned() if on_gpu else half.to(torch.device("cpu"), KEPT_DTYPE)
 
 
-def require_mode(mode: str) -> None:
-    """Raise EvenframeError for a mode that does not exist."""
-    require_choice("attention store mode", mode, MODES)
-
-
-def choose_mode(mode: str, needed: int, device_free: int, host_free: int) -> str:
-    """Resolve "auto": resident in half of the free device memory, else offload, else recompute.
+def choose_mode(needed: int, device_free: int, host_free: int) -> str:
+    """What "auto" becomes: resident in half of the free device memory, else offload, or recompute.
 
     needed: bytes of the whole store; half, for page-locked blocks may be twice as large.
     """
-    require_mode(mode)
-    if mode != "auto":
-        return mode
     if needed <= device_free // 2:
         return "resident"
     return "offload" if needed <= host_free // 2 else "recompute"
