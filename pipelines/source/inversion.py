@@ -225,10 +225,7 @@ def invert_clip(
     require_prompt(model, prompt, "source prompt")
     times = model.schedule.times(settings.steps)
     parts = settings.windowing.cut(len(frames))
-    if len(parts) > 1:
-        _require_unkept(settings.store, len(parts))
-    # Where windows overlap, each has attention of its own: it is always computed again.
-    store = settings.store if len(parts) == 1 else "recompute"
+    store = _store_of(settings.store, len(parts))
     latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
     keeper = Keeper(model, store, settings.steps, free)
     table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
@@ -262,12 +259,16 @@ def invert_clip(
     )
 
 
-def _require_unkept(store: str, windows: int) -> None:
+def _store_of(store: str, windows: int) -> str:
+    """Where windows overlap, each has attention of its own: it is always computed again."""
+    if windows == 1:
+        return store
     if store not in ("auto", "recompute"):
         raise EvenframeError(
             f"The attention store is '{store}', but of {windows} windows no attention is kept: "
             "set the store to auto or recompute."
         )
+    return "recompute"
 
 
 def _no_room(device: torch.device) -> int:

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..attention.processor import EarlyExit
 from ..attention.sites import Site
-from ..attention.terms import Call, probabilities
+from ..attention.terms import Call, Terms, probabilities
 from ..common.grids import nearest
 from .store import SourceAttention
 
@@ -93,3 +94,20 @@ def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     if one is None or other is None:
         return other if one is None else one
     return one + other
+
+
+class MapCollector:
+    """Keeps the attention maps of some cross-attention sites, and leaves after the last."""
+
+    def __init__(self, sites: Sequence[Site]):
+        self._names = {site.name for site in sites}
+        self._last = max(site.order for site in sites)
+        self.maps: dict[str, Tensor] = {}
+
+    def attend(self, call: Call, terms: Terms) -> Terms:
+        if call.site.name in self._names:
+            maps = probabilities(call.q, call.k).mean(1)  # f (h w) L
+            self.maps[call.site.name] = maps.unflatten(1, call.grid)
+        if call.site.order >= self._last:
+            raise EarlyExit
+        return terms

@@ -7,7 +7,6 @@ Of a forward pass only what leads to the maps is computed: the pass leaves the d
 cross-attention that they are read from, and the gradient flows back through the same part.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -16,13 +15,11 @@ import torch
 from torch import Tensor
 
 from ...attention.processor import EarlyExit
-from ...attention.sites import Site
-from ...attention.terms import Call, Terms, probabilities
 from ...common.errors import EvenframeError
 from ...common.settings import setting
 from ...models.schedule import Level
 from ...regions.regions import Regions
-from ...source.maps import mask_sites
+from ...source.maps import MapCollector, mask_sites
 from ...text.prompt import parse_phrases
 from ...text.tokens import Place
 from ..base import Control, ControlRun, Edit, Step
@@ -252,7 +249,7 @@ class RefocusRun(ControlRun):
     def _maps(self, latents: Tensor, level: Level) -> Tensor:
         """(f, h, w, L) attention to every token, the mean over sites and heads."""
         edit = self._edit
-        collector = _Collector(self._sites)
+        collector = MapCollector(self._sites)
         with suppress(EarlyExit):
             edit.model.denoiser.predict(
                 latents,
@@ -289,20 +286,3 @@ class RefocusRun(ControlRun):
             )
         allowed = (LARGEST_MOVE * have / size.clamp(min=1e-12)).clamp(max=1)
         return latents - allowed[:, None, None, None] * update
-
-
-class _Collector:
-    """Keeps the attention maps of some cross-attention sites, and leaves after the last."""
-
-    def __init__(self, sites: Sequence[Site]):
-        self._names = {site.name for site in sites}
-        self._last = max(site.order for site in sites)
-        self.maps: dict[str, Tensor] = {}
-
-    def attend(self, call: Call, terms: Terms) -> Terms:
-        if call.site.name in self._names:
-            maps = probabilities(call.q, call.k).mean(1)  # f (h w) L
-            self.maps[call.site.name] = maps.unflatten(1, call.grid)
-        if call.site.order >= self._last:
-            raise EarlyExit
-        return terms
