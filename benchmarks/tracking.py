@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipelines.regions.region import Box, MaskRegion
+from ..pipelines.common.grids import Box
+from ..pipelines.regions.region import MaskRegion
 from ..pipelines.regions.tracking.drawn import Drawing
 from ..pipelines.regions.tracking.track import SHOWN, Tracked, track
 

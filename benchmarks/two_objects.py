@@ -21,6 +21,7 @@ from ..miniature.sample_scenes import sample_scene
 from ..miniature.scenes import Item, Scene, compose
 from ..miniature.verdict import Verdict, judge_scene
 from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
+from ..pipelines.common.grids import Box
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
@@ -28,7 +29,7 @@ from ..pipelines.editing import edit
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.models.model import Model
 from ..pipelines.pasting.edge import Edge
-from ..pipelines.regions.region import Box, box_region
+from ..pipelines.regions.region import box_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, invert
 from .clips import rendered

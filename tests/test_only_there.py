@@ -13,10 +13,11 @@ from torch import Tensor
 from evenframe.benchmarks.displacement import displaced
 from evenframe.benchmarks.registration import textured
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.grids import Box
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there
 from evenframe.pipelines.pasting.paster import in_bytes
-from evenframe.pipelines.regions.region import Box, box_region, mask_region
+from evenframe.pipelines.regions.region import box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import (
     Choice,

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.pipelines.common.grids import Box
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there
 from evenframe.pipelines.pasting.rim import drift
-from evenframe.pipelines.regions.region import Box, box_region
+from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.video import Fitting, clip_from_images, fit_clip
 from evenframe.pipelines.video.fit import resize

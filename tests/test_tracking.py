@@ -28,7 +28,8 @@ from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
 from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.regions.region import Box, MaskRegion
+from evenframe.pipelines.common.grids import Box
+from evenframe.pipelines.regions.region import MaskRegion
 from evenframe.pipelines.regions.tracking import fields, flow, layer, sam, sam2
 from evenframe.pipelines.regions.tracking.drawn import Drawing, painted_masks, parse_drawing
 from evenframe.pipelines.regions.tracking.track import track

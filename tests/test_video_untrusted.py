@@ -15,8 +15,8 @@ import pytest
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Choice, load, read_metadata, unpacking
-from evenframe.pipelines.video.clip import as_rate
 from evenframe.pipelines.video.ending import duration_of
+from evenframe.pipelines.video.rate import as_rate
 from evenframe.tests.flash_and_beep import write
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"

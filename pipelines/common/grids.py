@@ -16,6 +16,10 @@ def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom; of pixels, whose edges lie at whole numbers, or of fractions."""
+
+
 def cell_width(fine: int, coarse: int) -> int | float:
     """How many of `fine` cells along an axis one of the `coarse` ones over the same frame covers.
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..common.checks import frames_of_size
 from ..common.errors import EvenframeError
-from ..regions.region import Box, BoxRegion, Region, to_grid
+from ..common.grids import Box
+from ..regions.region import BoxRegion, Region, to_grid
 from ..regions.regions import Regions
 from ..video.clip import Clip
 from ..video.placement import Area, Placement

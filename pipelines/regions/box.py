@@ -8,10 +8,7 @@ from numbers import Real
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..common.grids import cell_at
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom; of pixels, whose edges lie at whole numbers, or of fractions."""
+from ..common.grids import Box, cell_at
 
 
 def to_grid(

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..common.grids import averaged, cell_width
+from ..common.grids import Box, averaged, cell_width
 from ..common.typed_text import require_typed
-from .box import Box, require_box, to_grid
+from .box import require_box, to_grid
 from .edges import feather, grown, shrunk
 
 MAX_LABEL = 1000

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
+from ..common.grids import Box
 from ..common.json_text import read_json, read_list, read_object, read_text, read_whole
-from .box import Box
 from .canvas import Canvas, Shape
 from .region import Region, box_region, mask_region, require_marks
 from .regions import Regions

@@ -4,7 +4,8 @@ A clip is a value: its frames, the rate they play at, and the sound that belongs
 """
 
 # ruff: noqa: F401
-from .clip import Audio, Clip, as_rate, clip_from_images
+from .audio import Audio
+from .clip import Clip, clip_from_images
 from .decode import load, outline
 from .encode import save
 from .film import Film, at_rate, film_of
@@ -13,7 +14,9 @@ from .fitted import fit_clip, undo_clip, without_repeated
 from .from_film import clip_from_film
 from .lengths import ENDINGS, Length
 from .metadata import log_metadata, read_metadata, workflow_metadata
+from .rate import as_rate
+from .select import select
 from .sizes import Fit, Fitting
 from .targets import Target
-from .timing import Choice, select
+from .timing import Choice
 from .undo import undo

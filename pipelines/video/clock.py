@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .source import Findings
+    from .findings import Findings
 
 # A picture held longer than this is worth a note; in a broadcast it means that the clock was set.
 LONGEST = Fraction(10)

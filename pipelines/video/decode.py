@@ -16,9 +16,11 @@ import torch
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
+from .audio import Audio
 from .budget import Budget
-from .clip import Audio, Clip
+from .clip import Clip
 from .deinterlace import progressive
+from .findings import Findings
 from .footage import Footage
 from .pixels import PixelReader
 from .reel import Reel, SoundOf
@@ -26,7 +28,6 @@ from .sizes import Fitting, Size
 from .sound import read_sound
 from .source import (
     FALLBACK_RATE,
-    Findings,
     Timed,
     announced,
     nominal_rates,

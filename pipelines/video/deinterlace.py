@@ -6,7 +6,8 @@ from fractions import Fraction
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
-from .source import Findings, Timed
+from .findings import Findings
+from .source import Timed
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -13,7 +13,8 @@ from torch import Tensor
 from ..common.errors import EvenframeError
 from ..common.progress import OnFrame, OnNote
 from ..common.whole_file import Numbered, write_new
-from .clip import Audio, rgb_frames
+from .audio import Audio
+from .clip import rgb_frames
 from .film import Film, Shot, at_rate, film_of
 from .formats import Format, chosen
 from .metadata import add_gif_comment, add_xmp, disclosure, packed

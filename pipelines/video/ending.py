@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from .source import Findings
+    from .findings import Findings
 
 # Matroska's own form, 00:00:01.600000000: digits and no exponent, so that no text grows in parsing.
 DURATION = re.compile(r"(\d{1,5}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)", re.ASCII)

@@ -15,8 +15,9 @@ from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.pictures import to_bytes
 from ..common.progress import OnFrame
+from .audio import Audio
 from .budget import Budget
-from .clip import Audio, Clip, as_rate
+from .rate import as_rate
 from .sizes import Fit, Size
 from .undo import Undo
 
@@ -84,12 +85,6 @@ def film_of(
 
     sound = audio and audio.cut(len(frames) / rate)
     return Film(back.size, rate, shots, 1 / rate, len(frames), lambda: sound, said)
-
-
-def film_of_source(clip: Clip) -> Film:
-    """The images that a clip was made of as a film, whose pixels are floats, or as decoded."""
-    frames = clip.frames if clip.original is None else clip.original
-    return unrounded(frames, clip.frame_rate, clip.audio)
 
 
 def unrounded(

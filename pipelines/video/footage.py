@@ -2,13 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..common.errors import EvenframeError
-
-if TYPE_CHECKING:
-    from .film import Film
-    from .timing import Choice
+from .film import Film
+from .timing import Choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +16,8 @@ class Stock:
     choice: which of its frames were taken.
     """
 
-    film: "Film"
-    choice: "Choice"
+    film: Film
+    choice: Choice
 
 
 @dataclass(frozen=True)
@@ -34,10 +31,10 @@ class Footage:
     path: Path
     nbytes: int
     changed: int
-    choice: "Choice"
+    choice: Choice
 
     @classmethod
-    def of(cls, file: Path, choice: "Choice") -> "Footage":
+    def of(cls, file: Path, choice: Choice) -> "Footage":
         path = file.resolve()
         status = path.stat()
         return cls(path, status.st_size, status.st_mtime_ns, choice)

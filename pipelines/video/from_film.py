@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
+from .audio import Audio
 from .budget import Budget
-from .clip import Audio, Clip
+from .clip import Clip
 from .film import Film
 from .footage import Stock
 from .reel import Reel

@@ -5,14 +5,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .clip import Audio, Clip
+from .audio import Audio
+from .clip import Clip
 from .decode import Reading, reading
-from .film import Film, Shot, film_of_source
+from .film import Film, Shot
+from .findings import Findings
 from .footage import Footage, Stock
 from .from_film import timed
+from .select import film_of_source
 from .sizes import Size
 from .sound import missing_sound, read_sound
-from .source import Findings
 from .timing import TOLERANCE, Choice
 
 FINEST = 1000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..regions.region import Box
+from ..common.grids import Box
 from .sizes import Fit, Size
 
 Area = tuple[int, int, int, int]

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .audio import Audio
 from .budget import Budget
-from .clip import Audio, Clip
+from .clip import Clip
 from .fit import apply, as_floats
 from .lengths import Length
 from .sizes import Fit, Fitting, Size

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
-from ..regions.region import Box
+from ..common.grids import Box
 from .fit import as_floats
 from .sizes import MAX_SIDE, Size
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .clip import Audio
+from .audio import Audio
 from .clock import LONGEST, RESETTABLE, RESTART
-from .source import Findings, opened, packets_of
+from .findings import Findings
+from .source import opened, packets_of
 
 if TYPE_CHECKING:
     from av import AudioFrame

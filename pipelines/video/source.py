@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..common.errors import EvenframeError
 from ..common.progress import OnFrame
-from .clip import MAX_RATE
 from .clock import LONGEST, Clock
 from .decoder import decoder_of, safe_codecs
 from .ending import is_cut_short, promised_end
+from .findings import Findings
+from .rate import MAX_RATE
 from .unpacking import refuse_swollen_index
 
 if TYPE_CHECKING:
@@ -32,45 +32,6 @@ class Timed(NamedTuple):
     frame: Any  # a decoded av.VideoFrame, or what stands for a frame
     time: Fraction
     duration: Fraction
-
-
-@dataclass
-class Findings:
-    """What reading a file brought to light; filled in while its frames go by."""
-
-    decoded: int = 0
-    broken: int = 0
-    cut_short: bool = False
-    restarts: list[Fraction] = field(default_factory=list)
-    """Seconds that are added to the file's clock after each moment at which it begins anew."""
-    notes: list[str] = field(default_factory=list)
-    _gap: bool = False
-
-    def count_broken(self) -> None:
-        self.broken += 1
-
-    def note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
-
-    def note_gap(self, early: Fraction, late: Fraction) -> None:
-        """Say of the first picture that is held for long what the file says of it."""
-        if not self._gap:
-            self.note(
-                f"A picture is shown for {float(late - early):.6g} s (at {float(early):.6g} s): "
-                "the file's clock may be wrong. The clip keeps the file's timing."
-            )
-        self._gap = True
-
-    def warnings(self) -> tuple[str, ...]:
-        lines = list(self.notes)
-        if self.cut_short:
-            lines.insert(
-                0, f"The file is cut short: only its first {self.decoded} frames could be decoded."
-            )
-        elif self.broken:
-            lines.insert(0, f"{self.broken} damaged piece(s) of the video were left out.")
-        return tuple(lines)
 
 
 def announced(frames: Iterator[Timed], on_frame: OnFrame | None) -> Iterator[Timed]:

@@ -8,8 +8,8 @@ from math import prod
 from pathlib import Path
 
 from ..common.errors import EvenframeError
-from .clip import as_rate
 from .lengths import ANY, Length
+from .rate import as_rate
 from .sizes import Fitting, Size
 from .timing import Choice
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...common.grids import Box
 from ...common.pictures import to_bytes
-from ..region import Box
 
 LONGEST = 160
 """Pixels along the longer side of what is looked at: it is only for choosing points."""

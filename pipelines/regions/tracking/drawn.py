@@ -19,8 +19,9 @@ from torch import Tensor
 
 from ...common.checks import require_whole
 from ...common.errors import EvenframeError
+from ...common.grids import Box
 from ...common.json_text import read_json, read_list, read_object
-from ..box import Box, require_box
+from ..box import require_box
 from ..canvas import Canvas
 
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'

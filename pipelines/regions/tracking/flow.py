@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ...common.grids import Box
 from ...common.progress import OnFrame
-from ..region import Box
 from . import confidence
 from .blend import HIDDEN, SEEN, box_overlap, mask_overlap, mixed_box, mixed_mask
 from .cutout import foreground

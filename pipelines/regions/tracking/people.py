@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ...common.errors import EvenframeError
+from ...common.grids import Box
 from ...common.pictures import to_bytes
 from ...common.progress import OnFrame
-from ..region import Box, MaskRegion, mask_region, require_marks
+from ..region import MaskRegion, mask_region, require_marks
 from .drawn import Drawing
 from .parts import MOST, begin, follow
 from .person import DRAWN_SPECK, SPECK, Segmenter, boxes_of, find_people, inside, masks_of_people

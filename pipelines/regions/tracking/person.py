@@ -26,7 +26,7 @@ from . import packages
 from .guided import guided_filter
 
 if TYPE_CHECKING:
-    from ..region import Box
+    from ...common.grids import Box
 
 FILE = Path(__file__).parent / "data" / "selfie_segmentation_landscape.tflite"
 SHA256 = "4aafe6223bb8dac6fac8ca8ed56852870a33051ef3f6238822d282a109962894"
