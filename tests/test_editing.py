@@ -299,10 +299,10 @@ def test_one_step_of_the_sources_attention_is_alive_at_a_time(backbone, inversio
             super().prepare(step)
             held.extend(weakref.ref(tensor) for tensor in step.source.queries.values())
 
-    def predict(latents, timestep, branches, *args):
+    def predict(latents, level, branches, *args):
         if set(branches) == {"source"}:
             alive.append(sum(ref() is not None for ref in held))
-        return backbone.denoiser.predict(latents, timestep, branches, *args)
+        return backbone.denoiser.predict(latents, level, branches, *args)
 
     model = with_predict(backbone, predict)
     edit(model, inversion, TARGET, guidance_scale=2, controls=[Watching(), FULL])

@@ -78,7 +78,8 @@ def outputs(backbone: Any) -> tuple[torch.Tensor, ...]:
     latents, states = inputs()
     prompt = backbone.text.encode("a cat")
     branches = {"edit": replace(prompt, states={"tokens": states})}
-    epsilon = backbone.denoiser.predict(latents, 500, branches)["edit"]
+    level = backbone.schedule.at(500)
+    epsilon = backbone.denoiser.predict(latents, level, branches)["edit"]
     return (
         epsilon,
         prompt.states["tokens"][None],
