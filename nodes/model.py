@@ -132,8 +132,10 @@ def describe(model: Model) -> str:
     """A model in one line: "name: 512 px, epsilon, float16, 1066 M parameters, a1b2c3d4"."""
     count = sum(p.numel() for module in model.modules for p in module.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
+    kind = model.schedule.kind
+    predicts = "v_prediction" if kind == "v" else kind  # as the node's own input calls it
     return (
-        f"{model.name}: {model.native_size} px, {model.schedule.kind}, {dtype}, "
+        f"{model.name}: {model.native_size} px, {predicts}, {dtype}, "
         f"{count / 1e6:.1f} M parameters, {model.fingerprint[:8]}"
     )
 

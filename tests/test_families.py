@@ -1,5 +1,6 @@
 """Kinds of model, and where to get one."""
 
+import shutil
 from pathlib import Path
 
 import ldm_layout as layout
@@ -57,3 +58,11 @@ def test_a_new_kind_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert {parameter.device.type for m in model.modules for parameter in m.parameters()} == {
         "meta"
     }
+
+
+def test_no_folder_takes_the_name_of_the_built_in_model(tmp_path, monkeypatch):
+    """Its words would not be known, and its weights not checked."""
+    shutil.copytree(miniature.weights_dir(), tmp_path / "miniature")
+    monkeypatch.chdir(tmp_path)
+    assert families.load("miniature").text.encode("a zircle").notes
+    assert not families.load(tmp_path / "miniature").text.encode("a zircle").notes

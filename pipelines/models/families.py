@@ -39,8 +39,10 @@ def load(
     """
     import torch
 
+    # The last first: what came from outside goes by a name, which no folder of that name may take.
     # Stable Diffusion's loader says of any other file what it is.
-    family = next((each for each in FAMILIES if each.recognise(source)), STABLE_DIFFUSION)
+    asked = reversed(FAMILIES)
+    family = next((each for each in asked if each.recognise(source)), STABLE_DIFFUSION)
     model = family.load(source, dtype or torch.float32, prediction)
     for module in model.modules:
         module.to(device)

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 MOST_GRIDS, COARSE = 8, 16
 """So many grids are remembered, of those that have a cell for so many pixels or more: what is kept
-is small beside the masks themselves."""
+is small beside the frames that they belong to."""
 
 
 @dataclass(frozen=True, eq=False)
