@@ -341,3 +341,17 @@ def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: Model):
         origin_of(replace(backbone, schedule=each), frames).schedule for each in [schedule, *others]
     }
     assert len(hashes) == 5
+
+
+def test_a_prompt_stays_that_of_its_text_encoder(inversion: Inversion, tmp_path: Path) -> None:
+    """Which is another than the model's, where a difference was put on its denoiser."""
+    own = replace(inversion, prompt=replace(inversion.prompt, model="its encoder"), records=())
+    read = inversion_file.load(inversion_file.save(own, tmp_path / "a.safetensors"))
+    assert (read.model, read.prompt.model) == (inversion.model, "its encoder")
+
+
+def test_states_that_a_file_does_not_know_are_refused(inversion: Inversion, tmp_path: Path) -> None:
+    states = {**inversion.prompt.states, "pooled": torch.zeros(3)}
+    own = replace(inversion, prompt=replace(inversion.prompt, states=states), records=())
+    with pytest.raises(EvenframeError, match=r"prompt has states \(pooled, tokens\) that a file"):
+        inversion_file.save(own, tmp_path / "a.safetensors")

@@ -367,6 +367,26 @@ def test_flow_times_are_those_of_the_shift(shift: float):
     assert middle.noise / middle.signal == pytest.approx(shift)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_a_flow_schedule_knows_its_own_times(scale: float):
+    for tenths in range(1, 131):
+        schedule = FlowSchedule(tenths / 10, scale)
+        for time in schedule.times(7):
+            schedule.at(time)
+
+
+def test_steps_of_levels_at_either_end_are_told_or_taken():
+    z = torch.ones(3)
+    noise, clean, low = Level(999, 0, 1), Level(0, 1, 0), Level(1, 0.8, 0.6)
+    assert torch.equal(ancestral_step(z, z, clean, low, "v", 0.0, z), step(z, z, clean, low, "v"))
+    for call in (
+        lambda: ancestral_step(z, z, low, noise, "v", 1.0, z),
+        lambda: add_noise(z, z, noise, low),
+    ):
+        with pytest.raises(EvenframeError, match="^The noise level is pure noise"):
+            call()
+
+
 def test_what_is_no_flow_schedule_is_refused():
     with pytest.raises(EvenframeError, match="^The shift is 0 and the scale 1000.0: choose"):
         FlowSchedule(0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from ..common.errors import EvenframeError
 from ..common.grids import grid_of
 
 Kind = Literal["self", "cross"]
@@ -63,6 +64,11 @@ def layout_of(sites: Iterable[Site], native_size: int) -> Layout:
     """
     each = tuple(sites)
     own, words = ({s.stride for s in each if s.kind == kind} for kind in ("self", "cross"))
+    if not own or not words:
+        raise EvenframeError(
+            "The denoiser has no self-attention, or no cross-attention, of its own: words and "
+            "pixels that attend together cannot be told apart. Choose another model."
+        )
     coarse = min((s for s in own if native_size // s <= 48), default=max(own))
     fine_enough = [stride for stride in words if native_size // stride >= 16]
     return Layout(

@@ -22,7 +22,12 @@ def require_frames(frames: Tensor, model: Model) -> None:
     count, height, width = frames.shape[:3]
     if count == 0:
         raise EvenframeError("The clip has no frames: give at least one.")
-    model.codec.lattice(count, (height, width))
+    lattice = model.codec.lattice(count, (height, width))
+    if lattice.latent_frames != count:
+        raise EvenframeError(
+            f"'{model.name}' holds {count} frames in {lattice.latent_frames} latents, and edits "
+            "work on models that have a latent for each frame: choose another model."
+        )
     if not frames.is_floating_point():
         raise EvenframeError(
             f"frames are {str(frames.dtype).removeprefix('torch.')}: give floating-point pixels "

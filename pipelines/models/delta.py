@@ -13,7 +13,7 @@ from ..common.tensor_file import hash_tensors
 class Delta:
     """What is added to a denoiser's parameters, by their names; put on by `Model.with_delta`.
 
-    name: for people.
+    name: for people. changes: not to be altered once it is on a model, whose fingerprint has them.
     """
 
     name: str
@@ -31,6 +31,11 @@ class Delta:
                 raise EvenframeError(
                     f"The difference '{self.name}' changes '{name}', which '{model}' does not "
                     "have: use the model that it was made for."
+                )
+            if not change.isfinite().all():
+                raise EvenframeError(
+                    f"The difference '{self.name}' has numbers for '{name}' that are none (NaN or "
+                    "infinite): make it again."
                 )
             if change.shape != weights[name].shape:
                 raise EvenframeError(

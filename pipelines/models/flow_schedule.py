@@ -46,8 +46,9 @@ class FlowSchedule:
     def times(self, steps: int) -> tuple[float, ...]:
         """From pure noise to clean, evenly spaced before the shift."""
         require_steps(steps)
-        even = [1 - step / steps for step in range(steps + 1)]
-        return tuple(self.scale * self.shift * s / (1 + (self.shift - 1) * s) for s in even)
+        even = [1 - step / steps for step in range(1, steps + 1)]
+        shifted = [self.shift * s / (1 + (self.shift - 1) * s) for s in even]
+        return (self.scale, *(self.scale * s for s in shifted))
 
     def identity(self) -> str:
         """All that the levels depend on."""

@@ -75,7 +75,7 @@ class NoiseSchedule:
 
         Raises EvenframeError beyond the last timestep.
         """
-        if time >= len(self.alphas_cumprod):
+        if not time < len(self.alphas_cumprod):
             raise EvenframeError(
                 f"The timestep {time:g} is beyond the model's noise levels, 0 to "
                 f"{len(self.alphas_cumprod) - 1}: invert the clip again with this model."

@@ -69,7 +69,7 @@ class Schedule(Protocol):
         ...
 
     def identity(self) -> str:
-        """A hash of all that the levels depend on."""
+        """All that the levels depend on, or its hash: part of an inversion's origin."""
         ...
 
 
@@ -131,9 +131,10 @@ def ancestral_step(
 ) -> Tensor:
     """`step` with a part of the noise replaced by fresh noise: none at eta 0, as DDPM does at 1."""
     clean, noise = split(z, out, here, kind)
-    share = there.noise * here.signal / (there.signal * here.noise)
-    sigma = eta * there.noise * sqrt(1 - share**2)
-    kept = sqrt(there.noise**2 - sigma**2)
+    _require(there.signal > 0, "pure noise, at which no step ends")
+    share = there.noise * here.signal / (there.signal * here.noise) if here.noise else 1.0
+    sigma = eta * there.noise * sqrt(max(1 - share**2, 0.0))
+    kept = sqrt(max(there.noise**2 - sigma**2, 0.0))
     return there.signal * clean + kept * noise + sigma * fresh
 
 
@@ -159,6 +160,7 @@ def move(
 
 def add_noise(z: Tensor, fresh: Tensor, here: Level, there: Level) -> Tensor:
     """Latents z of `here` at `there`, a level of more noise, by fresh noise on top."""
+    _require(here.signal > 0, "pure noise, which more noise does not change")
     kept = there.signal / here.signal
     return kept * z + sqrt(max(there.noise**2 - (kept * here.noise) ** 2, 0.0)) * fresh
 

@@ -35,16 +35,18 @@ MAX_KEYFRAMES = 64
 def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: bool = False) -> Path:
     """Write an inversion (its records are not kept: they are computed again when needed).
 
-    The file appears whole or not at all. key: what it is an inversion of (inversion_cache.py).
+    The file appears whole or not at all. key: what it is an inversion of (cache.py).
     new: never in the place of another file; of a `Numbered` path that is so anyway.
     Returns the file's path.
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
-    tokens = inversion.prompt.tokens
-    tensors = {
-        "trajectory": inversion.trajectory,
-        "embeddings": inversion.prompt.states["tokens"],
-    }
+    prompt, tokens = inversion.prompt, inversion.prompt.tokens
+    if prompt.states.keys() != {"tokens"}:
+        raise EvenframeError(
+            f"The inversion's prompt has states ({', '.join(sorted(prompt.states))}) that a file "
+            "cannot hold: invert the clip again where it is edited."
+        )
+    tensors = {"trajectory": inversion.trajectory, "embeddings": prompt.states["tokens"]}
     if inversion.rebuilt is not None:
         tensors["rebuilt"] = inversion.rebuilt
     header = {
@@ -53,7 +55,8 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
         "mode": inversion.mode,
         "origin": asdict(inversion.origin),
         "prompt": tokens.text,
-        "prompt_hash": hash_tensors({"embeddings": inversion.prompt.states["tokens"]}),
+        "prompt_hash": hash_tensors({"embeddings": prompt.states["tokens"]}),
+        "encoder": prompt.model,
         "ids": tokens.ids,
         "words": [asdict(word) for word in tokens.words],
         "special": {
@@ -158,7 +161,8 @@ def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Conditioning:
     if not all(at in own for at in positions) or (summary or 0) >= len(ids):
         raise ValueError("its words lie outside its prompt")
     tokens = Tokens(str(header["prompt"]), ids, words, own.start, own.stop - 1, summary)
-    return Conditioning(tokens, {"tokens": embeddings}, str(header["model"]))
+    encoder = header.get("encoder", header["model"])  # older files knew one name for both
+    return Conditioning(tokens, {"tokens": embeddings}, str(encoder))
 
 
 def _windowing(header: Mapping[str, Any] | None, frames: int) -> Windowing:

@@ -269,7 +269,3 @@ def _store_of(store: str, windows: int) -> str:
             "set the store to auto or recompute."
         )
     return "recompute"
-
-
-def _no_room(device: torch.device) -> int:
-    return 0

@@ -54,9 +54,9 @@ class SourcePass(Pass):
     """The source as its prompt sees it, whose attention goes to the keeper."""
 
     def __init__(
-        self, frames: range, prompt: Conditioning, reach: KeyFrameTable | None, keeper: Keeper
+        self, frames: range, prompt: Conditioning, keyframes: KeyFrameTable | None, keeper: Keeper
     ):
-        super().__init__(frames, {"source": prompt}, reach, self._record)
+        super().__init__(frames, {"source": prompt}, keyframes, self._record)
         self._keeper = keeper
 
     def prepare(self, index: int, latents: Tensor) -> Tensor:

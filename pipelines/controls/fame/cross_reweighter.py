@@ -8,7 +8,7 @@ the layer's key space, head by head.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import Tensor
@@ -44,6 +44,7 @@ class CrossReweighter(FameControl):
         "own words, else a person that the pack knows.",
         read=parse_phrases,
     )
+    _: KW_ONLY
     weight: float = setting(
         0.4, "How far a word that fits is raised (lambda).", within=(0, 1), told="weight (lambda)"
     )

@@ -39,7 +39,7 @@ PATCH = 3
 """Side of the neighbourhood, in tokens, whose latents tell how alike two places are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SelfModulator(FameControl):
     """Settings of the modulation. Raises EvenframeError for settings out of range, and where
     neither regions nor a subject say where people are, unless nothing changes."""

@@ -82,7 +82,7 @@ class UNetDenoiser:
         delta.require_fitting(dict(self.module.named_parameters()), self.name)
         changes = dict(self.changes)
         for key, change in delta.changes.items():
-            changes[key] = changes[key] + change if key in changes else change
+            changes[key] = changes[key] + change.to(changes[key]) if key in changes else change
         return replace(self, name=name, changes=changes)
 
     def _changed(self) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ def recognise(source: Source) -> bool:
         if not path.is_dir():
             return sniff(path).kind in KINDS
         check_index(path)
-    except EvenframeError:
+    except (EvenframeError, OSError):  # such as a name that is too long
         return False
     return True
 
