@@ -39,7 +39,7 @@ def test_a_release_leaves_out_what_only_developers_need(registry_pack: Path):
     assert {"web", "miniature", "pipelines", "nodes", "cli", "requirements.txt"} <= tops
     assert not tops & {"tests", "benchmarks", ".ci", ".venv", "Makefile", "constraints-dev.txt"}
     assert (registry_pack / "miniature" / "weights" / "model_index.json").is_file()
-    people = registry_pack / "pipelines" / "tracking" / "data"
+    people = registry_pack / "pipelines" / "regions" / "tracking" / "data"
     assert (people / "selfie_segmentation_landscape.tflite").stat().st_size == 249_792
     assert (people / "LICENSE").is_file() and (people / "README.md").is_file()
 
