@@ -5,42 +5,38 @@ What it does, step by step, `evenframe.pipelines` offers in parts.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import partial
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from . import miniature
+from . import api_inputs, api_record, miniature
+from .api_inputs import WORDS
 from .pipelines import editing, video
 from .pipelines.attention import keyframes
 from .pipelines.common.checks import require_choice
 from .pipelines.common.errors import EvenframeError
 from .pipelines.controls.fatezero.fusion import Fusion
 from .pipelines.controls.fatezero.presets import PRESETS
-from .pipelines.models.checks import size_notes
 from .pipelines.models.families import load
 from .pipelines.source import inversion
-from .pipelines.text.prompt import parse_phrases, parse_weights
+from .pipelines.text.prompt import parse_phrases
 from .pipelines.video import Choice, Clip, Fitting
+from .pipelines.video.source import opened
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .pipelines.controls.base import Control
     from .pipelines.models.model import Model
 
 FRAMES, FRAME_RATE = 16, 8
 """At most so many frames of a file, and the rate of frames that come without one."""
 NUMBERS = {"guidance_scale": 7.5, "start_step": 0, "eta": 0.0, "seed": 0}
-WORDS = ("new_words", "blend_words", "target_blend_words")
 
 Settings = dict[str, Any]
 Report = Callable[[str, int, int], None]
@@ -83,53 +79,38 @@ def edit(
         `inversion.Settings`: steps, keyframes, store, ..., and `sample_seed` for its seed;
         `Fusion`: cross_steps, self_steps, blend_words, ..., and `new_words` for a preset;
         `editing.edit`: guidance_scale, start_step, eta, seed, negative, controls;
-        `models.model.load`: device, dtype, prediction.
+        `models.families.load`: device, dtype (or its name: fp32, fp16, bf16), prediction.
     Words may be given as one text, with commas between them.
     Raises EvenframeError for settings that do not exist or are out of range, before any work.
     """
-    own = _by_owner(settings)
+    api_inputs.require_kinds({"source": source, "target": target, "model": model} | settings)
+    own, versions = _by_owner(settings), api_record.versions()
     walk = _inversion_settings(preset, own["inversion"])
-    controls = (*_fusion(preset, own["fusion"]), *own["edit"].pop("controls", ()))
-    numbers = {name: own["edit"].get(name, usual) for name, usual in NUMBERS.items()}
-    editing.require_settings(walk.steps, **numbers)
+    fusion = _fusion(preset, own["fusion"])
+    controls = api_inputs.chain(fusion, own["edit"].pop("controls", None))
+    numbers = _numbers(walk.steps, own["edit"])
+    own["model"] = api_inputs.loading(model, own["model"])
     open_clip = _opener(clip, own["choice"], own["size"])
     backbone = load(model, **own["model"]) if isinstance(model, str | Path) else model
-    whole = open_clip(backbone)
+    whole, chosen = open_clip(backbone)
     prompt, on_step = backbone.text.encode(source), partial(_shown, report)
     inverted = inversion.invert_clip(
         backbone, whole.frames, prompt, walk, on_step=on_step("Inverting")
     )
     own["edit"] |= {"controls": controls, "on_step": on_step("Editing")}
     latents = editing.edit(backbone, inverted, target, **own["edit"])
-    told = _record(backbone, whole, preset, controls) | {
-        "source_prompt": source,
-        "target_prompt": target,
-        "inversion": asdict(walk) | {"store": inverted.mode},
-        "edit": numbers | {"negative": own["edit"].get("negative", "")},
-    }
-    as_json = json.loads(json.dumps(told, default=str))
-    return Edited(backbone.codec.decode(latents), whole.frame_rate, as_json)
-
-
-def _record(model: Model, clip: Clip, preset: str, controls: Sequence[Control]) -> dict[str, Any]:
-    """What is to be known beside the prompts and the numbers."""
-    from . import __version__
-
-    notes = [*clip.warnings, *size_notes(model, (clip.height, clip.width))]
-    if preset and PRESETS[preset].tuned:
-        notes.append(f"The preset '{preset}' was found on models that had been tuned on the clip.")
-    libraries = ("torch", "diffusers", "transformers")
-    return {
-        "model": {"name": model.name, "fingerprint": model.fingerprint},
-        "clip": clip.describe().splitlines()[0],
-        "preset": preset,
-        "controls": [
-            {"control": type(each).__name__, **(asdict(each) if isinstance(each, Fusion) else {})}
-            for each in controls
-        ],
-        "versions": {"evenframe": __version__} | {name: version(name) for name in libraries},
-        "notes": notes,
-    }
+    told = (
+        api_record.record(backbone, whole, preset, controls)
+        | chosen
+        | {
+            "source_prompt": source,
+            "target_prompt": target,
+            "inversion": asdict(walk) | {"store": inverted.mode},
+            "edit": numbers | {"negative": own["edit"].get("negative", "")},
+            "versions": versions,
+        }
+    )
+    return Edited(backbone.codec.decode(latents), whole.frame_rate, api_record.as_json(told))
 
 
 def _by_owner(settings: Mapping[str, Any]) -> dict[str, Settings]:
@@ -169,13 +150,19 @@ def _inversion_settings(preset: str, given: Settings) -> inversion.Settings:
     return inversion.Settings(**given, seed=seed)
 
 
+def _numbers(steps: int, given: Settings) -> Settings:
+    numbers = {name: given.get(name, usual) for name, usual in NUMBERS.items()}
+    editing.require_settings(steps, **numbers)
+    return numbers
+
+
 def _fusion(preset: str, given: Settings) -> tuple[Fusion, ...]:
     """The preset's fusion with what is set otherwise; without both none."""
     for name in WORDS:
         if isinstance(given.get(name), str):
             given[name] = parse_phrases(given[name])
-    if isinstance(given.get("weights"), str):
-        given["weights"] = parse_weights(given["weights"])
+    if "weights" in given:
+        given["weights"] = api_inputs.weighted(given["weights"])
     if preset:
         words = (tuple(given.pop(name, ())) for name in ("new_words", "blend_words"))
         return (replace(PRESETS[preset].settings(*words), **given),)
@@ -184,23 +171,35 @@ def _fusion(preset: str, given: Settings) -> tuple[Fusion, ...]:
     return (Fusion(**given),) if given else ()
 
 
-def _opener(clip: Any, chosen: Settings, sized: Settings) -> Callable[[Model], Clip]:
-    """What gives the clip as a model takes it; the settings are checked now."""
-    fitting = Fitting(**sized)
-    if isinstance(clip, str | PathLike):
-        usual: Settings = {"max_frames": FRAMES}
-        choice = Choice(**(usual | chosen))
+def _opener(
+    clip: Any, chosen: Settings, sized: Settings
+) -> Callable[[Model], tuple[Clip, dict[str, Choice | Fitting | None]]]:
+    """What gives the clip as a model takes it, and how; what needs no model is checked now."""
+    anything: Settings = {"multiple": 1}
+    Fitting(**(anything | sized))
+    from_file = isinstance(clip, str | PathLike)
+    rate = FRAME_RATE if from_file else chosen.pop("frame_rate", FRAME_RATE)
+    usual: Settings = {"max_frames": FRAMES} if from_file else {}
+    choice = Choice(**(usual | chosen))
+    if from_file:
+        with opened(Path(clip)):
+            images = None
+    else:
+        images = video.clip_from_images(api_inputs.pixels(clip), rate, source="frames")
+        images = video.select(images, choice)
 
-        def from_file(model: Model) -> Clip:
-            usual: Settings = {"max_side": model.native_size, "multiple": model.codec.size_multiple}
-            return video.load(clip, choice, Fitting(**(usual | sized)), audio=False)
+    def fitted(model: Model) -> tuple[Clip, dict[str, Choice | Fitting | None]]:
+        usual: Settings = {"multiple": model.codec.size_multiple}
+        if images is None:
+            usual["max_side"] = model.native_size
+            fitting = Fitting(**(usual | sized))
+            whole = video.load(clip, choice, fitting, audio=False)
+        else:
+            fitting = Fitting(**(usual | sized)) if sized else None
+            whole = video.fit_clip(images, fitting) if fitting else images
+        return whole, {"choice": choice, "fitting": fitting}
 
-        return from_file
-    rate = chosen.pop("frame_rate", FRAME_RATE)
-    images = video.clip_from_images(torch.as_tensor(clip), rate, source="frames")
-    images = video.select(images, Choice(**chosen))
-    images = video.fit_clip(images, fitting) if sized else images
-    return lambda model: images
+    return fitted
 
 
 def _shown(report: Report | None, label: str) -> Callable[[Any], None] | None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_model import tiny
 from torch import Tensor
 
 import evenframe
+from evenframe import api_record
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.families import load
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.video import save
 
@@ -124,3 +130,116 @@ def test_frames_of_a_size_that_the_model_does_not_take(model: Any):
         torch.rand(1, 60, 64, 3), SOURCE, TARGET, model=model, steps=1, max_side=64, multiple=8
     )
     assert edited.frames.shape == (1, 64, 64, 3)
+
+
+def test_a_size_is_checked_with_the_models_own_multiple(model: Any, clip: Tensor, tmp_path: Path):
+    save(tmp_path / "clip.mp4", clip[:1], 8)
+    sizes: list[tuple[dict[str, Any], tuple[int, int]]] = [
+        ({"width": 72, "height": 72}, (72, 72)),
+        ({"max_side": 8}, (8, 8)),
+    ]
+    refused: list[dict[str, Any]] = [{"width": 73}, {"width": 72, "multiple": 16}]
+    for given, size in sizes:
+        for shown in (tmp_path / "clip.mp4", clip[:1]):
+            edited = evenframe.edit(shown, SOURCE, TARGET, model=model, steps=1, **given)
+            assert edited.frames.shape[1:3] == size
+            assert edited.record["fitting"]["multiple"] == 8
+    for given in refused:
+        with pytest.raises(EvenframeError, match=r"width is 7\d: give a multiple of"):
+            evenframe.edit(clip, SOURCE, TARGET, model=model, steps=1, **given)
+
+
+@pytest.mark.parametrize("given", [{"device": "cpu"}, {"dtype": "bf16"}, {"prediction": "epsilon"}])
+def test_a_loaded_model_is_not_loaded_otherwise(model: Any, clip: Tensor, given: dict[str, Any]):
+    with pytest.raises(EvenframeError, match="would do nothing, because the model is loaded"):
+        evenframe.edit(clip, SOURCE, TARGET, model=model, **given)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"prediction": "sample"},
+        {"dtype": "int8"},
+        {"device": "nowhere"},
+        {"length": 4},
+        {"windowing": (16, 8)},
+        {"keyframes": None},
+        {"keyframes": -1},
+        {"controls": "fusion"},
+        {"controls": 3},
+        {"weights": None},
+        {"weights": ("circle", 2)},
+        {"blend_words": None},
+        {"stride": "2"},
+        {"width": None},
+        {"negative": None},
+        {"cross_steps": 0.5, "controls": Fusion()},
+    ],
+)
+def test_what_cannot_be_read_is_told_before_the_work(clip: Tensor, settings: dict[str, Any]):
+    with pytest.raises(EvenframeError, match=r"give|use|decimal|two Attention Fusions"):
+        evenframe.edit(clip, SOURCE, TARGET, **settings)
+
+
+@pytest.mark.parametrize(
+    ("shown", "message"),
+    [
+        (None, "clip is None: give the path"),
+        ("no such clip.mp4", "No such file: 'no such clip.mp4'"),
+        (torch.ones(1, 64, 64, 3, dtype=torch.int32), "The images are int32: give floating"),
+        (np.ones((1, 64, 64, 3), np.uint16), "The images are uint16: give floating"),
+    ],
+)
+def test_a_clip_is_refused_before_a_model_is_loaded(shown: Any, message: str):
+    with pytest.raises(EvenframeError, match=message):
+        evenframe.edit(shown, SOURCE, TARGET, model="no such model")
+
+
+def test_arrays_that_run_backwards_or_may_not_be_written(model: Any, clip: Tensor):
+    whole = clip[:2].numpy()
+    for shown in (whole[::-1], whole[:1][::-1], whole[:, :, ::-1], whole[..., ::-1]):
+        shown.flags.writeable = False
+        edited = evenframe.edit(shown, SOURCE, TARGET, model=model, steps=1)
+        expected = evenframe.edit(torch.tensor(shown.copy()), SOURCE, TARGET, model=model, steps=1)
+        assert torch.equal(edited.frames, expected.frames)
+
+
+def test_the_record_has_all_that_was_done(clip: Tensor):
+    loaded = load("miniature", dtype=torch.bfloat16)
+    edited = evenframe.edit(
+        clip[:2],
+        SOURCE,
+        TARGET,
+        dtype="bf16",
+        device="cpu",
+        steps=1,
+        skip=1,
+        negative=loaded.text.encode("a square"),
+        weights={"blue": 2.0},
+        controls=CrossReweighter(words=("circle",), subject=("circle",), window=Span(0.0, 0.5)),
+    )
+    record = json.loads(json.dumps(edited.record))
+    assert (record["device"], record["dtype"]) == ("cpu", "bfloat16")
+    assert record["choice"]["skip"] == 1 and record["choice"]["length"]["step"] == 1
+    assert record["fitting"] is None
+    assert record["edit"]["negative"] == "a square"
+    fusion, reweighter = record["controls"]
+    assert fusion["weights"] == [["blue", 2.0]] and fusion["blend_window"]["start"] == 0.2
+    assert reweighter["control"] == "CrossReweighter" and reweighter["words"] == ["circle"]
+    assert reweighter["window"] == {"start": 0.0, "end": 0.5}
+
+
+def test_a_library_without_metadata_does_not_lose_the_edit(
+    model: Any, clip: Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(api_record, "version", missing)
+    edited = evenframe.edit(clip[:1], SOURCE, TARGET, model=model, steps=1)
+    assert edited.record["versions"]["torch"] == torch.__version__
+    assert edited.record["versions"]["diffusers"] == "unknown"
+
+
+def test_the_door_is_listed():
+    assert {"edit", "Edited", "__version__"} <= set(dir(evenframe))

@@ -111,8 +111,8 @@ def clip_from_images(
     """A clip of images that another program made.
 
     images: (f, h, w, c) with 1 (grey), 3 (RGB) or 4 (RGBA) channels; floats in 0..1 or uint8.
-        Transparent pixels are put on black. Raises EvenframeError for other shapes, no frames, or
-        pixels that are not numbers (naming the frame).
+        Transparent pixels are put on black. Raises EvenframeError for other shapes, other whole
+        numbers, no frames, or pixels that are not numbers (naming the frame).
     audio: sound that starts with the first frame; what is longer than the frames is cut off.
     """
     rate, (frames, warnings) = as_rate(frame_rate), rgb_frames(images)
@@ -130,6 +130,11 @@ def rgb_frames(images: Tensor) -> tuple[Tensor, tuple[str, ...]]:
         )
     if 0 in images.shape:
         raise EvenframeError("There are no images: give at least one frame.")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        kind = str(images.dtype).removeprefix("torch.")
+        raise EvenframeError(
+            f"The images are {kind}: give floating-point pixels from 0 to 1, or bytes (uint8)."
+        )
     frames = images.detach().cpu()
     frames = frames.float() / 255 if frames.dtype == torch.uint8 else frames.float()
     require_numbers(frames)
