@@ -22,7 +22,7 @@ from ..pipelines.editing import edit
 from ..pipelines.models.families import load
 from ..pipelines.models.model import Model
 from ..pipelines.source.inversion import Inversion, invert
-from . import counting
+from . import counting, main
 from .baseline import MapFusion, MapStore, map_model
 
 FRAMES, STEPS, ROUNDS = 4, 6, 5
@@ -162,3 +162,7 @@ def frame_passes(model: Model, action: Callable[[], Any]) -> int:
     finally:
         hook.remove()
     return count
+
+
+if __name__ == "__main__":
+    main(__file__)

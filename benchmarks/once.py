@@ -24,6 +24,7 @@ from ..pipelines.models.schedule import Level
 from ..pipelines.regions.region import MaskRegion, Raster
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
+from . import main
 from .models import with_predict
 
 TARGETS = {
@@ -95,3 +96,7 @@ class _CountedRegion(MaskRegion):
     def on(self, grid: tuple[int, int], soft: bool = False) -> Raster:
         self.drawn.append(grid)
         return super().on(grid, soft)
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -22,6 +22,7 @@ from ..pipelines.regions.region import box_region, mask_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.video import Choice, Film, Fitting, load, outline, save
 from ..pipelines.video.original import original
+from . import main
 from .camera import write
 from .displacement import displaced
 from .peaks import alone, peak
@@ -151,3 +152,7 @@ def run(count: int = FRAMES) -> Figures:
         write(folder / "edit.mp4", scenes(count, EDIT))
         write(folder / "first-source.mp4", scenes(2, (64, 64)))
         return quality(source) | alone(cost, folder, count)
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -29,6 +29,7 @@ from ..pipelines.regions.tracking.person import (
     load_segmenter,
     masks_of_people,
 )
+from . import main
 
 FLOORS = {"person.mean_overlap": 0.85, "person.least_overlap": 0.85}
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
@@ -129,3 +130,7 @@ def run() -> dict[str, float | int | str]:
         "person.threads": torch.get_num_threads(),
         "person.machine": platform.machine(),
     }
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import main
 from .camera import waves, write
 from .displacement import displaced
 from .peaks import alone, peak
@@ -119,3 +120,7 @@ def run() -> dict[str, float]:
         "registration.crop_over_decoding": ratio,
         "registration.frames_held": held,
     }
+
+
+if __name__ == "__main__":
+    main(__file__)

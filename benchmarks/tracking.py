@@ -23,6 +23,7 @@ from ..pipelines.common.grids import Box
 from ..pipelines.regions.region import MaskRegion
 from ..pipelines.regions.tracking.drawn import Drawing
 from ..pipelines.regions.tracking.track import SHOWN, Tracked, track
+from . import main
 
 FLOORS = {
     "tracking.mask_overlap": 0.75,
@@ -257,3 +258,7 @@ def run(count: int = COUNT, seed: int = SEED, real: bool = True) -> dict[str, fl
                 found[f"{kind}_overlap{key}"].append(fmean(result.overlaps))
                 found[f"{kind}_confidence_error{key}"].append(fmean(result.errors))
     return {f"tracking.{key}": round(fmean(values), 3) for key, values in sorted(found.items())}
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -7,6 +7,7 @@ same clip stored at 768. Each is measured in a process of its own, which has loa
 import tempfile
 from pathlib import Path
 
+from . import main
 from .camera import waves, write
 from .peaks import alone, peak
 
@@ -38,3 +39,7 @@ def run() -> dict[str, float]:
             path = write(Path(folder) / f"{width}.mp4", waves(width, height, FRAMES), **CAMERA)
             found.append(alone(held, path))
     return {"video.frames_held": (found[0] - found[1]) / DECODED}
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -186,3 +186,12 @@ def test_the_rules_of_the_house_hold(path: Path):
             forbidden = FORBIDDEN_IMPORTS & {name.split(".")[0] for name in imported}
             # Training starts its own parts one after the other; nodes and pipelines start nothing.
             assert not forbidden - ({"subprocess"} if "miniature" in path.parts else set())
+
+
+BENCHES = [p for p in (ROOT / "benchmarks").glob("*.py") if "\ndef run(" in p.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", sorted(BENCHES), ids=lambda path: path.stem)
+def test_a_bench_runs_as_a_module_too(path: Path):
+    foot = 'if __name__ == "__main__":\n    main(__file__)\n'
+    assert path.read_text("utf-8").endswith("\n\n\n" + foot)
