@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pipelines.common import whole_file
+from ..pipelines.common.errors import EvenframeError
 from .scenes import BACKGROUND_SLOT
 from .tokenizer import LENGTH, WordEncoder
 
@@ -76,8 +77,17 @@ def _write(shard: Shard, folder: Path) -> None:
 
 
 def shards_of(folder: Path) -> list[Path]:
-    """The shards that are whole."""
-    return sorted(path for path in folder.glob("*" + "[0-9]" * 4) if path.is_dir())
+    """The shards that are whole.
+
+    Raises EvenframeError for a pool that holds only those of earlier versions.
+    """
+    found = sorted(path for path in folder.glob("*" + "[0-9]" * 4) if path.is_dir())
+    if not found and any(folder.glob("shard-*.npz")):
+        raise EvenframeError(
+            f"The pool '{folder}' was drawn by an earlier version, whose shards are not read any "
+            "more: draw a new one in another folder."
+        )
+    return found
 
 
 def load(shards: Sequence[Path]) -> Pool:

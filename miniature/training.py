@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..pipelines.common import whole_file
+from ..pipelines.common.errors import EvenframeError
 from .optimiser import MatrixOptimiser
 from .tokenizer import WordEncoder
 
@@ -115,11 +116,22 @@ class BaseTrainer:
         raise NotImplementedError
 
     def resume_from(self, folder: Path) -> bool:
-        """Go on from a folder's state; returns whether there is one."""
+        """Go on from a folder's state; returns whether there is one.
+
+        Raises EvenframeError for one that holds its weights as earlier versions did.
+        """
         path = folder / self.STATE
-        if path.exists():
-            self.resume(torch.load(path, map_location="cpu", weights_only=True))
-        return path.exists()
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if "parameters" not in state:
+            raise EvenframeError(
+                f"'{path}' was saved by an earlier version, and this one cannot go on from it: "
+                "export its weights with that version, or begin in another folder from exported "
+                "weights, as --init-from miniature/weights does."
+            )
+        self.resume(state)
+        return True
 
 
 def save_at_once(value: Any, path: Path) -> None:

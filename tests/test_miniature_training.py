@@ -146,6 +146,14 @@ def test_shards_that_appear_are_taken_in(shard, tmp_path):
     assert len(growing.at(shards.REFRESH)) == 2 * len(shard["ids"])
 
 
+def test_a_pool_of_an_earlier_version_is_not_called_empty(shard, tmp_path):
+    (tmp_path / "shard-000.npz").touch()
+    with pytest.raises(EvenframeError, match=r"earlier version.*draw a new one"):
+        shards.GrowingPool(lambda: shards.shards_of(tmp_path)).at(0)
+    shards.fill(tmp_path, range(1), lambda _: shard)
+    assert len(shards.shards_of(tmp_path)) == 1
+
+
 def test_pool_masks_and_slots_name_the_same_things(shard):
     assert shard["masks"].shape == (128, 3, 16, 16) and shard["slots"].shape == (128, 77)
     for slots, masks in zip(shard["slots"], shard["masks"], strict=True):
@@ -253,6 +261,20 @@ def test_a_run_logs_and_keeps_what_the_export_needs(shard, tmp_path):
     (tmp_path / "run" / "STOP").touch()
     train(trainer, tmp_path / "pool", tmp_path / "run", steps=6)
     assert trainer.step == 3
+
+
+def earlier_state(trainer: Trainer | DecoderTrainer) -> dict[str, object]:
+    """What was saved before all trainings kept their weights in one list."""
+    state = trainer.state()
+    return {"unet": {}, "averages": state["averages"], "counters": state["counters"]}
+
+
+def test_a_state_of_an_earlier_version_says_what_to_do(latent_map, tmp_path):
+    for trainer in (Trainer(Recipe(batch=4), TINY), DecoderTrainer(latent_map, 1e-3, "cpu")):
+        assert not trainer.resume_from(tmp_path)
+        torch.save(earlier_state(trainer), tmp_path / trainer.STATE)
+        with pytest.raises(EvenframeError, match=r"state\.pt.*earlier version.*--init-from"):
+            trainer.resume_from(tmp_path)
 
 
 def test_the_decoder_goes_on_from_its_state(latent_map):
