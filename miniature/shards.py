@@ -66,7 +66,12 @@ def fill(
     for index in indices:
         target = folder / (f"{kind}-" * bool(kind) + f"{index:04d}")
         if not target.exists():
-            whole_file.replace(target, partial(_write, draw(index)))
+            try:
+                whole_file.replace(target, partial(_write, draw(index)))
+            except OSError:
+                if not target.exists():
+                    raise
+                continue  # another worker was quicker, and its shard is the same
             print(f"shard {target.name}", flush=True)
 
 

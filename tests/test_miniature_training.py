@@ -146,6 +146,17 @@ def test_shards_that_appear_are_taken_in(shard, tmp_path):
     assert len(growing.at(shards.REFRESH)) == 2 * len(shard["ids"])
 
 
+def test_two_workers_may_fill_one_pool(shard, tmp_path):
+    def draw(index):
+        if index == 0:  # meanwhile the other one draws it, too
+            shards.fill(tmp_path, [0], lambda _: shard)
+        return shard
+
+    shards.fill(tmp_path, range(2), draw)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0000", "0001"]
+    assert len(shards.load(shards.shards_of(tmp_path))) == 2 * len(shard["ids"])
+
+
 def test_a_pool_of_an_earlier_version_is_not_called_empty(shard, tmp_path):
     (tmp_path / "shard-000.npz").touch()
     with pytest.raises(EvenframeError, match=r"earlier version.*draw a new one"):
