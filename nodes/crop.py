@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines.regions.regions import Regions
-    from ..pipelines.video import Clip, Fitting
 
 UNMATCHED = (
     "rim_match did nothing: around a whole window nothing can be compared. Link the regions of "

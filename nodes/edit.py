@@ -12,7 +12,6 @@ from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
-    from ..pipelines.controls.base import Control
     from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
     from ..pipelines.text.conditioning import Conditioning

@@ -15,7 +15,6 @@ from .common.verdict import verdict
 from .host import host, io
 
 if TYPE_CHECKING:
-    from ..pipelines.fairness.presets import Presets
     from ..pipelines.models.model import Model
     from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle

@@ -18,8 +18,6 @@ from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
     from .host import ModelHandle

@@ -18,9 +18,7 @@ from .host import host, io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.common.window import Windowing
     from ..pipelines.models.model import Model
-    from ..pipelines.source.inversion import Inversion
     from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle
 

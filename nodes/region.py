@@ -15,8 +15,6 @@ from .host import io
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..pipelines.regions.regions import Regions
-
 EXAMPLE = """{"version": 1, "unit": "fraction", "regions": [
   {"name": "left", "words": "", "box": [0.05, 0.1, 0.48, 0.9]},
   {"name": "right", "words": "", "box": [0.52, 0.1, 0.95, 0.9]}

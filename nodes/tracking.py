@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..pipelines.common.errors import EvenframeError
 from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.tracking import packages
-from ..pipelines.regions.tracking.drawn import painted_masks
+from ..pipelines.regions.tracking.drawn import Drawing, painted_masks, parse_drawing
 from .common import sockets
 from .common.files import Stamp, stamps
 from .common.verdict import verdict
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from ..pipelines.regions.regions import Regions
-    from ..pipelines.regions.tracking.drawn import Drawing
     from ..pipelines.regions.tracking.people import People
     from ..pipelines.regions.tracking.sam2 import Sam2
 
@@ -144,8 +142,6 @@ class EvenframeTrackRegion(io.ComfyNode):
         mask: Tensor | None = None,
         **edges: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.regions.regions import Regions
-        from ..pipelines.regions.tracking.drawn import parse_drawing
         from ..pipelines.regions.tracking.fields import require_room
         from ..pipelines.regions.tracking.track import track
 
@@ -169,7 +165,6 @@ class EvenframeTrackRegion(io.ComfyNode):
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:
     """Everybody, or the one whom a text that was written, a mask or a segmenter's mask means."""
-    from ..pipelines.regions.tracking.drawn import parse_drawing
     from ..pipelines.regions.tracking.people import follow_people
     from ..pipelines.regions.tracking.person import load_segmenter
 
