@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..pipelines.common.errors import EvenframeError
 from ..pipelines.common.tensor_file import SUFFIX
 from ..pipelines.source.file import load, save
 from ..pipelines.source.inversion import Inversion
-from .common import sockets
-from .common.files import Stamp, stamp
-from .common.names import filled
+from .common import shared, sockets
+from .common.files import Stamp, input_stamp
+from .common.names import filled_for
+from .common.verdict import verdict
 from .host import host, io
 
 
@@ -26,10 +26,9 @@ class EvenframeSaveInversion(io.ComfyNode):
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             inputs=[
                 sockets.Inversion.Input("inversion", tooltip="What is written."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="evenframe/inversion",
-                    tooltip="Start of the file name; may name a subfolder of the output folder. "
+                shared.filename_prefix(
+                    "evenframe/inversion",
+                    "Start of the file name; may name a subfolder of the output folder. "
                     "%date:yyyy-MM-dd% and %Node.input% are filled in.",
                 ),
             ],
@@ -38,23 +37,18 @@ class EvenframeSaveInversion(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        """Say before the inversion what would fail after it; None: linked, not yet known."""
-        try:
+        """Say before the inversion what would fail after it."""
+
+        def check() -> None:
             if filename_prefix is not None:
-                host.check_output(cls.name(filename_prefix), SUFFIX)
-        except EvenframeError as error:
-            return str(error)
-        return True
+                host.check_output(filled_for(cls, filename_prefix), SUFFIX)
+
+        return verdict(check)
 
     @classmethod
     def execute(cls, inversion: Inversion, filename_prefix: str) -> io.NodeOutput:
-        path = save(inversion, host.new_output(cls.name(filename_prefix), SUFFIX))
+        path = save(inversion, host.new_output(filled_for(cls, filename_prefix), SUFFIX))
         return io.NodeOutput(ui={"files": [host.saved(path)], "text": [path.name]})
-
-    @classmethod
-    def name(cls, prefix: str) -> str:
-        """The prefix with what stands between % signs filled in."""
-        return filled(prefix, cls.hidden.prompt, cls.hidden.extra_pnginfo)
 
 
 class EvenframeLoadInversion(io.ComfyNode):
@@ -80,7 +74,7 @@ class EvenframeLoadInversion(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str | None) -> Stamp | None:
-        return None if file is None else stamp(host.input_path(file))  # None: linked
+        return input_stamp(file)
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
