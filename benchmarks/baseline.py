@@ -6,7 +6,7 @@ public implementation does besides (a second store for the edit's own maps, deep
 left out, so it is the better for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,6 @@ from ..pipelines.text.conditioning import Conditioning
 from ..pipelines.text.prompt import find_tokens
 from .models import with_part, with_predict
 
-Hook = Callable[[Call, Tensor], Tensor]
 Maps = dict[str, Tensor]
 """Attention maps of one step by site name: (f, heads, n, m)."""
 

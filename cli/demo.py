@@ -60,11 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Edit, write a video, a sheet and a JSON file, and print where they are."""
+    from .. import miniature
     from ..nodes.host.folders import check_new
     from ..pipelines.models.families import load
 
     check_new(options.output, NAME, ".mp4")  # rather now than after the edit
-    result = edit_clip(load("miniature"), STEPS, console.progress())
+    result = edit_clip(load(miniature.NAME), STEPS, console.progress())
     files = write(result, options.output)
     print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
     print(console.table(result.figures))
