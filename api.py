@@ -91,26 +91,21 @@ def edit(
     numbers = _numbers(walk.steps, own["edit"])
     own["model"] = api_inputs.loading(model, own["model"])
     open_clip = _opener(clip, own["choice"], own["size"])
-    backbone = load(model, **own["model"]) if isinstance(model, str | Path) else model
-    whole, chosen = open_clip(backbone)
-    prompt, on_step = backbone.text.encode(source), partial(_shown, report)
-    inverted = inversion.invert_clip(
-        backbone, whole.frames, prompt, walk, on_step=on_step("Inverting")
-    )
-    own["edit"] |= {"controls": controls, "on_step": on_step("Editing")}
-    latents = editing.edit(backbone, inverted, target, **own["edit"])
-    told = (
-        api_record.record(backbone, whole, preset, controls)
-        | chosen
-        | {
-            "source_prompt": source,
-            "target_prompt": target,
-            "inversion": asdict(walk) | {"store": inverted.mode},
-            "edit": numbers | {"negative": own["edit"].get("negative", "")},
-            "versions": versions,
-        }
-    )
-    return Edited(backbone.codec.decode(latents), whole.frame_rate, api_record.as_json(told))
+    loaded = load(model, **own["model"]) if isinstance(model, str | Path) else model
+    whole, chosen = open_clip(loaded)
+    prompt, tell = loaded.text.encode(source), partial(_shown, report)
+    inverted = inversion.invert_clip(loaded, whole.frames, prompt, walk, on_step=tell("Inverting"))
+    own["edit"] |= {"controls": controls, "on_step": tell("Editing")}
+    latents = editing.edit(loaded, inverted, target, **own["edit"])
+    asked = {
+        "source_prompt": source,
+        "target_prompt": target,
+        "inversion": asdict(walk) | {"store": inverted.mode},
+        "edit": numbers | {"negative": own["edit"].get("negative", "")},
+        "versions": versions,
+    }
+    told = api_record.record(loaded, whole, preset, controls) | chosen | asked
+    return Edited(loaded.codec.decode(latents), whole.frame_rate, api_record.as_json(told))
 
 
 def _by_owner(settings: Mapping[str, Any]) -> dict[str, Settings]:
