@@ -12,6 +12,7 @@ from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPass, carry_on
 from .controls.base import Control, Edit, Step, in_turn
 from .models.checks import require_model, require_prompt
+from .models.schedule import Level
 from .source.held import HeldAttention
 from .source.store import SourceAttention
 from .text.conditioning import Conditioning
@@ -109,7 +110,6 @@ class EditPass(Pass):
         table = plan.inversion.keyframe_table()
         super().__init__(plan.frames, branches, table, in_turn(self._runs))
         self._plan, self._scale = plan, guidance_scale
-        self._levels = plan.inversion.levels(plan.model.schedule)
         self._source = plan.inversion.source_attention(plan.model)
         if plan.window is None:  # of several windows, all would be held at once: memory would grow
             self._source = HeldAttention(self._source)
@@ -118,14 +118,14 @@ class EditPass(Pass):
         """As often as the control says that wants it most often."""
         return max((run.repeats(index) for run in self._runs), default=1)
 
-    def prepare(self, index: int, latents: Tensor) -> Tensor:
+    def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
         """Get the source's attention, and let the controls move the latents."""
         self._plan.on_pass()
         sites = tuple({site for run in self._runs for site in run.source_sites(index)})
         self._step = step = Step(
             index,
-            self._levels[index],
-            self._levels[index + 1],
+            here,
+            there,
             self._source.at(index, sites) if sites else NOTHING,
             self._plan.inversion.trajectory[self._plan.steps - 1 - index].to(latents),
         )

@@ -60,8 +60,11 @@ class Pass:
         """How often a step is taken, with noise added again in between."""
         return 1
 
-    def prepare(self, index: int, latents: Tensor) -> Tensor:
-        """The latents (f, c, h, w) that the model is asked about, from those of the step."""
+    def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
+        """The latents (f, c, h, w) that the model is asked about, from those of the step.
+
+        index: of the step, which leads from `here` to `there`.
+        """
         return latents
 
     def answer(self, outputs: Mapping[str, Tensor]) -> Tensor:
@@ -106,7 +109,7 @@ def walk(
             fresh, reached = draw(latents) if eta else None, []
             for part in passes:
                 own = slice(part.frames.start, part.frames.stop)
-                z = part.prepare(index, latents[own])
+                z = part.prepare(index, here, there, latents[own])
                 outputs = model.denoiser.predict(
                     z, asked, part.branches, part.keyframes, part.attend
                 )

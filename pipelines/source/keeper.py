@@ -8,6 +8,7 @@ from torch import Tensor
 from ..attention.keyframes import KeyFrameTable
 from ..attention.terms import Call, Terms
 from ..common.memory import FreeMemory
+from ..models.schedule import Level
 from ..text.conditioning import Conditioning
 from ..walk import Pass
 from .store import KEPT_DTYPE, Recorder, SourceAttention, choose_mode, keep, kept_sites
@@ -59,7 +60,7 @@ class SourcePass(Pass):
         super().__init__(frames, {"source": prompt}, keyframes, self._record)
         self._keeper = keeper
 
-    def prepare(self, index: int, latents: Tensor) -> Tensor:
+    def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
         """Record anew; the latents stay."""
         self._recorder = self._keeper.recorder()
         return latents
