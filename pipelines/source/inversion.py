@@ -225,9 +225,9 @@ def invert_clip(
     require_prompt(model, prompt, "source prompt")
     times = model.schedule.times(settings.steps)
     parts = settings.windowing.cut(len(frames))
-    store = _store_of(settings.store, len(parts))
+    _require_unkept(settings.store, len(parts))
     latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
-    keeper = Keeper(model, store, settings.steps, free)
+    keeper = Keeper(model, settings.store, settings.steps, len(parts), free)
     table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
     trajectory = [latents.float().cpu()]
 
@@ -251,7 +251,7 @@ def invert_clip(
         times,
         settings.keyframes,
         model.fingerprint,
-        keeper.mode if len(parts) == 1 else settings.store,
+        keeper.mode,
         tuple(keeper.records),
         origin or origin_of(model, frames),
         windowing=settings.windowing,
@@ -259,13 +259,9 @@ def invert_clip(
     )
 
 
-def _store_of(store: str, windows: int) -> str:
-    """Where windows overlap, each has attention of its own: it is always computed again."""
-    if windows == 1:
-        return store
-    if store not in ("auto", "recompute"):
+def _require_unkept(store: str, windows: int) -> None:
+    if windows > 1 and store not in ("auto", "recompute"):
         raise EvenframeError(
             f"The attention store is '{store}', but of {windows} windows no attention is kept: "
             "set the store to auto or recompute."
         )
-    return "recompute"

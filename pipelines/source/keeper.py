@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Keeper:
     """Keeps the attention of every step where the store says; the first one decides for "auto".
 
+    windows: of several nothing is kept, for where they overlap each has attention of its own.
     free: free bytes of a device.
     """
 
-    def __init__(self, model: "Model", store: str, steps: int, free: FreeMemory):
+    def __init__(self, model: "Model", store: str, steps: int, windows: int, free: FreeMemory):
         self._sites = kept_sites(model.denoiser.sites, model.denoiser.layout)
         self._device, self._steps, self._free = model.device, steps, free
-        self._store, self._resolved = store, store
+        self._store, self._resolved = store, store if windows == 1 else "recompute"
         self.records: list[SourceAttention] = []
 
     @property
