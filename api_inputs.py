@@ -16,20 +16,13 @@ from .pipelines.common.checks import require_choice
 from .pipelines.common.errors import EvenframeError
 from .pipelines.common.window import Windowing
 from .pipelines.controls.base import Control, require_together
-from .pipelines.models.family import Prediction
+from .pipelines.models.family import PRECISIONS, Prediction
 from .pipelines.models.model import Model
 from .pipelines.text.conditioning import Conditioning
 from .pipelines.text.prompt import parse_weights
 from .pipelines.video import Length
 
-DTYPES = {
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
+DTYPES = PRECISIONS | {name: name for name in PRECISIONS.values()}
 NUMBERS = ("max_frames", "skip", "stride", "width", "height", "multiple", "max_side", "pixels")
 WORDS = ("new_words", "blend_words", "target_blend_words")
 KINDS: dict[str, tuple[Any, str]] = {
@@ -103,7 +96,7 @@ def loading(model: str | PathLike[str] | Model, given: Mapping[str, Any]) -> dic
     if read.get("dtype") is not None:
         name = str(read["dtype"]).removeprefix("torch.")
         require_choice("dtype", name, tuple(DTYPES))
-        read["dtype"] = DTYPES[name]
+        read["dtype"] = getattr(torch, DTYPES[name])
     if "device" in read:
         try:
             torch.empty(0, device=read["device"])

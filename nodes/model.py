@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import miniature
+from ..pipelines.models.family import PRECISIONS
+from ..pipelines.models.noise_schedule import PREDICTIONS
 from .common import sockets
 from .common.files import Stamp, stamps
 from .host import host, io
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ..pipelines.models.model import Model
 
 MINIATURE = "miniature (built in)"
-DTYPES = {"auto": None, "fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+DTYPES = {"auto": None, **PRECISIONS}
 
 
 class EvenframeLoadModel(io.ComfyNode):
@@ -133,7 +135,7 @@ def describe(model: Model) -> str:
     count = sum(p.numel() for module in model.modules for p in module.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
     kind = model.schedule.kind
-    predicts = "v_prediction" if kind == "v" else kind  # as the node's own input calls it
+    predicts = {kind: name for name, kind in PREDICTIONS.items()}.get(kind, kind)
     return (
         f"{model.name}: {model.native_size} px, {predicts}, {dtype}, "
         f"{count / 1e6:.1f} M parameters, {model.fingerprint[:8]}"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Source = str | Path
 Prediction = Literal["auto", "epsilon", "v_prediction"]
+PRECISIONS = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+"""Of a model's weights: what people call them, and what torch does."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .schedule import MAX_STEPS, Kind, Level, require_steps
 
 MAX_TIMESTEPS = 100_000
 """Noise levels that a model was trained on; all published ones have 1000."""
-KINDS: Mapping[str, Kind] = {"epsilon": "epsilon", "v_prediction": "v"}
+PREDICTIONS: Mapping[str, Kind] = {"epsilon": "epsilon", "v_prediction": "v"}
 """What a model predicts, by its name in a scheduler_config.json."""
 
 
@@ -46,7 +46,7 @@ class NoiseSchedule:
         Raises EvenframeError for other schedules and predictions.
         """
         prediction = config.get("prediction_type", "epsilon")
-        if not isinstance(prediction, str) or prediction not in KINDS:
+        if not isinstance(prediction, str) or prediction not in PREDICTIONS:
             raise EvenframeError(
                 f"The model predicts {prediction!r:.60} ('prediction_type' of its "
                 "scheduler_config.json), which is not supported: use a model that predicts "
@@ -68,7 +68,7 @@ class NoiseSchedule:
     @property
     def kind(self) -> Kind:
         """What the model predicts."""
-        return KINDS[self.prediction]
+        return PREDICTIONS[self.prediction]
 
     def at(self, time: float) -> Level:
         """The level of a timestep; a negative one means the clean end, where it is that of 0.
