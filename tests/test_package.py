@@ -195,3 +195,12 @@ BENCHES = [p for p in (ROOT / "benchmarks").glob("*.py") if "\ndef run(" in p.re
 def test_a_bench_runs_as_a_module_too(path: Path):
     foot = 'if __name__ == "__main__":\n    main(__file__)\n'
     assert path.read_text("utf-8").endswith("\n\n\n" + foot)
+
+
+FAULTS = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["mutant"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault["breaks"])
+def test_a_listed_fault_fits_the_code(fault: dict[str, str]):
+    """`make mutants` tries it; where its text is not there, it would show nothing."""
+    assert (ROOT / fault["file"]).read_text(encoding="utf-8").count(fault["old"]) == 1
