@@ -90,8 +90,7 @@ class EvenframeEdit(io.ComfyNode):
                 on_pass=host.check_interrupt,
                 free=host.free_memory,
             )
-        # The host's latents are the autoencoder's own, before the model's scale.
-        return io.NodeOutput({"samples": (latents / backbone.codec.latent_scale).cpu()})
+        return io.NodeOutput({"samples": backbone.codec.exported(latents).cpu()})
 
 
 def _settings() -> list[io.Input]:
@@ -178,9 +177,8 @@ class EvenframeDecode(io.ComfyNode):
         backbone = host.load(model, model.model.codec.decoding_bytes(slice_size, size))
         progress = host.progress(len(samples), "Decoding")
         with advice(DECODER_ADVICE):
-            frames = backbone.codec.decode(
-                samples * backbone.codec.latent_scale, slice_size, progress.step
-            )
+            latents = backbone.codec.imported(samples)
+            frames = backbone.codec.decode(latents, slice_size, progress.step)
         return io.NodeOutput(frames)
 
 

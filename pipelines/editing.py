@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -48,21 +49,21 @@ def edit(
     guidance_scale: 0..100; at 1 the target prompt alone, at 0 the negative prompt alone.
     start_step: 0..N-1, denoising steps to skip; the edit starts from the source's latents there.
     eta: 0..1, fresh noise per step (0 is DDIM: the same result for every seed).
-    seed: 0 or more, of that noise, and of what a control draws. free: free bytes of a device, for
-    controls that decide by it.
+    seed: 0 or more, of that noise, and of what controls draw. free: free bytes of a device.
     Returns latents (f, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
     require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
-    target = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
-    against = negative if isinstance(negative, Conditioning) else model.text.encode(negative)
     require_model(model, inversion.model, "inversion")
-    require_prompt(model, target, "target prompt")
-    require_prompt(model, against, "negative prompt")
+    target = _encoded(model, prompt, "target prompt")
+    against = _encoded(model, negative, "negative prompt")
     plan = Edit(
         model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
     branches = _branches(target, against, guidance_scale)
+    if model.session is not None:
+        numbers = {"guidance_scale": guidance_scale, "start_step": start_step, "eta": eta}
+        return _in_session(plan, against, on_step=on_step, **numbers)
     generator = torch.Generator().manual_seed(seed)
     return walk(
         model,
@@ -75,6 +76,23 @@ def edit(
         eta=eta,
         draw=lambda latents: torch.randn(latents.shape, generator=generator).to(latents),
         on_step=on_step,
+    )
+
+
+def _encoded(model: "Model", prompt: str | Conditioning, what: str) -> Conditioning:
+    encoded = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
+    require_prompt(model, encoded, what)
+    return encoded
+
+
+def _in_session(plan: Edit, against: Conditioning, **settings: Any) -> Tensor:
+    """The edit of a model that must be made ready first, once it is."""
+    inversion = plan.inversion
+    again = partial(edit, negative=against, controls=plan.controls, seed=plan.seed, **settings)
+    return plan.model.run(
+        {"target": plan.prompt, "negative": against, "source": inversion.prompt},
+        inversion.trajectory[0, : inversion.at_once],
+        lambda ready: again(ready, inversion, plan.prompt, on_pass=plan.on_pass, free=plan.free),
     )
 
 
@@ -133,30 +151,19 @@ class EditPass(Pass):
             run.prepare(step)
         for run in self._runs:
             latents = run.guide(latents, step)
+        self._asked = latents, here
         return latents
 
     def answer(self, outputs: Mapping[str, Tensor]) -> Tensor:
-        """Classifier-free guidance."""
-        return classifier_free(outputs, self._scale)
+        """By the model's guidance."""
+        return self._plan.model.guidance(outputs, self._scale, *self._asked)
 
     def settle(self, latents: Tensor) -> Tensor:
         """Let the controls change what was reached."""
         for run in self._runs:
             latents = run.settle(latents, self._step)
-        del self._step  # and with it the source's attention
+        del self._step, self._asked  # and with them the source's attention
         return latents
-
-
-def classifier_free(predictions: Mapping[str, Tensor], scale: float) -> Tensor:
-    """Guided prediction: negative + scale (target - negative), or the one branch that there is.
-
-    The same for noise and for v: at given latents each is linear in the other.
-    Source: "Classifier-Free Diffusion Guidance" (Ho and Salimans, 2022), Eq. 6.
-    """
-    if len(predictions) == 1:
-        return next(iter(predictions.values()))
-    negative, target = predictions["negative"], predictions["target"]
-    return negative + scale * (target - negative)
 
 
 def _branches(

@@ -20,7 +20,9 @@ from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
-from evenframe.pipelines.editing import classifier_free, edit
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.guidance import classifier_free
+from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.walk import StepReport
 
@@ -82,9 +84,10 @@ def test_a_branch_that_has_no_effect_is_not_computed(backbone, inversion, scale,
 
 
 def test_guidance_moves_from_the_negative_prediction_towards_the_target():
-    predictions = {"negative": torch.tensor(1.0), "target": torch.tensor(3.0)}
-    assert classifier_free(predictions, 7.5) == 16
-    assert classifier_free({"target": torch.tensor(3.0)}, 1.0) == 3
+    outputs = {"negative": torch.tensor(1.0), "target": torch.tensor(3.0)}
+    where = torch.zeros(1, 4, 1, 1), Level(0, 1, 1)
+    assert classifier_free(outputs, 7.5, *where) == 16
+    assert classifier_free({"target": torch.tensor(3.0)}, 1.0, *where) == 3
 
 
 def test_a_negative_prompt_matters(backbone, inversion, plain):

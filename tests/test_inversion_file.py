@@ -295,9 +295,8 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
         return inversion_key(model, prompt, settings, origin_of(backbone, pixels))
 
     class Scaled(FrameCodec):
-        @property
-        def latent_scale(self) -> float:
-            return 0.5
+        def exported(self, latents: torch.Tensor) -> torch.Tensor:
+            return latents / 0.5
 
     class Half(Model):
         @property

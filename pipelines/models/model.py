@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,16 +17,18 @@ from ..attention.processor import Attend
 from ..attention.sites import Layout, Site
 from ..text.conditioning import Conditioning
 from .delta import Delta
+from .guidance import Guidance, classifier_free
 from .lattice import Lattice
 from .schedule import Level, Schedule
+
+Result = TypeVar("Result")
 
 
 class Codec(Protocol):
     """Frames to latents and back.
 
     module: what holds its weights, for those who move them.
-    space_stride, time_stride, size_multiple: see `Lattice`. channels: of the latents. latent_scale:
-    latents here are the autoencoder's times this.
+    space_stride, time_stride, size_multiple: see `Lattice`. channels: of the latents.
     """
 
     @property
@@ -39,9 +41,6 @@ class Codec(Protocol):
     def size_multiple(self) -> int: ...
     @property
     def channels(self) -> int: ...
-    @property
-    def latent_scale(self) -> float: ...
-
     def lattice(self, frames: int, size: tuple[int, int]) -> Lattice:
         """Of a clip of frames of (height, width) pixels; EvenframeError where they do not fit."""
         ...
@@ -71,6 +70,14 @@ class Codec(Protocol):
         slice_size: frames decoded at once; memory grows with it, results do not change.
         Raises EvenframeError for latents of another kind of model.
         """
+        ...
+
+    def exported(self, latents: Tensor) -> Tensor:
+        """Latents (f, c, h, w) as other programs exchange them: the autoencoder's own numbers."""
+        ...
+
+    def imported(self, samples: Tensor) -> Tensor:
+        """The inverse of `exported`."""
         ...
 
     def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
@@ -154,12 +161,26 @@ class Denoiser(Protocol):
         ...
 
 
+class Session(Protocol):
+    """Runs some work with a model made ready for it; see `Model.run`."""
+
+    def __call__(
+        self,
+        model: "Model",
+        prompts: Mapping[str, Conditioning],
+        latents: Tensor,
+        work: "Callable[[Model], Result]",
+    ) -> Result: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A loaded model.
 
     name: for people. fingerprint: identifies the weights and how they are used; what one model made
     is refused by another. native_size: side of the square frames it was trained on, in pixels.
+    session: prepares the model for work and tidies up after it, see `run`; None where there is
+    nothing to prepare.
     """
 
     name: str
@@ -169,6 +190,21 @@ class Model:
     denoiser: Denoiser
     schedule: Schedule
     native_size: int
+    guidance: Guidance = classifier_free
+    session: "Session | None" = None
+
+    def run(
+        self,
+        prompts: Mapping[str, Conditioning],
+        latents: Tensor,
+        work: "Callable[[Model], Result]",
+    ) -> "Result":
+        """What `work` gives, called with this model ready to predict.
+
+        prompts: all that the model is asked with meanwhile, by branch name. latents: as many as it
+        is asked about at once; only their shape counts.
+        """
+        return work(self) if self.session is None else self.session(self, prompts, latents, work)
 
     def with_delta(self, delta: Delta) -> "Model":
         """The same with a difference on its denoiser's weights. This one stays as it is.

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ..common.code_hash import code_hash
@@ -80,7 +81,9 @@ def inversion_key(model: "Model", prompt: Conditioning, settings: Settings, orig
         "model": model.fingerprint,
         "dtype": str(model.dtype),
         "device": model.device.type,
-        "latent_scale": model.codec.latent_scale,
+        "latents": hash_tensors(
+            {"one": model.codec.exported(torch.ones(1, model.codec.channels, 1, 1))}
+        ),
         "layout": asdict(model.denoiser.layout),
         "origin": asdict(origin),
         "prompt": hash_tensors(prompt.states),

@@ -53,12 +53,17 @@ def look(
     size = model.codec.lattice_of(inversion.trajectory[0]).size
     step = round(at * (inversion.steps - 1))
 
-    def seen(frames: range) -> Tensor:
-        source = inversion.part(frames).source_attention(model).at(step, sites)
-        return word_maps(source, sites, tokens, size).cpu().transpose(0, 1)
+    def seen(ready: "Model") -> Tensor:
+        def of(frames: range) -> Tensor:
+            source = inversion.part(frames).source_attention(ready).at(step, sites)
+            return word_maps(source, sites, tokens, size).cpu().transpose(0, 1)
 
-    parts = inversion.windows
-    [maps] = averaged(parts, inversion.windowing.weights, ((seen(part),) for part in parts))
+        parts = inversion.windows
+        return averaged(parts, inversion.windowing.weights, ((of(part),) for part in parts))[0]
+
+    maps = model.run(
+        {"source": inversion.prompt}, inversion.trajectory[0, : inversion.at_once], seen
+    )
     maps = maps.transpose(0, 1)  # (layers heads) f h w
     mean = maps.mean(0)  # f h w
     grid = (mean.shape[1], mean.shape[2])

@@ -6,6 +6,7 @@ section 3.2 for what is kept on the way.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -236,15 +237,16 @@ def invert_clip(
         if on_step is not None:
             on_step(report)
 
-    walk(
-        model,
-        [model.schedule.at(time) for time in reversed(times)],
-        latents,
-        [SourcePass(part, prompt, table, keeper) for part in parts],
+    upwards = partial(
+        walk,
+        levels=[model.schedule.at(time) for time in reversed(times)],
+        latents=latents,
+        passes=[SourcePass(part, prompt, table, keeper) for part in parts],
         stage="inversion",
         weights=settings.windowing.weights,
         on_step=keep,
     )
+    model.run({"source": prompt}, latents[: len(parts[0])], upwards)
     return Inversion(
         torch.stack(trajectory),
         prompt,

@@ -44,7 +44,11 @@ def reconstruct(
     source = Pass(range(len(frames)), {"source": inversion.prompt}, table)
     start = inversion.trajectory[-1][frames].to(model.device)
     levels = inversion.levels(model.schedule)
-    latents = walk(model, levels, start, [source], stage="reconstruction", on_step=on_step)
+    latents = model.run(
+        source.branches,
+        start,
+        lambda ready: walk(ready, levels, start, [source], stage="reconstruction", on_step=on_step),
+    )
     return latents if wanted is None else latents[wanted : wanted + 1]
 
 

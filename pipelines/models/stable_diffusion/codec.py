@@ -32,11 +32,6 @@ class FrameCodec:
         """Of the latents: 4."""
         return self.module.config.latent_channels
 
-    @property
-    def latent_scale(self) -> float:
-        """Latents here are the autoencoder's times this, which gives them unit variance."""
-        return float(self.module.config.scaling_factor)
-
     def lattice(self, frames: int, size: tuple[int, int]) -> Lattice:
         """Of a clip of frames of (height, width) pixels; EvenframeError where they do not fit."""
         strides = self.time_stride, self.space_stride, self.size_multiple
@@ -65,7 +60,7 @@ class FrameCodec:
             else:
                 noise = torch.randn(distribution.mean.shape, generator=generator)
                 latent = distribution.mean + distribution.std * noise.to(distribution.mean)
-            latents.append(latent.float() * self.latent_scale)
+            latents.append(self.imported(latent.float()))
             if on_frame is not None:
                 on_frame(index + 1)
         return torch.cat(latents)
@@ -83,13 +78,21 @@ class FrameCodec:
             )
         frames, done = [], 0
         for part in latents.split(slice_size):
-            scaled = (part / self.latent_scale).to(self._device, self._dtype)
+            scaled = self.exported(part).to(self._device, self._dtype)
             pixels = self.module.decode(scaled).sample.float()
             frames.append((pixels / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu())
             done += len(part)
             if on_frame is not None:
                 on_frame(done)
         return torch.cat(frames)
+
+    def exported(self, latents: Tensor) -> Tensor:
+        """Latents as other programs exchange them; see `Codec`."""
+        return latents / float(self.module.config.scaling_factor)
+
+    def imported(self, samples: Tensor) -> Tensor:
+        """The autoencoder's latents with unit variance."""
+        return samples * float(self.module.config.scaling_factor)
 
     def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
         """Counted for Stable Diffusion 1.5: 403 MB per frame at 512x512 in 16 bits."""

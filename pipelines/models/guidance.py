@@ -1,0 +1,24 @@
+"""Guidance: how the answers of several branches become the one that a step goes by."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from .schedule import Level
+
+Guidance = Callable[[Mapping[str, Tensor], float, Tensor, Level], Tensor]
+"""(outputs by branch, scale, latents (f, c, h, w), their level) -> the guided output."""
+
+
+def classifier_free(
+    outputs: Mapping[str, Tensor], scale: float, latents: Tensor, level: Level
+) -> Tensor:
+    """negative + scale (target - negative), or the one branch that there is.
+
+    The same for every kind of output: at given latents each is linear in the others.
+    Source: "Classifier-Free Diffusion Guidance" (Ho and Salimans, 2022), Eq. 6.
+    """
+    if len(outputs) == 1:
+        return next(iter(outputs.values()))
+    negative, target = outputs["negative"], outputs["target"]
+    return negative + scale * (target - negative)
