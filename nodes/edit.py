@@ -177,8 +177,8 @@ class EvenframeDecode(io.ComfyNode):
         backbone = host.load(model, model.model.codec.decoding_bytes(slice_size, size))
         progress = host.progress(len(samples), "Decoding")
         with advice(DECODER_ADVICE):
-            latents = backbone.codec.imported(samples)
-            frames = backbone.codec.decode(latents, slice_size, progress.step)
+            imported = backbone.codec.imported(samples)
+            frames = backbone.codec.decode(imported, slice_size, progress.step)
         return io.NodeOutput(frames)
 
 

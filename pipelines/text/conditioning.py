@@ -19,15 +19,16 @@ class Conditioning:
     """An encoded prompt.
 
     states: by name, what the denoiser is given; "tokens" is (L, c), the text encoder's last hidden
-        states, padded to L tokens.
+        states, padded to L tokens; "pooled" (c,) sums the prompt up, where the denoiser reads that.
     model: fingerprint of the model that encoded it. notes: what the writer should know, a line
-        each.
+        each. host: what a host encoded it to, for its own models.
     """
 
     tokens: Tokens
     states: Mapping[str, Tensor]
     model: str
     notes: tuple[str, ...] = ()
+    host: Any = None
 
     def pooled(self) -> Tensor:
         """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""

@@ -4,7 +4,7 @@ CLIP puts a token before the words and one behind, which sums the prompt up; umT
 which does not; others put none. Whoever needs to know asks `Tokens`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,20 +109,31 @@ def split_words(text: str, ids: Sequence[int], tokenizer: Any) -> tuple[Word, ..
     def count(part: str) -> int:
         return len(tokenizer(part).input_ids) - len(before) - len(behind)
 
-    words, position = [], len(before)
-    for word in text.split():
-        tokens = tuple(range(position, position + count(word)))
-        lead, bare, trail = punctuation_apart(word)
-        start, core = count(lead), count(bare)
-        apart = core < len(tokens) and start + core + count(trail) == len(tokens)
-        words.append(Word(word, tokens, tokens[start : start + core] if apart else ()))
-        position += len(tokens)
-    if position != len(ids) - len(behind):
+    words = place_words(text.split(), range(len(before), len(ids) - len(behind)), count)
+    if words is None:
         raise EvenframeError(
             f"The words of the prompt cannot be told apart: {quoted(text)}. "
             "Separate them by single blanks and leave out unusual characters."
         )
-    return tuple(word for word in words if word.tokens)
+    return words
+
+
+def place_words(
+    texts: Iterable[str], positions: Sequence[int], count: Callable[[str], int]
+) -> tuple[Word, ...] | None:
+    """Words in order, each at the next of these positions, as many as `count` says of its text.
+
+    None where they are not as many in all.
+    """
+    words, at = [], 0
+    for text in texts:
+        tokens = tuple(positions[at : at + count(text)])
+        lead, bare, trail = punctuation_apart(text)
+        start, core = count(lead), count(bare)
+        apart = core < len(tokens) and start + core + count(trail) == len(tokens)
+        words.append(Word(text, tokens, tokens[start : start + core] if apart else ()))
+        at += count(text)
+    return tuple(word for word in words if word.tokens) if at == len(positions) else None
 
 
 def _special(tokenizer: Any) -> tuple[list[int], list[int]]:

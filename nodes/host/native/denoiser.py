@@ -1,0 +1,193 @@
+"""The host's model as a `Denoiser` (pipelines/models/model.py)."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_management as memory
+import comfy.samplers
+import torch
+
+from ....pipelines.attention.terms import as_it_is
+from ....pipelines.common.errors import EvenframeError
+from ....pipelines.models.guidance import classifier_free
+from ....pipelines.models.stable_diffusion.gradients import ordinary_weights
+from .attention import Override, chained
+from .levels import clean_of, entering, output_of
+from .session import ROLES, Ready
+from .sites import Calls, Place
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ....pipelines.attention.keyframes import KeyFrameTable
+    from ....pipelines.attention.processor import Attend
+    from ....pipelines.attention.sites import Layout, Site
+    from ....pipelines.models.delta import Delta
+    from ....pipelines.models.schedule import Level
+    from ....pipelines.text.conditioning import Conditioning
+
+GUIDANCE = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
+"""Model options by which other nodes change guidance."""
+KEPT = 366 / 70
+"""What a gradient keeps over what a pass needs, as counted for Stable Diffusion 1.5."""
+
+
+@dataclass(frozen=True, eq=False)
+class HostDenoiser:
+    """A `Denoiser` of a MODEL that the host loads, moves and runs.
+
+    name: for errors. patcher: the host's `ModelPatcher`. sites, places: its attention, by the
+    block and the number of the call in it. kind: what it predicts. space_stride: pixels of a
+    latent. joined: whether all frames of a clip are one row of its batch, as of video
+    transformers. ready: inside a session, the model that runs.
+    """
+
+    name: str
+    patcher: Any
+    sites: tuple[Site, ...]
+    layout: Layout
+    places: Mapping[tuple[Place, int], Site]
+    kind: str
+    space_stride: int
+    joined: bool = False
+    ready: Ready | None = None
+
+    @property
+    def module(self) -> Any:
+        """The host's own; it is never moved from here."""
+        return self.patcher.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the host runs it."""
+        return self.patcher.load_device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """In which precision the host computes."""
+        return self.patcher.model.get_dtype_inference()
+
+    def outward(self, latents: Tensor) -> Tensor:
+        """Latents (f, c, h, w) as the host lays them out."""
+        return latents.transpose(0, 1)[None] if self.joined else latents
+
+    def inward(self, latents: Tensor) -> Tensor:
+        """The inverse of `outward`."""
+        return latents[0].transpose(0, 1) if self.joined else latents
+
+    def predict(
+        self,
+        latents: Tensor,
+        level: Level,
+        branches: Mapping[str, Conditioning],
+        keyframes: KeyFrameTable | None = None,
+        attend: Attend = as_it_is,
+    ) -> dict[str, Tensor]:
+        """What it says of latents (f, c, h, w), by branch name; see `Denoiser`."""
+        ready = self._ready()
+        positive = next((name for name in branches if name != "negative"), "")
+        names = (positive, "negative")
+        conditions = [ready.conditions[ROLES[n]] if n in branches else None for n in names]
+        x, sigma = entering(latents.to(self.device), level, self.kind)
+        sigmas = torch.full((1 if self.joined else len(x),), sigma, device=x.device)
+        override = Override(
+            names,
+            self.places,
+            Calls(_per_block(self.places)),
+            (latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
+            len(latents) if self.joined else 1,
+            None if keyframes is None or self.joined else keyframes.rows,
+            self._keyframe_stride(keyframes),
+            attend,
+        )
+        options = chained(ready.options, override)
+        given = (ready.inner, conditions, self.outward(x), sigmas, options)
+        outputs = comfy.samplers.calc_cond_batch(*given)
+        said = {
+            name: output_of(self.inward(clean).float(), latents, level, self.kind)
+            for name, clean in zip(names, outputs, strict=True)
+        }
+        return {name: said[name] for name in branches}
+
+    def guided(
+        self, outputs: Mapping[str, Tensor], scale: float, latents: Tensor, level: Level
+    ) -> Tensor:
+        """`Guidance` with what other nodes have put on the MODEL's."""
+        ready = self._ready()
+        if not any(ready.options.get(name) for name in GUIDANCE):
+            return classifier_free(outputs, scale, latents, level)
+        x, sigma = entering(latents, level, self.kind)
+        x, sigmas = self.outward(x), torch.full((len(x),), sigma, device=x.device)
+        names = (next(name for name in outputs if name != "negative"), "negative")
+        conditions = [ready.conditions[ROLES[n]] if n in outputs else None for n in names]
+        clean: list[Any] = [
+            self.outward(clean_of(outputs[n], latents, level, self.kind))
+            if n in outputs
+            else torch.zeros_like(x)
+            for n in names
+        ]
+        shared = {"model": ready.inner, "model_options": ready.options, "input": x, "sigma": sigmas}
+        for change in ready.options.get("sampler_pre_cfg_function", ()):
+            told = {
+                "conds": conditions,
+                "conds_out": clean,
+                "cond_scale": scale,
+                "timestep": sigmas,
+            }
+            clean = change({**shared, **told})
+        guided = comfy.samplers.cfg_function(
+            ready.inner, clean[0], clean[1], scale, x, sigmas, ready.options, *conditions
+        )
+        return output_of(self.inward(guided), latents, level, self.kind)
+
+    @contextmanager
+    def differentiable(self, checkpoint_to: Site | None = None) -> Iterator[None]:
+        """Inside, `predict` can be differentiated with respect to the latents; see `Denoiser`.
+
+        Everything is kept: the host's blocks cannot be asked to be run again.
+        """
+        before = memory.in_training
+        with ordinary_weights(self._ready().inner):
+            memory.in_training = True  # some of the host's kernels have no gradient without
+            try:
+                yield
+            finally:
+                memory.in_training = before
+
+    def with_delta(self, delta: Delta) -> HostDenoiser:
+        """Refused: the host has its own way of changing weights."""
+        raise EvenframeError(
+            f"'{self.name}' is ComfyUI's: put '{delta.name}' on the MODEL with ComfyUI's own nodes."
+        )
+
+    def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:
+        """The host's own estimate."""
+        rows, columns = (side // self.space_stride for side in frame_size)
+        channels = self.patcher.model.latent_format.latent_channels
+        batch = [branches, channels, frames] if self.joined else [branches * frames, channels]
+        return int(self.patcher.memory_required([*batch, rows, columns]))
+
+    def gradient_bytes(
+        self, frames: int, frame_size: tuple[int, int], checkpointed: bool = False
+    ) -> int:
+        """About what a pass to the coarse cross-attention needs, and keeps."""
+        return int(self.working_bytes(frames, frame_size, branches=1) * (1 + KEPT))
+
+    def _ready(self) -> Ready:
+        if self.ready is None:
+            raise RuntimeError("the host's model is asked outside of a session: use Model.run")
+        return self.ready
+
+    def _keyframe_stride(self, keyframes: KeyFrameTable | None) -> int:
+        width = None if keyframes is None else keyframes.width
+        return width * self.space_stride if width else self.layout.keyframe_stride
+
+
+def _per_block(places: Mapping[tuple[Place, int], Any]) -> dict[Place, int]:
+    return {place: 1 + max(n for at, n in places if at == place) for place, _ in places}

@@ -1,0 +1,88 @@
+"""Where the host's model attends, told apart by the block and the order of the calls within it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....pipelines.attention.sites import Site
+from ....pipelines.common.errors import EvenframeError
+
+Place = tuple[Any, ...]
+"""A block of the model, as its `transformer_options` name it."""
+
+
+def place_of(options: Mapping[str, Any]) -> Place:
+    """The block that attends just now."""
+    return (*options.get("block", ()), options.get("block_type", ""), options.get("block_index", 0))
+
+
+@dataclass
+class Calls:
+    """Numbers the attention calls of each block in the order in which they come.
+
+    per_block: calls of each block, known from the probing pass; after so many, the block begins
+    again: the host may run the model several times for one prediction.
+    """
+
+    per_block: Mapping[Place, int] = field(default_factory=dict)
+    _last: Place = ()
+    _count: int = 0
+
+    def number(self, options: Mapping[str, Any]) -> tuple[Place, int]:
+        """(block, number of the call within it)."""
+        place = place_of(options)
+        self._count = self._count + 1 if place == self._last else 0
+        self._last = place
+        most = self.per_block.get(place, 0)
+        return place, self._count % most if most else self._count
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An attention call of the probing pass: tokens that ask, and tokens that are looked at."""
+
+    place: Place
+    number: int
+    queries: int
+    keys: int
+    masked: bool
+
+
+def read(
+    seen: Sequence[Seen], name: str, latent_size: tuple[int, int], frames: int, stride: int
+) -> tuple[tuple[Site, ...], dict[tuple[Place, int], Site]]:
+    """The layers that a probing pass saw, in its order and by their place.
+
+    latent_size: (rows, columns) of the probed latents. frames: of them in one row of the model's
+    batch. stride: pixels of a latent. Which is which is read from the numbers of tokens: the
+    probed size has been chosen so that no layer has as many as the prompt.
+    Raises EvenframeError for a model whose words and pixels attend together, or of which no call
+    was seen.
+    """
+    rows, columns = latent_size
+    sizes = {
+        frames * -(-rows // (1 << level)) * -(-columns // (1 << level)): stride << level
+        for level in range(8)
+    }
+    sites, places = [], {}
+    for order, call in enumerate(seen):
+        own = call.queries == call.keys
+        if call.queries not in sizes or call.masked or (own and call.number):
+            raise EvenframeError(
+                f"'{name}' attends to words and pixels together, or with a mask of its own: the "
+                "controls need a model with separate self- and cross-attention (Stable Diffusion, "
+                "SDXL, Wan)."
+            )
+        kind = "self" if own else "cross"
+        block = ".".join(str(part) for part in call.place if part != "")
+        site = Site(f"{block}.{kind}{call.number}", kind, sizes[call.queries], order)
+        sites.append(site)
+        places[call.place, call.number] = site
+    if {site.kind for site in sites} != {"self", "cross"}:
+        raise EvenframeError(
+            f"The attention of '{name}' does not pass through ComfyUI's attention function, so no "
+            "control can reach it: choose another model (Stable Diffusion, SDXL, Wan)."
+        )
+    return tuple(sites), places

@@ -1,0 +1,101 @@
+"""The host's CLIP as a `TextEncoder` (pipelines/models/model.py)."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from comfy.sd1_clip import escape_important, token_weights, unescape_important
+
+from ....pipelines.common.typed_text import require_typed
+from ....pipelines.text.tokens import Tokens, place_words
+from .prompts import prompt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ....pipelines.text.conditioning import Conditioning
+
+UNSPLIT = (
+    "The words of this prompt cannot be told apart, so none can be named: write it without "
+    "brackets and unusual characters."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class HostText:
+    """A `TextEncoder` of a CLIP that the host loads and moves.
+
+    Weights "(word:1.2)" and embeddings are the host's, and count. fingerprint: of its weights and
+    settings.
+    """
+
+    fingerprint: str
+    clip: Any
+
+    @property
+    def module(self) -> Any:
+        """The host's own; it is never moved from here."""
+        return self.clip.cond_stage_model
+
+    @property
+    def tokenizer(self) -> Any:
+        """The host's own."""
+        return self.clip.tokenizer
+
+    def encode(self, text: str) -> Conditioning:
+        """Tokens, words and states of a prompt, of any length that the host takes."""
+        require_typed(text, "The prompt")
+        conditioning = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text))
+        return self.wrapped(text, conditioning)
+
+    def wrapped(self, text: str, conditioning: Any) -> Conditioning:
+        """CONDITIONING that other nodes have made of this text, with its words and positions."""
+        tokens = self._tokens(text)
+        notes = (UNSPLIT,) if text.strip() and not tokens.words else ()
+        return prompt_of(conditioning, tokens, self.fingerprint, notes)
+
+    def _tokens(self, text: str) -> Tokens:
+        flat = self._flat(text)
+        first = int(self._flat("a")[0][1] == 0)  # CLIP's start; others have none
+        positions = [at for at, (_, group) in enumerate(flat) if group]
+        last = positions[-1] if positions else first - 1
+        ids = tuple(_id(token) for token, _ in flat[: last + 2])
+        count = cache(self._count)
+        words = next(
+            (
+                found
+                for parts in _readings(text)
+                if (found := place_words(parts, positions, count)) is not None
+            ),
+            (),
+        )
+        # Where there is a start, the end has read the whole prompt.
+        return Tokens(text, ids, words, first, last, last + 1 if first else None)
+
+    def _flat(self, text: str) -> list[tuple[Any, int]]:
+        """(token, number of its group, 0 for special ones), by position in the states."""
+        batches = next(iter(self.clip.tokenize(text, return_word_ids=True).values()))
+        return [(token, group) for batch in batches for token, _, group in batch]
+
+    def _count(self, word: str) -> int:
+        plain = word.replace("(", "\\(").replace(")", "\\)")
+        return sum(group > 0 for _, group in self._flat(plain)) if word else 0
+
+
+def _readings(text: str) -> list[list[str]]:
+    """The words of a prompt, once with the host's weights taken out and once as they stand."""
+    parts = [unescape_important(part) for part, _ in token_weights(escape_important(text), 1.0)]
+    return [[word for part in parts for word in part.split()], text.split()]
+
+
+def _id(token: Any) -> int:
+    """A number for a token; embeddings are vectors, and equal ones have equal numbers."""
+    if isinstance(token, int):
+        return token
+    values: Sequence[float] = token.float().flatten().tolist()
+    return 2**30 | zlib.crc32(repr(values).encode()) >> 2
