@@ -100,13 +100,8 @@ class EvenframeAdoptModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, clip: Any, vae: Any) -> io.NodeOutput:
-        adoption = host.adopt(model, clip, vae)
-        adopted = adoption.model()
-        text = describe(adopted)
-        if adoption.ignored:
-            text += f"\nNot taken over: {', '.join(adoption.ignored)}"
-        handle = host.hold(adopted, adopted=adoption.patchers)
-        return io.NodeOutput(handle, ui={"text": [text]})
+        handle = host.adopt(model, clip, vae)
+        return io.NodeOutput(handle, ui={"text": [describe(handle.model)]})
 
 
 def model_options() -> list[str]:

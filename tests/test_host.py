@@ -61,7 +61,7 @@ def test_a_held_model_is_loaded_whole_and_returned(session: Session):
     assert layer.weight.device.type == host.device().type
     assert handle.patcher is None
     with pytest.raises(EvenframeError, match="only be adopted inside ComfyUI"):
-        host.hold("backbone", adopted=[object()])
+        host.adopt(object(), None, None)
 
 
 def test_models_are_listed_and_found_by_name(session: Session):

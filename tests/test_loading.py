@@ -13,11 +13,11 @@ from typing import Any
 import ldm_layout as layout
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models.files import fingerprint
-from evenframe.pipelines.models.stable_diffusion import adopt, shipped
+from evenframe.pipelines.models.stable_diffusion import shipped
 from evenframe.pipelines.models.stable_diffusion.components import Components
 from evenframe.pipelines.models.stable_diffusion.folder import load_folder
 from evenframe.pipelines.models.stable_diffusion.single_file import load_checkpoint
@@ -354,146 +354,6 @@ def test_a_folder_that_cannot_be_used_says_why(
     damage(path)
     with pytest.raises(EvenframeError, match=message):
         load_folder(path)
-
-
-# --- adopted models
-
-
-def owned(seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[dict[str, Tensor], ...]:
-    """UNet, text encoder and VAE as another program would hold them."""
-    parts = (layout.unet_shapes(), layout.tiny_clip_shapes(), layout.vae_shapes())
-    return tuple(layout.random_tensors(shapes, dtype, seed) for shapes in parts)
-
-
-def rebind(model: Components, states: tuple[dict[str, Tensor], ...]) -> None:
-    for part, state in zip(("unet", "text_encoder", "vae"), states, strict=True):
-        adopt.rebind(part, getattr(model, part), state)
-
-
-def addresses(*states: dict[str, Tensor]) -> set[int]:
-    return {tensor.data_ptr() for state in states for tensor in state.values()}
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_adopted_tensors_are_shared_all_of_them(dtype: torch.dtype) -> None:
-    states = owned(dtype=dtype)
-    model = adopt.from_ldm(*states)
-    theirs, ours = addresses(*states), [p.data_ptr() for p in parameters(model).values()]
-    assert len(ours) == len(set(ours)) == sum(map(len, states))
-    assert set(ours) == theirs
-    assert {value.dtype for value in parameters(model).values()} == {dtype}
-
-
-def test_an_adopted_model_computes_as_the_same_checkpoint_does(sd1_file: Path) -> None:
-    from safetensors.torch import load_file
-
-    tensors = load_file(sd1_file)
-    prefixes = ("model.diffusion_model.", "cond_stage_model.transformer.", "first_stage_model.")
-    states = [
-        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        for prefix in prefixes
-    ]
-    assert_same_weights(adopt.from_ldm(*states), load_checkpoint(sd1_file))
-
-
-def test_moving_an_adopted_module_leaves_the_owners_tensors_alone() -> None:
-    states = owned()
-    owner = nn.Parameter(states[0]["input_blocks.0.0.weight"])
-    states[0]["input_blocks.0.0.weight"] = owner
-    address = owner.data_ptr()
-    model = adopt.from_ldm(*states)
-    for module in (model.unet, model.vae, model.text_encoder):
-        nn.Module.to(module, torch.float16)
-    assert (owner.dtype, owner.data_ptr()) == (torch.float32, address)
-    assert owner.requires_grad
-
-
-def test_rebinding_follows_tensors_that_the_owner_replaced() -> None:
-    first, second = owned(seed=0), owned(seed=1)
-    model = adopt.from_ldm(*first)
-    latents, states = torch.ones(1, 4, 8, 8), torch.ones(1, 77, 768)
-    before = model.unet(latents, 10, states).sample
-    rebind(model, second)
-    after = model.unet(latents, 10, states).sample
-    assert {p.data_ptr() for p in parameters(model).values()} == addresses(*second)
-    assert not torch.equal(before, after)
-    assert torch.equal(after, adopt.from_ldm(*second).unet(latents, 10, states).sample)
-
-
-def test_a_released_model_holds_none_of_the_owners_memory() -> None:
-    states = owned()
-    model = adopt.from_ldm(*states)
-    for part in (model.unet, model.vae, model.text_encoder):
-        adopt.release(part)
-    assert all(p.is_meta for p in parameters(model).values())
-    rebind(model, states)
-    assert {p.data_ptr() for p in parameters(model).values()} == addresses(*states)
-    assert model.text_encoder(torch.tensor([[1, 2, 3]])).last_hidden_state.isfinite().all()
-
-
-def test_a_patched_weight_changes_the_fingerprint() -> None:
-    states = owned()
-    before = adopt.from_ldm(*states).fingerprint
-    assert adopt.from_ldm(*owned()).fingerprint == before
-    name = "middle_block.1.transformer_blocks.0.attn2.to_k.weight"
-    states[0][name] = states[0][name] + 1e-3
-    assert adopt.from_ldm(*states).fingerprint != before
-
-
-def test_the_owners_inference_tensors_can_be_differentiated_through() -> None:
-    with torch.inference_mode():
-        states = owned()
-        model = adopt.from_ldm(*states)
-    assert states[0]["input_blocks.0.0.weight"].is_inference()
-    latents = torch.randn(1, 4, 8, 8, requires_grad=True)
-    model.unet(latents, 10, torch.randn(1, 77, 768)).sample.sum().backward()
-    assert latents.grad is not None and latents.grad.abs().sum() > 0
-
-
-def test_fewer_text_layers_are_clip_skip() -> None:
-    states = owned()
-    ids = torch.tensor([[1, 2, 3]])
-    whole, skipped = adopt.from_ldm(*states), adopt.from_ldm(*states, text_layers=2)
-    hidden = whole.text_encoder(ids, output_hidden_states=True).hidden_states[2]
-    text = skipped.text_encoder
-    norm = getattr(text, "text_model", text).final_layer_norm
-    assert torch.allclose(text(ids).last_hidden_state, norm(hidden), atol=1e-6)
-    assert whole.fingerprint != skipped.fingerprint
-
-
-def test_eight_bit_weights_are_cast_and_mixed_types_made_one() -> None:
-    states = owned()
-    eight = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in states[0].items()}
-    model = adopt.from_ldm(eight, *states[1:])
-    assert {p.dtype for p in model.unet.parameters()} == {torch.bfloat16}
-    states[1]["text_model.final_layer_norm.bias"] = torch.zeros(768, dtype=torch.float16)
-    model = adopt.from_ldm(*states)
-    assert {p.dtype for p in model.text_encoder.parameters()} == {torch.float32}
-
-
-class _Packed(Tensor):
-    pass
-
-
-def test_what_cannot_be_adopted_says_why() -> None:
-    unet, text, vae = owned()
-    key = "input_blocks.0.0.weight"
-    packed = unet | {key: unet[key].as_subclass(_Packed)}  # type: ignore[arg-type]
-    with pytest.raises(EvenframeError, match="UNet is quantized"):
-        adopt.from_ldm(packed, text, vae)
-    with pytest.raises(EvenframeError, match="holds no memory"):
-        adopt.from_ldm(unet | {key: unet[key].to("meta")}, text, vae)
-    wide = layout.random_tensors(layout.tiny_clip_shapes(width=1024))
-    with pytest.raises(EvenframeError, match="width 1024 but the UNet reads 768"):
-        adopt.from_ldm(unet, wide, vae)
-    with pytest.raises(EvenframeError, match="width 2048"):
-        adopt.from_ldm(layout.random_tensors(layout.unet_shapes(text_width=2048)), text, vae)
-    with pytest.raises(EvenframeError, match="9 input channels"):
-        adopt.from_ldm(layout.random_tensors(layout.unet_shapes(channels=9)), text, vae)
-    with pytest.raises(EvenframeError, match="no cross-attention"):
-        adopt.from_ldm({"x": torch.zeros(1)}, text, vae)
-    with pytest.raises(EvenframeError, match="VAE is not one of Stable Diffusion"):
-        adopt.from_ldm(unet, text, {"taesd_decoder.1.weight": torch.zeros(1)})
 
 
 # --- fingerprints

@@ -22,12 +22,12 @@ from PIL.Image import Image
 from ...pipelines.common.errors import EvenframeError
 from ...pipelines.common.whole_file import Numbered
 from . import folders
-from .adoption import adopt_sockets
 from .comfy_film import FilmVideo
-from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
+from .door import Item, Model, ModelHandle, ModelKind, SavedFile
 from .lending import Loan
 
 if TYPE_CHECKING:
+    from ...pipelines.models import model as models
     from ...pipelines.video.film import Film
 
 
@@ -71,23 +71,20 @@ class ComfyHost:
         computable = (torch.float16, torch.bfloat16, torch.float32)
         return dtype if dtype in computable else torch.float16
 
-    def hold(
-        self,
-        model: Model,
-        modules: Iterable[torch.nn.Module] = (),
-        adopted: Iterable[Any] = (),
-    ) -> ModelHandle[Model]:
-        modules = tuple(modules)
-        patchers = [getattr(socket, "patcher", socket) for socket in adopted]
-        if modules:
-            offload = memory.unet_offload_device()
-            patchers.insert(0, ModelPatcher(Holder(modules, offload), self.device(), offload))
-        return ModelHandle(model, modules, tuple(patchers))
+    def hold(self, model: Model, modules: Iterable[torch.nn.Module] = ()) -> ModelHandle[Model]:
+        modules, offload = tuple(modules), memory.unet_offload_device()
+        patcher = ModelPatcher(Holder(modules, offload), self.device(), offload)
+        return ModelHandle(model, modules, (patcher,))
 
-    def adopt(self, model: Any, clip: Any, vae: Any) -> Adoption:
-        return adopt_sockets(model, clip, vae)
+    def adopt(self, model: Any, clip: Any, vae: Any) -> ModelHandle[models.Model]:
+        from .native.model import open_sockets
+
+        return ModelHandle(open_sockets(model, clip, vae), (), (model,))
 
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
+        if not handle.modules:  # its session loads what it needs, as much as fits
+            memory.free_memory(memory_bytes, self.device())
+            return handle.model
         # Whole: the modules are diffusers', which cannot fetch a weight when they need it.
         memory.load_models_gpu(
             list(handle.patchers), memory_required=memory_bytes, force_full_load=True

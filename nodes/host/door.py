@@ -29,7 +29,7 @@ class ModelHandle(Generic[Model]):
     """What a model socket carries: a model, and how the host moves its weights.
 
     model: the `Model` of `pipelines/`, wherever its weights lie just now.
-    modules: the `torch.nn.Module`s that hold the weights; empty for an adopted model.
+    modules: the `torch.nn.Module`s that hold the weights; empty for one of the host's own.
     patchers: ComfyUI's `ModelPatcher`s of those weights; empty in a plain process.
     """
 
@@ -49,25 +49,6 @@ class SavedFile(TypedDict):
     filename: str
     subfolder: str
     type: str
-
-
-class Adoption(Protocol):
-    """The weights of a model that the host holds, opened by `Host.adopt`.
-
-    ignored: what other nodes put on the model that is no weight, by name.
-    """
-
-    @property
-    def ignored(self) -> tuple[str, ...]: ...
-    @property
-    def patchers(self) -> tuple[Any, ...]:
-        """What `Host.hold` takes as `adopted`."""
-        ...
-
-    def model(self) -> models.Model:
-        """Load the weights, and give a model that shares them from now on: it lets go of them when
-        the host moves or patches them, and has them again when `Host.load` has loaded them."""
-        ...
 
 
 class Progress(Protocol):
@@ -102,29 +83,23 @@ class Host(Protocol):
         """The floating-point type that suits `device()`: fp16 or bf16 on a GPU, fp32 on a CPU."""
         ...
 
-    def hold(
-        self,
-        model: Model,
-        modules: Iterable[torch.nn.Module] = (),
-        adopted: Iterable[Any] = (),
-    ) -> ModelHandle[Model]:
+    def hold(self, model: Model, modules: Iterable[torch.nn.Module] = ()) -> ModelHandle[Model]:
         """Put a model into the host's care, without moving it yet.
 
         modules: those that this pack loaded; the host may move them between devices.
-        adopted: MODEL, CLIP and VAE sockets, or the patchers of an `Adoption`, whose weights the
-            model shares; the host already manages these, and loads and unloads them as its own.
         """
         ...
 
-    def adopt(self, model: Any, clip: Any, vae: Any) -> Adoption:
-        """Open MODEL, CLIP and VAE sockets, so that their weights can be shared.
+    def adopt(self, model: Any, clip: Any, vae: Any) -> ModelHandle[models.Model]:
+        """The model of MODEL, CLIP and VAE sockets, which the host goes on holding and running.
 
-        EvenframeError where they are not Stable Diffusion 1.x or 2.x, or there is no such host.
+        EvenframeError where controls cannot reach it, or there is no such host.
         """
         ...
 
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
-        """Bring a model's weights, whole, to `device()` and return the model.
+        """Bring a model's weights, whole, to `device()` and return the model; the host's own models
+        are brought there when they run.
 
         memory_bytes: what computing will need beside the weights; the host unloads other models
             to make that much room.

@@ -18,11 +18,12 @@ from ...pipelines.common.errors import EvenframeError
 from ...pipelines.common.memory import free_memory
 from ...pipelines.common.whole_file import Numbered
 from . import folders
-from .door import Adoption, Item, Model, ModelHandle, ModelKind, SavedFile
+from .door import Item, Model, ModelHandle, ModelKind, SavedFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ...pipelines.models import model as models
     from ...pipelines.video.film import Film
 
 Report = Callable[[str, int, int], None]
@@ -136,17 +137,10 @@ class StandaloneHost:
     def dtype(self) -> torch.dtype:
         return torch.float32 if self.device().type == "cpu" else torch.float16
 
-    def hold(
-        self,
-        model: Model,
-        modules: Iterable[torch.nn.Module] = (),
-        adopted: Iterable[Any] = (),
-    ) -> ModelHandle[Model]:
-        if tuple(adopted):
-            self.adopt(*(None,) * 3)
+    def hold(self, model: Model, modules: Iterable[torch.nn.Module] = ()) -> ModelHandle[Model]:
         return ModelHandle(model, tuple(modules))
 
-    def adopt(self, model: Any, clip: Any, vae: Any) -> Adoption:
+    def adopt(self, model: Any, clip: Any, vae: Any) -> ModelHandle[models.Model]:
         raise EvenframeError(
             "A MODEL, CLIP or VAE can only be adopted inside ComfyUI: "
             "use the node that loads a model from a file."

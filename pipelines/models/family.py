@@ -24,10 +24,9 @@ class Family:
 
     name: for people. recognise: whether a file, a folder or a name is one of its models; it answers
     quickly and raises nothing. load: that model, on the CPU in this precision; `prediction` as of
-    `families.load`. adopt: the same of tensors that another program holds; None where it cannot.
+    `families.load`.
     """
 
     name: str
     recognise: Callable[[Source], bool]
     load: Callable[[Source, torch.dtype, Prediction], Model]
-    adopt: Callable[..., Model] | None = None

@@ -79,10 +79,9 @@ class ProbeRun(io.ComfyNode):
 
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        from evenframe.tests.probe_pack.adoption import ProbeAdopted
         from evenframe.tests.probe_pack.lending import ProbeLoan
 
-        return [ProbeModel, ProbeRun, ProbeAdopted, ProbeLoan]
+        return [ProbeModel, ProbeRun, ProbeLoan]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....pipelines.attention.terms import Call, Terms, as_it_is, evaluate
+from ....pipelines.attention.terms import Call, as_it_is, evaluate
 from ....pipelines.common.errors import EvenframeError
 from .sites import Calls, Place, Seen
 
@@ -23,143 +23,154 @@ SLOT = "optimized_attention_override"
 Kernel = Callable[..., Any]
 
 
-def chained(options: dict[str, Any], override: Override | Probe) -> dict[str, Any]:
-    """A copy of model options whose attention passes through this override, and then through the
-    one that was there."""
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """An attention call as the host makes it.
+
+    q, k, v: (b, n, heads d), or (b, heads, n, d) where `more` says "skip_reshape". more: all that
+    goes on to the host's own attention as it is.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    heads: int
+    mask: Any
+    more: dict[str, Any]
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The model's options of this pass."""
+        return self.more.get("transformer_options") or {}
+
+    def plain(self, kernel: Kernel) -> Tensor:
+        """What the host's attention gives."""
+        return kernel(self.q, self.k, self.v, self.heads, mask=self.mask, **self.more)
+
+    def part(self, index: int, parts: int) -> Asked:
+        """One of so many equal parts of the batch."""
+        q, k, v = (tensor.chunk(parts)[index] for tensor in (self.q, self.k, self.v))
+        return replace(self, q=q, k=k, v=v)
+
+    def apart(self) -> list[Tensor]:
+        """q, k and v with their heads apart: (b, heads, n, d)."""
+        tensors = [self.q, self.k, self.v]
+        if self.more.get("skip_reshape"):
+            return tensors
+        return [tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2) for tensor in tensors]
+
+    def formed(self, output: Tensor) -> Tensor:
+        """An output (b, heads, n, d) in the form that the model asked for."""
+        if self.more.get("skip_output_reshape"):
+            return output
+        return output.transpose(1, 2).flatten(2)  # b n (heads d)
+
+
+@dataclass
+class Layer:
+    """An override in the host's one slot for it; what was there before is asked in its place.
+
+    calls: tells the model's layers apart.
+    """
+
+    calls: Calls = field(default_factory=Calls)
+    earlier: Kernel | None = None
+
+    def __call__(
+        self, func: Kernel, q: Any, k: Any, v: Any, heads: int, mask: Any = None, **more: Any
+    ) -> Tensor:
+        kernel = func if self.earlier is None else partial(self.earlier, func)
+        return self.attention(Asked(q, k, v, heads, mask, more), kernel)
+
+    def attention(self, asked: Asked, kernel: Kernel) -> Tensor:
+        """The output, in the form that the model asked for."""
+        return asked.plain(kernel)
+
+
+def chained(options: dict[str, Any], layer: Layer) -> dict[str, Any]:
+    """A copy of model options whose attention passes through this override."""
     inner = dict(options.get("transformer_options", {}))
-    override.earlier = inner.get(SLOT)
-    inner[SLOT] = override
+    layer.earlier = inner.get(SLOT)
+    inner[SLOT] = layer
     return {**options, "transformer_options": inner}
 
 
-def _kernel(func: Kernel, earlier: Kernel | None) -> Kernel:
-    return func if earlier is None else partial(earlier, func)
-
-
 @dataclass
-class Probe:
+class Probe(Layer):
     """Notes every call, and leaves it as it is."""
 
-    earlier: Kernel | None = None
     seen: list[Seen] = field(default_factory=list)
-    calls: Calls = field(default_factory=Calls)
 
-    def __call__(
-        self,
-        func: Kernel,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        heads: int,
-        mask: Any = None,
-        **more: Any,
-    ) -> Tensor:
-        place, number = self.calls.number(more.get("transformer_options") or {})
-        self.seen.append(Seen(place, number, q.shape[-2], k.shape[-2], mask is not None))
-        return _kernel(func, self.earlier)(q, k, v, heads, mask=mask, **more)
+    def attention(self, asked: Asked, kernel: Kernel) -> Tensor:
+        place, number = self.calls.number(asked.options)
+        tokens = asked.q.shape[-2], asked.k.shape[-2]
+        self.seen.append(Seen(place, number, *tokens, asked.mask is not None))
+        return asked.plain(kernel)
 
 
 @dataclass
-class Override:
+class Controlled(Layer):
     """Lets controls rewrite the attention of some branches.
 
-    names: of the branches, by the host's number for them. sites: by their place. rows: frames of a
-    branch that are rows of the model's batch; `joined` frames lie in each row one behind the other.
-    keyframes: who looks at whom, or None. keyframe_stride: on layers from this stride on.
-    frame_size: (height, width) of a frame in pixels.
+    names: of the branches, by the host's number for them. sites: by their place. frame_size:
+    (height, width) of a frame in pixels. joined: frames that lie in a row of the batch one behind
+    the other, 1 where each is a row. keyframes: who looks at whom, or None; on layers of
+    `keyframe_stride` and coarser.
     """
 
-    names: Sequence[str]
-    sites: Mapping[tuple[Place, int], Site]
-    calls: Calls
-    frame_size: tuple[int, int]
+    names: Sequence[str] = ()
+    sites: Mapping[tuple[Place, int], Site] = field(default_factory=dict)
+    frame_size: tuple[int, int] = (0, 0)
     joined: int = 1
     keyframes: Tensor | None = None
     keyframe_stride: int = 0
     attend: Attend = as_it_is
-    earlier: Kernel | None = None
 
-    def __call__(
-        self,
-        func: Kernel,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        heads: int,
-        mask: Any = None,
-        **more: Any,
-    ) -> Tensor:
-        options = more.get("transformer_options") or {}
-        kernel = _kernel(func, self.earlier)
-        site = self.sites.get(self.calls.number(options))
-        entries = options.get("cond_or_uncond", ())
+    def attention(self, asked: Asked, kernel: Kernel) -> Tensor:
+        site = self.sites.get(self.calls.number(asked.options))
+        entries: Sequence[int] = asked.options.get("cond_or_uncond", ())
         if site is None or not entries:
-            return kernel(q, k, v, heads, mask=mask, **more)
-        split = bool(more.get("skip_reshape"))
-        rows = len(q) // len(entries)
-        outputs: list[Tensor | None] = []
-        for index, entry in enumerate(entries):
-            own = [tensor[index * rows : (index + 1) * rows] for tensor in (q, k, v)]
-            call = self._call(site, self.names[entry], *(_heads(t, heads, split) for t in own))
-            plain = call.plain()
-            terms = self.attend(call, plain)
-            if mask is not None and terms is not plain:
-                raise EvenframeError(
-                    "Another node has put a mask on the model's attention, which controls cannot "
-                    "go together with: leave one of them out."
-                )
-            outputs.append(self._changed(call, plain, terms))
+            return asked.plain(kernel)
+        parts = [asked.part(index, len(entries)) for index in range(len(entries))]
+        outputs = [
+            self._changed(site, self.names[entry], part)
+            for entry, part in zip(entries, parts, strict=True)
+        ]
         if all(output is None for output in outputs):
-            return kernel(q, k, v, heads, mask=mask, **more)
-        return self._mixed(kernel, (q, k, v), heads, mask, more, outputs)
+            return asked.plain(kernel)
+        # A branch that no control changes is computed by the host, to the bit as without us.
+        return torch.cat(
+            [
+                part.plain(kernel) if output is None else part.formed(output)
+                for part, output in zip(parts, outputs, strict=True)
+            ]
+        )
+
+    def _changed(self, site: Site, branch: str, part: Asked) -> Tensor | None:
+        """(b, heads, n, d), or None where the model's own attention is to stay."""
+        call = self._call(site, branch, *part.apart())
+        plain = call.plain()
+        terms = self.attend(call, plain)
+        if terms is plain and (call.keyframes is None or self.joined > 1):
+            return None
+        if part.mask is not None:
+            raise EvenframeError(
+                "Another node has put a mask on the model's attention, which does not go together "
+                "with controls and key frames: leave it out."
+            )
+        out = evaluate(terms)  # f heads n d
+        return out if self.joined == 1 else out.transpose(0, 1).flatten(1, 2)[None]
 
     def _call(self, site: Site, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
         own, keyframes = site.kind == "self", None
         if self.joined > 1:
-            q = _unjoined(q, self.joined)
-            k, v = (
-                _unjoined(t, self.joined) if own else t.expand(len(q), -1, -1, -1) for t in (k, v)
-            )
+            q = self._unjoined(q)
+            k, v = (self._unjoined(t) if own else t.expand(len(q), -1, -1, -1) for t in (k, v))
             keyframes = torch.arange(self.joined, device=q.device)[None] if own else None
         elif own and self.keyframes is not None and site.stride >= self.keyframe_stride:
             keyframes = self.keyframes.to(q.device)
         return Call(site, branch, site.grid(self.frame_size), q, k, v, keyframes)
 
-    def _changed(self, call: Call, plain: Terms, terms: Terms) -> Tensor | None:
-        """(rows, heads, n, d), or None where the model's own attention is to stay."""
-        if terms is plain and (call.keyframes is None or self.joined > 1):
-            return None
-        out = evaluate(terms)  # f heads n d
-        return out if self.joined == 1 else out.transpose(0, 1).flatten(1, 2)[None]
-
-    def _mixed(
-        self,
-        kernel: Kernel,
-        tensors: tuple[Tensor, ...],
-        heads: int,
-        mask: Any,
-        more: dict[str, Any],
-        outputs: Sequence[Tensor | None],
-    ) -> Tensor:
-        """The branches' outputs one behind the other, in the form that the model asked for."""
-        rows = len(tensors[0]) // len(outputs)
-        parts = []
-        for index, output in enumerate(outputs):
-            if output is None:
-                own = (tensor[index * rows : (index + 1) * rows] for tensor in tensors)
-                parts.append(kernel(*own, heads, mask=mask, **more))
-            elif more.get("skip_output_reshape"):
-                parts.append(output)
-            else:
-                parts.append(output.transpose(1, 2).flatten(2))  # b n (heads d)
-        return torch.cat(parts) if len(parts) > 1 else parts[0]
-
-
-def _heads(tokens: Tensor, heads: int, split: bool) -> Tensor:
-    """b n (heads d) -> b heads n d, unless the heads are split already."""
-    return tokens if split else tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def _unjoined(tokens: Tensor, frames: int) -> Tensor:
-    """1 heads (f n) d -> f heads n d."""
-    return tokens[0].unflatten(1, (frames, -1)).transpose(0, 1)
+    def _unjoined(self, tokens: Tensor) -> Tensor:
+        """1 heads (f n) d -> f heads n d."""
+        return tokens[0].unflatten(1, (self.joined, -1)).transpose(0, 1)

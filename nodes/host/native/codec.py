@@ -26,7 +26,7 @@ class HostCodec:
     name: str
     vae: Any
     latent_format: Any
-    size_multiple: int
+    size_multiple: int = 8
 
     @property
     def module(self) -> Any:

@@ -17,7 +17,7 @@ from ....pipelines.attention.terms import as_it_is
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.models.guidance import classifier_free
 from ....pipelines.models.stable_diffusion.gradients import ordinary_weights
-from .attention import Override, chained
+from .attention import Controlled, chained
 from .levels import clean_of, entering, output_of
 from .session import ROLES, Ready
 from .sites import Calls, Place
@@ -96,17 +96,17 @@ class HostDenoiser:
         conditions = [ready.conditions[ROLES[n]] if n in branches else None for n in names]
         x, sigma = entering(latents.to(self.device), level, self.kind)
         sigmas = torch.full((1 if self.joined else len(x),), sigma, device=x.device)
-        override = Override(
-            names,
-            self.places,
+        layer = Controlled(
             Calls(_per_block(self.places)),
-            (latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
-            len(latents) if self.joined else 1,
-            None if keyframes is None or self.joined else keyframes.rows,
-            self._keyframe_stride(keyframes),
-            attend,
+            names=names,
+            sites=self.places,
+            frame_size=(latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
+            joined=len(latents) if self.joined else 1,
+            keyframes=None if keyframes is None or self.joined else keyframes.rows,
+            keyframe_stride=self._keyframe_stride(keyframes),
+            attend=attend,
         )
-        options = chained(ready.options, override)
+        options = chained(ready.options, layer)
         given = (ready.inner, conditions, self.outward(x), sigmas, options)
         outputs = comfy.samplers.calc_cond_batch(*given)
         said = {

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import comfy.samplers
@@ -22,6 +24,7 @@ from .sites import Seen, read
 from .text import HostText
 
 if TYPE_CHECKING:
+    from ....pipelines.models.model import Codec, TextEncoder
     from ....pipelines.text.conditioning import Conditioning
 
 PROBE = (10, 6)
@@ -38,30 +41,50 @@ def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
     """
     _require(getattr(vae, "first_stage_model", None), "VAE", "none", "VAE")
     _require(clip, "CLIP", "no text encoder", "CLIP")
-    patcher, config = model.clone(), model.model.model_config
-    name = type(config).__name__
     text = HostText(of_patchers(clip.patcher, facts=(clip.layer_idx, clip.tokenizer_options)), clip)
+    patcher, name = model.clone(), kind_of(model)
+    latent_format = patcher.get_model_object("latent_format")
+    _require_fitting(name, latent_format, vae)
+    codec = HostCodec(name, vae, latent_format)
+    return host_model(patcher, text, codec, of_patchers(patcher, vae.patcher))
+
+
+def kind_of(patcher: Any) -> str:
+    """What the host calls this kind of model."""
+    return type(patcher.model.model_config).__name__
+
+
+def host_model(
+    patcher: Any, text: TextEncoder, codec: Codec, fingerprint: str, native_size: int = 0
+) -> Model:
+    """A model that the host runs, with any text encoder and codec that belong to it.
+
+    patcher: the host's, of this pack's own: a clone. fingerprint: of its weights. native_size: side
+    of the frames that it was trained on, in pixels; 0 where that is usual for its kind.
+    """
+    name, joined = kind_of(patcher), is_joined(patcher)
     schedule = schedule_of(patcher.get_model_object("model_sampling"))
-    joined = vae.latent_dim == 3
-    format_ = patcher.get_model_object("latent_format")
-    _require_fitting(name, patcher, format_, vae)
-    stride = int(vae.spacial_compression_encode())
-    seen = _probed(patcher, text.encode(""), int(format_.latent_channels), joined)
+    stride = codec.space_stride
+    seen = _probed(patcher, text.encode(""), codec.channels, joined)
     sites, places = read(seen, name, PROBE, 1, stride)
     finest = min(site.stride for site in sites) if joined else stride
-    native = NATIVE.get(name, 512)
+    native = native_size or NATIVE.get(name, 512)
+    layout, facts = layout_of(sites, native), f"{name} {fingerprint} {schedule.identity()}"
     return Model(
         name,
-        of_patchers(patcher, vae.patcher, facts=(name, text.fingerprint, schedule.identity())),
-        HostCodec(name, vae, format_, finest),
+        hashlib.sha256(f"{facts} {text.fingerprint}".encode()).hexdigest(),
+        replace(codec, size_multiple=finest) if is_dataclass(codec) else codec,
         text,
-        HostDenoiser(
-            name, patcher, sites, layout_of(sites, native), places, schedule.kind, stride, joined
-        ),
+        HostDenoiser(name, patcher, sites, layout, places, schedule.kind, stride, joined),
         schedule,
         native,
         session=session,
     )
+
+
+def is_joined(patcher: Any) -> bool:
+    """Whether all frames of a clip are one row of the model's batch."""
+    return int(patcher.get_model_object("latent_format").latent_dimensions) == 3
 
 
 def _require(value: Any, socket: str, lacks: str, loader: str) -> None:
@@ -72,7 +95,7 @@ def _require(value: Any, socket: str, lacks: str, loader: str) -> None:
         )
 
 
-def _require_fitting(name: str, patcher: Any, latent_format: Any, vae: Any) -> None:
+def _require_fitting(name: str, latent_format: Any, vae: Any) -> None:
     wanted, have = int(latent_format.latent_channels), int(vae.latent_channels)
     joined = int(latent_format.latent_dimensions) == 3
     if wanted != have or joined != (vae.latent_dim == 3):

@@ -1,8 +1,7 @@
 """Put tensors into modules without ever allocating the weights twice.
 
 Modules are built on the meta device, which costs no memory, and every tensor is then assigned. So
-loading needs no `accelerate`, a file of the wanted type stays mapped from disk, and the tensors of
-a model that is already in memory are shared.
+loading needs no `accelerate`, and a file of the wanted type stays mapped from disk.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from torch import Tensor, nn
 from ...common.errors import EvenframeError
 
 
-def fill(
-    module: nn.Module, tensors: Mapping[str, Tensor], what: str, dtype: torch.dtype | None = None
-) -> None:
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], what: str, dtype: torch.dtype) -> None:
     """Give every parameter of a module its tensor, by name; extra tensors are left out.
 
-    With `dtype` None, or where a tensor has that type already, the memory is shared: see `alias`.
+    Where a tensor has the type already, the memory is shared: see `alias`.
     The module ends frozen and in evaluation mode.
 
     Raises:
@@ -61,10 +58,9 @@ def alias(tensor: Tensor) -> Tensor:
         )
 
 
-def _parameter(tensor: Tensor, dtype: torch.dtype | None) -> nn.Parameter:
+def _parameter(tensor: Tensor, dtype: torch.dtype) -> nn.Parameter:
     with torch.inference_mode(False):
-        shared = alias(tensor)
-        return nn.Parameter(shared if dtype is None else shared.to(dtype), requires_grad=False)
+        return nn.Parameter(alias(tensor).to(dtype), requires_grad=False)
 
 
 def _fill_buffers(module: nn.Module, device: torch.device) -> None:

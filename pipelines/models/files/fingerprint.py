@@ -3,26 +3,18 @@
 A file up to `WHOLE` bytes is hashed whole. Of a larger one these are hashed: its size, its first
 MiB (a safetensors header gives every tensor's name, type and shape), its last block, and 256 blocks
 of 64 KiB evenly between: 17 MiB read, whatever the size. Fine-tuning changes every block.
-
-Tensors in memory are hashed by name, shape and 256 evenly spaced values each, as float32, so that
-patches applied by a host (LoRA) are seen.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 WHOLE = 32 * 2**20
 HEAD = 2**20
 BLOCK = 64 * 2**10
 BLOCKS = 256
-VALUES = 256
 
 
 def of_files(paths: Iterable[Path], *facts: str) -> str:
@@ -30,16 +22,6 @@ def of_files(paths: Iterable[Path], *facts: str) -> str:
     digest = hashlib.sha256()
     for path in paths:
         _hash_file(digest, path)
-    return _close(digest, facts)
-
-
-def of_tensors(tensors: Mapping[str, Tensor], *facts: str) -> str:
-    """SHA-256 in hexadecimal over names, shapes and sampled values, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        values = _sample(tensors[name])
-        digest.update(f"{name} {tuple(tensors[name].shape)}\n".encode())
-        digest.update(values.numpy().tobytes())
     return _close(digest, facts)
 
 
@@ -55,14 +37,6 @@ def _hash_file(digest: hashlib._Hash, path: Path) -> None:
         for index in range(1, BLOCKS + 1):
             file.seek(HEAD + (size - HEAD - BLOCK) * index // BLOCKS)
             digest.update(file.read(BLOCK))
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    import torch
-
-    flat = tensor.detach().reshape(-1)
-    step = max(1, -(-flat.numel() // VALUES))
-    return flat[::step].to(device="cpu", dtype=torch.float32).contiguous()
 
 
 def _close(digest: hashlib._Hash, facts: Iterable[str]) -> str:

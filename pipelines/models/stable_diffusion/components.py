@@ -18,7 +18,7 @@ PARTS: Mapping[str, str] = {"unet": "UNet", "vae": "VAE", "text_encoder": "text 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """The parts of a model, on the CPU unless they were adopted, in evaluation mode, frozen.
+    """The parts of a model, on the CPU, in evaluation mode, frozen.
 
     unet: latents (b, 4, h/8, w/8), timestep and text states -> prediction of the same shape.
     vae: images in -1..1 <-> latents; `vae.config.scaling_factor` is its scale.
@@ -27,8 +27,8 @@ class Components:
     scheduler_config: beta schedule, prediction_type, steps_offset, num_train_timesteps, ...
     native_size: side of the square images that the model was trained on, pixels.
     fingerprint: 64 hexadecimal digits that identify the weights and how they are used; see
-        `fingerprint.py` for what is hashed. Equal weights in another container (a folder, a file,
-        a host's memory) have another fingerprint.
+        `fingerprint.py` for what is hashed. Equal weights in another container (a folder, a file)
+        have another fingerprint.
     name: for people.
     trained_words: every word of the prompts it was trained on, where these are few; else None.
     """
@@ -58,7 +58,7 @@ def empty(part: str, config: Mapping[str, Any]) -> Any:
         return kind.from_config(dict(config))
 
 
-def part_dtype(part: str, dtype: torch.dtype | None) -> torch.dtype | None:
+def part_dtype(part: str, dtype: torch.dtype) -> torch.dtype:
     """The type to keep a part in beside a UNet of `dtype`: for a VAE float32 in the place of
     float16, in whose range some overflow to NaN (bfloat16 has the range of float32)."""
     import torch

@@ -1,4 +1,4 @@
-"""Tensors in LDM naming to components: shared by checkpoint files and adopted models."""
+"""Tensors in LDM naming to components."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def compose(
     tensors: Mapping[str, Mapping[str, Tensor]],
     *,
     prediction: str,
-    text_layers: int | None,
-    dtype: torch.dtype | None,
+    dtype: torch.dtype,
     fingerprint: str,
     name: str,
 ) -> Components:
@@ -27,9 +26,8 @@ def compose(
 
     tensors: by part and name, in LDM's naming without prefix ("unet": `input_blocks.0.0.weight`,
     "vae": `encoder.conv_in.weight`), or transformers' without `text_model.` ("text_encoder":
-    `encoder.layers.0.mlp.fc1.weight`). prediction: "epsilon" or "v_prediction". text_layers: layers
-    of the text encoder to use, counted from the first; None is all, as is more than there are.
-    dtype: of the weights, see `part_dtype`; None keeps each part's own type and shares the memory.
+    `encoder.layers.0.mlp.fc1.weight`). prediction: "epsilon" or "v_prediction". dtype: of
+    the weights, see `part_dtype`.
 
     Raises:
         EvenframeError: not a Stable Diffusion 1.x or 2.x model, or parts that do not fit together.
@@ -45,14 +43,14 @@ def compose(
     check_latents(unet_config["in_channels"])
     if family == "sd21" and prediction == "v_prediction":
         unet_config["sample_size"] = shipped.V_PREDICTION_SAMPLE_SIZE
-    text_config = ldm.text_config(family, text, text_layers)
     modules = {
         "unet": _empty("unet", unet_config),
         "vae": _empty("vae", ldm.vae_config(family, vae)),
-        "text_encoder": _empty("text_encoder", text_config),
+        "text_encoder": _empty("text_encoder", ldm.text_config(family, text)),
     }
     for part, module in modules.items():
-        bind(part, module, tensors[part], part_dtype(part, dtype))
+        named = ldm.convert(part, tensors[part], module)
+        assemble.fill(module, named, PARTS[part], part_dtype(part, dtype))
     return Components(
         **modules,
         tokenizer=shipped.tokenizer(family),
@@ -71,13 +69,6 @@ def _empty(part: str, config: Mapping[str, Any]) -> Any:
             f"The {PARTS[part]} has shapes that no Stable Diffusion has ({in_short(error)}): use a "
             "Stable Diffusion 1.x or 2.1 model."
         ) from error
-
-
-def bind(
-    part: str, module: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None
-) -> None:
-    """Point a module's parameters at tensors, named as `compose` takes those of its part."""
-    assemble.fill(module, ldm.convert(part, tensors, module), PARTS[part], dtype)
 
 
 def check_widths(unet: int, text: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...common.errors import EvenframeError
 from ..family import Family, Prediction, Source
@@ -44,13 +44,6 @@ def load(source: Source, dtype: torch.dtype, prediction: Prediction) -> Model:
     return from_components(load_checkpoint(path, dtype, prediction))
 
 
-def adopt(*states: Any, **settings: Any) -> Model:
-    """A model over tensors that another program holds; see `adopt.from_ldm`."""
-    from .adopt import from_ldm
-
-    return from_components(from_ldm(*states, **settings))
-
-
 def from_components(components: Components) -> Model:
     """A model of loaded modules; the UNet gets this package's attention processors."""
     from ..model import Model
@@ -74,4 +67,4 @@ def from_components(components: Components) -> Model:
     )
 
 
-STABLE_DIFFUSION = Family("Stable Diffusion 1.x and 2.x", recognise, load, adopt)
+STABLE_DIFFUSION = Family("Stable Diffusion 1.x and 2.x", recognise, load)

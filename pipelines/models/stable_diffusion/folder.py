@@ -52,7 +52,7 @@ def load_folder(
     scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
     NoiseSchedule.from_config(scheduler)
     tokenizer = read_tokenizer(path / "tokenizer")
-    types = {part: part_dtype(part, dtype) or dtype for part in PARTS}
+    types = {part: part_dtype(part, dtype) for part in PARTS}
     files = {part: weight_files(path / part, STEMS[part], types[part]) for part in PARTS}
     every = [file for part in PARTS for file in files[part]]
     for file in every:

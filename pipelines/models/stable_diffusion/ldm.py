@@ -113,10 +113,11 @@ def vae_config(family: str, vae: Shapes) -> dict[str, Any]:
     }
 
 
-def text_config(family: str, text: Shapes, layers: int | None = None) -> dict[str, Any]:
+def text_config(family: str, text: Shapes) -> dict[str, Any]:
     """transformers' configuration of a text encoder, from shapes in transformers' naming.
 
-    layers: how many of its layers to use, counted from the first; None is all.
+    Its layers are those that the UNet was trained on. A file of SD 2.x as it was published holds
+    24, the last of which is not used; one that was exported from a model folder the 23 alone.
     """
     config = shipped.config(family, "text_encoder")
     found = 1 + max(_numbers(text, r"encoder\.layers\.(\d+)\."), default=-1)
@@ -125,7 +126,7 @@ def text_config(family: str, text: Shapes, layers: int | None = None) -> dict[st
         "hidden_size": int(width),
         "vocab_size": int(vocabulary),
         "num_attention_heads": max(1, int(width) // 64),
-        "num_hidden_layers": found if layers is None else min(layers, found),
+        "num_hidden_layers": min(config["num_hidden_layers"], found),
         "intermediate_size": int(_shape(text, "encoder.layers.0.mlp.fc1.weight")[0]),
         "max_position_embeddings": int(_shape(text, "embeddings.position_embedding.weight")[0]),
     }

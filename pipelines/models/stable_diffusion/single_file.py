@@ -17,7 +17,7 @@ from ..family import Prediction
 from ..files import fingerprint
 from ..files.sniff import Sniffed, classify, require_supported, sniff
 from ..files.tensors import read_pickle, read_safetensors
-from . import ldm, shipped
+from . import ldm
 from .components import Components
 from .compose import compose
 
@@ -60,7 +60,7 @@ def load_checkpoint(
             tensors = read_safetensors(path)
         if prediction == "auto":
             prediction = guess_prediction(family, tensors, found.metadata)
-        return _compose(path, family, tensors, dtype, prediction)
+        return _compose(path, tensors, dtype, prediction)
 
 
 def guess_prediction(
@@ -84,7 +84,6 @@ def guess_prediction(
 
 def _compose(
     path: Path,
-    family: str,
     tensors: Mapping[str, Tensor],
     dtype: torch.dtype,
     prediction: Literal["epsilon", "v_prediction"],
@@ -94,17 +93,13 @@ def _compose(
         "vae": ldm.strip_prefix(tensors, ldm.VAE_PREFIX),
         "text_encoder": ldm.plain_text(tensors),
     }
-    # Those that the UNet was trained on. A file of SD 2.x as it was published holds 24, the last of
-    # which is not used; one that was exported from a model folder holds the 23 alone.
-    text_layers = shipped.config(family, "text_encoder")["num_hidden_layers"]
     try:
         return compose(
             parts,
             prediction=prediction,
-            text_layers=text_layers,
             dtype=dtype,
             fingerprint=fingerprint.of_files([path], prediction),
             name=path.stem,
         )
-    except EvenframeError as error:  # what adopted models have in common knows no file
+    except EvenframeError as error:  # which knows of no file
         raise EvenframeError(f"'{path.name}': {error}") from error
