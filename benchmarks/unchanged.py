@@ -64,37 +64,37 @@ class Run:
     def graph(self) -> dict[str, Any]:
         """The workflow, in API format."""
         inverted: dict[str, Any] = {"steps": STEPS, "check": False, "cache_gb": 0, **self.invert}
-        windows = {} if self.windows is None else {"windows": _node("Windows", **self.windows)}
+        windows = {} if self.windows is None else {"windows": node("Windows", **self.windows)}
         store = "recompute" if windows else self.store
         nodes = {
-            "model": _node("LoadModel", model=self.model, dtype=self.dtype),
-            "frames": _node("DemoClip", max_frames=FRAMES),
-            "regions": _node("DrawRegions", "frames", text=json.dumps(REGIONS)),
-            "source_prompt": _node("Prompt", "model", text=SOURCE),
-            "target_prompt": _node("Prompt", "model", text=self.target),
-            "store": _node("AttentionStore", mode=store),
+            "model": node("LoadModel", model=self.model, dtype=self.dtype),
+            "frames": node("DemoClip", max_frames=FRAMES),
+            "regions": node("DrawRegions", "frames", text=json.dumps(REGIONS)),
+            "source_prompt": node("Prompt", "model", text=SOURCE),
+            "target_prompt": node("Prompt", "model", text=self.target),
+            "store": node("AttentionStore", mode=store),
             **windows,
-            "inversion": _node(
+            "inversion": node(
                 "Invert", "model", "frames", "source_prompt", "store", *windows, **inverted
             ),
         }
         linked, prompt, under = ["model", "inversion"], "target_prompt", {}
         if self.fairness is not None:
-            nodes["fair"] = _node("FairnessPrompt", "model", "target_prompt", **self.fairness)
+            nodes["fair"] = node("FairnessPrompt", "model", "target_prompt", **self.fairness)
             prompt = "fair"
         for name, settings in self.controls.items():
             drawn = ["regions"] if _has(name, "regions") else []
-            nodes[name] = _node(name, *drawn, **settings, **under)
+            nodes[name] = node(name, *drawn, **settings, **under)
             under = {"controls": [name, 0]}
         edited = {"preview_every": 0, "target_prompt": [prompt, 0], **under, **self.edit}
-        nodes["latents"] = _node("Edit", *linked, **edited)
-        nodes["decoded"] = _node("Decode", "model", "latents")
+        nodes["latents"] = node("Edit", *linked, **edited)
+        nodes["decoded"] = node("Decode", "model", "latents")
         saved = {"filename_prefix": "edit", "frame_rate": 8, "undo_fit": False}
-        nodes["save"] = _node("SaveVideo", frames=["decoded", 0], **saved)
+        nodes["save"] = node("SaveVideo", frames=["decoded", 0], **saved)
         return nodes
 
 
-def _node(name: str, *linked: str, **inputs: Any) -> dict[str, Any]:
+def node(name: str, *linked: str, **inputs: Any) -> dict[str, Any]:
     """linked: inputs that come from the node of their own name."""
     defaults = {socket.id: getattr(socket, "default", None) for socket in _inputs(name)}
     usual = {socket: value for socket, value in defaults.items() if value is not None}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..pipelines.common.errors import EvenframeError
 from ..pipelines.common.typed_text import require_typed
 from .common import sockets
 from .common.verdict import verdict
@@ -11,6 +12,7 @@ from .host import host, io
 
 if TYPE_CHECKING:
     from ..pipelines.models.model import Model
+    from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle
 
 
@@ -30,7 +32,14 @@ class EvenframePrompt(io.ComfyNode):
                     multiline=True,
                     default="",
                     tooltip="What the clip shows (source prompt), what it shall show (target "
-                    "prompt) or what it shall not (negative prompt). At most 75 tokens.",
+                    "prompt) or what it shall not (negative prompt). At most 75 tokens for models "
+                    "of Load Model.",
+                ),
+                io.Conditioning.Input(
+                    "conditioning",
+                    optional=True,
+                    tooltip="The same text, encoded by ComfyUI's own nodes, with what other nodes "
+                    "have put on it, such as a ControlNet. For models of Adopt Model.",
                 ),
             ],
             outputs=[
@@ -47,10 +56,27 @@ class EvenframePrompt(io.ComfyNode):
         return verdict(lambda: text is None or require_typed(text, "The prompt"))
 
     @classmethod
-    def execute(cls, model: ModelHandle[Model], text: str) -> io.NodeOutput:
-        prompt = host.load(model).text.encode(text)
+    def execute(
+        cls, model: ModelHandle[Model], text: str, conditioning: Any = None
+    ) -> io.NodeOutput:
+        loaded = host.load(model)
+        if conditioning is None:
+            prompt = loaded.text.encode(text)
+        else:
+            prompt = given(loaded, text, conditioning)
         words = prompt.tokens.describe()
         return io.NodeOutput(prompt, words, ui={"text": [words, *prompt.notes]})
+
+
+def given(model: Model, text: str, conditioning: Any) -> Conditioning:
+    """A prompt as ComfyUI's own nodes have encoded it. EvenframeError for a model of this pack."""
+    wrapped = getattr(model.text, "wrapped", None)
+    if wrapped is None:
+        raise EvenframeError(
+            f"'{model.name}' encodes prompts itself: leave conditioning unlinked, or take a model "
+            "of Adopt Model."
+        )
+    return wrapped(text, conditioning)
 
 
 NODES = [EvenframePrompt]

@@ -1,8 +1,8 @@
-"""Models adopted from a real ComfyUI server's own nodes. Skipped, with the reason, without one."""
+"""Edits with what a real ComfyUI server's own nodes have loaded. Skipped, with the reason, without
+one."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,18 @@ import ldm_layout as layout
 import pytest
 import torch
 from comfyui_server import ComfyServer, Run
+from safetensors.torch import load_file, save_file
+
+from evenframe.benchmarks.unchanged import node
 
 pytestmark = pytest.mark.slow  # a checkpoint of 0.5 GB, loaded several times
+SOURCE, TARGET = "a red circle left of a square", "a (blue:1.2) circle left of a square"
+LORA = {"lora_name": "push.safetensors", "strength_model": 1.0, "strength_clip": 1.0}
 
 
 @pytest.fixture(scope="module")
 def lora(comfyui: ComfyServer) -> str:
     """A LoRA on one attention projection of the UNet and one layer of the text encoder."""
-    from safetensors.torch import save_file
-
     sizes = {
         "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_v": (768, 320),
         "lora_te_text_model_encoder_layers_0_mlp_fc1": (768, 3072),
@@ -30,147 +33,136 @@ def lora(comfyui: ComfyServer) -> str:
         tensors[f"{name}.alpha"] = torch.tensor(4.0)
     folder = comfyui.base / "models" / "loras"
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "push.safetensors")
-    return "push.safetensors"
+    save_file(tensors, folder / LORA["lora_name"])
+    return "LoraLoader"
 
 
-def workflow(checkpoint: str, lora: str | None = None, skip: int = -1) -> dict[str, Any]:
-    """Load, perhaps patch, adopt, and look."""
-    model, clip = ["1", 0], ["1", 1]
-    nodes: dict[str, Any] = {
-        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": checkpoint}}
+def theirs(kind: str, **inputs: Any) -> dict[str, Any]:
+    """A node of ComfyUI's own."""
+    return {"class_type": kind, "inputs": inputs}
+
+
+def adopted(checkpoint: str, on: str = "", skip: int = 0, **settings: Any) -> dict[str, Any]:
+    """Load, put a node on the MODEL (and CLIP, of a LoRA), and adopt."""
+    nodes = {"loaded": theirs("CheckpointLoaderSimple", ckpt_name=checkpoint)}
+    model, clip = ["loaded", 0], ["loaded", 1]
+    if on:
+        also = {"clip": clip} if on == "LoraLoader" else {}
+        nodes["on"] = theirs(on, model=model, **also, **settings)
+        model, clip = ["on", 0], ["on", 1] if also else clip
+    if skip:
+        nodes["skip"] = theirs("CLIPSetLastLayer", clip=clip, stop_at_clip_layer=skip)
+        clip = ["skip", 0]
+    sockets = {"model": model, "clip": clip, "vae": ["loaded", 2]}
+    return nodes | {"model": theirs("EvenframeAdoptModel", **sockets)}
+
+
+def edited(nodes: dict[str, Any], seed: int = 0, **prompt: Any) -> dict[str, Any]:
+    """Two steps of an edit with fusion, shown. seed: another one makes ComfyUI do it again."""
+    inverted = {"steps": 2, "check": False, "cache_gb": 0}
+    linked = ["model", "inversion", "target_prompt", "controls"]
+    return nodes | {
+        "frames": node("DemoClip", max_frames=2),
+        "source_prompt": node("Prompt", "model", text=SOURCE),
+        "target_prompt": node("Prompt", "model", text=TARGET, **prompt),
+        "inversion": node("Invert", "model", "frames", "source_prompt", **inverted),
+        "controls": node("AttentionFusion", blend_words="circle"),
+        "latents": node("Edit", *linked, guidance_scale=4.0, seed=seed, preview_every=2),
+        "decoded": node("Decode", "model", "latents"),
+        "shown": theirs("PreviewImage", images=["decoded", 0]),
+        "saved": theirs("SaveLatent", samples=["latents", 0], filename_prefix="adopted"),
     }
-    if lora:
-        nodes["2"] = {
-            "class_type": "LoraLoader",
-            "inputs": {
-                "model": model,
-                "clip": clip,
-                "lora_name": lora,
-                "strength_model": 1.0,
-                "strength_clip": 1.0,
-            },
-        }
-        model, clip = ["2", 0], ["2", 1]
-    if skip != -1:
-        inputs = {"clip": clip, "stop_at_clip_layer": skip}
-        nodes["3"] = {"class_type": "CLIPSetLastLayer", "inputs": inputs}
-        clip = ["3", 0]
-    sockets = {"model": model, "clip": clip, "vae": ["1", 2]}
-    nodes["4"] = {"class_type": "EvenframeAdoptModel", "inputs": sockets}
-    nodes["5"] = {"class_type": "ProbeAdopted", "inputs": {"adopted": ["4", 0], **sockets}}
-    return nodes
 
 
-def told(comfyui: ComfyServer, nodes: dict[str, Any]) -> dict[str, Any]:
+def done(comfyui: ComfyServer, nodes: dict[str, Any]) -> dict[str, Any]:
     run = comfyui.run(nodes, seconds=600)
     assert run.outcome == "execution_success", errors(run)
-    return json.loads(comfyui.outputs(run)["5"]["text"][0])
+    return comfyui.outputs(run)
+
+
+def described(comfyui: ComfyServer, nodes: dict[str, Any]) -> str:
+    """What Adopt Model says of its model."""
+    nodes["shown"] = theirs("PreviewAny", source=["target_prompt", 1])
+    nodes["target_prompt"] = node("Prompt", "model", text=TARGET)
+    return done(comfyui, nodes)["model"]["text"][0]
 
 
 def errors(run: Run) -> list[str]:
     return [data["exception_message"] for data in run.of("execution_error")]
 
 
-def check(seen: dict[str, Any]) -> None:
-    """Every parameter shared, also after an unload; and ComfyUI computes the same."""
-    assert seen["shared"] == seen["shared_again"] == seen["parameters"] > 600
-    assert seen["meta_after_unload"], "unloaded weights are still held"
-    assert not seen["held_meanwhile"], "weights in use by ComfyUI's own nodes are held"
-    assert seen["same_again"]
-    assert seen["unet"] < 1e-4
-    assert seen["text"] < 2e-2  # ComfyUI computes the text encoder's fp16 weights in fp32
-    assert seen["vae"] < 1e-4
+def latents(comfyui: ComfyServer, outputs: dict[str, Any]) -> torch.Tensor:
+    """What an edit ended with."""
+    [saved] = outputs["saved"]["latents"]
+    path = comfyui.base / "output" / saved["subfolder"] / saved["filename"]
+    return load_file(path)["latent_tensor"]
 
 
-def test_weights_are_shared_and_a_lora_is_part_of_them(
+def test_what_other_nodes_put_on_a_model_counts(
     comfyui: ComfyServer, checkpoint: str, lora: str
 ) -> None:
-    plain = told(comfyui, workflow(checkpoint))
-    check(plain)
-    patched = told(comfyui, workflow(checkpoint, lora))
-    check(patched)
-    assert patched["fingerprint"] != plain["fingerprint"]
-    assert patched["unet_mean"] != plain["unet_mean"]
-    again = told(comfyui, workflow(checkpoint, lora=None, skip=-2))
-    check(again)
-    assert again["unet_mean"] == plain["unet_mean"], "the LoRA stayed in the shared weights"
-    assert again["fingerprint"] != plain["fingerprint"], "clip skip goes unnoticed"
+    plain = done(comfyui, edited(adopted(checkpoint)))
+    patched = done(comfyui, edited(adopted(checkpoint, lora, **LORA)))
+    rescaled = done(comfyui, edited(adopted(checkpoint, "RescaleCFG", multiplier=1.0)))
+    own, *others = (latents(comfyui, outputs) for outputs in (plain, patched, rescaled))
+    assert min(float((other - own).norm() / own.norm()) for other in others) > 1e-5
+    again = done(comfyui, edited(adopted(checkpoint), seed=1))
+    assert torch.equal(latents(comfyui, again), own), "something stayed on the MODEL"
+    assert plain["target_prompt"]["text"][0].startswith("a[1] blue[2] circle[3]")
+    names = [outputs["model"]["text"][0] for outputs in (plain, patched)]
+    assert names[0] != names[1], "the LoRA goes unnoticed"
+    assert described(comfyui, adopted(checkpoint, skip=-2)) != names[0], "so does clip skip"
 
 
-def test_what_is_not_a_weight_is_named(comfyui: ComfyServer, checkpoint: str) -> None:
-    nodes = workflow(checkpoint)
-    inputs = {"model": ["1", 0], "b1": 1.3, "b2": 1.4, "s1": 0.9, "s2": 0.2}
-    nodes["6"] = {"class_type": "FreeU", "inputs": inputs}
-    nodes["4"]["inputs"]["model"] = ["6", 0]
-    run = comfyui.run(nodes, seconds=600)
-    assert run.outcome == "execution_success", errors(run)
-    assert "Not taken over: patches" in comfyui.outputs(run)["4"]["text"][0]
-
-
-@pytest.mark.parametrize(
-    ("node", "inputs", "message"),
-    [
-        (
-            "ModelSamplingDiscrete",
-            {"sampling": "lcm", "zsnr": False},
-            "The MODEL predicts in a way that is not supported",
-        ),
-        (
-            "ModelSamplingDiscrete",
-            {"sampling": "eps", "zsnr": True},
-            "noise schedule is not Stable Diffusion's own",
-        ),
-    ],
-)
-def test_other_ways_of_sampling_are_refused(
-    comfyui: ComfyServer, checkpoint: str, node: str, inputs: dict[str, Any], message: str
+def test_conditioning_of_other_nodes_takes_the_place_of_the_prompts_own(
+    comfyui: ComfyServer, checkpoint: str
 ) -> None:
-    nodes = workflow(checkpoint)
-    nodes["6"] = {"class_type": node, "inputs": {"model": ["1", 0], **inputs}}
-    nodes["4"]["inputs"]["model"] = ["6", 0]
-    run = comfyui.run(nodes, seconds=600)
-    assert run.outcome == "execution_error"
-    assert message in errors(run)[0]
+    nodes = adopted(checkpoint)
+    nodes["encoded"] = theirs("CLIPTextEncode", text=TARGET, clip=["loaded", 1])
+    given = done(comfyui, edited(nodes, conditioning=["encoded", 0]))
+    own = done(comfyui, edited(adopted(checkpoint)))
+    assert torch.equal(latents(comfyui, given), latents(comfyui, own))
+    nodes["encoded"]["inputs"]["text"] = "a circle " * 60
+    run = comfyui.run(edited(nodes, conditioning=["encoded", 0]), seconds=600)
+    assert errors(run)[0].startswith("The conditioning has states of the shape (1, 154, 768)")
 
 
-def test_v_prediction_is_adopted_as_such(comfyui: ComfyServer, checkpoint: str) -> None:
-    nodes = workflow(checkpoint)
-    inputs = {"model": ["1", 0], "sampling": "v_prediction", "zsnr": False}
-    nodes["6"] = {"class_type": "ModelSamplingDiscrete", "inputs": inputs}
-    nodes["4"]["inputs"]["model"] = ["6", 0]
-    run = comfyui.run(nodes, seconds=600)
-    assert run.outcome == "execution_success", errors(run)
-    assert "v_prediction" in comfyui.outputs(run)["4"]["text"][0]
+def test_a_sampling_that_cannot_be_inverted_is_refused(
+    comfyui: ComfyServer, checkpoint: str
+) -> None:
+    sampling = {"sampling": "lcm", "zsnr": False}
+    run = comfyui.run(edited(adopted(checkpoint, "ModelSamplingDiscrete", **sampling)), seconds=600)
+    assert errors(run)[0].startswith("The MODEL predicts in a way that cannot be inverted (LCM")
+
+
+def test_v_prediction_is_read_as_such(comfyui: ComfyServer, checkpoint: str) -> None:
+    sampling = {"sampling": "v_prediction", "zsnr": True}
+    nodes = adopted(checkpoint, "ModelSamplingDiscrete", **sampling)
+    assert "v_prediction" in described(comfyui, nodes)
 
 
 def test_a_checkpoint_loads_by_our_own_node(comfyui: ComfyServer, checkpoint: str) -> None:
-    loaded = {"model": checkpoint, "dtype": "auto", "prediction": "auto"}
     run = comfyui.run(
         {
-            "1": {"class_type": "EvenframeLoadModel", "inputs": loaded},
-            "2": {
-                "class_type": "EvenframePrompt",
-                "inputs": {"model": ["1", 0], "text": "a silver jeep"},
-            },
-            "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 1]}},
+            "model": node("LoadModel", model=checkpoint),
+            "prompt": node("Prompt", "model", text="a silver jeep"),
+            "shown": theirs("PreviewAny", source=["prompt", 1]),
         },
         seconds=600,
     )
     assert run.outcome == "execution_success", errors(run)
-    assert "512 px, epsilon, float32" in comfyui.outputs(run)["1"]["text"][0]
-    assert comfyui.outputs(run)["2"]["text"] == ["a[1] silver[2] jeep[3]"]
+    assert "512 px, epsilon, float32" in comfyui.outputs(run)["model"]["text"][0]
+    assert comfyui.outputs(run)["prompt"]["text"] == ["a[1] silver[2] jeep[3]"]
 
 
 def test_a_file_that_is_no_checkpoint_says_so_in_the_server(comfyui: ComfyServer) -> None:
     path: Path = comfyui.base / "models" / "checkpoints" / "lora.safetensors"
     layout.save_checkpoint(path, {"lora_unet_x.lora_up.weight": (4, 4)})
-    loaded = {"model": path.name, "dtype": "auto", "prediction": "auto"}
     run = comfyui.run(
         {
-            "1": {"class_type": "EvenframeLoadModel", "inputs": loaded},
-            "2": {"class_type": "EvenframePrompt", "inputs": {"model": ["1", 0], "text": "a"}},
-            "3": {"class_type": "PreviewAny", "inputs": {"source": ["2", 1]}},
+            "model": node("LoadModel", model=path.name),
+            "prompt": node("Prompt", "model", text="a"),
+            "shown": theirs("PreviewAny", source=["prompt", 1]),
         }
     )
     assert run.outcome == "execution_error"

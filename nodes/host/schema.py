@@ -81,6 +81,7 @@ Latent = Custom("LATENT")
 Video = Custom("VIDEO")
 Model = Custom("MODEL")
 Clip = Custom("CLIP")
+Conditioning = Custom("CONDITIONING")
 Vae = Custom("VAE")
 
 

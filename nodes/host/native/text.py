@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy.sd1_clip import escape_important, token_weights, unescape_important
 
+from ....pipelines.common.errors import EvenframeError
 from ....pipelines.common.typed_text import require_typed
 from ....pipelines.text.tokens import Tokens, place_words
 from .prompts import prompt_of
@@ -54,7 +55,17 @@ class HostText:
         return self.wrapped(text, conditioning)
 
     def wrapped(self, text: str, conditioning: Any) -> Conditioning:
-        """CONDITIONING that other nodes have made of this text, with its words and positions."""
+        """CONDITIONING that other nodes have made of this text, with its words and positions.
+
+        Raises EvenframeError for states of a text of another length.
+        """
+        states, count = conditioning[0][0], len(self._flat(text))
+        if states is None or states.shape[:2] != (1, count):
+            raise EvenframeError(
+                f"The conditioning has states of the shape {tuple(getattr(states, 'shape', ()))}, "
+                f"and this text has {count} tokens: encode the same text, with the CLIP of Adopt "
+                "Model."
+            )
         tokens = self._tokens(text)
         notes = (UNSPLIT,) if text.strip() and not tokens.words else ()
         return prompt_of(conditioning, tokens, self.fingerprint, notes)
