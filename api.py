@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 FRAMES, FRAME_RATE = 16, 8
 """At most so many frames of a file, and the rate of frames that come without one."""
-NUMBERS = {"guidance_scale": 7.5, "start_step": 0, "eta": 0.0, "seed": 0}
 
 Settings = dict[str, Any]
 Report = Callable[[str, int, int], None]
@@ -119,7 +118,7 @@ def _by_owner(settings: Mapping[str, Any]) -> dict[str, Settings]:
         "size": names(Fitting),
         "inversion": [*names(inversion.Settings, but="seed"), "sample_seed"],
         "fusion": [*names(Fusion), "new_words"],
-        "edit": [*NUMBERS, "negative", "controls"],
+        "edit": [*names(editing.Settings), "negative", "controls"],
         "model": ["device", "dtype", "prediction"],
     }
     known = {name: owner for owner, taken in owners.items() for name in taken}
@@ -146,9 +145,9 @@ def _inversion_settings(preset: str, given: Settings) -> inversion.Settings:
 
 
 def _numbers(steps: int, given: Settings) -> Settings:
-    numbers = {name: given.get(name, usual) for name, usual in NUMBERS.items()}
-    editing.require_settings(steps, **numbers)
-    return numbers
+    numbers = editing.Settings(**{name: given[name] for name in given if name != "negative"})
+    numbers.require(steps)
+    return asdict(numbers)
 
 
 def _fusion(preset: str, given: Settings) -> tuple[Fusion, ...]:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..pipelines import editing
 from ..pipelines.controls.base import Control, working_bytes
+from ..pipelines.editing import Settings
 from ..pipelines.source.reconstruction import middle_frame
 from .common import feedback, sockets
+from .common.inputs import inputs_of
 from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
 
@@ -33,7 +35,17 @@ class EvenframeEdit(io.ComfyNode):
                 sockets.Model.Input("model", tooltip="The model that inverted the clip."),
                 sockets.Inversion.Input("inversion", tooltip="The clip, from the DDIM inverter."),
                 sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
-                *_settings(),
+                *inputs_of(Settings, "guidance_scale", "start_step"),
+                *inputs_of(Settings, "eta", advanced=True),
+                *inputs_of(Settings, "seed", control_after_generate=False),
+                io.Int.Input(
+                    "preview_every",
+                    default=5,
+                    min=0,
+                    max=1000,
+                    advanced=True,
+                    tooltip="Show the middle frame every so many steps; 0 shows none.",
+                ),
                 sockets.Prompt.Input(
                     "negative_prompt",
                     optional=True,
@@ -58,15 +70,12 @@ class EvenframeEdit(io.ComfyNode):
         model: ModelHandle[Model],
         inversion: Inversion,
         target_prompt: Conditioning,
-        guidance_scale: float,
-        start_step: int,
-        eta: float,
-        seed: int,
         preview_every: int,
         negative_prompt: Conditioning | None = None,
         controls: tuple[Control, ...] = (),
+        **settings: Any,
     ) -> io.NodeOutput:
-        editing.require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
+        Settings(**settings).require(inversion.steps)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
         backbone = host.load(model, needed)
@@ -77,10 +86,7 @@ class EvenframeEdit(io.ComfyNode):
                 target_prompt,
                 negative="" if negative_prompt is None else negative_prompt,
                 controls=controls,
-                guidance_scale=guidance_scale,
-                start_step=start_step,
-                eta=eta,
-                seed=seed,
+                **settings,
                 on_step=feedback.follow(
                     host.progress(inversion.steps, "Editing"),
                     backbone,
@@ -91,54 +97,6 @@ class EvenframeEdit(io.ComfyNode):
                 free=host.free_memory,
             )
         return io.NodeOutput({"samples": backbone.codec.exported(latents).cpu()})
-
-
-def _settings() -> list[io.Input]:
-    return [
-        io.Float.Input(
-            "guidance_scale",
-            default=7.5,
-            min=0.0,
-            max=100.0,
-            step=0.1,
-            tooltip="How hard the target prompt pulls away from the negative one. 1 uses "
-            "the target prompt alone, which is twice as fast.",
-        ),
-        io.Int.Input(
-            "start_step",
-            default=0,
-            min=0,
-            max=999,
-            tooltip="Denoising steps to skip: the edit starts from the clip with that much "
-            "less noise, and stays closer to it.",
-        ),
-        io.Float.Input(
-            "eta",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            advanced=True,
-            tooltip="Fresh noise in every step. 0 is deterministic DDIM, which keeps the "
-            "clip best and makes the seed irrelevant.",
-        ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=2**63 - 1,
-            control_after_generate=False,
-            tooltip="Of the fresh noise that eta and some controls draw; else idle.",
-        ),
-        io.Int.Input(
-            "preview_every",
-            default=5,
-            min=0,
-            max=1000,
-            advanced=True,
-            tooltip="Show the middle frame every so many steps; 0 shows none.",
-        ),
-    ]
 
 
 class EvenframeDecode(io.ComfyNode):

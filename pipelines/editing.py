@@ -1,19 +1,20 @@
 """Edits: an inverted clip, denoised under another prompt, steered by controls."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .common.checks import MAX_SEED, require_range, require_whole
+from .common.checks import MAX_SEED, require_whole
 from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPass, carry_on
+from .common.settings import check, setting
 from .controls.base import Control, Edit, Step, in_turn
 from .models.checks import require_model, require_prompt
-from .models.schedule import Level
+from .models.schedule import MAX_STEPS, Level
 from .source.held import HeldAttention
 from .source.store import SourceAttention
 from .text.conditioning import Conditioning
@@ -26,6 +27,41 @@ if TYPE_CHECKING:
 NOTHING = SourceAttention({}, {})
 
 
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of an edit. Raises EvenframeError for those out of range."""
+
+    guidance_scale: float = setting(
+        7.5,
+        "How hard the target prompt pulls away from the negative one. 1 uses the target prompt "
+        "alone, which is twice as fast.",
+        within=(0, 100),
+        step=0.1,
+    )
+    start_step: int = setting(
+        0,
+        "Denoising steps to skip: the edit starts from the clip with that much less noise, and "
+        "stays closer to it.",
+        whole=(0, MAX_STEPS - 1),
+    )
+    eta: float = setting(
+        0.0,
+        "Fresh noise in every step. 0 is deterministic DDIM, which keeps the clip best and makes "
+        "the seed irrelevant.",
+        within=(0, 1),
+    )
+    seed: int = setting(
+        0, "Of the fresh noise that eta and some controls draw; else idle.", whole=(0, MAX_SEED)
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def require(self, steps: int) -> None:
+        """Raise EvenframeError unless they suit an inversion of so many steps."""
+        require_whole("start_step", self.start_step, 0, steps - 1)
+
+
 @torch.no_grad()
 def edit(
     model: "Model",
@@ -34,10 +70,10 @@ def edit(
     *,
     negative: str | Conditioning = "",
     controls: Iterable[Control] = (),
-    guidance_scale: float = 7.5,
-    start_step: int = 0,
-    eta: float = 0.0,
-    seed: int = 0,
+    guidance_scale: float = Settings.guidance_scale,
+    start_step: int = Settings.start_step,
+    eta: float = Settings.eta,
+    seed: int = Settings.seed,
     on_step: OnStep | None = None,
     on_pass: OnPass = carry_on,
     free: FreeMemory = free_memory,
@@ -46,14 +82,11 @@ def edit(
 
     A clip that was inverted in windows is edited in the same ones.
     controls: applied in order, to attention as `in_turn` says, see controls/base.py.
-    guidance_scale: 0..100; at 1 the target prompt alone, at 0 the negative prompt alone.
-    start_step: 0..N-1, denoising steps to skip; the edit starts from the source's latents there.
-    eta: 0..1, fresh noise per step (0 is DDIM: the same result for every seed).
-    seed: 0 or more, of that noise, and of what controls draw. free: free bytes of a device.
+    guidance_scale, start_step, eta, seed: see `Settings`. free: free bytes of a device.
     Returns latents (f, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
-    require_settings(inversion.steps, guidance_scale, start_step, eta, seed)
+    Settings(guidance_scale, start_step, eta, seed).require(inversion.steps)
     require_model(model, inversion.model, "inversion")
     target = _encoded(model, prompt, "target prompt")
     against = _encoded(model, negative, "negative prompt")
@@ -94,16 +127,6 @@ def _in_session(plan: Edit, against: Conditioning, **settings: Any) -> Tensor:
         inversion.trajectory[0, : inversion.at_once],
         lambda ready: again(ready, inversion, plan.prompt, on_pass=plan.on_pass, free=plan.free),
     )
-
-
-def require_settings(
-    steps: int, guidance_scale: float, start_step: int, eta: float, seed: int
-) -> None:
-    """Raise EvenframeError for numbers that `edit` cannot use with an inversion of these steps."""
-    require_range("guidance_scale", guidance_scale, 0, 100)
-    require_whole("start_step", start_step, 0, steps - 1)
-    require_range("eta", eta, 0, 1)
-    require_whole("seed", seed, 0, MAX_SEED)
 
 
 def _parts(plan: Edit) -> list[Edit]:

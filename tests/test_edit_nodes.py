@@ -25,7 +25,7 @@ def test_latents_on_the_socket_are_the_autoencoders_own(backbone: Model):
     handle: ModelHandle[Model] = ModelHandle(backbone)
     inversion = invert(backbone, frames, prompt, steps=1)
     scaled = edit(backbone, inversion, prompt, guidance_scale=1)
-    latents = EvenframeEdit.execute(handle, inversion, prompt, 1.0, 0, 0.0, 0, 0)[0]
+    latents = EvenframeEdit.execute(handle, inversion, prompt, 0, guidance_scale=1.0)[0]
     assert torch.equal(latents["samples"], scaled / backbone.codec.module.config.scaling_factor)
     shown = EvenframeDecode.execute(handle, latents, 1)[0]
     assert torch.allclose(shown, backbone.codec.decode(scaled), atol=1e-4)

@@ -339,7 +339,7 @@ def refused(*args, **settings) -> str:
         ({"guidance_scale": 101}, "guidance_scale is 101: choose"),
         ({"start_step": STEPS}, f"start_step is {STEPS}: choose a whole number from 0 to "),
         ({"start_step": -1}, "start_step is -1: choose"),
-        ({"start_step": 1.5}, "start_step is 1.5: choose a whole number from 0 to 3"),
+        ({"start_step": 1.5}, "start_step is 1.5: choose a whole number from 0 to "),
         ({"eta": 1.5}, "eta is 1.5: choose a value from 0 to 1"),
         ({"seed": -1}, "seed is -1: choose a whole number from 0"),
     ],

@@ -97,7 +97,7 @@ def test_the_editor_asks_for_the_gradients_memory_before_it_needs_it(
     monkeypatch.setattr(editing, "edit", edit)
     prompt = backbone.text.encode("a red jeep")
     EvenframeEdit.execute(
-        ModelHandle(backbone), inversion, prompt, 1.0, 0, 0.0, 0, 0, controls=controls
+        ModelHandle(backbone), inversion, prompt, 0, controls=controls, guidance_scale=1.0
     )
     own = backbone.denoiser.working_bytes(2, size, branches=2)
     whole, part = (
@@ -152,6 +152,6 @@ def test_inverter_editor_and_decoder_say_what_needs_less(
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set Attention Store to 'rec"):
         EvenframeInvert.execute(handle, frames, prompt, 1, "own", False, 1, -1)
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set Attention Store to 'rec"):
-        EvenframeEdit.execute(handle, inversion, prompt, 1.0, 0, 0.0, 0, 0)
+        EvenframeEdit.execute(handle, inversion, prompt, 0, guidance_scale=1.0)
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set slice_size"):
         EvenframeDecode.execute(handle, {"samples": torch.zeros(1, 4, 8, 8)}, 1)
