@@ -84,6 +84,7 @@ def cost(path: Path) -> tuple[float, float]:
     Seconds as a ratio, bytes as frames of the source, without the crops themselves.
     """
     from ..pipelines.pasting.crop import crop_around
+    from ..pipelines.pasting.crop_window import Framing
     from ..pipelines.regions.region import box_region
     from ..pipelines.regions.regions import Regions
     from ..pipelines.video import Fitting, outline
@@ -101,7 +102,7 @@ def cost(path: Path) -> tuple[float, float]:
     begun = time.perf_counter()
     decoding, count = peak(decode)
     between = time.perf_counter()
-    cropping, crop = peak(lambda: crop_around(clip, regions, fitting, moving=True))
+    cropping, crop = peak(lambda: crop_around(clip, regions, fitting, Framing(moving=True)))
     ended = time.perf_counter()
     assert count == len(crop.clip) == FRAMES
     held = cropping - decoding - crop.clip.frames.nbytes

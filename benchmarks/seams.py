@@ -35,7 +35,7 @@ SHOWN = (slice(88, 178), slice(96, 208))
 EDGES = {
     "hard edge": Edge(feather=0),
     f"feather {FEATHER}": Edge(feather=FEATHER),
-    f"feather {FEATHER}, linear light": Edge(feather=FEATHER, linear=True),
+    f"feather {FEATHER}, linear light": Edge(feather=FEATHER, linear_light=True),
     f"feather {FEATHER}, rim match": Edge(feather=FEATHER, rim_match=True),
 }
 FLOORS = {"seams.rim_match_takes_away_percent": 80}

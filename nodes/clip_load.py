@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..pipelines import video as videos
-from ..pipelines.video.sizes import FIT_MODES
+from ..pipelines.video import Choice, Fitting, Length
 from .common import shared, sockets
 from .common.feedback import frame_bar
 from .common.files import Stamp, input_stamp
+from .common.inputs import input_of, inputs_of
 from .common.sound import audio_of, audio_value
 from .common.verdict import verdict
 from .host import host, io
@@ -17,79 +18,38 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
-MAX_FRAMES = 100_000
 
 
 def _choice_inputs() -> list[io.Input]:
-    """Which frames are kept: the fields of `Choice`."""
+    """Which frames are kept."""
     return [
-        io.Int.Input(
-            "max_frames",
-            default=16,
-            min=0,
-            max=MAX_FRAMES,
-            tooltip="Keep at most so many frames; 0 keeps all. Memory and time grow with them.",
-        ),
-        io.Int.Input(
-            "skip",
-            default=0,
-            min=0,
-            max=10**7,
-            tooltip="Leave out so many frames at the beginning.",
-        ),
-        io.Int.Input(
-            "stride",
-            default=1,
-            min=1,
-            max=10**5,
-            tooltip="Keep every so many frames: 2 keeps every other. The clip lasts as long as "
-            "that part of the video, at a lower frame rate, and its sound fits.",
-        ),
-        shared.frame_rate(
-            "Bring the video to so many frames a second first; 0 keeps its own. Use it for "
-            "videos whose frame rate varies."
-        ),
+        input_of(Choice, "max_frames", default=16, max=100_000),
+        input_of(Choice, "skip", max=10**7),
+        input_of(Choice, "stride", max=10**5),
+        input_of(Choice, "frame_rate"),
     ]
 
 
 def _fit_inputs() -> list[io.Input]:
     """How frames are brought to a size that models take."""
     return [
-        io.Combo.Input(
-            "fit",
-            options=list(FIT_MODES),
-            default="stretch",
-            tooltip="How sides become multiples of `multiple`: stretch edits the whole frame and "
-            "changes its proportions a little, pad adds a border, crop leaves edges unedited. The "
-            "saver undoes it.",
-        ),
-        shared.max_side(768, "Make larger frames smaller"),
-        *shared.sides(),
+        input_of(Fitting, "mode", "fit"),
+        input_of(Fitting, "max_side", default=768, step=8),
+        *inputs_of(Fitting, "width", "height", step=8, advanced=True),
     ]
 
 
 def _later_inputs() -> list[io.Input]:
     """What workflows may have been saved without."""
     return [
-        shared.multiple(
-            "Both sides become multiples of it, in pixels. Less comes nearer to the video's "
-            "proportions; Stable Diffusion takes 8 and more. 64 gives the sizes it was trained on."
-        ),
+        shared.multiple(),
         shared.target(
             "The video editor that the clip is for: frames get its pixel area in the "
             "video's proportions, and their number one that it takes, such as 4n+1. max_side is "
             "then not used; width and height are. own leaves all of that to the other inputs.",
             optional=True,
         ),
-        io.Combo.Input(
-            "length",
-            options=list(videos.ENDINGS),
-            default="trim",
-            optional=True,
-            advanced=True,
-            tooltip="What is done where `target` takes another number of frames: trim leaves out "
-            "the last ones, repeat shows the last one again. The saver leaves repeated ones out.",
-        ),
+        input_of(Length, "ending", "length", optional=True, advanced=True),
     ]
 
 
@@ -97,8 +57,8 @@ class Wanted(NamedTuple):
     """What the inputs of a loader ask for: which frames, at which size, for which editor."""
 
     editor: videos.Target
-    choice: videos.Choice
-    fitting: videos.Fitting
+    choice: Choice
+    fitting: Fitting
 
     def of(self, clip: videos.Clip) -> videos.Clip:
         return videos.fit_clip(videos.select(clip, self.choice), self.fitting)
@@ -115,8 +75,8 @@ def _wanted(
     **choice: Any,
 ) -> Wanted:
     editor = videos.targets.target(target)
-    fitting = editor.fitting(videos.Fitting(fit, int(multiple), width, height, max_side))
-    return Wanted(editor, editor.choice(videos.Choice(**choice), length), fitting)
+    fitting = editor.fitting(Fitting(fit, int(multiple), width, height, max_side))
+    return Wanted(editor, editor.choice(Choice(**choice), length), fitting)
 
 
 def _clip_outputs() -> list[io.Output]:
@@ -228,8 +188,12 @@ class EvenframeClipFromImages(io.ComfyNode):
             search_aliases=["images to video", "create video", "frames to clip"],
             inputs=[
                 io.Image.Input("images", tooltip="The frames, in their order."),
-                shared.frame_rate(
-                    "How many of them are shown in a second.", default=8.0, least=0.01
+                input_of(
+                    Choice,
+                    "frame_rate",
+                    default=8.0,
+                    min=0.01,
+                    tooltip="How many of them are shown in a second.",
                 ),
                 *_fit_inputs(),
                 io.Audio.Input(

@@ -9,6 +9,7 @@ from ..pipelines.common.progress import Counted
 from ..pipelines.video.formats import chosen
 from .common import shared, sockets
 from .common.feedback import frame_bar
+from .common.inputs import input_of
 from .common.names import filled_for
 from .common.sound import audio_of
 from .common.verdict import verdict
@@ -44,7 +45,11 @@ def _film_inputs() -> list[io.Input]:
             tooltip="The clip that the frames were made from: gives size, rate and sound.",
         ),
         io.Audio.Input("audio", optional=True, tooltip="Sound to use instead of the clip's own."),
-        shared.frame_rate("Frames a second; 0 takes the clip's or the video's, or 8 without both."),
+        input_of(
+            videos.Choice,
+            "frame_rate",
+            tooltip="Frames a second; 0 takes the clip's or the video's, or 8 without both.",
+        ),
         io.Boolean.Input(
             "undo_fit",
             default=True,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..pipelines.common.settings import declared
+from ..pipelines.pasting.crop_window import Framing
+from ..pipelines.pasting.edge import Edge
 from ..pipelines.video import Clip, Fitting
 from ..pipelines.video.targets import target as target_named
 from .common import pasting, shared, sockets
+from .common.inputs import input_of, inputs_of
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -20,57 +24,39 @@ UNMATCHED = (
 )
 
 
-def _window_inputs() -> list[io.Input]:
-    """What the window shows, and how it moves."""
-    return [
-        io.Float.Input(
-            "context",
-            default=0.25,
-            min=0.0,
-            max=10.0,
-            step=0.05,
-            tooltip="How much is shown around the regions, on each side: a share of their size. "
-            "More lets the editor see where it is; less leaves more pixels to the region.",
-        ),
-        io.Boolean.Input(
-            "moving",
-            default=False,
-            tooltip="Let the window follow the regions, at one size. Off, one still window holds "
-            "the regions of all frames, which editors like better: the background stands still.",
-        ),
-        io.Int.Input(
-            "smooth",
-            default=24,
-            min=0,
-            max=1000,
-            tooltip="Of a moving window: what moves quicker than in so many frames is smoothed "
-            "away, as far as the regions stay inside with half of their context.",
-        ),
-        io.Int.Input(
-            "least_context",
-            default=32,
-            min=0,
-            max=4096,
-            optional=True,
-            advanced=True,
-            tooltip="Pixels of the file that are shown around the regions at least.",
-        ),
-    ]
-
-
 def _size_inputs() -> list[io.Input]:
     """The size of the crops."""
+    sides = [
+        input_of(
+            Fitting,
+            side,
+            step=8,
+            optional=True,
+            advanced=True,
+            tooltip=f"An exact {side} of the crops, a multiple of `multiple`; 0 follows from the "
+            "target.",
+        )
+        for side in ("width", "height")
+    ]
     return [
         shared.target(
             "The video editor that the crops are for: they get its pixel area, in the "
             "window's proportions. own cuts out the file's own pixels, up to max_side."
         ),
-        shared.max_side(1024, "Of the target own: make larger crops smaller", optional=True),
+        input_of(
+            Fitting,
+            "max_side",
+            default=1024,
+            step=8,
+            optional=True,
+            tooltip="Of the target own: make larger crops smaller, so that their longer side is "
+            "at most this; 0 sets no limit.",
+        ),
         shared.multiple(
-            "Both sides of the crops become multiples of it, in pixels, and of what the "
+            tooltip="Both sides of the crops become multiples of it, in pixels, and of what the "
             "target asks."
         ),
-        *shared.sides(" of the crops", "the target", optional=True),
+        *sides,
     ]
 
 
@@ -86,7 +72,8 @@ class EvenframeCropRegion(io.ComfyNode):
             search_aliases=["inpaint crop", "crop and stitch", "only there", "zoom", "face detail"],
             inputs=[
                 sockets.Regions.Input("regions", tooltip="What the window is put around."),
-                *_window_inputs(),
+                *inputs_of(Framing, "context", "moving", "smooth"),
+                *inputs_of(Framing, "least_context", optional=True, advanced=True),
                 *_size_inputs(),
                 sockets.Clip.Input(
                     "clip",
@@ -120,20 +107,16 @@ class EvenframeCropRegion(io.ComfyNode):
     def execute(
         cls,
         regions: Regions,
-        context: float,
-        moving: bool,
-        smooth: int,
         target: str,
-        least_context: int = 32,
         max_side: int = 1024,
         multiple: str = "16",
         width: int = 0,
         height: int = 0,
         clip: Clip | None = None,
         frames: Tensor | None = None,
+        **framing: Any,
     ) -> io.NodeOutput:
         from ..pipelines.pasting.crop import crop_around
-        from ..pipelines.pasting.crop_window import Context
 
         clip = pasting.given_clip(clip, frames, "frames")
         asked = Fitting("stretch", int(multiple), width, height, max_side)
@@ -141,9 +124,7 @@ class EvenframeCropRegion(io.ComfyNode):
             clip,
             regions,
             target_named(target).fitting(asked),
-            Context(context, least_context),
-            moving=moving,
-            smooth=smooth,
+            Framing(**framing),
             on_frame=host.progress(len(clip), "Cropping").step,
         )
         info = f"{crop.windows}\n{crop.clip.describe()}"
@@ -167,10 +148,11 @@ class EvenframePasteCrop(io.ComfyNode):
                     "frames", tooltip="The edited crops, from any editor and at any size."
                 ),
                 sockets.Clip.Input("clip", tooltip="The clip of Crop Around Region."),
-                shared.pixels(
+                input_of(
+                    Edge,
                     "feather",
-                    "Width of the soft edge, inside the regions, in pixels of the file.",
-                    16,
+                    default=16,
+                    tooltip="Width of the soft edge, inside the regions, in pixels of the file.",
                 ),
                 sockets.Regions.Input(
                     "regions",
@@ -178,9 +160,13 @@ class EvenframePasteCrop(io.ComfyNode):
                     tooltip="Where the edit is kept: the regions of Crop Around Region. Nothing "
                     "linked keeps all of the window.",
                 ),
-                pasting.grow(),
-                pasting.linear_light(optional=True),
-                pasting.rim_match(" Needs regions."),
+                *inputs_of(Edge, "grow", "linear_light", optional=True),
+                input_of(
+                    Edge,
+                    "rim_match",
+                    optional=True,
+                    tooltip=f"{declared(Edge)['rim_match'].effect} Needs regions.",
+                ),
                 pasting.whole_video(),
             ],
             outputs=pasting.outputs(),
@@ -191,21 +177,17 @@ class EvenframePasteCrop(io.ComfyNode):
         cls,
         frames: Tensor,
         clip: Clip,
-        feather: int,
         regions: Regions | None = None,
-        grow: int = 0,
-        linear_light: bool = False,
-        rim_match: bool = False,
         whole_video: bool = True,
+        **edges: Any,
     ) -> io.NodeOutput:
         from ..pipelines.pasting.crop import whole_crop
-        from ..pipelines.pasting.edge import Edge
         from ..pipelines.pasting.only_there import only_there
 
-        edge = Edge(grow, feather, linear_light, rim_match)
+        edge = Edge(**edges)
         kept = whole_crop(clip) if regions is None else regions
         film = only_there(clip, frames, kept, edge, whole=whole_video)
-        if rim_match and regions is None:
+        if edge.rim_match and regions is None:
             film = pasting.saying(film, UNMATCHED)
         return pasting.result(film)
 

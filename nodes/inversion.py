@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..pipelines.common.window import WEIGHTS, WHOLE_CLIP, Windowing
+from ..pipelines.common.window import WHOLE_CLIP, Windowing
 from ..pipelines.source import cache
 from ..pipelines.source.inversion import Inversion, Settings
 from ..pipelines.source.report import report
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
-from .common.inputs import input_of, settings_of
+from .common.inputs import input_of, inputs_of, settings_of
 from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
 
@@ -69,28 +69,8 @@ class EvenframeWindows(io.ComfyNode):
             "memory does not grow with it.",
             search_aliases=["long video", "context window", "sliding window"],
             inputs=[
-                io.Int.Input(
-                    "size",
-                    default=16,
-                    min=1,
-                    max=1000,
-                    tooltip="Frames at once. A window larger than the clip is the clip.",
-                ),
-                io.Int.Input(
-                    "stride",
-                    default=12,
-                    min=1,
-                    max=1000,
-                    tooltip="Frames from one window to the next, at most the size. Smaller "
-                    "overlaps more: smoother, and slower.",
-                ),
-                io.Combo.Input(
-                    "weights",
-                    options=list(WEIGHTS),
-                    default="triangular",
-                    tooltip="What a window counts where others overlap it: its middle more than "
-                    "its ends, or the same everywhere.",
-                ),
+                *inputs_of(Windowing, "size", "stride", max=1000),
+                *inputs_of(Windowing, "weights"),
             ],
             outputs=[sockets.Windows.Output(display_name="windows")],
         )

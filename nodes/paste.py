@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .common import pasting, shared, sockets
+from ..pipelines.pasting.edge import Edge
+from .common import pasting, sockets
+from .common.inputs import inputs_of
 from .host import host, io
 
 if TYPE_CHECKING:
@@ -44,10 +46,7 @@ class EvenframePasteSource(io.ComfyNode):
                     tooltip="The clip before the edit, at any size. Not needed beside a clip.",
                 ),
                 sockets.Regions.Input("regions", tooltip="Where the edit is kept."),
-                shared.pixels(
-                    "feather", "Width in pixels of the soft edge, inside the regions.", 8
-                ),
-                pasting.linear_light(),
+                *inputs_of(Edge, "feather", "linear_light"),
                 sockets.Clip.Input(
                     "clip",
                     optional=True,
@@ -55,8 +54,7 @@ class EvenframePasteSource(io.ComfyNode):
                     "file's own frames outside of the regions, at their own size, and its sound. "
                     "Pixels of edges are then those of the file.",
                 ),
-                pasting.grow(),
-                pasting.rim_match(),
+                *inputs_of(Edge, "grow", "rim_match", optional=True),
                 pasting.whole_video("With a clip: all"),
             ],
             outputs=[
@@ -74,18 +72,14 @@ class EvenframePasteSource(io.ComfyNode):
         cls,
         frames: Tensor,
         regions: Regions,
-        feather: int,
-        linear_light: bool,
         source: Tensor | None = None,
         clip: Clip | None = None,
-        grow: int = 0,
-        rim_match: bool = False,
         whole_video: bool = True,
+        **edges: Any,
     ) -> io.NodeOutput:
-        from ..pipelines.pasting.edge import Edge
         from ..pipelines.pasting.only_there import only_there, pasted_images
 
-        edge = Edge(grow, feather, linear_light, rim_match)
+        edge = Edge(**edges)
         unused = clip is not None and source is not None
         told = [UNUSED] if unused else []
         if clip is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.common.pictures import bars, heat, spread
+from ..pipelines.pasting.edge import Edge
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.text import parse_regions
 from ..pipelines.video.clip import rgb_frames
-from .common import feedback, shared, sockets
+from .common import feedback, sockets
+from .common.inputs import input_of
 from .host import io
 
 if TYPE_CHECKING:
@@ -41,8 +43,14 @@ def text_inputs() -> list[io.Input]:
 def edge_inputs(what: str) -> list[io.Input]:
     """Inputs for the edge of a region."""
     return [
-        shared.pixels("grow", f"By how many pixels the {what} spreads."),
-        shared.pixels("soften", f"Width in pixels of the soft edge, inside the {what}."),
+        input_of(Edge, "grow", tooltip=f"By how many pixels the {what} spreads."),
+        input_of(
+            Edge,
+            "feather",
+            "soften",
+            default=0,
+            tooltip=f"Width in pixels of the soft edge, inside the {what}.",
+        ),
     ]
 
 

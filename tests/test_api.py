@@ -106,7 +106,7 @@ def test_a_file_comes_at_the_models_size_and_keeps_its_rate(model: Any, tmp_path
         ({"steps": 0}, "steps"),
         ({"steps": 4, "start_step": 4}, "start_step"),
         ({"guidance_scale": 101}, "guidance_scale"),
-        ({"mode": "squeeze"}, "The fit is 'squeeze'"),
+        ({"mode": "squeeze"}, "fit 'squeeze' is unknown"),
         ({"skip": -1}, "skip is -1"),
     ],
 )

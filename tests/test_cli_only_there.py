@@ -200,7 +200,7 @@ def test_where_nobody_is_it_says_so(source: Path, capsys: pytest.CaptureFixture[
         (("--box", "0.5", "0", "0.2", "1"), "is reversed or empty"),
         (("--box", "2", "0", "3", "1"), "lies outside the frame"),
         (("--regions", "absent.json"), "'absent.json' cannot be read (No such file"),
-        ((*BOX, "--feather", "2000"), "feather is 2000: choose 0 to 1024 pixels."),
+        ((*BOX, "--feather", "2000"), "feather is 2000: choose a whole number from 0 to 1024."),
         ((*BOX, "--start", "12"), "--start is 12, but 'source.mp4' has 12 frames: give 0 to 11."),
         ((*BOX, "--start", "-1"), "--start is -1: give 0, the first frame of SOURCE, or more."),
         ((*BOX, "--crf", "60"), "crf is 60: give 0 (best) to 51 for .mp4."),

@@ -20,7 +20,7 @@ from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.pasting import paster, source_masks
 from evenframe.pipelines.pasting.crop import crop_around, whole_crop
-from evenframe.pipelines.pasting.crop_window import Context
+from evenframe.pipelines.pasting.crop_window import Framing
 from evenframe.pipelines.pasting.edge import Edge
 from evenframe.pipelines.pasting.only_there import only_there
 from evenframe.pipelines.regions.region import BoxRegion, MaskRegion, box_region, mask_region
@@ -121,7 +121,7 @@ def test_crops_that_nobody_edits_change_nothing(
     moving: bool,
 ) -> None:
     clip, before = load(source, fitting=loading), decoded
-    crop = crop_around(clip, draw(clip), fitting, moving=moving)
+    crop = crop_around(clip, draw(clip), fitting, Framing(moving=moving))
     placement, size = crop.clip.placement, (crop.clip.width, crop.clip.height)
     assert placement.source == (WIDE, HIGH) and placement.size == size
     assert crop.regions.frame_size == size[::-1]
@@ -148,8 +148,8 @@ def test_own_pixels_are_cut_out_as_they_are(source: Path) -> None:
 
 def test_a_moving_crop_follows(source: Path) -> None:
     clip = load(source, fitting=Fitting(max_side=160))
-    still = crop_around(clip, boxes_on(clip), Fitting(), Context(0, 8))
-    moving = crop_around(clip, boxes_on(clip), Fitting(), Context(0, 8), moving=True)
+    still = crop_around(clip, boxes_on(clip), Fitting(), Framing(0, 8))
+    moving = crop_around(clip, boxes_on(clip), Fitting(), Framing(0, 8, True))
     assert moving.clip.width < still.clip.width and len(moving.clip.placement.boxes) == COUNT
     [seen] = moving.regions.items
     assert isinstance(seen, BoxRegion) and float(seen.boxes.min()) >= 0
@@ -161,7 +161,7 @@ def test_frames_of_another_number_come_back(
     source: Path, decoded: torch.Tensor, ending: str
 ) -> None:
     clip = load(source, Choice(length=Length(4, 1, ending)), Fitting(max_side=160))
-    crop = crop_around(clip, boxes_on(clip), Fitting(), moving=True)
+    crop = crop_around(clip, boxes_on(clip), Fitting(), Framing(moving=True))
     assert len(crop.clip) == {"trim": 9, "repeat": 13}[ending]
     film = only_there(crop.clip, 1 - crop.clip.frames, crop.regions)
     changed = (shown(film).int() - decoded.int()).abs().amax((1, 2, 3)) > 8
@@ -178,7 +178,7 @@ def test_an_unchanged_crop_lies_where_it_was(
     inner = (left + 8, top + 8, right - 8, bottom - 8)
     regions = Regions((box_region([inner], (360, 480), name="it"),), 1, (360, 480))
     fitting = Fitting(multiple=8, width=size[0] // 8 * 8, height=size[1] // 8 * 8)
-    crop = crop_around(clip, regions, fitting, Context(0, 8))
+    crop = crop_around(clip, regions, fitting, Framing(0, 8))
     film = only_there(crop.clip, crop.clip.frames, whole_crop(crop.clip), Edge(feather=0))
     after = shown(film)[0].numpy() / 255
     left, top, right, bottom = (round(edge) for edge in crop.clip.placement.boxes[0])
@@ -194,7 +194,7 @@ def test_regions_spread_no_further_than_the_crop(
 ) -> None:
     clip = load(source)
     regions = masks_on(clip) if draw == "mask" else boxes_on(clip)
-    crop = crop_around(clip, regions, Fitting(multiple=8), Context(0, 8), moving=moving)
+    crop = crop_around(clip, regions, Fitting(multiple=8), Framing(0, 8, moving))
     kept = whole_crop(crop.clip) if draw == "window" else crop.regions
     film = only_there(crop.clip, crop.clip.frames, kept, Edge(40, 3))
     assert (shown(film).int() - decoded.int()).abs().max() <= 3
@@ -203,7 +203,7 @@ def test_regions_spread_no_further_than_the_crop(
 def test_regions_of_the_source_count_where_a_moving_window_shows_them(source: Path) -> None:
     """They stand still, it does not."""
     clip = load(source)
-    window = crop_around(clip, boxes_on(clip), Fitting(multiple=8), Context(0, 8), moving=True).clip
+    window = crop_around(clip, boxes_on(clip), Fitting(multiple=8), Framing(0, 8, True)).clip
     size = (HIGH, WIDE)
     still = Regions((box_region([(0, 0, WIDE, HIGH)] * COUNT, size, name="all"),), COUNT, size)
     film = only_there(window, torch.ones(COUNT, 64, 64, 3), still, Edge(0, 0))
@@ -231,7 +231,7 @@ def test_ways_are_made_where_they_are_gone(
     source: Path, monkeypatch: pytest.MonkeyPatch, moving: bool, rim_match: bool
 ) -> None:
     clip = load(source)
-    crop = crop_around(clip, boxes_on(clip), Fitting(multiple=8), Context(0, 16), moving=moving)
+    crop = crop_around(clip, boxes_on(clip), Fitting(multiple=8), Framing(0, 16, moving))
     places = len(set(crop.clip.placement.boxes))
     ways = made(monkeypatch, paster)
     list(only_there(crop.clip, crop.clip.frames, crop.regions, Edge(rim_match=rim_match)).shots())
@@ -257,7 +257,7 @@ def square(side: int) -> Regions:
 def test_regions_of_the_clip_are_not_taken_for_those_of_its_crops() -> None:
     clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
     fitting = Fitting(multiple=8, width=96, height=96)
-    crop = crop_around(clip, square(96), fitting, Context(0, 4))
+    crop = crop_around(clip, square(96), fitting, Framing(0, 4))
     edited = torch.ones(2, 96, 96, 3)
     for wrong in (square(96), replace(crop.regions, window=None)):
         with pytest.raises(EvenframeError, match="link the regions of Crop Around Region"):
@@ -274,7 +274,7 @@ def test_regions_of_the_clip_are_not_taken_for_those_of_its_crops() -> None:
 
 def test_regions_may_be_drawn_on_crops_of_another_size() -> None:
     clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
-    crop = crop_around(clip, square(96), Fitting(multiple=8, width=64, height=64), Context(0, 4))
+    crop = crop_around(clip, square(96), Fitting(multiple=8, width=64, height=64), Framing(0, 4))
     own = square(64)
     mixed = own.over(crop.regions)
     assert mixed.window == crop.regions.window and len(mixed.items) == 2
@@ -286,7 +286,7 @@ def test_regions_may_be_drawn_on_crops_of_another_size() -> None:
 def test_regions_of_crops_belong_to_their_clip() -> None:
     clip = clip_from_images(torch.rand(2, 96, 96, 3), 8)
     fitting = Fitting(multiple=8, width=96, height=96)
-    one, other = (crop_around(clip, square(96), fitting, Context(0, each)) for each in (4, 20))
+    one, other = (crop_around(clip, square(96), fitting, Framing(0, each)) for each in (4, 20))
     for wrong in (clip, other.clip):
         with pytest.raises(EvenframeError, match="of the same Crop Around Region"):
             only_there(wrong, torch.ones(2, 96, 96, 3), one.regions)

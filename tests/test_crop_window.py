@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.pasting.crop_window import ALWAYS, Context, CropWindows, crop_windows
+from evenframe.pipelines.pasting.crop_window import ALWAYS, CropWindows, Framing, crop_windows
 from evenframe.pipelines.pasting.smooth_path import smooth_within
 from evenframe.pipelines.regions.region import box_region, mask_region
 from evenframe.pipelines.regions.regions import Regions
@@ -96,8 +96,8 @@ def test_no_window_loses_its_region(
     seed: int, source: tuple[int, int], fitting: Fitting, moving: bool, smooth: int, share: float
 ) -> None:
     boxes = moving_boxes(25, source, seed)
-    context = Context(share, 8)
-    windows = crop_windows(boxes, source, fitting, context, moving=moving, smooth=smooth)
+    framing = Framing(share, 8, moving, smooth)
+    windows = crop_windows(boxes, source, fitting, framing)
     placement, sides = windows.placement, sides_of(windows)
     assert placement.size == fitting.plan(placement.size).size  # what the editor takes
     assert len(placement.boxes) == (25 if moving else 1)
@@ -106,7 +106,7 @@ def test_no_window_loses_its_region(
     limits = torch.tensor(source * 2)
     inside = torch.minimum(boxes.clamp(min=0), limits).numpy()
     seen = [box for box in inside if (box[2:] > box[:2]).all()]
-    margin = context.around(np.max([box[2:] - box[:2] for box in seen], 0))
+    margin = framing.around(np.max([box[2:] - box[:2] for box in seen], 0))
     roomy = (sides[0] < np.array(source) - 1e-6).all()
     for index, box in enumerate(inside):
         window = np.array(placement.box(index))
@@ -173,7 +173,7 @@ def test_a_moving_window_is_smaller_and_calmer() -> None:
     x = 300 + 20 * np.arange(60) + draw.normal(0, 6, 60)
     boxes = torch.tensor(np.stack([x, 400 + 0 * x, x + 120, 520 + 0 * x], 1))
     still = crop_windows(boxes, (1920, 1080), Fitting())
-    moving = crop_windows(boxes, (1920, 1080), Fitting(), moving=True)
+    moving = crop_windows(boxes, (1920, 1080), Fitting(), Framing(moving=True))
     assert sides_of(moving)[0][0] < 260 < 1200 < sides_of(still)[0][0]
     assert "larger" not in str(still)  # both have the file's pixels
     for_wan = crop_windows(boxes, (1920, 1080), WAN)
@@ -181,7 +181,7 @@ def test_a_moving_window_is_smaller_and_calmer() -> None:
     path = np.array(moving.placement.boxes)[:, 0]
     shaking, calm = np.diff(x, 2).std(), np.diff(path, 2).std()
     assert calm < shaking / 10 and (np.diff(path) > 0).all()
-    rough = crop_windows(boxes, (1920, 1080), Fitting(), moving=True, smooth=0)
+    rough = crop_windows(boxes, (1920, 1080), Fitting(), Framing(moving=True, smooth=0))
     assert np.diff(np.array(rough.placement.boxes)[:, 0], 2).std() == pytest.approx(
         shaking, rel=0.01
     )
@@ -190,7 +190,7 @@ def test_a_moving_window_is_smaller_and_calmer() -> None:
 def test_frames_without_a_region() -> None:
     boxes = torch.full((9, 4), math.nan)
     boxes[2], boxes[6] = torch.tensor([10.0, 10, 50, 50]), torch.tensor([210.0, 10, 250, 50])
-    windows = crop_windows(boxes, (640, 480), Fitting(), moving=True, smooth=0)
+    windows = crop_windows(boxes, (640, 480), Fitting(), Framing(moving=True, smooth=0))
     lefts = [box[0] for box in windows.placement.boxes]
     assert lefts[0] == lefts[2] and lefts[6] == lefts[8]
     assert np.diff(lefts)[2:6] == pytest.approx((lefts[6] - lefts[2]) / 4)
@@ -201,13 +201,12 @@ def test_frames_without_a_region() -> None:
 
 
 def test_settings_that_cannot_be() -> None:
-    box = torch.tensor([[10.0, 10, 50, 50]])
-    with pytest.raises(EvenframeError, match="context is -1: choose 0 to 10"):
-        Context(-1)
-    with pytest.raises(EvenframeError, match="least_context is 5000: choose 0 to 4096"):
-        Context(0, 5000)
+    with pytest.raises(EvenframeError, match="context is -1: choose a value from 0 to 10"):
+        Framing(-1)
+    with pytest.raises(EvenframeError, match="least_context is 5000: choose a whole number"):
+        Framing(0, 5000)
     with pytest.raises(EvenframeError, match="smooth is 1001"):
-        crop_windows(box, (640, 480), Fitting(), smooth=1001)
+        Framing(smooth=1001)
 
 
 def test_bounds_of_boxes_and_masks() -> None:
@@ -226,7 +225,7 @@ def test_where_proportions_cost_context_both_sides_pay() -> None:
     lefts = np.linspace(0, 1020, 9)
     boxes = torch.tensor(np.stack([lefts, 400 + 0 * lefts, lefts + 900, 600 + 0 * lefts], 1))
     square = Fitting(width=512, height=512)
-    windows = crop_windows(boxes, (1920, 1000), square, Context(1.0), moving=True, smooth=8)
+    windows = crop_windows(boxes, (1920, 1000), square, Framing(1.0, moving=True, smooth=8))
     assert sides_of(windows)[0] == pytest.approx((1000, 1000))
     begins = np.array(windows.placement.boxes)[:, 0]
     assert begins == pytest.approx((lefts - 50).clip(0, 920))

@@ -21,7 +21,7 @@ def pasted_outside(
     feather: int = 8,
     linear: bool = False,
 ) -> torch.Tensor:
-    edge = Edge(feather=feather, linear=linear)
+    edge = Edge(feather=feather, linear_light=linear)
     return edge.mixed(source, edited, edge.inside(mask[None] if mask.ndim == 3 else mask))
 
 
@@ -81,7 +81,7 @@ def test_there_is_no_seam_between_regions_that_touch():
 @pytest.mark.parametrize("setting", ["grow", "feather"])
 @pytest.mark.parametrize("pixels", [-1, 1025])
 def test_an_edge_out_of_range_is_refused(setting: str, pixels: int):
-    with pytest.raises(EvenframeError, match=f"{setting} is {pixels}: choose 0 to 1024 pixels."):
+    with pytest.raises(EvenframeError, match=f"{setting} is {pixels}: choose a whole number"):
         replace(Edge(), **{setting: pixels})
 
 

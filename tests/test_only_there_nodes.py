@@ -33,6 +33,7 @@ BOX = np.s_[:, 16:48, 32:64]
 SAVING: dict[str, Any] = {"filename_prefix": "there/clip", "format": "mp4", "frame_rate": 0.0}
 SAVING |= {"undo_fit": True, "crf": 1}
 CHOICE: dict[str, Any] = {"max_frames": 6, "skip": 2, "stride": 1, "frame_rate": 0.0}
+HARD: dict[str, Any] = {"feather": 0}
 FIT: dict[str, Any] = {"fit": "crop", "max_side": 0, "width": 128, "height": 128}
 
 
@@ -81,13 +82,13 @@ def test_a_film_is_saved_at_its_own_rate_or_another_and_without_sound_too(folder
     silent = save(folder / "a.mp4", load(write_source(folder / "b.mp4")).frames, RATE)
     clip = load(silent, Choice(6, skip=2), Fitting("crop", 16, 128, 128))
     regions = EvenframeDrawRegions.execute(clip.frames, TEXT)[0]
-    pasted = EvenframePasteSource.execute(1 - clip.frames, regions, 0, False, clip=clip)
+    pasted = EvenframePasteSource.execute(1 - clip.frames, regions, clip=clip, **HARD)
     saved, info = saved_by(pasted[1])
     assert len(saved) == COUNT and saved.frame_rate == RATE and saved.audio is None
     assert "6 of 16 frames of 96x64 are edited" in info
     assert saved_by(pasted[1], frame_rate=25.0)[0].frame_rate == 25
     part = EvenframePasteSource.execute(
-        1 - clip.frames, regions, 0, False, clip=clip, whole_video=False
+        1 - clip.frames, regions, clip=clip, whole_video=False, **HARD
     )
     assert len(saved_by(part[1])[0]) == 6
 
@@ -99,7 +100,7 @@ def test_a_cut_video_is_a_clip_of_images_and_pasted_as_one(folder: Path):
     assert clip.footage is None and len(clip) == 6
     regions = EvenframeDrawRegions.execute(made[0], TEXT)[0]
     pasted = EvenframePasteSource.execute(
-        1 - made[0], regions, 0, False, clip=clip, whole_video=False
+        1 - made[0], regions, clip=clip, whole_video=False, **HARD
     )
     video = pasted[1]
     result = np.stack([shot.pixels for shot in video.shots()])
@@ -114,7 +115,7 @@ def test_edges_of_the_frames_are_as_wide_as_the_videos(folder: Path):
     clip = load(write_source(folder / "a.mp4"), Choice(2), Fitting("crop", 16, 128, 128))
     regions = EvenframeDrawRegions.execute(clip.frames, TEXT)[0]
     frames, video, _ = EvenframePasteSource.execute(
-        torch.ones_like(clip.frames), regions, 12, False, clip=clip, grow=2
+        torch.ones_like(clip.frames), regions, clip=clip, feather=12, grow=2
     ).args
     [shot, *_] = video.shots()
     small, large = frames[0, 64, :, 0], torch.from_numpy(shot.pixels)[32, 16:80, 0] / 255
@@ -124,29 +125,28 @@ def test_edges_of_the_frames_are_as_wide_as_the_videos(folder: Path):
 def test_neither_clip_nor_source(folder: Path):
     regions = EvenframeDrawRegions.execute(torch.rand(2, 64, 64, 3), TEXT)[0]
     with pytest.raises(EvenframeError, match=r"^There is neither a clip nor a source"):
-        EvenframePasteSource.execute(torch.rand(2, 64, 64, 3), regions, 0, False)
+        EvenframePasteSource.execute(torch.rand(2, 64, 64, 3), regions, **HARD)
 
 
 def test_what_was_not_used_and_what_was_assumed_is_said(folder: Path):
     images = torch.rand(2, 64, 96, 3)
     regions = EvenframeDrawRegions.execute(images, TEXT)[0]
     rate = "Images have no rate: the video plays at 8 frames a second. For another, give the clip"
-    pasted = EvenframePasteSource.execute(images, regions, 0, False, images)
+    pasted = EvenframePasteSource.execute(images, regions, source=images, **HARD)
     assert rate in pasted[2] and rate in "\n".join(pasted[1].said) and "not used" not in pasted[2]
     clip = clip_from_images(images, 8)
-    both = EvenframePasteSource.execute(images, regions, 0, False, images, clip)
+    both = EvenframePasteSource.execute(images, regions, source=images, clip=clip, **HARD)
     assert "`source` was not used" in both[2] and rate not in both[2]
-    assert "not used" not in EvenframePasteSource.execute(images, regions, 0, False, clip=clip)[2]
+    assert "not used" not in EvenframePasteSource.execute(images, regions, clip=clip, **HARD)[2]
 
-    cropping = (0.2, False, 24, "own")
-    crops, crop, kept, _, info = EvenframeCropRegion.execute(regions, *cropping, frames=images).args
+    crops, crop, kept, _, info = EvenframeCropRegion.execute(regions, "own", frames=images).args
     assert rate in info
-    assert rate not in EvenframeCropRegion.execute(regions, *cropping, clip=clip)[4]
+    assert rate not in EvenframeCropRegion.execute(regions, "own", clip=clip)[4]
     unmatched = "rim_match did nothing"
-    video, info = EvenframePasteCrop.execute(crops, crop, 4, rim_match=True).args
+    video, info = EvenframePasteCrop.execute(crops, crop, rim_match=True).args
     assert unmatched in info and unmatched in "\n".join(video.said)
     for given in ({}, {"regions": kept, "rim_match": True}):
-        assert unmatched not in EvenframePasteCrop.execute(crops, crop, 4, **given)[1]
+        assert unmatched not in EvenframePasteCrop.execute(crops, crop, **given)[1]
 
 
 def graph() -> dict[str, Any]:

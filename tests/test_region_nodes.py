@@ -151,7 +151,7 @@ def test_the_source_is_pasted_around_each_region(clip: Tensor):
     boxes = [[0, 0, 0.5, 1], [0.8, 0.4, 0.85, 0.5]]  # the second is 6 pixels wide and high
     items = [{"name": str(box), "box": box} for box in boxes]
     regions = EvenframeDrawRegions.execute(clip, json.dumps({"version": 1, "regions": items}))[0]
-    pasted = EvenframePasteSource.execute(edited, regions, 8, False, clip)[0]
+    pasted = EvenframePasteSource.execute(edited, regions, clip)[0]
     assert torch.equal(pasted[:, 28, 104], edited[:, 28, 104])
     assert torch.equal(pasted[:, 32, 20], edited[:, 32, 20])
     assert torch.equal(pasted[:, :, 64:100], clip[:, :, 64:100])
@@ -164,4 +164,4 @@ def test_what_is_wrong_is_said_where_it_is_set(clip: Tensor):
         EvenframeDrawRegions.execute(clip, "left")
     regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
     with pytest.raises(EvenframeError, match="The regions are for 3 frames of 128x64 pixels"):
-        EvenframePasteSource.execute(clip[:2], regions, 8, False, clip[:2])
+        EvenframePasteSource.execute(clip[:2], regions, clip[:2])

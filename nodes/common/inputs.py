@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ...pipelines.common.settings import Setting, declared
 from ..host import io
@@ -43,7 +43,7 @@ def _parts(name: str, setting: Setting) -> list[tuple[str, Setting]]:
 
 def input_of(settings: type, name: str, id: str = "", **given: Any) -> io.Input:
     """The input of one setting. id: its own name, if it has another. given: replaces what the
-    setting declares, such as `default`, `min` or `tooltip`."""
+    setting declares, such as `default`, `min` or `tooltip`; `options` make it a list."""
     return _input(id or name, declared(settings)[name], **given)
 
 
@@ -55,15 +55,16 @@ def _input(id: str, setting: Setting, **given: Any) -> io.Input:
         effect = effect.replace(str(value), f"{number:g}")
         default, low = number if default == value else default, min(low, number)
     given = {"default": default, "tooltip": effect, **given}
-    if setting.choices:
-        return io.Combo.Input(id, options=list(setting.choices), **given)
+    if setting.choices or "options" in given:
+        return io.Combo.Input(id, **{"options": list(setting.choices), **given})
     if isinstance(default, bool):
         return io.Boolean.Input(id, **given)
-    if low is None or high is None:
+    if low is None:
         return io.String.Input(id, **{**given, "default": given["default"] or ""})
     if setting.whole is not None:
         return io.Int.Input(id, **{"min": low, "max": high, **given})
-    given = {"min": float(low), "max": float(high), "step": setting.step or SHARE_STEP, **given}
+    ends = {"min": float(low), "max": float(cast(float, high))}
+    given = {**ends, "step": setting.step or SHARE_STEP, **given}
     return io.Float.Input(id, **{**given, "default": float(given["default"])})
 
 

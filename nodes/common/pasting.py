@@ -8,39 +8,12 @@ from typing import TYPE_CHECKING, Any
 from ...pipelines.common.errors import EvenframeError
 from ...pipelines.video import Clip, Film, clip_from_images
 from ..host import host, io
-from . import shared
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 RATE = 8
 """Frames a second of images, which have none."""
-
-
-def grow() -> io.Input:
-    """An input for regions that shall be larger."""
-    return shared.pixels("grow", "By how many pixels each region spreads first.", optional=True)
-
-
-def linear_light(optional: bool = False) -> io.Input:
-    """An input for mixing light along an edge."""
-    return io.Boolean.Input(
-        "linear_light",
-        default=False,
-        optional=optional,
-        tooltip="Mix light instead of pixel values at the edge: bright edges stay bright.",
-    )
-
-
-def rim_match(more: str = "") -> io.Input:
-    """An input against a drift of colours."""
-    return io.Boolean.Input(
-        "rim_match",
-        default=False,
-        optional=True,
-        tooltip="Bring the edit's colours nearer to the source's, by what both are around the "
-        f"regions: a colour drift of the editor then shows no seam.{more}",
-    )
 
 
 def whole_video(every: str = "All") -> io.Input:

@@ -33,11 +33,12 @@ def require_range(name: str, value: float, low: float, high: float) -> None:
         raise EvenframeError(f"{name} is {value!r}: choose a value from {low:g} to {high:g}.")
 
 
-def require_whole(name: str, value: int, low: int, high: int) -> None:
-    """A setting must be a whole number from `low` to `high`, both included."""
+def require_whole(name: str, value: int, low: int, high: int | None = None) -> None:
+    """A setting must be a whole number from `low` to `high`, both included; None is no end."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise EvenframeError(f"{name} is {value!r}: choose a whole number from {low} to {high}.")
+    if not whole or value < low or (high is not None and value > high):
+        end = "up" if high is None else f"to {high}"
+        raise EvenframeError(f"{name} is {value!r}: choose a whole number from {low} {end}.")
 
 
 def require_choice(name: str, value: str, choices: Sequence[str]) -> None:

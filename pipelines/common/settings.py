@@ -26,8 +26,8 @@ class Setting:
 
     default: its value where none is given; MISSING where one must be.
     effect: what it is and what raising it does, for a user.
-    within: the range of a number, both ends included; whole: that of a whole number. step: by how
-        much it is worth changing.
+    within: the range of a number, both ends included; whole: that of a whole number, None for no
+        end. step: by how much it is worth changing.
     choices: the values that there are.
     demand: a check of its own, called with name and value, in the place of range and choices;
         these then are what a user interface offers.
@@ -41,7 +41,7 @@ class Setting:
     default: Any
     effect: str
     within: tuple[float, float] | None = None
-    whole: tuple[int, int] | None = None
+    whole: tuple[int, int | None] | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
     demand: Callable[[str, Any], None] | None = None

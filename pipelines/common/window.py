@@ -10,27 +10,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import require_choice
 from .errors import EvenframeError
-
-WEIGHTS = ("uniform", "triangular")
+from .settings import check, setting
 
 
 @dataclass(frozen=True)
 class Windowing:
-    """How a clip is cut.
+    """How a clip is cut. Raises EvenframeError for settings out of range."""
 
-    size: frames at once. stride: frames from one window to the next, at most the size.
-    weights: "uniform", or "triangular", where the middle of a window counts most.
-    Raises EvenframeError for settings out of range.
-    """
-
-    size: int
-    stride: int
-    weights: str = "triangular"
+    size: int = setting(
+        16, "Frames at once. A window larger than the clip is the clip.", whole=(1, None)
+    )
+    stride: int = setting(
+        12,
+        "Frames from one window to the next, at most the size. Smaller overlaps more: smoother, "
+        "and slower.",
+        whole=(1, None),
+    )
+    weights: str = setting(
+        "triangular",
+        "What a window counts where others overlap it: its middle more than its ends, or the same "
+        "everywhere.",
+        choices=("uniform", "triangular"),
+        told="window weights",
+    )
 
     def __post_init__(self) -> None:
-        require_choice("window weights", self.weights, WEIGHTS)
+        check(self)
         self.cut(frames=1)
 
     def cut(self, frames: int) -> list[range]:

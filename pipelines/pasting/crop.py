@@ -18,7 +18,7 @@ from ..video.original import original
 from ..video.placement import Placement
 from ..video.resample import Resampler
 from ..video.sizes import Fit, Fitting
-from .crop_window import Context, CropWindows, crop_windows
+from .crop_window import USUAL, CropWindows, Framing, crop_windows
 from .source_masks import MaskResampler, drawn_on
 
 
@@ -39,10 +39,8 @@ def crop_around(
     clip: Clip,
     regions: Regions,
     fitting: Fitting,
-    context: Context | None = None,
+    framing: Framing = USUAL,
     *,
-    moving: bool = False,
-    smooth: int = 24,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
 ) -> Crop:
@@ -50,14 +48,14 @@ def crop_around(
 
     clip: where it was loaded from a file, that is read again at its own size, frame by frame; only
         the crops are kept. regions: drawn on the clip's frames, or on the source's.
-    fitting, context, moving, smooth: see `crop_windows`.
+    fitting: see `crop_windows`.
 
     Raises EvenframeError: regions of another clip or that are nowhere, a file that was changed or
     is gone, no room in memory.
     """
     drawn = drawn_on(regions, clip)
     found = drawn.to_source(regions.bounds())
-    windows = crop_windows(found, drawn.source, fitting, context, moving=moving, smooth=smooth)
+    windows = crop_windows(found, drawn.source, fitting, framing)
     placement = replace(windows.placement, cropped=(clip.width, clip.height))
     plain = Fit("stretch", drawn.source, placement.size, placement.size)
     Budget.of("The crops", free).require(plain, len(clip))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..common.checks import frames_of_size
 from ..common.errors import EvenframeError
+from ..common.settings import check, setting
 from ..video.placement import Placement
 from ..video.resample import EXACT
 from ..video.sizes import UNSEEN, Fitting, Size
@@ -28,29 +29,46 @@ ALWAYS = 0.5
 """Of the context, what a moving window keeps on each side; the rest is there to be smooth in."""
 WORTH = 1.5
 """From here on it is said how much larger a moving window would show the regions."""
-MAX_CONTEXT, MAX_PIXELS, MAX_SMOOTH = 10.0, 4096, 1000
 
 
 @dataclass(frozen=True)
-class Context:
-    """How much of its surroundings a region is shown with. Raises EvenframeError out of range.
+class Framing:
+    """What a window shows beside its regions, and how it moves.
 
-    share: on each side, of the regions' size (the root of the area of the largest width and
-        height), 0..10. pixels: that it has at least, 0..4096.
+    The regions' size is the root of the area of their largest width and height, and a moving
+    window's that of the largest one. Raises EvenframeError for settings out of range.
     """
 
-    share: float = 0.25
-    pixels: int = 32
+    context: float = setting(
+        0.25,
+        "How much is shown around the regions, on each side: a share of their size. More lets the "
+        "editor see where it is; less leaves more pixels to the region.",
+        within=(0, 10),
+    )
+    least_context: int = setting(
+        32, "Pixels of the file that are shown around the regions at least.", whole=(0, 4096)
+    )
+    moving: bool = setting(
+        False,
+        "Let the window follow the regions, at one size. Off, one still window holds the regions "
+        "of all frames, which editors like better: the background stands still.",
+    )
+    smooth: int = setting(
+        24,
+        "Of a moving window: what moves quicker than in so many frames is smoothed away, as far "
+        "as the regions stay inside with half of their context.",
+        whole=(0, 1000),
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= MAX_CONTEXT:
-            raise EvenframeError(f"context is {self.share:g}: choose 0 to {MAX_CONTEXT:g}.")
-        if not 0 <= self.pixels <= MAX_PIXELS:
-            raise EvenframeError(f"least_context is {self.pixels}: choose 0 to {MAX_PIXELS}.")
+        check(self)
 
     def around(self, sides: np.ndarray) -> float:
         """Pixels on each side of regions of a (width, height)."""
-        return max(self.share * math.sqrt(sides.prod()), float(self.pixels))
+        return max(self.context * math.sqrt(sides.prod()), float(self.least_context))
+
+
+USUAL = Framing()
 
 
 @dataclass(frozen=True)
@@ -91,10 +109,7 @@ def crop_windows(
     bounds: Tensor,
     source: Size,
     fitting: Fitting,
-    context: Context | None = None,
-    *,
-    moving: bool = False,
-    smooth: int = 24,
+    framing: Framing = USUAL,
 ) -> CropWindows:
     """The windows around regions, with their surroundings.
 
@@ -103,22 +118,16 @@ def crop_windows(
     fitting: the size of the crops. An area of pixels (`Fitting.pixels`) gives an editor's best size
         for the proportions; so do a width, a height, or both. With none of them crops have the
         window's own pixels, scaled down to `max_side`.
-    moving: whether the window follows the regions; its size is then that of the largest one.
-    smooth: motion of the regions that is quicker than so many frames, 0..1000, is taken out of the
-        window's, where that loses neither them nor half of the context.
 
-    Raises EvenframeError where no frame has a region, and for settings out of range.
+    Raises EvenframeError where no frame has a region.
     """
-    context = context or Context()
-    if not 0 <= smooth <= MAX_SMOOTH:
-        raise EvenframeError(f"smooth is {smooth}: choose 0 to {MAX_SMOOTH} frames.")
     present, low, high = _inside(bounds, source)
-    margin = context.around((high - low).max(0))
+    margin = framing.around((high - low).max(0))
     followed = _window((high - low).max(0), margin, source, fitting)
-    if moving:
+    if framing.moving:
         window, size = followed
         held = zip(low.T, high.T, window.tolist(), source, strict=True)  # by axis
-        paths = [_path(present, *axis, margin * ALWAYS, smooth) for axis in held]
+        paths = [_path(present, *axis, margin * ALWAYS, framing.smooth) for axis in held]
         corners = np.stack(paths, 1)
     else:
         low, high = low.min(0), high.max(0)

@@ -6,36 +6,35 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..common.errors import EvenframeError
-from ..regions.edges import feather, grown
+from ..common.settings import check, setting
+from ..regions.edges import MAX_EDGE, feather, grown
 
 WHOLE = 0.999
 """From here on a place is the edit's alone: a feathered 1 is not exact."""
-MAX_EDGE = 1024
-"""Pixels."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """How an edit's regions end. Raises EvenframeError out of range.
+    """How an edit's regions end; they grow as far as the edit shows something.
 
-    grow: pixels by which each region spreads first, 0..1024, as far as the edit shows something.
-    feather: width in pixels of the soft edge, which lies inside, 0..1024.
-    linear: mix light instead of sRGB values along it, which keeps bright edges bright.
-    rim_match: bring the edit's colours nearer to the source's, by what both are around the regions;
-        see rim.py.
+    Raises EvenframeError for settings out of range.
     """
 
-    grow: int = 0
-    feather: int = 8
-    linear: bool = False
-    rim_match: bool = False
+    grow: int = setting(0, "By how many pixels each region spreads first.", whole=(0, MAX_EDGE))
+    feather: int = setting(
+        8, "Width in pixels of the soft edge, inside the regions.", whole=(0, MAX_EDGE)
+    )
+    linear_light: bool = setting(
+        False, "Mix light instead of pixel values at the edge: bright edges stay bright."
+    )
+    rim_match: bool = setting(
+        False,
+        "Bring the edit's colours nearer to the source's, by what both are around the regions: a "
+        "colour drift of the editor then shows no seam.",
+    )
 
     def __post_init__(self) -> None:
-        for name in ("grow", "feather"):
-            value = getattr(self, name)
-            if not 0 <= value <= MAX_EDGE:
-                raise EvenframeError(f"{name} is {value}: choose 0 to {MAX_EDGE} pixels.")
+        check(self)
 
     def scaled(self, factor: float) -> "Edge":
         """The same where each pixel is so many; no wider than an edge may be."""
@@ -74,7 +73,7 @@ class Edge:
         source, edited: (..., h, w, 3) in 0..1. inside: (..., h, w).
         """
         share = inside[..., None].to(edited)
-        if not self.linear:
+        if not self.linear_light:
             return torch.lerp(source, edited, share)  # exact at both ends
         mixed = _encoded(torch.lerp(_light(source), _light(edited), share))
         return torch.where(share == 0, source, mixed)

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MAX_EDGE = 1024
+"""Pixels by which an edge may grow, and that it may be wide."""
+
 
 def grown(masks: Tensor, pixels: int) -> Tensor:
     """Spread masks (f, h, w) by so many pixels in every direction."""

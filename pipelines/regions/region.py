@@ -11,7 +11,7 @@ from ..common.errors import EvenframeError
 from ..common.grids import Box, averaged, cell_width
 from ..common.typed_text import require_typed
 from .box import require_box, to_grid
-from .edges import feather, grown, shrunk
+from .edges import MAX_EDGE, feather, grown, shrunk
 
 MAX_LABEL = 1000
 """Characters of a region's name, and of its words."""
@@ -240,9 +240,11 @@ def mask_region(
 
 def require_marks(name: str, words: str, grow: int, soften: int) -> None:
     """Raise EvenframeError for a region's name or words that are too long or not whole, and for
-    pixels of its edge that are not 0 to 1024."""
+    pixels of its edge out of range."""
     require_typed(name, "The name of a region", MAX_LABEL)
     require_typed(words, "The words of a region", MAX_LABEL)
     for what, value in (("grow", grow), ("soften", soften)):
-        if not 0 <= value <= 1024:
-            raise EvenframeError(f"{what} of region '{name}' is {value}: choose 0 to 1024 pixels.")
+        if not 0 <= value <= MAX_EDGE:
+            raise EvenframeError(
+                f"{what} of region '{name}' is {value}: choose 0 to {MAX_EDGE} pixels."
+            )

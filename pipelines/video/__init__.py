@@ -12,7 +12,7 @@ from .film import Film, at_rate, film_of
 from .fit import fit
 from .fitted import fit_clip, undo_clip, without_repeated
 from .from_film import clip_from_film
-from .lengths import ENDINGS, Length
+from .lengths import Length
 from .metadata import log_metadata, read_metadata, workflow_metadata
 from .rate import as_rate
 from .select import select

@@ -3,29 +3,32 @@
 from dataclasses import dataclass
 
 from ..common.errors import EvenframeError
-
-ENDINGS = ("trim", "repeat")
+from ..common.settings import check, setting
 
 
 @dataclass(frozen=True)
 class Length:
     """Numbers of frames that are `first` + n * `step`. Raises EvenframeError out of range.
 
-    ending: what is done where a clip has another number, until it fits. 'trim' leaves out the last
-        frames, 'repeat' shows the last one again, and so does 'trim' for less than `first`.
+    Of less than `first` the last one is shown again, whatever the `ending`.
     """
 
     step: int = 1
     first: int = 1
-    ending: str = "trim"
+    ending: str = setting(
+        "trim",
+        "What is done where `target` takes another number of frames: trim leaves out the last "
+        "ones, repeat shows the last one again. The saver leaves repeated ones out.",
+        choices=("trim", "repeat"),
+        told="length",
+    )
 
     def __post_init__(self) -> None:
+        check(self)
         if self.step < 1 or self.first < 1:
             raise EvenframeError(
                 f"The length is {self.first} + n * {self.step} frames: give 1 or more for both."
             )
-        if self.ending not in ENDINGS:
-            raise EvenframeError(f"length is '{self.ending}': choose {' or '.join(ENDINGS)}.")
 
     @property
     def any(self) -> bool:

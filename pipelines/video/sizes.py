@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ..common.errors import EvenframeError
+from ..common.settings import check, setting
 
-FIT_MODES = ("stretch", "crop", "pad")
 MAX_SIDE = 16384
 UNSEEN = 5e-4
 """Proportions that change by less are called unchanged."""
@@ -96,33 +97,44 @@ def _span(start: int, stop: int) -> str:
     return f"{start}-{stop - 1}" if stop - start > 1 else f"{start}"
 
 
+def _side(name: str) -> Any:
+    effect = f"An exact {name}, a multiple of `multiple`; 0 follows from the video."
+    return setting(0, effect, whole=(0, MAX_SIDE))
+
+
 @dataclass(frozen=True)
 class Fitting:
     """The size that frames are to have, whatever they come in. Raises EvenframeError out of range.
 
-    mode: 'stretch' keeps the whole frame and changes its proportions a little, 'crop' keeps the
-        proportions and loses edges, 'pad' keeps both and adds a border.
-    multiple: both sides become multiples of it; models ask for one (`Codec.size_multiple`). The
-        smaller, the nearer the proportions come to the source's.
-    width, height: the size wanted, in pixels; 0 follows from the other, or from the source.
-    max_side: the longer side is at most this; 0 for no limit. Frames are never made larger for it.
-    pixels: of a frame, at most, where neither width nor height is given: see `best_size`. Smaller
-        frames are made larger. 0 keeps the source's.
+    width, height: one that is 0 follows from the other, too. pixels: of a frame, at most, where
+        neither is given: see `best_size`. Smaller frames are made larger. 0 keeps the source's.
     """
 
-    mode: str = "stretch"
-    multiple: int = 16
-    width: int = 0
-    height: int = 0
-    max_side: int = 0
-    pixels: int = 0
+    mode: str = setting(
+        "stretch",
+        "How sides become multiples of `multiple`: stretch edits the whole frame and changes its "
+        "proportions a little, pad adds a border, crop leaves edges unedited. The saver undoes it.",
+        choices=("stretch", "crop", "pad"),
+        told="fit",
+    )
+    multiple: int = setting(
+        16,
+        "Both sides become multiples of it, in pixels. Less comes nearer to the video's "
+        "proportions; Stable Diffusion takes 8 and more. 64 gives the sizes it was trained on.",
+        whole=(1, MAX_SIDE),
+    )
+    width: int = _side("width")
+    height: int = _side("height")
+    max_side: int = setting(
+        0,
+        "Make larger frames smaller, so that their longer side is at most this; 0 sets no limit.",
+        whole=(0, MAX_SIDE),
+    )
+    pixels: int = setting(0, whole=(0, MAX_SIDE**2))
 
     def __post_init__(self) -> None:
+        check(self)
         multiple = self.multiple
-        if self.mode not in FIT_MODES:
-            raise EvenframeError(f"The fit is '{self.mode}': choose one of {', '.join(FIT_MODES)}.")
-        if not 1 <= multiple <= MAX_SIDE:
-            raise EvenframeError(f"multiple is {multiple}: give 1 to {MAX_SIDE}.")
         for name, value in (("width", self.width), ("height", self.height)):
             if value and (not multiple <= value <= MAX_SIDE or value % multiple):
                 last = MAX_SIDE // multiple * multiple
@@ -131,12 +143,12 @@ class Fitting:
                     f"{name} is {value}: give a multiple of {multiple} up to {last}, "
                     f"for example {near}, or 0 to keep the clip's."
                 )
-        for name, value, power in (("max_side", self.max_side, 1), ("pixels", self.pixels, 2)):
-            least, most = multiple**power, MAX_SIDE**power
-            if value and not least <= value <= most:
-                raise EvenframeError(
-                    f"{name} is {value}: give {least} to {most}, or 0 for no limit."
-                )
+        for name, value, least in (
+            ("max_side", self.max_side, multiple),
+            ("pixels", self.pixels, multiple**2),
+        ):
+            if 0 < value < least:
+                raise EvenframeError(f"{name} is {value}: give {least} or more, or 0 for no limit.")
 
     def plan(self, source: Size) -> Fit:
         """How frames of a size are made to fit, without touching any."""

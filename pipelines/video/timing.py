@@ -8,6 +8,7 @@ from itertools import chain, pairwise
 
 from ..common.errors import EvenframeError
 from ..common.progress import OnNote
+from ..common.settings import check, setting
 from .lengths import ANY, Length
 from .rate import MAX_DENOMINATOR, MAX_RATE, as_rate
 from .source import Timed
@@ -22,30 +23,35 @@ MOST_LOOKS = 1000
 class Choice:
     """Which frames of a video are kept; the settings apply in the order rate, skip, stride, most.
 
-    max_frames: keep at most so many; 0 keeps all.
-    skip: leave out so many frames at the beginning.
-    stride: keep every `stride`-th frame. The clip then plays at the video's rate / stride, so that
-        it lasts as long as that part of the video, and the sound fits without being stretched.
-    frame_rate: first bring the video to this rate by the frames' times, which is right for variable
-        frame rates too; 0 or None keeps the frames as they are.
     length: numbers of frames that the clip may have. `of` gives all frames that are chosen; what
         becomes of them, `length.count` says once their number is known.
     """
 
-    max_frames: int = 0
-    skip: int = 0
-    stride: int = 1
-    frame_rate: float | Fraction | None = None
+    max_frames: int = setting(
+        0,
+        "Keep at most so many frames; 0 keeps all. Memory and time grow with them.",
+        whole=(0, None),
+    )
+    skip: int = setting(0, "Leave out so many frames at the beginning.", whole=(0, None))
+    stride: int = setting(
+        1,
+        "Keep every so many frames: 2 keeps every other. The clip lasts as long as that part of "
+        "the video, at a lower frame rate, and its sound fits.",
+        whole=(1, None),
+    )
+    frame_rate: float | Fraction | None = setting(
+        None,
+        "Bring the video to so many frames a second first; 0 keeps its own. Use it for videos "
+        "whose frame rate varies.",
+        within=(0, MAX_RATE),
+        step=0.01,
+        demand=lambda _, rate: rate and as_rate(rate),
+        stand_in=(0, None),
+    )
     length: Length = ANY
 
     def __post_init__(self) -> None:
-        if self.max_frames < 0:
-            raise EvenframeError(f"max_frames is {self.max_frames}: give 0 (all frames) or more.")
-        if self.skip < 0:
-            raise EvenframeError(f"skip is {self.skip}: give 0 or more frames.")
-        if self.stride < 1:
-            raise EvenframeError(f"stride is {self.stride}: give 1 (every frame) or more.")
-        _ = self.rate  # raises
+        check(self)
 
     @property
     def rate(self) -> Fraction | None:
