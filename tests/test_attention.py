@@ -121,6 +121,23 @@ def test_gathered_tokens_are_the_key_frames_in_order():
     assert gather_keyframes(tokens, None) is tokens
 
 
+def test_threads_do_not_change_the_gradient_of_gathered_tokens():
+    """RAD takes it: on the CPU, the same edit gives the same bytes."""
+    torch.manual_seed(0)
+    tokens, weights = torch.randn(8, 4, 256, 32, requires_grad=True), torch.randn(8, 4, 512, 32)
+    table = torch.stack([torch.arange(8), torch.full((8,), 3)], dim=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, *others = (
+            torch.autograd.grad((gather_keyframes(tokens, table) * weights).sum(), tokens)[0]
+            for _ in range(20)
+        )
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(first, other) for other in others)
+
+
 # Terms
 
 

@@ -95,7 +95,9 @@ def gather_keyframes(tokens: Tensor, keyframes: Tensor | None) -> Tensor:
     """
     if keyframes is None:
         return tokens
-    picked = tokens[keyframes]  # f j heads m d, or 1 j heads m d
+    # Not by brackets: on the CPU their gradient is summed in an order that threads decide.
+    picked = tokens.index_select(0, keyframes.flatten())  # (f j) heads m d, or j heads m d
+    picked = picked.unflatten(0, keyframes.shape)  # f j heads m d, or 1 j heads m d
     joined = picked.transpose(1, 2).flatten(2, 3)  # f heads (j m) d
     return joined.expand(len(tokens), -1, -1, -1)
 
