@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ..pipelines.attention.keyframes import KeyFrameTable
-from ..pipelines.attention.processor import Pass, SiteProcessor
+from ..pipelines.attention.processor import ForwardPass, SiteProcessor
 from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call, evaluate
 from ..pipelines.controls.base import Control, ControlRun, Edit, Step
-from ..pipelines.controls.fatezero.fusion import Fusion, windows
+from ..pipelines.controls.fatezero.fusion import Fusion, published_steps
 from ..pipelines.models.model import Model
 from ..pipelines.models.schedule import Level
 from ..pipelines.source.maps import blend_mask, mask_sites
@@ -39,7 +39,7 @@ class MapProcessor(SiteProcessor):
         super().__init__(site)
         self._stride = stride
 
-    def output(self, forward: Pass, call: Call) -> Tensor:
+    def output(self, forward: ForwardPass, call: Call) -> Tensor:
         if call.site.stride < self._stride:
             return evaluate(call.plain())
         logits = call.q @ call.gather(call.k).transpose(-1, -2)  # f heads n m
@@ -116,7 +116,7 @@ class MapFusionRun(ControlRun):
 
     def __init__(self, settings: Fusion, records: Sequence[Maps], edit: Edit):
         self._settings, self._records, self._edit = settings, records, edit
-        self._cross_end, self._self_end = windows(settings, edit.steps)
+        self._cross_end, self._self_end = published_steps(settings, edit.steps)
         source = edit.inversion.prompt.tokens
         words = [token for word in settings.blend_words for token in find_tokens(source, word)]
         self._blend_tokens = list(dict.fromkeys(words))

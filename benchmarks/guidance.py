@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..pipelines.attention.sites import Layout
 from ..pipelines.attention.terms import Call, Terms, probabilities
-from ..pipelines.common.window import averaged, windows
+from ..pipelines.common.window import merged, windows
 from ..pipelines.controls.base import Edit
 from ..pipelines.controls.reatco.losses import condition_maps
 from ..pipelines.controls.reatco.refocus import Refocus, RefocusRun
@@ -83,7 +83,7 @@ def window_memory() -> dict[str, float]:
                 return tuple(model.denoiser.predict(part, ASKED, branches, table).values())
 
             with torch.no_grad(), _Alive() as alive:
-                averaged(parts, "triangular", (step(part) for part in parts))
+                merged(parts, "triangular", (step(part) for part in parts))
             return alive.most + latents.nbytes
 
         return {"window.memory_ratio": peak(64) / peak(16)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import miniature
 from ..pipelines.models.family import PRECISIONS
-from ..pipelines.models.noise_schedule import PREDICTIONS
+from ..pipelines.models.noise_schedule import config_name
 from .common import sockets
 from .common.files import Stamp, stamps
 from .host import host, io
@@ -129,8 +129,7 @@ def describe(model: Model) -> str:
     """A model in one line: "name: 512 px, epsilon, float16, 1066 M parameters, a1b2c3d4"."""
     count = sum(p.numel() for module in model.modules for p in module.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
-    kind = model.schedule.kind
-    predicts = {kind: name for name, kind in PREDICTIONS.items()}.get(kind, kind)
+    predicts = config_name(model.schedule.kind)
     return (
         f"{model.name}: {model.native_size} px, {predicts}, {dtype}, "
         f"{count / 1e6:.1f} M parameters, {model.fingerprint[:8]}"

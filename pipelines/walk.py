@@ -16,7 +16,7 @@ from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend
 from .attention.terms import as_it_is
 from .common.checks import require_finite
-from .common.window import averaged
+from .common.window import merged
 from .models.schedule import Level, add_noise, move, split
 from .text.conditioning import Conditioning
 
@@ -119,7 +119,7 @@ def walk(
                 require_finite(moved, stage, index, total, model.dtype)
                 said = split(moved if asked is there else z, out, asked, kind)[0]
                 reached.append((part.settle(moved), said))
-            latents, clean = averaged(windows, weights, reached)
+            latents, clean = merged(windows, weights, reached)
         if on_step is not None:
             on_step(StepReport(index + 1, total, asked, latents, clean))
     return latents

@@ -11,8 +11,8 @@ from tiny_model import tiny
 from evenframe.benchmarks.models import full_size, with_part
 from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.keyframes import KeyFrameTable
-from evenframe.pipelines.attention.processor import Pass, SiteProcessor
-from evenframe.pipelines.attention.sites import Kind, Layout, Site, layout_of
+from evenframe.pipelines.attention.processor import ForwardPass, SiteProcessor
+from evenframe.pipelines.attention.sites import Layout, Site, SiteKind, layout_of
 from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models.schedule import Level
@@ -27,7 +27,7 @@ from evenframe.pipelines.source.store import (
     kept_sites,
 )
 
-BOTH: tuple[Kind, ...] = ("self", "cross")
+BOTH: tuple[SiteKind, ...] = ("self", "cross")
 SELF = Site("down.attn1", "self", 8, 0)
 CROSS = Site("down.attn2", "cross", 8, 1)
 
@@ -304,7 +304,7 @@ def test_a_layer_looks_at_key_frames_from_its_limit_on(layers: str, stride: int)
     tokens = (size[0] // stride) * (size[1] // stride)
     q, k, v = (random(frames, heads, tokens, width, seed=seed) for seed in range(3))
     finest = 8 * (limit.width or 0)
-    forward = Pass(("target",), size, limit.frames, finest, lambda call, terms: terms)
+    forward = ForwardPass(("target",), size, limit.frames, finest, lambda call, terms: terms)
     found = SiteProcessor(site)._attend(forward, q, k, v)
     expected = torch.zeros_like(found)
     for frame in range(frames):

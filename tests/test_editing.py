@@ -55,7 +55,7 @@ def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Ten
             )
         epsilon = negative + scale * (target - negative)
         start_level, end_level = alpha(schedule, timestep), alpha(schedule, after)
-        if backbone.schedule.prediction == "v_prediction":
+        if backbone.schedule.kind == "v":
             signal, noise = float(start_level.sqrt()), float((1 - start_level).sqrt())
             epsilon = signal * epsilon + noise * latents
         latents = ddim_step(latents, epsilon, start_level.float(), end_level.float())

@@ -14,7 +14,7 @@ from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit, Step
-from evenframe.pipelines.controls.fatezero.fusion import Fusion, FusionRun, windows
+from evenframe.pipelines.controls.fatezero.fusion import Fusion, FusionRun, published_steps
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.schedule import Level
@@ -213,7 +213,7 @@ def test_terms_of_earlier_controls_are_kept_inside_the_mask(prompts):
     [(0.8, 50, 40, 40), (0.7, 50, 35, 35), (0.5, 50, 25, 25), (1.0, 50, 51, 50), (0.8, 8, 7, 6)],
 )
 def test_windows_are_the_published_ones(share: float, steps: int, cross: int, own: int):
-    assert windows(Fusion(cross_steps=share, self_steps=share), steps) == (cross, own)
+    assert published_steps(Fusion(cross_steps=share, self_steps=share), steps) == (cross, own)
 
 
 def test_controls_end_with_their_windows_and_ask_for_no_more(prompts):

@@ -331,7 +331,7 @@ def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: Model):
     schedule: Any = backbone.schedule
     frames = torch.zeros(1, 64, 64, 3)
     others = [
-        replace(schedule, prediction="v_prediction"),
+        replace(schedule, kind="v"),
         replace(schedule, steps_offset=schedule.steps_offset + 1),
         replace(schedule, spacing="trailing"),
         replace(schedule, alphas_cumprod=schedule.alphas_cumprod * 0.999),

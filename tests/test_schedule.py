@@ -192,7 +192,7 @@ def test_an_inverse_step_is_the_published_one(schedule: NoiseSchedule, dtype, to
     z, out = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(1), dtype=dtype)
     for there, here in pairwise(schedule.times(50)):
         low, high = alpha(schedule, here), alpha(schedule, there)
-        expected = published_inverse(z, out, low, high, schedule.prediction)
+        expected = published_inverse(z, out, low, high, schedule.kind)
         found = inverse_step(z, out, schedule.at(here), schedule.at(there), schedule.kind)
         assert float((found - expected).norm() / expected.norm()) < tolerance
 

@@ -136,7 +136,7 @@ def test_what_flow_does_not_explain_is_dropped_but_no_hole_is_left():
     mask = torch.zeros(20, 40)
     mask[:, :30] = 1
     followed = layer.carried(
-        layer.begin(mask, was), was, now, fields.Step(0, 1, astray, still)
+        layer.begin(mask, was), was, now, fields.Neighbours(0, 1, astray, still)
     ).mask
     assert followed[:, :20].all() and not followed[:, 20 + layer.NEAR :].any()
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evenframe.benchmarks.models import with_predict
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, averaged, shares, windows
+from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, merged, shares, windows
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
@@ -101,14 +101,14 @@ def test_what_windows_give_is_averaged_by_what_they_count():
         (clip[part.start : part.stop] * 2, torch.full((4,), float(index)))
         for index, part in enumerate(parts)
     )
-    doubled, same = averaged(parts, "triangular", results)
+    doubled, same = merged(parts, "triangular", results)
     assert torch.allclose(doubled, clip * 2)
     assert same.tolist() == pytest.approx([0, 0, 1 / 3, 2 / 3, 1, 1])
 
 
 def test_a_single_window_gives_its_result_to_the_bit():
     result = torch.tensor([-0.0, 1e-45, 3.0])
-    [found] = averaged([range(3)], "uniform", [(result,)])
+    [found] = merged([range(3)], "uniform", [(result,)])
     assert found is result
 
 

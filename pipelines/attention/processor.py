@@ -22,7 +22,7 @@ class EarlyExit(Exception):
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardPass:
     """What one forward pass is made of.
 
     branches: names of the parts of the batch, in order; every part holds all frames.
@@ -51,7 +51,7 @@ class SiteProcessor:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        forward: Pass | None = None,
+        forward: ForwardPass | None = None,
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         q = _split_heads(attn.to_q(hidden_states), attn.heads)
@@ -61,7 +61,7 @@ class SiteProcessor:
         out = out.transpose(1, 2).flatten(2)  # (b f) n (heads d)
         return attn.to_out[1](attn.to_out[0](out))
 
-    def _attend(self, forward: Pass | None, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def _attend(self, forward: ForwardPass | None, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if forward is None:
             return evaluate(Call(self.site, "target", (0, 0), q, k, v).plain())
         # One call per branch, controlled or not: so what a control does to the target branch
@@ -74,11 +74,11 @@ class SiteProcessor:
         outputs = [self.output(forward, self._call(forward, *part)) for part in parts]
         return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
-    def output(self, forward: Pass, call: Call) -> Tensor:
+    def output(self, forward: ForwardPass, call: Call) -> Tensor:
         """What one branch's attention gives, (f, heads, n, d), once it has been rewritten."""
         return evaluate(forward.attend(call, call.plain()))
 
-    def _call(self, forward: Pass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
+    def _call(self, forward: ForwardPass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
         temporal = self.site.kind == "self" and self.site.stride >= forward.keyframe_stride
         return Call(
             site=self.site,

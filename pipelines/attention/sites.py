@@ -8,7 +8,7 @@ from typing import Literal
 from ..common.errors import EvenframeError
 from ..common.grids import grid_of
 
-Kind = Literal["self", "cross"]
+SiteKind = Literal["self", "cross"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Site:
     """
 
     name: str
-    kind: Kind
+    kind: SiteKind
     stride: int
     order: int
 

@@ -89,7 +89,7 @@ def shares(parts: Sequence[range], weights: str = "uniform") -> list[Tensor]:
     ]
 
 
-def averaged(
+def merged(
     parts: Sequence[range], weights: str, results: Iterable[Sequence[Tensor]]
 ) -> tuple[Tensor, ...]:
     """What windows gave, averaged where they overlap, each by what it counts.

@@ -1,7 +1,7 @@
 """A stretch of the denoising in shares of its steps, and the one rule that makes steps of it.
 
 A step belongs to a span where its middle does. All controls cut their shares so but for FateZero's
-two, which are published as they are: see `fusion.windows`.
+two, which are published as they are: see `fusion.published_steps`.
 """
 
 from dataclasses import dataclass

@@ -22,19 +22,24 @@ PREDICTIONS: Mapping[str, Kind] = {"epsilon": "epsilon", "v_prediction": "v"}
 """What a model predicts, by its name in a scheduler_config.json."""
 
 
+def config_name(kind: str) -> str:
+    """The name that it has there, or else its own."""
+    return {kind: name for name, kind in PREDICTIONS.items()}.get(kind, kind)
+
+
 @dataclass(frozen=True)
 class NoiseSchedule:
     """The noise levels that a model was trained on.
 
     alphas_cumprod: (T,) float64, the share of signal (in power) left at each training timestep.
-    prediction: what the model predicts, "epsilon" or "v_prediction".
+    kind: what the model predicts.
     steps_offset: added to the timesteps of runs with leading spacing (1 for Stable Diffusion).
     spacing: "leading", or "trailing", where a run starts from the last timestep: needed where that
     one is pure noise.
     """
 
     alphas_cumprod: Tensor
-    prediction: str = "epsilon"
+    kind: Kind = "epsilon"
     steps_offset: int = 1
     spacing: str = "leading"
 
@@ -63,12 +68,8 @@ class NoiseSchedule:
             alphas = zero_terminal_snr(alphas)
         offset = _number(config, "steps_offset", 1, 0, len(alphas) - 1)
         trailing = config.get("timestep_spacing") == "trailing"
-        return NoiseSchedule(alphas, prediction, int(offset), "trailing" if trailing else "leading")
-
-    @property
-    def kind(self) -> Kind:
-        """What the model predicts."""
-        return PREDICTIONS[self.prediction]
+        kind, spacing = PREDICTIONS[prediction], "trailing" if trailing else "leading"
+        return NoiseSchedule(alphas, kind, int(offset), spacing)
 
     def at(self, time: float) -> Level:
         """The level of a timestep; a negative one means the clean end, where it is that of 0.
@@ -104,7 +105,7 @@ class NoiseSchedule:
     def identity(self) -> str:
         """SHA-256 of all that the levels depend on."""
         # The tensor's name carries what is no tensor.
-        name = f"alphas of {self.prediction}, offset {self.steps_offset}"
+        name = f"alphas of {config_name(self.kind)}, offset {self.steps_offset}"
         trailing = ", trailing" if self.spacing == "trailing" else ""
         return hash_tensors({name + trailing: self.alphas_cumprod})
 

@@ -18,7 +18,7 @@ from ..video.original import original
 from ..video.placement import Placement
 from ..video.resample import Resampler
 from ..video.sizes import Fit, Fitting
-from .crop_window import USUAL, CropWindows, Framing, crop_windows
+from .crop_window import STILL, CropWindows, Framing, crop_windows
 from .source_masks import MaskResampler, drawn_on
 
 
@@ -39,7 +39,7 @@ def crop_around(
     clip: Clip,
     regions: Regions,
     fitting: Fitting,
-    framing: Framing = USUAL,
+    framing: Framing = STILL,
     *,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,

@@ -68,7 +68,7 @@ class Framing:
         return max(self.context * math.sqrt(sides.prod()), float(self.least_context))
 
 
-USUAL = Framing()
+STILL = Framing()
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def crop_windows(
     bounds: Tensor,
     source: Size,
     fitting: Fitting,
-    framing: Framing = USUAL,
+    framing: Framing = STILL,
 ) -> CropWindows:
     """The windows around regions, with their surroundings.
 

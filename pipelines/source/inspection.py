@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..common.checks import require_range
 from ..common.grids import nearest
-from ..common.window import averaged
+from ..common.window import merged
 from ..models.checks import require_model
 from ..text.prompt import find_tokens
 from .maps import blend_mask, mask_sites, word_maps
@@ -59,7 +59,7 @@ def look(
             return word_maps(source, sites, tokens, size).cpu().transpose(0, 1)
 
         parts = inversion.windows
-        return averaged(parts, inversion.windowing.weights, ((of(part),) for part in parts))[0]
+        return merged(parts, inversion.windowing.weights, ((of(part),) for part in parts))[0]
 
     maps = model.run(
         {"source": inversion.prompt}, inversion.trajectory[0, : inversion.at_once], seen

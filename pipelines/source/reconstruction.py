@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..attention.keyframes import KeyFrameTable, closure
 from ..common.errors import EvenframeError
-from ..common.window import averaged
+from ..common.window import merged
 from ..measure.psnr import psnr
 from ..models.checks import require_model
 from ..walk import OnStep, Pass, walk
@@ -37,7 +37,7 @@ def reconstruct(
     if len(parts) > 1:
         if frame is None:
             each = ((reconstruct(model, inversion.part(part), None, on_step),) for part in parts)
-            return averaged(parts, weights, each)[0]
+            return merged(parts, weights, each)[0]
         window = _nearest(parts, frame)
         inversion, frame = inversion.part(window), frame - window.start
     frames, table, wanted = _selection(inversion, frame)

@@ -17,11 +17,11 @@ from ....pipelines.models.schedule import matrix
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ....pipelines.models.schedule import Level, Schedule
+    from ....pipelines.models.schedule import Kind, Level, Schedule
 
-PREDICTIONS = {
+PREDICTIONS: dict[type, Kind] = {
     host_sampling.EPS: "epsilon",
-    host_sampling.V_PREDICTION: "v_prediction",
+    host_sampling.V_PREDICTION: "v",
     host_sampling.CONST: "flow",
 }
 

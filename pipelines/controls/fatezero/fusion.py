@@ -158,7 +158,7 @@ class FusionRun(ControlRun):
         self._threshold = settings.threshold
         self._uses_source = bool(self._mix.from_source.any())
         self._uses_own = bool(self._mix.own.any())
-        self._cross_end, self._self_end = windows(settings, steps)
+        self._cross_end, self._self_end = published_steps(settings, steps)
         blended = settings.blend_window if settings.latent_blend else NEVER
         self._blend_range = blended.steps(steps)
         self._gate_end = self._self_end if self._blend_tokens and settings.self_blend else 0
@@ -255,7 +255,7 @@ class FusionRun(ControlRun):
         return fused
 
 
-def windows(settings: Fusion, steps: int) -> tuple[int, int]:
+def published_steps(settings: Fusion, steps: int) -> tuple[int, int]:
     """Steps in which cross- and self-attention are controlled: int(c (N+1)) and int(s N).
 
     As published, and so not the rule of `Span`, by which every other share of steps is cut.

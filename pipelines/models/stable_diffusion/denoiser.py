@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ...attention.keyframes import KeyFrameTable
-from ...attention.processor import Attend, Pass, SiteProcessor
+from ...attention.processor import Attend, ForwardPass, SiteProcessor
 from ...attention.sites import Layout, Site, layout_of
 from ...attention.terms import as_it_is
 from ...common.errors import EvenframeError
@@ -59,7 +59,7 @@ class UNetDenoiser:
         context = torch.cat([state.expand(frames, -1, -1) for state in states])  # (b f) L c
         batch = latents.repeat(len(branches), 1, 1, 1)  # (b f) c h w
         width = None if keyframes is None else keyframes.width
-        forward = Pass(
+        forward = ForwardPass(
             branches=tuple(branches),
             frame_size=(rows * SPACE_STRIDE, columns * SPACE_STRIDE),
             keyframes=None if keyframes is None else keyframes.rows.to(self.device),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..model import Model
     from .components import Components
 
-KINDS = ("sd1", "sd2", "pickle")
+READABLE = ("sd1", "sd2", "pickle")
 
 
 def recognise(source: Source) -> bool:
@@ -26,7 +26,7 @@ def recognise(source: Source) -> bool:
     path = Path(source)
     try:
         if not path.is_dir():
-            return sniff(path).kind in KINDS
+            return sniff(path).kind in READABLE
         check_index(path)
     except (EvenframeError, OSError):  # such as a name that is too long
         return False

@@ -29,7 +29,7 @@ LEAST_SIDES = (8, 12)
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Neighbours:
     """From the frame `before` to the neighbouring frame `now`. Flows: (h, w, 2), pixels, x first.
 
     there: where a pixel of `before` is in `now`; back: where one of `now` was in `before`.
@@ -51,7 +51,7 @@ class Fields:
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
         self._room = KEPT_BYTES // (8 * self._grey[0].size)  # pairs of two half-precision numbers
 
-    def step(self, before: int, now: int, again: bool = False) -> Step:
+    def step(self, before: int, now: int, again: bool = False) -> Neighbours:
         """The flows of two neighbouring frames. again: they are asked for once more, reversed."""
         first = min(before, now)
         if first in self._kept:
@@ -63,7 +63,7 @@ class Fields:
             back = torch.from_numpy(self._flow.calc(self._grey[first + 1], self._grey[first], None))
             if again and len(self._kept) < self._room:
                 self._kept[first] = there.half(), back.half()
-        return Step(before, now, *((there, back) if before < now else (back, there)))
+        return Neighbours(before, now, *((there, back) if before < now else (back, there)))
 
 
 def require_room(count: int, frame_size: tuple[int, int]) -> None:

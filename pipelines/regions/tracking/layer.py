@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .around import box_around, largest, mean
-from .fields import Step, agree, pixels, sample
+from .fields import Neighbours, agree, pixels, sample
 from .looks import Looks, looks
 from .motion import Affine, fit, shifted
 
@@ -106,7 +106,7 @@ def begin(mask: Tensor, frame: Tensor, come: Layer | None = None) -> Layer:
     return Layer(mask, hidden, colours, torch.zeros(2), still, looks(mask, frame), shape)
 
 
-def carried(layer: Layer, was: Tensor, now: Tensor, step: Step) -> Layer:
+def carried(layer: Layer, was: Tensor, now: Tensor, step: Neighbours) -> Layer:
     """The layer of the next frame. was, now: the frames (h, w, 3) of the step."""
     way, whole = _way(was, now, step), layer.whole
     own = _own_motion(layer, way, int(whole.sum()))
@@ -182,7 +182,7 @@ def _completed(seen: Tensor, signs: _Signs) -> Tensor:
     return torch.where((mask == 0) & (beside | surrounded), 1.0, seen)
 
 
-def _way(was: Tensor, now: Tensor, step: Step) -> _Way:
+def _way(was: Tensor, now: Tensor, step: Neighbours) -> _Way:
     grid = pixels(step.back)
     source, target = grid + step.back, grid + step.there
     same = (sample(was, source) - now).abs().amax(-1) <= CHANGED
