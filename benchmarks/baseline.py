@@ -127,10 +127,8 @@ class MapFusionRun(ControlRun):
     def prepare(self, step: Step) -> None:
         self._index = step.index
         record = self._records[len(self._records) - 1 - step.index]
-        backbone = self._edit.model
-        self._maps = {
-            name: maps.to(backbone.device, backbone.dtype) for name, maps in record.items()
-        }
+        model = self._edit.model
+        self._maps = {name: maps.to(model.device, model.dtype) for name, maps in record.items()}
         if self._blend_tokens:
             self._masks = self._blend_masks()
 
@@ -172,11 +170,9 @@ class MapFusionRun(ControlRun):
         return fused
 
     def _blend_masks(self) -> Mapping[tuple[int, int], Tensor]:
-        backbone = self._edit.model
-        size = backbone.codec.lattice_of(self._edit.inversion.trajectory[0]).size
-        sites: Sequence[Site] = mask_sites(
-            backbone.denoiser.sites, backbone.denoiser.layout.mask_stride
-        )
+        model = self._edit.model
+        size = model.codec.lattice_of(self._edit.inversion.trajectory[0]).size
+        sites: Sequence[Site] = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
         layers = [
             self._maps[site.name][..., self._blend_tokens]
             .sum(-1)
@@ -184,6 +180,6 @@ class MapFusionRun(ControlRun):
             .unflatten(-1, site.grid(size))  # heads f h w
             for site in sites
         ]
-        grids = {site.grid(size) for site in backbone.denoiser.sites if site.kind == "self"}
+        grids = {site.grid(size) for site in model.denoiser.sites if site.kind == "self"}
         sizes = [*grids, (self._latent_size[0], self._latent_size[1])]
         return blend_mask(torch.cat(layers), sizes, self._settings.threshold)

@@ -166,15 +166,15 @@ def run(
     model: a folder with another than the built-in one. sweep: the strengths instead, and a plot of
     them.
     """
-    backbone = load(model or miniature.NAME)
-    made = inverted(backbone, make_tasks(clips), FRAMES, steps, keyframes="all")
+    loaded = load(model or miniature.NAME)
+    made = inverted(loaded, make_tasks(clips), FRAMES, steps, keyframes="all")
     if sweep:
-        figures = strengths(backbone, made)
+        figures = strengths(loaded, made)
         if plot is not None:
             plot_sweep(plot, figures)
         return figures
     figures = bias_before(sampling.load(model), min(DRAWN, clips))
-    ways = partial(edited, backbone, Settings())
+    ways = partial(edited, loaded, Settings())
     return figures | summary(outcomes(made, ARMS, ways, assess, sheet)) | fairness_cost.run()
 
 

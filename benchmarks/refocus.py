@@ -40,11 +40,11 @@ def run(scale: float = 1.0, model: Path | None = None, plot: Path | None = None)
     scale: share of the clips (1 for published figures). model: a folder with another than the
     built-in one. plot: where to draw the shares over K.
     """
-    backbone = load(model or NAME)
+    loaded = load(model or NAME)
     clips, swept, kept = (max(2, round(count * scale)) for count in (CLIPS, SWEPT, KEPT))
     figures: Figures = {**guidance.guidance(), **guidance.window_memory()}
-    figures |= two_objects.invariant(backbone, kept)
-    figures |= two_objects.refocusing(backbone, clips, swept)
+    figures |= two_objects.invariant(loaded, kept)
+    figures |= two_objects.refocusing(loaded, clips, swept)
     if plot is not None:
         plot_fractions(plot, figures)
     return figures

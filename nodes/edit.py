@@ -78,10 +78,10 @@ class EvenframeEdit(io.ComfyNode):
         Settings(**settings).require(inversion.steps)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
-        backbone = host.load(model, needed)
+        loaded = host.load(model, needed)
         with advice(ATTENTION_ADVICE):
             latents = editing.edit(
-                backbone,
+                loaded,
                 inversion,
                 target_prompt,
                 negative="" if negative_prompt is None else negative_prompt,
@@ -89,14 +89,14 @@ class EvenframeEdit(io.ComfyNode):
                 **settings,
                 on_step=feedback.follow(
                     host.progress(inversion.steps, "Editing"),
-                    backbone,
+                    loaded,
                     every=preview_every,
                     frame=middle_frame(inversion),
                 ),
                 on_pass=host.check_interrupt,
                 free=host.free_memory,
             )
-        return io.NodeOutput({"samples": backbone.codec.exported(latents).cpu()})
+        return io.NodeOutput({"samples": loaded.codec.exported(latents).cpu()})
 
 
 class EvenframeDecode(io.ComfyNode):
@@ -132,11 +132,11 @@ class EvenframeDecode(io.ComfyNode):
     ) -> io.NodeOutput:
         samples = latents["samples"]
         size = model.model.codec.lattice_of(samples).size
-        backbone = host.load(model, model.model.codec.decoding_bytes(slice_size, size))
+        loaded = host.load(model, model.model.codec.decoding_bytes(slice_size, size))
         progress = host.progress(len(samples), "Decoding")
         with advice(DECODER_ADVICE):
-            imported = backbone.codec.imported(samples)
-            frames = backbone.codec.decode(imported, slice_size, progress.step)
+            imported = loaded.codec.imported(samples)
+            frames = loaded.codec.decode(imported, slice_size, progress.step)
         return io.NodeOutput(frames)
 
 

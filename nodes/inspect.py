@@ -79,11 +79,11 @@ class EvenframeAttentionViewer(io.ComfyNode):
     ) -> io.NodeOutput:
         frames, _ = rgb_frames(frames)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
-        backbone = host.load(
+        loaded = host.load(
             model, model.model.denoiser.working_bytes(inversion.at_once, size, branches=1)
         )
         with advice(ATTENTION_ADVICE):
-            view = look(backbone, inversion, parse_phrases(words), at, threshold)
+            view = look(loaded, inversion, parse_phrases(words), at, threshold)
         picture = heat(view.maps, frames)
         shown = feedback.shown(spread(picture, 4), f"{words}: step {view.step + 1}")
         return io.NodeOutput(picture, view.mask, ui=shown)

@@ -127,22 +127,22 @@ class EvenframeInvert(io.ComfyNode):
         settings = settings_of(Settings, values | {"windowing": windows or WHOLE_CLIP})
         at_once, size = len(settings.windowing.cut(len(frames))[0]), frames.shape[1:3]
         memory = model.model.denoiser.working_bytes(at_once, (size[0], size[1]), branches=1)
-        backbone = host.load(model, memory)
+        loaded = host.load(model, memory)
         with advice(ATTENTION_ADVICE):
             inversion, found = cache.find_or_invert(
                 cache.InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE),
-                backbone,
+                loaded,
                 frames,
                 source_prompt,
                 settings,
                 check=check,
                 # No live preview: the editor would go on showing it in the place of the result.
-                on_step=feedback.follow(host.progress(steps, "Inverting"), backbone),
-                on_check=feedback.follow(host.progress(steps, "Checking"), backbone),
+                on_step=feedback.follow(host.progress(steps, "Inverting"), loaded),
+                on_check=feedback.follow(host.progress(steps, "Checking"), loaded),
                 on_frame=lambda _: host.check_interrupt(),
                 free=host.free_memory,
             )
-        told = report(backbone, inversion, frames, found, check)
+        told = report(loaded, inversion, frames, found, check)
         shown = {"text": list(told.lines)}
         if check:
             shown = feedback.shown(told.picture, "\n".join(told.lines))
