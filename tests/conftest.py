@@ -76,7 +76,7 @@ def checkpoint(comfyui: ComfyServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def backbone() -> Model:
+def model() -> Model:
     """The Stable Diffusion 1.x layout, very small, with seeded random weights. Do not change it."""
     return tiny()
 

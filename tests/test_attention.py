@@ -224,17 +224,17 @@ def test_the_published_layers_of_stable_diffusion_are_found():
     assert max(masks, key=lambda site: site.order).name.startswith("up_blocks.1.attentions.2.")
 
 
-def test_sites_have_the_order_and_the_size_of_the_real_pass(backbone):
+def test_sites_have_the_order_and_the_size_of_the_real_pass(model):
     seen: list[Call] = []
 
     def look(call: Call, terms):
         seen.append(call)
         return terms
 
-    prompt = backbone.text.encode("a cat")
+    prompt = model.text.encode("a cat")
     latents = random(2, 4, 8, 24).float()  # 64x192 pixels
-    backbone.denoiser.predict(latents, LEVEL, {"source": prompt}, None, look)
-    assert [call.site for call in seen] == list(backbone.denoiser.sites)
+    model.denoiser.predict(latents, LEVEL, {"source": prompt}, None, look)
+    assert [call.site for call in seen] == list(model.denoiser.sites)
     assert [call.site.order for call in seen] == list(range(len(seen)))
     for call in seen:
         rows, columns = call.grid
@@ -243,48 +243,48 @@ def test_sites_have_the_order_and_the_size_of_the_real_pass(backbone):
         assert call.k.shape[2] == (77 if call.site.kind == "cross" else rows * columns)
 
 
-def test_without_a_control_the_model_is_the_one_of_diffusers(backbone):
+def test_without_a_control_the_model_is_the_one_of_diffusers(model):
     """The processor of this package and diffusers' own give the same prediction."""
     from copy import deepcopy
 
     from diffusers.models.attention_processor import AttnProcessor2_0
 
-    prompt = backbone.text.encode("a cat")
+    prompt = model.text.encode("a cat")
     states = prompt.states["tokens"]
     latents = random(2, 4, 8, 16).float()
-    unet = deepcopy(backbone.denoiser.module)
+    unet = deepcopy(model.denoiser.module)
     unet.set_attn_processor(AttnProcessor2_0())
     with torch.no_grad():
-        ours = backbone.denoiser.predict(latents, LEVEL, {"source": prompt})["source"]
+        ours = model.denoiser.predict(latents, LEVEL, {"source": prompt})["source"]
         theirs = unet(latents, 500, encoder_hidden_states=states.expand(2, -1, -1)).sample
     assert torch.allclose(ours, theirs, atol=1e-5)
     assert ours.abs().max() > 0.1
 
 
-def test_branches_do_not_see_each_other(backbone):
+def test_branches_do_not_see_each_other(model):
     states = {
-        name: backbone.text.encode(text) for name, text in (("negative", ""), ("target", "a cat"))
+        name: model.text.encode(text) for name, text in (("negative", ""), ("target", "a cat"))
     }
     latents = random(2, 4, 8, 16).float()
     with torch.no_grad():
         table = KeyFrameTable(torch.tensor([[0, 1], [1, 1]]))
-        both = backbone.denoiser.predict(latents, LEVEL, states, table)
+        both = model.denoiser.predict(latents, LEVEL, states, table)
         for name, prompt in states.items():
-            alone = backbone.denoiser.predict(latents, LEVEL, {name: prompt}, table)[name]
+            alone = model.denoiser.predict(latents, LEVEL, {name: prompt}, table)[name]
             assert torch.allclose(both[name], alone, atol=1e-5)
     assert not torch.allclose(both["negative"], both["target"], atol=1e-4)
 
 
-def test_key_frames_reach_only_the_coarse_layers(backbone):
+def test_key_frames_reach_only_the_coarse_layers(model):
     """With a key-frame stride beyond every layer, a frame is predicted as if it were alone."""
-    states = {"source": backbone.text.encode("a cat")}
+    states = {"source": model.text.encode("a cat")}
     latents = random(2, 4, 8, 16).float()
     table = KeyFrameTable(torch.tensor([[0, 1], [0, 1]]))
-    layout = replace(backbone.denoiser.layout, keyframe_stride=128)
-    blind = with_part(backbone, "denoiser", layout=layout)
+    layout = replace(model.denoiser.layout, keyframe_stride=128)
+    blind = with_part(model, "denoiser", layout=layout)
     with torch.no_grad():
-        alone = backbone.denoiser.predict(latents[:1], LEVEL, states)["source"]
-        seeing = backbone.denoiser.predict(latents, LEVEL, states, table)["source"]
+        alone = model.denoiser.predict(latents[:1], LEVEL, states)["source"]
+        seeing = model.denoiser.predict(latents, LEVEL, states, table)["source"]
         unseeing = blind.denoiser.predict(latents, LEVEL, states, table)["source"]
     assert torch.allclose(unseeing[:1], alone, atol=1e-5)
     assert not torch.allclose(seeing[:1], alone, atol=1e-3)

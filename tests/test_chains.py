@@ -60,8 +60,8 @@ class Lonely(Plain):
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone, clip) -> Inversion:
-    return invert(backbone, clip, "a jeep on a road", steps=2, store="recompute")
+def inversion(model, clip) -> Inversion:
+    return invert(model, clip, "a jeep on a road", steps=2, store="recompute")
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def inversion(backbone, clip) -> Inversion:
         ((Lonely(), Lonely()), "Watermark"),
     ],
 )
-def test_by_one_declaration_a_second_one_is_refused(backbone, inversion, pair: Any, name: str):
+def test_by_one_declaration_a_second_one_is_refused(model, inversion, pair: Any, name: str):
     expected = f"There are two {name}s: their order would matter. Put what both shall do into one"
     for call in (
         lambda: chained(pair[:1], pair[1]),
         lambda: chained((pair[0], Plain()), pair[1]),
-        lambda: edit(backbone, inversion, "a red jeep on a road", controls=pair),
+        lambda: edit(model, inversion, "a red jeep on a road", controls=pair),
     ):
         assert refused(call).startswith(expected)
 
 
-def test_controls_that_declare_nothing_may_stand_in_a_chain_twice(backbone, inversion):
+def test_controls_that_declare_nothing_may_stand_in_a_chain_twice(model, inversion):
     chain = chained(chained((), Plain()), Plain())
     assert chain == (Plain(), Plain())
-    edit(backbone, inversion, "a red jeep on a road", controls=chain, guidance_scale=1)
+    edit(model, inversion, "a red jeep on a road", controls=chain, guidance_scale=1)
 
 
 def test_a_second_fusion_is_refused_at_its_own_node():

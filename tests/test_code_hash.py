@@ -50,13 +50,13 @@ def test_all_that_computes_is_covered_and_each_byte_counts(tmp_path: Path):
 
 
 def test_an_inversion_of_other_code_is_not_found(
-    backbone: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode("a shape")
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode("a shape")
     frames = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
 
     def found() -> bool:
-        return find_or_invert(cache, backbone, frames, prompt, Settings(1))[1]
+        return find_or_invert(cache, model, frames, prompt, Settings(1))[1]
 
     assert [found(), found()] == [False, True]
     (path,) = tmp_path.iterdir()

@@ -148,10 +148,10 @@ def test_the_notebook_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="module")
-def guide(backbone: Model, clip: Tensor) -> dict[str, Any]:
+def guide(model: Model, clip: Tensor) -> dict[str, Any]:
     """The names that the guide's code defines and uses."""
-    inversion = invert(backbone, clip, "a red circle", steps=4)
-    names: dict[str, Any] = {"model": backbone, "inversion": inversion, "edit": edit}
+    inversion = invert(model, clip, "a red circle", steps=4)
+    names: dict[str, Any] = {"model": model, "inversion": inversion, "edit": edit}
     names["Fusion"] = Fusion
     for block in blocks(ROOT / "docs" / "add-a-control.md"):
         exec(compile(block, "add-a-control.md", "exec"), names)

@@ -18,17 +18,17 @@ from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 
 
-def test_latents_on_the_socket_are_the_autoencoders_own(backbone: Model):
+def test_latents_on_the_socket_are_the_autoencoders_own(model: Model):
     """ComfyUI's VAE Decode takes them; the pack's decoder brings the model's scale back."""
     frames = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
-    prompt = backbone.text.encode("a jeep")
-    handle: ModelHandle[Model] = ModelHandle(backbone)
-    inversion = invert(backbone, frames, prompt, steps=1)
-    scaled = edit(backbone, inversion, prompt, guidance_scale=1)
+    prompt = model.text.encode("a jeep")
+    handle: ModelHandle[Model] = ModelHandle(model)
+    inversion = invert(model, frames, prompt, steps=1)
+    scaled = edit(model, inversion, prompt, guidance_scale=1)
     latents = EvenframeEdit.execute(handle, inversion, prompt, 0, guidance_scale=1.0)[0]
-    assert torch.equal(latents["samples"], scaled / backbone.codec.module.config.scaling_factor)
+    assert torch.equal(latents["samples"], scaled / model.codec.module.config.scaling_factor)
     shown = EvenframeDecode.execute(handle, latents, 1)[0]
-    assert torch.allclose(shown, backbone.codec.decode(scaled), atol=1e-4)
+    assert torch.allclose(shown, model.codec.decode(scaled), atol=1e-4)
 
 
 def test_files_from_before_an_input_was_there_mean_the_same():

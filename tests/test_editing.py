@@ -31,31 +31,31 @@ STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone, clip) -> Inversion:
-    return invert(backbone, clip, SOURCE, steps=STEPS, store="recompute")
+def inversion(model, clip) -> Inversion:
+    return invert(model, clip, SOURCE, steps=STEPS, store="recompute")
 
 
 @pytest.fixture(scope="module")
-def plain(backbone, inversion) -> Tensor:
+def plain(model, inversion) -> Tensor:
     """An edit without controls."""
-    return edit(backbone, inversion, TARGET, guidance_scale=2)
+    return edit(model, inversion, TARGET, guidance_scale=2)
 
 
-def by_hand(backbone, inversion: Inversion, scale: float, start: int = 0) -> Tensor:
+def by_hand(model, inversion: Inversion, scale: float, start: int = 0) -> Tensor:
     """Classifier-free guided DDIM, one prompt at a time."""
-    table, schedule = inversion.keyframe_table(), backbone.schedule
+    table, schedule = inversion.keyframe_table(), model.schedule
     latents = inversion.trajectory[inversion.steps - start]
-    prompts = [backbone.text.encode(text) for text in ("", TARGET)]
+    prompts = [model.text.encode(text) for text in ("", TARGET)]
     for timestep, after in list(pairwise(inversion.times))[start:]:
         level = schedule.at(timestep)
         with torch.no_grad():
             negative, target = (
-                backbone.denoiser.predict(latents, level, {"x": prompt}, table)["x"]
+                model.denoiser.predict(latents, level, {"x": prompt}, table)["x"]
                 for prompt in prompts
             )
         epsilon = negative + scale * (target - negative)
         start_level, end_level = alpha(schedule, timestep), alpha(schedule, after)
-        if backbone.schedule.kind == "v":
+        if model.schedule.kind == "v":
             signal, noise = float(start_level.sqrt()), float((1 - start_level).sqrt())
             epsilon = signal * epsilon + noise * latents
         latents = ddim_step(latents, epsilon, start_level.float(), end_level.float())
@@ -70,16 +70,16 @@ def close(one: Tensor, other: Tensor, tolerance: float = 1e-4) -> bool:
 
 
 @pytest.mark.parametrize("scale", [7.5, 2.0, 1.0, 0.5, 0.0])
-def test_guidance_is_classifier_free_at_every_scale(backbone, inversion, scale: float):
-    result = edit(backbone, inversion, TARGET, guidance_scale=scale)
+def test_guidance_is_classifier_free_at_every_scale(model, inversion, scale: float):
+    result = edit(model, inversion, TARGET, guidance_scale=scale)
     assert result.dtype == torch.float32
-    assert close(result, by_hand(backbone, inversion, scale))
+    assert close(result, by_hand(model, inversion, scale))
 
 
 @pytest.mark.parametrize(("scale", "branches"), [(1, ["target"]), (0, ["negative"]), (2, None)])
-def test_a_branch_that_has_no_effect_is_not_computed(backbone, inversion, scale, branches):
+def test_a_branch_that_has_no_effect_is_not_computed(model, inversion, scale, branches):
     spy = Spying()
-    edit(backbone, inversion, TARGET, guidance_scale=scale, controls=[spy])
+    edit(model, inversion, TARGET, guidance_scale=scale, controls=[spy])
     assert sorted(spy.branches) == (branches or ["negative", "target"])
 
 
@@ -90,37 +90,37 @@ def test_guidance_moves_from_the_negative_prediction_towards_the_target():
     assert classifier_free({"target": torch.tensor(3.0)}, 1.0, *where) == 3
 
 
-def test_a_negative_prompt_matters(backbone, inversion, plain):
-    other = edit(backbone, inversion, TARGET, negative="a blurry cat", guidance_scale=2)
+def test_a_negative_prompt_matters(model, inversion, plain):
+    other = edit(model, inversion, TARGET, negative="a blurry cat", guidance_scale=2)
     assert not close(other, plain, 1e-3)
 
 
 @pytest.mark.parametrize("start", [1, STEPS - 1])
-def test_an_edit_can_start_later_from_the_sources_latents(backbone, inversion, start: int):
+def test_an_edit_can_start_later_from_the_sources_latents(model, inversion, start: int):
     done: list[int] = []
     result = edit(
-        backbone,
+        model,
         inversion,
         TARGET,
         guidance_scale=2,
         start_step=start,
         on_step=lambda report: done.append(report.done),
     )
-    assert close(result, by_hand(backbone, inversion, 2, start))
+    assert close(result, by_hand(model, inversion, 2, start))
     assert done == list(range(start + 1, STEPS + 1))
 
 
-def test_fresh_noise_follows_the_seed_and_without_it_the_seed_is_idle(backbone, inversion, plain):
+def test_fresh_noise_follows_the_seed_and_without_it_the_seed_is_idle(model, inversion, plain):
     def noisy(seed: int) -> Tensor:
-        return edit(backbone, inversion, TARGET, guidance_scale=2, eta=0.5, seed=seed)
+        return edit(model, inversion, TARGET, guidance_scale=2, eta=0.5, seed=seed)
 
     assert torch.equal(noisy(3), noisy(3))
     assert not close(noisy(3), noisy(4), 1e-2)
-    assert torch.equal(edit(backbone, inversion, TARGET, guidance_scale=2, seed=9), plain)
+    assert torch.equal(edit(model, inversion, TARGET, guidance_scale=2, seed=9), plain)
 
 
 @pytest.mark.parametrize("eta", [0.3, 1.0])
-def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
+def test_fresh_noise_is_that_of_the_ddim_paper(model, inversion, eta: float):
     """Against diffusers' scheduler, fed with the same predictions and the same noise."""
     from evenframe.pipelines.models.stable_diffusion import shipped
 
@@ -131,21 +131,21 @@ def test_fresh_noise_is_that_of_the_ddim_paper(backbone, inversion, eta: float):
     scheduler.set_timesteps(STEPS)
     generator = torch.Generator().manual_seed(5)
     latents = inversion.trajectory[-1]
-    target = {"target": backbone.text.encode(TARGET)}
+    target = {"target": model.text.encode(TARGET)}
     for timestep in inversion.times[:-1]:
-        level = backbone.schedule.at(timestep)
+        level = model.schedule.at(timestep)
         with torch.no_grad():
-            epsilon = backbone.denoiser.predict(latents, level, target, inversion.keyframe_table())
+            epsilon = model.denoiser.predict(latents, level, target, inversion.keyframe_table())
         noise = torch.randn(latents.shape, generator=generator)
         step = scheduler.step(epsilon["target"], timestep, latents, eta=eta, variance_noise=noise)
         latents = step.prev_sample  # type: ignore[union-attr]
-    result = edit(backbone, inversion, TARGET, guidance_scale=1, eta=eta, seed=5)
+    result = edit(model, inversion, TARGET, guidance_scale=1, eta=eta, seed=5)
     assert close(result, latents, 1e-3)
 
 
-def test_the_same_bytes_every_time(backbone, inversion):
+def test_the_same_bytes_every_time(model, inversion):
     settings = Fusion(blend_words=("jeep",), weights=(("red", 4.0),), latent_blend=True)
-    first, second = (edit(backbone, inversion, TARGET, controls=[settings]) for _ in range(2))
+    first, second = (edit(model, inversion, TARGET, controls=[settings]) for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -203,13 +203,11 @@ class Biased(Spying):
 
 
 @pytest.mark.parametrize("blend_words", [(), ("jeep",)], ids=["everywhere", "masked"])
-def test_what_changes_terms_changes_the_sources_wherever_it_stands(
-    backbone, inversion, blend_words
-):
+def test_what_changes_terms_changes_the_sources_wherever_it_stands(model, inversion, blend_words):
     fusion = Fusion(self_steps=1, blend_words=blend_words)
 
     def edited(*controls: Any) -> Tensor:
-        return edit(backbone, inversion, TARGET, guidance_scale=1, controls=controls)
+        return edit(model, inversion, TARGET, guidance_scale=1, controls=controls)
 
     before, after = Biased(), Biased()
     first, last = edited(before, fusion), edited(fusion, after)
@@ -221,30 +219,30 @@ def test_what_changes_terms_changes_the_sources_wherever_it_stands(
     }
 
 
-def test_the_verbs_of_a_control_come_in_their_order(backbone, inversion, plain):
+def test_the_verbs_of_a_control_come_in_their_order(model, inversion, plain):
     spy = Spying()
-    result = edit(backbone, inversion, TARGET, guidance_scale=2, controls=[spy])
+    result = edit(model, inversion, TARGET, guidance_scale=2, controls=[spy])
     assert torch.equal(result, plain)
     verbs = ["prepare", "guide", "attend", "attend", "settle"]  # attend once per branch
     assert spy.calls == [(verb, step) for step in range(STEPS) for verb in verbs]
 
 
-def test_a_step_brings_the_source_at_the_noise_level_it_arrives_at(backbone, inversion):
+def test_a_step_brings_the_source_at_the_noise_level_it_arrives_at(model, inversion):
     spy = Spying()
-    edit(backbone, inversion, TARGET, guidance_scale=1, controls=[spy], start_step=1)
+    edit(model, inversion, TARGET, guidance_scale=1, controls=[spy], start_step=1)
     for step, arrival in zip(range(1, STEPS), spy.arrivals, strict=True):
         assert torch.equal(arrival, inversion.trajectory[STEPS - 1 - step])
 
 
-def test_only_what_controls_ask_for_is_fetched(backbone, inversion):
+def test_only_what_controls_ask_for_is_fetched(model, inversion):
     spy = Spying()
-    first, second = backbone.denoiser.sites[0], backbone.denoiser.sites[5]
+    first, second = model.denoiser.sites[0], model.denoiser.sites[5]
     spy.wanted = lambda step: (first,) if step == 1 else (first, second) if step == 2 else ()
-    edit(backbone, inversion, TARGET, guidance_scale=1, controls=[spy])
+    edit(model, inversion, TARGET, guidance_scale=1, controls=[spy])
     assert spy.sources == [set(), {first.name}, {first.name, second.name}, set()]
 
 
-def test_controls_work_one_after_the_other(backbone, inversion):
+def test_controls_work_one_after_the_other(model, inversion):
     @dataclass(frozen=True)
     class Shift(Control, ControlRun):
         offset: float
@@ -256,9 +254,9 @@ def test_controls_work_one_after_the_other(backbone, inversion):
         def settle(self, latents: Tensor, step: Step) -> Tensor:
             return latents * self.factor + self.offset if step.index == STEPS - 1 else latents
 
-    base = edit(backbone, inversion, TARGET, guidance_scale=1)
+    base = edit(model, inversion, TARGET, guidance_scale=1)
     controls = [Shift(1.0, 1.0), Shift(0.0, 2.0)]
-    both = edit(backbone, inversion, TARGET, guidance_scale=1, controls=controls)
+    both = edit(model, inversion, TARGET, guidance_scale=1, controls=controls)
     assert torch.allclose(both, (base + 1) * 2, atol=1e-5)
 
 
@@ -273,26 +271,26 @@ FULL = Fusion(
 )
 
 
-def test_all_modes_of_the_store_give_the_same_edit(backbone, clip, plain):
+def test_all_modes_of_the_store_give_the_same_edit(model, clip, plain):
     results = {}
     for mode in ("recompute", "resident", "offload"):
-        kept = invert(backbone, clip, SOURCE, steps=STEPS, store=mode)
-        results[mode] = edit(backbone, kept, TARGET, guidance_scale=2, controls=[FULL])
+        kept = invert(model, clip, SOURCE, steps=STEPS, store=mode)
+        results[mode] = edit(model, kept, TARGET, guidance_scale=2, controls=[FULL])
     assert torch.equal(results["resident"], results["offload"])
     assert close(results["resident"], results["recompute"], 2e-3)
     assert not close(results["recompute"], plain, 1e-2)
 
 
-def test_an_inversion_that_lost_its_records_gives_the_bytes_it_gave_with_them(backbone, clip):
-    kept = invert(backbone, clip, SOURCE, steps=STEPS, store="resident")
+def test_an_inversion_that_lost_its_records_gives_the_bytes_it_gave_with_them(model, clip):
+    kept = invert(model, clip, SOURCE, steps=STEPS, store="resident")
     with_records, without = (
-        edit(backbone, inversion, TARGET, guidance_scale=2, controls=[FULL])
+        edit(model, inversion, TARGET, guidance_scale=2, controls=[FULL])
         for inversion in (kept, replace(kept, records=()))
     )
     assert torch.equal(with_records, without)
 
 
-def test_one_step_of_the_sources_attention_is_alive_at_a_time(backbone, inversion):
+def test_one_step_of_the_sources_attention_is_alive_at_a_time(model, inversion):
     """When the next step's is computed, the one before has been let go of."""
     alive: list[int] = []
     held: list[weakref.ref[Tensor]] = []
@@ -305,10 +303,10 @@ def test_one_step_of_the_sources_attention_is_alive_at_a_time(backbone, inversio
     def predict(latents, level, branches, *args):
         if set(branches) == {"source"}:
             alive.append(sum(ref() is not None for ref in held))
-        return backbone.denoiser.predict(latents, level, branches, *args)
+        return model.denoiser.predict(latents, level, branches, *args)
 
-    model = with_predict(backbone, predict)
-    edit(model, inversion, TARGET, guidance_scale=2, controls=[Watching(), FULL])
+    watched = with_predict(model, predict)
+    edit(watched, inversion, TARGET, guidance_scale=2, controls=[Watching(), FULL])
     assert alive == [0] * STEPS
     assert len(held) > STEPS
 
@@ -344,24 +342,24 @@ def refused(*args, **settings) -> str:
         ({"seed": -1}, "seed is -1: choose a whole number from 0"),
     ],
 )
-def test_settings_out_of_range_are_refused(backbone, inversion, settings, starts: str):
-    assert refused(backbone, inversion, TARGET, **settings).startswith(starts)
+def test_settings_out_of_range_are_refused(model, inversion, settings, starts: str):
+    assert refused(model, inversion, TARGET, **settings).startswith(starts)
 
 
-def test_what_another_model_made_is_refused(backbone, inversion):
-    name = backbone.name
-    other = replace(backbone.text.encode(TARGET), model="another")
-    assert refused(backbone, replace(inversion, model="another"), TARGET).startswith(
+def test_what_another_model_made_is_refused(model, inversion):
+    name = model.name
+    other = replace(model.text.encode(TARGET), model="another")
+    assert refused(model, replace(inversion, model="another"), TARGET).startswith(
         f"The inversion was made with another model than '{name}': make it again"
     )
-    assert refused(backbone, inversion, other).startswith("The target prompt was made with another")
-    assert refused(backbone, inversion, TARGET, negative=other).startswith("The negative prompt")
+    assert refused(model, inversion, other).startswith("The target prompt was made with another")
+    assert refused(model, inversion, TARGET, negative=other).startswith("The negative prompt")
 
 
-def test_controls_are_checked_before_anything_is_computed(backbone, inversion):
+def test_controls_are_checked_before_anything_is_computed(model, inversion):
     steps: list[StepReport] = []
     message = refused(
-        backbone,
+        model,
         inversion,
         TARGET,
         controls=[Fusion(blend_words=("cat",))],
@@ -371,12 +369,12 @@ def test_controls_are_checked_before_anything_is_computed(backbone, inversion):
     assert steps == []
 
 
-def test_latents_that_break_are_caught_at_their_step(backbone, inversion):
+def test_latents_that_break_are_caught_at_their_step(model, inversion):
     class Breaking(Spying):
         def guide(self, latents: Tensor, step: Step) -> Tensor:
             return latents * float("inf") if step.index == 2 else latents
 
-    message = refused(backbone, inversion, TARGET, controls=[Breaking()])
+    message = refused(model, inversion, TARGET, controls=[Breaking()])
     assert message.startswith(f"The edit broke at step 3 of {STEPS}: its latents are not numbers")
     assert "Likely cause: the guidance scale, or a control's weight or strength" in message
 
@@ -385,8 +383,8 @@ class Stop(BaseException):
     """What a host raises to interrupt."""
 
 
-def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip, inversion):
-    before = edit(backbone, inversion, TARGET, controls=[FULL])
+def test_an_interrupt_ends_within_a_step_and_the_next_run_works(model, clip, inversion):
+    before = edit(model, inversion, TARGET, controls=[FULL])
     trajectory = inversion.trajectory.clone()
     done: list[int] = []
 
@@ -396,18 +394,16 @@ def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip, 
             raise Stop
 
     with pytest.raises(Stop):
-        edit(backbone, inversion, TARGET, controls=[FULL], on_step=stop)
+        edit(model, inversion, TARGET, controls=[FULL], on_step=stop)
     assert done == [1, 2]
     assert torch.equal(inversion.trajectory, trajectory)
-    assert torch.equal(edit(backbone, inversion, TARGET, controls=[FULL]), before)
+    assert torch.equal(edit(model, inversion, TARGET, controls=[FULL]), before)
     with torch.no_grad():  # and the model itself is as it was
-        out = backbone.denoiser.module(
-            clip.new_zeros(1, 4, 8, 8), 1, clip.new_zeros(1, 77, 32)
-        ).sample
+        out = model.denoiser.module(clip.new_zeros(1, 4, 8, 8), 1, clip.new_zeros(1, 77, 32)).sample
     assert out.isfinite().all()
 
 
-def test_an_interrupt_inside_attention_leaves_the_model_usable(backbone, inversion, plain):
+def test_an_interrupt_inside_attention_leaves_the_model_usable(model, inversion, plain):
     class Stopping(Spying):
         def attend(self, call: Call, terms: Terms) -> Terms:
             if self.step == 1 and call.site.order == 5:
@@ -415,13 +411,13 @@ def test_an_interrupt_inside_attention_leaves_the_model_usable(backbone, inversi
             return terms
 
     with pytest.raises(Stop):
-        edit(backbone, inversion, TARGET, controls=[Stopping()])
-    assert torch.equal(edit(backbone, inversion, TARGET, guidance_scale=2), plain)
+        edit(model, inversion, TARGET, controls=[Stopping()])
+    assert torch.equal(edit(model, inversion, TARGET, guidance_scale=2), plain)
 
 
-def test_progress_gives_the_latents_and_what_they_will_become(backbone, inversion, plain):
+def test_progress_gives_the_latents_and_what_they_will_become(model, inversion, plain):
     reports: list[StepReport] = []
-    edit(backbone, inversion, TARGET, guidance_scale=2, on_step=reports.append)
+    edit(model, inversion, TARGET, guidance_scale=2, on_step=reports.append)
     assert [(r.done, r.total, r.level.time) for r in reports] == [
         (index + 1, STEPS, time) for index, time in enumerate(inversion.times[:-1])
     ]
@@ -430,16 +426,16 @@ def test_progress_gives_the_latents_and_what_they_will_become(backbone, inversio
     assert close(reports[-1].clean, plain, 0.2)
 
 
-def test_decoding_gives_frames_whatever_the_slices(backbone, plain):
+def test_decoding_gives_frames_whatever_the_slices(model, plain):
     done: list[int] = []
-    frames = backbone.codec.decode(plain, slice_size=2, on_frame=done.append)
+    frames = model.codec.decode(plain, slice_size=2, on_frame=done.append)
     assert frames.shape == (3, 64, 128, 3)
     assert frames.min() >= 0 and frames.max() <= 1
     assert done == [2, 3]
-    assert torch.allclose(frames, backbone.codec.decode(plain), atol=1e-5)
+    assert torch.allclose(frames, model.codec.decode(plain), atol=1e-5)
 
 
-def test_a_step_is_three_calls_of_ours_deep(backbone, clip):
+def test_a_step_is_three_calls_of_ours_deep(model, clip):
     """From `edit` to the model's forward pass, with controls, the loop and its step between."""
     depths: list[int] = []
 
@@ -451,8 +447,8 @@ def test_a_step_is_three_calls_of_ours_deep(backbone, clip):
             frame = frame.f_back
         depths.append(len(ours) + 1)
 
-    kept = invert(backbone, clip, SOURCE, steps=STEPS, store="resident")
-    hook = backbone.denoiser.module.register_forward_pre_hook(count)
-    edit(backbone, kept, TARGET, controls=[FULL])
+    kept = invert(model, clip, SOURCE, steps=STEPS, store="resident")
+    hook = model.denoiser.module.register_forward_pre_hook(count)
+    edit(model, kept, TARGET, controls=[FULL])
     hook.remove()
     assert depths and max(depths) <= 3

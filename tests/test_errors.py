@@ -26,8 +26,8 @@ def test_letters_of_any_script_stay_as_they_are():
     assert one_line("a\nb\r\x1b[2J\u2028\x85\ud83d") == r"a\nb\r\x1b[2J\u2028\x85\ud83d"
 
 
-def test_a_word_of_a_prompt_with_a_line_break_keeps_its_remedy(backbone: Model):
-    prompt = backbone.text.encode("a red\ncircle").tokens
+def test_a_word_of_a_prompt_with_a_line_break_keeps_its_remedy(model: Model):
+    prompt = model.text.encode("a red\ncircle").tokens
     with pytest.raises(EvenframeError) as caught:
         find_tokens(prompt, "square")
     assert r"'a red\ncircle'" in str(caught.value)

@@ -56,8 +56,8 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def plan(backbone) -> Callable[..., Edit]:
-    prompts = {text: backbone.text.encode(text) for text in (SOURCE, TARGET, LONGER)}
+def plan(model) -> Callable[..., Edit]:
+    prompts = {text: model.text.encode(text) for text in (SOURCE, TARGET, LONGER)}
 
     def made(
         keyframes: str = "all", window: range | None = None, steps: int = 4, target: str = TARGET
@@ -417,8 +417,8 @@ JEEP, PAINTED = "a silver jeep driving down a road", "a red jeep driving down a 
 
 
 @pytest.fixture(scope="module")
-def inverted(backbone, clip) -> Inversion:
-    return invert(backbone, clip, JEEP, steps=3, keyframes="all")
+def inverted(model, clip) -> Inversion:
+    return invert(model, clip, JEEP, steps=3, keyframes="all")
 
 
 @pytest.mark.parametrize(
@@ -432,10 +432,10 @@ def inverted(backbone, clip) -> Inversion:
         CrossReweighter(("jeep",), window=Span(1, 1)),
     ],
 )
-def test_neutral_settings_are_bit_identical_to_no_control(backbone, inverted, control):
-    plain = edit(backbone, inverted, PAINTED, guidance_scale=GUIDANCE)
+def test_neutral_settings_are_bit_identical_to_no_control(model, inverted, control):
+    plain = edit(model, inverted, PAINTED, guidance_scale=GUIDANCE)
     assert torch.equal(
-        edit(backbone, inverted, PAINTED, controls=[control], guidance_scale=GUIDANCE), plain
+        edit(model, inverted, PAINTED, controls=[control], guidance_scale=GUIDANCE), plain
     )
 
 
@@ -448,48 +448,47 @@ def test_neutral_settings_are_bit_identical_to_no_control(backbone, inverted, co
         CrossReweighter(("jeep",), weight=1, strength=1, eos=True, spread=True),
     ],
 )
-def test_only_the_conditional_branch_changes(backbone, inverted, control):
-    target = backbone.text.encode(PAINTED)
-    run = control.begin(Edit(backbone, inverted, target))
-    latents, levels = inverted.trajectory[3], inverted.levels(backbone.schedule)
+def test_only_the_conditional_branch_changes(model, inverted, control):
+    target = model.text.encode(PAINTED)
+    run = control.begin(Edit(model, inverted, target))
+    latents, levels = inverted.trajectory[3], inverted.levels(model.schedule)
     run.prepare(Step(0, levels[0], levels[1], SourceAttention({}, {}), latents))
-    branches = {"negative": backbone.text.encode(""), "target": target}
+    branches = {"negative": model.text.encode(""), "target": target}
     table = inverted.keyframe_table()
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, levels[0], branches, table)
-        controlled = backbone.denoiser.predict(latents, levels[0], branches, table, run.attend)
+        plain = model.denoiser.predict(latents, levels[0], branches, table)
+        controlled = model.denoiser.predict(latents, levels[0], branches, table, run.attend)
     assert torch.equal(plain["negative"], controlled["negative"])
     assert not torch.allclose(plain["target"], controlled["target"], atol=1e-4)
 
 
-def test_all_of_it_works_together_and_repeats_to_the_bit(backbone, inverted):
+def test_all_of_it_works_together_and_repeats_to_the_bit(model, inverted):
     controls = [
         SelfModulator(subject=WORDS),
         CrossReweighter(("jeep",), subject=WORDS),
         Fusion("refine", 0.5, 0.5, ("jeep",), latent_blend=True),
     ]
     one, two = (
-        edit(backbone, inverted, PAINTED, controls=controls, guidance_scale=GUIDANCE)
-        for _ in range(2)
+        edit(model, inverted, PAINTED, controls=controls, guidance_scale=GUIDANCE) for _ in range(2)
     )
     assert torch.equal(one, two) and one.isfinite().all()
     for index in range(3):
         fewer = [control for at, control in enumerate(controls) if at != index]
         assert not torch.equal(
-            edit(backbone, inverted, PAINTED, controls=fewer, guidance_scale=GUIDANCE), one
+            edit(model, inverted, PAINTED, controls=fewer, guidance_scale=GUIDANCE), one
         )
 
 
-def test_two_people_in_one_edit_with_all_controls(backbone, clip):
+def test_two_people_in_one_edit_with_all_controls(model, clip):
     """RAD moves, fusion keeps, both fairness controls act in each region, IRJS keeps the rest."""
     source, target = "a doctor and a nurse on a road", "a doctor and a nurse on a beach"
-    inversion = invert(backbone, clip, source, steps=3, keyframes="all")
-    size = backbone.codec.lattice_of(inversion.trajectory[0]).size
+    inversion = invert(model, clip, source, steps=3, keyframes="all")
+    size = model.codec.lattice_of(inversion.trajectory[0]).size
     boxes = {"doctor": (0, 0, 64, 64), "nurse": (64, 8, 112, 64)}
     people = (box_region([box] * 3, size, name=word, words=word) for word, box in boxes.items())
     regions = Regions(tuple(people), 3, size)
     wishes = parse_wishes("doctor: female, nurse: male")
-    prompt = encode_fair(backbone, target, wishes).prompt
+    prompt = encode_fair(model, target, wishes).prompt
     controls: list[Control] = [
         Refocus(regions),
         Fusion("refine", 0.5, 0.5),
@@ -499,7 +498,7 @@ def test_two_people_in_one_edit_with_all_controls(backbone, clip):
     ]
 
     def made(chosen: list[Control]) -> Tensor:
-        return edit(backbone, inversion, prompt, controls=chosen, guidance_scale=GUIDANCE)
+        return edit(model, inversion, prompt, controls=chosen, guidance_scale=GUIDANCE)
 
     whole = made(controls)
     assert whole.isfinite().all() and torch.equal(made(controls), whole)
@@ -586,6 +585,6 @@ def test_what_does_not_fit_the_edit_says_what_to_do(plan, control: Control, star
     assert str(caught.value).startswith(starts)
 
 
-def test_a_prompt_without_a_person_is_refused(backbone, inverted):
+def test_a_prompt_without_a_person_is_refused(model, inverted):
     with pytest.raises(EvenframeError, match="^No word of the prompt '.*' is known to stand for"):
-        CrossReweighter().begin(Edit(backbone, inverted, backbone.text.encode(PAINTED)))
+        CrossReweighter().begin(Edit(model, inverted, model.text.encode(PAINTED)))

@@ -28,12 +28,12 @@ MAPPER = torch.tensor([0, 1, 3, 4, 5, 6, 7])
 MASK = torch.tensor([0.0, 0, 1, 0, 0, 0, 0])
 
 
-def fair(backbone, text: str, attribute: str, words: str = "", **settings) -> FairPrompt:
-    return encode_fair(backbone, text, parse_wishes(attribute, words), **settings)
+def fair(model, text: str, attribute: str, words: str = "", **settings) -> FairPrompt:
+    return encode_fair(model, text, parse_wishes(attribute, words), **settings)
 
 
-def written(backbone, text: str, attribute: str, words: str = "") -> str:
-    return fair(backbone, text, attribute, words).record.fair
+def written(model, text: str, attribute: str, words: str = "") -> str:
+    return fair(model, text, attribute, words).record.fair
 
 
 def refused(*arguments, **settings) -> str:
@@ -47,15 +47,15 @@ def decomposed(text: str) -> str:
 
 
 @pytest.mark.parametrize(("prompt", "typed"), [(str, decomposed), (decomposed, str)])
-def test_accents_are_the_same_however_they_are_spelled(backbone, prompt, typed):
+def test_accents_are_the_same_however_they_are_spelled(model, prompt, typed):
     text = prompt("une fiancée âgée danse")
-    record = fair(backbone, text, typed("âgée"), typed("fiancée")).record
+    record = fair(model, text, typed("âgée"), typed("fiancée")).record
     assert record.found[0][1].places == ((1, 2),)
     assert "âgée fiancée" in unicodedata.normalize("NFC", record.fair)
 
 
-def test_a_prompt_may_end_with_an_article(backbone):
-    assert written(backbone, "this letter is a", "old", "a") == "this letter is old a"
+def test_a_prompt_may_end_with_an_article(model):
+    assert written(model, "this letter is a", "old", "a") == "this letter is old a"
 
 
 # Blending
@@ -109,10 +109,10 @@ def test_no_word_is_blended_into_the_padding(
         assert torch.equal(out[token], expected), token
 
 
-def test_a_longer_fairness_prompt_lends_the_padding_no_words(backbone):
+def test_a_longer_fairness_prompt_lends_the_padding_no_words(model):
     attribute = "very tall and quite old"
-    found = fair(backbone, "a doctor runs", attribute, strength=1, eos_scope="first+padding")
-    other = backbone.text.encode(found.record.fair).states["tokens"]
+    found = fair(model, "a doctor runs", attribute, strength=1, eos_scope="first+padding")
+    other = model.text.encode(found.record.fair).states["tokens"]
     target_end, end = 4, 4 + len(attribute.split())
     states = found.prompt.states["tokens"]
     assert torch.equal(states[target_end:end], other[end].expand(end - target_end, -1))
@@ -200,32 +200,32 @@ def test_the_soft_mask_has_the_specified_values():
 # The whole encoder
 
 
-def test_a_doctor_becomes_a_female_doctor(backbone):
+def test_a_doctor_becomes_a_female_doctor(model):
     target, other = (
-        backbone.text.encode(TENNIS),
-        backbone.text.encode("a female doctor is playing tennis"),
+        model.text.encode(TENNIS),
+        model.text.encode("a female doctor is playing tennis"),
     )
     assert target.tokens.ids == (49406, 320, 5547, 533, 1629, 5298, 49407)
     assert other.tokens.ids[:4] == (49406, 320, 3970, 5547)
-    found = fair(backbone, TENNIS, "female", strength=1)
+    found = fair(model, TENNIS, "female", strength=1)
     assert found.record.fair == other.tokens.text
     states = found.prompt.states["tokens"]
     assert torch.equal(states[2], other.states["tokens"][3])
     assert torch.equal(states[6], other.states["tokens"][7])
     kept = [0, 1, 3, 4, 5, *range(7, 77)]
     assert torch.equal(states[kept], target.states["tokens"][kept])
-    assert found.prompt.tokens == target.tokens and found.prompt.model == backbone.fingerprint
+    assert found.prompt.tokens == target.tokens and found.prompt.model == model.fingerprint
 
 
-def test_no_strength_is_the_target_itself(backbone):
-    target = backbone.text.encode(TENNIS)
-    found = fair(backbone, TENNIS, "female", strength=0, mask="soft", eos_scope="first+padding")
+def test_no_strength_is_the_target_itself(model):
+    target = model.text.encode(TENNIS)
+    found = fair(model, TENNIS, "female", strength=0, mask="soft", eos_scope="first+padding")
     assert torch.equal(found.prompt.states["tokens"], target.states["tokens"])
     assert found.record.blended == ()
 
 
-def test_a_soft_mask_blends_every_token_after_the_change_a_little(backbone):
-    hard, soft = (fair(backbone, TENNIS, "female", mask=kind).record for kind in ("hard", "soft"))
+def test_a_soft_mask_blends_every_token_after_the_change_a_little(model):
+    hard, soft = (fair(model, TENNIS, "female", mask=kind).record for kind in ("hard", "soft"))
     weights = {row.token: row.weight for row in soft.blended}
     assert [row.token for row in hard.blended] == [2, 6]
     assert set(weights) == {2, 3, 4, 5, 6}  # nothing before the first word that differs
@@ -233,8 +233,8 @@ def test_a_soft_mask_blends_every_token_after_the_change_a_little(backbone):
     assert all(0 < weights[token] < 0.5 for token in (3, 4, 5))
 
 
-def test_the_record_says_what_was_blended(backbone):
-    record = fair(backbone, TENNIS, "female", strength=0.4).record
+def test_the_record_says_what_was_blended(model):
+    record = fair(model, TENNIS, "female", strength=0.4).record
     assert record.describe().splitlines() == [
         "target    a doctor is playing tennis",
         "fairness  a female doctor is playing tennis",
@@ -299,12 +299,12 @@ def test_the_record_says_what_was_blended(backbone):
         ),
     ],
 )
-def test_the_fairness_prompt_says_the_attribute(backbone, target: str, attribute: str, expected):
-    assert written(backbone, target, attribute) == expected
+def test_the_fairness_prompt_says_the_attribute(model, target: str, attribute: str, expected):
+    assert written(model, target, attribute) == expected
 
 
-def test_a_contradiction_is_told_and_its_word_is_blended(backbone):
-    record = fair(backbone, "a male doctor", "female").record
+def test_a_contradiction_is_told_and_its_word_is_blended(model):
+    record = fair(model, "a male doctor", "female").record
     assert record.notes == (
         "The prompt says 'male', which contradicts 'female': "
         "the fairness prompt says the attribute in its place.",
@@ -313,8 +313,8 @@ def test_a_contradiction_is_told_and_its_word_is_blended(backbone):
     assert rows[:2] == [("male", 2, "female", 2), ("doctor", 3, "doctor", 3)]
 
 
-def test_words_that_the_model_was_never_trained_on_are_told(backbone):
-    small = with_part(backbone, "text", trained_words=frozenset({"a", "doctor", "female"}))
+def test_words_that_the_model_was_never_trained_on_are_told(model):
+    small = with_part(model, "text", trained_words=frozenset({"a", "doctor", "female"}))
     assert fair(small, "a doctor", "female").record.notes == ()
     (note,) = fair(small, "a doctor", "tall").record.notes
     assert note.startswith("The model was never trained on 'tall'")
@@ -337,9 +337,9 @@ def test_words_that_the_model_was_never_trained_on_are_told(backbone):
     ],
 )
 def test_a_contradiction_is_never_silent(
-    backbone, target: str, attribute: str, word: str, stays: bool
+    model, target: str, attribute: str, word: str, stays: bool
 ):
-    record = fair(backbone, target, attribute).record
+    record = fair(model, target, attribute).record
     (note,) = record.notes
     assert note.startswith(f"The prompt {'also ' if stays else ''}says '{word}', which ")
     assert (word in record.fair.split()) == stays
@@ -356,14 +356,14 @@ def test_a_contradiction_is_never_silent(
         ("a doctor and his nurse", "nurse: female"),
     ],
 )
-def test_what_is_no_contradiction_is_not_told(backbone, target: str, attribute: str):
-    assert fair(backbone, target, attribute).record.notes == ()
+def test_what_is_no_contradiction_is_not_told(model, target: str, attribute: str):
+    assert fair(model, target, attribute).record.notes == ()
 
 
-def test_an_attribute_that_is_there_already_changes_nothing(backbone):
-    found = fair(backbone, "a female doctor", "female", strength=1)
+def test_an_attribute_that_is_there_already_changes_nothing(model):
+    found = fair(model, "a female doctor", "female", strength=1)
     assert found.record.notes == ("The prompt says 'female' already.",)
-    target = backbone.text.encode("a female doctor")
+    target = model.text.encode("a female doctor")
     assert torch.equal(found.prompt.states["tokens"], target.states["tokens"])
 
 
@@ -381,23 +381,23 @@ def test_an_attribute_that_is_there_already_changes_nothing(backbone):
         ),
     ],
 )
-def test_a_person_has_one_attribute_of_a_kind(backbone, target: str, attribute: str, starts: str):
-    assert refused(backbone, target, attribute).startswith(starts)
+def test_a_person_has_one_attribute_of_a_kind(model, target: str, attribute: str, starts: str):
+    assert refused(model, target, attribute).startswith(starts)
 
 
-def test_people_of_one_word_are_told_apart_by_more_words(backbone):
+def test_people_of_one_word_are_told_apart_by_more_words(model):
     wish = "tall doctor: female, small doctor: male"
-    said = written(backbone, "a tall doctor and a small doctor", wish)
+    said = written(model, "a tall doctor and a small doctor", wish)
     assert said == "a female tall doctor and a male small doctor"
 
 
-def test_an_attribute_behind_its_word_is_told_to_be_weak(backbone):
-    (note,) = fair(backbone, "a doctor runs", "{} in a sari").record.notes
+def test_an_attribute_behind_its_word_is_told_to_be_weak(model):
+    (note,) = fair(model, "a doctor runs", "{} in a sari").record.notes
     assert note.startswith("'in a sari' stands after 'doctor', and a text encoder reads forwards")
 
 
-def test_several_people_have_attributes_of_their_own(backbone):
-    record = fair(backbone, "a doctor and a nurse", "doctor: female, nurse: male").record
+def test_several_people_have_attributes_of_their_own(model):
+    record = fair(model, "a doctor and a nurse", "doctor: female, nurse: male").record
     assert [(row.word, row.fair_token) for row in record.blended] == [
         ("doctor", 3),
         ("nurse", 7),
@@ -420,28 +420,26 @@ def test_several_people_have_attributes_of_their_own(backbone):
     ],
 )
 def test_words_are_those_named_else_a_profession_else_the_closest(
-    backbone, target: str, words: str, how: str, said: str
+    model, target: str, words: str, how: str, said: str
 ):
-    ((wish, found),) = fair(backbone, target, "female", words).record.found
+    ((wish, found),) = fair(model, target, "female", words).record.found
     assert (found.how, wish.words) == (how, said)
     assert bool(found.ranking) == (how == "ranking")
 
 
-def test_a_word_of_several_tokens_is_blended_whole(backbone):
-    record = fair(backbone, "a veterinarian's statistician, here", "tall", "statistician").record
+def test_a_word_of_several_tokens_is_blended_whole(model):
+    record = fair(model, "a veterinarian's statistician, here", "tall", "statistician").record
     assert [row.word for row in record.blended].count("statistician,") == 3
     assert all(row.fair_token == row.token + 1 for row in record.blended)
 
 
-def test_nothing_is_guessed(backbone):
-    two = refused(backbone, "a doctor and a nurse", "female")
+def test_nothing_is_guessed(model):
+    two = refused(model, "a doctor and a nurse", "female")
     assert two.startswith(
         "The prompt 'a doctor and a nurse' names several people, or may (doctor, nurse): say"
     )
-    assert refused(backbone, "the and of", "female").startswith(
-        "No word of the prompt 'the and of'"
-    )
-    alike = refused(backbone, "red blue", "red blue")
+    assert refused(model, "the and of", "female").startswith("No word of the prompt 'the and of'")
+    alike = refused(model, "red blue", "red blue")
     assert "is clearly the one that 'red blue' is for (closest: " in alike
     assert alike.endswith("): name the words.")
 
@@ -456,18 +454,18 @@ def test_nothing_is_guessed(backbone):
         ("the woman doctor waves", "doctor"),
     ],
 )
-def test_a_verb_or_a_thing_is_not_taken_for_a_person(backbone, target: str, person: str):
-    ((wish, found),) = fair(backbone, target, "older").record.found
+def test_a_verb_or_a_thing_is_not_taken_for_a_person(model, target: str, person: str):
+    ((wish, found),) = fair(model, target, "older").record.found
     assert (wish.words, found.how) == (person, "lexicon")
 
 
-def test_a_man_who_is_a_doctor_may_be_either(backbone):
-    said = refused(backbone, "a man who is a doctor", "female")
+def test_a_man_who_is_a_doctor_may_be_either(model):
+    said = refused(model, "a man who is a doctor", "female")
     assert "names several people, or may (man, doctor): say" in said
 
 
 @pytest.mark.parametrize("text", ["dog", "dog cat"])
-def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text: str):
+def test_a_word_that_points_away_from_the_attribute_is_not_taken(model, text: str):
     # The best of these cosines is -0.14, and the next far below.
     vectors = {"": (0.0, 0.0), "female": (1.0, 0.0), "dog": (-0.14, 0.99), "cat": (-0.9, 0.4)}
 
@@ -477,7 +475,7 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
     with pytest.raises(
         EvenframeError, match=f"^No word of the prompt '{text}' is one that 'female"
     ):
-        find_person(backbone.text.encode(text).tokens, "", "female", embed)
+        find_person(model.text.encode(text).tokens, "", "female", embed)
 
 
 @pytest.mark.parametrize(
@@ -505,17 +503,17 @@ def test_a_word_that_points_away_from_the_attribute_is_not_taken(backbone, text:
         ("a minor runs", "taller", "minor", "minor"),
     ],
 )
-def test_children_are_left_alone(backbone, target: str, attribute: str, words: str, child: str):
-    said = refused(backbone, target, attribute, words)
+def test_children_are_left_alone(model, target: str, attribute: str, words: str, child: str):
+    said = refused(model, target, attribute, words)
     assert said.startswith(f"'{child}' describes a child: this pack edits how adults are shown.")
 
 
-def test_no_preset_describes_a_child(backbone):
+def test_no_preset_describes_a_child(model):
     for values in shipped().values():
         for value in values.values():
             for text in (value.before, *value.words, *(instead for _, instead in value.others)):
                 require_adult(text)
-    assert written(backbone, "a teacher with two children", "female", "teacher") == (
+    assert written(model, "a teacher with two children", "female", "teacher") == (
         "a female teacher with two children"
     )
 
@@ -552,12 +550,12 @@ def test_the_presets_are_there_and_readable():
         (("cat " * 73 + "doctor", "female, tall"), "With its attribute: The prompt has 78 tokens"),
     ],
 )
-def test_bad_input_says_what_to_do(backbone, arguments, starts: str):
-    assert refused(backbone, *arguments).startswith(starts)
+def test_bad_input_says_what_to_do(model, arguments, starts: str):
+    assert refused(model, *arguments).startswith(starts)
 
 
-def test_settings_that_do_not_exist_are_refused(backbone):
-    assert refused(backbone, TENNIS, "female", mask="firm").startswith("mask 'firm' is unknown")
-    other = backbone.text.encode(TENNIS)
+def test_settings_that_do_not_exist_are_refused(model):
+    assert refused(model, TENNIS, "female", mask="firm").startswith("mask 'firm' is unknown")
+    other = model.text.encode(TENNIS)
     with pytest.raises(EvenframeError, match="^The target prompt was made with another model"):
         encode_fair(tiny(seed=1), other, [Wish("female")])

@@ -51,8 +51,8 @@ def gathered(tokens: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def prompts(backbone) -> dict[str, Conditioning]:
-    return {text: backbone.text.encode(text) for text in ("", SOURCE, TARGET, SWAPPED)}
+def prompts(model) -> dict[str, Conditioning]:
+    return {text: model.text.encode(text) for text in ("", SOURCE, TARGET, SWAPPED)}
 
 
 def source_attention() -> SourceAttention:
@@ -461,11 +461,11 @@ def test_the_targets_words_are_for_the_latents_alone(prompts):
     assert torch.equal(fresh.settle(latents, a_step()), plain.settle(latents, a_step()))
 
 
-def test_an_object_may_grow_inside_a_model(backbone, clip):
-    inversion = invert(backbone, clip, SOURCE, steps=3, store="recompute")
+def test_an_object_may_grow_inside_a_model(model, clip):
+    inversion = invert(model, clip, SOURCE, steps=3, store="recompute")
     words = replace(GROWN, target_blend_words=("watercolor",))
     latents = {
-        name: edit(backbone, inversion, TARGET, controls=[settings], guidance_scale=2)
+        name: edit(model, inversion, TARGET, controls=[settings], guidance_scale=2)
         for name, settings in (("source", GROWN), ("union", words))
     }
     kept = {
@@ -490,25 +490,25 @@ def test_an_object_may_grow_inside_a_model(backbone, clip):
     ids=["refine", "replace", "mask", "all-edit", "all-source"],
 )
 def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
-    backbone, clip, controls: Fusion
+    model, clip, controls: Fusion
 ):
-    inversion = invert(backbone, clip, SOURCE, steps=2, store="recompute")
-    run = controls.begin(Edit(backbone, inversion, inversion.prompt))
+    inversion = invert(model, clip, SOURCE, steps=2, store="recompute")
+    run = controls.begin(Edit(model, inversion, inversion.prompt))
     prompt, table = inversion.prompt, inversion.keyframe_table()
-    levels = inversion.levels(backbone.schedule)
-    source = RecomputedAttention(backbone, inversion.trajectory, prompt, levels, table)
+    levels = inversion.levels(model.schedule)
+    source = RecomputedAttention(model, inversion.trajectory, prompt, levels, table)
     latents = inversion.trajectory[1]
     step = Step(
         0,
         levels[0],
         levels[1],
-        source.at(0, kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)),
+        source.at(0, kept_sites(model.denoiser.sites, model.denoiser.layout)),
         latents,
     )
     run.prepare(step)
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, levels[0], {"target": prompt}, table)["target"]
-        controlled = backbone.denoiser.predict(
+        plain = model.denoiser.predict(latents, levels[0], {"target": prompt}, table)["target"]
+        controlled = model.denoiser.predict(
             latents, levels[0], {"target": prompt}, table, run.attend
         )["target"]
     assert torch.allclose(controlled, plain, atol=1e-5 * plain.abs().max())
@@ -535,23 +535,23 @@ def test_injection_changes_nothing_whichever_layers_look_at_key_frames(clip, lay
     assert torch.allclose(controlled, plain, atol=1e-5 * float(plain.abs().max()))
 
 
-def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(backbone, clip):
-    inversion = invert(backbone, clip, SOURCE, steps=2, store="resident")
-    target = backbone.text.encode(TARGET)
+def test_the_unconditional_prediction_is_bit_equal_with_and_without_control(model, clip):
+    inversion = invert(model, clip, SOURCE, steps=2, store="resident")
+    target = model.text.encode(TARGET)
     settings = Fusion(blend_words=("jeep",), weights=(("watercolor", 10.0),))
-    run = settings.begin(Edit(backbone, inversion, target))
-    sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
-    source = inversion.source_attention(backbone).at(0, sites)
-    latents, levels = inversion.trajectory[2], inversion.levels(backbone.schedule)
+    run = settings.begin(Edit(model, inversion, target))
+    sites = kept_sites(model.denoiser.sites, model.denoiser.layout)
+    source = inversion.source_attention(model).at(0, sites)
+    latents, levels = inversion.trajectory[2], inversion.levels(model.schedule)
     run.prepare(Step(0, levels[0], levels[1], source, latents))
     branches = {
-        "negative": backbone.text.encode(""),
+        "negative": model.text.encode(""),
         "target": target,
     }
     table = inversion.keyframe_table()
     with torch.no_grad():
-        plain = backbone.denoiser.predict(latents, levels[0], branches, table)
-        controlled = backbone.denoiser.predict(latents, levels[0], branches, table, run.attend)
+        plain = model.denoiser.predict(latents, levels[0], branches, table)
+        controlled = model.denoiser.predict(latents, levels[0], branches, table, run.attend)
     assert torch.equal(plain["negative"], controlled["negative"])
     difference = (plain["target"] - controlled["target"]).abs().max()
     assert difference > 0.01 * plain["target"].abs().max()

@@ -56,8 +56,8 @@ def test_progress_reports_and_stops_when_cancelled(session: Session):
 
 def test_a_held_model_is_loaded_whole_and_returned(session: Session):
     layer = torch.nn.Linear(2, 2)
-    handle = host.hold("backbone", [layer])
-    assert host.load(handle) == "backbone"
+    handle = host.hold("model", [layer])
+    assert host.load(handle) == "model"
     assert layer.weight.device.type == host.device().type
     assert handle.patcher is None
     with pytest.raises(EvenframeError, match="only be adopted inside ComfyUI"):

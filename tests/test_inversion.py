@@ -26,8 +26,8 @@ SOURCE = "a silver jeep driving down a road"
 
 
 @pytest.fixture(scope="module")
-def resident(backbone, clip) -> Inversion:
-    return invert(backbone, clip, SOURCE, steps=4, store="resident")
+def resident(model, clip) -> Inversion:
+    return invert(model, clip, SOURCE, steps=4, store="resident")
 
 
 def softened(model: Model, factor: float) -> Model:
@@ -39,24 +39,24 @@ def softened(model: Model, factor: float) -> Model:
     return with_part(model, "denoiser", module=unet)
 
 
-def test_a_trajectory_holds_every_noise_level(backbone, clip, resident: Inversion):
+def test_a_trajectory_holds_every_noise_level(model, clip, resident: Inversion):
     assert resident.trajectory.shape == (5, 3, 4, 8, 16)
     assert resident.trajectory.dtype == torch.float32
     assert resident.frames == 3
     assert resident.times == (751, 501, 251, 1, -249)
-    assert torch.equal(resident.trajectory[0], backbone.codec.encode(clip).float())
-    assert resident.model == backbone.fingerprint
+    assert torch.equal(resident.trajectory[0], model.codec.encode(clip).float())
+    assert resident.model == model.fingerprint
     assert resident.prompt.tokens.text == SOURCE
 
 
-def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone, resident):
+def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(model, resident):
     """z_{i+1} from eps(z_i, t_{N-1-i}), by the schedule's own formula."""
-    schedule = backbone.schedule
+    schedule = model.schedule
     for index, (below, timestep) in enumerate(pairwise(reversed(resident.times))):
         latents = resident.trajectory[index]
         branches = {"source": resident.prompt}
         with torch.no_grad():
-            epsilon = backbone.denoiser.predict(
+            epsilon = model.denoiser.predict(
                 latents, schedule.at(timestep), branches, resident.keyframe_table()
             )
         start, end = alpha(schedule, below), alpha(schedule, timestep)
@@ -64,32 +64,30 @@ def test_each_step_predicts_at_the_lower_noise_and_the_higher_timestep(backbone,
         assert torch.allclose(resident.trajectory[index + 1].double(), expected, atol=1e-5)
 
 
-def test_the_mode_of_the_autoencoder_is_the_default_and_a_seed_samples(backbone, clip):
+def test_the_mode_of_the_autoencoder_is_the_default_and_a_seed_samples(model, clip):
     def start(seed: int | None) -> Tensor:
-        return invert(backbone, clip[:1], SOURCE, steps=1, store="recompute", seed=seed).trajectory[
-            0
-        ]
+        return invert(model, clip[:1], SOURCE, steps=1, store="recompute", seed=seed).trajectory[0]
 
     mode = start(None)
     with torch.no_grad():
         pixels = clip[:1].movedim(-1, 1) * 2 - 1
-        expected = backbone.codec.module.encode(pixels).latent_dist.mode() * 0.18215
+        expected = model.codec.module.encode(pixels).latent_dist.mode() * 0.18215
     assert torch.allclose(mode, expected, atol=1e-5)
     assert torch.equal(start(7), start(7))
     assert not torch.equal(start(7), start(8))
     assert not torch.allclose(start(7), mode, atol=1e-3)
 
 
-def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resident):
-    sites = kept_sites(backbone.denoiser.sites, backbone.denoiser.layout)
+def test_records_hold_the_sources_attention_at_the_same_timestep(model, resident):
+    sites = kept_sites(model.denoiser.sites, model.denoiser.layout)
     recomputed = RecomputedAttention(
-        backbone,
+        model,
         resident.trajectory,
         resident.prompt,
-        resident.levels(backbone.schedule),
+        resident.levels(model.schedule),
         resident.keyframe_table(),
     )
-    kept = resident.source_attention(backbone)
+    kept = resident.source_attention(model)
     for step in (0, 1, 3):
         one, other = kept.at(step, sites), recomputed.at(step, sites)
         for name in one.queries:
@@ -105,40 +103,40 @@ def test_records_hold_the_sources_attention_at_the_same_timestep(backbone, resid
     assert any(not torch.allclose(first.queries[n], last.queries[n], atol=0.1) for n in names)
 
 
-def test_recomputing_stops_after_the_last_layer_that_is_wanted(backbone, resident):
-    recomputed = resident_source(backbone, resident)
-    middle = tuple(site for site in backbone.denoiser.sites if site.name.startswith("mid_block"))
+def test_recomputing_stops_after_the_last_layer_that_is_wanted(model, resident):
+    recomputed = resident_source(model, resident)
+    middle = tuple(site for site in model.denoiser.sites if site.name.startswith("mid_block"))
     seen: list[str] = []
 
     def spy(module, args, kwargs):
         seen.append(module.__class__.__name__)
 
-    late = backbone.denoiser.module.up_blocks[2].register_forward_pre_hook(spy, with_kwargs=True)
+    late = model.denoiser.module.up_blocks[2].register_forward_pre_hook(spy, with_kwargs=True)
     try:
         source = recomputed.at(0, middle)
         assert set(source.queries) == {site.name for site in middle}
         assert seen == []
-        recomputed.at(0, backbone.denoiser.sites)
+        recomputed.at(0, model.denoiser.sites)
         assert len(seen) == 1
     finally:
         late.remove()
 
 
-def resident_source(backbone, inversion: Inversion) -> RecomputedAttention:
-    source = replace(inversion, mode="recompute", records=()).source_attention(backbone)
+def resident_source(model, inversion: Inversion) -> RecomputedAttention:
+    source = replace(inversion, mode="recompute", records=()).source_attention(model)
     assert isinstance(source, RecomputedAttention)
     return source
 
 
 @pytest.mark.parametrize("store", ["resident", "offload"])
-def test_what_is_kept_is_queries_and_keys_in_half_precision(backbone, clip, store: str):
-    kept = invert(backbone, clip[:2], SOURCE, steps=2, store=store)
+def test_what_is_kept_is_queries_and_keys_in_half_precision(model, clip, store: str):
+    kept = invert(model, clip[:2], SOURCE, steps=2, store=store)
     assert kept.mode == store
     assert len(kept.records) == 2
     tokens = [8 * 16 // 4**level for level in range(4)]
     by_stride = {8 * 2**level: count for level, count in enumerate(tokens)}
     expected = 0
-    for site in kept_sites(backbone.denoiser.sites, backbone.denoiser.layout):
+    for site in kept_sites(model.denoiser.sites, model.denoiser.layout):
         width = 32 if site.stride == 8 else 64
         keys = 77 * width if site.kind == "cross" else 2 * by_stride[site.stride] * width
         expected += 2 * (2 * by_stride[site.stride] * width + keys)
@@ -148,22 +146,22 @@ def test_what_is_kept_is_queries_and_keys_in_half_precision(backbone, clip, stor
             assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
 
 
-def test_recompute_keeps_nothing_but_the_trajectory(backbone, clip):
-    inversion = invert(backbone, clip[:2], SOURCE, steps=2, store="recompute")
+def test_recompute_keeps_nothing_but_the_trajectory(model, clip):
+    inversion = invert(model, clip[:2], SOURCE, steps=2, store="recompute")
     assert inversion.records == ()
     assert inversion.mode == "recompute"
 
 
-def test_auto_asks_how_much_memory_is_free_and_gives_the_same_bytes(backbone, clip):
+def test_auto_asks_how_much_memory_is_free_and_gives_the_same_bytes(model, clip):
     def with_free(count: int) -> Inversion:
-        return invert(backbone, clip[:1], SOURCE, steps=2, store="auto", free=lambda device: count)
+        return invert(model, clip[:1], SOURCE, steps=2, store="auto", free=lambda device: count)
 
     resident, recomputed = with_free(2**40), with_free(0)
     assert (resident.mode, len(resident.records)) == ("resident", 2)
     assert (recomputed.mode, recomputed.records) == ("auto", ())
     assert torch.equal(resident.trajectory, recomputed.trajectory)
     edits = [
-        edit(backbone, inversion, "a red jeep", controls=[Fusion("refine", 0.8, 0.8)])
+        edit(model, inversion, "a red jeep", controls=[Fusion("refine", 0.8, 0.8)])
         for inversion in (resident, recomputed)
     ]
     assert torch.equal(*edits)
@@ -172,22 +170,22 @@ def test_auto_asks_how_much_memory_is_free_and_gives_the_same_bytes(backbone, cl
     assert (with_free(2 * needed).mode, with_free(2 * needed - 2).mode) == ("resident", "auto")
 
 
-def test_one_frame_alone_works(backbone, clip):
-    inversion = invert(backbone, clip[:1], SOURCE, steps=2, store="resident")
+def test_one_frame_alone_works(model, clip):
+    inversion = invert(model, clip[:1], SOURCE, steps=2, store="resident")
     assert inversion.keyframe_table() is None
-    assert edit(backbone, inversion, "a red jeep").shape == (1, 4, 8, 16)
+    assert edit(model, inversion, "a red jeep").shape == (1, 4, 8, 16)
 
 
-def test_the_same_bytes_every_time(backbone, clip):
+def test_the_same_bytes_every_time(model, clip):
     first, second = (
-        invert(backbone, clip, SOURCE, steps=3, store="recompute").trajectory for _ in range(2)
+        invert(model, clip, SOURCE, steps=3, store="recompute").trajectory for _ in range(2)
     )
     assert torch.equal(first, second)
 
 
-def test_key_frames_matter(backbone, clip):
+def test_key_frames_matter(model, clip):
     own, first = (
-        invert(backbone, clip, SOURCE, steps=2, store="recompute", keyframes=names).trajectory[-1]
+        invert(model, clip, SOURCE, steps=2, store="recompute", keyframes=names).trajectory[-1]
         for names in ("own", "first")
     )
     assert torch.allclose(own[0], first[0], atol=1e-5)
@@ -203,14 +201,14 @@ def reconstruction_error(model, clip: Tensor, steps: int) -> float:
     return float((latents - clean).norm() / clean.norm())
 
 
-def test_a_good_model_reconstructs_better_the_more_steps_it_has(backbone, clip):
+def test_a_good_model_reconstructs_better_the_more_steps_it_has(model, clip):
     """With the exact denoiser of Gaussian data, x_0 ~ N(0, s^2)."""
 
     def predict(latents: Tensor, level: Level, branches, *args):
         noise = level.noise * latents / (level.signal**2 * 0.3**2 + level.noise**2)
         return dict.fromkeys(branches, noise)
 
-    errors = [reconstruction_error(with_predict(backbone, predict), clip, n) for n in (10, 50, 200)]
+    errors = [reconstruction_error(with_predict(model, predict), clip, n) for n in (10, 50, 200)]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert errors[2] < 0.1
 
@@ -233,11 +231,11 @@ def test_a_prediction_that_does_not_change_is_undone(clip, prediction: str):
     assert float((reconstruct(constant, inversion) - clean).norm() / clean.norm()) < 1e-4
 
 
-def test_progress_tells_step_level_and_latents(backbone, clip):
+def test_progress_tells_step_level_and_latents(model, clip):
     reports: list[StepReport] = []
     frames: list[int] = []
     inversion = invert(
-        backbone,
+        model,
         clip,
         SOURCE,
         steps=3,
@@ -253,23 +251,23 @@ def test_progress_tells_step_level_and_latents(backbone, clip):
     with torch.no_grad():
         start = inversion.trajectory[0]
         branches = {"source": inversion.prompt}
-        epsilon = backbone.denoiser.predict(
-            start, backbone.schedule.at(1), branches, inversion.keyframe_table()
+        epsilon = model.denoiser.predict(
+            start, model.schedule.at(1), branches, inversion.keyframe_table()
         )["source"]
-    expected = clean_latents(start, epsilon, alpha(backbone.schedule, 0).to(start))
+    expected = clean_latents(start, epsilon, alpha(model.schedule, 0).to(start))
     assert torch.allclose(reports[0].clean, expected, atol=1e-5)
 
 
 # Bad input
 
 
-def refused(backbone, frames: Tensor, prompt="a jeep", **settings) -> str:
+def refused(model, frames: Tensor, prompt="a jeep", **settings) -> str:
     with pytest.raises(EvenframeError) as caught:
-        invert(backbone, frames, prompt, **settings)
+        invert(model, frames, prompt, **settings)
     return str(caught.value).splitlines()[0]
 
 
-def test_frames_that_cannot_be_inverted_are_refused(backbone, clip):
+def test_frames_that_cannot_be_inverted_are_refused(model, clip):
     broken = clip.clone()
     broken[1, 3, 4, 2] = float("nan")
     bad = {
@@ -285,7 +283,7 @@ def test_frames_that_cannot_be_inverted_are_refused(backbone, clip):
         "frames have pixels from 0 to ": clip * 255,
     }
     for starts, frames in bad.items():
-        assert refused(backbone, frames).startswith(starts)
+        assert refused(model, frames).startswith(starts)
 
 
 @pytest.mark.parametrize(
@@ -299,8 +297,8 @@ def test_frames_that_cannot_be_inverted_are_refused(backbone, clip):
         ({"keyframes": ""}, "key frames are empty"),
     ],
 )
-def test_settings_out_of_range_are_refused(backbone, clip, settings, starts: str):
-    assert refused(backbone, clip, **settings).startswith(starts)
+def test_settings_out_of_range_are_refused(model, clip, settings, starts: str):
+    assert refused(model, clip, **settings).startswith(starts)
 
 
 @pytest.mark.parametrize("store", ["recompute", "resident"])
@@ -324,13 +322,13 @@ def test_key_frames_in_all_layers_are_those_of_a_model_that_does_so_itself(clip,
     assert torch.equal(made(model, "half")[0], own[0])
 
 
-def test_a_prompt_of_another_model_is_refused(backbone, clip):
-    prompt = replace(backbone.text.encode(SOURCE), model="another")
-    expected = f"The source prompt was made with another model than '{backbone.name}'"
-    assert refused(backbone, clip, prompt).startswith(expected)
+def test_a_prompt_of_another_model_is_refused(model, clip):
+    prompt = replace(model.text.encode(SOURCE), model="another")
+    expected = f"The source prompt was made with another model than '{model.name}'"
+    assert refused(model, clip, prompt).startswith(expected)
 
 
-def test_latents_that_break_are_caught_at_their_step(backbone, clip):
+def test_latents_that_break_are_caught_at_their_step(model, clip):
     def broken_from(limit: int):
         calls: list[Level] = []
 
@@ -339,8 +337,8 @@ def test_latents_that_break_are_caught_at_their_step(backbone, clip):
             value = float("nan") if len(calls) >= limit else 0.0
             return {"source": torch.full_like(latents, value)}
 
-        model = with_predict(backbone, predict)
-        return refused(model, clip, SOURCE, steps=4, store="recompute")
+        broken = with_predict(model, predict)
+        return refused(broken, clip, SOURCE, steps=4, store="recompute")
 
     assert broken_from(3).startswith("The inversion broke at step 3 of 4: its latents are not num")
     assert "Likely cause: weights of the model are damaged" in broken_from(1)
@@ -351,8 +349,8 @@ class Stop(BaseException):
     """What a host raises to interrupt."""
 
 
-def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip):
-    before = invert(backbone, clip, SOURCE, steps=3, store="resident")
+def test_an_interrupt_ends_within_a_step_and_the_next_run_works(model, clip):
+    before = invert(model, clip, SOURCE, steps=3, store="resident")
     done: list[int] = []
 
     def stop(report: StepReport) -> None:
@@ -364,11 +362,11 @@ def test_an_interrupt_ends_within_a_step_and_the_next_run_works(backbone, clip):
         raise Stop
 
     with pytest.raises(Stop):
-        invert(backbone, clip, SOURCE, steps=3, store="resident", on_step=stop)
+        invert(model, clip, SOURCE, steps=3, store="resident", on_step=stop)
     assert done == [1, 2]
     with pytest.raises(Stop):
-        invert(backbone, clip, SOURCE, steps=3, store="resident", on_frame=stop_encoding)
-    after = invert(backbone, clip, SOURCE, steps=3, store="resident")
+        invert(model, clip, SOURCE, steps=3, store="resident", on_frame=stop_encoding)
+    after = invert(model, clip, SOURCE, steps=3, store="resident")
     assert torch.equal(before.trajectory, after.trajectory)
     for one, other in zip(before.records, after.records, strict=True):
         assert all(torch.equal(one.queries[name], other.queries[name]) for name in one.queries)

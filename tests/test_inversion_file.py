@@ -37,8 +37,8 @@ def frames() -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone, frames) -> Inversion:
-    return invert(backbone, frames, PROMPT, steps=3, store="resident")
+def inversion(model, frames) -> Inversion:
+    return invert(model, frames, PROMPT, steps=3, store="resident")
 
 
 def test_what_is_saved_comes_back(inversion: Inversion, tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ def test_layers_survive_the_way_to_disk_and_old_files_have_the_models_own(
 
 
 def test_the_rebuilt_frame_of_a_checked_inversion_comes_back(
-    backbone, inversion: Inversion, tmp_path: Path
+    model, inversion: Inversion, tmp_path: Path
 ) -> None:
-    whole = checked(backbone, inversion)
+    whole = checked(model, inversion)
     assert whole.rebuilt is not None
-    assert torch.equal(whole.rebuilt, reconstruct(backbone, inversion, 0))
+    assert torch.equal(whole.rebuilt, reconstruct(model, inversion, 0))
     read = inversion_file.load(inversion_file.save(whole, tmp_path / "a.safetensors"))
     assert read.rebuilt is not None and torch.equal(read.rebuilt, whole.rebuilt)
     broken = replace(inversion, rebuilt=torch.zeros(1, 4, 2, 2))
@@ -89,12 +89,12 @@ def test_the_rebuilt_frame_of_a_checked_inversion_comes_back(
 
 
 def test_the_header_names_what_it_is_the_inversion_of(
-    backbone, frames, inversion: Inversion, tmp_path: Path
+    model, frames, inversion: Inversion, tmp_path: Path
 ) -> None:
     path = inversion_file.save(inversion, tmp_path / "a.safetensors")
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["header"])
-    assert (header["model"], header["prompt"]) == (backbone.fingerprint, PROMPT)
+    assert (header["model"], header["prompt"]) == (model.fingerprint, PROMPT)
     assert header["prompt_hash"] == hash_tensors({"embeddings": inversion.prompt.states["tokens"]})
     assert header["origin"]["clip"] == hash_tensors({"frames": frames})
     assert len(header["origin"]["schedule"]) == 64
@@ -108,12 +108,11 @@ def test_an_inversion_that_is_not_numbers_is_refused(inversion: Inversion, tmp_p
         inversion_file.load(path)
 
 
-def test_an_edit_from_disk_has_the_same_bytes(backbone, inversion, tmp_path: Path) -> None:
+def test_an_edit_from_disk_has_the_same_bytes(model, inversion, tmp_path: Path) -> None:
     read = inversion_file.load(inversion_file.save(inversion, tmp_path / "a.safetensors"))
     fusion = Fusion(blend_words=("jeep",), threshold=0.9)
     kept, again = (
-        edit(backbone, value, "a red jeep, driving", controls=[fusion])
-        for value in (inversion, read)
+        edit(model, value, "a red jeep, driving", controls=[fusion]) for value in (inversion, read)
     )
     assert not read.records
     assert torch.equal(kept, again)
@@ -132,14 +131,14 @@ def test_timesteps_that_are_no_way_to_a_picture_are_refused(
         inversion_file.load(path)
 
 
-def test_timesteps_beyond_the_models_are_refused(backbone, inversion, tmp_path: Path) -> None:
+def test_timesteps_beyond_the_models_are_refused(model, inversion, tmp_path: Path) -> None:
     foreign = replace(inversion, times=(1200, 334, 1, -332), records=())
     read = inversion_file.load(inversion_file.save(foreign, tmp_path / "a.safetensors"))
     message = "^The timestep 1200 is beyond the model's noise levels, 0 to 999: invert the clip"
     with pytest.raises(EvenframeError, match=message):
-        reconstruct(backbone, read)
+        reconstruct(model, read)
     with pytest.raises(EvenframeError, match=message):
-        edit(backbone, read, "a red jeep, driving")
+        edit(model, read, "a red jeep, driving")
 
 
 @pytest.mark.parametrize("damage", ["byte", "header", "cut", "empty", "text"])
@@ -169,13 +168,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_second_time_nothing_is_inverted(backbone, frames, tmp_path: Path) -> None:
+def test_the_second_time_nothing_is_inverted(model, frames, tmp_path: Path) -> None:
     cache, steps = InversionCache(tmp_path, 10**9), []
-    prompt = backbone.text.encode(PROMPT)
+    prompt = model.text.encode(PROMPT)
 
     def request(**changes) -> tuple[Inversion, bool]:
         settings = replace(Settings(2), **changes)
-        return find_or_invert(cache, backbone, frames, prompt, settings, on_step=steps.append)
+        return find_or_invert(cache, model, frames, prompt, settings, on_step=steps.append)
 
     first, found = request()
     assert (found, len(steps)) == (False, 2)
@@ -189,18 +188,18 @@ def test_the_second_time_nothing_is_inverted(backbone, frames, tmp_path: Path) -
 
 
 def test_what_is_found_is_as_the_store_says_whichever_it_was_made_with(
-    backbone, frames, tmp_path: Path
+    model, frames, tmp_path: Path
 ) -> None:
     """`auto` and `recompute` differ in rounding."""
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
-    find_or_invert(cache, backbone, frames, prompt, Settings(2, store="recompute"))
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode(PROMPT)
+    find_or_invert(cache, model, frames, prompt, Settings(2, store="recompute"))
     for store in ("auto", "resident", "recompute"):
-        inversion, found = find_or_invert(cache, backbone, frames, prompt, Settings(2, store=store))
+        inversion, found = find_or_invert(cache, model, frames, prompt, Settings(2, store=store))
         assert (inversion.mode, found) == (store, True)
 
 
 def test_the_clip_is_hashed_once(
-    backbone, frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model, frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed: list[int] = []
 
@@ -209,14 +208,14 @@ def test_the_clip_is_hashed_once(
         return hash_tensors(tensors)
 
     monkeypatch.setattr(origin, "hash_tensors", counting)
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
-    inversion, _ = find_or_invert(cache, backbone, frames, prompt, Settings(1))
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode(PROMPT)
+    inversion, _ = find_or_invert(cache, model, frames, prompt, Settings(1))
     assert hashed == [len(frames)]
     assert inversion.origin.clip == hash_tensors({"frames": frames})
 
 
 def test_a_check_that_is_interrupted_does_not_cost_the_inversion(
-    backbone, frames, tmp_path: Path
+    model, frames, tmp_path: Path
 ) -> None:
     class Stop(BaseException):
         pass
@@ -224,8 +223,8 @@ def test_a_check_that_is_interrupted_does_not_cost_the_inversion(
     def stop(report) -> None:
         raise Stop
 
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
-    request = (cache, backbone, frames, prompt, Settings(2))
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode(PROMPT)
+    request = (cache, model, frames, prompt, Settings(2))
     with pytest.raises(Stop):
         find_or_invert(*request, check=True, on_check=stop)
     inversion, found = find_or_invert(*request, check=True)
@@ -233,9 +232,9 @@ def test_a_check_that_is_interrupted_does_not_cost_the_inversion(
     assert find_or_invert(*request)[0].rebuilt is not None
 
 
-def test_a_damaged_file_in_the_cache_is_made_again(backbone, frames, tmp_path: Path) -> None:
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
-    request = (cache, backbone, frames, prompt, Settings(2))
+def test_a_damaged_file_in_the_cache_is_made_again(model, frames, tmp_path: Path) -> None:
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode(PROMPT)
+    request = (cache, model, frames, prompt, Settings(2))
     find_or_invert(*request)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:1000])
@@ -270,29 +269,29 @@ def test_a_cache_of_no_size_keeps_and_finds_nothing(inversion: Inversion, tmp_pa
 
 
 def test_an_unknown_mode_is_refused_though_the_inversion_was_kept(
-    backbone, frames, tmp_path: Path
+    model, frames, tmp_path: Path
 ) -> None:
-    cache, prompt = InversionCache(tmp_path, 10**9), backbone.text.encode(PROMPT)
-    find_or_invert(cache, backbone, frames, prompt, Settings(2))
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode(PROMPT)
+    find_or_invert(cache, model, frames, prompt, Settings(2))
     with pytest.raises(EvenframeError, match="attention store mode 'maps' is unknown"):
-        find_or_invert(cache, backbone, frames, prompt, Settings(2, store="maps"))
+        find_or_invert(cache, model, frames, prompt, Settings(2, store="maps"))
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
-    backbone, frames, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    model, frames, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     cache = InversionCache(tmp_path / "file", 10**9)
-    prompt = backbone.text.encode(PROMPT)
-    inversion, found = find_or_invert(cache, backbone, frames, prompt, Settings(2))
+    prompt = model.text.encode(PROMPT)
+    inversion, found = find_or_invert(cache, model, frames, prompt, Settings(2))
     assert (inversion.frames, found) == (2, False)
     assert "The inversion could not be written" in caplog.text
 
 
-def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
-    def key(model=backbone, pixels=frames, text=PROMPT, **changes) -> str:
-        settings, prompt = replace(Settings(2), **changes), backbone.text.encode(text)
-        return inversion_key(model, prompt, settings, origin_of(backbone, pixels))
+def test_the_key_follows_everything_that_matters(model, frames) -> None:
+    def key(of=model, pixels=frames, text=PROMPT, **changes) -> str:
+        settings, prompt = replace(Settings(2), **changes), model.text.encode(text)
+        return inversion_key(of, prompt, settings, origin_of(model, pixels))
 
     class Scaled(FrameCodec):
         def exported(self, latents: torch.Tensor) -> torch.Tensor:
@@ -319,16 +318,16 @@ def test_the_key_follows_everything_that_matters(backbone, frames) -> None:
         key(layers="all"),
         key(seed=0),
         key(windowing=Windowing(1, 1)),
-        *(key(kind(**vars(backbone))) for kind in (Half, Elsewhere)),
-        key(replace(backbone, codec=Scaled(**vars(backbone.codec)))),
-        key(with_part(backbone, "denoiser", layout=Layout(32, 32, 32))),
+        *(key(kind(**vars(model))) for kind in (Half, Elsewhere)),
+        key(replace(model, codec=Scaled(**vars(model.codec)))),
+        key(with_part(model, "denoiser", layout=Layout(32, 32, 32))),
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(store="recompute")
 
 
-def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: Model):
-    schedule: Any = backbone.schedule
+def test_every_part_of_the_noise_schedule_is_in_its_hash(model: Model):
+    schedule: Any = model.schedule
     frames = torch.zeros(1, 64, 64, 3)
     others = [
         replace(schedule, kind="v"),
@@ -337,7 +336,7 @@ def test_every_part_of_the_noise_schedule_is_in_its_hash(backbone: Model):
         replace(schedule, alphas_cumprod=schedule.alphas_cumprod * 0.999),
     ]
     hashes = {
-        origin_of(replace(backbone, schedule=each), frames).schedule for each in [schedule, *others]
+        origin_of(replace(model, schedule=each), frames).schedule for each in [schedule, *others]
     }
     assert len(hashes) == 5
 

@@ -34,43 +34,43 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 
 @pytest.fixture
-def passes(backbone: Model) -> Iterator[list[int]]:
+def passes(model: Model) -> Iterator[list[int]]:
     """Grows with every pass of the denoiser."""
     seen: list[int] = []
-    hook = backbone.denoiser.module.register_forward_pre_hook(lambda *_: seen.append(1))
+    hook = model.denoiser.module.register_forward_pre_hook(lambda *_: seen.append(1))
     yield seen
     hook.remove()
 
 
-def invert(backbone: Model, clip: Tensor, check: bool = True) -> Any:
-    prompt = backbone.text.encode("a shape")
+def invert(model: Model, clip: Tensor, check: bool = True) -> Any:
+    prompt = model.text.encode("a shape")
     return EvenframeInvert.execute(
-        ModelHandle(backbone), clip, prompt, STEPS, "own, mid", check, 1, -1
+        ModelHandle(model), clip, prompt, STEPS, "own, mid", check, 1, -1
     )
 
 
-def test_the_second_time_the_check_is_found_too(backbone, clip, passes: list[int]):
-    first = invert(backbone, clip)
+def test_the_second_time_the_check_is_found_too(model, clip, passes: list[int]):
+    first = invert(model, clip)
     assert len(passes) == 2 * STEPS
-    second = invert(backbone, clip)
+    second = invert(model, clip)
     assert len(passes) == 2 * STEPS
     assert torch.equal(first[1], second[1]) and first[2] == second[2] > 0
     assert first[1].shape == (1, 64, 2 * 128, 3)
     assert second.ui["text"][0].startswith("found on disk; reconstruction ")
 
 
-def test_an_inversion_can_be_checked_later(backbone, clip, passes: list[int]):
-    assert invert(backbone, clip, check=False)[2] == 0
+def test_an_inversion_can_be_checked_later(model, clip, passes: list[int]):
+    assert invert(model, clip, check=False)[2] == 0
     assert len(passes) == STEPS
-    assert invert(backbone, clip)[2] > 0
+    assert invert(model, clip)[2] > 0
     assert len(passes) == 2 * STEPS
-    assert invert(backbone, clip, check=False)[2] == 0
-    assert invert(backbone, clip)[2] > 0
+    assert invert(model, clip, check=False)[2] == 0
+    assert invert(model, clip)[2] > 0
     assert len(passes) == 2 * STEPS
 
 
-def test_what_was_saved_is_offered_and_loaded(backbone, clip, session: Session):
-    inversion = invert(backbone, clip, check=False)[0]
+def test_what_was_saved_is_offered_and_loaded(model, clip, session: Session):
+    inversion = invert(model, clip, check=False)[0]
     EvenframeSaveInversion.execute(inversion, "sub/kept")
     shown = EvenframeSaveInversion.execute(inversion, "sub/kept").ui["text"]
     assert shown == ["kept_00002_.safetensors"]
@@ -84,9 +84,9 @@ def test_what_was_saved_is_offered_and_loaded(backbone, clip, session: Session):
 
 
 def test_a_name_that_another_save_has_just_taken_is_never_overwritten(
-    backbone, clip, session: Session, monkeypatch: pytest.MonkeyPatch
+    model, clip, session: Session, monkeypatch: pytest.MonkeyPatch
 ):
-    inversion = invert(backbone, clip, check=False)[0]
+    inversion = invert(model, clip, check=False)[0]
     taken = session.output / "x_00001_.safetensors"
 
     def looked_too_early(self: Numbered) -> Iterator[Path]:
@@ -99,8 +99,8 @@ def test_a_name_that_another_save_has_just_taken_is_never_overwritten(
     assert len(list(session.output.iterdir())) == 2
 
 
-def test_no_inversion_is_lost_for_its_picture(backbone, clip, session: Session):
+def test_no_inversion_is_lost_for_its_picture(model, clip, session: Session):
     session.temp.write_text("in the way")
-    result = invert(backbone, clip)
+    result = invert(model, clip)
     assert result[2] > 0 and result.ui["images"] == []
     assert "No picture is shown: The folder" in result.ui["text"][0]

@@ -31,12 +31,12 @@ def regions(soften: int = 0) -> Regions:
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone, clip) -> Inversion:
-    return invert(backbone, clip, SOURCE, steps=STEPS)
+def inversion(model, clip) -> Inversion:
+    return invert(model, clip, SOURCE, steps=STEPS)
 
 
-def edited(backbone, inversion: Inversion, *controls: Any, **settings: Any) -> Tensor:
-    return edit(backbone, inversion, TARGET, guidance_scale=2, controls=controls, **settings)
+def edited(model, inversion: Inversion, *controls: Any, **settings: Any) -> Tensor:
+    return edit(model, inversion, TARGET, guidance_scale=2, controls=controls, **settings)
 
 
 # Eq. 8
@@ -76,20 +76,20 @@ def test_noise_is_added_as_the_schedule_says():
 # In an edit
 
 
-def watched(backbone, inversion: Inversion, *controls: Any, **settings: Any) -> list[Tensor]:
+def watched(model, inversion: Inversion, *controls: Any, **settings: Any) -> list[Tensor]:
     """The latents after each step."""
     seen: list[Tensor] = []
 
     def keep(report: StepReport) -> None:
         seen.append(report.latents)
 
-    edited(backbone, inversion, *controls, on_step=keep, **settings)
+    edited(model, inversion, *controls, on_step=keep, **settings)
     return seen
 
 
-def test_outside_the_inversions_latents_are_kept_at_every_step(backbone, inversion):
-    plain = edited(backbone, inversion)
-    steps = watched(backbone, inversion, JointSampling(regions()))
+def test_outside_the_inversions_latents_are_kept_at_every_step(model, inversion):
+    plain = edited(model, inversion)
+    steps = watched(model, inversion, JointSampling(regions()))
     for index, latents in enumerate(steps):
         source = inversion.trajectory[STEPS - 1 - index]
         outside = torch.ones(8, 16, dtype=torch.bool)
@@ -99,10 +99,10 @@ def test_outside_the_inversions_latents_are_kept_at_every_step(backbone, inversi
     assert not torch.equal(plain[..., outside], inversion.trajectory[0][..., outside])
 
 
-def test_an_inset_keeps_the_cells_inside_the_edge_too(backbone, inversion):
+def test_an_inset_keeps_the_cells_inside_the_edge_too(model, inversion):
     """On three sides; the frame's own edge, below, is none."""
     for latents, index in zip(
-        watched(backbone, inversion, JointSampling(regions(), inset=1)), range(STEPS), strict=True
+        watched(model, inversion, JointSampling(regions(), inset=1)), range(STEPS), strict=True
     ):
         source = inversion.trajectory[STEPS - 1 - index]
         kept = torch.ones(8, 16, dtype=torch.bool)
@@ -111,25 +111,25 @@ def test_an_inset_keeps_the_cells_inside_the_edge_too(backbone, inversion):
         assert (latents != source)[..., ~kept].any(dim=0).any(dim=0).all()
 
 
-def test_fresh_noise_ends_in_the_source_itself(backbone, inversion):
+def test_fresh_noise_ends_in_the_source_itself(model, inversion):
     control = JointSampling(regions(), noise="fresh")
-    steps = watched(backbone, inversion, control, seed=1)
-    again = watched(backbone, inversion, control, seed=1)
-    other = watched(backbone, inversion, control, seed=2)
+    steps = watched(model, inversion, control, seed=1)
+    again = watched(model, inversion, control, seed=1)
+    other = watched(model, inversion, control, seed=2)
     assert torch.equal(steps[0], again[0]) and not torch.equal(steps[0], other[0])
     corner = steps[-1][..., :2, :4]
     assert torch.equal(corner, inversion.trajectory[0][..., :2, :4])
-    level = inversion.levels(backbone.schedule)[1]
+    level = inversion.levels(model.schedule)[1]
     noise = (steps[0] - level.signal * inversion.trajectory[0])[..., :2, :] / level.noise
     assert float(noise.std()) == pytest.approx(1, abs=0.1)
 
 
-def test_fresh_noise_is_other_noise_than_the_edits_own(backbone, inversion):
+def test_fresh_noise_is_other_noise_than_the_edits_own(model, inversion):
     """The edit draws from its seed for eta: the same noise twice would add up."""
     control = JointSampling(regions(), noise="fresh")
 
     def outside(seed: int) -> Tensor:
-        return watched(backbone, inversion, control, seed=seed)[0][..., :2, :].flatten()
+        return watched(model, inversion, control, seed=seed)[0][..., :2, :].flatten()
 
     def drawn(seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -140,24 +140,24 @@ def test_fresh_noise_is_other_noise_than_the_edits_own(backbone, inversion):
     assert abs(float(torch.corrcoef(pair)[0, 1])) < 0.2
 
 
-def test_a_region_of_the_whole_frame_changes_nothing(backbone, inversion):
+def test_a_region_of_the_whole_frame_changes_nothing(model, inversion):
     whole = Regions((mask_region(torch.ones(SIZE), 3, SIZE, name="all"),), 3, SIZE)
-    kept = edited(backbone, inversion, JointSampling(whole))
-    assert torch.equal(kept, edited(backbone, inversion))
+    kept = edited(model, inversion, JointSampling(whole))
+    assert torch.equal(kept, edited(model, inversion))
 
 
-def test_a_soft_edge_mixes_both(backbone, inversion):
-    soft = edited(backbone, inversion, JointSampling(regions(soften=24)))
-    hard = edited(backbone, inversion, JointSampling(regions()))
+def test_a_soft_edge_mixes_both(model, inversion):
+    soft = edited(model, inversion, JointSampling(regions(soften=24)))
+    hard = edited(model, inversion, JointSampling(regions()))
     assert torch.equal(soft[..., :2, :], hard[..., :2, :])
     assert not torch.allclose(soft, hard)
 
 
-def test_repeats_take_each_step_again_from_more_noise(backbone, inversion):
+def test_repeats_take_each_step_again_from_more_noise(model, inversion):
     passes: list[int] = []
-    hook = backbone.denoiser.module.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
+    hook = model.denoiser.module.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
     results = [
-        edited(backbone, inversion, JointSampling(regions(), repeats=count), seed=seed)
+        edited(model, inversion, JointSampling(regions(), repeats=count), seed=seed)
         for count, seed in ((1, 0), (1, 5), (2, 0), (2, 5))
     ]
     hook.remove()
@@ -167,39 +167,39 @@ def test_repeats_take_each_step_again_from_more_noise(backbone, inversion):
     assert torch.equal(results[2][..., :2, :], inversion.trajectory[0][..., :2, :])
 
 
-def test_a_step_is_repeated_whatever_else_steers_it(backbone, inversion):
+def test_a_step_is_repeated_whatever_else_steers_it(model, inversion):
     other = Fusion("reweight", weights=(("red", 2.0),))
     passes: list[int] = []
-    hook = backbone.denoiser.module.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
+    hook = model.denoiser.module.conv_in.register_forward_pre_hook(lambda *_: passes.append(1))
     for controls in ((other,), (other, JointSampling(regions(), repeats=2))):
-        edited(backbone, inversion, *controls)
+        edited(model, inversion, *controls)
     hook.remove()
     assert len(passes) == STEPS * (1 + 2)
 
 
 @pytest.mark.parametrize(("share", "taken"), [(0.0, 0), (0.5, STEPS // 2), (1.0, STEPS)])
-def test_a_share_of_the_steps_is_repeated_from_the_start(backbone, inversion, share, taken):
+def test_a_share_of_the_steps_is_repeated_from_the_start(model, inversion, share, taken):
     control = JointSampling(regions(), repeats=3, repeat_steps=share)
-    run = control.begin(Edit(backbone, inversion, inversion.prompt))
+    run = control.begin(Edit(model, inversion, inversion.prompt))
     assert [run.repeats(step) for step in range(STEPS)] == [3] * taken + [1] * (STEPS - taken)
 
 
-def test_with_refocus_and_fusion_in_any_order(backbone, inversion):
+def test_with_refocus_and_fusion_in_any_order(model, inversion):
     fusion = Fusion(blend_words=("jeep",), latent_blend=True)
     controls = [fusion, Refocus(regions()), JointSampling(regions())]
     orders = [controls, controls[::-1], [controls[1], controls[2], controls[0]]]
-    results = [edited(backbone, inversion, *order) for order in orders]
+    results = [edited(model, inversion, *order) for order in orders]
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
 
-def test_an_inset_that_swallows_one_region_names_it(backbone, inversion):
+def test_an_inset_that_swallows_one_region_names_it(model, inversion):
     small = box_region(
         [(0.0, 0.0, 16.0, 16.0), (0.0, 0.0, 8.0, 8.0), (0.0, 0.0, 16.0, 16.0)],
         SIZE,
         name="small",
     )
     both = Regions((*regions().items, small), 3, SIZE)
-    plan = Edit(backbone, inversion, inversion.prompt)
+    plan = Edit(model, inversion, inversion.prompt)
     message = refused(JointSampling(both, inset=1).begin, plan)
     assert message.startswith("inset is 1: on frame 1 it leaves nothing of region 'small'")
 
@@ -223,26 +223,26 @@ def refused(call: Callable[..., Any], *args: Any, **settings: Any) -> str:
         ({"inset": 4}, "inset is 4: on frame 0 it leaves nothing of region 'it'"),
     ],
 )
-def test_settings_out_of_range(backbone, inversion, settings, starts: str):
-    plan = Edit(backbone, inversion, inversion.prompt)
+def test_settings_out_of_range(model, inversion, settings, starts: str):
+    plan = Edit(model, inversion, inversion.prompt)
     message = refused(lambda: JointSampling(regions(), **settings).begin(plan))
     assert message.startswith(starts)
 
 
-def test_controls_that_conflict_are_named(backbone, inversion):
+def test_controls_that_conflict_are_named(model, inversion):
     fusion = Fusion(blend_words=("jeep",), latent_blend=True)
     for controls in (
         [JointSampling(regions(), noise="fresh"), fusion],
         [fusion, JointSampling(regions(), noise="fresh")],
     ):
-        message = refused(edited, backbone, inversion, *controls)
+        message = refused(edited, model, inversion, *controls)
         assert message.startswith("Two controls keep the source's latents, one at fresh noise")
         assert "set noise of IRJS Blender to 'inversion', or latent_blend" in message
-    message = refused(edited, backbone, inversion, *[JointSampling(regions())] * 2)
+    message = refused(edited, model, inversion, *[JointSampling(regions())] * 2)
     assert message.startswith("There are two IRJS Blenders")
 
 
-def test_regions_of_another_clip_are_refused(backbone, inversion):
+def test_regions_of_another_clip_are_refused(model, inversion):
     other = Regions(regions().items, 3, (64, 64))
-    message = refused(edited, backbone, inversion, JointSampling(other))
+    message = refused(edited, model, inversion, JointSampling(other))
     assert message.startswith("The regions are for 3 frames of 64x64 pixels, but the clip has 3")

@@ -106,8 +106,8 @@ def test_masks_of_other_clips_are_refused(shape):
         Lattice(5, (16, 16), *WAN).coarsen(torch.zeros(shape))
 
 
-def test_a_model_gives_the_lattice_of_its_latents(backbone, clip):
-    lattice = backbone.codec.lattice(len(clip), (64, 128))
-    assert backbone.codec.lattice_of(backbone.codec.encode(clip)) == lattice
-    with pytest.raises(EvenframeError, match=f"but '{backbone.name}' takes multiples of 8"):
-        backbone.codec.lattice(1, (60, 64))
+def test_a_model_gives_the_lattice_of_its_latents(model, clip):
+    lattice = model.codec.lattice(len(clip), (64, 128))
+    assert model.codec.lattice_of(model.codec.encode(clip)) == lattice
+    with pytest.raises(EvenframeError, match=f"but '{model.name}' takes multiples of 8"):
+        model.codec.lattice(1, (60, 64))

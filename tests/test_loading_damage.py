@@ -297,9 +297,9 @@ def test_a_checkpoint_without_text_layers_says_so(tmp_path: Path, prefix: str) -
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone: Any) -> Inversion:
+def inversion(model: Any) -> Inversion:
     frames = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(5))
-    return invert(backbone, frames, "a silver jeep, driving", steps=1)
+    return invert(model, frames, "a silver jeep, driving", steps=1)
 
 
 @pytest.fixture
@@ -354,7 +354,7 @@ def test_arrays_that_are_no_inversions_are_refused(
     ("name", "shape"), [("trajectory", (2, 2, 3, 8, 8)), ("embeddings", (77, 5))]
 )
 def test_arrays_of_another_model_are_refused_where_it_computes(
-    backbone: Any,
+    model: Any,
     parts: tuple[str, dict[str, Tensor]],
     tmp_path: Path,
     name: str,
@@ -362,7 +362,7 @@ def test_arrays_of_another_model_are_refused_where_it_computes(
 ) -> None:
     path = forge(tmp_path / "a.safetensors", parts[0], parts[1] | {name: torch.zeros(shape)})
     with pytest.raises(EvenframeError, match="make the inversion and the prompts again with this"):
-        reconstruct(backbone, inversion_file.load(path))
+        reconstruct(model, inversion_file.load(path))
 
 
 def test_inversions_hurt_at_random(inversion: Inversion, tmp_path: Path) -> None:

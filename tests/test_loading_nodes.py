@@ -53,18 +53,18 @@ def test_the_choice_is_the_miniature_then_what_lies_in_the_folders() -> None:
     assert combo.default == nodes.MINIATURE  # type: ignore[attr-defined]
 
 
-def test_a_checkpoint_becomes_a_backbone_in_the_hosts_care() -> None:
+def test_a_checkpoint_becomes_a_model_in_the_hosts_care() -> None:
     output = load("tiny.safetensors", "bf16")
     handle = output.args[0]
-    backbone = host.load(handle)
-    assert backbone.dtype == torch.bfloat16
+    model = host.load(handle)
+    assert model.dtype == torch.bfloat16
     assert len(handle.modules) == 3
     assert output.ui["text"][0].startswith("tiny: 512 px, epsilon, bfloat16,")
-    tokens = tokenize("a cat", backbone.text.tokenizer, end_sums_up=True)
+    tokens = tokenize("a cat", model.text.tokenizer, end_sums_up=True)
     states = {"tokens": torch.zeros(77, 768)}
-    branches = {"edit": Conditioning(tokens, states, backbone.text.fingerprint)}
-    level = backbone.schedule.at(500)
-    output = backbone.denoiser.predict(torch.randn(2, 4, 8, 8), level, branches)
+    branches = {"edit": Conditioning(tokens, states, model.text.fingerprint)}
+    level = model.schedule.at(500)
+    output = model.denoiser.predict(torch.randn(2, 4, 8, 8), level, branches)
     assert output["edit"].isfinite().all()
 
 
@@ -131,8 +131,8 @@ def test_the_miniature_says_which_words_it_does_not_know(miniature) -> None:
     assert note.startswith("The model was never trained on 'zircle': the nearest it knows are cir")
 
 
-def test_other_models_know_any_word(backbone) -> None:
-    assert backbone.text.encode("a red zircle").notes == ()
+def test_other_models_know_any_word(model) -> None:
+    assert model.text.encode("a red zircle").notes == ()
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,13 @@ def clip() -> Tensor:
 
 @pytest.mark.parametrize("store", ["recompute", "resident", "offload"])
 @pytest.mark.parametrize("keyframes", ["own, mid", "all"])
-def test_inverting_builds_no_map(backbone, store: str, keyframes: str):
+def test_inverting_builds_no_map(model, store: str, keyframes: str):
     # Outside the watch: the autoencoder's one attention layer is its own.
-    frames, prompt = clip(), backbone.text.encode(SOURCE)
-    latents = backbone.codec.encode(frames)
-    model: Any = Encoded(backbone, latents)
+    frames, prompt = clip(), model.text.encode(SOURCE)
+    latents = model.codec.encode(frames)
+    known: Any = Encoded(model, latents)
     with Watch() as watch:
-        inversion = invert(model, frames, prompt, steps=2, store=store, keyframes=keyframes)
+        inversion = invert(known, frames, prompt, steps=2, store=store, keyframes=keyframes)
     assert watch.looked_at > 1000
     assert watch.maps == []
     assert inversion.trajectory.shape[1:] == (FRAMES, 4, HEIGHT // 8, WIDTH // 8)
@@ -98,10 +98,10 @@ def test_inverting_builds_no_map(backbone, store: str, keyframes: str):
 
 @pytest.mark.parametrize("store", ["recompute", "resident", "offload"])
 @pytest.mark.parametrize("name", CONTROLS)
-def test_editing_with_every_control_builds_no_map(backbone, store: str, name: str):
-    inversion = invert(backbone, clip(), SOURCE, steps=2, store=store)
+def test_editing_with_every_control_builds_no_map(model, store: str, name: str):
+    inversion = invert(model, clip(), SOURCE, steps=2, store=store)
     with Watch() as watch:
-        edit(backbone, inversion, TARGET, guidance_scale=2, controls=[CONTROLS[name]])
+        edit(model, inversion, TARGET, guidance_scale=2, controls=[CONTROLS[name]])
     assert watch.looked_at > 1000
     assert watch.maps == []
 
@@ -119,13 +119,13 @@ def test_the_watch_sees_a_map_when_there_is_one():
 
 
 class Encoded:
-    """A backbone whose clip is encoded already."""
+    """A model whose clip is encoded already."""
 
-    def __init__(self, backbone: Any, latents: Tensor):
-        self._backbone, self._latents = backbone, latents
+    def __init__(self, model: Any, latents: Tensor):
+        self._model, self._latents = model, latents
 
     def encode(self, *args: Any) -> Tensor:
         return self._latents
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._backbone, name)
+        return getattr(self._model, name)

@@ -29,26 +29,26 @@ STEPS = 3
     ],
     ids=["refine", "replace", "reweight"],
 )
-def test_every_mode_agrees_with_materialised_maps(backbone, clip, settings: Fusion, target: str):
+def test_every_mode_agrees_with_materialised_maps(model, clip, settings: Fusion, target: str):
     store = MapStore(torch.float32)
-    mapped = map_model(backbone, store)
+    mapped = map_model(model, store)
     maps = invert(mapped, clip, SOURCE, steps=STEPS, store="recompute")
     controls = [MapFusion(settings, store)]
     expected = edit(mapped, maps, target, guidance_scale=2, controls=controls)
-    plain = edit(backbone, maps, target, guidance_scale=2)
+    plain = edit(model, maps, target, guidance_scale=2)
     assert (plain - expected).norm() > 0.01 * expected.norm()  # the control does something
     for mode, tolerance in (("recompute", 1e-5), ("offload", 1e-3), ("resident", 1e-3)):
-        inversion = invert(backbone, clip, SOURCE, steps=STEPS, store=mode)
-        out = edit(backbone, inversion, target, guidance_scale=2, controls=[settings])
+        inversion = invert(model, clip, SOURCE, steps=STEPS, store=mode)
+        out = edit(model, inversion, target, guidance_scale=2, controls=[settings])
         assert float((out - expected).norm() / expected.norm()) < tolerance, mode
 
 
-def test_maps_are_what_the_store_is_compared_with(backbone, clip):
+def test_maps_are_what_the_store_is_compared_with(model, clip):
     """Every coarse layer, every step, rows that sum to one."""
     store = MapStore()
-    invert(map_model(backbone, store), clip, SOURCE, steps=2, store="recompute")
+    invert(map_model(model, store), clip, SOURCE, steps=2, store="recompute")
     assert len(store.steps) == 2
-    assert all(len(maps) == len(backbone.denoiser.sites) for maps in store.steps)
+    assert all(len(maps) == len(model.denoiser.sites) for maps in store.steps)
     for maps in store.steps[1].values():
         assert maps.dtype == torch.float16
         assert torch.allclose(maps.float().sum(-1), torch.ones(maps.shape[:-1]), atol=2e-3)

@@ -48,7 +48,7 @@ def test_other_errors_pass_as_they_are(error: Exception):
 
 @pytest.mark.parametrize("check", [True, False])
 def test_the_host_may_take_resident_attention_back_and_edits_stay_the_same(
-    backbone, monkeypatch: pytest.MonkeyPatch, tmp_path, check: bool
+    model, monkeypatch: pytest.MonkeyPatch, tmp_path, check: bool
 ):
     lent: list[int] = []
 
@@ -59,26 +59,26 @@ def test_the_host_may_take_resident_attention_back_and_edits_stay_the_same(
     loan: list[Any] = []
     monkeypatch.setattr(host, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(host, "lend", lend)
-    prompt = backbone.text.encode("a jeep")
+    prompt = model.text.encode("a jeep")
     frames = torch.rand(2, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     out = EvenframeInvert.execute(
-        ModelHandle(backbone), frames, prompt, 2, "own, mid", check, 0, -1, "resident"
+        ModelHandle(model), frames, prompt, 2, "own, mid", check, 0, -1, "resident"
     )
     inversion = out[0]
     assert lent == [sum(record.nbytes() for record in inversion.records)] and len(loan) == 2
-    edits = [editing.edit(backbone, inversion, "a red jeep", controls=[Fusion()])]
+    edits = [editing.edit(model, inversion, "a red jeep", controls=[Fusion()])]
     loan.clear()
-    edits.append(editing.edit(backbone, inversion, "a red jeep", controls=[Fusion()]))
+    edits.append(editing.edit(model, inversion, "a red jeep", controls=[Fusion()]))
     assert torch.equal(*edits)
 
 
 @pytest.mark.parametrize("checkpointing", ["auto", "off", "on", None])
 def test_the_editor_asks_for_the_gradients_memory_before_it_needs_it(
-    backbone, monkeypatch: pytest.MonkeyPatch, checkpointing: str | None
+    model, monkeypatch: pytest.MonkeyPatch, checkpointing: str | None
 ):
     """`auto` then decides by what the host could give."""
     size, asked, free = (64, 64), [], lambda _: 0
-    inversion = invert(backbone, torch.full((2, *size, 3), 0.5), "a jeep", steps=1)
+    inversion = invert(model, torch.full((2, *size, 3), 0.5), "a jeep", steps=1)
     box = box_region([(0.0, 0.0, 32.0, 64.0)] * 2, size, name="it", words="jeep")
     controls = ()
     if checkpointing is not None:
@@ -95,21 +95,19 @@ def test_the_editor_asks_for_the_gradients_memory_before_it_needs_it(
     monkeypatch.setattr(host, "load", load)
     monkeypatch.setattr(host, "free_memory", free)
     monkeypatch.setattr(editing, "edit", edit)
-    prompt = backbone.text.encode("a red jeep")
+    prompt = model.text.encode("a red jeep")
     EvenframeEdit.execute(
-        ModelHandle(backbone), inversion, prompt, 0, controls=controls, guidance_scale=1.0
+        ModelHandle(model), inversion, prompt, 0, controls=controls, guidance_scale=1.0
     )
-    own = backbone.denoiser.working_bytes(2, size, branches=2)
-    whole, part = (
-        backbone.denoiser.gradient_bytes(2, size, checkpointed=on) for on in (False, True)
-    )
+    own = model.denoiser.working_bytes(2, size, branches=2)
+    whole, part = (model.denoiser.gradient_bytes(2, size, checkpointed=on) for on in (False, True))
     assert part < whole and own < whole
     assert asked == [{None: own, "on": max(own, part)}.get(checkpointing, whole)]
 
 
 @pytest.mark.parametrize(("windows", "at_once"), [(None, 3), (Windowing(2, 1), 2)])
 def test_the_inverter_asks_for_the_one_branch_of_a_window(
-    backbone, monkeypatch: pytest.MonkeyPatch, windows: Windowing | None, at_once: int
+    model, monkeypatch: pytest.MonkeyPatch, windows: Windowing | None, at_once: int
 ):
     asked: list[int] = []
 
@@ -118,29 +116,29 @@ def test_the_inverter_asks_for_the_one_branch_of_a_window(
         raise InterruptedError
 
     monkeypatch.setattr(host, "load", load)
-    frames, prompt = torch.full((3, 64, 64, 3), 0.5), backbone.text.encode("a jeep")
+    frames, prompt = torch.full((3, 64, 64, 3), 0.5), model.text.encode("a jeep")
     with pytest.raises(InterruptedError):
         EvenframeInvert.execute(
-            ModelHandle(backbone), frames, prompt, 1, "own", False, 0, -1, windows=windows
+            ModelHandle(model), frames, prompt, 1, "own", False, 0, -1, windows=windows
         )
-    assert asked == [backbone.denoiser.working_bytes(at_once, (64, 64), branches=1)]
-    assert asked[0] < backbone.denoiser.working_bytes(at_once, (64, 64), branches=2)
+    assert asked == [model.denoiser.working_bytes(at_once, (64, 64), branches=1)]
+    assert asked[0] < model.denoiser.working_bytes(at_once, (64, 64), branches=2)
 
 
-def test_the_decoder_asks_for_its_slice(backbone, monkeypatch: pytest.MonkeyPatch):
+def test_the_decoder_asks_for_its_slice(model, monkeypatch: pytest.MonkeyPatch):
     asked: list[int] = []
     monkeypatch.setattr(host, "load", lambda handle, need: asked.append(need) or handle.model)
-    EvenframeDecode.execute(ModelHandle(backbone), {"samples": torch.zeros(3, 4, 8, 8)}, 2)
-    assert asked == [backbone.codec.decoding_bytes(2, (64, 64))]
+    EvenframeDecode.execute(ModelHandle(model), {"samples": torch.zeros(3, 4, 8, 8)}, 2)
+    assert asked == [model.codec.decoding_bytes(2, (64, 64))]
 
 
 def test_inverter_editor_and_decoder_say_what_needs_less(
-    backbone, monkeypatch: pytest.MonkeyPatch, tmp_path
+    model, monkeypatch: pytest.MonkeyPatch, tmp_path
 ):
     frames = torch.full((1, 64, 64, 3), 0.5)
-    prompt = backbone.text.encode("a jeep")
-    inversion = invert(backbone, frames, prompt, steps=1)
-    handle = ModelHandle(backbone)
+    prompt = model.text.encode("a jeep")
+    inversion = invert(model, frames, prompt, steps=1)
+    handle = ModelHandle(model)
 
     def fails(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB.")
@@ -148,7 +146,7 @@ def test_inverter_editor_and_decoder_say_what_needs_less(
     monkeypatch.setattr(host, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(inversion_cache, "find_or_invert", fails)
     monkeypatch.setattr(editing, "edit", fails)
-    monkeypatch.setattr(type(backbone.codec), "decode", fails)
+    monkeypatch.setattr(type(model.codec), "decode", fails)
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set Attention Store to 'rec"):
         EvenframeInvert.execute(handle, frames, prompt, 1, "own", False, 1, -1)
     with pytest.raises(torch.OutOfMemoryError, match="Out of memory: set Attention Store to 'rec"):

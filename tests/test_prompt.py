@@ -22,8 +22,8 @@ from evenframe.pipelines.text.tokens import split_words
 JEEP = "a silver jeep, driving down a Curvy road"
 
 
-def test_words_know_their_tokens(backbone):
-    prompt = backbone.text.encode("a Shiba-Inu sleeps").tokens
+def test_words_know_their_tokens(model):
+    prompt = model.text.encode("a Shiba-Inu sleeps").tokens
     assert [(word.text, word.tokens) for word in prompt.words] == [
         ("a", (1,)),
         ("Shiba-Inu", (2, 3, 4, 5, 6)),
@@ -33,34 +33,34 @@ def test_words_know_their_tokens(backbone):
     assert len(prompt.ids) == 9
 
 
-def test_a_prompt_is_encoded_to_the_full_length(backbone):
-    prompt = backbone.text.encode("a cat")
+def test_a_prompt_is_encoded_to_the_full_length(model):
+    prompt = model.text.encode("a cat")
     assert prompt.states["tokens"].shape == (77, 32)
     assert prompt.states["tokens"].dtype == torch.float32
-    assert prompt.model == backbone.fingerprint
-    again = backbone.text.encode("a cat")
+    assert prompt.model == model.fingerprint
+    again = model.text.encode("a cat")
     assert torch.equal(prompt.states["tokens"], again.states["tokens"])
-    other = backbone.text.encode("a dog")
+    other = model.text.encode("a dog")
     assert not torch.allclose(prompt.states["tokens"][2], other.states["tokens"][2])
 
 
-def test_a_tokenizer_of_another_model_is_told(backbone, monkeypatch):
+def test_a_tokenizer_of_another_model_is_told(model, monkeypatch):
     words = r"writes '<\|endoftext\|>' as token \d+, but the model's text encoder has tokens 0 to 9"
     monkeypatch.setattr(
-        backbone.text.module, "get_input_embeddings", lambda: torch.nn.Embedding(10, 4)
+        model.text.module, "get_input_embeddings", lambda: torch.nn.Embedding(10, 4)
     )
     with pytest.raises(EvenframeError, match=words):
-        backbone.text.encode("a cat")
+        model.text.encode("a cat")
 
 
-def test_an_empty_prompt_has_no_words(backbone):
-    prompt = backbone.text.encode("").tokens
+def test_an_empty_prompt_has_no_words(model):
+    prompt = model.text.encode("").tokens
     assert prompt.words == ()
     assert len(prompt.ids) == 2
 
 
-def test_words_are_found_whatever_their_case_and_punctuation(backbone):
-    prompt = backbone.text.encode(JEEP).tokens
+def test_words_are_found_whatever_their_case_and_punctuation(model):
+    prompt = model.text.encode(JEEP).tokens
     assert find_tokens(prompt, "JEEP") == (3,)
     assert find_tokens(prompt, "'jeep'.") == (3,)
     assert find_tokens(prompt, "curvy") == (8,)
@@ -69,75 +69,75 @@ def test_words_are_found_whatever_their_case_and_punctuation(backbone):
     assert prompt.words[2].tokens == (3, 4)  # the comma belongs to the word, but is not looked for
 
 
-def test_typographic_quotes_are_punctuation_and_symbols_are_words(backbone):
-    prompt = backbone.text.encode("a “jeep” \N{BEAR FACE} - drives").tokens
+def test_typographic_quotes_are_punctuation_and_symbols_are_words(model):
+    prompt = model.text.encode("a “jeep” \N{BEAR FACE} - drives").tokens
     (jeep,) = find_tokens(prompt, "jeep")
-    assert backbone.text.tokenizer.decode([prompt.ids[jeep]]).strip() == "jeep"
+    assert model.text.tokenizer.decode([prompt.ids[jeep]]).strip() == "jeep"
     bear = find_tokens(prompt, "\N{BEAR FACE}")
     assert bear == prompt.words[2].tokens
     assert find_tokens(prompt, "-") == (bear[-1] + 1,)
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_a_word_is_found_however_its_accents_are_spelled(backbone, form):
-    prompt = backbone.text.encode(unicodedata.normalize(form, "une jeep argentée, İzmir")).tokens
+def test_a_word_is_found_however_its_accents_are_spelled(model, form):
+    prompt = model.text.encode(unicodedata.normalize(form, "une jeep argentée, İzmir")).tokens
     for other in ("NFC", "NFD"):
         assert find_tokens(prompt, unicodedata.normalize(other, "Argentée")) == prompt.words[2].core
         assert find_tokens(prompt, unicodedata.normalize(other, "İzmir")) == prompt.words[3].tokens
     assert unknown_words(unicodedata.normalize(form, "Argentée"), {"une"}).keys() == {"argentée"}
 
 
-def test_a_word_of_several_tokens_is_found_whole(backbone):
-    prompt = backbone.text.encode("a Shiba-Inu sleeps").tokens
+def test_a_word_of_several_tokens_is_found_whole(model):
+    prompt = model.text.encode("a Shiba-Inu sleeps").tokens
     assert find_tokens(prompt, "shiba-inu") == (2, 3, 4, 5, 6)
 
 
 @pytest.mark.parametrize("word", ["car", "jee", "silver road", "jeep silver", "!"])
-def test_a_word_that_is_not_there_is_named_with_its_prompt(backbone, word: str):
-    prompt = backbone.text.encode(JEEP).tokens
+def test_a_word_that_is_not_there_is_named_with_its_prompt(model, word: str):
+    prompt = model.text.encode(JEEP).tokens
     with pytest.raises(EvenframeError) as caught:
         find_tokens(prompt, word)
     first_line = str(caught.value).splitlines()[0]
     assert first_line.startswith(f"The word '{word}' is not in the prompt '{JEEP}': choose")
 
 
-def test_no_word_at_all_is_refused(backbone):
+def test_no_word_at_all_is_refused(model):
     with pytest.raises(EvenframeError, match="^'  ' names no word"):
-        find_tokens(backbone.text.encode("a cat").tokens, "  ")
+        find_tokens(model.text.encode("a cat").tokens, "  ")
 
 
-def test_a_long_prompt_says_by_how_much(backbone):
-    assert len(backbone.text.encode(" ".join(["cat"] * 75)).tokens.ids) == 77
+def test_a_long_prompt_says_by_how_much(model):
+    assert len(model.text.encode(" ".join(["cat"] * 75)).tokens.ids) == 77
     with pytest.raises(EvenframeError, match="^The prompt has 80 tokens: shorten it by 3 "):
-        backbone.text.encode(" ".join(["cat"] * 78))
+        model.text.encode(" ".join(["cat"] * 78))
 
 
-def test_half_a_character_is_refused_wherever_it_enters(backbone):
-    prompt = backbone.text.encode("a cat").tokens
-    for read in (backbone.text.encode, lambda text: find_tokens(prompt, text), parse_weights):
+def test_half_a_character_is_refused_wherever_it_enters(model):
+    prompt = model.text.encode("a cat").tokens
+    for read in (model.text.encode, lambda text: find_tokens(prompt, text), parse_weights):
         with pytest.raises(EvenframeError, match="has half a character after 'a cat ', such as an"):
             read("a cat \ud83d")
     with pytest.raises(EvenframeError, match="^The prompt has half a character at its beginning"):
-        backbone.text.encode("\udc31")
+        model.text.encode("\udc31")
 
 
 @pytest.mark.parametrize("mark", ["<|endoftext|>", "<|startoftext|>"])
-def test_the_tokenizers_own_marks_are_refused(backbone, mark: str):
+def test_the_tokenizers_own_marks_are_refused(model, mark: str):
     with pytest.raises(EvenframeError, match=r"^The prompt 'a <\|.*' has '<\|.*leave it out"):
-        backbone.text.encode(f"a {mark} cat")
+        model.text.encode(f"a {mark} cat")
 
 
-def test_a_text_of_any_length_is_refused_at_once(backbone):
-    for read in (backbone.text.encode, parse_phrases, parse_weights):
+def test_a_text_of_any_length_is_refused_at_once(model):
+    for read in (model.text.encode, parse_phrases, parse_weights):
         with pytest.raises(
             EvenframeError, match=" has 250000 characters: shorten it to at most 10"
         ):
             read("cat, " * 50_000)
 
 
-def test_a_message_shows_a_text_on_one_line_and_cut_short(backbone):
+def test_a_message_shows_a_text_on_one_line_and_cut_short(model):
     with pytest.raises(EvenframeError) as caught:
-        find_tokens(backbone.text.encode("a cat\n in \x1b[31mred").tokens, "dog")
+        find_tokens(model.text.encode("a cat\n in \x1b[31mred").tokens, "dog")
     assert str(caught.value) == (
         "The word 'dog' is not in the prompt 'a cat\\n in \\x1b[31mred': choose one of its words, "
         "written as there."
@@ -172,8 +172,8 @@ def test_weights_are_read():
         ("a cat AND a dog", "AND", "give the words to regions (Draw Regions)"),
     ],
 )
-def test_what_other_programs_would_read_is_said_once(backbone, text: str, sign: str, instead: str):
-    [note] = backbone.text.encode(f"{text}, {text}").notes
+def test_what_other_programs_would_read_is_said_once(model, text: str, sign: str, instead: str):
+    [note] = model.text.encode(f"{text}, {text}").notes
     assert note.startswith(f"'{sign}' is read as plain text, ") and instead in note
 
 
@@ -191,9 +191,9 @@ printable = st.characters(codec="utf-8", exclude_categories=("C",))
 
 @settings(max_examples=30)
 @given(typed.texts)
-def test_any_text_is_encoded_or_said_to_be_wrong(backbone, text: str):
-    prompt = backbone.text.encode("a cat").tokens
-    for read in (backbone.text.encode, lambda text: find_tokens(prompt, text)):
+def test_any_text_is_encoded_or_said_to_be_wrong(model, text: str):
+    prompt = model.text.encode("a cat").tokens
+    for read in (model.text.encode, lambda text: find_tokens(prompt, text)):
         typed.read_or_refused(read, text)
 
 
@@ -204,13 +204,13 @@ def test_any_list_of_words_is_read_or_said_to_be_wrong(text: str):
 
 
 @given(st.text(printable, max_size=40))
-def test_any_text_either_splits_exactly_or_is_refused(backbone, text: str):
-    ids = backbone.text.tokenizer(text).input_ids
+def test_any_text_either_splits_exactly_or_is_refused(model, text: str):
+    ids = model.text.tokenizer(text).input_ids
     try:
-        words = split_words(text, ids, backbone.text.tokenizer)
+        words = split_words(text, ids, model.text.tokenizer)
     except EvenframeError:
         return
     assert [token for word in words for token in word.tokens] == list(range(1, len(ids) - 1))
     for word in words:
         inside = ids[word.tokens[0] : word.tokens[-1] + 1]
-        assert backbone.text.tokenizer(word.text).input_ids[1:-1] == inside
+        assert model.text.tokenizer(word.text).input_ids[1:-1] == inside

@@ -16,8 +16,8 @@ def naming(*words: str) -> list[BoxRegion]:
     return [box_region(box, (8, 8), name=f"r{i}", words=phrase) for i, phrase in enumerate(words)]
 
 
-def test_words_of_several_tokens_and_phrases(backbone):
-    prompt = backbone.text.encode("a jellyfish and a big goldfish, in the ocean").tokens
+def test_words_of_several_tokens_and_phrases(model):
+    prompt = model.text.encode("a jellyfish and a big goldfish, in the ocean").tokens
     found = region_places(prompt, naming("jellyfish", "Big goldfish, ocean"))
     [[jellyfish], [phrase, ocean]] = [[prompt.at(p) for p in places] for places in found]
     words = {word.text: word.core or word.tokens for word in prompt.words}
@@ -39,26 +39,26 @@ def test_words_of_several_tokens_and_phrases(backbone):
         ("a fish and a red fish", ["fish", "red fish", "fish"], [[(1, 2)], [(4, 6)], [(1, 2)]]),
     ],
 )
-def test_each_phrase_has_a_place(backbone, text: str, words: list[str], expected):
-    assert region_places(backbone.text.encode(text).tokens, naming(*words)) == expected
+def test_each_phrase_has_a_place(model, text: str, words: list[str], expected):
+    assert region_places(model.text.encode(text).tokens, naming(*words)) == expected
 
 
-def test_words_that_are_all_within_other_phrases_are_refused(backbone):
+def test_words_that_are_all_within_other_phrases_are_refused(model):
     with pytest.raises(EvenframeError) as caught:
-        region_places(backbone.text.encode("a red fish").tokens, naming("fish", "red fish"))
+        region_places(model.text.encode("a red fish").tokens, naming("fish", "red fish"))
     assert str(caught.value).startswith(
         "The words 'fish' of region 'r0' are in the prompt 'a red fish' only within 'red fish'"
     )
 
 
-def test_the_chosen_place_is_told_once_in_an_edit(backbone, clip, caplog):
-    inversion = invert(backbone, clip, "a fish and a fish", steps=1)
+def test_the_chosen_place_is_told_once_in_an_edit(model, clip, caplog):
+    inversion = invert(model, clip, "a fish and a fish", steps=1)
     regions = naming("fish", "fish")
     places = region_places(inversion.prompt.tokens, regions)
     with caplog.at_level(logging.WARNING):
         for window in (range(2), range(1, 3)):
             part = inversion.part(window)
-            edit = Edit(backbone, part, inversion.prompt, window=window, length=3)
+            edit = Edit(model, part, inversion.prompt, window=window, length=3)
             tell_places(edit, regions, places)
     assert len(caplog.records) == 2
     said = "The word 'fish' occurs 2 times in the prompt 'a fish and a fish': region 'r1' takes"

@@ -74,8 +74,8 @@ def encoded(text: str, width: int = 32) -> Conditioning:
     return Conditioning(tokens, {"tokens": states + states.mean(0)}, "reads both ways")
 
 
-def test_a_tokenizer_tells_where_its_special_tokens_are(backbone):
-    clip = backbone.text.encode("a cat, here").tokens
+def test_a_tokenizer_tells_where_its_special_tokens_are(model):
+    clip = model.text.encode("a cat, here").tokens
     assert (clip.first, clip.last, clip.summary) == (1, 4, 5)
     umt5 = read("a cat, here")
     assert (umt5.first, umt5.last, umt5.summary, len(umt5.ids)) == (0, 4, None, 6)
@@ -129,8 +129,8 @@ def test_a_region_may_have_the_first_word():
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone, clip) -> Inversion:
-    made = invert(backbone, clip, SOURCE, steps=2)
+def inversion(model, clip) -> Inversion:
+    made = invert(model, clip, SOURCE, steps=2)
     return replace(made, prompt=encoded(SOURCE))
 
 
@@ -139,9 +139,9 @@ def box(words: str) -> Regions:
     return Regions((box_region([(0, 0, 64, 64)] * 3, size, name="one", words=words),), 3, size)
 
 
-def test_refocus_reads_the_column_of_the_first_word(backbone, inversion: Inversion):
+def test_refocus_reads_the_column_of_the_first_word(model, inversion: Inversion):
     prompt = encoded(TARGET)
-    sites = mask_sites(backbone.denoiser.sites, backbone.denoiser.layout.mask_stride)
+    sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
     maps: list[Tensor] = []
 
     def attend(call: Call, terms: Terms) -> Terms:
@@ -149,11 +149,11 @@ def test_refocus_reads_the_column_of_the_first_word(backbone, inversion: Inversi
             maps.append(probabilities(call.q, call.k).mean(1).unflatten(1, call.grid))
         return terms
 
-    latents, level = inversion.trajectory[-1], inversion.levels(backbone.schedule)[0]
+    latents, level = inversion.trajectory[-1], inversion.levels(model.schedule)[0]
     table = inversion.keyframe_table()
     with torch.no_grad():
-        backbone.denoiser.predict(latents, level, {"target": prompt}, table, attend)
-        run = Refocus(box("dog, sofa")).begin(Edit(backbone, inversion, prompt))
+        model.denoiser.predict(latents, level, {"target": prompt}, table, attend)
+        run = Refocus(box("dog, sofa")).begin(Edit(model, inversion, prompt))
         inner, outer = run.losses(latents, level)
     conditioned = condition_maps(torch.stack(maps).mean(0), left_out=(0, 1))
     assert conditioned.shape[-1] == LENGTH - 1
@@ -163,18 +163,18 @@ def test_refocus_reads_the_column_of_the_first_word(backbone, inversion: Inversi
         assert torch.allclose(torch.stack(expected), torch.stack((inner[index], outer[index])))
 
 
-def test_words_in_every_column_lose_none(backbone, inversion: Inversion):
+def test_words_in_every_column_lose_none(model, inversion: Inversion):
     tokens = read("a " * LENGTH, Pieces())
     prompt = replace(encoded(TARGET), tokens=tokens)
-    run = Refocus(box("a")).begin(Edit(backbone, inversion, prompt))
+    run = Refocus(box("a")).begin(Edit(model, inversion, prompt))
     assert len(run._words[0][0]) == 1
     run._words[0] = ((LENGTH - 1,), run._words[0][1])
     with torch.no_grad():
-        run.losses(inversion.trajectory[-1], inversion.levels(backbone.schedule)[0])
+        run.losses(inversion.trajectory[-1], inversion.levels(model.schedule)[0])
 
 
-def test_the_reweighter_has_no_end_to_raise_where_nothing_sums_up(backbone, inversion: Inversion):
-    edit = Edit(backbone, inversion, encoded(TARGET))
+def test_the_reweighter_has_no_end_to_raise_where_nothing_sums_up(model, inversion: Inversion):
+    edit = Edit(model, inversion, encoded(TARGET))
     run = CrossReweighter(("dog", "sofa")).begin(edit)
     assert isinstance(run, CrossReweighterRun)
     [who] = run._people
@@ -221,8 +221,8 @@ def test_special_tokens_survive_the_way_to_disk(inversion: Inversion, tmp_path: 
     assert inversion_file.load(path).prompt.tokens == inversion.prompt.tokens
 
 
-def test_files_that_tell_nothing_of_special_tokens_are_of_clip(backbone, clip, tmp_path: Path):
-    made = invert(backbone, clip, SOURCE, steps=1)
+def test_files_that_tell_nothing_of_special_tokens_are_of_clip(model, clip, tmp_path: Path):
+    made = invert(model, clip, SOURCE, steps=1)
     path = inversion_file.save(made, tmp_path / "a.safetensors")
     text, tensors = tensor_file.read(path, inversion_file.FORMAT)
     header = json.loads(text)
@@ -242,8 +242,8 @@ def test_files_that_tell_nothing_of_special_tokens_are_of_clip(backbone, clip, t
         [],
     ],
 )
-def test_special_tokens_outside_the_prompt_are_refused(backbone, clip, tmp_path: Path, special):
-    path = inversion_file.save(invert(backbone, clip, SOURCE, steps=1), tmp_path / "a.safetensors")
+def test_special_tokens_outside_the_prompt_are_refused(model, clip, tmp_path: Path, special):
+    path = inversion_file.save(invert(model, clip, SOURCE, steps=1), tmp_path / "a.safetensors")
     text, tensors = tensor_file.read(path, inversion_file.FORMAT)
     header = json.loads(text) | {"special": special}
     tensor_file.write(path, inversion_file.FORMAT, json.dumps(header), tensors, "inversion")

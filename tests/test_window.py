@@ -125,8 +125,8 @@ def long_clip(clip) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def inversion(backbone, long_clip) -> Inversion:
-    return invert(backbone, long_clip, SOURCE, steps=STEPS, windowing=CUT)
+def inversion(model, long_clip) -> Inversion:
+    return invert(model, long_clip, SOURCE, steps=STEPS, windowing=CUT)
 
 
 def all_controls() -> list[Any]:
@@ -141,23 +141,23 @@ def close(one: Tensor, other: Tensor, tolerance: float) -> bool:
 
 
 @pytest.mark.parametrize("store", ["resident", "recompute"])
-def test_a_window_of_the_whole_clip_gives_the_same_bytes(backbone, long_clip, store: str):
+def test_a_window_of_the_whole_clip_gives_the_same_bytes(model, long_clip, store: str):
     results = []
     for windowing in (WHOLE_CLIP, Windowing(FRAMES, 2), Windowing(64, 48)):
-        kept = invert(backbone, long_clip, SOURCE, steps=STEPS, store=store, windowing=windowing)
-        edited = edit(backbone, kept, TARGET, controls=all_controls(), eta=0.5, seed=3)
+        kept = invert(model, long_clip, SOURCE, steps=STEPS, store=store, windowing=windowing)
+        edited = edit(model, kept, TARGET, controls=all_controls(), eta=0.5, seed=3)
         results.append((kept.trajectory, edited))
     for trajectory, edited in results[1:]:
         assert torch.equal(trajectory, results[0][0])
         assert torch.equal(edited, results[0][1])
 
 
-def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, long_clip, inversion):
+def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(model, long_clip, inversion):
     """Step by step, with each window predicted apart."""
-    kind, levels = backbone.schedule.kind, inversion.levels(backbone.schedule)
+    kind, levels = model.schedule.kind, inversion.levels(model.schedule)
     parts = windows(FRAMES, CUT.size, CUT.stride)
     branches = {
-        name: backbone.text.encode(text) for name, text in (("source", SOURCE), ("target", TARGET))
+        name: model.text.encode(text) for name, text in (("source", SOURCE), ("target", TARGET))
     }
 
     def predict(latents: Tensor, level: Level, name: str) -> Tensor:
@@ -165,7 +165,7 @@ def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, lon
         for part, share in zip(parts, shares(parts, CUT.weights), strict=True):
             table = inversion.part(part).keyframe_table()
             with torch.no_grad():
-                output = backbone.denoiser.predict(
+                output = model.denoiser.predict(
                     latents[list(part)], level, {name: branches[name]}, table
                 )[name]
             total[list(part)] += share.float()[:, None, None, None] * output
@@ -179,23 +179,23 @@ def test_predictions_are_averaged_in_the_inversion_and_in_the_edit(backbone, lon
     for here, there in pairwise(levels):
         output = predict(latents, here, "target")
         latents = mix(*split(latents, output, here, kind), there)
-    assert close(edit(backbone, inversion, TARGET, guidance_scale=1), latents, 1e-4)
+    assert close(edit(model, inversion, TARGET, guidance_scale=1), latents, 1e-4)
 
 
-def test_no_pass_sees_more_frames_than_a_window(backbone, inversion, long_clip):
+def test_no_pass_sees_more_frames_than_a_window(model, inversion, long_clip):
     seen: list[int] = []
-    hook = backbone.denoiser.module.conv_in.register_forward_pre_hook(
+    hook = model.denoiser.module.conv_in.register_forward_pre_hook(
         lambda _, inputs: seen.append(len(inputs[0]))
     )
-    edit(backbone, inversion, TARGET, guidance_scale=1, controls=all_controls())
-    reconstruct(backbone, inversion, 4)
-    assert look(backbone, inversion, ["jeep"]).maps.shape == (FRAMES, 8, 16)
-    invert(backbone, long_clip, SOURCE, steps=1, windowing=CUT)
+    edit(model, inversion, TARGET, guidance_scale=1, controls=all_controls())
+    reconstruct(model, inversion, 4)
+    assert look(model, inversion, ["jeep"]).maps.shape == (FRAMES, 8, 16)
+    invert(model, long_clip, SOURCE, steps=1, windowing=CUT)
     hook.remove()
     assert set(seen) <= set(range(1, CUT.size + 1))
 
 
-def test_all_windows_of_a_step_share_their_noise(backbone, inversion):
+def test_all_windows_of_a_step_share_their_noise(model, inversion):
     """Where nothing is edited, fresh noise in each window would average to less of it."""
     box = box_region([(0, 0, 1, 1)] * FRAMES, (64, 128), name="dot")
     control = JointSampling(Regions((box,), FRAMES, (64, 128)), noise="fresh")
@@ -204,27 +204,27 @@ def test_all_windows_of_a_step_share_their_noise(backbone, inversion):
     def watch(report: Any) -> None:
         noisy.append(report.latents)
 
-    edit(backbone, inversion, TARGET, guidance_scale=1, controls=[control], on_step=watch)
-    level = inversion.levels(backbone.schedule)[1]
+    edit(model, inversion, TARGET, guidance_scale=1, controls=[control], on_step=watch)
+    level = inversion.levels(model.schedule)[1]
     noise = noisy[0] - level.signal * inversion.trajectory[0]
     deviation = noise[:, :, 1:, 1:].flatten(1).std(1) / level.noise
     assert torch.allclose(deviation, torch.ones(FRAMES), atol=0.12)
 
 
-def test_a_window_takes_the_fresh_noise_of_its_own_frames(backbone, inversion):
+def test_a_window_takes_the_fresh_noise_of_its_own_frames(model, inversion):
     """Where the model predicts no noise, a step is what is kept of the latents, and fresh noise."""
 
     def predict(latents: Tensor, level: Level, branches: Any, *args: Any) -> dict[str, Tensor]:
         return {name: torch.zeros_like(latents) for name in branches}
 
-    still = with_predict(backbone, predict)
+    still = with_predict(model, predict)
     noises: list[Tensor] = []
 
     def draw(latents: Tensor) -> Tensor:
         noises.append(torch.randn(latents.shape, generator=torch.Generator().manual_seed(7)))
         return noises[-1]
 
-    here, there = inversion.levels(backbone.schedule)[:2]
+    here, there = inversion.levels(model.schedule)[:2]
     start = inversion.trajectory[-1]
     passes = [Pass(part, {"target": inversion.prompt}) for part in windows(FRAMES, 4, 4)]
     end = walk(still, [here, there], start, passes, stage="edit", eta=1.0, draw=draw)
@@ -237,14 +237,14 @@ def test_windows_survive_the_way_to_disk(inversion, tmp_path: Path):
     assert load(save(inversion, tmp_path / "clip.inversion")).windowing == CUT
 
 
-def test_windows_keep_no_attention(backbone, long_clip, inversion):
+def test_windows_keep_no_attention(model, long_clip, inversion):
     assert inversion.records == () and inversion.mode == "auto"
     with pytest.raises(EvenframeError, match="The attention store is 'resident', but of 2 windows"):
-        invert(backbone, long_clip, SOURCE, steps=1, store="resident", windowing=CUT)
+        invert(model, long_clip, SOURCE, steps=1, store="resident", windowing=CUT)
 
 
-def test_a_frame_is_rebuilt_in_the_window_where_it_is_most_central(backbone, inversion):
-    alone = reconstruct(backbone, inversion, 1)
-    assert torch.equal(alone, reconstruct(backbone, inversion.part(range(3)), 1))
-    whole = reconstruct(backbone, replace(inversion, windowing=Windowing(3, 2, "uniform")))
-    assert close(whole[:2], reconstruct(backbone, inversion.part(range(3)))[:2], 1e-6)
+def test_a_frame_is_rebuilt_in_the_window_where_it_is_most_central(model, inversion):
+    alone = reconstruct(model, inversion, 1)
+    assert torch.equal(alone, reconstruct(model, inversion.part(range(3)), 1))
+    whole = reconstruct(model, replace(inversion, windowing=Windowing(3, 2, "uniform")))
+    assert close(whole[:2], reconstruct(model, inversion.part(range(3)))[:2], 1e-6)
