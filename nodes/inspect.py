@@ -9,11 +9,13 @@ from torch import Tensor
 
 from ..pipelines.common.errors import EvenframeError
 from ..pipelines.common.pictures import grid, heat, spread
+from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.measure.psnr import psnr
 from ..pipelines.source.inspection import look
 from ..pipelines.text.prompt import parse_phrases
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
+from .common.inputs import input_of
 from .common.memory import ATTENTION_ADVICE, advice
 from .host import host, io
 
@@ -52,12 +54,9 @@ class EvenframeAttentionViewer(io.ComfyNode):
                     step=0.05,
                     tooltip="When in the denoising: 0 is the first step, 1 the last.",
                 ),
-                io.Float.Input(
+                input_of(
+                    Fusion,
                     "threshold",
-                    default=0.3,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
                     tooltip="As in Attention Fusion: what is above it counts as looked at.",
                 ),
             ],
