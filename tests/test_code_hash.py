@@ -84,10 +84,10 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
         shutil.copytree(PACKAGE / name, folder / name, ignore=ignored)
     for name in ("__init__.py", "__main__.py"):
         shutil.copy(PACKAGE / name, folder)
-    editing = folder / "pipelines" / "editing.py"
-    text, right = editing.read_text(encoding="utf-8"), "negative + scale * (target"
+    guidance = folder / "pipelines" / "models" / "guidance.py"
+    text, right = guidance.read_text(encoding="utf-8"), "negative + scale * (target"
     assert right in text
-    editing.write_text(text.replace(right, "negative - scale * (target"), encoding="utf-8")
+    guidance.write_text(text.replace(right, "negative - scale * (target"), encoding="utf-8")
     monkeypatch.syspath_prepend(folder.parent)
     yield importlib.import_module("evenframe_broken.__main__")
     for name in [name for name in sys.modules if name.startswith("evenframe_broken")]:
