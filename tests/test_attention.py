@@ -13,7 +13,14 @@ from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.keyframes import KeyFrameTable
 from evenframe.pipelines.attention.processor import ForwardPass, SiteProcessor
 from evenframe.pipelines.attention.sites import Layout, Site, SiteKind, layout_of
-from evenframe.pipelines.attention.terms import Call, Term, Terms, evaluate, gather_keyframes
+from evenframe.pipelines.attention.terms import (
+    Call,
+    Term,
+    Terms,
+    evaluate,
+    extended,
+    gather_keyframes,
+)
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.source.inversion import Settings
@@ -158,6 +165,29 @@ def test_terms_add_up_with_their_gates_and_biases():
     out = evaluate((Term(q, k, v, gate=gate), Term(q, k, v, bias=bias)))
     expected = gate * (dense(q, k) @ v) + dense(q, k, bias) @ v
     assert torch.allclose(out, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 6, 10), (1, 1, 6, 10), (3, 1, 1, 10), (6, 10), (1, 10)])
+def test_frames_that_share_their_keys_are_one_row(monkeypatch, shape: tuple[int, ...]):
+    """As a video transformer's clip is: gates, biases and more dimensions hold, nothing is copied
+    for each frame."""
+    q, k, v = random(3, 2, 6, 4), random(1, 2, 10, 4, seed=1), random(1, 2, 10, 4, seed=2)
+    gate, bias = random(3, 1, 6, 1, seed=3), random(*shape, seed=4)
+    rows, columns = random(3, 1, 6, 2, seed=5), random(1, 1, 10, 2, seed=6)
+    shared = [part.expand(3, -1, -1, -1) for part in (k, v)]
+    term = extended(Term(q, *shared, gate=gate, bias=bias), rows, columns)
+    assert term.k.stride(0) == 0 and term.k.shape == (3, 2, 10, 6)
+    alone = extended(Term(q, *map(torch.clone, shared), gate=gate, bias=bias), rows, columns)
+    calls = []
+    fused = torch.nn.functional.scaled_dot_product_attention
+
+    def one(q, *args, **kwargs):
+        calls.append(tuple(q.shape))
+        return fused(q, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", one)
+    assert torch.allclose(evaluate((term,)), evaluate((alone,)), atol=1e-12)
+    assert calls == [(1, 2, 18, 6), (3, 2, 6, 6)]
 
 
 def test_no_terms_is_a_programming_error():

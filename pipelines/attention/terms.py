@@ -59,6 +59,9 @@ class Call:
         of the prompt (cross), before key frames are gathered.
     keyframes: (f, j) indices of the frames whose tokens each frame attends to, (1, j) where they
         are the same for all, or None for its own.
+
+    f are the frames of the latents. A video transformer, whose tokens attend to those of the whole
+    clip, shows its one long row so, too: with all of the frames as key frames of each.
     """
 
     site: Site
@@ -121,16 +124,35 @@ def extended(term: Term, rows: Tensor, columns: Tensor) -> Term:
     """The term with sum_r rows[i, r] columns[j, r] added to its logits, without a matrix of them.
 
     rows: (f, heads, n, r), columns: (f, heads, m, r), or what broadcasts to them. Exact: they
-    become more dimensions of the queries and the keys.
+    become more dimensions of the queries and the keys. Keys that all frames share stay shared where
+    the columns are the same for all.
     """
     scale = _scale(term)
 
     def joined(tokens: Tensor, more: Tensor) -> Tensor:
-        more = more.to(tokens).expand(*tokens.shape[:-1], -1)
-        return torch.cat([tokens, more], dim=-1)
+        if more.ndim < 4 or len(more) == 1:
+            return each_once(tokens, lambda part: _beside(part, more))
+        return _beside(tokens, more)
 
     q, k = joined(term.q, rows), joined(term.k, columns / scale)
     return replace(term, q=q, k=k, scale=scale)
+
+
+def _beside(tokens: Tensor, more: Tensor) -> Tensor:
+    more = more.to(tokens).expand(*tokens.shape[:-1], -1)
+    return torch.cat([tokens, more], dim=-1)
+
+
+def each_once(tokens: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """`change` of tokens (f, ...); where all frames share theirs, of one copy, which they share."""
+    if not _shared(tokens):
+        return change(tokens)
+    return change(tokens[:1]).expand(len(tokens), -1, -1, -1)
+
+
+def _shared(tokens: Tensor) -> bool:
+    """Whether the tokens of all frames are the same memory."""
+    return len(tokens) > 1 and tokens.stride(0) == 0
 
 
 def logits_of(term: Term) -> Tensor:
@@ -148,6 +170,29 @@ def _scale(term: Term) -> float:
 
 
 def _fused(term: Term) -> Tensor:
+    if not (_shared(term.k) and _shared(term.v)):
+        return _attention(term)
+    out = _attention(_as_one_row(term))  # 1 heads (f n) d
+    return out[0].unflatten(1, (len(term.q), -1)).transpose(0, 1)
+
+
+def _as_one_row(term: Term) -> Term:
+    """Of frames that share their keys and values the attention as that of one long frame."""
+    frames, _, rows, _ = term.q.shape
+    bias = term.bias
+    if bias is not None:
+        bias = bias[(None,) * (4 - bias.ndim)]  # f heads n m, or 1 where it broadcasts
+        if bias.shape[0] > 1 or bias.shape[2] > 1:
+            bias = _row_of(bias.expand(frames, -1, rows, -1))
+    return replace(term, q=_row_of(term.q), k=term.k[:1], v=term.v[:1], bias=bias)
+
+
+def _row_of(tokens: Tensor) -> Tensor:
+    """f heads n d -> 1 heads (f n) d."""
+    return tokens.transpose(0, 1).flatten(1, 2)[None]
+
+
+def _attention(term: Term) -> Tensor:
     q, k, v = term.q, term.k, term.v
     width = v.shape[-1]
     if width < q.shape[-1]:  # values of another width would fall off the fast path

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...attention.sites import Site
-from ...attention.terms import Call, Term, Terms
+from ...attention.terms import Call, Term, Terms, each_once
 from ...common.checks import require_range
 from ...common.errors import EvenframeError
 from ...common.settings import setting
@@ -245,7 +245,7 @@ class FusionRun(ControlRun):
         fused: Terms = ()
         if self._uses_own:
             own = self._mix.own.to(call.v)[:, None]  # tokens 1
-            fused = tuple(replace(term, v=term.v * own) for term in terms)
+            fused = tuple(replace(term, v=each_once(term.v, own.mul)) for term in terms)
         if self._uses_source:
             # The prompt is the same in every frame, so its mixed values are, too.
             values = self._mix.from_source.to(call.v) @ call.v[:1]  # 1 heads tokens d
