@@ -29,6 +29,7 @@ class ForwardPass:
     frame_size: (height, width) of a frame in pixels.
     keyframes: (f, j) or (1, j) frame indices for self-attention from `keyframe_stride` on, or None.
     attend: rewrites the terms of each call; runs once per branch.
+    frames: of the latents, where they are not the batch.
     """
 
     branches: tuple[str, ...]
@@ -36,6 +37,7 @@ class ForwardPass:
     keyframes: Tensor | None
     keyframe_stride: int
     attend: Attend
+    frames: int = 0
 
 
 class SiteProcessor:

@@ -40,11 +40,14 @@ class Layout:
     keyframe_stride: self-attention at this stride and coarser looks at key frames, finer layers
         stay within their frame: unless an inversion says otherwise, see `KEYFRAME_LAYERS`.
     mask_stride: cross-attention at this stride gives masks and regions.
+    whole_clip: self-attention is over all frames at once, as a video transformer's: nobody can
+        choose key frames, and nothing of it is kept over the steps unless that is asked for.
     """
 
     control_stride: int
     keyframe_stride: int
     mask_stride: int
+    whole_clip: bool = False
 
 
 KEYFRAME_LAYERS: Mapping[str, int | None] = MappingProxyType(
@@ -54,7 +57,7 @@ KEYFRAME_LAYERS: Mapping[str, int | None] = MappingProxyType(
 says how many tokens a side they have, of the latents' own. auto: the layout's."""
 
 
-def layout_of(sites: Iterable[Site], native_size: int) -> Layout:
+def layout_of(sites: Iterable[Site], native_size: int, whole_clip: bool = False) -> Layout:
     """The published choices as a rule over the strides that a denoiser has layers of.
 
     FateZero leaves the 64x64 layers of a 512 px model alone and reads masks at 16x16. So: control
@@ -75,4 +78,5 @@ def layout_of(sites: Iterable[Site], native_size: int) -> Layout:
         control_stride=coarse,
         keyframe_stride=coarse,
         mask_stride=max(fine_enough, default=min(words)),
+        whole_clip=whole_clip,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..common.errors import EvenframeError
@@ -46,7 +47,7 @@ class Lattice:
     @property
     def latent_frames(self) -> int:
         """Frames of the latents."""
-        return 1 + (self.frames - 1) // self.time_stride
+        return latents_for(self.frames, self.time_stride)
 
     @property
     def latent_size(self) -> tuple[int, int]:
@@ -57,12 +58,27 @@ class Lattice:
         """(t, rows, columns) of tokens that are `stride` pixels along one side."""
         return (self.latent_frames, *grid_of(self.size, stride))
 
+    def held(self, latent: int) -> range:
+        """The frames of the video that a latent frame holds."""
+        end = 1 + latent * self.time_stride
+        return range(max(0, end - self.time_stride), end)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """What is known of latent frames, (t, ...), for the frames that they hold: (f, ...)."""
+        counts = [len(self.held(latent)) for latent in range(self.latent_frames)]
+        return values.repeat_interleave(torch.tensor(counts, device=values.device), dim=0)
+
     def coarsen(self, mask: Tensor) -> Tensor:
         """A mask (f, h, w) of the video's pixels on the latents: (t, rows, columns), float32.
 
         A latent belongs to the mask where any frame that it holds does, as far as the mask covers
         it: the union over time, and the mean over space. So a mask that moves is wider in latents.
         """
+        return averaged(self.union(mask)[:, None], self.latent_size)[:, 0]
+
+    def union(self, mask: Tensor) -> Tensor:
+        """A mask (f, h, w) of the video's pixels where any frame has it that a latent frame holds:
+        (t, h, w), float32."""
         if tuple(mask.shape) != (self.frames, *self.size):
             raise EvenframeError(
                 f"The mask has the shape {tuple(mask.shape)}: give {(self.frames, *self.size)}, as "
@@ -73,4 +89,15 @@ class Lattice:
         later = later.view(-1, self.time_stride, height, width).amax(1)  # t-1 h w
         held = later.new_empty(self.latent_frames, height, width)
         held[:1], held[1:] = first, later
-        return averaged(held[:, None], self.latent_size)[:, 0]
+        return held
+
+
+def latents_for(frames: int, time_stride: int) -> int:
+    """Latent frames that hold so many frames of a video, 1 or more; what is too many for the last
+    counts no more."""
+    return 1 + (frames - 1) // time_stride
+
+
+def frames_in(latent_frames: int, time_stride: int) -> int:
+    """Frames of the video that so many latent frames, 1 or more, hold."""
+    return 1 + (latent_frames - 1) * time_stride

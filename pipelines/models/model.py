@@ -46,7 +46,7 @@ class Codec(Protocol):
         ...
 
     def lattice_of(self, latents: Tensor) -> Lattice:
-        """Of the clip that latents (f, c, h, w) stand for."""
+        """Of the clip that latents (t, c, h, w) stand for."""
         ...
 
     def encode(
@@ -55,7 +55,7 @@ class Codec(Protocol):
         seed: int | None = None,
         on_frame: Callable[[int], None] | None = None,
     ) -> Tensor:
-        """Frames (f, h, w, 3) in 0..1 to latents (f, c, h, w) float32, where its weights are.
+        """Frames (f, h, w, 3) in 0..1 to latents (t, c, h, w) float32, where its weights are.
 
         seed: sample the latent distribution with it; None takes the mode, which is reproducible
         without a seed. on_frame: called with the number of frames done.
@@ -67,7 +67,8 @@ class Codec(Protocol):
     ) -> Tensor:
         """Latents to frames (f, h, w, 3) in 0..1, float32 on the CPU.
 
-        slice_size: frames decoded at once; memory grows with it, results do not change.
+        slice_size: frames decoded at once; memory grows with it, results do not change. Without
+        meaning where frames depend on those before.
         Raises EvenframeError for latents of another kind of model.
         """
         ...
@@ -131,10 +132,11 @@ class Denoiser(Protocol):
     ) -> dict[str, Tensor]:
         """What it says of the latents, as each branch's prompt sees them.
 
-        latents: (f, c, h, w), the same for every branch. branches: prompts by branch name,
+        latents: (t, c, h, w), the same for every branch. branches: prompts by branch name,
         evaluated as one batch in this order. keyframes: who looks at whom, or None,
-        see attention/keyframes.py. attend: rewrites attention terms, see attention/processor.py.
-        Returns its output (f, c, h, w) float32 by branch name; the schedule knows what it means.
+        see attention/keyframes.py; without meaning where the layout says `whole_clip`.
+        attend: rewrites attention terms, see attention/processor.py.
+        Returns its output (t, c, h, w) float32 by branch name; the schedule knows what it means.
         """
         ...
 
@@ -151,13 +153,19 @@ class Denoiser(Protocol):
         ...
 
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:
-        """About what a forward pass needs beside the weights, for hosts that make room first."""
+        """About what a forward pass needs beside the weights, for hosts that make room first.
+
+        frames: of the latents.
+        """
         ...
 
     def gradient_bytes(
         self, frames: int, frame_size: tuple[int, int], checkpointed: bool = False
     ) -> int:
-        """About what a pass to the coarse cross-attention needs, and keeps to be differentiated."""
+        """About what a pass to the coarse cross-attention needs, and keeps to be differentiated.
+
+        frames: of the latents.
+        """
         ...
 
 

@@ -56,14 +56,14 @@ def encode(
     tokens = tokenize(text, tokenizer, end_sums_up=True)
     length = int(tokenizer.model_max_length)
     padded = tokenizer(text, padding="max_length", max_length=length).input_ids
-    _require_known(padded, tokenizer, text_encoder)
+    require_known(padded, tokenizer, text_encoder)
     device = next(text_encoder.parameters()).device
     states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
     notes = (*syntax_notes(text), *training_notes(text, trained))
     return Conditioning(tokens, {"tokens": states[0].float()}, model, notes)
 
 
-def _require_known(ids: Sequence[int], tokenizer: Any, text_encoder: Any) -> None:
+def require_known(ids: Sequence[int], tokenizer: Any, text_encoder: Any) -> None:
     """A GPU that is asked for a token beyond the last computes nothing more in this process."""
     known = text_encoder.get_input_embeddings().num_embeddings
     if max(ids) >= known:

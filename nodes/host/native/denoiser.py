@@ -15,8 +15,8 @@ import torch
 
 from ....pipelines.attention.terms import as_it_is
 from ....pipelines.common.errors import EvenframeError
+from ....pipelines.models.gradients import ordinary_weights
 from ....pipelines.models.guidance import classifier_free
-from ....pipelines.models.stable_diffusion.gradients import ordinary_weights
 from .attention import Controlled, chained
 from .levels import clean_of, entering, output_of
 from .session import ROLES, Ready

@@ -2,27 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...common.errors import EvenframeError
-from ..lattice import Lattice
+from ..module_codec import ModuleCodec, drawn
 
 SPACE_STRIDE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class FrameCodec:
+class FrameCodec(ModuleCodec):
     """A `Codec` (model.py) of diffusers' AutoencoderKL.
 
-    name: the model's, for errors. size_multiple: latents may have any sides; where a layer halves
-    an odd one it rounds up, and so do the grids (`Site.grid`).
+    size_multiple: latents may have any sides; where a layer halves an odd one it rounds up, and so
+    do the grids (`Site.grid`).
     """
 
-    name: str
-    module: Any
     space_stride: int = SPACE_STRIDE
     time_stride: int = 1
     size_multiple: int = SPACE_STRIDE
@@ -31,16 +28,6 @@ class FrameCodec:
     def channels(self) -> int:
         """Of the latents: 4."""
         return self.module.config.latent_channels
-
-    def lattice(self, frames: int, size: tuple[int, int]) -> Lattice:
-        """Of a clip of frames of (height, width) pixels; EvenframeError where they do not fit."""
-        strides = self.time_stride, self.space_stride, self.size_multiple
-        return Lattice(frames, size, *strides, self.name)
-
-    def lattice_of(self, latents: Tensor) -> Lattice:
-        """Of the clip that latents (f, c, h, w) stand for."""
-        size = latents.shape[-2] * self.space_stride, latents.shape[-1] * self.space_stride
-        return self.lattice(len(latents), size)
 
     @torch.no_grad()
     def encode(
@@ -53,13 +40,8 @@ class FrameCodec:
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         latents = []
         for index, frame in enumerate(frames):
-            pixels = frame.movedim(-1, 0)[None].to(self._device, self._dtype) * 2 - 1
-            distribution = self.module.encode(pixels).latent_dist
-            if generator is None:
-                latent = distribution.mode()
-            else:
-                noise = torch.randn(distribution.mean.shape, generator=generator)
-                latent = distribution.mean + distribution.std * noise.to(distribution.mean)
+            pixels = frame.movedim(-1, 0)[None].to(self.device, self.dtype) * 2 - 1
+            latent = drawn(self.module.encode(pixels).latent_dist, generator)
             latents.append(self.imported(latent.float()))
             if on_frame is not None:
                 on_frame(index + 1)
@@ -78,7 +60,7 @@ class FrameCodec:
             )
         frames, done = [], 0
         for part in latents.split(slice_size):
-            scaled = self.exported(part).to(self._device, self._dtype)
+            scaled = self.exported(part).to(self.device, self.dtype)
             pixels = self.module.decode(scaled).sample.float()
             frames.append((pixels / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu())
             done += len(part)
@@ -98,12 +80,4 @@ class FrameCodec:
         """Counted for Stable Diffusion 1.5: 403 MB per frame at 512x512 in 16 bits."""
         pixels = frame_size[0] * frame_size[1] / 512**2
         width = self.module.config.block_out_channels[0] / 128
-        return int(403e6 * pixels * width * self._dtype.itemsize / 2) * frames
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.module.parameters()).dtype
+        return int(403e6 * pixels * width * self.dtype.itemsize / 2) * frames

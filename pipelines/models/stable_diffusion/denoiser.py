@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,38 +11,18 @@ from torch.func import functional_call
 
 from ...attention.keyframes import KeyFrameTable
 from ...attention.processor import Attend, ForwardPass, SiteProcessor
-from ...attention.sites import Layout, Site, layout_of
+from ...attention.sites import Site, layout_of
 from ...attention.terms import as_it_is
-from ...common.errors import EvenframeError
 from ...text.conditioning import Conditioning
-from ..delta import Delta
+from ..gradients import checkpointed, ordinary_weights
+from ..module_denoiser import ModuleDenoiser
 from ..schedule import Level
 from .codec import SPACE_STRIDE
-from .gradients import checkpointed, ordinary_weights
 
 
 @dataclass(frozen=True, eq=False)
-class UNetDenoiser:
-    """A `Denoiser` (model.py) of diffusers' UNet2DConditionModel.
-
-    name: the model's, for errors. changes: added to the module's parameters during a pass.
-    """
-
-    name: str
-    module: Any
-    sites: tuple[Site, ...]
-    layout: Layout
-    changes: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are now."""
-        return next(self.module.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Their precision."""
-        return next(self.module.parameters()).dtype
+class UNetDenoiser(ModuleDenoiser):
+    """A `Denoiser` (model.py) of diffusers' UNet2DConditionModel."""
 
     def predict(
         self,
@@ -53,7 +33,8 @@ class UNetDenoiser:
         attend: Attend = as_it_is,
     ) -> dict[str, Tensor]:
         """What it says of latents (f, 4, h, w), by branch name; see `Denoiser`."""
-        self._require_fitting(latents, branches)
+        config = self.module.config
+        self.require_fitting(latents, branches, config.in_channels, config.cross_attention_dim)
         frames, _, rows, columns = latents.shape
         states = [prompt.states["tokens"] for prompt in branches.values()]
         context = torch.cat([state.expand(frames, -1, -1) for state in states])  # (b f) L c
@@ -72,40 +53,18 @@ class UNetDenoiser:
         }
         inputs = (batch.to(self.device, self.dtype), level.time)
         output = functional_call(
-            self.module, self._changed(), inputs, given, tie_weights=False
+            self.module, self.changed(), inputs, given, tie_weights=False
         ).sample.float()
         return dict(zip(branches, output.chunk(len(branches)), strict=True))
-
-    def with_delta(self, delta: Delta) -> "UNetDenoiser":
-        """Another over the same module; see `Model.with_delta`."""
-        name = f"{self.name} + {delta.name}"
-        delta.require_fitting(dict(self.module.named_parameters()), self.name)
-        changes = dict(self.changes)
-        for key, change in delta.changes.items():
-            changes[key] = changes[key] + change.to(changes[key]) if key in changes else change
-        return replace(self, name=name, changes=changes)
-
-    def _changed(self) -> dict[str, Tensor]:
-        """The parameters that are others than the module's own, where and as those are now."""
-        own = {key: self.module.get_parameter(key) for key in self.changes}
-        return {key: weight + self.changes[key].to(weight) for key, weight in own.items()}
-
-    def _require_fitting(self, latents: Tensor, branches: Mapping[str, Conditioning]) -> None:
-        channels, width = self.module.config.in_channels, self.module.config.cross_attention_dim
-        given = {prompt.states["tokens"].shape[-1] for prompt in branches.values()}
-        if latents.shape[1] != channels or given != {width}:
-            raise EvenframeError(
-                f"The latents have {latents.shape[1]} channels and the prompts states of width "
-                f"{', '.join(map(str, sorted(given)))}, but '{self.name}' takes {channels} and "
-                f"{width}: make the inversion and the prompts again with this model."
-            )
 
     @contextmanager
     def differentiable(self, checkpoint_to: Site | None = None) -> Iterator[None]:
         """Inside, `predict` can be differentiated with respect to the latents; see `Denoiser`."""
         with ordinary_weights(self.module), ExitStack() as stack:
             if checkpoint_to is not None:
-                stack.enter_context(checkpointed(self.module, checkpoint_to.name))
+                name = checkpoint_to.name
+                holder = self.module.get_submodule(name.partition(".transformer_blocks")[0])
+                stack.enter_context(checkpointed(self.module, holder))
             yield
 
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:

@@ -1,0 +1,63 @@
+"""What denoisers have in common that are a library's module: its weights, and changes to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ..attention.sites import Layout, Site
+from ..common.errors import EvenframeError
+from ..text.conditioning import Conditioning
+from .delta import Delta
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleDenoiser:
+    """As much of a `Denoiser` (model.py) as does not depend on what the module is.
+
+    name: the model's, for errors. changes: added to the module's parameters during a pass.
+    """
+
+    name: str
+    module: Any
+    sites: tuple[Site, ...]
+    layout: Layout
+    changes: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are now."""
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Their precision."""
+        return next(self.module.parameters()).dtype
+
+    def with_delta(self, delta: Delta) -> Self:
+        """Another over the same module; see `Model.with_delta`."""
+        name = f"{self.name} + {delta.name}"
+        delta.require_fitting(dict(self.module.named_parameters()), self.name)
+        changes = dict(self.changes)
+        for key, change in delta.changes.items():
+            changes[key] = changes[key] + change.to(changes[key]) if key in changes else change
+        return replace(self, name=name, changes=changes)
+
+    def changed(self) -> dict[str, Tensor]:
+        """The parameters that are others than the module's own, where and as those are now."""
+        own = {key: self.module.get_parameter(key) for key in self.changes}
+        return {key: weight + self.changes[key].to(weight) for key, weight in own.items()}
+
+    def require_fitting(
+        self, latents: Tensor, branches: Mapping[str, Conditioning], channels: int, width: int
+    ) -> None:
+        """Refuse latents of other channels, and prompts with states of another width."""
+        given = {prompt.states["tokens"].shape[-1] for prompt in branches.values()}
+        if latents.shape[1] != channels or given != {width}:
+            raise EvenframeError(
+                f"The latents have {latents.shape[1]} channels and the prompts states of width "
+                f"{', '.join(map(str, sorted(given)))}, but '{self.name}' takes {channels} and "
+                f"{width}: make the inversion and the prompts again with this model."
+            )
