@@ -93,7 +93,7 @@ class _Scene:
     """One region on a clip of a few frames, and the maps that its loss is taken from."""
 
     def __init__(self, model: Model, inversion: Inversion, target: Any):
-        frames, size = inversion.frames, (SIZE, SIZE)
+        frames, size = inversion.latent_frames, (SIZE, SIZE)
         box = box_region([(0, 0, 256, 256)] * frames, size, name="left", words="jellyfish")
         edit = Edit(model, inversion, target)
         self._model, self.inversion = model, inversion

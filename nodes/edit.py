@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..pipelines import editing
 from ..pipelines.controls.base import Control, working_bytes
 from ..pipelines.editing import Settings
-from ..pipelines.source.reconstruction import middle_frame
+from ..pipelines.source.reconstruction import shown_frame
 from .common import feedback, sockets
 from .common.inputs import inputs_of
 from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
@@ -91,7 +91,7 @@ class EvenframeEdit(io.ComfyNode):
                     host.progress(inversion.steps, "Editing"),
                     loaded,
                     every=preview_every,
-                    frame=middle_frame(inversion),
+                    frame=shown_frame(backbone, inversion),
                 ),
                 on_pass=host.check_interrupt,
                 free=host.free_memory,

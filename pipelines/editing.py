@@ -83,7 +83,7 @@ def edit(
     A clip that was inverted in windows is edited in the same ones.
     controls: applied in order, to attention as `in_turn` says, see controls/base.py.
     guidance_scale, start_step, eta, seed: see `Settings`. free: free bytes of a device.
-    Returns latents (f, c, h, w) float32.
+    Returns latents (t, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
     Settings(guidance_scale, start_step, eta, seed).require(inversion.steps)
@@ -131,17 +131,17 @@ def _in_session(plan: Edit, against: Conditioning, **settings: Any) -> Tensor:
 
 def _parts(plan: Edit) -> list[Edit]:
     """The edit, or of a clip in windows one for each."""
-    inversion, windows = plan.inversion, plan.inversion.windows
-    if len(windows) == 1:
+    inversion, length = plan.inversion, plan.inversion.latent_frames
+    if len(inversion.windows) == 1:
         return [plan]
     return [
-        replace(plan, inversion=inversion.part(window), window=window, length=inversion.frames)
-        for window in windows
+        replace(plan, inversion=inversion.part(window), window=window, length=length)
+        for window in inversion.windows
     ]
 
 
 class EditPass(Pass):
-    """The frames that are edited at once: of most clips all, else those of one window.
+    """The latent frames that are edited at once: of most clips all, else those of one window.
 
     Each window lets go of its source attention before the next one begins.
     """
@@ -149,7 +149,7 @@ class EditPass(Pass):
     def __init__(self, plan: Edit, branches: Mapping[str, Conditioning], guidance_scale: float):
         self._runs = [control.begin(plan) for control in plan.controls]
         table = plan.inversion.keyframe_table()
-        super().__init__(plan.frames, branches, table, in_turn(self._runs))
+        super().__init__(plan.latent_frames, branches, table, in_turn(self._runs))
         self._plan, self._scale = plan, guidance_scale
         self._source = plan.inversion.source_attention(plan.model)
         if plan.window is None:  # of several windows, all would be held at once: memory would grow

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class StepReport:
     """A step that has just ended.
 
-    done, total: steps. level: the one that the model was asked at. latents: (f, c, h, w) after it.
-    clean: (f, c, h, w), the clean latents that the step's prediction implies, for previews.
+    done, total: steps. level: the one that the model was asked at. latents: (t, c, h, w) after it.
+    clean: (t, c, h, w), the clean latents that the step's prediction implies, for previews.
     """
 
     done: int
@@ -47,8 +47,8 @@ OnStep = Callable[[StepReport], None]
 class Pass:
     """What a walk asks the model about the frames of one window, and does with the answer.
 
-    frames: of the clip, those that are denoised at once. branches: what the model is asked with, by
-    name. keyframes: who looks at whom. attend: rewrites its attention.
+    frames: of the latents, those that are denoised at once. branches: what the model is asked with,
+    by name. keyframes: who looks at whom. attend: rewrites its attention.
     """
 
     frames: range
@@ -61,7 +61,7 @@ class Pass:
         return 1
 
     def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
-        """The latents (f, c, h, w) that the model is asked about, from those of the step.
+        """The latents (t, c, h, w) that the model is asked about, from those of the step.
 
         index: of the step, which leads from `here` to `there`.
         """
@@ -73,7 +73,7 @@ class Pass:
         return output
 
     def settle(self, latents: Tensor) -> Tensor:
-        """The latents (f, c, h, w) that the step ends with, from those that it reached."""
+        """The latents (t, c, h, w) that the step ends with, from those that it reached."""
         return latents
 
 
@@ -90,7 +90,7 @@ def walk(
     draw: Callable[[Tensor], Tensor] = torch.randn_like,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """From the first of the levels to the last, up or down; gives the latents (f, c, h, w) there.
+    """From the first of the levels to the last, up or down; gives the latents (t, c, h, w) there.
 
     The model is asked at the noisier level of each step. passes: one for each window; where windows
     overlap, what they reach is averaged by their `weights`, see window.py: a step is linear in its

@@ -115,7 +115,7 @@ def dense_self(
     call: Call, q: Tensor, k: Tensor, settings: SelfModulator, plan: Edit, rho: float = 1.0
 ) -> Tensor:
     """The modulated attention of one term, every map written out. k: before frames are gathered."""
-    first = plan.frames.start
+    first = plan.latent_frames.start
     features = appearance(plan.inversion.trajectory[0], call.grid).double()
     outputs = []
     for frame in range(len(q)):

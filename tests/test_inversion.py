@@ -42,7 +42,7 @@ def softened(model: Model, factor: float) -> Model:
 def test_a_trajectory_holds_every_noise_level(model, clip, resident: Inversion):
     assert resident.trajectory.shape == (5, 3, 4, 8, 16)
     assert resident.trajectory.dtype == torch.float32
-    assert resident.frames == 3
+    assert resident.latent_frames == 3
     assert resident.times == (751, 501, 251, 1, -249)
     assert torch.equal(resident.trajectory[0], model.codec.encode(clip).float())
     assert resident.model == model.fingerprint

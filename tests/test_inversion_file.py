@@ -284,7 +284,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_the_cache(
     cache = InversionCache(tmp_path / "file", 10**9)
     prompt = model.text.encode(PROMPT)
     inversion, found = find_or_invert(cache, model, frames, prompt, Settings(2))
-    assert (inversion.frames, found) == (2, False)
+    assert (inversion.latent_frames, found) == (2, False)
     assert "The inversion could not be written" in caplog.text
 
 

@@ -56,7 +56,7 @@ def inversion(model, clip) -> Inversion:
 
 def begun(model: Model, inversion: Inversion, **settings: Any) -> RefocusRun:
     free = settings.pop("free", free_memory)
-    chosen = Refocus(regions(inversion.frames), **settings)
+    chosen = Refocus(regions(inversion.latent_frames), **settings)
     return chosen.begin(Edit(model, inversion, model.text.encode(TARGET), free=free))
 
 
@@ -99,7 +99,7 @@ def full_gradient(model: Model, inversion: Inversion) -> Tensor:
     model.denoiser.predict(latents, level, {"target": target}, table, attend)
     conditioned = condition_maps(torch.stack(maps).mean(0))
     loss = torch.tensor(0.0)
-    cells = regions(inversion.frames).cells((2, 4))
+    cells = regions(inversion.latent_frames).cells((2, 4))
     for mask, [place] in zip(cells, region_places(target.tokens, regions().items), strict=True):
         tokens = target.tokens.at(place)
         word = conditioned[..., [token - 1 for token in tokens]].mean(-1)
@@ -132,7 +132,7 @@ def test_the_gradient_is_the_slope_of_the_loss(model, inversion):
 
 def test_the_update_is_the_gradient_times_its_step_size(model, inversion):
     run = begun(model, inversion, scale=300.0)
-    size = step_size(1, STEPS, "code", 300.0) * inversion.frames / 4
+    size = step_size(1, STEPS, "code", 300.0) * inversion.latent_frames / 4
     gradient = run._evaluate(inversion.trajectory[-1], first_step(inversion, 1))[1]
     assert close(update(run, inversion, 1), size * gradient, 1e-3)
 
@@ -196,7 +196,7 @@ def test_auto_checkpoints_where_memory_is_short(model, inversion, monkeypatch):
         lambda self, to=None: (asked.append(to), original(self, to))[1],
     )
     needed = model.denoiser.gradient_bytes(
-        inversion.frames, model.codec.lattice_of(inversion.trajectory[0]).size
+        inversion.latent_frames, model.codec.lattice_of(inversion.trajectory[0]).size
     )
     for free in (needed, needed - 1):
         update(begun(model, inversion, free=lambda _, free=free: free), inversion)

@@ -5,7 +5,7 @@ Source: the resource-friendly mode of "Re-Attentional Controllable Video Diffusi
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,12 @@ class Windowing:
     def __post_init__(self) -> None:
         check(self)
         self.cut(frames=1)
+
+    def in_latents(self, time_stride: int) -> "Windowing":
+        """The same in latent frames, of which each but the first holds so many of the video: 33
+        frames at once are 9 latents of 4."""
+        size = 1 + (self.size - 1) // time_stride
+        return replace(self, size=size, stride=min(max(1, self.stride // time_stride), size))
 
     def cut(self, frames: int) -> list[range]:
         """The windows of a clip of so many frames, 1 or more."""

@@ -18,6 +18,7 @@ from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPass, carry_on
 from ..common.settings import check
+from ..models.lattice import frames_in
 from ..models.schedule import Level
 from ..source.store import SourceAttention
 from ..text.conditioning import Conditioning
@@ -33,8 +34,9 @@ class Edit:
     """What an edit consists of, for a control to look up.
 
     Raises EvenframeError for controls that do not go together, see `require_together`.
-    inversion: of the frames at work. window: which frames of the clip these are, or None for all.
-    length: frames of the whole clip where there is a window. seed: of fresh noise.
+    inversion: of the latent frames at work. window: which of the clip's latent frames these are, or
+    None for all. length: latent frames of the whole clip where there is a window. seed: of fresh
+    noise.
     controls: all of the edit's. on_pass: to be called before a control's own passes. free: free
     bytes of a device, for choices that depend on it.
     """
@@ -58,29 +60,26 @@ class Edit:
         return self.inversion.steps
 
     @property
-    def frames(self) -> range:
-        """The frames at work, by their place in the clip."""
-        return range(self.inversion.frames) if self.window is None else self.window
+    def latent_frames(self) -> range:
+        """The latent frames at work, by their place in the clip."""
+        return range(self.inversion.latent_frames) if self.window is None else self.window
 
     @property
     def first_window(self) -> bool:
         """Whether this is the whole clip or its first window: what is told once is told there."""
-        return self.frames.start == 0
+        return self.latent_frames.start == 0
 
     @property
-    def clip_frames(self) -> int:
-        """Frames of the whole clip."""
-        return self.length or self.inversion.frames
-
-    @property
-    def lattice(self) -> "Lattice":
-        """How the frames at work lie under their latents."""
-        return self.model.codec.lattice_of(self.inversion.trajectory[0])
+    def clip(self) -> "Lattice":
+        """How the frames of the whole clip lie under its latents."""
+        codec, length = self.model.codec, self.length or self.inversion.latent_frames
+        frames = frames_in(length, codec.time_stride)
+        return codec.lattice(frames, codec.lattice_of(self.inversion.trajectory[0]).size)
 
     @property
     def frame_size(self) -> tuple[int, int]:
         """(height, width) of a frame in pixels."""
-        return self.lattice.size
+        return self.clip.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +88,7 @@ class Step:
 
     index: k in 0..N-1. here, there: the noise levels that it begins and ends at. source: the
     source's attention at `here`, at the sites that were asked for. arrival: the source's latents
-    (f, c, h, w) at `there`.
+    (t, c, h, w) at `there`.
     """
 
     index: int
@@ -123,11 +122,11 @@ class ControlRun:
         return terms
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
-        """Change the latents (f, c, h, w) before the prediction."""
+        """Change the latents (t, c, h, w) before the prediction."""
         return latents
 
     def settle(self, latents: Tensor, step: Step) -> Tensor:
-        """Change the latents (f, c, h, w) after the step."""
+        """Change the latents (t, c, h, w) after the step."""
         return latents
 
 
@@ -210,7 +209,7 @@ def working_bytes(
 ) -> int:
     """About what a step of a guided edit needs beside the weights, for hosts that make room first.
 
-    frames: of a window. frame_size: (height, width) in pixels.
+    frames: of the latents, in a window. frame_size: (height, width) in pixels.
     """
     own = model.denoiser.working_bytes(frames, frame_size, branches=2)
     return max([own, *(each.working_bytes(model, frames, frame_size) for each in controls)])

@@ -14,7 +14,7 @@ OVERSHOOT = 0.5
 
 
 def require_frames(frames: Tensor, model: Model) -> None:
-    """Frames must be (f, h, w, 3), 0..1, finite, not empty, of a size that the model takes."""
+    """Frames must be (f, h, w, 3), 0..1, finite, and as many and as large as the model takes."""
     if frames.ndim != 4 or frames.shape[-1] != 3:
         raise EvenframeError(
             f"frames have the shape {tuple(frames.shape)}: give (frames, height, width, 3)."
@@ -22,12 +22,7 @@ def require_frames(frames: Tensor, model: Model) -> None:
     count, height, width = frames.shape[:3]
     if count == 0:
         raise EvenframeError("The clip has no frames: give at least one.")
-    lattice = model.codec.lattice(count, (height, width))
-    if lattice.latent_frames != count:
-        raise EvenframeError(
-            f"'{model.name}' holds {count} frames in {lattice.latent_frames} latents, and edits "
-            "work on models that have a latent for each frame: choose another model."
-        )
+    model.codec.lattice(count, (height, width))
     if not frames.is_floating_point():
         raise EvenframeError(
             f"frames are {str(frames.dtype).removeprefix('torch.')}: give floating-point pixels "

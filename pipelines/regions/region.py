@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from ..common.grids import Box, averaged, cell_width
 from ..common.typed_text import require_typed
 from .box import require_box, to_grid
 from .edges import MAX_EDGE, feather, grown, shrunk
+
+if TYPE_CHECKING:
+    from ..models.lattice import Lattice
 
 MAX_LABEL = 1000
 """Characters of a region's name, and of its words."""
@@ -90,6 +94,13 @@ class BoxRegion(_Named):
         """Only these frames."""
         return replace(self, boxes=self.boxes[frames.start : frames.stop])
 
+    def on_latents(self, lattice: "Lattice") -> "Region":
+        """Where any frame has it that a latent frame holds: boxes, or masks where it moves."""
+        held = self.boxes[1:].unflatten(0, (-1, lattice.time_stride))
+        if torch.equal(held, held[:, :1].expand_as(held)):
+            return replace(self, boxes=torch.cat([self.boxes[:1], held[:, 0]]))
+        return self.masked().on_latents(lattice)
+
 
 @dataclass(frozen=True, eq=False)
 class MaskRegion(_Named):
@@ -160,6 +171,10 @@ class MaskRegion(_Named):
     def part(self, frames: range) -> "MaskRegion":
         """Only these frames."""
         return replace(self, masks=self.masks[frames.start : frames.stop])
+
+    def on_latents(self, lattice: "Lattice") -> "MaskRegion":
+        """Where any frame has it that a latent frame holds."""
+        return replace(self, masks=lattice.union(self.masks))
 
 
 Region = BoxRegion | MaskRegion

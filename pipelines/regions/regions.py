@@ -12,6 +12,7 @@ from ..common.errors import EvenframeError
 from .region import Raster, Region
 
 if TYPE_CHECKING:
+    from ..models.lattice import Lattice
     from ..video.placement import Placement
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,15 @@ class Regions:
             return self
         items = tuple(region.part(frames) for region in self.items)
         return Regions(items, len(frames), self.frame_size)
+
+    def on_latents(self, lattice: "Lattice") -> "Regions":
+        """These by the latent frames of their clip: each is where any frame has it that a latent
+        frame holds. Raises EvenframeError for the latents of another clip."""
+        self.require(lattice.frames, lattice.size)
+        if lattice.time_stride == 1:
+            return self
+        items = tuple(region.on_latents(lattice) for region in self.items)
+        return Regions(items, lattice.latent_frames, self.frame_size)
 
     def require(self, frames: int, frame_size: tuple[int, int]) -> None:
         """Raise EvenframeError unless the clip has as many frames, of the same size."""

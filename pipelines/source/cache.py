@@ -47,7 +47,7 @@ def find_or_invert(
     Returns (inversion, found). One that was found holds no attention: edits compute it again, with
     the same result to the bit on the CPU.
     """
-    origin = origin_of(model, frames)
+    origin, settings = origin_of(model, frames), settings.for_model(model)
     key = inversion_key(model, prompt, settings, origin)
     kept = cache.get(key)
     if kept is not None:

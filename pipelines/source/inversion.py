@@ -4,6 +4,7 @@ Source: "Denoising Diffusion Implicit Models" (ICLR 2021), section 4.3; FateZero
 section 3.2 for what is kept on the way.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ from ..common.progress import OnFrame
 from ..common.settings import check, setting
 from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
+from ..models.lattice import latents_for
 from ..models.schedule import MAX_STEPS, Level, Schedule
 from ..text.conditioning import Conditioning
 from ..walk import OnStep, StepReport, walk
@@ -35,12 +37,18 @@ from .store import MODES, AttentionSource, KeptAttention, SourceAttention
 if TYPE_CHECKING:
     from ..models.model import Model
 
+log = logging.getLogger(__name__)
+
+WHOLE: KeyFrames = ("all",)
+"""The key frames of models that attend to the whole clip."""
+
 
 @dataclass(frozen=True, eq=False)
 class Inversion:
     """A clip as the model sees it at every noise level; any number of edits start from it.
 
-    trajectory: (N+1, f, c, h, w) float32 on the CPU: the clean latents, then the latents after each
+    All frames here are latent frames, of which one may hold several of the video (`Lattice`).
+    trajectory: (N+1, t, c, h, w) float32 on the CPU: the clean latents, then the latents after each
         inversion step. times: of its noise levels, N+1, highest noise first; see `levels`.
     mode: where the source's attention is kept ("recompute", "offload" or "resident"); "auto" where
         it was to be kept, but there was no room.
@@ -48,10 +56,10 @@ class Inversion:
         modes "recompute" and "auto", in the others when the inversion came from disk or a host took
         the memory back. Edits give the same either way.
     origin: the clip, the noise schedule and the versions that it was made with, by content.
-    windowing: how it was cut into windows, and edits are, too. layers: which ones look at key
-        frames, see `Settings`.
-    rebuilt: (1, c, h, w), the middle frame's latents made again from the noise; None where that was
-        not asked for (`reconstruction.checked`).
+    windowing: how its latents were cut into windows, and edits are, too. layers: which ones look at
+        key frames, see `Settings`.
+    rebuilt: (1, c, h, w), the latents that previews show (`reconstruction.shown_frame`) made again
+        from the noise; None where that was not asked for (`reconstruction.checked`).
     """
 
     trajectory: Tensor
@@ -92,30 +100,31 @@ class Inversion:
         return [schedule.at(time) for time in self.times]
 
     @property
-    def frames(self) -> int:
-        """Frames of the clip."""
+    def latent_frames(self) -> int:
+        """Frames of the latents, t."""
         return self.trajectory.shape[1]
 
     @property
     def windows(self) -> list[range]:
-        """The frames that are denoised at once, in turn."""
-        return self.windowing.cut(self.frames)
+        """The latent frames that are denoised at once, in turn."""
+        return self.windowing.cut(self.latent_frames)
 
     @property
     def at_once(self) -> int:
-        """Frames of a window."""
+        """Latent frames of a window."""
         return len(self.windows[0])
 
     def part(self, frames: range) -> "Inversion":
-        """The inversion of one of its windows, which has key frames of its own."""
-        if len(frames) == self.frames:
+        """The inversion of one of its windows, of these latent frames, which has key frames of its
+        own."""
+        if len(frames) == self.latent_frames:
             return self
         trajectory = self.trajectory[:, frames.start : frames.stop]
         return replace(self, trajectory=trajectory, records=(), rebuilt=None, windowing=WHOLE_CLIP)
 
     def keyframe_table(self) -> KeyFrameTable | None:
         """Which frames each frame attends to, or None for its own."""
-        return key_frames.table(self.keyframes, self.frames, self.layers)
+        return key_frames.table(self.keyframes, self.latent_frames, self.layers)
 
     def source_attention(self, model: "Model") -> AttentionSource:
         """Where an edit on this model gets the source's attention from."""
@@ -138,7 +147,7 @@ class Inversion:
 class Settings:
     """How a clip is inverted.
 
-    windowing: how it is cut into windows, in which no attention is kept.
+    windowing: how it is cut into windows, in frames of the video; in them no attention is kept.
     Raises EvenframeError for settings out of range.
     """
 
@@ -178,6 +187,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def for_model(self, model: "Model") -> "Settings":
+        """As this model can have them: one that attends to the whole clip has no key frames to
+        choose, and "auto" keeps none of its attention."""
+        if not model.denoiser.layout.whole_clip:
+            return self
+        if self.keyframes not in (key_frames.DEFAULT, WHOLE) or self.layers != "auto":
+            log.warning(
+                "'%s' always looks at all frames: the chosen key frames and their layers have no "
+                "meaning there.",
+                model.name,
+            )
+        store = "recompute" if self.store == "auto" else self.store
+        return replace(self, keyframes=WHOLE, layers="auto", store=store)
 
 
 def invert(
@@ -224,8 +247,9 @@ def invert_clip(
     """`invert`, with the settings as one value. origin: of these frames, where it is known."""
     require_frames(frames, model)
     require_prompt(model, prompt, "source prompt")
-    times = model.schedule.times(settings.steps)
-    parts = settings.windowing.cut(len(frames))
+    settings, times = settings.for_model(model), model.schedule.times(settings.steps)
+    windowing = settings.windowing.in_latents(model.codec.time_stride)
+    parts = windowing.cut(latents_for(len(frames), model.codec.time_stride))
     _require_unkept(settings.store, len(parts))
     latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
     keeper = Keeper(model, settings.store, settings.steps, len(parts), free)
@@ -243,7 +267,7 @@ def invert_clip(
         latents=latents,
         passes=[SourcePass(part, prompt, table, keeper) for part in parts],
         stage="inversion",
-        weights=settings.windowing.weights,
+        weights=windowing.weights,
         on_step=keep,
     )
     model.run({"source": prompt}, latents[: len(parts[0])], upwards)
@@ -256,7 +280,7 @@ def invert_clip(
         keeper.mode,
         tuple(keeper.records),
         origin or origin_of(model, frames),
-        windowing=settings.windowing,
+        windowing=windowing,
         layers=settings.layers,
     )
 

@@ -5,7 +5,7 @@ Source: FateZero (ICCV 2023), Eq. 5, for the mask of the source's words; the loc
 "Prompt-to-Prompt" (ICLR 2023) for that of the target's.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,16 +29,23 @@ def word_maps(
     tokens: Sequence[int],
     frame_size: tuple[int, int],
 ) -> Tensor:
-    """How much each place looks at some tokens: (layers*heads, f, h, w), summed over the tokens.
+    """How much each place looks at some tokens: (layers*heads, t, h, w), summed over the tokens.
 
     sites: cross-attention sites of one stride. frame_size: (height, width) of a frame in pixels.
     """
     layers = []
     for site in sites:
-        maps = probabilities(source.queries[site.name], source.keys[site.name])
-        columns = maps[..., list(tokens)].sum(-1)  # f heads (h w)
+        each = _by_frame(source.queries[site.name], source.keys[site.name], tokens)
+        columns = torch.cat([maps.sum(-1) for maps in each])  # t heads (h w)
         layers.append(columns.transpose(0, 1).unflatten(-1, site.grid(frame_size)))
-    return torch.cat(layers)  # (layers heads) f h w
+    return torch.cat(layers)  # (layers heads) t h w
+
+
+def _by_frame(q: Tensor, k: Tensor, tokens: Sequence[int]) -> Iterator[Tensor]:
+    """Attention to some tokens of a prompt, (1, heads, n, tokens), one frame after the other: of a
+    long clip's maps of 512 tokens only one frame's are in memory."""
+    for queries, keys in zip(q, k.expand(len(q), -1, -1, -1), strict=True):
+        yield probabilities(queries[None], keys[None])[..., list(tokens)]
 
 
 def blend_mask(
@@ -46,9 +53,9 @@ def blend_mask(
 ) -> dict[tuple[int, int], Tensor]:
     """M_t: where the blend words look, 1 for the edit and 0 for the source (FateZero, Eq. 5).
 
-    word_maps: (layers*heads, f, h, w) attention, summed over the words' tokens. sizes: grids to
+    word_maps: (layers*heads, t, h, w) attention, summed over the words' tokens. sizes: grids to
     give the mask on. threshold: of the attention relative to its maximum in each frame.
-    Returns (f, h, w) masks of 0 and 1 by grid, in the dtype of the maps.
+    Returns (t, h, w) masks of 0 and 1 by grid, in the dtype of the maps.
     """
     mean = word_maps.mean(0)  # f h w
     spread = F.max_pool2d(mean[:, None], kernel_size=3, stride=1, padding=1)
@@ -82,8 +89,9 @@ class TargetWords:
     def see(self, call: Call) -> None:
         """Take the maps of an attention call of the target branch."""
         if call.site in self._sites:
-            maps = probabilities(call.q, call.k)[..., self._tokens]  # f heads (h w) tokens
-            self._now = _sum(self._now, maps.sum((1, 3)).unflatten(1, call.grid))  # f h w
+            each = _by_frame(call.q, call.k, self._tokens)  # 1 heads (h w) tokens
+            maps = torch.cat([frame.sum((1, 3)) for frame in each])  # t (h w)
+            self._now = _sum(self._now, maps.unflatten(1, call.grid))  # t h w
 
     def total(self) -> Tensor | None:
         """(f, h, w), summed over tokens, heads, layers and steps; None where nothing was seen."""

@@ -28,9 +28,9 @@ def reconstruct(
 ) -> Tensor:
     """Denoise the inverted clip under its own prompt at guidance 1.
 
-    frame: only this one, with the key frames it depends on, and of windows in the one whose middle
-    is nearest; None for all, each window by itself.
-    Returns latents (f, c, h, w) or (1, c, h, w), float32.
+    frame: only this latent frame, with the key frames it depends on, and of windows in the one
+    whose middle is nearest; None for all, each window by itself.
+    Returns latents (t, c, h, w) or (1, c, h, w), float32.
     """
     require_model(model, inversion.model, "inversion")
     parts, weights = inversion.windows, inversion.windowing.weights
@@ -53,13 +53,13 @@ def reconstruct(
 
 
 def checked(model: "Model", inversion: "Inversion", on_step: OnStep | None = None) -> "Inversion":
-    """The inversion with its middle frame rebuilt, which tells how good it is: see `compare`."""
-    rebuilt = reconstruct(model, inversion, middle_frame(inversion), on_step)
+    """The inversion with one frame rebuilt, which tells how good it is: see `compare`."""
+    rebuilt = reconstruct(model, inversion, shown_frame(model, inversion), on_step)
     return replace(inversion, rebuilt=rebuilt.cpu())
 
 
 def compare(model: "Model", inversion: "Inversion", frames: Tensor) -> tuple[Tensor, float]:
-    """The clip's middle frame beside the rebuilt one of a checked inversion, and the PSNR.
+    """The clip's `shown_frame` beside the rebuilt one of a checked inversion, and the PSNR.
 
     frames: (f, h, w, 3), the clip that was inverted.
     Returns ((1, h, 2w, 3) float32 on the CPU, decibels).
@@ -67,13 +67,15 @@ def compare(model: "Model", inversion: "Inversion", frames: Tensor) -> tuple[Ten
     if inversion.rebuilt is None:
         raise EvenframeError("The inversion was not checked: call reconstruction.checked first.")
     rebuilt = model.codec.decode(inversion.rebuilt)[0]
-    source = frames[middle_frame(inversion)].cpu().float()
+    source = frames[shown_frame(model, inversion)].cpu().float()
     return torch.cat([source, rebuilt], dim=1)[None], psnr(rebuilt, source)
 
 
-def middle_frame(inversion: "Inversion") -> int:
-    """The frame that previews show: the clip's middle one, (f-1)//2."""
-    return (inversion.frames - 1) // 2
+def shown_frame(model: "Model", inversion: "Inversion") -> int:
+    """The frame that previews show, by its place in the clip and in the latents: the middle one,
+    (f-1)//2; where a latent holds several frames the first, which alone is decoded as in the clip.
+    """
+    return 0 if model.codec.time_stride > 1 else (inversion.latent_frames - 1) // 2
 
 
 def _nearest(windows: Sequence[range], frame: int) -> range:
@@ -87,8 +89,8 @@ def _selection(
     """Frames to run, their key-frame table among themselves, and where the wanted one is."""
     table = inversion.keyframe_table()
     if frame is None:
-        return list(range(inversion.frames)), table, None
-    frames = closure(inversion.keyframes, inversion.frames, frame)
+        return list(range(inversion.latent_frames)), table, None
+    frames = closure(inversion.keyframes, inversion.latent_frames, frame)
     wanted = frames.index(frame)
     if table is None:
         return frames, None, wanted

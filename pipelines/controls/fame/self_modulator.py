@@ -97,7 +97,8 @@ class SelfModulatorRun(FameRun):
     def __init__(self, settings: SelfModulator, edit: Edit, subjects: Subjects):
         super().__init__(settings, edit)
         self._subjects = subjects
-        self._frames = torch.tensor(list(edit.frames))
+        held = [edit.clip.held(latent) for latent in edit.latent_frames]
+        self._frames = torch.tensor([(frames[0] + frames[-1]) / 2 for frames in held])
         self._latents = edit.inversion.trajectory[0]
         self._known: dict[tuple[int, int], Pixels] = {}
 
@@ -144,7 +145,7 @@ class SelfModulatorRun(FameRun):
             device = call.q.device
             dtype = torch.promote_types(call.q.dtype, torch.float32)
             features = appearance(self._latents, call.grid).to(device, dtype)
-            ids = self._subjects.ids(call.grid)
+            ids = self._subjects.ids(call.grid)  # t n
             # A region that others hide has no number: each is one more dimension.
             shown = torch.cat([torch.zeros_like(ids[0, :1]), ids.flatten()]).unique()
             self._known[call.grid] = Pixels(
@@ -158,8 +159,8 @@ class SelfModulatorRun(FameRun):
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The tokens of some frames. ids: (f, n), 0 for background, else 1..regions. frames: (f,) their
-    place in the clip. features: (f, n, s) of unit length, or None."""
+    """The tokens of some latent frames. ids: (t, n), 0 for background, else 1..regions. frames:
+    (t,) the middle of what each holds of the video. features: (t, n, s) of unit length, or None."""
 
     regions: int
     ids: Tensor
@@ -200,18 +201,24 @@ def region_bias(
     other: float,
     frame_decay: float,
 ) -> tuple[Tensor, Tensor]:
-    """The additive form as (rows (f, n, r), columns (f, m, r)) whose products are the bias.
+    """The additive form as (rows (t, n, r), columns (t or 1, m, r)) whose products are the bias.
 
     amount: unit times alpha times rho. Between equal regions lambda delta, between others -mu. A
     constant of a row does not count in a softmax, so mu is added to every pair: others get 0, and
-    one dimension for each of the r regions, background included, is enough.
+    one dimension for each of the regions, background included, is enough. Where all frames have the
+    same j keys, these need one for each region in each of the j frames, so that they stay the same.
     """
-    rows = F.one_hot(pixels.ids, pixels.regions + 1).to(pixels.frames)  # f n r
-    own = torch.arange(len(rows), device=rows.device)[:, None]
-    table = own if keyframes is None else keyframes.to(rows.device)  # f j, or 1 j
-    near = frame_weights(pixels.frames[:, None] - pixels.frames[table], frame_decay)  # f j
+    each = F.one_hot(pixels.ids, pixels.regions + 1).to(pixels.frames)  # t n r
+    own = torch.arange(len(each), device=each.device)[:, None]
+    table = own if keyframes is None else keyframes.to(each.device)  # t j, or 1 j
+    near = frame_weights(pixels.frames[:, None] - pixels.frames[table], frame_decay)  # t j
     # Background is neutral to itself.
-    pull = torch.tensor([0.0, *[same] * pixels.regions], dtype=rows.dtype, device=rows.device)
-    weight = amount * (near[..., None] * pull + other)  # f j r
-    columns = rows[table] * weight[:, :, None]  # f j n r
-    return rows, columns.flatten(1, 2)
+    pull = torch.tensor([0.0, *[same] * pixels.regions], dtype=each.dtype, device=each.device)
+    weight = amount * (near[..., None] * pull + other)  # t j r
+    if len(table) == len(each) or not math.isfinite(frame_decay):
+        columns = each[table] * weight[: len(table), :, None]  # t j n r, or 1 j n r
+        return each, columns.flatten(1, 2)
+    rows = each[:, :, None] * weight[:, None]  # t n j r
+    places = torch.eye(table.shape[1], dtype=each.dtype, device=each.device)
+    columns = places[:, None, :, None] * each[table[0]][:, :, None]  # j n j r
+    return rows.flatten(2), columns.flatten(0, 1).flatten(1)[None]

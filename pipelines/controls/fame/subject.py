@@ -14,7 +14,7 @@ from ...common.errors import EvenframeError
 from ...common.grids import averaged, nearest
 from ...regions.region import MaskRegion
 from ...regions.regions import Regions
-from ...source.inspection import look
+from ...source.inspection import seen
 from ..base import Edit
 
 
@@ -22,9 +22,9 @@ from ..base import Edit
 class Subjects:
     """The people of an edit, by the frames at work.
 
-    regions: one for each. frames: those of the regions that are at work. soft: (regions, f, h, w)
-    in 0..1, how much the source looks at each of them from each place; None where regions were
-    given.
+    regions: one for each, by latent frames. frames: those of them that are at work. soft: (regions,
+    t, h, w) in 0..1, how much the source looks at each of them from each place; None where regions
+    were given.
     """
 
     regions: Regions
@@ -32,20 +32,20 @@ class Subjects:
     soft: Tensor | None = None
 
     def ids(self, grid: tuple[int, int]) -> Tensor:
-        """(f, n) region ids from 1 on a grid of n tokens; 0 is background."""
+        """(t, n) region ids from 1 on a grid of n tokens; 0 is background."""
         cells = self._cells(grid)
         numbers = torch.arange(1, len(cells) + 1, dtype=cells.dtype)[:, None, None]
         return (cells * numbers).amax(0).long()
 
     def masks(self, grid: tuple[int, int]) -> Tensor:
-        """(regions, f, n) in 0..1: soft inside each region, 0 outside."""
+        """(regions, t, n) in 0..1: soft inside each region, 0 outside."""
         cells = self._cells(grid)
         if self.soft is not None:
             cells = cells * averaged(self.soft, grid).flatten(2)
         return cells
 
     def _cells(self, grid: tuple[int, int]) -> Tensor:
-        """(regions, f, n). Layers are as coarse as they are: a small region is no news there."""
+        """(regions, t, n). Layers are as coarse as they are: a small region is no news there."""
         cells = self.regions.cells(grid, warn=False)
         return cells[:, self.frames.start : self.frames.stop].flatten(2)
 
@@ -63,16 +63,16 @@ def find_subjects(
     """
     require_subject(regions, words)
     if regions is not None:
-        regions.require(edit.clip_frames, edit.frame_size)
-        return Subjects(regions, edit.frames)
-    views = [look(edit.model, edit.inversion, [phrase], threshold=threshold) for phrase in words]
+        regions.require(edit.clip.frames, edit.frame_size)
+        return Subjects(regions.on_latents(edit.clip), edit.latent_frames)
+    views = [seen(edit.model, edit.inversion, [phrase], threshold=threshold) for phrase in words]
     maps, size = torch.stack([view.maps.float() for view in views]), edit.frame_size
-    most = nearest(maps, size).argmax(0)  # f h w: which phrase it looks at most
+    most = nearest(maps, size).argmax(0)  # t h w: which phrase it looks at most
     masks = [view.mask * (most == index) for index, view in enumerate(views)]
-    seen = [bool(mask.any()) for mask in masks]
-    if not all(seen) and (edit.window is None or not any(seen)):
+    there = [bool(mask.any()) for mask in masks]
+    if not all(there) and (edit.window is None or not any(there)):
         raise EvenframeError(
-            f"The source looks at '{words[seen.index(False)]}' nowhere above the threshold "
+            f"The source looks at '{words[there.index(False)]}' nowhere above the threshold "
             f"{threshold:g} (0 to 2), or everywhere at another subject more: lower the threshold "
             "or name another word."
         )

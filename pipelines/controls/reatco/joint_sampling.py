@@ -66,7 +66,7 @@ class JointSampling(Control):
 
     def begin(self, edit: Edit) -> "JointSamplingRun":
         """Check the regions against the clip, and start."""
-        self.regions.require(edit.clip_frames, edit.frame_size)
+        self.regions.require(edit.clip.frames, edit.frame_size)
         return JointSamplingRun(self, edit)
 
 
@@ -77,13 +77,13 @@ class JointSamplingRun(ControlRun):
         trajectory = edit.inversion.trajectory
         self._settings, self._edit = settings, edit
         self._repeated = Span(0, settings.repeat_steps).steps(edit.steps)
-        regions = settings.regions.part(edit.frames)
+        regions = settings.regions.on_latents(edit.clip).part(edit.latent_frames)
         grid = (trajectory.shape[-2], trajectory.shape[-1])
         each = regions.coverages(grid)
         mask = shrunk(each.amax(0), settings.inset)
         for region, cells in zip(regions.items, each, strict=True):
-            _require_room(region, cells, mask, edit.frames, settings.inset)
-        self._mask = mask[:, None].to(edit.model.device)  # f 1 h w
+            _require_room(region, cells, mask, edit, settings.inset)
+        self._mask = mask[:, None].to(edit.model.device)  # t 1 h w
         self._generator = torch.Generator().manual_seed(edit.seed + 1)  # the edit's own is its seed
 
     def repeats(self, step: int) -> int:
@@ -100,19 +100,20 @@ class JointSamplingRun(ControlRun):
     def _noisy_source(self, latents: Tensor, step: Step) -> Tensor:
         """V(t), the source at the level that was reached, with noise that all windows share."""
         edit = self._edit
-        shape = (edit.clip_frames, *latents.shape[1:])
+        shape = (edit.clip.latent_frames, *latents.shape[1:])
         noise = torch.randn(shape, generator=self._generator)
-        noise = noise[edit.frames.start : edit.frames.stop].to(latents)
+        noise = noise[edit.latent_frames.start : edit.latent_frames.stop].to(latents)
         return mix(edit.inversion.trajectory[0].to(latents), noise, step.there)
 
 
-def _require_room(region: Region, cells: Tensor, mask: Tensor, frames: range, inset: int) -> None:
-    """A region must keep cells (f, h, w) in the mask on all frames where it has any."""
+def _require_room(region: Region, cells: Tensor, mask: Tensor, edit: Edit, inset: int) -> None:
+    """A region must keep cells (t, h, w) in the mask on all frames where it has any."""
     there, left = (each.flatten(1).amax(1) > 0 for each in (cells, cells * mask))
     lost = (there & ~left).nonzero().flatten().tolist()
     if lost:
+        frame = edit.clip.held(edit.latent_frames[lost[0]]).start
         raise EvenframeError(
-            f"inset is {inset}: on frame {frames[lost[0]]} it leaves nothing of region "
+            f"inset is {inset}: on frame {frame} it leaves nothing of region "
             f"'{region.name}'. Choose fewer latent cells, or a larger region."
         )
 
@@ -120,6 +121,6 @@ def _require_room(region: Region, cells: Tensor, mask: Tensor, frames: range, in
 def keep_outside(latents: Tensor, source: Tensor, mask: Tensor) -> Tensor:
     """X M + V (1-M) (Eq. 8): exactly the source where the mask is 0.
 
-    latents, source: (f, c, h, w). mask: (f, 1, h, w) in 0..1, 1 where the edit is.
+    latents, source: (t, c, h, w). mask: (t, 1, h, w) in 0..1, 1 where the edit is.
     """
     return latents * mask + source * (1 - mask)

@@ -142,7 +142,7 @@ class Refocus(Control):
 
     def begin(self, edit: Edit) -> "RefocusRun":
         """Check the regions against the clip and the target prompt, and start."""
-        self.regions.require(edit.clip_frames, edit.frame_size)
+        self.regions.require(edit.clip.frames, edit.frame_size)
         return RefocusRun(self, edit)
 
 
@@ -163,8 +163,9 @@ class RefocusRun(ControlRun):
             self._words = self._find_words(settings.regions, edit)
 
     def _find_words(self, regions: Regions, edit: Edit) -> list[tuple[tuple[int, ...], Tensor]]:
-        """Tokens of each phrase and the mask (f, h, w) of its region, or of all regions that name
+        """Tokens of each phrase and the mask (t, h, w) of its region, or of all regions that name
         the same, on the grid of the maps."""
+        regions = regions.on_latents(edit.clip)
         cells = regions.cells(self._sites[0].grid(edit.frame_size), warn=edit.first_window)
         for region, mask in zip(regions.items, cells, strict=True):
             if not mask.any():
@@ -172,7 +173,7 @@ class RefocusRun(ControlRun):
                     f"Region '{region.name}' lies under later regions on all frames: "
                     "move it, or put it after them."
                 )
-        here = cells[:, edit.frames.start : edit.frames.stop]
+        here = cells[:, edit.latent_frames.start : edit.latent_frames.stop]
         places = region_places(edit.prompt.tokens, regions.items)
         tell_places(edit, regions.items, places)
         masks: dict[Place, Tensor] = {}
