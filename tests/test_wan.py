@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 import torch
-from tiny_wan import FRAMES, SIZE, tiny_wan, transformer
+from tiny_wan import FRAMES, LENGTH, SIZE, autoencoder, tiny_wan, transformer
 from torch import Tensor
 
+from evenframe.pipelines.attention.terms import Call, Terms
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing
+from evenframe.pipelines.controls.base import Edit
+from evenframe.pipelines.controls.fame import self_modulator
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
@@ -17,7 +25,10 @@ from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
-from evenframe.pipelines.source.inversion import Inversion, invert
+from evenframe.pipelines.source import cache
+from evenframe.pipelines.source.inspection import look, seen
+from evenframe.pipelines.source.inversion import Inversion, Settings, invert
+from evenframe.pipelines.source.reconstruction import checked, compare, reconstruct
 
 SOURCE, TARGET = "a silver jeep is driving down the road", "a red jeep is driving down the road"
 LATENTS = 3
@@ -92,3 +103,202 @@ def test_every_control_works_on_it(name: str, model: Model, inversion: Inversion
     found = edit(model, inversion, TARGET, controls=CONTROLS[name])
     assert found.shape == (LATENTS, 16, 8, 8) and found.isfinite().all()
     assert not torch.equal(found, plain)
+
+
+def moving(step: int) -> Regions:
+    """A box that moves by so many pixels a frame."""
+    boxes = [(step * frame, 0, 16 + step * frame, 32) for frame in range(FRAMES)]
+    return Regions((box_region(boxes, SIZE, name="red", words="red"),), FRAMES, SIZE)
+
+
+def covered(model: Model, regions: Regions) -> Tensor:
+    """(t, h, w): how much of each latent the regions of its frames cover together."""
+    return model.codec.lattice(FRAMES, SIZE).coarsen(regions.coverage(SIZE))
+
+
+def test_a_step_is_that_of_the_stock_transformer(model: Model, inversion: Inversion):
+    """Euler's, under classifier-free guidance."""
+    stock, levels = transformer(), inversion.levels(model.schedule)
+    states = {text: model.text.encode(text).states["tokens"] for text in (TARGET, "")}
+    z = inversion.trajectory[-1]
+
+    def said(text: str, time: float) -> Tensor:
+        clip = z.transpose(0, 1)[None]
+        return stock(clip, torch.tensor([time]), states[text][None]).sample[0].transpose(0, 1)
+
+    with torch.no_grad():
+        for here, there in pairwise(levels):
+            negative, target = said("", here.time), said(TARGET, here.time)
+            z = z + (there.noise - here.noise) * (negative + 5 * (target - negative))
+    assert torch.allclose(edit(model, inversion, TARGET, guidance_scale=5), z, atol=1e-4)
+
+
+def test_a_control_that_does_nothing_changes_nothing(model: Model, inversion: Inversion):
+    plain = edit(model, inversion, TARGET)
+    for nothing in (Fusion("refine", 0.0, 0.0), SelfModulator(strength=0)):
+        assert torch.equal(edit(model, inversion, TARGET, controls=[nothing]), plain)
+
+
+def test_a_control_leaves_other_branches_to_the_bit(model: Model):
+    both = {"negative": model.text.encode(""), "target": model.text.encode(TARGET)}
+
+    def zero(call: Call, terms: Terms) -> Terms:
+        return tuple(replace(t, v=0 * t.v) for t in terms) if call.branch == "target" else terms
+
+    with torch.no_grad():
+        level = model.schedule.at(500.0)
+        plain = model.denoiser.predict(latents(), level, both)
+        found = model.denoiser.predict(latents(), level, both, None, zero)
+    assert torch.equal(found["negative"], plain["negative"])
+    assert not torch.equal(found["target"], plain["target"])
+
+
+def test_a_control_sees_frames_of_the_latents(model: Model):
+    calls: list[Call] = []
+
+    def look_on(call: Call, terms: Terms) -> Terms:
+        calls.append(call)
+        return terms
+
+    prompt = {"target": model.text.encode(TARGET)}
+    with torch.no_grad():
+        model.denoiser.predict(latents(), model.schedule.at(500.0), prompt, None, look_on)
+    assert [call.site for call in calls] == list(model.denoiser.sites)
+    for call in calls:
+        assert call.grid == (4, 4) and call.q.shape == (LATENTS, 2, 16, 24)
+        own = call.site.kind == "self"
+        assert call.k.shape[2] == (16 if own else LENGTH)
+        assert (call.keyframes is None) == (not own)
+    assert calls[0].keyframes is not None and calls[0].keyframes.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("step", [0, 5])
+@pytest.mark.parametrize("windowing", [WHOLE_CLIP, Windowing(5, 4)])
+def test_what_no_frame_of_a_latent_frees_stays_the_sources(
+    model: Model, clip: Tensor, step: int, windowing: Windowing
+):
+    inverted = invert(model, clip, SOURCE, steps=2, windowing=windowing)
+    found = edit(model, inverted, TARGET, controls=[JointSampling(moving(step))])
+    changed, share = (found != inverted.trajectory[0]).any(1), covered(model, moving(step))
+    assert not changed[share == 0].any() and changed[share > 0.5].all()
+
+
+def test_windows_are_cut_in_latent_frames(model: Model, clip: Tensor):
+    assert Windowing(33, 24).in_latents(4) == Windowing(9, 6)
+    assert Windowing(1, 1).in_latents(4) == Windowing(1, 1)
+    assert Windowing(16, 12).in_latents(1) == Windowing(16, 12)
+    inverted = invert(model, clip, SOURCE, steps=2, windowing=Windowing(5, 4))
+    assert inverted.windows == [range(2), range(1, 3)] and inverted.at_once == 2
+    whole = Edit(model, inverted, model.text.encode(TARGET))
+    late = replace(whole, inversion=inverted.part(range(1, 3)), window=range(1, 3), length=3)
+    for plan, at_work in ((whole, range(3)), (late, range(1, 3))):
+        assert plan.latent_frames == at_work
+        assert (plan.clip.frames, plan.clip.latent_frames, plan.frame_size) == (FRAMES, 3, SIZE)
+    controls = [*CONTROLS["all"], SelfModulator(form="additive", tau=0, regions=REGIONS)]
+    assert edit(model, inverted, TARGET, controls=controls).isfinite().all()
+    assert look(model, inverted, ["jeep"]).maps.shape == (FRAMES, 4, 4)
+
+
+def test_key_frames_mean_nothing_and_that_is_said(model: Model, clip: Tensor, caplog):
+    plain = invert(model, clip, SOURCE, steps=2)
+    assert not caplog.records
+    chosen = invert(model, clip, SOURCE, steps=2, keyframes="-1, first")
+    assert "'tiny-wan-0' always looks at all frames" in caplog.text
+    assert torch.equal(chosen.trajectory, plain.trajectory)
+    alone = reconstruct(model, chosen, 1)
+    assert torch.equal(alone, reconstruct(model, chosen)[1:2])
+
+
+def test_no_attention_is_kept_unless_it_is_asked_for(model: Model, clip: Tensor):
+    plain = invert(model, clip, SOURCE, steps=2)
+    assert (plain.mode, plain.records) == ("recompute", ())
+    kept = invert(model, clip, SOURCE, steps=2, store="resident")
+    assert len(kept.records) == 2
+    controls = CONTROLS["refine"]
+    found = [edit(model, each, TARGET, controls=controls) for each in (plain, kept)]
+    assert torch.allclose(*found, atol=2e-2)
+
+
+def test_an_inversion_is_found_again_whatever_its_key_frames(model: Model, clip: Tensor, tmp_path):
+    kept, prompt = cache.InversionCache(tmp_path, 10**9), model.text.encode(SOURCE)
+    first, found = cache.find_or_invert(kept, model, clip, prompt, Settings(2))
+    assert not found
+    other = Settings(2, ("mid",), layers="half")
+    again, found = cache.find_or_invert(kept, model, clip, prompt, other, check=True)
+    assert found and torch.equal(again.trajectory, first.trajectory)
+    controls = CONTROLS["blend"]
+    edits = [edit(model, each, TARGET, controls=controls) for each in (first, again)]
+    assert torch.equal(*edits)
+    assert again.prompt.tokens.summary is None
+
+
+def test_the_check_rebuilds_the_frame_that_is_decoded_alone(model: Model, clip: Tensor):
+    inverted = checked(model, invert(model, clip, SOURCE, steps=4))
+    assert inverted.rebuilt is not None and inverted.rebuilt.shape == (1, 16, 8, 8)
+    pair, decibels = compare(model, inverted, clip)
+    assert pair.shape == (1, 64, 128, 3) and decibels > 0
+    assert torch.equal(pair[0, :, :64], clip[0])
+    whole = model.codec.decode(reconstruct(model, inverted))
+    assert torch.allclose(pair[0, :, 64:], whole[0], atol=1e-5)
+
+
+def test_the_frames_of_a_latent_are_seen_alike(model: Model, inversion: Inversion):
+    by_latents, by_frames = (f(model, inversion, ["jeep"]) for f in (seen, look))
+    assert by_latents.maps.shape == (LATENTS, 4, 4) and by_latents.mask.shape == (LATENTS, *SIZE)
+    held = [0, 1, 1, 1, 1, 2, 2, 2, 2]
+    assert torch.equal(by_frames.maps, by_latents.maps[held])
+    assert torch.equal(by_frames.mask, by_latents.mask[held])
+
+
+def test_rows_of_a_long_clip_are_not_rewritten(model: Model, inversion: Inversion, monkeypatch):
+    monkeypatch.setattr(self_modulator, "MOST_TOKENS", 47)
+    with pytest.raises(EvenframeError, match=r"each of 48 tokens .* set form to additive and tau"):
+        edit(model, inversion, TARGET, controls=[SelfModulator(subject=("jeep",))])
+    edit(model, inversion, TARGET, controls=CONTROLS["FAME, additive"])
+
+
+def test_a_text_encoder_without_a_summary_says_so(model: Model, inversion: Inversion):
+    with pytest.raises(EvenframeError, match="^eos needs a token that sums the prompt up"):
+        edit(model, inversion, TARGET, controls=[CrossReweighter(("jeep",), eos=True)])
+    prompt = model.text.encode(SOURCE)
+    assert prompt.tokens.first == 0 and prompt.states["tokens"].shape == (LENGTH, 16)
+    assert not prompt.states["tokens"][len(prompt.tokens.ids) :].any()
+    with pytest.raises(EvenframeError, match="shorten it by 7"):
+        model.text.encode("jeep " * 30)
+
+
+@pytest.mark.parametrize("frames", [2, 8])
+def test_frames_that_do_not_fit_are_refused(model: Model, frames: int):
+    with pytest.raises(EvenframeError, match="takes 1 and then 4 at a time"):
+        invert(model, torch.rand(frames, *SIZE, 3), SOURCE, steps=1)
+    with pytest.raises(EvenframeError, match="takes multiples of 16"):
+        invert(model, torch.rand(5, 40, 64, 3), SOURCE, steps=1)
+
+
+def test_the_gradient_is_the_same_where_parts_are_computed_twice(
+    model: Model, inversion: Inversion
+):
+    def guided(how: str) -> Tensor:
+        control = Refocus(REGIONS, steps=WHOLE, checkpointing=how)
+        with torch.inference_mode():
+            return edit(model, inversion, TARGET, controls=[control])
+
+    assert torch.allclose(guided("on"), guided("off"), atol=1e-4)
+
+
+def test_latents_are_the_autoencoders_less_its_statistics(model: Model, clip: Tensor):
+    vae, codec = autoencoder(), model.codec
+    mean, std = (
+        torch.tensor(values).view(16, 1, 1)
+        for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
+    pixels = clip.movedim(-1, 0)[None] * 2 - 1
+    with torch.no_grad():
+        wanted = vae.encode(pixels).latent_dist.mode()[0].transpose(0, 1)
+        film = vae.decode(wanted.transpose(0, 1)[None]).sample[0].permute(1, 2, 3, 0) / 2 + 0.5
+    found = codec.encode(clip)
+    assert torch.allclose(found * std + mean, wanted, atol=1e-5)
+    assert torch.allclose(codec.decode(found), film, atol=1e-5)
+    assert torch.equal(codec.encode(clip, seed=1), codec.encode(clip, seed=1))
+    assert not torch.equal(codec.encode(clip, seed=1), found)
+    assert codec.lattice_of(found).frames == FRAMES

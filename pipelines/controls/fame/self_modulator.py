@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...attention.terms import Call, Term, Terms, extended
-from ...common.grids import averaged
+from ...common.errors import EvenframeError
+from ...common.grids import averaged, grid_of
 from ...common.settings import setting
 from ..base import ControlRun, Edit
 from .formulas import (
@@ -37,6 +38,8 @@ from .subject import Subjects, find_subjects, require_subject
 
 PATCH = 3
 """Side of the neighbourhood, in tokens, whose latents tell how alike two places are."""
+MOST_TOKENS = 8192
+"""Of a clip whose tokens all attend to each other, where rows are rewritten."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +84,33 @@ class SelfModulator(FameControl):
     def _acts(self) -> bool:
         return self.strength > 0 and (self.same > 0 or self.other > 0)
 
+    @property
+    def _by_rows(self) -> bool:
+        """Whether no bias can say it, so that logits are rewritten some rows at a time."""
+        return self.form != "additive" or self.tau != 0
+
     def begin(self, edit: Edit) -> ControlRun:
         """Find the people in the clip and start."""
         if not self._acts:
             return ControlRun()
+        if self._by_rows and edit.model.denoiser.layout.whole_clip:
+            _require_few_tokens(edit)
         subjects = find_subjects(edit, self.regions, self.subject, self.threshold)
         return SelfModulatorRun(self, edit, subjects)
+
+
+def _require_few_tokens(edit: Edit) -> None:
+    """Refuse to rewrite the rows of a long clip in a model that attends to all of it: few of them
+    fit into memory at a time, so that a step would take minutes."""
+    stride = edit.model.denoiser.layout.control_stride
+    rows, columns = grid_of(edit.frame_size, stride)
+    tokens = len(edit.latent_frames) * rows * columns
+    if tokens > MOST_TOKENS:
+        raise EvenframeError(
+            f"FAME Self Modulator would compare each of {tokens} tokens with all others, row by "
+            f"row, and in '{edit.model.name}' does so for {MOST_TOKENS} at most: set form to "
+            "additive and tau to 0, which is fast, or take smaller frames or shorter windows."
+        )
 
 
 class SelfModulatorRun(FameRun):
@@ -107,7 +131,7 @@ class SelfModulatorRun(FameRun):
         if not self.acts(call, "self"):
             return terms
         settings, pixels = self._settings, self._pixels(call)
-        if settings.form == "additive" and settings.tau == 0:
+        if not settings._by_rows:
             amount = settings.unit * settings.strength * self._rho
             rows, columns = region_bias(
                 pixels, call.keyframes, amount, settings.same, settings.other, settings.frame_decay
