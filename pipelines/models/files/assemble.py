@@ -14,28 +14,36 @@ from torch import Tensor, nn
 from ...common.errors import EvenframeError
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], what: str, dtype: torch.dtype) -> None:
+def fill(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    what: str,
+    dtype: torch.dtype | None = None,
+    family: str = "Stable Diffusion 1.x or 2.1",
+) -> None:
     """Give every parameter of a module its tensor, by name; extra tensors are left out.
 
-    Where a tensor has the type already, the memory is shared: see `alias`.
+    dtype: of the parameters; None leaves each as it is. Where a tensor has the type already, the
+    memory is shared: see `alias`.
     The module ends frozen and in evaluation mode.
 
     Raises:
-        EvenframeError: a tensor is missing or has another shape; `what` names the part.
+        EvenframeError: a tensor is missing or has another shape; `what` names the part, `family`
+            the model to use.
     """
     wanted = module.state_dict()
     missing = [name for name in wanted if name not in tensors]
     if missing:
         raise EvenframeError(
             f"The {what} is incomplete: {len(missing)} of {len(wanted)} tensors are missing, the "
-            f"first is '{missing[0]}'. Use the complete model (Stable Diffusion 1.x or 2.1)."
+            f"first is '{missing[0]}'. Use the complete model ({family})."
         )
     for name, empty in wanted.items():
         if tensors[name].shape != empty.shape:
             raise EvenframeError(
                 f"The {what} does not fit its configuration: '{name}' is "
                 f"{tuple(tensors[name].shape)} where {tuple(empty.shape)} is expected. "
-                "Use a Stable Diffusion 1.x or 2.1 model."
+                f"Use a {family} model."
             )
     for name in wanted:
         owner, _, leaf = name.rpartition(".")
@@ -58,9 +66,10 @@ def alias(tensor: Tensor) -> Tensor:
         )
 
 
-def _parameter(tensor: Tensor, dtype: torch.dtype) -> nn.Parameter:
+def _parameter(tensor: Tensor, dtype: torch.dtype | None) -> nn.Parameter:
     with torch.inference_mode(False):
-        return nn.Parameter(alias(tensor).to(dtype), requires_grad=False)
+        shared = alias(tensor)
+        return nn.Parameter(shared if dtype is None else shared.to(dtype), requires_grad=False)
 
 
 def _fill_buffers(module: nn.Module, device: torch.device) -> None:

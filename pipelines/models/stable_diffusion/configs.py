@@ -1,27 +1,17 @@
-"""Empty modules by the configurations of a model folder.
-
-The libraries check little of a configuration: one that is damaged fails when the model computes, or
-makes a thousand blocks. So it must be of the kind that the libraries' own defaults are.
-"""
+"""Empty modules by the configurations of a model folder, which part_config.py checks."""
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from ...common.errors import EvenframeError, in_short
 from ..files.folder_files import AGAIN
+from ..files.part_config import MAX_NUMBER, Allowed, Config, defaults_of, refusal
 from .components import empty
 from .compose import check_latents, check_widths
 
-Config = Mapping[str, Any]
-Allowed = Mapping[str, tuple[float, float]]
-
-MAX_NUMBER = 1_000_000
-MAX_LIST = 16
-RANGES: Mapping[str, Allowed] = {
+RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "unet": {
         "sample_size": (8, 4096),
         "layers_per_block": (1, 8),
@@ -60,9 +50,11 @@ TEXT: Config = {
     "eos_token_id": 49407,
 }
 """The library's defaults for what a text encoder computes; other names may make it fetch code."""
-NUMBERS = {"sample_size", "attention_head_dim", "num_attention_heads", "time_cond_proj_dim"}
+NUMBERS = frozenset(
+    {"sample_size", "attention_head_dim", "num_attention_heads", "time_cond_proj_dim"}
+)
 """What is a whole number though its default is none."""
-EITHER = {"attention_head_dim", "num_attention_heads"}
+EITHER = frozenset({"attention_head_dim", "num_attention_heads"})
 """One number for all levels, or a list of one for each."""
 VAE_LEVELS = 4
 """An eighth of the picture's sides, which the rest of the package counts on."""
@@ -80,21 +72,19 @@ def build(configs: Mapping[str, Config]) -> dict[str, Any]:
     width = configs["unet"].get("cross_attention_dim", 1280)
     check_widths(width, configs["text_encoder"].get("hidden_size", TEXT["hidden_size"]))
     defaults = {
-        "unet": _defaults(UNet2DConditionModel),
-        "vae": _defaults(AutoencoderKL),
+        "unet": defaults_of(UNet2DConditionModel),
+        "vae": defaults_of(AutoencoderKL),
         "text_encoder": TEXT,
     }
     made = {part: _made(part, configs[part], each) for part, each in defaults.items()}
     levels = list(made["vae"].config.block_out_channels)
     if len(levels) != VAE_LEVELS:
-        raise _refusal("vae", "block_out_channels", levels, f"{VAE_LEVELS} numbers are needed")
+        raise refusal("vae", "block_out_channels", levels, f"{VAE_LEVELS} numbers are needed")
     return made
 
 
 def _made(part: str, config: Config, defaults: Config) -> Any:
-    used = {key: value for key, value in config.items() if key in defaults}
-    for key, value in used.items():
-        _check(part, key, value, defaults[key])
+    used = Allowed(defaults, RANGES[part], NUMBERS, EITHER).read(part, config)
     try:
         return empty(part, used)
     except Exception as error:  # whatever the library happens to raise
@@ -102,40 +92,3 @@ def _made(part: str, config: Config, defaults: Config) -> Any:
             f"'{part}/config.json' does not describe a part of Stable Diffusion 1.x or 2.x "
             f"({in_short(error)}): {AGAIN}."
         ) from error
-
-
-def _defaults(model: type) -> Config:
-    parameters = inspect.signature(model.__init__).parameters.values()
-    return {each.name: each.default for each in parameters if each.default is not each.empty}
-
-
-def _check(part: str, key: str, value: Any, default: Any) -> None:
-    if value is None or value == default:
-        if value is None and key in RANGES[part]:
-            raise _refusal(part, key, value, "a number is needed")
-        return
-    values = value if isinstance(value, list) else [value]
-    if len(values) > MAX_LIST:
-        raise _refusal(part, key, values, f"at most {MAX_LIST} entries are read")
-    kind = 1 if key in NUMBERS else default[0] if isinstance(default, tuple) else default
-    if isinstance(value, list) and not isinstance(default, tuple) and key not in EITHER:
-        raise _refusal(part, key, value, f"one value, such as {default!r}, is needed")
-    for each in values:
-        _check_one(part, key, each, kind)
-
-
-def _check_one(part: str, key: str, value: Any, kind: Any) -> None:
-    if isinstance(kind, bool | str) or kind is None:
-        if type(value) is not type(kind):
-            raise _refusal(part, key, value, f"{kind!r} or its like is needed")
-        return
-    low, high = RANGES[part].get(key, (0, MAX_NUMBER))
-    wanted = (int,) if isinstance(kind, int) else (int, float)
-    if type(value) not in wanted or not math.isfinite(value) or not low <= value <= high:
-        raise _refusal(part, key, value, f"a number from {low:g} to {high:g} is needed")
-
-
-def _refusal(part: str, key: str, value: Any, needed: str) -> EvenframeError:
-    return EvenframeError(
-        f"'{part}/config.json' has {value!r:.60} as its '{key}', where {needed}: {AGAIN}."
-    )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...common import untrusted_json
-from ...common.errors import EvenframeError, in_short
-from ..files.folder_files import AGAIN, part_name, read_bounded, require_file, unreadable
+from ..files.tokenizer_files import found, missing, read
 
 FILES = (
     "vocab.json",
@@ -24,7 +22,7 @@ MAX_BYTES = 16 * 2**20
 
 def tokenizer_files(folder: Path) -> list[Path]:
     """What there is of the files that CLIP's tokenizer is made from."""
-    return [folder / name for name in FILES if (folder / name).exists()]
+    return found(folder, FILES)
 
 
 def read_tokenizer(folder: Path) -> Any:
@@ -34,23 +32,8 @@ def read_tokenizer(folder: Path) -> Any:
     """
     files = tokenizer_files(folder)
     if not {"vocab.json", "tokenizer.json"} & {file.name for file in files}:
-        raise EvenframeError(
-            f"The folder '{folder.parent.name}' has no tokenizer (tokenizer/vocab.json): download "
-            "the complete model."
-        )
-    for file in files:
-        _require_sound(file)
-    try:
-        tokenizer = _load(folder)
-        _require_clip(tokenizer)
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException as error:  # the library raises anything, a panic of Rust among it
-        raise EvenframeError(
-            f"The tokenizer of '{folder.parent.name}' cannot be used ({in_short(error)}): "
-            "download the files in 'tokenizer' again."
-        ) from error
-    return tokenizer
+        raise missing(folder, "vocab.json")
+    return read(folder, files, MAX_BYTES, _load, _require_clip)
 
 
 def _load(folder: Path) -> Any:
@@ -59,18 +42,6 @@ def _load(folder: Path) -> Any:
     return CLIPTokenizer.from_pretrained(
         str(folder), local_files_only=True, model_max_length=LENGTH
     )
-
-
-def _require_sound(file: Path) -> None:
-    name = part_name(file)
-    require_file(file, name)
-    try:
-        text = read_bounded(file, MAX_BYTES).decode()
-        content = untrusted_json.parse(text) if file.suffix == ".json" else {}
-    except (OSError, ValueError) as error:
-        raise unreadable(name, error) from error
-    if not isinstance(content, dict):
-        raise EvenframeError(f"'{name}' is not a JSON object: {AGAIN}.")
 
 
 def _require_clip(tokenizer: Any) -> None:
