@@ -215,8 +215,8 @@ def test_no_attention_is_kept_unless_it_is_asked_for(model: Model, clip: Tensor)
     kept = invert(model, clip, SOURCE, steps=2, store="resident")
     assert len(kept.records) == 2
     controls = CONTROLS["refine"]
-    found = [edit(model, each, TARGET, controls=controls) for each in (plain, kept)]
-    assert torch.allclose(*found, atol=2e-2)
+    one, other = (edit(model, each, TARGET, controls=controls) for each in (plain, kept))
+    assert torch.allclose(one, other, atol=2e-2)
 
 
 def test_an_inversion_is_found_again_whatever_its_key_frames(model: Model, clip: Tensor, tmp_path):

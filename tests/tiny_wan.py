@@ -6,9 +6,7 @@ import torch
 
 from evenframe.pipelines.models.flow_schedule import FlowSchedule
 from evenframe.pipelines.models.model import Model
-from evenframe.pipelines.models.wan.codec import ClipCodec
-from evenframe.pipelines.models.wan.denoiser import denoiser_of
-from evenframe.pipelines.models.wan.text import T5Text
+from evenframe.pipelines.models.wan.folder import from_parts
 
 FRAMES, SIZE = 9, (64, 64)
 LENGTH = 24
@@ -66,16 +64,10 @@ def tokenizer() -> Any:
 
 def tiny_wan(seed: int = 0) -> Model:
     """Wan 2.1's layout with seeded random weights: 4x8x8 latents, tokens of 16 pixels."""
+    modules = {
+        "transformer": transformer(seed),
+        "vae": autoencoder(seed),
+        "text_encoder": text_encoder(seed),
+    }
     name = f"tiny-wan-{seed}"
-    parts = transformer(seed), autoencoder(seed), text_encoder(seed)
-    for part in parts:
-        part.requires_grad_(False)
-    return Model(
-        name=name,
-        fingerprint=f"random-{name}",
-        codec=ClipCodec(name, parts[1], 8, 4, 16),
-        text=T5Text(f"random-{name}", parts[2], tokenizer()),
-        denoiser=denoiser_of(parts[0], name, 640, 8),
-        schedule=FlowSchedule(shift=3.0),
-        native_size=640,
-    )
+    return from_parts(name, f"random-{name}", modules, tokenizer(), FlowSchedule(shift=3.0))

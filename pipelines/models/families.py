@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from .family import Family, Prediction, Source
 from .stable_diffusion.family import STABLE_DIFFUSION
+from .wan.family import WAN
 
 if TYPE_CHECKING:
     import torch
 
     from .model import Model
 
-FAMILIES: list[Family] = [STABLE_DIFFUSION]
+FAMILIES: list[Family] = [STABLE_DIFFUSION, WAN]
 
 
 def register(family: Family) -> None:
