@@ -82,7 +82,7 @@ def window_memory() -> dict[str, float]:
                 part = latents[frames.start : frames.stop]
                 return tuple(model.denoiser.predict(part, ASKED, branches, table).values())
 
-            with torch.no_grad(), _Alive() as alive:
+            with torch.no_grad(), Alive() as alive:
                 merged(parts, "triangular", (step(part) for part in parts))
             return alive.most + latents.nbytes
 
@@ -199,7 +199,7 @@ def _gradient_work(latents: Tensor, maps: Callable[[Tensor], Tensor]) -> tuple[f
     return forward / SAMPLE, (counter.get_total_flops() - forward) / SAMPLE
 
 
-class _Alive(TorchDispatchMode):
+class Alive(TorchDispatchMode):
     """Counts the bytes of tensors that are made in it. most: that were alive at once."""
 
     def __init__(self) -> None:

@@ -91,7 +91,7 @@ class EvenframeEdit(io.ComfyNode):
                     host.progress(inversion.steps, "Editing"),
                     loaded,
                     every=preview_every,
-                    frame=shown_frame(backbone, inversion),
+                    frame=shown_frame(loaded, inversion),
                 ),
                 on_pass=host.check_interrupt,
                 free=host.free_memory,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from tiny_wan import FRAMES, LENGTH, SIZE, autoencoder, tiny_wan, transformer
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from evenframe.benchmarks.guidance import Alive
 from evenframe.pipelines.attention.terms import Call, Terms
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing
@@ -23,12 +29,16 @@ from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.models.schedule import Level
+from evenframe.pipelines.models.wan.denoiser import denoiser_of
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source import cache
 from evenframe.pipelines.source.inspection import look, seen
 from evenframe.pipelines.source.inversion import Inversion, Settings, invert
 from evenframe.pipelines.source.reconstruction import checked, compare, reconstruct
+from evenframe.pipelines.text.conditioning import Conditioning
+from evenframe.pipelines.text.tokens import Tokens
 
 SOURCE, TARGET = "a silver jeep is driving down the road", "a red jeep is driving down the road"
 LATENTS = 3
@@ -302,3 +312,61 @@ def test_latents_are_the_autoencoders_less_its_statistics(model: Model, clip: Te
     assert torch.equal(codec.encode(clip, seed=1), codec.encode(clip, seed=1))
     assert not torch.equal(codec.encode(clip, seed=1), found)
     assert codec.lattice_of(found).frames == FRAMES
+
+
+class Watch(TorchDispatchMode):
+    """Remembers every tensor whose last two sides are queries and keys of the clip's tokens."""
+
+    def __init__(self, tokens: int):
+        super().__init__()
+        self._sides, self.maps = (tokens, tokens * LATENTS), set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and tensor.ndim > 1:
+                rows, columns = tensor.shape[-2:]
+                if rows in self._sides and columns == self._sides[1]:
+                    self.maps.add(f"{func}: {tuple(tensor.shape)}")
+        return out
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_no_map_of_the_clip_is_built(name: str, model: Model):
+    wide = torch.rand(FRAMES, 64, 128, 3)
+    items = tuple(replace(region, frame_size=(64, 128)) for region in REGIONS.items)
+    there = Regions(items, FRAMES, (64, 128))
+    controls = [
+        replace(each, regions=there) if getattr(each, "regions", None) else each
+        for each in CONTROLS[name]
+    ]
+    with Watch(32) as watch:
+        edit(model, invert(model, wide, SOURCE, steps=2), TARGET, controls=controls)
+    assert not watch.maps
+
+
+def test_costs_are_those_of_the_tensors_that_are_made():
+    """Of two layers of the 1.3B model, whose tensors only pretend to be there."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        denoiser = denoiser_of(pretended(), "pretended", 640, 8)
+        prompt = Conditioning(Tokens("", (), (), 0, -1, None), {"tokens": torch.empty(512, 64)}, "")
+        weights = sum(weight.nbytes for weight in denoiser.module.parameters())
+        for frames, branches in ((5, 1), (9, 2)):
+            z, level = torch.empty(frames, 16, 60, 104), Level(500.0, 0.5, 0.5)
+            with torch.no_grad(), Alive() as alive:
+                denoiser.predict(z, level, {str(index): prompt for index in range(branches)})
+            needed = denoiser.working_bytes(frames, (480, 832), branches)
+            assert needed * 0.8 < alive.most - weights < needed * 1.1
+
+
+def pretended() -> Any:
+    """Wan's width in bfloat16."""
+    module: Any = WanTransformer3DModel(
+        num_attention_heads=12, ffn_dim=8960, num_layers=2, text_dim=64
+    )
+    for owner in module.modules():
+        for name, weight in list(owner.named_parameters(recurse=False)):
+            dtype = torch.float32 if "LayerNorm" in type(owner).__name__ else torch.bfloat16
+            empty = torch.empty(weight.shape, dtype=dtype)
+            setattr(owner, name, torch.nn.Parameter(empty, requires_grad=False))
+    return module
