@@ -34,6 +34,7 @@ class EvenframeAttentionFusion(io.ComfyNode):
                 *inputs_of(
                     Fusion, "self_blend", "target_blend_words", optional=True, advanced=True
                 ),
+                *inputs_of(Fusion, "bridge", optional=True, advanced=True),
             ],
         )
 

@@ -16,14 +16,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from evenframe.benchmarks.guidance import Alive
-from evenframe.pipelines.attention.terms import Call, Terms
+from evenframe.pipelines.attention.terms import Call, Terms, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing
-from evenframe.pipelines.controls.base import Edit
+from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fame import self_modulator
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
-from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.fatezero.fusion import Fusion, own_share
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import WHOLE
@@ -37,6 +37,7 @@ from evenframe.pipelines.source import cache
 from evenframe.pipelines.source.inspection import look, seen
 from evenframe.pipelines.source.inversion import Inversion, Settings, invert
 from evenframe.pipelines.source.reconstruction import checked, compare, reconstruct
+from evenframe.pipelines.source.store import SourceAttention
 from evenframe.pipelines.text.conditioning import Conditioning
 from evenframe.pipelines.text.tokens import Tokens
 
@@ -370,3 +371,30 @@ def pretended() -> Any:
             empty = torch.empty(weight.shape, dtype=dtype)
             setattr(owner, name, torch.nn.Parameter(empty, requires_grad=False))
     return module
+
+
+def test_the_bridge_leads_from_the_sources_attention_to_the_edits(model: Model, inversion):
+    level = model.schedule.at(500.0)
+    run = Fusion("refine", 0.0, 1.0, bridge=2.0).begin(
+        Edit(model, inversion, model.text.encode(TARGET))
+    )
+    q, k, v, own_q, own_k = torch.randn(5, 3, 2, 16, 24).unbind(0)
+    site = model.denoiser.sites[0]
+    source = SourceAttention({site.name: q}, {site.name: k})
+    run.prepare(Step(0, level, level, source, inversion.trajectory[0]))
+    whole = torch.arange(3)[None]
+    call = Call(site, "target", (4, 4), own_q, own_k, v, whole)
+    found = evaluate(run.attend(call, call.plain()))
+    mixed = 0.75 * own_q + 0.25 * q, 0.75 * own_k + 0.25 * k  # r = 1 - 0.5^2
+    wanted = evaluate(Call(site, "target", (4, 4), *mixed, v, whole).plain())
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_without_a_bridge_the_source_stays_and_a_steep_one_is_no_fusion(model: Model, inversion):
+    """But in the first step, in pure noise, where all of it is the source's."""
+    plain = edit(model, inversion, TARGET, start_step=1)
+    for bridge, same in ((0.0, False), (100.0, True)):
+        fusion = Fusion("refine", 0.0, 1.0, bridge=bridge)
+        found = edit(model, inversion, TARGET, controls=[fusion], start_step=1)
+        assert torch.allclose(found, plain, atol=1e-3) == same
+    assert own_share(model.schedule.at(1000.0), 2.0) == own_share(model.schedule.at(300.0), 0) == 0

@@ -8,6 +8,9 @@ Both fusions are linear in the maps, so they are written as sums of fused attent
     cross-attention   softmax(Q_s K_s) V_1 + softmax(Q_e K_e) V_2
 
 The values are always the edit's; V_1 and V_2 are its values, mixed over tokens.
+
+The bridge is that of "StreamEdit" (arXiv 2605.21466), in the place of softmax(Q_s K_s) V_e:
+softmax((r Q_e + (1-r) Q_s)(r K_e + (1-r) K_s)^T) V_e with r = 1 - t^rho.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -22,6 +25,7 @@ from ...attention.terms import Call, Term, Terms, each_once
 from ...common.checks import require_range
 from ...common.errors import EvenframeError
 from ...common.settings import setting
+from ...models.schedule import Level
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
 from ...text.prompt import find_tokens, parse_phrases, parse_weights
@@ -108,6 +112,14 @@ class Fusion(Control):
         "it takes.",
         read=parse_phrases,
     )
+    bridge: float = setting(
+        0.0,
+        "Let self-attention go over from the source's to the edit's as the noise falls, in the "
+        "place of a sudden end (StreamEdit); more does so sooner. For video models; about 2, with "
+        "self_steps 1. 0 is off.",
+        within=(0, 100),
+        step=0.5,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,7 +167,7 @@ class FusionRun(ControlRun):
         )
         self._blend_tokens = _tokens(source.tokens, settings.blend_words)
         target_tokens = _tokens(target.tokens, settings.target_blend_words)
-        self._threshold = settings.threshold
+        self._threshold, self._bridge, self._own = settings.threshold, settings.bridge, 0.0
         self._uses_source = bool(self._mix.from_source.any())
         self._uses_own = bool(self._mix.own.any())
         self._cross_end, self._self_end = published_steps(settings, steps)
@@ -186,6 +198,7 @@ class FusionRun(ControlRun):
     def prepare(self, step: Step) -> None:
         """Open the windows of this step and read the mask M_t from the source's attention."""
         self._source = step.source
+        self._own = own_share(step.here, self._bridge)
         self._cross_on = step.index < self._cross_end
         self._self_on = step.index < self._self_end
         self._gated = step.index < self._gate_end
@@ -231,9 +244,11 @@ class FusionRun(ControlRun):
         return blending and bool(self._blend_tokens)
 
     def _fuse_self(self, call: Call, terms: Terms) -> Terms:
-        name = call.site.name
-        keys = call.gather(self._source.keys[name])
-        source = Term(self._source.queries[name], keys, call.values, source=True)
+        name, own = call.site.name, self._own
+        queries, keys = self._source.queries[name], self._source.keys[name]
+        if own:
+            queries, keys = torch.lerp(queries, call.q, own), torch.lerp(keys, call.k, own)
+        source = Term(queries, call.gather(keys), call.values, source=True)
         if not self._gated:
             return (source,)
         inside = self._masks[call.grid].flatten(1)[:, None, :, None].to(call.q)  # f 1 (h w) 1
@@ -261,6 +276,12 @@ def published_steps(settings: Fusion, steps: int) -> tuple[int, int]:
     As published, and so not the rule of `Span`, by which every other share of steps is cut.
     """
     return int(settings.cross_steps * (steps + 1)), int(settings.self_steps * steps)
+
+
+def own_share(level: Level, bridge: float) -> float:
+    """r = 1 - t^rho at a level of the noise t: how much of the edit's own queries and keys there is
+    beside the source's, from 0 in pure noise to 1. bridge: rho; at 0 there is none of them."""
+    return 1 - min(level.noise, 1.0) ** bridge if bridge else 0.0
 
 
 def _times(gate: Tensor | None, factor: Tensor) -> Tensor:
