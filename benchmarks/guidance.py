@@ -97,7 +97,7 @@ class _Scene:
         box = box_region([(0, 0, 256, 256)] * frames, size, name="left", words="jellyfish")
         edit = Edit(model, inversion, target)
         self._model, self.inversion = model, inversion
-        self.run: RefocusRun = Refocus(Regions((box,), frames, size)).begin(edit)
+        self.run = RefocusRun(Refocus(Regions((box,), frames, size)), edit)
         self.target, self.table = target, inversion.keyframe_table()
 
     @property

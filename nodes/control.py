@@ -103,6 +103,7 @@ class EvenframeRefocus(io.ComfyNode):
                 *inputs_of(Refocus, "scale", "steps", "top_fraction", "refine"),
                 *inputs_of(Refocus, "rule", "outer_count", "sharpen", "smooth", advanced=True),
                 *inputs_of(Refocus, "checkpointing", advanced=True),
+                *inputs_of(Refocus, "guide_by", "boost", optional=True, advanced=True),
             ],
         )
 

@@ -57,7 +57,7 @@ def inversion(model, clip) -> Inversion:
 def begun(model: Model, inversion: Inversion, **settings: Any) -> RefocusRun:
     free = settings.pop("free", free_memory)
     chosen = Refocus(regions(inversion.latent_frames), **settings)
-    return chosen.begin(Edit(model, inversion, model.text.encode(TARGET), free=free))
+    return RefocusRun(chosen, Edit(model, inversion, model.text.encode(TARGET), free=free))
 
 
 def first_step(inversion: Inversion, index: int = 0) -> Step:

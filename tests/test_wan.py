@@ -65,13 +65,14 @@ CONTROLS = {
             target_blend_words=("red",),
         ),
     ),
-    "RAD": (Refocus(REGIONS, steps=WHOLE, checkpointing="off"),),
+    "RAD": (Refocus(REGIONS, steps=WHOLE),),
+    "RAD by gradient": (Refocus(REGIONS, steps=WHOLE, checkpointing="off", guide_by="gradient"),),
     "IRJS": (JointSampling(REGIONS, noise="fresh", repeats=2),),
     "FAME": (CrossReweighter(("jeep",), subject=("jeep",)), SelfModulator(subject=("jeep",))),
     "FAME, additive": (SelfModulator(form="additive", tau=0, regions=REGIONS),),
     "all": (
         Fusion("refine", 0.8, 0.7),
-        Refocus(REGIONS, checkpointing="on"),
+        Refocus(REGIONS, checkpointing="on", guide_by="gradient"),
         JointSampling(REGIONS, inset=1),
         CrossReweighter(regions=REGIONS),
     ),
@@ -290,7 +291,7 @@ def test_the_gradient_is_the_same_where_parts_are_computed_twice(
     model: Model, inversion: Inversion
 ):
     def guided(how: str) -> Tensor:
-        control = Refocus(REGIONS, steps=WHOLE, checkpointing=how)
+        control = Refocus(REGIONS, steps=WHOLE, checkpointing=how, guide_by="gradient")
         with torch.inference_mode():
             return edit(model, inversion, TARGET, controls=[control])
 
@@ -398,3 +399,41 @@ def test_without_a_bridge_the_source_stays_and_a_steep_one_is_no_fusion(model: M
         found = edit(model, inversion, TARGET, controls=[fusion], start_step=1)
         assert torch.allclose(found, plain, atol=1e-3) == same
     assert own_share(model.schedule.at(1000.0), 2.0) == own_share(model.schedule.at(300.0), 0) == 0
+
+
+def test_a_word_counts_for_more_inside_its_region(model: Model, inversion: Inversion):
+    """As if it stood there several times; elsewhere, and in other branches, nothing changes."""
+    plan = Edit(model, inversion, model.text.encode(TARGET))
+    control = Refocus(REGIONS, boost=3.0)
+    run = control.begin(plan)
+    assert control.working_bytes(model, LATENTS, SIZE) == 0
+    q, site = torch.randn(LATENTS, 2, 16, 24), model.denoiser.sites[1]
+    k, v = torch.randn(2, 1, 2, LENGTH, 24).expand(2, LATENTS, -1, -1, -1).unbind(0)
+    call = Call(site, "target", (4, 4), q, k, v)
+
+    def attended(step: int, branch: str = "target") -> Tensor:
+        level = model.schedule.at(500.0)
+        nothing = SourceAttention({}, {})
+        run.prepare(Step(step, level, level, nothing, inversion.trajectory[0]))
+        asked = replace(call, branch=branch)
+        return evaluate(run.attend(asked, asked.plain()))
+
+    plain = evaluate(call.plain())
+    counts = torch.ones(LATENTS, 1, 4, 4, LENGTH)
+    counts[:, :, :2, :2, 1] = 3  # "red"
+    counts[:, :, 2:, 2:, 7] = 3  # "road"
+    maps = (q @ k.transpose(-1, -2) / 24**0.5).exp() * counts.flatten(2, 3)
+    wanted = maps / maps.sum(-1, keepdim=True) @ v
+    assert torch.allclose(attended(0), wanted, atol=1e-5)
+    assert torch.equal(attended(2), plain) and torch.equal(attended(0, "negative"), plain)
+
+
+def test_a_boost_is_not_the_sources(model: Model, inversion: Inversion):
+    fusion = Fusion("refine", 1.0, 0.0)
+    both = [fusion, Refocus(REGIONS, steps=WHOLE)]
+    alone, found = (edit(model, inversion, TARGET, controls=each) for each in ([fusion], both))
+    assert not torch.equal(alone, found)
+    whole = Fusion("replace", 1.0, 0.0)  # takes all of it from the source
+    both = [whole, Refocus(REGIONS, steps=WHOLE)]
+    alone, found = (edit(model, inversion, TARGET, controls=each) for each in ([whole], both))
+    assert torch.equal(alone, found)

@@ -21,10 +21,9 @@ from ...models.schedule import Level
 from ...regions.regions import Regions
 from ...source.maps import MapCollector, mask_sites
 from ...text.prompt import parse_phrases
-from ...text.tokens import Place
 from ..base import Control, ControlRun, Edit, Step
-from ..region_words import region_places, tell_places
 from ..span import Span, nearest_step, span_setting
+from .boost import BoostRun
 from .losses import (
     OUTER_COUNTS,
     PUBLISHED_SCALE,
@@ -34,6 +33,7 @@ from .losses import (
     require_fraction,
     step_size,
 )
+from .word_masks import word_masks
 
 if TYPE_CHECKING:
     from ...models.model import Model
@@ -106,6 +106,20 @@ class Refocus(Control):
         "the same result. auto: where memory is short.",
         choices=("auto", "on", "off"),
     )
+    guide_by: str = setting(
+        "auto",
+        "gradient: move the latents, as published. boost: let each word count for more inside its "
+        "region, at no cost. auto: boost for models that see the whole clip at once, such as Wan, "
+        "where a gradient takes nearly three passes an update.",
+        choices=("auto", "gradient", "boost"),
+    )
+    boost: float = setting(
+        4.0,
+        "How many times more a word counts inside its region, with guide_by boost. More where "
+        "objects stay away; 1 is nothing.",
+        within=(1, 1000),
+        step=0.5,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,14 +150,22 @@ class Refocus(Control):
     def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """What a gradient needs, which a host is asked for before the edit. "auto" asks for all of
         it, and makes do with less where that cannot be had."""
+        if self._boosts(model):
+            return 0
         return model.denoiser.gradient_bytes(
             frames, frame_size, checkpointed=self.checkpointing == "on"
         )
 
-    def begin(self, edit: Edit) -> "RefocusRun":
+    def begin(self, edit: Edit) -> ControlRun:
         """Check the regions against the clip and the target prompt, and start."""
         self.regions.require(edit.clip.frames, edit.frame_size)
+        if self._boosts(edit.model):
+            return BoostRun(self.regions, edit, self.boost, self.steps.steps(edit.steps))
         return RefocusRun(self, edit)
+
+    def _boosts(self, model: "Model") -> bool:
+        auto = model.denoiser.layout.whole_clip
+        return self.guide_by == "boost" or (self.guide_by == "auto" and auto)
 
 
 class RefocusRun(ControlRun):
@@ -160,32 +182,8 @@ class RefocusRun(ControlRun):
             self._thresholds = {nearest_step(at, edit.steps): least for at, least in REFINEMENTS}
         # Inference tensors, which a host may make of all that is made here, take no gradient.
         with torch.inference_mode(False):
-            self._words = self._find_words(settings.regions, edit)
-
-    def _find_words(self, regions: Regions, edit: Edit) -> list[tuple[tuple[int, ...], Tensor]]:
-        """Tokens of each phrase and the mask (t, h, w) of its region, or of all regions that name
-        the same, on the grid of the maps."""
-        regions = regions.on_latents(edit.clip)
-        cells = regions.cells(self._sites[0].grid(edit.frame_size), warn=edit.first_window)
-        for region, mask in zip(regions.items, cells, strict=True):
-            if not mask.any():
-                raise EvenframeError(
-                    f"Region '{region.name}' lies under later regions on all frames: "
-                    "move it, or put it after them."
-                )
-        here = cells[:, edit.latent_frames.start : edit.latent_frames.stop]
-        places = region_places(edit.prompt.tokens, regions.items)
-        tell_places(edit, regions.items, places)
-        masks: dict[Place, Tensor] = {}
-        for theirs, mask in zip(places, here, strict=True):
-            for place in theirs:
-                masks[place] = torch.maximum(mask, masks.get(place, mask))
-        # Not those of objects that these frames do not show.
-        return [
-            (edit.prompt.tokens.at(place), mask.to(edit.model.device))
-            for place, mask in masks.items()
-            if mask.any()
-        ]
+            grid = self._sites[0].grid(edit.frame_size)
+            self._words = word_masks(settings.regions, edit, grid)
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
         """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
