@@ -161,6 +161,30 @@ def wan(layers: int = 3, heads: int = 3) -> Model:
     return host_model(patcher, WordStates(64, 64), RandomLatents(16, 4, 16), "random")
 
 
+def wan_twins() -> tuple[Model, Model]:
+    """The same narrow Wan run by this pack's engine, over diffusers' class, and by ComfyUI's."""
+    from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+
+    from ..pipelines.models.wan.denoiser import denoiser_of
+
+    theirs = wan()
+    network = theirs.denoiser.module.diffusion_model
+    ours = WanTransformer3DModel(
+        num_attention_heads=network.num_heads,
+        attention_head_dim=network.dim // network.num_heads,
+        text_dim=64,
+        freq_dim=network.freq_dim,
+        ffn_dim=network.ffn_dim,
+        num_layers=len(network.blocks),
+        rope_max_seq_len=64,
+    )
+    copied = {name: weight.clone() for name, weight in network.state_dict().items()}
+    ours.load_state_dict(convert_wan_transformer_to_diffusers(copied))
+    denoiser = denoiser_of(ours.eval(), theirs.name, theirs.native_size, 8)
+    return replace(theirs, denoiser=denoiser, session=None), theirs
+
+
 def with_lora(model: Model) -> Model:
     """A model with a random LoRA on a layer, put on by ComfyUI's own loader."""
     from comfy.sd import load_lora_for_models

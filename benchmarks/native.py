@@ -33,6 +33,7 @@ from . import host_models, main
 
 TARGETS = {
     "native.engines_rel_error": 1e-4,
+    "native.wan_engines_rel_error": 1e-4,
     "native.identity_rel_error": 1e-6,
     "native.uncond_rel_change": 1e-6,
     "native.lora_effect": 1e-4,
@@ -41,7 +42,7 @@ TARGETS = {
     "native.plain_ratio": 1.05,
 }
 """The most that a figure may be."""
-STEPS, FRAMES, SCALE, PIXELS = 6, 4, 4.0, (96, 64)
+STEPS, FRAMES, CLIP, SCALE, PIXELS = 6, 4, 9, 3.0, (96, 64)
 SOURCE, TARGET = "a red circle on a gray background", "a yellow circle on a gray background"
 
 
@@ -54,10 +55,15 @@ def run() -> dict[str, float]:
     with torch.inference_mode():  # as ComfyUI runs nodes
         own, theirs = host_models.miniature()
         sd, eight = host_models.sd(), host_models.sd(torch.float8_e4m3fn)
-        frames = _frames()
+        twins = host_models.wan_twins()
+        frames = _frames(FRAMES)
         return {
             "native.engines_rel_error": max(_engines(own, theirs, frames).values()),
-            "native.identity_rel_error": max(identity(model) for model in (sd, host_models.sdxl())),
+            "native.wan_engines_rel_error": max(_engines(*twins, _frames(CLIP)).values()),
+            "native.wan_engines_rel_error": 1e-4,
+            "native.identity_rel_error": max(
+                identity(model) for model in (sd, host_models.sdxl(), twins[1])
+            ),
             "native.uncond_rel_change": _uncond_change(theirs, frames),
             "native.lora_effect": effect(sd, host_models.with_lora(sd)),
             "native.controlnet_effect": effect(sd, host_models.with_controlnet(sd, PIXELS)),
@@ -66,10 +72,10 @@ def run() -> dict[str, float]:
         }
 
 
-def controls() -> dict[str, list[Control]]:
-    """The edits by which two engines are compared."""
-    boxes = torch.tensor([[16.0, 16, 96, 96]]).expand(FRAMES, 4)
-    regions = Regions((BoxRegion("it", "yellow, circle", boxes, (128, 128)),), FRAMES, (128, 128))
+def controls(frames: int = FRAMES) -> dict[str, list[Control]]:
+    """The edits of a clip by which two engines are compared."""
+    boxes = torch.tensor([[16.0, 16, 96, 96]]).expand(frames, 4)
+    regions = Regions((BoxRegion("it", "yellow, circle", boxes, (128, 128)),), frames, (128, 128))
     once = Span(0, 1 / STEPS)
     return {
         "plain": [],
@@ -85,7 +91,7 @@ def _engines(own: Model, theirs: Model, frames: Tensor) -> dict[str, float]:
     """|a - b| / |b| of the final latents, by edit."""
     first, second = (invert(model, frames, SOURCE, steps=STEPS) for model in (own, theirs))
     changed = {"inversion": rel_error(second.trajectory, first.trajectory)}
-    for name, each in controls().items():
+    for name, each in controls(len(frames)).items():
         a, b = edit(own, first, TARGET, controls=each), edit(theirs, second, TARGET, controls=each)
         changed[name] = rel_error(b, a)
     return changed
@@ -181,10 +187,10 @@ def rel_error(one: Tensor, other: Tensor) -> float:
     return float((one.cpu() - other.cpu()).norm() / other.cpu().norm())
 
 
-def _frames() -> Tensor:
+def _frames(count: int) -> Tensor:
     """A red circle that moves over gray: (f, 128, 128, 3)."""
     rows, columns = torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij")
-    frames = torch.full((FRAMES, 128, 128, 3), 0.5)
+    frames = torch.full((count, 128, 128, 3), 0.5)
     for index, frame in enumerate(frames):
         frame[(rows - 56) ** 2 + (columns - 50 - 4 * index) ** 2 < 26**2] = torch.tensor(
             [0.85, 0.1, 0.1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..pipelines.models.lattice import Lattice
+from ..pipelines.models.lattice import Lattice, frames_in
 from ..pipelines.text.conditioning import Conditioning
 from ..pipelines.text.tokens import Tokens, Word
 
@@ -60,7 +60,7 @@ class RandomLatents:
 
     def lattice_of(self, latents: Tensor) -> Lattice:
         rows, columns = latents.shape[-2] * 8, latents.shape[-1] * 8
-        return self.lattice(1 + (len(latents) - 1) * self.time_stride, (rows, columns))
+        return self.lattice(frames_in(len(latents), self.time_stride), (rows, columns))
 
     def encode(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....pipelines.common.errors import EvenframeError
-from ....pipelines.models.lattice import Lattice
+from ....pipelines.models.lattice import Lattice, frames_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ class HostCodec:
     def lattice_of(self, latents: Tensor) -> Lattice:
         """Of the clip that latents (f, c, h, w) stand for."""
         size = latents.shape[-2] * self.space_stride, latents.shape[-1] * self.space_stride
-        return self.lattice(1 + (len(latents) - 1) * self.time_stride, size)
+        return self.lattice(frames_in(len(latents), self.time_stride), size)
 
     @torch.no_grad()
     def encode(

@@ -69,7 +69,7 @@ def host_model(
     sites, places = read(seen, name, PROBE, 1, stride)
     finest = min(site.stride for site in sites) if joined else stride
     native = native_size or NATIVE.get(name, 512)
-    layout, facts = layout_of(sites, native), f"{name} {fingerprint} {schedule.identity()}"
+    layout, facts = layout_of(sites, native, joined), f"{name} {fingerprint} {schedule.identity()}"
     return Model(
         name,
         hashlib.sha256(f"{facts} {text.fingerprint}".encode()).hexdigest(),

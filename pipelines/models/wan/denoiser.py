@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ...attention.keyframes import KeyFrameTable
-from ...attention.processor import Attend, Pass
+from ...attention.processor import Attend, ForwardPass
 from ...attention.sites import Site, layout_of
 from ...attention.terms import as_it_is
 from ...text.conditioning import Conditioning
@@ -51,7 +51,7 @@ class WanDenoiser(ModuleDenoiser):
         config, count = self.module.config, len(branches)
         self.require_fitting(latents, branches, config.in_channels, config.text_dim)
         frames, _, rows, columns = latents.shape
-        forward = Pass(
+        forward = ForwardPass(
             branches=tuple(branches),
             frame_size=(rows * self.space_stride, columns * self.space_stride),
             keyframes=torch.arange(frames, device=self.device)[None],  # 1 t

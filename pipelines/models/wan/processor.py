@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...attention.processor import Pass
+from ...attention.processor import ForwardPass
 from ...attention.sites import Site
 from ...attention.terms import Call, evaluate
 
@@ -25,10 +25,10 @@ class Passing:
     """
 
     def __init__(self) -> None:
-        self._now: ContextVar[Pass] = ContextVar("pass")
+        self._now: ContextVar[ForwardPass] = ContextVar("pass")
 
     @contextmanager
-    def through(self, forward: Pass) -> Iterator[None]:
+    def through(self, forward: ForwardPass) -> Iterator[None]:
         """Inside, this is the pass."""
         token = self._now.set(forward)
         try:
@@ -36,7 +36,7 @@ class Passing:
         finally:
             self._now.reset(token)
 
-    def now(self) -> Pass:
+    def now(self) -> ForwardPass:
         """The pass that is under way."""
         return self._now.get()
 
@@ -70,7 +70,7 @@ class ClipProcessor:
         out = torch.stack(outputs).flatten(2)  # b (t n) (heads d)
         return attn.to_out[1](attn.to_out[0](out))
 
-    def _attend(self, forward: Pass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def _attend(self, forward: ForwardPass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """What one branch's attention gives, (t n) heads d, once it has been rewritten."""
         frames, own = forward.frames, self.site.kind == "self"
         q, keyed = _frames(q, frames), _frames if own else _for_all
