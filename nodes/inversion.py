@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.common.window import WHOLE_CLIP, Windowing
+from ..pipelines.models.lattice import latents_for
 from ..pipelines.source import cache
 from ..pipelines.source.inversion import Inversion, Settings
 from ..pipelines.source.report import report
@@ -120,12 +121,15 @@ class EvenframeInvert(io.ComfyNode):
         store: str = "auto",
         windows: Windowing | None = None,
         key_frame_layers: str = "auto",
+        noise_seed: int = -1,
     ) -> io.NodeOutput:
         frames, _ = rgb_frames(frames)
         values: dict[str, Any] = {"steps": steps, "keyframes": key_frames, "store": store}
-        values |= {"seed": sample_seed, "layers": key_frame_layers}
+        values |= {"seed": sample_seed, "layers": key_frame_layers, "noise_seed": noise_seed}
         settings = settings_of(Settings, values | {"windowing": windows or WHOLE_CLIP})
-        at_once, size = len(settings.windowing.cut(len(frames))[0]), frames.shape[1:3]
+        time, size = model.model.codec.time_stride, frames.shape[1:3]
+        windowing = settings.windowing.in_latents(time)
+        at_once = len(windowing.cut(latents_for(len(frames), time))[0])
         memory = model.model.denoiser.working_bytes(at_once, (size[0], size[1]), branches=1)
         loaded = host.load(model, memory)
         with advice(ATTENTION_ADVICE):
@@ -188,6 +192,7 @@ def _inversion_inputs() -> list[io.Input]:
             "once where nothing is linked.",
         ),
         input_of(Settings, "layers", "key_frame_layers", optional=True, advanced=True),
+        input_of(Settings, "noise_seed", optional=True, advanced=True),
     ]
 
 

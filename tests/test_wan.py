@@ -37,6 +37,7 @@ from evenframe.pipelines.source import cache
 from evenframe.pipelines.source.inspection import look, seen
 from evenframe.pipelines.source.inversion import Inversion, Settings, invert
 from evenframe.pipelines.source.reconstruction import checked, compare, reconstruct
+from evenframe.pipelines.source.report import report
 from evenframe.pipelines.source.store import SourceAttention
 from evenframe.pipelines.text.conditioning import Conditioning
 from evenframe.pipelines.text.tokens import Tokens
@@ -437,3 +438,38 @@ def test_a_boost_is_not_the_sources(model: Model, inversion: Inversion):
     both = [whole, Refocus(REGIONS, steps=WHOLE)]
     alone, found = (edit(model, inversion, TARGET, controls=each) for each in ([whole], both))
     assert torch.equal(alone, found)
+
+
+def test_without_an_inversion_the_noise_is_the_same_at_every_level(model: Model, clip, tmp_path):
+    steps: list[object] = []
+    plain = invert(model, clip, SOURCE, steps=3, noise_seed=7, on_step=steps.append)
+    levels, noise = plain.levels(model.schedule), plain.trajectory[-1]
+    assert not steps and noise.std().sub(1).abs() < 0.1 and levels[0].noise == 1
+    assert torch.allclose(plain.trajectory[0], model.codec.encode(clip))
+    for index, level in enumerate(reversed(levels)):
+        wanted = level.signal * plain.trajectory[0] + level.noise * noise
+        assert torch.allclose(plain.trajectory[index], wanted, atol=1e-6)
+    assert torch.equal(invert(model, clip, SOURCE, steps=3, noise_seed=7).trajectory[-1], noise)
+    assert not torch.equal(invert(model, clip, SOURCE, steps=3, noise_seed=8).trajectory[-1], noise)
+    kept, prompt = cache.InversionCache(tmp_path, 10**9), model.text.encode(SOURCE)
+    settings = Settings(3, noise_seed=7)
+    for known in (False, True):
+        again, found = cache.find_or_invert(kept, model, clip, prompt, settings, check=True)
+        assert found == known and again.noise_seed == 7 and again.rebuilt is None
+        lines = report(model, again, clip, found, True).lines
+        assert lines[0] == "noise of seed 7, no inversion"
+        edits = [edit(model, each, TARGET, controls=CONTROLS["all"]) for each in (plain, again)]
+        assert torch.equal(*edits)
+    with pytest.raises(EvenframeError, match=r"where nothing is inverted .* no attention is kept"):
+        invert(model, clip, SOURCE, steps=3, noise_seed=7, store="resident")
+
+
+def test_the_source_is_asked_at_the_level_of_its_noise(model: Model, clip: Tensor):
+    """Fused with its own prompt and latents, an edit of one step is that of the source."""
+    plain = invert(model, clip, SOURCE, steps=3, noise_seed=7)
+    control = Fusion("refine", 1.0, 1.0)
+    found, alone = (
+        edit(model, plain, SOURCE, guidance_scale=1, start_step=2, controls=each)
+        for each in ([control], [])
+    )
+    assert torch.allclose(found, alone, atol=1e-5)

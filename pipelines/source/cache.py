@@ -42,8 +42,8 @@ def find_or_invert(
 ) -> tuple[Inversion, bool]:
     """The inversion of a clip from the cache, or a fresh one that is put there.
 
-    check: rebuild its middle frame too, unless that is in the cache already; on_check is called
-    after each step of that. Other arguments as `inversion.invert_clip`.
+    check: rebuild a frame too, unless that is in the cache already or nothing was inverted;
+    on_check is called after each step of that. Other arguments as `inversion.invert_clip`.
     Returns (inversion, found). One that was found holds no attention: edits compute it again, with
     the same result to the bit on the CPU.
     """
@@ -63,7 +63,7 @@ def find_or_invert(
             on_frame=on_frame,
             free=free,
         )
-    unchecked = check and inversion.rebuilt is None
+    unchecked = check and inversion.rebuilt is None and inversion.noise_seed is None
     try:
         if unchecked:
             inversion = checked(model, inversion, on_check)
@@ -93,6 +93,7 @@ def inversion_key(model: "Model", prompt: Conditioning, settings: Settings, orig
         "keyframes": settings.keyframes,
         "layers": settings.layers,
         "seed": settings.seed,
+        "noise_seed": settings.noise_seed,
         "windowing": asdict(settings.windowing),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -4,7 +4,6 @@ Source: "Denoising Diffusion Implicit Models" (ICLR 2021), section 4.3; FateZero
 section 3.2 for what is kept on the way.
 """
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,30 +16,25 @@ from torch import Tensor
 from ..attention import keyframes as key_frames
 from ..attention.keyframes import KeyFrames, KeyFrameTable
 from ..attention.sites import KEYFRAME_LAYERS
-from ..common.checks import MAX_SEED, require_choice
+from ..common.checks import require_choice
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
-from ..common.settings import check, setting
 from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
 from ..models.lattice import latents_for
-from ..models.schedule import MAX_STEPS, Level, Schedule
+from ..models.schedule import Level, Schedule, add_noise
 from ..text.conditioning import Conditioning
 from ..walk import OnStep, StepReport, walk
 from .keeper import Keeper, SourcePass
 from .origin import Origin, origin_of
 from .prefetch import PrefetchedAttention
 from .recompute import RecomputedAttention
-from .store import MODES, AttentionSource, KeptAttention, SourceAttention
+from .settings import Settings
+from .store import AttentionSource, KeptAttention, SourceAttention
 
 if TYPE_CHECKING:
     from ..models.model import Model
-
-log = logging.getLogger(__name__)
-
-WHOLE: KeyFrames = ("all",)
-"""The key frames of models that attend to the whole clip."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +52,8 @@ class Inversion:
     origin: the clip, the noise schedule and the versions that it was made with, by content.
     windowing: how its latents were cut into windows, and edits are, too. layers: which ones look at
         key frames, see `Settings`.
+    noise_seed: of the noise that its latents are blurred with at every level, where it was made
+        without asking the model; None where it was inverted.
     rebuilt: (1, c, h, w), the latents that previews show (`reconstruction.shown_frame`) made again
         from the noise; None where that was not asked for (`reconstruction.checked`).
     """
@@ -73,6 +69,7 @@ class Inversion:
     rebuilt: Tensor | None = None
     windowing: Windowing = WHOLE_CLIP
     layers: str = "auto"
+    noise_seed: int | None = None
 
     def __post_init__(self) -> None:
         key_frames.require_names(self.keyframes)
@@ -134,73 +131,14 @@ class Inversion:
             return PrefetchedAttention(kept) if self.mode == "offload" else kept
         return RecomputedAttention(
             model,
-            self.trajectory,
+            # Inverting, the model is asked at a level about the latents of the one before.
+            self.trajectory[:-1] if self.noise_seed is None else self.trajectory[1:],
             self.prompt,
             self.levels(model.schedule),
             self.keyframe_table(),
             # What is free just then must not change a byte: only "recompute" keeps full precision.
             rounded=self.mode != "recompute",
         )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a clip is inverted.
-
-    windowing: how it is cut into windows, in frames of the video; in them no attention is kept.
-    Raises EvenframeError for settings out of range.
-    """
-
-    steps: int = setting(
-        50, "DDIM steps. More follow the clip more closely and take longer.", whole=(1, MAX_STEPS)
-    )
-    keyframes: KeyFrames = setting(
-        key_frames.DEFAULT,
-        "The frames that each frame attends to: own, mid, first, last, all, or offsets such as "
-        "-1. 'mid' suits style and attribute edits, '-1, first' shape edits.",
-        demand=lambda _, names: key_frames.require_names(names),
-        read=key_frames.parse,
-    )
-    store: str = setting(
-        "auto",
-        "Where the source's attention is kept: resident on the device, offload in main memory, "
-        "recompute nowhere, auto where it fits. All give the same within rounding.",
-        choices=MODES,
-        told="attention store mode",
-    )
-    seed: int | None = setting(
-        None,
-        "None takes the mode of the autoencoder's distribution, which is the same every time; any "
-        "other number samples it with that seed.",
-        whole=(0, MAX_SEED),
-        stand_in=(-1, None),
-    )
-    windowing: Windowing = WHOLE_CLIP
-    layers: str = setting(
-        "auto",
-        "Which layers look at key frames: all, or only those of at most half or a quarter of the "
-        "latents' resolution (32x32, 16x16 at 512 pixels). auto: what suits the model, half at "
-        "512 pixels. Published shape edits used all.",
-        choices=tuple(KEYFRAME_LAYERS),
-        told="key-frame layers",
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
-
-    def for_model(self, model: "Model") -> "Settings":
-        """As this model can have them: one that attends to the whole clip has no key frames to
-        choose, and "auto" keeps none of its attention."""
-        if not model.denoiser.layout.whole_clip:
-            return self
-        if self.keyframes not in (key_frames.DEFAULT, WHOLE) or self.layers != "auto":
-            log.warning(
-                "'%s' always looks at all frames: the chosen key frames and their layers have no "
-                "meaning there.",
-                model.name,
-            )
-        store = "recompute" if self.store == "auto" else self.store
-        return replace(self, keyframes=WHOLE, layers="auto", store=store)
 
 
 def invert(
@@ -214,6 +152,7 @@ def invert(
     seed: int | None = None,
     windowing: Windowing = WHOLE_CLIP,
     layers: str = "auto",
+    noise_seed: int | None = None,
     on_step: OnStep | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
@@ -221,11 +160,12 @@ def invert(
     """Invert a clip with its source prompt, at guidance 1.
 
     frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing,
-    layers: see `Settings`; keyframes: the same, or their text. on_frame: for each frame encoded,
-    on_step after each step. free: free bytes of a device, for "auto".
+    layers, noise_seed: see `Settings`; keyframes: the same, or their text. on_frame: for each
+    frame encoded, on_step after each step. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
-    settings = Settings(steps, key_frames.parse(keyframes), store, seed, windowing, layers)
+    names = key_frames.parse(keyframes)
+    settings = Settings(steps, names, store, seed, windowing, layers, noise_seed)
     source = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
     return invert_clip(
         model, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
@@ -250,29 +190,18 @@ def invert_clip(
     settings, times = settings.for_model(model), model.schedule.times(settings.steps)
     windowing = settings.windowing.in_latents(model.codec.time_stride)
     parts = windowing.cut(latents_for(len(frames), model.codec.time_stride))
-    _require_unkept(settings.store, len(parts))
+    _require_unkept(settings, len(parts))
     latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
     keeper = Keeper(model, settings.store, settings.steps, len(parts), free)
-    table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
-    trajectory = [latents.float().cpu()]
-
-    def keep(report: StepReport) -> None:
-        trajectory.append(report.latents.float().cpu())
-        if on_step is not None:
-            on_step(report)
-
-    upwards = partial(
-        walk,
-        levels=[model.schedule.at(time) for time in reversed(times)],
-        latents=latents,
-        passes=[SourcePass(part, prompt, table, keeper) for part in parts],
-        stage="inversion",
-        weights=windowing.weights,
-        on_step=keep,
-    )
-    model.run({"source": prompt}, latents[: len(parts[0])], upwards)
+    levels = [model.schedule.at(time) for time in reversed(times)]
+    if settings.noise_seed is None:
+        table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
+        passes = [SourcePass(part, prompt, table, keeper) for part in parts]
+        trajectory = _inverted(model, latents, levels, passes, windowing.weights, on_step)
+    else:
+        trajectory = blurred(latents.float().cpu(), levels, settings.noise_seed)
     return Inversion(
-        torch.stack(trajectory),
+        trajectory,
         prompt,
         times,
         settings.keyframes,
@@ -282,12 +211,57 @@ def invert_clip(
         origin or origin_of(model, frames),
         windowing=windowing,
         layers=settings.layers,
+        noise_seed=settings.noise_seed,
     )
 
 
-def _require_unkept(store: str, windows: int) -> None:
-    if windows > 1 and store not in ("auto", "recompute"):
-        raise EvenframeError(
-            f"The attention store is '{store}', but of {windows} windows no attention is kept: "
-            "set the store to auto or recompute."
-        )
+def _inverted(
+    model: "Model",
+    latents: Tensor,
+    levels: Sequence[Level],
+    passes: Sequence[SourcePass],
+    weights: str,
+    on_step: OnStep | None,
+) -> Tensor:
+    """The trajectory of clean latents, which a walk upwards finds."""
+    trajectory = [latents.float().cpu()]
+
+    def keep(report: StepReport) -> None:
+        trajectory.append(report.latents.float().cpu())
+        if on_step is not None:
+            on_step(report)
+
+    upwards = partial(
+        walk,
+        levels=levels,
+        latents=latents,
+        passes=passes,
+        stage="inversion",
+        weights=weights,
+        on_step=keep,
+    )
+    model.run(passes[0].branches, latents[: len(passes[0].frames)], upwards)
+    return torch.stack(trajectory)
+
+
+def blurred(latents: Tensor, levels: Sequence[Level], seed: int) -> Tensor:
+    """The trajectory of clean latents (t, c, h, w) with the same noise at every level, as far as
+    the model does not have to be asked: (N+1, t, c, h, w).
+
+    levels: the clean one first. Source: "FlowEdit" (arXiv 2412.08629) and "StreamEdit" (arXiv
+    2605.21466), which edit without an inversion.
+    """
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+    more = [add_noise(latents, noise, levels[0], level) for level in levels[1:]]
+    return torch.stack([latents, *more])
+
+
+def _require_unkept(settings: Settings, windows: int) -> None:
+    inverted = settings.noise_seed is None
+    if settings.store in ("auto", "recompute") or (windows == 1 and inverted):
+        return
+    case = f"of {windows} windows" if inverted else "where nothing is inverted (noise_seed)"
+    raise EvenframeError(
+        f"The attention store is '{settings.store}', but {case} no attention is kept: "
+        "set the store to auto or recompute."
+    )

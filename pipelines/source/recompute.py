@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class RecomputedAttention:
     """An AttentionSource that runs the source branch before each edit step.
 
-    trajectory: (N+1, f, c, h, w), clean latents first. prompt: the source's.
-    levels: of the denoising, N+1.
+    trajectory: (N, t, c, h, w), what the source is asked about, lowest noise first.
+    prompt: the source's. levels: of the denoising, N+1.
     rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
@@ -42,7 +42,6 @@ class RecomputedAttention:
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         """Queries and keys of these sites, in the model's own precision."""
         recorder = Recorder(sites, stop=True)
-        # Inversion step N-1-k asked about its input, z_{N-1-k}, at the level of denoising step k.
         latents = self.trajectory[len(self.levels) - 2 - step].to(self.model.device)
         with suppress(EarlyExit):
             self.model.denoiser.predict(

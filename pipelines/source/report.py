@@ -32,7 +32,9 @@ def report(
     """
     notes = size_notes(model, (frames.shape[1], frames.shape[2]))
     origin = "found on disk" if found else f"{inversion.steps} steps"
-    if not checked:
+    if inversion.noise_seed is not None:
+        origin = f"noise of seed {inversion.noise_seed}, no inversion"
+    if not checked or inversion.rebuilt is None:
         return Report((origin, *notes), frames[:1])
     pair, decibels = compare(model, inversion, frames)
     attention = inversion.mode if inversion.records else "recompute"
