@@ -28,6 +28,8 @@ from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import WHOLE
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.delta import Delta
+from evenframe.pipelines.models.gradients import ordinary_weights
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.models.wan.denoiser import denoiser_of
@@ -473,3 +475,37 @@ def test_the_source_is_asked_at_the_level_of_its_noise(model: Model, clip: Tenso
         for each in ([control], [])
     )
     assert torch.allclose(found, alone, atol=1e-5)
+
+
+def test_a_host_may_move_it_under_inference_mode(clip: Tensor):
+    with torch.inference_mode():
+        moved = tiny_wan()
+        inverted = invert(moved, clip, SOURCE, steps=1)
+        for how in ("on", "off"):
+            guided = Refocus(REGIONS, steps=WHOLE, checkpointing=how, guide_by="gradient")
+            assert edit(moved, inverted, TARGET, controls=[guided]).isfinite().all()
+    assert all(weight.is_inference() for weight in moved.denoiser.module.parameters())
+
+
+def test_what_a_module_keeps_beside_its_weights_takes_a_gradient():
+    with torch.inference_mode():
+        module = torch.nn.Module()
+        module.register_buffer("angles", torch.full((3,), 2.0))
+    start = torch.ones(3, requires_grad=True)
+    with ordinary_weights(module):
+        (gradient,) = torch.autograd.grad((start * module.get_buffer("angles")).sum(), start)
+    assert gradient.tolist() == [2, 2, 2] and module.get_buffer("angles").is_inference()
+
+
+def test_a_difference_on_its_weights_is_put_on(model: Model):
+    name = "blocks.1.attn1.to_q.weight"
+    change = torch.randn(48, 48, generator=torch.Generator().manual_seed(3))
+    tuned, prompt = model.with_delta(Delta("tuned", {name: change})), model.text.encode(TARGET)
+    baked = tiny_wan()
+    baked.denoiser.module.get_parameter(name).add_(change)
+    with torch.no_grad():
+        plain, found, wanted = (
+            each.denoiser.predict(latents(), model.schedule.at(500.0), {"x": prompt})["x"]
+            for each in (model, tuned, baked)
+        )
+    assert torch.allclose(found, wanted, atol=1e-6) and not torch.allclose(found, plain, atol=1e-3)
