@@ -333,7 +333,8 @@ def test_a_region_of_one_pixel_and_one_of_the_whole_frame(model, inversion, capl
 def test_regions_of_one_word_are_one(model, inversion):
     """Two dolphins may be in two places: their word is pulled to both."""
     both = Regions(tuple(replace(r, words="jellyfish") for r in regions().items), 3, SIZE)
-    [(tokens, mask)] = Refocus(both).begin(Edit(model, inversion, model.text.encode(TARGET)))._words
+    plan = Edit(model, inversion, model.text.encode(TARGET))
+    [(tokens, mask)] = RefocusRun(Refocus(both), plan)._words
     grid = (mask.shape[-2], mask.shape[-1])
     assert torch.equal(mask, regions().cells(grid).amax(0)) and len(tokens) == 1
 
