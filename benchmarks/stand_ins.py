@@ -78,6 +78,9 @@ class RandomLatents:
     ) -> Tensor:
         raise NotImplementedError
 
+    def preview(self, latents: Tensor) -> Tensor:
+        return latents[0, :3].movedim(0, -1)
+
     def exported(self, latents: Tensor) -> Tensor:
         return latents
 

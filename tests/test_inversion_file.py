@@ -348,8 +348,33 @@ def test_a_prompt_stays_that_of_its_text_encoder(inversion: Inversion, tmp_path:
     assert (read.model, read.prompt.model) == (inversion.model, "its encoder")
 
 
-def test_states_that_a_file_does_not_know_are_refused(inversion: Inversion, tmp_path: Path) -> None:
-    states = {**inversion.prompt.states, "pooled": torch.zeros(3)}
-    own = replace(inversion, prompt=replace(inversion.prompt, states=states), records=())
-    with pytest.raises(EvenframeError, match=r"prompt has states \(pooled, tokens\) that a file"):
-        inversion_file.save(own, tmp_path / "a.safetensors")
+def test_a_pooled_state_comes_back(inversion: Inversion, tmp_path: Path) -> None:
+    states = {**inversion.prompt.states, "pooled": torch.arange(5.0)}
+    saved = replace(inversion, prompt=replace(inversion.prompt, states=states))
+    back = inversion_file.load(inversion_file.save(saved, tmp_path / "a.safetensors"))
+    assert torch.equal(back.prompt.states["pooled"], torch.arange(5.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"states": {"image": torch.ones(1)}}, r"states \(image\)"),
+        ({"host": []}, "other nodes put"),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused(
+    inversion: Inversion, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    states = {**inversion.prompt.states, **change.pop("states", {})}
+    prompt = replace(inversion.prompt, states=states, **change)
+    with pytest.raises(EvenframeError, match=message + ".* that a file cannot hold"):
+        inversion_file.save(replace(inversion, prompt=prompt), tmp_path / "a.safetensors")
+
+
+def test_a_prompt_with_a_controlnet_is_never_found_again(model, frames, tmp_path: Path) -> None:
+    cache, prompt = InversionCache(tmp_path, 10**9), model.text.encode(PROMPT)
+    find_or_invert(cache, model, frames, prompt, Settings(2))
+    for _ in range(2):
+        steered = replace(prompt, host=["a ControlNet"])
+        assert not find_or_invert(cache, model, frames, steered, Settings(2))[1]
+    assert find_or_invert(cache, model, frames, prompt, Settings(2))[1]

@@ -34,7 +34,7 @@ def follow(
     def on_step(report: StepReport) -> None:
         picture = None
         if every and (report.done % every == 0 or report.done == report.total):
-            picture = to_image(model.codec.decode(report.clean[frame : frame + 1])[0])
+            picture = to_image(model.codec.preview(report.clean[frame : frame + 1]))
         progress.step(report.done, picture)
 
     return on_step

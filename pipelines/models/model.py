@@ -73,6 +73,10 @@ class Codec(Protocol):
         """
         ...
 
+    def preview(self, latents: Tensor) -> Tensor:
+        """A picture (h, w, 3) in 0..1 of one latent frame (1, c, h, w), of any size and quality."""
+        ...
+
     def exported(self, latents: Tensor) -> Tensor:
         """Latents (f, c, h, w) as other programs exchange them: the autoencoder's own numbers."""
         ...

@@ -1,5 +1,6 @@
 """What codecs have in common that are a library's module: their lattice, and where they are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,16 @@ class ModuleCodec:
         """Of the clip that latents (t, c, h, w) stand for."""
         size = latents.shape[-2] * self.space_stride, latents.shape[-1] * self.space_stride
         return self.lattice(frames_in(len(latents), self.time_stride), size)
+
+    def decode(
+        self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """Latents to frames; see `Codec`."""
+        raise NotImplementedError
+
+    def preview(self, latents: Tensor) -> Tensor:
+        """What a latent frame decodes to."""
+        return self.decode(latents)[0]
 
     @property
     def device(self) -> torch.device:

@@ -44,10 +44,13 @@ def find_or_invert(
 
     check: rebuild a frame too, unless that is in the cache already or nothing was inverted;
     on_check is called after each step of that. Other arguments as `inversion.invert_clip`.
+    A prompt that carries more than its states, such as a ControlNet, is inverted anew each time.
     Returns (inversion, found). One that was found holds no attention: edits compute it again, with
     the same result to the bit on the CPU.
     """
     origin, settings = origin_of(model, frames), settings.for_model(model)
+    if prompt.host is not None:  # nothing tells two of these apart
+        cache = InversionCache(Path(), 0)
     key = inversion_key(model, prompt, settings, origin)
     kept = cache.get(key)
     if kept is not None:

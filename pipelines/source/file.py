@@ -27,7 +27,7 @@ from .store import MODES
 
 FORMAT = "evenframe-inversion-1"
 TENSORS = {"trajectory", "embeddings"}
-CHECKED = TENSORS | {"rebuilt"}
+OPTIONAL = {"rebuilt", "pooled"}
 MAX_LIST = 10_000
 MAX_KEYFRAMES = 64
 
@@ -41,14 +41,18 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
     Raises EvenframeError where it cannot be written, such as on a full disk.
     """
     prompt, tokens = inversion.prompt, inversion.prompt.tokens
-    if prompt.states.keys() != {"tokens"}:
+    others = prompt.states.keys() - {"tokens", "pooled"}
+    if others or prompt.host is not None:
+        what = f"states ({', '.join(sorted(others))})" if others else "what other nodes put on it"
         raise EvenframeError(
-            f"The inversion's prompt has states ({', '.join(sorted(prompt.states))}) that a file "
-            "cannot hold: invert the clip again where it is edited."
+            f"The inversion's prompt has {what} that a file cannot hold: invert the clip again "
+            "where it is edited."
         )
     tensors = {"trajectory": inversion.trajectory, "embeddings": prompt.states["tokens"]}
     if inversion.rebuilt is not None:
         tensors["rebuilt"] = inversion.rebuilt
+    if "pooled" in prompt.states:
+        tensors["pooled"] = prompt.states["pooled"]
     header = {
         "key": key,
         "model": inversion.model,
@@ -80,7 +84,7 @@ def load(path: Path, key: str | None = None) -> Inversion:
     """
     try:
         text, tensors = tensor_file.read(path, FORMAT)
-        if tensors.keys() not in (TENSORS, CHECKED):
+        if tensors.keys() - OPTIONAL != TENSORS:
             raise ValueError("it holds other tensors than an inversion does")
         header = untrusted_json.parse(text)
         if key is not None and header["key"] != key:
@@ -117,7 +121,7 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
         raise ValueError(f"its attention store mode is {mode!r:.60}")
     return Inversion(
         trajectory,
-        _prompt(header, tensors["embeddings"]),
+        _prompt(header, tensors["embeddings"], tensors.get("pooled")),
         times,
         key_frames.parse(names),
         str(header["model"]),
@@ -144,9 +148,13 @@ def _times(header: Mapping[str, Any]) -> tuple[float, ...]:
     return tuple(times)
 
 
-def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Conditioning:
+def _prompt(header: Mapping[str, Any], embeddings: Tensor, pooled: Tensor | None) -> Conditioning:
     """The source prompt; every position of its words is one of its tokens."""
     _require_numbers(embeddings, "prompt", 2)
+    states = {"tokens": embeddings}
+    if pooled is not None:
+        _require_numbers(pooled, "pooled prompt", 1)
+        states["pooled"] = pooled
     ids = _wholes(header, "ids")
     # In older files nothing tells of special tokens: all are of CLIP.
     special = header.get("special", {"before": 1, "behind": 1, "summary": len(ids) - 1})
@@ -164,7 +172,7 @@ def _prompt(header: Mapping[str, Any], embeddings: Tensor) -> Conditioning:
         raise ValueError("its words lie outside its prompt")
     tokens = Tokens(str(header["prompt"]), ids, words, own.start, own.stop - 1, summary)
     encoder = header.get("encoder", header["model"])  # older files knew one name for both
-    return Conditioning(tokens, {"tokens": embeddings}, str(encoder))
+    return Conditioning(tokens, states, str(encoder))
 
 
 def _windowing(header: Mapping[str, Any] | None, frames: int) -> Windowing:

@@ -98,6 +98,18 @@ class HostCodec:
                 on_frame(done)
         return torch.cat(decoded).clamp(0, 1)
 
+    def preview(self, latents: Tensor) -> Tensor:
+        """As ComfyUI's own quick previews: the colours that its channels stand for.
+
+        Decoded, it would cost the model its place on the device in the middle of its work.
+        """
+        colours = self.latent_format.latent_rgb_factors
+        if colours is None:
+            return self.decode(latents)[0]
+        factors, bias = (latents.new_tensor(x or [0.0] * 3) for x in (colours, self._bias))
+        picture = latents[0].movedim(0, -1) @ factors + bias  # h w 3
+        return (picture / 2 + 0.5).clamp(0, 1)
+
     def exported(self, latents: Tensor) -> Tensor:
         """Latents (f, c, h, w) as a LATENT holds them, of video VAEs (1, c, f, h, w)."""
         laid = latents.transpose(0, 1)[None] if self._joined else latents
@@ -111,6 +123,10 @@ class HostCodec:
     def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
         """The host makes room for its VAE itself."""
         return 0
+
+    @property
+    def _bias(self) -> Any:
+        return self.latent_format.latent_rgb_factors_bias
 
     @property
     def _joined(self) -> bool:

@@ -44,8 +44,8 @@ class HostDenoiser:
 
     name: for errors. patcher: the host's `ModelPatcher`. sites, places: its attention, by the
     block and the number of the call in it. kind: what it predicts. space_stride: pixels of a
-    latent. joined: whether all frames of a clip are one row of its batch, as of video
-    transformers. ready: inside a session, the model that runs.
+    latent. ready: inside a session, the model that runs. Where the layout says `whole_clip`, all
+    frames are one row of its batch.
     """
 
     name: str
@@ -55,7 +55,6 @@ class HostDenoiser:
     places: Mapping[tuple[Place, int], Site]
     kind: str
     space_stride: int
-    joined: bool = False
     ready: Ready | None = None
 
     @property
@@ -75,11 +74,11 @@ class HostDenoiser:
 
     def outward(self, latents: Tensor) -> Tensor:
         """Latents (f, c, h, w) as the host lays them out."""
-        return latents.transpose(0, 1)[None] if self.joined else latents
+        return latents.transpose(0, 1)[None] if self.layout.whole_clip else latents
 
     def inward(self, latents: Tensor) -> Tensor:
         """The inverse of `outward`."""
-        return latents[0].transpose(0, 1) if self.joined else latents
+        return latents[0].transpose(0, 1) if self.layout.whole_clip else latents
 
     def predict(
         self,
@@ -95,14 +94,14 @@ class HostDenoiser:
         names = (positive, "negative")
         conditions = [ready.conditions[ROLES[n]] if n in branches else None for n in names]
         x, sigma = entering(latents.to(self.device), level, self.kind)
-        sigmas = torch.full((1 if self.joined else len(x),), sigma, device=x.device)
+        sigmas = torch.full((1 if self.layout.whole_clip else len(x),), sigma, device=x.device)
         layer = Controlled(
             Calls(_per_block(self.places)),
             names=names,
             sites=self.places,
             frame_size=(latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
-            joined=len(latents) if self.joined else 1,
-            keyframes=None if keyframes is None or self.joined else keyframes.rows,
+            joined=len(latents) if self.layout.whole_clip else 1,
+            keyframes=None if keyframes is None or self.layout.whole_clip else keyframes.rows,
             keyframe_stride=self._keyframe_stride(keyframes),
             attend=attend,
         )
@@ -170,7 +169,11 @@ class HostDenoiser:
         """The host's own estimate."""
         rows, columns = (side // self.space_stride for side in frame_size)
         channels = self.patcher.model.latent_format.latent_channels
-        batch = [branches, channels, frames] if self.joined else [branches * frames, channels]
+        batch = (
+            [branches, channels, frames]
+            if self.layout.whole_clip
+            else [branches * frames, channels]
+        )
         return int(self.patcher.memory_required([*batch, rows, columns]))
 
     def gradient_bytes(

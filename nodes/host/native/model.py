@@ -75,7 +75,7 @@ def host_model(
         hashlib.sha256(f"{facts} {text.fingerprint}".encode()).hexdigest(),
         replace(codec, size_multiple=finest) if is_dataclass(codec) else codec,
         text,
-        HostDenoiser(name, patcher, sites, layout, places, schedule.kind, stride, joined),
+        HostDenoiser(name, patcher, sites, layout, places, schedule.kind, stride),
         schedule,
         native,
         session=session,

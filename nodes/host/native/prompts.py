@@ -20,13 +20,17 @@ def prompt_of(
     """What the host has encoded.
 
     conditioning: its entries (states (1, L, c), a mapping); the first one's states are those of
-    the tokens, and all go with the prompt as they are.
+    the tokens. Where there is more than these and what sums them up, it goes with the prompt as it
+    is.
     """
     states, others = conditioning[0]
     kept: dict[str, Tensor] = {"tokens": states[0].float().cpu()}
     if others.get(POOLED) is not None:
         kept["pooled"] = others[POOLED][0].float().cpu()
-    return Conditioning(tokens, kept, model, notes, host=conditioning)
+    more = len(conditioning) > 1 or any(
+        others[name] is not None for name in others.keys() - {POOLED}
+    )
+    return Conditioning(tokens, kept, model, notes, host=conditioning if more else None)
 
 
 def conditioning_of(prompt: Conditioning) -> list[list[Any]]:
