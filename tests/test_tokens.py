@@ -153,7 +153,7 @@ def test_refocus_reads_the_column_of_the_first_word(model, inversion: Inversion)
     table = inversion.keyframe_table()
     with torch.no_grad():
         model.denoiser.predict(latents, level, {"target": prompt}, table, attend)
-        run = Refocus(box("dog, sofa")).begin(Edit(model, inversion, prompt))
+        run = RefocusRun(Refocus(box("dog, sofa")), Edit(model, inversion, prompt))
         inner, outer = run.losses(latents, level)
     conditioned = condition_maps(torch.stack(maps).mean(0), left_out=(0, 1))
     assert conditioned.shape[-1] == LENGTH - 1
@@ -166,7 +166,7 @@ def test_refocus_reads_the_column_of_the_first_word(model, inversion: Inversion)
 def test_words_in_every_column_lose_none(model, inversion: Inversion):
     tokens = read("a " * LENGTH, Pieces())
     prompt = replace(encoded(TARGET), tokens=tokens)
-    run = Refocus(box("a")).begin(Edit(model, inversion, prompt))
+    run = RefocusRun(Refocus(box("a")), Edit(model, inversion, prompt))
     assert len(run._words[0][0]) == 1
     run._words[0] = ((LENGTH - 1,), run._words[0][1])
     with torch.no_grad():
