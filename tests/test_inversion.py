@@ -370,3 +370,17 @@ def test_an_interrupt_ends_within_a_step_and_the_next_run_works(model, clip):
     assert torch.equal(before.trajectory, after.trajectory)
     for one, other in zip(before.records, after.records, strict=True):
         assert all(torch.equal(one.queries[name], other.queries[name]) for name in one.queries)
+
+
+def test_noise_in_the_place_of_an_inversion(model, clip):
+    """Each level has its own share of the clip and of one noise."""
+    found = invert(model, clip, SOURCE, steps=4, noise_seed=1)
+    clean, levels = found.trajectory[0], found.levels(model.schedule)
+    assert (found.mode, found.records) == ("recompute", ())
+    noises = []
+    for index, level in enumerate(reversed(levels[:-1]), start=1):
+        kept = level.signal / levels[-1].signal
+        share = (level.noise**2 - (kept * levels[-1].noise) ** 2) ** 0.5
+        noises.append((found.trajectory[index] - kept * clean) / share)
+    assert all(torch.allclose(noise, noises[0], atol=1e-4) for noise in noises)
+    assert edit(model, found, "a red jeep", start_step=1, controls=[Fusion()]).isfinite().all()

@@ -447,3 +447,32 @@ def test_guidance_that_is_no_number_is_stopped(inversion):
     message = refused(update, begun(broken, inversion), inversion)
     assert message.startswith(f"The guidance of RAD broke at step 1 of {STEPS}")
     assert message.endswith("Reduce its scale."), "it is in float32 already"
+
+
+def test_a_boost_acts_on_every_coarse_layer_of_words(model, inversion: Inversion, caplog):
+    """On images, too: at each grid, without a gradient, and what is small is told once."""
+    size = model.codec.lattice_of(inversion.trajectory[0]).size
+    frames = inversion.latent_frames
+    small = box_region([(8, 8, 9, 9)] * frames, size, name="dot", words="jellyfish")
+    chosen = Refocus(Regions((small,), frames, size), guide_by="boost", boost=20.0)
+    run = chosen.begin(Edit(model, inversion, model.text.encode(TARGET)))
+    assert "smaller than one cell" in caplog.text
+    told, changed = len(caplog.records), set()
+    run.prepare(first_step(inversion))
+
+    def attend(call: Call, terms: Terms) -> Terms:
+        found = run.attend(call, terms)
+        if found is not terms:
+            changed.add((call.site.kind, call.grid))
+        return found
+
+    prompt = {"target": model.text.encode(TARGET)}
+    table, level = inversion.keyframe_table(), levels(inversion)[0]
+    with torch.no_grad():
+        model.denoiser.predict(inversion.trajectory[-1], level, prompt, table, attend)
+    coarse = model.denoiser.layout.control_stride
+    sites = [s for s in model.denoiser.sites if s.kind == "cross" and s.stride >= coarse]
+    assert changed == {("cross", site.grid(size)) for site in sites} and len(changed) > 1
+    assert len(caplog.records) == told
+    plain, found = (edit(model, inversion, TARGET, controls=each) for each in ([], [chosen]))
+    assert not torch.equal(found, plain)
