@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_wan import LENGTH, autoencoder, text_encoder, tokenizer, transformer
 
+from evenframe import api
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models import families
@@ -178,3 +179,15 @@ def test_prompts_are_read_as_the_tokenizer_was_saved(saved: Path):
     read = tokenizers.read_tokenizer(saved / "tokenizer")
     assert read(PROMPT).input_ids == tokenizer()(PROMPT).input_ids
     assert (read.model_max_length, tokenizer().model_max_length) == (512, LENGTH)
+
+
+def test_the_package_edits_a_clip_with_it(saved: Path):
+    frames, prompts = torch.rand(9, 32, 32, 3), ("a silver jeep", "a red jeep")
+    given = {"model": saved, "steps": 2}
+    fused = api.edit(frames, *prompts, cross_steps=0.8, self_steps=0.7, **given)
+    other = api.edit(frames, *prompts, noise_seed=3, bridge=2.0, start_step=1, **given)
+    for found in (fused, other):
+        assert found.frames.shape == (9, 32, 32, 3) and found.frames.isfinite().all()
+        assert found.record["inversion"]["store"] == "recompute"
+    with pytest.raises(EvenframeError, match="choose 5 or 9 of them"):
+        api.edit(frames[:8], *prompts, **given)
