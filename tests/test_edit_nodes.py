@@ -34,7 +34,7 @@ def test_latents_on_the_socket_are_the_autoencoders_own(model: Model):
 def test_files_from_before_an_input_was_there_mean_the_same():
     """The inputs came last and are optional, so that older graphs need no change."""
     for node, names in (
-        (EvenframeAttentionFusion, ["self_blend", "target_blend_words"]),
+        (EvenframeAttentionFusion, ["self_blend", "target_blend_words", "bridge"]),
         (EvenframeJointSampling, ["repeat_steps", "inset"]),
     ):
         *inputs, chain = node.GET_SCHEMA().inputs
