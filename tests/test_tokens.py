@@ -16,7 +16,7 @@ from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter, CrossReweighterRun
 from evenframe.pipelines.controls.fatezero.token_mix import token_mix
 from evenframe.pipelines.controls.reatco.losses import condition_maps, region_losses
-from evenframe.pipelines.controls.reatco.refocus import Refocus
+from evenframe.pipelines.controls.reatco.refocus import Refocus, RefocusRun
 from evenframe.pipelines.controls.region_words import region_places
 from evenframe.pipelines.fairness.encoder import Wish, encode_fair
 from evenframe.pipelines.regions.region import box_region
