@@ -80,8 +80,9 @@ class ProbeRun(io.ComfyNode):
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from evenframe.tests.probe_pack.lending import ProbeLoan
+        from evenframe.tests.probe_pack.wan import ProbeClip, ProbeWanFiles
 
-        return [ProbeModel, ProbeRun, ProbeLoan]
+        return [ProbeModel, ProbeRun, ProbeLoan, ProbeClip, ProbeWanFiles]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

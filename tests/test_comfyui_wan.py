@@ -1,0 +1,85 @@
+"""Edits on a Wan that a real ComfyUI server's own nodes have loaded. Skipped, with the reason,
+without one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from comfyui_server import ComfyServer
+
+from evenframe.benchmarks.unchanged import node
+
+pytestmark = pytest.mark.slow
+REGIONS = {
+    "version": 1,
+    "regions": [{"name": "left", "words": "yellow, circle", "box": [0.05, 0.1, 0.5, 0.6]}],
+}
+
+
+def theirs(kind: str, **inputs: Any) -> dict[str, Any]:
+    """A node of ComfyUI's own, or of the probe pack."""
+    return {"class_type": kind, "inputs": inputs}
+
+
+def edited(frames: int, file: str, **vae: Any) -> dict[str, Any]:
+    """Two steps of an edit with fusion, RAD, IRJS and FAME, previewed and decoded."""
+    adopted = {"model": ["unet", 0], "clip": ["clip", 0], "vae": ["vae", 0]}
+    inverted = {"steps": 2, "cache_gb": 1, "sample_seed": -1, "check": True}
+    linked = ["model", "inversion", "target_prompt"]
+    return {
+        "unet": theirs("UNETLoader", unet_name=file, weight_dtype="default"),
+        "clip": theirs("ProbeClip"),
+        "vae": theirs("VAELoader", vae_name=file),
+        "model": theirs("EvenframeAdoptModel", **adopted),
+        "frames": node("DemoClip", max_frames=frames),
+        "source_prompt": node("Prompt", "model", text="a red circle left of a square"),
+        "target_prompt": node("Prompt", "model", text="a yellow circle left of a square"),
+        "inversion": node("Invert", "model", "frames", "source_prompt", **inverted),
+        "regions": node("DrawRegions", "frames", text=json.dumps(REGIONS)),
+        "fusion": node("AttentionFusion", blend_words="circle"),
+        "rad": node("Refocus", "regions", controls=["fusion", 0]),
+        "irjs": node("JointSampling", "regions", controls=["rad", 0]),
+        "fame": node("CrossReweighter", "regions", words="yellow", controls=["irjs", 0]),
+        "latents": node("Edit", *linked, controls=["fame", 0], guidance_scale=3, preview_every=1),
+        "decoded": node("Decode", "model", "latents"),
+        "shown": theirs("PreviewImage", images=["decoded", 0]),
+    }
+
+
+@pytest.fixture(scope="module")
+def wan(comfyui: ComfyServer) -> str:
+    """The name of its files."""
+    run = comfyui.run({"1": theirs("ProbeWanFiles")})
+    return comfyui.outputs(run)["1"]["text"][0]
+
+
+def test_every_control_edits_a_clip_of_wan(comfyui: ComfyServer, wan: str) -> None:
+    run = comfyui.run(edited(9, wan), seconds=600)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    outputs = comfyui.outputs(run)
+    assert outputs["model"]["text"][0].startswith("WAN21_T2V: 640 px, flow")
+    assert len(outputs["shown"]["images"]) == 9
+    assert outputs["target_prompt"]["text"][0] == (
+        "a[0] yellow[1] circle[2] left[3] of[4] a[5] square[6]"
+    )
+
+
+def test_frames_that_wan_does_not_take_are_refused_with_those_that_it_does(
+    comfyui: ComfyServer, wan: str
+) -> None:
+    run = comfyui.run(edited(8, wan), seconds=600)
+    [error] = [data["exception_message"] for data in run.of("execution_error")]
+    assert "has 8 frames" in error and "choose 5 or 9 of them" in error
+
+
+def test_a_vae_of_another_kind_is_refused(comfyui: ComfyServer, wan: str, checkpoint: str) -> None:
+    nodes = edited(9, wan)
+    nodes["vae"] = theirs("CheckpointLoaderSimple", ckpt_name=checkpoint)
+    nodes["model"]["inputs"]["vae"] = ["vae", 2]
+    run = comfyui.run(nodes, seconds=600)
+    [error] = [data["exception_message"] for data in run.of("execution_error")]
+    assert error.startswith(
+        "The VAE makes latents of 4 channels, of single frames, but 'WAN21_T2V'"
+    )
