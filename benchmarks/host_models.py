@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from ..miniature import NAME
 from ..pipelines.models.families import load
@@ -185,21 +186,25 @@ def wan_twins() -> tuple[Model, Model]:
     return replace(theirs, denoiser=denoiser, session=None), theirs
 
 
-def with_lora(model: Model) -> Model:
-    """A model with a random LoRA on a layer, put on by ComfyUI's own loader."""
-    from comfy.sd import load_lora_for_models
-
+def lora() -> dict[str, Tensor]:
+    """A random LoRA on a layer of `sd`."""
     name, random = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn2_to_v", torch.Generator()
     up, down = (torch.randn(size, generator=random.manual_seed(1)) for size in ((32, 4), (4, 64)))
-    lora = {f"{name}.lora_up.weight": 0.3 * up, f"{name}.lora_down.weight": 0.3 * down}
-    lora[f"{name}.alpha"] = torch.tensor(4.0)
+    weights = {f"{name}.lora_up.weight": 0.3 * up, f"{name}.lora_down.weight": 0.3 * down}
+    return weights | {f"{name}.alpha": torch.tensor(4.0)}
+
+
+def with_lora(model: Model) -> Model:
+    """A model with that LoRA, put on by ComfyUI's own loader."""
+    from comfy.sd import load_lora_for_models
+
     denoiser: Any = model.denoiser
-    patcher, _ = load_lora_for_models(denoiser.patcher, None, lora, 1.0, 0.0)
+    patcher, _ = load_lora_for_models(denoiser.patcher, None, lora(), 1.0, 0.0)
     return replace(model, denoiser=replace(denoiser, patcher=patcher))
 
 
-def with_controlnet(model: Model, size: tuple[int, int]) -> Model:
-    """A model whose prompts come with a random ControlNet and a hint of (height, width) pixels."""
+def with_controlnet(model: Model, size: tuple[int, int], frames: int = 1) -> Model:
+    """A model whose prompts come with a random ControlNet and hints of (height, width) pixels."""
     from comfy import ops
     from comfy.cldm.cldm import ControlNet
     from comfy.controlnet import ControlNet as Control
@@ -211,7 +216,7 @@ def with_controlnet(model: Model, size: tuple[int, int]) -> Model:
     given = {"hint_channels": 3, "operations": ops.disable_weight_init, "device": "cpu"}
     network = ControlNet(**(layout | given))
     _randomise(network)
-    control, hint = Control(network, load_device=torch.device("cpu")), torch.rand(1, 3, *size)
+    control, hint = Control(network, load_device=torch.device("cpu")), torch.rand(frames, 3, *size)
 
     class Steered(WordStates):
         def encode(self, text: str) -> Conditioning:

@@ -71,10 +71,10 @@ def run() -> dict[str, float]:
         }
 
 
-def controls(frames: int = FRAMES) -> dict[str, list[Control]]:
+def controls(frames: int = FRAMES, size: tuple[int, int] = (128, 128)) -> dict[str, list[Control]]:
     """The edits of a clip by which two engines are compared."""
-    boxes = torch.tensor([[16.0, 16, 96, 96]]).expand(frames, 4)
-    regions = Regions((BoxRegion("it", "yellow, circle", boxes, (128, 128)),), frames, (128, 128))
+    boxes = torch.tensor([[0.125, 0.125, 0.75, 0.75]]).expand(frames, 4) * size[1]
+    regions = Regions((BoxRegion("it", "yellow, circle", boxes, size),), frames, size)
     once = Span(0, 1 / STEPS)
     return {
         "plain": [],

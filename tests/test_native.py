@@ -38,6 +38,8 @@ def test_every_figure_is_met_but_the_time(tmp_path: Path) -> None:
     assert {name: value for name, value in told.items() if value > limits[name]} == {}
 
 
-def test_what_the_host_holds_is_left_as_it_was() -> None:
-    done = python(str(Path(__file__).with_name("native_manners.py")))
+@pytest.mark.parametrize("script", ["native_manners.py", "native_prompts.py"])
+def test_what_a_process_of_its_own_tries_holds(script: str) -> None:
+    """What the host holds is left as it was; prompts may carry more than words."""
+    done = python(str(Path(__file__).with_name(script)))
     assert done.returncode == 0, done.stdout + done.stderr

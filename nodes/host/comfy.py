@@ -83,8 +83,9 @@ class ComfyHost:
 
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         if not handle.modules:  # its session loads what it needs, as much as fits
-            memory.free_memory(memory_bytes, self.device())
-            return handle.model
+            from .native.session import with_room
+
+            return with_room(handle.model, memory_bytes)
         # Whole: the modules are diffusers', which cannot fetch a weight when they need it.
         memory.load_models_gpu(
             list(handle.patchers), memory_required=memory_bytes, force_full_load=True

@@ -88,8 +88,9 @@ def _selection(
 ) -> tuple[list[int], KeyFrameTable | None, int | None]:
     """Frames to run, their key-frame table among themselves, and where the wanted one is."""
     table = inversion.keyframe_table()
-    if frame is None:
-        return list(range(inversion.latent_frames)), table, None
+    # What a host's prompt carries may be for each frame: none of them is left out.
+    if frame is None or inversion.prompt.host is not None:
+        return list(range(inversion.latent_frames)), table, frame
     frames = closure(inversion.keyframes, inversion.latent_frames, frame)
     wanted = frames.index(frame)
     if table is None:

@@ -66,7 +66,7 @@ class StandIn:
     def __init__(self) -> None:
         self.layer_idx, self.tokenizer_options, self.tokenizer = None, {}, None
         self.cond_stage_model = self.model = torch.nn.Linear(1, 1)
-        self.patcher, self.patches = self, {}
+        self.patcher, self.patches, self.backup = self, {}, {}
 
     def tokenize(self, text: str, return_word_ids: bool = False) -> dict[str, Any]:
         words = [(zlib.crc32(word.encode()) % 30000 + 3, 1.0, 1) for word in text.split()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -112,13 +112,16 @@ class Probe(Layer):
 class Controlled(Layer):
     """Lets controls rewrite the attention of some branches.
 
-    names: of the branches, by the host's number for them. sites: by their place. frame_size:
-    (height, width) of a frame in pixels. joined: frames that lie in a row of the batch one behind
+    names: of the branches, by the host's number for them. main: the entries that controls act on,
+    by their uuids. tokens: of each branch's prompt. sites: by their place. frame_size: (height,
+    width) of a frame in pixels. joined: frames that lie in a row of the batch one behind
     the other, 1 where each is a row. keyframes: who looks at whom, or None; on layers of
     `keyframe_stride` and coarser.
     """
 
     names: Sequence[str] = ()
+    main: Collection[Any] = ()
+    tokens: Mapping[str, int] = field(default_factory=dict)
     sites: Mapping[tuple[Place, int], Site] = field(default_factory=dict)
     frame_size: tuple[int, int] = (0, 0)
     joined: int = 1
@@ -129,12 +132,15 @@ class Controlled(Layer):
     def attention(self, asked: Asked, kernel: Kernel) -> Tensor:
         site = self.sites.get(self.calls.number(asked.options))
         entries: Sequence[int] = asked.options.get("cond_or_uncond", ())
-        if site is None or not entries:
+        uuids: Sequence[Any] = asked.options.get("uuids", ())
+        idle = self.attend is as_it_is and self.keyframes is None
+        if site is None or idle or not entries:
             return asked.plain(kernel)
         parts = [asked.part(index, len(entries)) for index in range(len(entries))]
+        # Of a prompt in several entries, controls act on the one with its words.
         outputs = [
-            self._changed(site, self.names[entry], part)
-            for entry, part in zip(entries, parts, strict=True)
+            self._changed(site, self.names[entry], part, uuid in self.main)
+            for entry, uuid, part in zip(entries, uuids, parts, strict=True)
         ]
         if all(output is None for output in outputs):
             return asked.plain(kernel)
@@ -146,11 +152,11 @@ class Controlled(Layer):
             ]
         )
 
-    def _changed(self, site: Site, branch: str, part: Asked) -> Tensor | None:
+    def _changed(self, site: Site, branch: str, part: Asked, main: bool) -> Tensor | None:
         """(b, heads, n, d), or None where the model's own attention is to stay."""
         call = self._call(site, branch, *part.apart())
         plain = call.plain()
-        terms = self.attend(call, plain)
+        terms = self.attend(call, plain) if main else plain
         if terms is plain and (call.keyframes is None or self.joined > 1):
             return None
         if part.mask is not None:
@@ -169,7 +175,16 @@ class Controlled(Layer):
             keyframes = torch.arange(self.joined, device=q.device)[None] if own else None
         elif own and self.keyframes is not None and site.stride >= self.keyframe_stride:
             keyframes = self.keyframes.to(q.device)
-        return Call(site, branch, site.grid(self.frame_size), q, k, v, keyframes)
+        if not own:  # beside a longer prompt, the host repeats the tokens of a shorter one
+            k, v = (tensor[:, :, : self.tokens[branch]] for tensor in (k, v))
+        grid = site.grid(self.frame_size)
+        if q.shape[2] != grid[0] * grid[1]:
+            raise EvenframeError(
+                f"The model attends to {q.shape[2]} tokens where a frame has {grid[0]}x{grid[1]}: "
+                "a node before Adopt Model changes their number (HyperTile, Deep Shrink), or the "
+                "conditioning has areas. Leave it out, or the controls and key frames."
+            )
+        return Call(site, branch, grid, q, k, v, keyframes)
 
     def _unjoined(self, tokens: Tensor) -> Tensor:
         """1 heads (f n) d -> f heads n d."""

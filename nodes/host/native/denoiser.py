@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,17 @@ GUIDANCE = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cf
 """Model options by which other nodes change guidance."""
 KEPT = 366 / 70
 """What a gradient keeps over what a pass needs, as counted for Stable Diffusion 1.5."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """What the host is asked: two branches by name, the first one positive, their conditions, or
+    None for one that is not asked, the latents as it scales and lays them out, and their sigmas."""
+
+    names: tuple[str, str]
+    conditions: list[Any]
+    x: Tensor
+    sigmas: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,61 +100,64 @@ class HostDenoiser:
         attend: Attend = as_it_is,
     ) -> dict[str, Tensor]:
         """What it says of latents (f, c, h, w), by branch name; see `Denoiser`."""
-        ready = self._ready()
-        positive = next((name for name in branches if name != "negative"), "")
-        names = (positive, "negative")
-        conditions = [ready.conditions[ROLES[n]] if n in branches else None for n in names]
-        x, sigma = entering(latents.to(self.device), level, self.kind)
-        sigmas = torch.full((1 if self.layout.whole_clip else len(x),), sigma, device=x.device)
+        asked = self._asked(latents, level, branches)
+        whole = self.layout.whole_clip
         layer = Controlled(
             Calls(_per_block(self.places)),
-            names=names,
+            names=asked.names,
             sites=self.places,
+            main=self._ready().main,
+            tokens={name: len(prompt.states["tokens"]) for name, prompt in branches.items()},
             frame_size=(latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
-            joined=len(latents) if self.layout.whole_clip else 1,
-            keyframes=None if keyframes is None or self.layout.whole_clip else keyframes.rows,
+            joined=len(latents) if whole else 1,
+            keyframes=None if keyframes is None or whole else keyframes.rows,
             keyframe_stride=self._keyframe_stride(keyframes),
             attend=attend,
         )
-        options = chained(ready.options, layer)
-        given = (ready.inner, conditions, self.outward(x), sigmas, options)
+        self._ready().at(float(asked.sigmas[0]))
+        options = self._ready().during = chained(self._ready().options, layer)
+        given = (self._ready().inner, asked.conditions, asked.x, asked.sigmas, options)
         outputs = comfy.samplers.calc_cond_batch(*given)
         said = {
             name: output_of(self.inward(clean).float(), latents, level, self.kind)
-            for name, clean in zip(names, outputs, strict=True)
+            for name, clean in zip(asked.names, outputs, strict=True)
         }
         return {name: said[name] for name in branches}
 
     def guided(
         self, outputs: Mapping[str, Tensor], scale: float, latents: Tensor, level: Level
     ) -> Tensor:
-        """`Guidance` with what other nodes have put on the MODEL's."""
+        """`Guidance` with what other nodes have put on the MODEL's; passes that those make have the
+        attention of the last one."""
         ready = self._ready()
         if not any(ready.options.get(name) for name in GUIDANCE):
             return classifier_free(outputs, scale, latents, level)
-        x, sigma = entering(latents, level, self.kind)
-        x, sigmas = self.outward(x), torch.full((len(x),), sigma, device=x.device)
-        names = (next(name for name in outputs if name != "negative"), "negative")
-        conditions = [ready.conditions[ROLES[n]] if n in outputs else None for n in names]
+        asked = self._asked(latents, level, outputs)
         clean: list[Any] = [
-            self.outward(clean_of(outputs[n], latents, level, self.kind))
-            if n in outputs
-            else torch.zeros_like(x)
-            for n in names
+            self.outward(clean_of(outputs[name], latents, level, self.kind))
+            if name in outputs
+            else torch.zeros_like(asked.x)
+            for name in asked.names
         ]
-        shared = {"model": ready.inner, "model_options": ready.options, "input": x, "sigma": sigmas}
+        shared = {"model": ready.inner, "model_options": ready.during, "input": asked.x}
+        shared |= {"sigma": asked.sigmas, "timestep": asked.sigmas, "cond_scale": scale}
         for change in ready.options.get("sampler_pre_cfg_function", ()):
-            told = {
-                "conds": conditions,
-                "conds_out": clean,
-                "cond_scale": scale,
-                "timestep": sigmas,
-            }
-            clean = change({**shared, **told})
-        guided = comfy.samplers.cfg_function(
-            ready.inner, clean[0], clean[1], scale, x, sigmas, ready.options, *conditions
-        )
+            clean = change({**shared, "conds": asked.conditions, "conds_out": clean})
+        given = (*clean[:2], scale, asked.x, asked.sigmas, ready.during)
+        guided = comfy.samplers.cfg_function(ready.inner, *given, *asked.conditions)
         return output_of(self.inward(guided), latents, level, self.kind)
+
+    def _asked(self, latents: Tensor, level: Level, branches: Collection[str]) -> Asking:
+        positive = next((name for name in branches if name != "negative"), "target")
+        names, conditions = (positive, "negative"), self._ready().conditions
+        x, sigma = entering(latents.to(self.device), level, self.kind)
+        x = self.outward(x)
+        return Asking(
+            names,
+            [conditions[ROLES[name]] if name in branches else None for name in names],
+            x,
+            torch.full((len(x),), sigma, device=x.device),
+        )
 
     @contextmanager
     def differentiable(self, checkpoint_to: Site | None = None) -> Iterator[None]:
@@ -151,8 +165,16 @@ class HostDenoiser:
 
         Everything is kept: the host's blocks cannot be asked to be run again.
         """
-        before = memory.in_training
-        with ordinary_weights(self._ready().inner):
+        before, ready = memory.in_training, self._ready()
+        if getattr(self.patcher, "is_dynamic", lambda: False)():
+            raise EvenframeError(
+                "ComfyUI streams this model's weights to the device (dynamic VRAM), through which "
+                "RAD finds no gradient: set its guide_by to 'boost', or start ComfyUI with "
+                "--disable-dynamic-vram."
+            )
+        with ExitStack() as stack:
+            for each in (ready.inner, *(other.model for other in ready.others)):
+                stack.enter_context(ordinary_weights(each))
             memory.in_training = True  # some of the host's kernels have no gradient without
             try:
                 yield

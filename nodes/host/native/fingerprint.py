@@ -21,7 +21,8 @@ def of_patchers(*patchers: Any, facts: tuple[Any, ...] = ()) -> str:
     digest = hashlib.sha256()
     for patcher in patchers:
         for name, weight in patcher.model.state_dict().items():
-            _add(digest, name, weight)
+            kept = patcher.backup.get(name)  # while patches are merged into the weight itself
+            _add(digest, name, weight if kept is None else kept.weight)
         for name in sorted(patcher.patches, key=str):
             for part in _parts(patcher.patches[name]):
                 _add(digest, f"patch {name}", part)
@@ -48,5 +49,6 @@ def _add(digest: Any, name: str, value: Any) -> None:
         digest.update(f"{name} {value}\n".encode())
         return
     digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-    some = value.detach().reshape(-1)[:VALUES]
+    value = getattr(value, "_qdata", value).detach()  # of a quantised weight, what it is kept as
+    some = value.reshape(-1)[:VALUES]
     digest.update(some.to(device="cpu", dtype=torch.float32).numpy().tobytes())

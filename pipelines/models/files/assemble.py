@@ -57,9 +57,12 @@ def alias(tensor: Tensor) -> Tensor:
     """Another tensor over the same memory: same address, shape, strides, type and device.
 
     Not `detach()`: a host that runs under inference mode makes inference tensors, and those cannot
-    take part in a backward pass; a tensor set over their storage outside of inference mode can.
+    take part in a backward pass; a tensor set over their storage outside of inference mode can. Of
+    a tensor that is no plain one, a copy.
     """
     with torch.inference_mode(False):
+        if type(tensor.data) is not Tensor:  # packed, such as a host's quantised weights
+            return tensor.data.clone()
         empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         return empty.set_(
             tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride()
