@@ -30,8 +30,9 @@ class EvenframeLoadModel(io.ComfyNode):
             node_id="EvenframeLoadModel",
             display_name="Load Model (Evenframe)",
             category=sockets.CATEGORY,
-            description="Load a Stable Diffusion 1.x or 2.1 model: a checkpoint file, a folder in "
-            "the diffusers layout, or the small model that comes with the pack. Offline.",
+            description="Load a Stable Diffusion 1.x or 2.1 model (a checkpoint file or a folder in "
+            "the diffusers layout), Wan (a folder), or the small model that comes with the pack. "
+            "Offline.",
             search_aliases=["checkpoint", "stable diffusion", "diffusers"],
             inputs=[
                 io.Combo.Input(
@@ -39,8 +40,8 @@ class EvenframeLoadModel(io.ComfyNode):
                     options=model_options(),
                     default=MINIATURE,
                     tooltip="The built-in miniature edits its own world of shapes only. Others are "
-                    "Stable Diffusion 1.x or 2.1: files of models/checkpoints and folders of "
-                    "models/diffusers.",
+                    "Stable Diffusion 1.x or 2.1, files of models/checkpoints and folders of "
+                    "models/diffusers, and folders of Wan.",
                 ),
                 io.Combo.Input(
                     "dtype",
@@ -86,14 +87,14 @@ class EvenframeAdoptModel(io.ComfyNode):
             node_id="EvenframeAdoptModel",
             display_name="Adopt Model (Evenframe)",
             category=sockets.CATEGORY,
-            description="Use the model, text encoder and VAE that ComfyUI's own nodes have loaded, "
-            "LoRAs applied by other nodes included. The weights are shared, not copied, unless "
-            "ComfyUI streams them to the GPU (dynamic VRAM).",
+            description="Edit with the model, text encoder and VAE that ComfyUI's own nodes have "
+            "loaded: Wan, SDXL, Stable Diffusion, with all that other nodes have put on them. "
+            "ComfyUI goes on running them; nothing is copied.",
             search_aliases=["lora", "use loaded model", "convert model"],
             inputs=[
-                io.Model.Input("model", tooltip="A Stable Diffusion 1.x or 2.1 model."),
+                io.Model.Input("model", tooltip="Wan, SDXL, Stable Diffusion 1.x or 2.x."),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to it."),
-                io.Vae.Input("vae", tooltip="A VAE of Stable Diffusion 1.x or 2.1."),
+                io.Vae.Input("vae", tooltip="The VAE that belongs to it."),
             ],
             outputs=[sockets.Model.Output(display_name="model")],
         )

@@ -47,8 +47,8 @@ def left_alone(model: Model, work: Callable[[], Any], error: type[BaseException]
     assert native.identity(model) < 1e-6
 
 
-def refocus(size: tuple[int, int] = (128, 128)) -> Refocus:
-    [control] = native.controls(size=size)["RAD, one step"]
+def refocus(size: tuple[int, int] = (128, 128), frames: int = native.FRAMES) -> Refocus:
+    [control] = native.controls(frames, size)["RAD, one step"]
     assert isinstance(control, Refocus)
     return control
 
