@@ -85,9 +85,7 @@ def main() -> None:
             row: {name: tried(work, model) for name, model in models.items()}
             for row, work in works.items()
         }
-    assert found == said, [
-        row for row in found.keys() | said.keys() if found.get(row) != said.get(row)
-    ]
+    assert found == said, found
 
 
 if __name__ == "__main__":
