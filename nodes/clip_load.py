@@ -50,6 +50,7 @@ def _later_inputs() -> list[io.Input]:
             optional=True,
         ),
         input_of(Length, "ending", "length", optional=True, advanced=True),
+        input_of(Length, "step", "frame_step", optional=True, advanced=True),
     ]
 
 
@@ -72,11 +73,13 @@ def _wanted(
     multiple: str = "16",
     target: str = "own",
     length: str = "trim",
+    frame_step: int = 1,
     **choice: Any,
 ) -> Wanted:
     editor = videos.targets.target(target)
     fitting = editor.fitting(Fitting(fit, int(multiple), width, height, max_side))
-    return Wanted(editor, editor.choice(Choice(**choice), length), fitting)
+    frames = Length(frame_step, ending=length)
+    return Wanted(editor, editor.choice(Choice(**choice), frames), fitting)
 
 
 def _clip_outputs() -> list[io.Output]:

@@ -87,9 +87,9 @@ def test_masks_are_coarsened_as_they_are_said_to_be(strides, latents, rows, colu
 @pytest.mark.parametrize(
     ("frames", "size", "message"),
     [
-        (80, (480, 832), "takes 1 and then 4 at a time: choose 77 or 81 of them."),
-        (3, (480, 832), "choose 1 or 5 of them."),
-        (0, (480, 832), "choose 1 or 5 of them."),
+        (80, (480, 832), "takes 1 and then 4 at a time: choose 77 or 81 of them,"),
+        (3, (480, 832), "or load the clip with frame_step 4."),
+        (0, (480, 832), "choose 1 or 5 of them,"),
         (81, (480, 840), "frames are 840x480 pixels, but 'the model' takes multiples of 16"),
         (81, (0, 832), "load the clip with multiple 16"),
     ],

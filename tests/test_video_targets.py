@@ -123,7 +123,7 @@ def test_lengths_in_words() -> None:
     assert str(FOURTH.count(81)) == "81 frames = 4n+1: none trimmed or repeated"
     wrong: dict[str, Any]
     for wrong in ({"step": 0}, {"first": 0}, {"ending": "cut"}):
-        with pytest.raises(EvenframeError, match=r"length (is|'cut' is unknown)"):
+        with pytest.raises(EvenframeError, match=r"frame_step is 0|first is 0|length 'cut'"):
             Length(**wrong)
 
 
@@ -229,6 +229,34 @@ def test_without_a_target_all_is_as_before(folder: Path) -> None:
     plain, named = run(loaded()).results["1"].values, run(loaded(target="own")).results["1"].values
     assert torch.equal(plain[0], named[0]) and plain[4] == named[4]
     assert plain[0].shape == (20, 64, 128, 3) and plain[1].count is None
+
+
+@pytest.mark.parametrize("ending", ["trim", "repeat"])
+@pytest.mark.parametrize("count", range(1, 10))
+def test_a_frame_step_there_and_back(folder: Path, count: int, ending: str) -> None:
+    inputs = {"max_frames": count, "frame_step": 4, "length": ending, "max_side": 64}
+    result = run(loaded(**inputs))
+    frames, clip, _, rate, info = result.results["1"].values
+    trimmed = count - (count - 1) % 4
+    kept = trimmed if ending == "trim" else trimmed + 4 * (count > trimmed)
+    said = "frames" if kept == count else f"of {count}" if kept < count else f"from {count}"
+    assert len(frames) == kept and rate == 10 and f"{kept} {said} = 4n+1" in info
+    saved = load(folder / "output" / "try" / "clip_00001_.mp4")
+    number = min(kept, count)
+    assert saved.frames.shape == (number, 70, 130, 3) and saved.frame_rate == 10
+    plain = load(folder / "input" / "clip.mp4", Choice(number))
+    assert (saved.frames - plain.frames).abs().mean() < 0.05
+    assert saved.audio is not None and plain.audio is not None
+    assert saved.audio.seconds == pytest.approx(number / 10, abs=0.05)
+    assert (clip.audio.samples - plain.audio.samples).abs().max() == 0
+
+
+def test_a_frame_step_beside_a_target(folder: Path) -> None:
+    for name, kept in {"own": 19, "SD": 19, "Wan 480p": 17}.items():
+        inputs = {"target": name, "width": 64, "height": 64, "frame_step": 6}
+        assert len(run(loaded(**inputs)).results["1"].values[0]) == kept
+    with pytest.raises(EvenframeError, match="frame_step is 65"):
+        Length(65)
 
 
 @pytest.mark.parametrize("ending", ["trim", "repeat"])

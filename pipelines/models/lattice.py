@@ -41,7 +41,8 @@ class Lattice:
             fewer = max(1, self.frames - (self.frames - 1) % time)
             raise EvenframeError(
                 f"The clip has {self.frames} frames, but '{self.model}' takes 1 and then {time} at "
-                f"a time: choose {fewer} or {fewer + time} of them."
+                f"a time: choose {fewer} or {fewer + time} of them, or load the clip with "
+                f"frame_step {time}."
             )
 
     @property

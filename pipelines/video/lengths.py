@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from ..common.errors import EvenframeError
 from ..common.settings import check, setting
+
+MAX_STEP = 64
+"""No editor's autoencoder comes near: as many frames at most are repeated."""
 
 
 @dataclass(frozen=True)
@@ -13,22 +15,24 @@ class Length:
     Of less than `first` the last one is shown again, whatever the `ending`.
     """
 
-    step: int = 1
-    first: int = 1
+    step: int = setting(
+        1,
+        "The clip has 1 frame and a multiple of this: 4 for Wan. 1 takes any number, unless "
+        "`target` asks for another; `length` says what becomes of the last frames.",
+        whole=(1, MAX_STEP),
+        told="frame_step",
+    )
+    first: int = setting(1, whole=(1, None))
     ending: str = setting(
         "trim",
-        "What is done where `target` takes another number of frames: trim leaves out the last "
-        "ones, repeat shows the last one again. The saver leaves repeated ones out.",
+        "What is done where `target` or `frame_step` takes another number of frames: trim leaves "
+        "out the last ones, repeat shows the last one again. The saver leaves repeated ones out.",
         choices=("trim", "repeat"),
         told="length",
     )
 
     def __post_init__(self) -> None:
         check(self)
-        if self.step < 1 or self.first < 1:
-            raise EvenframeError(
-                f"The length is {self.first} + n * {self.step} frames: give 1 or more for both."
-            )
 
     @property
     def any(self) -> bool:

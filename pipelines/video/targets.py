@@ -32,9 +32,11 @@ class Target:
     length: Length = ANY
     frame_rate: Fraction | None = None
 
-    def choice(self, choice: Choice, ending: str = "trim") -> Choice:
-        """The same frames, in a number that the editor takes. ending: see `Length`."""
-        return replace(choice, length=replace(self.length, ending=ending))
+    def choice(self, choice: Choice, length: Length = ANY) -> Choice:
+        """The same frames, in a number that the editor takes; where it takes any, in one that is
+        asked for. The `ending` asked for holds for both."""
+        own = length if self.length.any else self.length
+        return replace(choice, length=replace(own, ending=length.ending))
 
     def fitting(self, fitting: Fitting) -> Fitting:
         """The size that is asked for, as the editor takes it.
