@@ -74,7 +74,9 @@ def edit(
     report: called with a label, and how many of how many steps are done.
     settings: by the names that they have in
         `video.Choice` and `video.Fitting`: which frames, at what size. Of a file 16 frames are
-            taken, no larger than the model was trained at; frames are taken as they are;
+            taken, or the nearest number below that the model takes, no larger than it was trained
+            at; `length=Length(ending="repeat")` repeats the last one instead, and the result ends
+            where the clip did. Frames are taken as they are;
         `inversion.Settings`: steps, keyframes, store, ..., and `sample_seed` for its seed;
         `Fusion`: cross_steps, self_steps, blend_words, ..., and `new_words` for a preset;
         `editing.edit`: guidance_scale, start_step, eta, seed, negative, controls;
@@ -96,15 +98,12 @@ def edit(
     inverted = inversion.invert_clip(loaded, whole.frames, prompt, walk, on_step=tell("Inverting"))
     own["edit"] |= {"controls": controls, "on_step": tell("Editing")}
     latents = editing.edit(loaded, inverted, target, **own["edit"])
-    asked = {
-        "source_prompt": source,
-        "target_prompt": target,
-        "inversion": asdict(walk) | {"store": inverted.mode},
-        "edit": numbers | {"negative": own["edit"].get("negative", "")},
-        "versions": versions,
-    }
-    told = api_record.record(loaded, whole, preset, controls) | chosen | asked
-    return Edited(loaded.codec.decode(latents), whole.frame_rate, api_record.as_json(told))
+    asked: Settings = {"source_prompt": source, "target_prompt": target, "versions": versions}
+    asked["inversion"] = asdict(walk) | {"store": inverted.mode}
+    asked["edit"] = numbers | {"negative": own["edit"].get("negative", "")}
+    frames, said = video.without_repeated(loaded.codec.decode(latents), whole)
+    told = api_record.record(loaded, whole, preset, controls, said) | chosen | asked
+    return Edited(frames, whole.frame_rate, api_record.as_json(told))
 
 
 def _by_owner(settings: Mapping[str, Any]) -> dict[str, Settings]:
@@ -184,14 +183,17 @@ def _opener(
 
     def fitted(model: Model) -> tuple[Clip, dict[str, Choice | Fitting | None]]:
         usual: Settings = {"multiple": model.codec.size_multiple}
-        if images is None:
-            usual["max_side"] = model.native_size
-            fitting = Fitting(**(usual | sized))
-            whole = video.load(clip, choice, fitting, audio=False)
-        else:
+        if images is not None:
             fitting = Fitting(**(usual | sized)) if sized else None
             whole = video.fit_clip(images, fitting) if fitting else images
-        return whole, {"choice": choice, "fitting": fitting}
+            return whole, {"choice": choice, "fitting": fitting}
+        usual["max_side"] = model.native_size
+        fitting, length = Fitting(**(usual | sized)), choice.length
+        if length.any:
+            length = replace(length, step=model.codec.time_stride)
+        taken = replace(choice, length=length)
+        whole = video.load(clip, taken, fitting, audio=False)
+        return whole, {"choice": taken, "fitting": fitting}
 
     return fitted
 

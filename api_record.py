@@ -19,9 +19,13 @@ from .pipelines.text.conditioning import Conditioning
 from .pipelines.video import Clip
 
 
-def record(model: Model, clip: Clip, preset: str, controls: Sequence[Control]) -> dict[str, Any]:
-    """What is to be known beside the prompts and the numbers."""
+def record(
+    model: Model, clip: Clip, preset: str, controls: Sequence[Control], said: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What is to be known beside the prompts and the numbers. said: of what was undone."""
     notes = [*clip.warnings, *size_notes(model, (clip.height, clip.width))]
+    if clip.count is not None and clip.count.kept != clip.count.chosen:
+        notes += [str(clip.count), *said]
     if preset and PRESETS[preset].tuned:
         notes.append(f"The preset '{preset}' was found on models that had been tuned on the clip.")
     return {

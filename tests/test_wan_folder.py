@@ -21,6 +21,7 @@ from evenframe.pipelines.models.stable_diffusion.family import STABLE_DIFFUSION
 from evenframe.pipelines.models.wan import tokenizer as tokenizers
 from evenframe.pipelines.models.wan.family import WAN
 from evenframe.pipelines.source.inversion import invert
+from evenframe.pipelines.video import Length, save
 
 PROMPT = "a silver jeep, driving down the road"
 
@@ -191,3 +192,37 @@ def test_the_package_edits_a_clip_with_it(saved: Path):
         assert found.record["inversion"]["store"] == "recompute"
     with pytest.raises(EvenframeError, match="choose 5 or 9 of them"):
         api.edit(frames[:8], *prompts, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "notes"),
+    [
+        ({}, 13, ["3 frames trimmed at the end: 13 of 16 = 4n+1"]),
+        (
+            {"length": Length(ending="repeat")},
+            16,
+            [
+                "the last frame repeated for 1 frame: 17 from 16 = 4n+1",
+                "Length: the last 1 of 17 frames only repeat, left out",
+            ],
+        ),
+        ({"length": Length(8)}, 9, ["7 frames trimmed at the end: 9 of 16 = 8n+1"]),
+        ({"max_frames": 5}, 5, []),
+    ],
+)
+def test_a_file_comes_in_a_number_of_frames_and_a_size_that_it_takes(
+    saved: Path, tmp_path: Path, given: dict[str, Any], number: int, notes: list[str]
+):
+    file = save(tmp_path / "clip.mp4", torch.rand(16, 36, 54, 3), 12)
+    found = api.edit(file, "a silver jeep", "a red jeep", model=saved, steps=1, **given)
+    assert found.frames.shape == (number, 32, 48, 3) and found.frame_rate == 12
+    record = found.record
+    assert record["notes"][1:] == notes  # the first is of the size
+    assert record["choice"]["length"]["step"] in (4, 8) and record["fitting"]["multiple"] == 16
+
+
+def test_frames_are_brought_to_a_number_where_it_is_asked_for(saved: Path):
+    given = {"model": saved, "steps": 1, "length": Length(4, ending="repeat")}
+    found = api.edit(torch.rand(6, 32, 32, 3), "a silver jeep", "a red jeep", **given)
+    assert found.frames.shape == (6, 32, 32, 3)
+    assert "9 from 6 = 4n+1" in " ".join(found.record["notes"])
