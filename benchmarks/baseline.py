@@ -156,11 +156,14 @@ class MapFusionRun(ControlRun):
 
     def _cross(self, theirs: Tensor, ours: Tensor) -> Tensor:
         source, target = self._edit.inversion.prompt.tokens, self._edit.prompt.tokens
+        lengths = ours.shape[-1], theirs.shape[-1]
         if self._settings.method == "replace":
             before, after = ([word.tokens for word in p.words] for p in (source, target))
-            fused = theirs @ replace_matrix(before, after, theirs.shape[-1]).to(theirs)
+            matrix = replace_matrix(before, after, *lengths).to(theirs)
+            fused = theirs @ matrix
+            fused[..., lengths[1] :] += ours[..., lengths[1] :] * ~matrix.any(0)[lengths[1] :]
         elif self._settings.method == "refine":
-            mapper, alphas = align_tokens(source.ids, target.ids, ours.shape[-1])
+            mapper, alphas = align_tokens(source.ids, target.ids, *lengths)
             alphas = alphas.to(ours)
             fused = alphas * theirs[..., mapper.clamp(min=0).to(ours.device)] + (1 - alphas) * ours
         else:

@@ -95,6 +95,9 @@ def test_a_prompt_of_too_many_tokens_is_refused_with_how_many():
         align_tokens([BOS, 1, EOS], long)
     with pytest.raises(EvenframeError, match="^The source prompt has 82 tokens"):
         align_tokens(long, [BOS, 1, EOS])
+    assert align_tokens(long, [BOS, 1, EOS], LENGTH, 82)[0].shape == (LENGTH,)
+    with pytest.raises(EvenframeError, match="^The source prompt has 82 tokens: shorten it by 2"):
+        align_tokens(long, [BOS, 1, EOS], LENGTH, 80)
 
 
 def longest_common_subsequence(first: list[int], second: list[int]) -> int:
@@ -170,3 +173,51 @@ def test_replaced_attention_keeps_its_mass_and_its_order(lengths):
         assert torch.allclose(block.sum(1), torch.ones(len(theirs)))
     if [len(word) for word in source] == [len(word) for word in target]:
         assert torch.equal(matrix, torch.eye(LENGTH))
+
+
+# Encodings of different lengths
+
+
+def test_a_longer_target_maps_to_nothing_beyond_the_source():
+    mapper, alphas = align_tokens([BOS, 1, EOS], [BOS, 2, 1, EOS], 10, 6)
+    assert mapper.tolist() == [0, -1, 1, 2, 4, 5, -1, -1, -1, -1]
+    assert alphas.tolist() == [1, 0, 1, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_a_longer_source_gives_a_short_target_words_from_beyond_its_end():
+    mapper, alphas = align_tokens([BOS, 2, 3, 4, 5, 6, 7, 1, EOS], [BOS, 1, EOS], 6, 10)
+    assert mapper.tolist() == [0, 7, 8, 3, 4, 5] and alphas.all()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words", "rows"),
+    [
+        (  # (target, source), words of the source and of the target, where each row goes
+            (10, 6),
+            ([(1,), (2,)], [(1,), (2, 3)]),
+            [{0: 1}, {1: 1}, {2: 0.5, 3: 0.5}, {4: 1}, {5: 1}, {6: 1}],
+        ),
+        (
+            (10, 4),
+            ([(1,), (2,)], [(1,), (5, 6, 7)]),
+            [{0: 1}, {1: 1}, {5: 1 / 3, 6: 1 / 3, 7: 1 / 3}, {8: 1}],
+        ),
+        (
+            (6, 10),
+            ([(1,), (5, 6, 7)], [(1,), (2,)]),
+            [{0: 1}, {1: 1}, None, None, None, {2: 1}, {2: 1}, {2: 1}, {3: 1}, {4: 1}],
+        ),
+        (
+            (4, 8),
+            ([(1,)], [(1,)]),
+            [{0: 1}, {1: 1}, {2: 1}, {3: 1}, {3: 1}, {3: 1}, {3: 1}, {3: 1}],
+        ),
+    ],
+)
+def test_words_are_replaced_across_lengths(lengths, words, rows):
+    matrix = replace_matrix(*words, *lengths)
+    assert matrix.shape == (lengths[1], lengths[0])
+    for row, columns in zip(matrix, rows, strict=True):
+        if columns is not None:  # tokens between words, such as a second start
+            expected = [columns.get(n, 0.0) for n in range(lengths[0])]
+            assert row.tolist() == pytest.approx(expected)

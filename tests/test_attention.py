@@ -167,6 +167,12 @@ def test_terms_add_up_with_their_gates_and_biases():
     assert torch.allclose(out, expected, atol=1e-12)
 
 
+def test_as_many_values_as_keys_are_needed():
+    """Attention on the CPU would read what lies behind the values."""
+    with pytest.raises(ValueError, match="^10 keys cannot have 6 values$"):
+        Term(random(1, 2, 4, 8), random(1, 2, 10, 8), random(1, 2, 6, 8))
+
+
 @pytest.mark.parametrize("shape", [(3, 2, 6, 10), (1, 1, 6, 10), (3, 1, 1, 10), (6, 10), (1, 10)])
 def test_frames_that_share_their_keys_are_one_row(monkeypatch, shape: tuple[int, ...]):
     """As a video transformer's clip is: gates, biases and more dimensions hold, nothing is copied

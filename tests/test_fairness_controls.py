@@ -321,6 +321,28 @@ def test_the_source_is_reweighted_by_its_own_tokens(plan, target: str, word: str
     assert torch.allclose(out, torch.softmax(logits, -1) @ call.v, atol=1e-12)
 
 
+@pytest.mark.parametrize("lengths", [(9, 20), (90, 30)])
+def test_prompts_encoded_to_different_lengths_are_reweighted_alike(plan, lengths):
+    """lengths: of the source, which has more tokens than the target can in the second case."""
+    made = plan(target=LONGER)
+    prompts = (made.inversion.prompt, made.prompt)
+    source, target = (
+        replace(prompt, states={"tokens": torch.zeros(length, 4)})
+        for prompt, length in zip(prompts, lengths, strict=True)
+    )
+    if lengths[0] > 77:
+        behind = tuple(range(len(source.tokens.ids), 80))
+        tokens = replace(source.tokens, ids=(*source.tokens.ids, *behind))
+        source = replace(source, tokens=tokens)
+    sized = replace(made, inversion=replace(made.inversion, prompt=source), prompt=target)
+    call = a_call(CROSS, None)
+    outs = [
+        evaluate(started(CrossReweighter(("road",)), each).attend(call, call.plain()))
+        for each in (made, sized)
+    ]
+    assert torch.equal(*outs)
+
+
 def test_a_region_without_words_beside_one_with_words_is_told(plan, caplog):
     regions = Regions((PERSON, replace(OTHER, words="")), FRAMES, SIZE)
     made, call = plan(), a_call(CROSS, None)

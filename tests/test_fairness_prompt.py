@@ -197,6 +197,21 @@ def test_the_soft_mask_has_the_specified_values():
     assert torch.allclose(weights, torch.tensor([0.5, 0.1192, 0.00669]), atol=5e-5)
 
 
+@pytest.mark.parametrize("lengths", [(5, 9), (9, 6)])
+@pytest.mark.parametrize("scope", ["first", "first+padding", "none"])
+def test_the_fairness_prompt_may_be_encoded_to_another_length(lengths, scope: str):
+    """A start, two words and an end become a start, three words and an end."""
+    target, theirs = (
+        torch.randn(n, 4, generator=torch.Generator().manual_seed(n)) for n in lengths
+    )
+    out = blend_embeddings(target, theirs, [0, 2, 3, 4], [0, 1, 0.5, 0], 0.5, scope, range(1, 3))
+    ends = [0.5 if scope != "none" else 0.0, 0.5 if scope == "first+padding" else 0.0]
+    shares = [0, 0.5, 0.25, *ends[:1], *ends[1:] * (lengths[0] - 4)]
+    for n, share in enumerate(shares):
+        at = [0, 2, 3, 4][n] if n < 4 else min(n, len(theirs) - 1)
+        assert torch.allclose(out[n], (1 - share) * target[n] + share * theirs[at])
+
+
 # The whole encoder
 
 

@@ -185,6 +185,51 @@ def test_cross_attention_is_that_of_the_blended_maps(prompts, settings: Fusion, 
     assert torch.allclose(fused(run, call), maps @ call.v, atol=1e-12)
 
 
+REFINED = [0, None, None, None, *range(1, 9)]
+"""Where each token of `TARGET` is in `SOURCE`."""
+SPREAD = {0: 0, 1: 1, 4: 8, 5: 9, 6: 10, 7: 11, 8: 12}
+"""Where each token of `SOURCE` is in `SWAPPED`, but for "silver" and "jeep"."""
+
+
+def column_sums(method: str, theirs: int, length: int) -> list[list[tuple[int, float]] | None]:
+    """Of each target column the source columns, with their shares, or None for the edit's own."""
+    if method == "refine":
+        mapped = [*REFINED, *range(len(REFINED), length)]
+        return [None if n is None or n >= theirs else [(n, 1.0)] for n in mapped]
+    columns: list[list[tuple[int, float]]] = [[] for _ in range(length)]
+    for row in range(theirs):
+        if row in (2, 3):
+            places, shares = ([2], 1.0) if row == 2 else ([3, 4, 5, 6, 7], 0.2)
+        else:
+            places, shares = [min(SPREAD.get(row, row + 4), length - 1)], 1.0
+        for place in places:
+            columns[place].append((row, shares))
+    return [found if found or n < theirs else None for n, found in enumerate(columns)]
+
+
+@pytest.mark.parametrize("lengths", [(14, 30), (30, 14), (16, 17), (77, 154), (154, 77)])
+@pytest.mark.parametrize(("method", "target"), [("refine", TARGET), ("replace", SWAPPED)])
+def test_prompts_may_be_encoded_to_different_lengths(prompts, method, target, lengths):
+    """Column by column, in loops. lengths: of the source and of the target."""
+    theirs, length = lengths
+    pairs = {SOURCE: theirs, target: length}
+    sized = {t: replace(prompts[t], states={"tokens": torch.zeros(n, 4)}) for t, n in pairs.items()}
+    run = a_run(Fusion(method), sized, target)
+    q_s, k_s = random(FRAMES, HEADS, 3, WIDTH, seed=2), random(1, HEADS, theirs, WIDTH, seed=4)
+    run.prepare(a_step(source=SourceAttention({CROSS.name: q_s}, {CROSS.name: k_s})))
+    q = random(FRAMES, HEADS, 3, WIDTH, seed=5)
+    k, v = (random(1, HEADS, length, WIDTH, seed=s).expand(FRAMES, -1, -1, -1) for s in (6, 7))
+    call = Call(CROSS, "target", (1, 3), q, k, v)
+    source_maps, own_maps = dense(q_s, k_s.expand(FRAMES, -1, -1, -1)), dense(q, k)
+    expected = torch.zeros_like(q)
+    for n, column in enumerate(column_sums(method, theirs, length)):
+        for row, share in column or []:
+            expected += share * source_maps[..., row, None] * v[..., n, None, :]
+        if column is None:
+            expected += own_maps[..., n, None] * v[..., n, None, :]
+    assert torch.allclose(fused(run, call), expected, atol=1e-12)
+
+
 def test_the_unconditional_branch_and_other_layers_are_left_alone(prompts):
     run = a_run(Fusion(), prompts, TARGET)
     run.prepare(a_step())

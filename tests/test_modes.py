@@ -7,6 +7,7 @@ import torch
 
 from evenframe.benchmarks import counting
 from evenframe.benchmarks.baseline import MapFusion, MapStore, map_model
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.source.inversion import invert
@@ -41,6 +42,37 @@ def test_every_mode_agrees_with_materialised_maps(model, clip, settings: Fusion,
         inversion = invert(model, clip, SOURCE, steps=STEPS, store=mode)
         out = edit(model, inversion, target, guidance_scale=2, controls=[settings])
         assert float((out - expected).norm() / expected.norm()) < tolerance, mode
+
+
+@pytest.mark.parametrize("longer", ["source", "target"])
+@pytest.mark.parametrize(("method", "target"), [("refine", REFINED), ("replace", SWAPPED)])
+def test_prompts_of_different_lengths_agree_with_materialised_maps(
+    model, clip, method: str, target: str, longer: str
+):
+    """77 tokens and 154, as of prompts in two pieces."""
+    whole = {text: model.text.encode(text) for text in (SOURCE, target, "")}
+    behind = model.text.encode("so very good").states["tokens"]
+    for text in (SOURCE,) if longer == "source" else (target, ""):
+        states = torch.cat([whole[text].states["tokens"], behind])
+        whole[text] = replace(whole[text], states={"tokens": states})
+    settings, store = Fusion(method, 1, 1, ("jeep",), 0.5), MapStore(torch.float32)
+    mapped = map_model(model, store)
+    asked = {"negative": whole[""], "guidance_scale": 2}
+    made = invert(mapped, clip, whole[SOURCE], steps=2, store="recompute")
+    controls = [MapFusion(settings, store)]
+    expected = edit(mapped, made, whole[target], controls=controls, **asked)
+    out = edit(model, made, whole[target], controls=[settings], **asked)
+    plain = edit(model, made, whole[target], **asked)
+    assert (plain - expected).norm() > 0.01 * expected.norm()
+    assert float((out - expected).norm() / expected.norm()) < 1e-5
+
+
+def test_prompts_of_one_batch_must_have_one_length(model, clip):
+    inversion, target = invert(model, clip, SOURCE, steps=2), model.text.encode(REFINED)
+    longer = replace(target, states={"tokens": target.states["tokens"].repeat(2, 1)})
+    message = r"^The prompts \(negative, target\) have states of 77 and 154 tokens, but 'tiny"
+    with pytest.raises(EvenframeError, match=message):
+        edit(model, inversion, longer)
 
 
 def test_maps_are_what_the_store_is_compared_with(model, clip):

@@ -45,6 +45,11 @@ class Term:
     scale: float | None = None
     rewrite: Rewrite | None = None
 
+    def __post_init__(self) -> None:
+        # torch's attention on the CPU does not look, and reads what lies behind the values.
+        if self.k.shape[-2] != self.v.shape[-2]:
+            raise ValueError(f"{self.k.shape[-2]} keys cannot have {self.v.shape[-2]} values")
+
 
 Terms = tuple[Term, ...]
 

@@ -53,11 +53,19 @@ class ModuleDenoiser:
     def require_fitting(
         self, latents: Tensor, branches: Mapping[str, Conditioning], channels: int, width: int
     ) -> None:
-        """Refuse latents of other channels, and prompts with states of another width."""
-        given = {prompt.states["tokens"].shape[-1] for prompt in branches.values()}
+        """Refuse latents of other channels, and prompts with states of another width or, in one
+        batch, of different lengths."""
+        shapes = {tuple(prompt.states["tokens"].shape) for prompt in branches.values()}
+        given, lengths = {shape[-1] for shape in shapes}, {shape[0] for shape in shapes}
         if latents.shape[1] != channels or given != {width}:
             raise EvenframeError(
                 f"The latents have {latents.shape[1]} channels and the prompts states of width "
                 f"{', '.join(map(str, sorted(given)))}, but '{self.name}' takes {channels} and "
                 f"{width}: make the inversion and the prompts again with this model."
+            )
+        if len(lengths) > 1:
+            raise EvenframeError(
+                f"The prompts ({', '.join(branches)}) have states of "
+                f"{' and '.join(map(str, sorted(lengths)))} tokens, but '{self.name}' takes them "
+                "in one batch: encode them all with its own text encoder."
             )

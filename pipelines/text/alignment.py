@@ -22,34 +22,42 @@ def align_tokens(
     source_ids: Sequence[int] | Tensor,
     target_ids: Sequence[int] | Tensor,
     length: int = CONTEXT_LENGTH,
+    source_length: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`align`, of token ids that may be padded with any id: the end is guessed from them."""
-    return _aligned(_unpadded(source_ids), _unpadded(target_ids), length)
+    return _aligned(_unpadded(source_ids), _unpadded(target_ids), length, source_length)
 
 
-def align(source: Tokens, target: Tokens, length: int) -> tuple[Tensor, Tensor]:
+def align(
+    source: Tokens, target: Tokens, length: int, source_length: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Refine: for every target token, the source token it comes from.
 
-    length: tokens in the encoded prompt.
-    Returns (mapper, alphas), both (length,): mapper[n] is the source position of target token n or
+    length: tokens in the encoded target, L; source_length: in the encoded source, None for as many.
+    Returns (mapper, alphas), both (L,): mapper[n] is the source position of target token n or
     -1 for an inserted token; alphas[n] is 1.0 where there is a source token and 0.0 where not.
     Beyond the target's last token position n maps to n, as published: in a longer source, to a
-    word. Raises EvenframeError for prompts of more tokens than `length`.
+    word; and to none beyond the source's end. Raises EvenframeError for prompts of more tokens than
+    were encoded.
 
     A Needleman-Wunsch alignment (gap 0, match 1, mismatch -1); ties prefer an inserted target
     token, then a dropped source token, then a pair.
     """
-    return _aligned(source.ids, target.ids, length)
+    return _aligned(source.ids, target.ids, length, source_length)
 
 
-def _aligned(source: Sequence[int], target: Sequence[int], length: int) -> tuple[Tensor, Tensor]:
-    for name, ids in (("source", source), ("target", target)):
-        if len(ids) > length:
+def _aligned(
+    source: Sequence[int], target: Sequence[int], length: int, source_length: int | None
+) -> tuple[Tensor, Tensor]:
+    theirs = length if source_length is None else source_length
+    for name, ids, most in (("source", source, theirs), ("target", target, length)):
+        if len(ids) > most:
             raise EvenframeError(
-                f"The {name} prompt has {len(ids)} tokens: shorten it by {len(ids) - length} "
-                f"(at most {length} with start and end)."
+                f"The {name} prompt has {len(ids)} tokens: shorten it by {len(ids) - most} "
+                f"(at most {most} with start and end)."
             )
     mapper = torch.arange(length)
+    mapper[theirs:] = -1
     mapper[: len(target)] = torch.tensor(_needleman_wunsch(source, target), dtype=torch.long)
     return mapper, (mapper >= 0).to(torch.float32)
 
@@ -58,22 +66,25 @@ def replace_matrix(
     source_words: Sequence[Sequence[int]],
     target_words: Sequence[Sequence[int]],
     length: int = CONTEXT_LENGTH,
+    source_length: int | None = None,
 ) -> Tensor:
     """Replace: the matrix that carries source attention columns to target columns.
 
     source_words, target_words: the token positions of each word, in order; equal numbers of words.
-    length: tokens in the encoded prompt, L.
-    Returns (L, L) float32, rows source and columns target, so that R = S_source @ matrix. A word of
-    as many tokens as its partner maps one to one; otherwise each source token is spread evenly over
-    the partner's tokens. What stands before the words maps to itself, and what follows them to what
-    follows the others; every row sums to 1, so the mapped attention keeps its mass.
+    length: tokens in the encoded target, L; source_length: in the encoded source, None for as many.
+    Returns (source_length, L) float32, so that R = S_source @ matrix. A word of as many tokens as
+    its partner maps one to one; otherwise each source token is spread evenly over the partner's
+    tokens. What stands before the words maps to itself, and what follows them to what follows the
+    others, or beyond the target's end to its last; every row sums to 1, so the mapped attention
+    keeps its mass.
     """
     if len(source_words) != len(target_words):
         raise EvenframeError(
             f"Replace needs prompts of equally many words, but the source has {len(source_words)} "
             f"and the target {len(target_words)}: use Refine, or change one word for one word."
         )
-    matrix = torch.zeros(length, length)
+    theirs = length if source_length is None else source_length
+    matrix = torch.zeros(theirs, length)
     source_end = target_end = source_words[0][0] if source_words else 0
     before = torch.arange(source_end)
     matrix[before, before] = 1.0
@@ -83,7 +94,7 @@ def replace_matrix(
         else:
             matrix[torch.tensor(list(source))[:, None], list(target)] = 1.0 / len(target)
         source_end, target_end = source[-1] + 1, target[-1] + 1
-    rest = torch.arange(source_end, length)
+    rest = torch.arange(source_end, theirs)
     matrix[rest, (rest - source_end + target_end).clamp(max=length - 1)] = 1.0
     return matrix
 

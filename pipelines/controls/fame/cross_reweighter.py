@@ -117,8 +117,9 @@ class Person:
 
 def person(edit: Edit, places: Sequence[Place], region: int | None, eos: bool) -> Person:
     """The tokens in both prompts of the words at some places of the target."""
-    target, source = edit.prompt.tokens, edit.inversion.prompt.tokens
-    mapper, _ = align(source, target, len(edit.prompt.states["tokens"]))
+    prompts = edit.prompt, edit.inversion.prompt
+    target, source = (prompt.tokens for prompt in prompts)
+    mapper, _ = align(source, target, *(len(prompt.states["tokens"]) for prompt in prompts))
     tokens = {token for place in places for token in target.at(place)}
     theirs = {token for place in places for token in _in_source(source, target, mapper, place)}
     if eos:

@@ -161,9 +161,9 @@ class FusionRun(ControlRun):
     def __init__(self, settings: Fusion, edit: Edit):
         model, steps = edit.model, edit.steps
         source, target = edit.inversion.prompt, edit.prompt
-        length = len(target.states["tokens"])
+        theirs, length = (len(prompt.states["tokens"]) for prompt in (source, target))
         self._mix = token_mix(
-            settings.method, source.tokens, target.tokens, length, settings.weights
+            settings.method, source.tokens, target.tokens, length, settings.weights, theirs
         )
         self._blend_tokens = _tokens(source.tokens, settings.blend_words)
         target_tokens = _tokens(target.tokens, settings.target_blend_words)
@@ -259,11 +259,11 @@ class FusionRun(ControlRun):
         name = call.site.name
         fused: Terms = ()
         if self._uses_own:
-            own = self._mix.own.to(call.v)[:, None]  # tokens 1
+            own = self._mix.own.to(call.v)[:, None]  # target's tokens 1
             fused = tuple(replace(term, v=each_once(term.v, own.mul)) for term in terms)
         if self._uses_source:
             # The prompt is the same in every frame, so its mixed values are, too.
-            values = self._mix.from_source.to(call.v) @ call.v[:1]  # 1 heads tokens d
+            values = self._mix.from_source.to(call.v) @ call.v[:1]  # 1 heads source's tokens d
             keys = self._source.keys[name].expand(len(call.q), -1, -1, -1)
             values = values.expand(len(call.q), -1, -1, -1)
             fused = (*fused, Term(self._source.queries[name], keys, values, source=True))
