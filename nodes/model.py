@@ -30,9 +30,8 @@ class EvenframeLoadModel(io.ComfyNode):
             node_id="EvenframeLoadModel",
             display_name="Load Model (Evenframe)",
             category=sockets.CATEGORY,
-            description="Load a Stable Diffusion 1.x or 2.1 model (a checkpoint file or a folder in "
-            "the diffusers layout), Wan (a folder), or the small model that comes with the pack. "
-            "Offline.",
+            description="Load Stable Diffusion 1.x or 2.1 (a checkpoint file or a folder in the "
+            "diffusers layout), Wan (a folder), or the small model that comes with the pack. Offline.",
             search_aliases=["checkpoint", "stable diffusion", "diffusers"],
             inputs=[
                 io.Combo.Input(
