@@ -31,7 +31,7 @@ class EvenframeLoadModel(io.ComfyNode):
             display_name="Load Model (Evenframe)",
             category=sockets.CATEGORY,
             description="Load Stable Diffusion 1.x or 2.1 (a checkpoint file or a folder in the "
-            "diffusers layout), Wan (a folder), or the small model that comes with the pack. Offline.",
+            "diffusers layout), Wan (a folder), or the small model of the pack's own. Offline.",
             search_aliases=["checkpoint", "stable diffusion", "diffusers"],
             inputs=[
                 io.Combo.Input(
