@@ -205,7 +205,12 @@ def test_a_longer_source_gives_a_short_target_words_from_beyond_its_end():
         (
             (6, 10),
             ([(1,), (5, 6, 7)], [(1,), (2,)]),
-            [{0: 1}, {1: 1}, None, None, None, {2: 1}, {2: 1}, {2: 1}, {3: 1}, {4: 1}],
+            [{0: 1}, {1: 1}, {3: 1}, {3: 1}, {0: 1}, {2: 1}, {2: 1}, {2: 1}, {3: 1}, {4: 1}],
+        ),
+        (  # both are encoded in two pieces
+            (9, 8),
+            ([(1,), (4,)], [(1,), (4, 5)]),
+            [{0: 1}, {1: 1}, {2: 1}, {3: 1}, {4: 0.5, 5: 0.5}, {6: 1}, {7: 1}, {8: 1}],
         ),
         (
             (4, 8),
@@ -218,6 +223,4 @@ def test_words_are_replaced_across_lengths(lengths, words, rows):
     matrix = replace_matrix(*words, *lengths)
     assert matrix.shape == (lengths[1], lengths[0])
     for row, columns in zip(matrix, rows, strict=True):
-        if columns is not None:  # tokens between words, such as a second start
-            expected = [columns.get(n, 0.0) for n in range(lengths[0])]
-            assert row.tolist() == pytest.approx(expected)
+        assert row.tolist() == pytest.approx([columns.get(n, 0.0) for n in range(lengths[0])])

@@ -76,7 +76,8 @@ def replace_matrix(
     its partner maps one to one; otherwise each source token is spread evenly over the partner's
     tokens. What stands before the words maps to itself, and what follows them to what follows the
     others, or beyond the target's end to its last; every row sums to 1, so the mapped attention
-    keeps its mass.
+    keeps its mass. Tokens between words, where an encoder ends and begins anew, map to as many
+    there, else to the target's own end and beginning.
     """
     if len(source_words) != len(target_words):
         raise EvenframeError(
@@ -88,7 +89,13 @@ def replace_matrix(
     source_end = target_end = source_words[0][0] if source_words else 0
     before = torch.arange(source_end)
     matrix[before, before] = 1.0
+    behind = min(target_words[-1][-1] + 1, length - 1) if target_words else 0
     for source, target in zip(source_words, target_words, strict=True):
+        gap, there = range(source_end, source[0]), range(target_end, target[0])
+        if gap:
+            first = source_words[0][0]
+            anew = [behind] * len(gap) + list(range(first))
+            matrix[list(gap), list(there) if len(there) == len(gap) else anew[-len(gap) :]] = 1.0
         if len(source) == len(target):
             matrix[list(source), list(target)] = 1.0
         else:
