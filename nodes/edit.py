@@ -133,9 +133,9 @@ class EvenframeDecode(io.ComfyNode):
         samples = latents["samples"]
         size = model.model.codec.lattice_of(samples).size
         loaded = host.load(model, model.model.codec.decoding_bytes(slice_size, size))
-        progress = host.progress(len(samples), "Decoding")
         with advice(DECODER_ADVICE):
             imported = loaded.codec.imported(samples)
+            progress = host.progress(len(imported), "Decoding")
             frames = loaded.codec.decode(imported, slice_size, progress.step)
         return io.NodeOutput(frames)
 

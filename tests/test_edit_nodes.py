@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
+from tiny_wan import tiny_wan
 
+from evenframe.nodes import edit as edit_nodes
 from evenframe.nodes.control import EvenframeAttentionFusion, EvenframeJointSampling
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
@@ -29,6 +34,35 @@ def test_latents_on_the_socket_are_the_autoencoders_own(model: Model):
     assert torch.equal(latents["samples"], scaled / model.codec.module.config.scaling_factor)
     shown = EvenframeDecode.execute(handle, latents, 1)[0]
     assert torch.allclose(shown, model.codec.decode(scaled), atol=1e-4)
+
+
+def test_the_decoders_bar_counts_latents(monkeypatch: pytest.MonkeyPatch):
+    """Nine frames of Wan are three latents; as ComfyUI lays them out, they are one row."""
+    wan, told = tiny_wan(), list[int]()
+
+    class Bar:
+        def step(self, done: int) -> None:
+            told.append(done)
+
+    def progress(total: int, _: str) -> Bar:
+        told.append(total)
+        return Bar()
+
+    monkeypatch.setattr(edit_nodes, "host", SimpleNamespace(progress=progress, load=lambda *_: wan))
+    latents = torch.zeros(3, 16, 4, 4)
+    frames = EvenframeDecode.execute(ModelHandle(wan), {"samples": latents}, 1)[0]
+    assert len(frames) == 9 and told == [3, 3]
+
+    codec: Any = wan.codec
+
+    class Laid(type(codec)):
+        def imported(self, samples: torch.Tensor) -> torch.Tensor:
+            return samples[0].transpose(0, 1)
+
+    parts = {field.name: getattr(codec, field.name) for field in fields(codec)}
+    wan = replace(wan, codec=Laid(**parts))
+    EvenframeDecode.execute(ModelHandle(wan), {"samples": latents.transpose(0, 1)[None]}, 1)
+    assert told == [3, 3, 3, 3]
 
 
 def test_files_from_before_an_input_was_there_mean_the_same():

@@ -68,7 +68,8 @@ class Codec(Protocol):
         """Latents to frames (f, h, w, 3) in 0..1, float32 on the CPU.
 
         slice_size: frames decoded at once; memory grows with it, results do not change. Without
-        meaning where frames depend on those before.
+        meaning where frames depend on those before. on_frame: called with the number of latents
+        done.
         Raises EvenframeError for latents of another kind of model.
         """
         ...

@@ -62,7 +62,7 @@ class ClipCodec(ModuleCodec):
             self.module.clear_cache()
         frames = (pixels[0].float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 3, 0).cpu()
         if on_frame is not None:
-            on_frame(len(frames))
+            on_frame(len(latents))
         return frames
 
     def exported(self, latents: Tensor) -> Tensor:
