@@ -43,3 +43,8 @@ def test_what_a_process_of_its_own_tries_holds(script: str) -> None:
     """What the host holds is left as it was; prompts may carry more than words."""
     done = python(str(Path(__file__).with_name(script)))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_stands_on_a_model_is_told_apart_or_refused_by_name() -> None:
+    done = python(str(Path(__file__).with_name("native_standing.py")))
+    assert done.returncode == 0, done.stdout + done.stderr

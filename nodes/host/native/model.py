@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import is_dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import comfy.samplers
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 
 PROBE = (10, 6)
 """Latents of the probing pass, (rows, columns): no layer has as many tokens as a prompt."""
-NATIVE = {"SD15": 512, "SD20": 768, "SDXL": 1024, "SDXLRefiner": 1024, "WAN21_T2V": 640}
-"""Side of the frames that a kind of model was trained on, in pixels, where it is not 512."""
+NATIVE = {"SD20": 768, "SDXL": 1024, "SDXLRefiner": 1024, "WAN22_T2V": 960, "WAN21_T2V": 640}
+"""Side of the frames that a kind of model and those derived from it were trained on, in pixels,
+where it is not 512."""
+PICTURE = 7
+"""Tokens of a picture that the probing pass shows to models which look at one."""
 
 
 def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
@@ -41,17 +45,24 @@ def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
     """
     _require(getattr(vae, "first_stage_model", None), "VAE", "none", "VAE")
     _require(clip, "CLIP", "no text encoder", "CLIP")
-    text = HostText(of_patchers(clip.patcher, facts=(clip.layer_idx, clip.tokenizer_options)), clip)
     patcher, name = model.clone(), kind_of(model)
     latent_format = patcher.get_model_object("latent_format")
     _require_fitting(name, latent_format, vae)
-    codec = HostCodec(name, vae, latent_format)
-    return host_model(patcher, text, codec, of_patchers(patcher, vae.patcher))
+    facts = clip.layer_idx, clip.tokenizer_options
+    text = HostText(of_patchers(clip.patcher, facts=facts), clip, width_of(patcher))
+    weights = of_patchers(patcher, vae.patcher)
+    return host_model(patcher, text, HostCodec(name, vae, latent_format), weights)
 
 
 def kind_of(patcher: Any) -> str:
     """What the host calls this kind of model."""
     return type(patcher.model.model_config).__name__
+
+
+def width_of(patcher: Any) -> int:
+    """Numbers of each token's state that it takes; 0 where it does not say."""
+    told = patcher.model.model_config.unet_config.get("context_dim")
+    return int(told or getattr(patcher.model.diffusion_model, "text_dim", 0) or 0)
 
 
 def host_model(
@@ -64,11 +75,13 @@ def host_model(
     """
     name, joined = kind_of(patcher), is_joined(patcher)
     schedule = schedule_of(patcher.get_model_object("model_sampling"))
-    stride = codec.space_stride
-    seen = _probed(patcher, text.encode(""), codec.channels, joined)
-    sites, places = read(seen, name, PROBE, 1, stride)
+    stride, prompt = codec.space_stride, text.encode("")
+    words, width = prompt.states["tokens"].shape
+    _require_width(name, width, width_of(patcher))
+    seen = _probed(patcher, prompt, codec.channels, joined)
+    sites, places = read(seen, name, PROBE, 1, stride, words)
     finest = min(site.stride for site in sites) if joined else stride
-    native = native_size or NATIVE.get(name, 512)
+    native = native_size or native_size_of(patcher)
     layout, facts = layout_of(sites, native, joined), f"{name} {fingerprint} {schedule.identity()}"
     return Model(
         name,
@@ -85,6 +98,20 @@ def host_model(
 def is_joined(patcher: Any) -> bool:
     """Whether all frames of a clip are one row of the model's batch."""
     return int(patcher.get_model_object("latent_format").latent_dimensions) == 3
+
+
+def native_size_of(patcher: Any) -> int:
+    """Side of the frames that this kind of model was trained on, in pixels."""
+    kinds = (kind.__name__ for kind in type(patcher.model.model_config).__mro__)
+    return next((NATIVE[kind] for kind in kinds if kind in NATIVE), 512)
+
+
+def _require_width(name: str, width: int, wanted: int) -> None:
+    if wanted and width != wanted:
+        raise EvenframeError(
+            f"The CLIP makes {width} numbers of each token, but '{name}' takes {wanted}: connect "
+            "the CLIP that belongs to the MODEL."
+        )
 
 
 def _require(value: Any, socket: str, lacks: str, loader: str) -> None:
@@ -110,6 +137,11 @@ def _require_fitting(name: str, latent_format: Any, vae: Any) -> None:
 def _probed(patcher: Any, prompt: Conditioning, channels: int, joined: bool) -> list[Seen]:
     """The attention calls of a pass over one very small frame."""
     shape = (1, channels, 1, *PROBE) if joined else (1, channels, *PROBE)
+    embedder = getattr(patcher.model.diffusion_model, "img_emb", None)
+    if embedder is not None:  # it looks at a picture as well, in calls of their own
+        states = torch.zeros(1, PICTURE, embedder.proj[0].normalized_shape[0])
+        picture = SimpleNamespace(penultimate_hidden_states=states)
+        prompt = replace(prompt, host=[[None, {"clip_vision_output": picture}]])
 
     def look(ready: Ready) -> list[Seen]:
         probe, x = Probe(), torch.zeros(shape, device=patcher.load_device)

@@ -51,13 +51,19 @@ class Seen:
 
 
 def read(
-    seen: Sequence[Seen], name: str, latent_size: tuple[int, int], frames: int, stride: int
+    seen: Sequence[Seen],
+    name: str,
+    latent_size: tuple[int, int],
+    frames: int,
+    stride: int,
+    words: int,
 ) -> tuple[tuple[Site, ...], dict[tuple[Place, int], Site]]:
     """The layers that a probing pass saw, in its order and by their place.
 
     latent_size: (rows, columns) of the probed latents. frames: of them in one row of the model's
-    batch. stride: pixels of a latent. Which is which is read from the numbers of tokens: the
-    probed size has been chosen so that no layer has as many as the prompt.
+    batch. stride: pixels of a latent. words: tokens of the prompt. Which is which is read from the
+    numbers of tokens: the probed size has been chosen so that no layer has as many as the prompt.
+    Calls over others than the prompt's (a picture's) are no layers, and come before those.
     Raises EvenframeError for a model whose words and pixels attend together, or of which no call
     was seen.
     """
@@ -75,14 +81,32 @@ def read(
                 "controls need a model with separate self- and cross-attention (Stable Diffusion, "
                 "SDXL, Wan)."
             )
+        if not own and call.keys != words:
+            continue
         kind = "self" if own else "cross"
-        block = ".".join(str(part) for part in call.place if part != "")
+        block = _named(call.place)
         site = Site(f"{block}.{kind}{call.number}", kind, sizes[call.queries], order)
         sites.append(site)
         places[call.place, call.number] = site
+    _require_words(seen, name, words)
     if {site.kind for site in sites} != {"self", "cross"}:
         raise EvenframeError(
             f"The attention of '{name}' does not pass through ComfyUI's attention function, so no "
             "control can reach it: choose another model (Stable Diffusion, SDXL, Wan)."
         )
     return tuple(sites), places
+
+
+def _require_words(seen: Sequence[Seen], name: str, words: int) -> None:
+    last = {call.place: call for call in seen}
+    elsewhere = next((c for c in last.values() if c.keys not in (c.queries, words)), None)
+    if elsewhere is not None:
+        raise EvenframeError(
+            f"'{name}' attends to {elsewhere.keys} tokens in block {_named(elsewhere.place)}, but "
+            f"the prompt has {words}, so that controls cannot tell its words: take away the node "
+            "that adds tokens, or choose another model (Stable Diffusion, SDXL, Wan)."
+        )
+
+
+def _named(place: Place) -> str:
+    return ".".join(str(part) for part in place if part != "")

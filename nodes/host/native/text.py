@@ -26,17 +26,23 @@ UNSPLIT = (
     "brackets and unusual characters."
 )
 
+SHIFTED = (
+    "An embedding in this prompt is of different lengths in the model's two text encoders, so the "
+    "words behind it are looked for beside where one of them has them: put it last in the prompt."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class HostText:
     """A `TextEncoder` of a CLIP that the host loads and moves.
 
     Weights "(word:1.2)" and embeddings are the host's, and count. fingerprint: of its weights and
-    settings.
+    settings. width: numbers of each token's state that the MODEL takes; 0 where it does not say.
     """
 
     fingerprint: str
     clip: Any
+    width: int = 0
 
     @property
     def module(self) -> Any:
@@ -52,13 +58,22 @@ class HostText:
         """Tokens, words and states of a prompt, of any length that the host takes."""
         require_typed(text, "The prompt")
         conditioning = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text))
-        return self.wrapped(text, conditioning)
+        return self._prompt(text, conditioning)
 
     def wrapped(self, text: str, conditioning: Any) -> Conditioning:
         """CONDITIONING that other nodes have made of this text, with its words and positions.
 
-        Raises EvenframeError for states of a text of another length.
+        Raises EvenframeError for states of a text of another length, or for another model.
         """
+        states = conditioning[0][0]
+        if states is not None and self.width and states.shape[-1] != self.width:
+            raise EvenframeError(
+                f"The conditioning has {states.shape[-1]} numbers for each token, but the MODEL "
+                f"takes {self.width}: encode the text with the CLIP of Adopt Model."
+            )
+        return self._prompt(text, conditioning)
+
+    def _prompt(self, text: str, conditioning: Any) -> Conditioning:
         states, count = conditioning[0][0], len(self._flat(text))
         if states is None or states.shape[:2] != (1, count):
             raise EvenframeError(
@@ -68,6 +83,7 @@ class HostText:
             )
         tokens = self._tokens(text)
         notes = (UNSPLIT,) if text.strip() and not tokens.words else ()
+        notes += (SHIFTED,) if self._shifted(text) else ()
         return prompt_of(conditioning, tokens, self.fingerprint, notes)
 
     def _tokens(self, text: str) -> Tokens:
@@ -90,8 +106,25 @@ class HostText:
 
     def _flat(self, text: str) -> list[tuple[Any, int]]:
         """(token, number of its group, 0 for special ones), by position in the states."""
-        batches = next(iter(self.clip.tokenize(text, return_word_ids=True).values()))
-        return [(token, group) for batch in batches for token, _, group in batch]
+        every = self._every(text)
+        return every[0][: min(map(len, every))]  # the host cuts their states to the shortest
+
+    def _every(self, text: str) -> list[list[tuple[Any, int]]]:
+        """`_flat` of each text encoder, where several (SDXL's) are read side by side."""
+        tokens = self.clip.tokenize(text, return_word_ids=True)
+        names = [name for name in tokens if name in ("g", "l")] or [next(iter(tokens))]
+        return [
+            [(token, group) for batch in tokens[name] for token, _, group in batch]
+            for name in names
+        ]
+
+    def _shifted(self, text: str) -> bool:
+        """Whether a word begins at different positions in the text encoders."""
+        first = [
+            {group: at for at, (_, group) in reversed([*enumerate(flat)]) if group}
+            for flat in self._every(text)
+        ]
+        return any(begins != first[0] for begins in first[1:])
 
     def _count(self, word: str) -> int:
         plain = word.replace("(", "\\(").replace(")", "\\)")
