@@ -7,7 +7,9 @@ Not a test itself: it ends with an AssertionError where something is taken for w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -29,6 +31,8 @@ def main() -> None:
     with torch.inference_mode():
         model = host_models.sd()
         patcher: Any = model.denoiser.patcher  # type: ignore[attr-defined]
+        told_apart(patcher)
+        adopted_again(patcher)
         refused(patcher)
         another_clip(model, patcher)
         tokenizers()
@@ -37,16 +41,117 @@ def main() -> None:
         one_block()
 
 
+def node(module: str, name: str, patcher: Any, *given: Any) -> Any:
+    """The MODEL that one of ComfyUI's own nodes gives."""
+    import importlib
+
+    made = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+    return made.execute(patcher, *given)[0]
+
+
+def told_apart(patcher: Any) -> None:
+    """Equal patches are equal, others are not, and what cannot be compared is only itself."""
+    from evenframe.nodes.host.native.standing import facts_of
+
+    def freeu(skip: float) -> Any:
+        return node("nodes_freelunch", "FreeU", patcher, 1.1, 1.2, 0.9, skip)
+
+    assert facts_of(patcher, patcher.clone()) == ()
+    assert facts_of(freeu(0.2)) == facts_of(freeu(0.2)) != facts_of(freeu(0.3))
+    assert facts_of(freeu(0.2)) != ()
+    guided = node("nodes_pag", "PerturbedAttentionGuidance", patcher, 3.0)
+    guided.set_model_sampler_cfg_function(lambda args: args["cond"], True)
+    assert facts_of(guided) == (), "guidance does not change an inversion"
+    for put in (
+        lambda each, what: each.set_model_attn2_patch(what),
+        lambda each, what: each.add_wrapper("diffusion_model", what),
+        lambda each, what: each.add_object_patch("diffusion_model.out", what),
+    ):
+        same, long = _with(patcher, put, _scaled(torch.ones(100))), torch.ones(100)
+        long[-1] = 2
+        assert facts_of(same) == facts_of(_with(patcher, put, _scaled(torch.ones(100))))
+        assert facts_of(same) != facts_of(_with(patcher, put, _scaled(long)))
+        for hidden in (iter([1]), count(), patcher, SimpleNamespace(own=iter([1]))):
+            unlike = _with(patcher, put, _scaled(hidden))
+            assert facts_of(unlike) != facts_of(unlike)
+
+
+def adopted_again(patcher: Any) -> None:
+    """What stands on a MODEL is part of an adoption's fingerprint."""
+    from comfy.sd1_clip import SD1Tokenizer
+
+    from evenframe.nodes.host.native.model import open_sockets
+
+    clip = SimpleNamespace(
+        patcher=patcher.clone(),
+        layer_idx=None,
+        tokenizer_options={},
+        tokenizer=None,
+        tokenize=SD1Tokenizer().tokenize_with_weights,
+        encode_from_tokens_scheduled=lambda _: [[torch.zeros(1, 77, 64), {}]],
+    )
+    vae = SimpleNamespace(
+        patcher=patcher.clone(),
+        first_stage_model=1,
+        latent_channels=4,
+        latent_dim=2,
+        spacial_compression_encode=lambda: 8,
+        temporal_compression_decode=lambda: None,
+    )
+
+    def freeu(skip: float) -> str:
+        put_on = node("nodes_freelunch", "FreeU", patcher, 1.1, 1.2, 0.9, skip)
+        return open_sockets(put_on, clip, vae).fingerprint
+
+    assert freeu(0.2) == freeu(0.2)
+    assert len({open_sockets(patcher, clip, vae).fingerprint, freeu(0.2), freeu(0.3)}) == 3
+
+
+def _with(patcher: Any, put: Callable[[Any, Any], None], what: Any) -> Any:
+    clone = patcher.clone()
+    put(clone, what)
+    return clone
+
+
+def _scaled(by: Any) -> Callable[..., Any]:
+    return lambda *given: (by, given)
+
+
 def refused(patcher: Any) -> None:
-    """What adds tokens to a prompt is named."""
+    """Each by name, before anything is done; what can be honoured is not."""
+    from comfy.context_windows import IndexListContextHandler as Handler
+
     from evenframe.nodes.host.native.model import host_model
 
+    def adopted(each: Any) -> Any:
+        return host_model(each, WordStates(64, 77), RandomLatents(4), "")
+
+    shrink = 3, 2.0, 0.0, 0.35, True, "bicubic", "bicubic"
+    windows, other = patcher.clone(), patcher.clone()
+    windows.model_options["context_handler"] = Handler.__new__(Handler)
+    other.set_model_attn2_replace(_scaled(1), "input", 4)
+    for each, said in (
+        (windows, "Context Windows"),
+        (node("nodes_easycache", "EasyCacheNode", patcher, 0.2, 0.15, 0.95, False), "EasyCache"),
+        (node("nodes_easycache", "LazyCacheNode", patcher, 0.2, 0.15, 0.95, False), "LazyCache"),
+        (node("nodes_slg", "SkipLayerGuidanceDiTSimple", patcher, 0.0, 1.0, "1", "1"), "Skip"),
+        (node("nodes_custom_sampler", "CFGOverride", patcher, 1.0, 0.0, 1.0), "CFGOverride"),
+        (node("nodes_hypertile", "HyperTile", patcher, 32, 2, 0, False), "HyperTile"),
+        (node("nodes_tomesd", "TomePatchModel", patcher, 0.3), "Token Merging"),
+        (node("nodes_model_downscale", "PatchModelAddDownscale", patcher, *shrink), "Deep Shrink"),
+        (node("nodes_sag", "SelfAttentionGuidance", patcher, 0.5, 2.0), "middle.0.0 of 'SD15'"),
+        (other, "cross-attention of block input.4"),
+    ):
+        with pytest.raises(EvenframeError, match=said):
+            adopted(each)
+    adopted(node("nodes_pag", "PerturbedAttentionGuidance", patcher, 3.0))
+    adopted(node("nodes_freelunch", "FreeU", patcher, 1.1, 1.2, 0.9, 0.2))
     lengthened = patcher.clone()
     lengthened.set_model_attn2_patch(lambda q, k, v, _: (q, k.repeat(1, 2, 1), v.repeat(1, 2, 1)))
     with pytest.raises(
         EvenframeError, match="to 154 tokens in block input.1.0, but the prompt has 77"
     ):
-        host_model(lengthened, WordStates(64, 77), RandomLatents(4), "")
+        adopted(lengthened)
 
 
 def another_clip(model: Any, patcher: Any) -> None:

@@ -22,6 +22,7 @@ from .fingerprint import of_patchers
 from .levels import schedule_of
 from .session import Ready, in_guider, session
 from .sites import Seen, read
+from .standing import facts_of, require_workable
 from .text import HostText
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
     _require(getattr(vae, "first_stage_model", None), "VAE", "none", "VAE")
     _require(clip, "CLIP", "no text encoder", "CLIP")
     patcher, name = model.clone(), kind_of(model)
+    require_workable(patcher, name)
     latent_format = patcher.get_model_object("latent_format")
     _require_fitting(name, latent_format, vae)
-    facts = clip.layer_idx, clip.tokenizer_options
+    facts = clip.layer_idx, clip.tokenizer_options, *facts_of(clip.patcher)
     text = HostText(of_patchers(clip.patcher, facts=facts), clip, width_of(patcher))
-    weights = of_patchers(patcher, vae.patcher)
+    weights = of_patchers(patcher, vae.patcher, facts=facts_of(patcher, vae.patcher))
     return host_model(patcher, text, HostCodec(name, vae, latent_format), weights)
 
 
@@ -74,6 +76,7 @@ def host_model(
     of the frames that it was trained on, in pixels; 0 where that is usual for its kind.
     """
     name, joined = kind_of(patcher), is_joined(patcher)
+    require_workable(patcher, name)
     schedule = schedule_of(patcher.get_model_object("model_sampling"))
     stride, prompt = codec.space_stride, text.encode("")
     words, width = prompt.states["tokens"].shape
