@@ -1,0 +1,112 @@
+"""What controls cost on Wan at its own size: the keys `native.overhead_*` and `native.bytes_kept`.
+
+Counted on the meta device, where nothing is computed: operations of a step over those of a plain
+guided one (two rows), of Wan 2.1's 1.3B with 33 frames of 832x480. The source is one pass more,
+left after the last layer that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..pipelines.controls.base import Control, Edit, Step, in_turn
+from ..pipelines.controls.fatezero.fusion import Fusion
+from ..pipelines.controls.reatco.refocus import Refocus
+from ..pipelines.models.flow_schedule import FlowSchedule
+from ..pipelines.models.model import Model
+from ..pipelines.regions.region import BoxRegion
+from ..pipelines.regions.regions import Regions
+from ..pipelines.source.inversion import Inversion, Settings, invert_clip
+from ..pipelines.source.recompute import RecomputedAttention
+from ..pipelines.source.store import SourceAttention
+from ..pipelines.text.conditioning import Conditioning
+from . import main
+from .stand_ins import RandomLatents, WordStates
+
+TARGETS = {
+    "native.overhead_fusion": 1.55,
+    "native.overhead_bridge": 1.55,
+    "native.overhead_masks": 1.8,
+    "native.overhead_boost": 1.01,
+    "native.bytes_kept": 0.0,
+}
+"""The most that a figure may be."""
+FRAMES, SIZE = 33, (480, 832)
+PUBLISHED = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30, "text_dim": 4096}
+SMALL = {"num_attention_heads": 1, "ffn_dim": 64, "num_layers": 2, "text_dim": 4096}
+
+
+def run() -> dict[str, float]:
+    """Count."""
+    boxes = torch.tensor([[100.0, 100, 400, 400]]).expand(FRAMES, 4)
+    regions = Regions((BoxRegion("it", "blue, car", boxes, SIZE),), FRAMES, SIZE)
+    model, counted = wan("meta", PUBLISHED), {}
+    for name, control in {
+        "fusion": Fusion(),
+        "bridge": Fusion(bridge=2.0),
+        "masks": Fusion(blend_words=("car",)),
+        "boost": Refocus(regions, guide_by="boost"),
+    }.items():
+        counted[f"native.overhead_{name}"] = overhead(model, control)
+    return counted | {"native.bytes_kept": bytes_kept(wan("cpu", SMALL))}
+
+
+def wan(device: str, layout: dict[str, Any]) -> Model:
+    """Wan of this layout, without trained weights."""
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+
+    from ..pipelines.models.wan.denoiser import denoiser_of
+
+    with torch.device(device):
+        network: Any = WanTransformer3DModel(attention_head_dim=128, **layout)
+    denoiser, text = denoiser_of(network.eval(), "Wan", 640, 8), WordStates(4096, 512)
+    return Model("Wan", "random", RandomLatents(16, 4, 16), text, denoiser, FlowSchedule(3.0), 640)
+
+
+def overhead(model: Model, control: Control) -> float:
+    """Operations of a step with a control over those of one without."""
+    source, target, negative = (
+        _meta(model.text.encode(text)) for text in ("a red car", "a blue car", "blurry")
+    )
+    lattice = model.codec.lattice(FRAMES, SIZE)
+    shape = 3, lattice.latent_frames, model.codec.channels, *lattice.latent_size
+    trajectory, times = torch.empty(shape, device="meta"), model.schedule.times(2)
+    inversion = Inversion(trajectory, source, times, ("all",), model.fingerprint)
+    levels, run = inversion.levels(model.schedule), control.begin(Edit(model, inversion, target))
+    attention = RecomputedAttention(model, trajectory, source, levels, None)
+    sites = tuple(run.source_sites(0))
+    both = {"negative": negative, "target": target}
+
+    def controlled() -> None:
+        seen = attention.at(0, sites) if sites else SourceAttention({}, {})
+        run.prepare(Step(0, levels[0], levels[1], seen, trajectory[1]))
+        model.denoiser.predict(trajectory[2], levels[0], both, None, in_turn([run]))
+
+    plain = _operations(lambda: model.denoiser.predict(trajectory[2], levels[0], both))
+    return _operations(controlled) / plain
+
+
+def bytes_kept(model: Model) -> float:
+    """Of the source's attention, over the steps, where nobody asks for it to be kept."""
+    frames = torch.rand(5, 32, 32, 3)
+    prompt = model.text.encode("a red car")
+    return float(sum(r.nbytes() for r in invert_clip(model, frames, prompt, Settings(2)).records))
+
+
+def _meta(prompt: Conditioning) -> Conditioning:
+    return replace(prompt, states={name: state.to("meta") for name, state in prompt.states.items()})
+
+
+def _operations(work: Callable[[], Any]) -> int:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+if __name__ == "__main__":
+    main(__file__)
