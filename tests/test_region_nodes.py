@@ -134,6 +134,7 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
     before = Control()
     values = [regions, 20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
+    values += ["gradient", 2.0]
     chain = EvenframeRefocus.execute(**given(EvenframeRefocus, values, (before,)))[0]
     values = [regions, "fresh", 3, 0.4, 2]
     chain = EvenframeJointSampling.execute(**given(EvenframeJointSampling, values, chain))[0]
@@ -142,6 +143,7 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     assert refocus.steps == Span(0.1, 0.6) and refocus.rule == "paper" and refocus.refine
     assert (refocus.outer_count, refocus.sharpen, refocus.smooth) == ("region", False, True)
     assert (refocus.top_fraction, refocus.checkpointing) == (0.3, "on")
+    assert (refocus.guide_by, refocus.boost) == ("gradient", 2.0)
     assert (joint.noise, joint.repeats) == ("fresh", 3)
     assert (joint.repeat_steps, joint.inset) == (0.4, 2)
 

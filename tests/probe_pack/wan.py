@@ -14,6 +14,7 @@ import folder_paths
 import torch
 from comfy.ldm.wan.model import WanModel
 from comfy.ldm.wan.vae import WanVAE
+from comfy.model_patcher import ModelPatcher
 from safetensors.torch import save_file
 
 from evenframe.nodes.host import io
@@ -65,8 +66,8 @@ class StandIn:
 
     def __init__(self) -> None:
         self.layer_idx, self.tokenizer_options, self.tokenizer = None, {}, None
-        self.cond_stage_model = self.model = torch.nn.Linear(1, 1)
-        self.patcher, self.patches, self.backup = self, {}, {}
+        self.cond_stage_model, cpu = torch.nn.Linear(1, 1), torch.device("cpu")
+        self.patcher = ModelPatcher(self.cond_stage_model, cpu, cpu)
 
     def tokenize(self, text: str, return_word_ids: bool = False) -> dict[str, Any]:
         words = [(zlib.crc32(word.encode()) % 30000 + 3, 1.0, 1) for word in text.split()]
