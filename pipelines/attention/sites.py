@@ -49,6 +49,11 @@ class Layout:
     mask_stride: int
     whole_clip: bool = False
 
+    def looks_from(self, width: int | None, space_stride: int) -> int:
+        """The finest stride that looks at key frames: of tokens so many latents wide, or the
+        model's own."""
+        return width * space_stride if width else self.keyframe_stride
+
 
 KEYFRAME_LAYERS: Mapping[str, int | None] = MappingProxyType(
     {"auto": None, "all": 1, "half": 2, "quarter": 4}

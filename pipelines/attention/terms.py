@@ -178,7 +178,7 @@ def _fused(term: Term) -> Tensor:
     if not (_shared(term.k) and _shared(term.v)):
         return _attention(term)
     out = _attention(_as_one_row(term))  # 1 heads (f n) d
-    return out[0].unflatten(1, (len(term.q), -1)).transpose(0, 1)
+    return apart(out, len(term.q))
 
 
 def _as_one_row(term: Term) -> Term:
@@ -188,13 +188,18 @@ def _as_one_row(term: Term) -> Term:
     if bias is not None:
         bias = bias[(None,) * (4 - bias.ndim)]  # f heads n m, or 1 where it broadcasts
         if bias.shape[0] > 1 or bias.shape[2] > 1:
-            bias = _row_of(bias.expand(frames, -1, rows, -1))
-    return replace(term, q=_row_of(term.q), k=term.k[:1], v=term.v[:1], bias=bias)
+            bias = one_row(bias.expand(frames, -1, rows, -1))
+    return replace(term, q=one_row(term.q), k=term.k[:1], v=term.v[:1], bias=bias)
 
 
-def _row_of(tokens: Tensor) -> Tensor:
-    """f heads n d -> 1 heads (f n) d."""
+def one_row(tokens: Tensor) -> Tensor:
+    """The tokens of all frames one behind the other: f heads n d -> 1 heads (f n) d."""
     return tokens.transpose(0, 1).flatten(1, 2)[None]
+
+
+def apart(tokens: Tensor, frames: int) -> Tensor:
+    """The inverse of `one_row`: 1 heads (f n) d -> f heads n d."""
+    return tokens[0].unflatten(1, (frames, -1)).transpose(0, 1)
 
 
 def _attention(term: Term) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..common.errors import EvenframeError
 from .lattice import Lattice, frames_in
 
 
@@ -32,6 +33,19 @@ class ModuleCodec:
         """Of the clip that latents (t, c, h, w) stand for."""
         size = latents.shape[-2] * self.space_stride, latents.shape[-1] * self.space_stride
         return self.lattice(frames_in(len(latents), self.time_stride), size)
+
+    @property
+    def channels(self) -> int:
+        """Of the latents."""
+        raise NotImplementedError
+
+    def require_latents(self, latents: Tensor, frames: str, sides: str) -> None:
+        """Refuse latents of another kind of model; frames, sides: what an error calls them."""
+        if latents.ndim != 4 or latents.shape[1] != self.channels:
+            raise EvenframeError(
+                f"The latents have the shape {tuple(latents.shape)}, but '{self.name}' decodes "
+                f"({frames}, {self.channels}, {sides}): connect the editor of the same model."
+            )
 
     def decode(
         self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ....pipelines.attention.terms import Call, as_it_is, evaluate
+from ....pipelines.attention.terms import Call, apart, as_it_is, evaluate, one_row
 from ....pipelines.common.errors import EvenframeError
 from .sites import Calls, Place, Seen
 
@@ -52,7 +52,7 @@ class Asked:
         q, k, v = (tensor.chunk(parts)[index] for tensor in (self.q, self.k, self.v))
         return replace(self, q=q, k=k, v=v)
 
-    def apart(self) -> list[Tensor]:
+    def heads_apart(self) -> list[Tensor]:
         """q, k and v with their heads apart: (b, heads, n, d)."""
         tensors = [self.q, self.k, self.v]
         if self.more.get("skip_reshape"):
@@ -154,7 +154,7 @@ class Controlled(Layer):
 
     def _changed(self, site: Site, branch: str, part: Asked, main: bool) -> Tensor | None:
         """(b, heads, n, d), or None where the model's own attention is to stay."""
-        call = self._call(site, branch, *part.apart())
+        call = self._call(site, branch, *part.heads_apart())
         plain = call.plain()
         terms = self.attend(call, plain) if main else plain
         if terms is plain and (call.keyframes is None or self.joined > 1):
@@ -165,13 +165,13 @@ class Controlled(Layer):
                 "with controls and key frames: leave it out."
             )
         out = evaluate(terms)  # f heads n d
-        return out if self.joined == 1 else out.transpose(0, 1).flatten(1, 2)[None]
+        return out if self.joined == 1 else one_row(out)
 
     def _call(self, site: Site, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
         own, keyframes = site.kind == "self", None
         if self.joined > 1:
-            q = self._unjoined(q)
-            k, v = (self._unjoined(t) if own else t.expand(len(q), -1, -1, -1) for t in (k, v))
+            q, count = apart(q, self.joined), self.joined
+            k, v = (apart(t, count) if own else t.expand(count, -1, -1, -1) for t in (k, v))
             keyframes = torch.arange(self.joined, device=q.device)[None] if own else None
         elif own and self.keyframes is not None and site.stride >= self.keyframe_stride:
             keyframes = self.keyframes.to(q.device)
@@ -185,7 +185,3 @@ class Controlled(Layer):
                 "conditioning has areas. Leave it out, or the controls and key frames."
             )
         return Call(site, branch, grid, q, k, v, keyframes)
-
-    def _unjoined(self, tokens: Tensor) -> Tensor:
-        """1 heads (f n) d -> f heads n d."""
-        return tokens[0].unflatten(1, (self.joined, -1)).transpose(0, 1)

@@ -9,54 +9,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ....pipelines.common.errors import EvenframeError
-from ....pipelines.models.lattice import Lattice, frames_in
+from ....pipelines.models.module_codec import ModuleCodec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class HostCodec:
+class HostCodec(ModuleCodec):
     """A `Codec` of a VAE that the host loads and moves.
 
-    name: the model's, for errors. vae: the host's. latent_format: the MODEL's, which scales its
-    latents. size_multiple: of frames, as the MODEL needs.
+    vae: the host's, which holds the module. latent_format: the MODEL's, which scales its latents.
     """
 
-    name: str
     vae: Any
     latent_format: Any
-    size_multiple: int = 8
-
-    @property
-    def module(self) -> Any:
-        """The host's own; it is never moved from here."""
-        return self.vae.first_stage_model
-
-    @property
-    def space_stride(self) -> int:
-        """Pixels along one side of a latent."""
-        return int(self.vae.spacial_compression_encode())
-
-    @property
-    def time_stride(self) -> int:
-        """Frames that one latent frame holds."""
-        return int(self.vae.temporal_compression_decode() or 1)
 
     @property
     def channels(self) -> int:
         """Of the latents."""
         return int(self.latent_format.latent_channels)
-
-    def lattice(self, frames: int, size: tuple[int, int]) -> Lattice:
-        """Of a clip of frames of (height, width) pixels; EvenframeError where they do not fit."""
-        strides = self.time_stride, self.space_stride, self.size_multiple
-        return Lattice(frames, size, *strides, self.name)
-
-    def lattice_of(self, latents: Tensor) -> Lattice:
-        """Of the clip that latents (f, c, h, w) stand for."""
-        size = latents.shape[-2] * self.space_stride, latents.shape[-1] * self.space_stride
-        return self.lattice(frames_in(len(latents), self.time_stride), size)
 
     @torch.no_grad()
     def encode(
@@ -84,11 +56,7 @@ class HostCodec:
         self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
     ) -> Tensor:
         """Latents to frames (f, h, w, 3); see `Codec`."""
-        if latents.ndim != 4 or latents.shape[1] != self.channels:
-            raise EvenframeError(
-                f"The latents have the shape {tuple(latents.shape)}, but '{self.name}' decodes "
-                f"(frames, {self.channels}, rows, columns): connect the editor of the same model."
-            )
+        self.require_latents(latents, "frames", "rows, columns")
         decoded, done = [], 0
         for part in [latents] if self._joined else latents.split(slice_size):
             pixels = self.vae.decode(self.exported(part)).float().cpu()
@@ -131,3 +99,9 @@ class HostCodec:
     @property
     def _joined(self) -> bool:
         return self.vae.latent_dim == 3
+
+
+def codec_of(vae: Any, latent_format: Any, name: str) -> HostCodec:
+    """The codec of a VAE, beside a MODEL of this latent format and name."""
+    space, time = int(vae.spacial_compression_encode()), int(vae.temporal_compression_decode() or 1)
+    return HostCodec(name, vae.first_stage_model, space, time, space, vae, latent_format)

@@ -21,6 +21,7 @@ from .attention import Controlled, chained
 from .levels import clean_of, entering, output_of
 from .session import ROLES, Ready
 from .sites import Calls, Place
+from .standing import GUIDANCE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from ....pipelines.models.schedule import Level
     from ....pipelines.text.conditioning import Conditioning
 
-GUIDANCE = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
-"""Model options by which other nodes change guidance."""
 KEPT = 366 / 70
 """What a gradient keeps over what a pass needs, as counted for Stable Diffusion 1.5."""
 
@@ -100,23 +99,23 @@ class HostDenoiser:
         attend: Attend = as_it_is,
     ) -> dict[str, Tensor]:
         """What it says of latents (f, c, h, w), by branch name; see `Denoiser`."""
-        asked = self._asked(latents, level, branches)
-        whole = self.layout.whole_clip
+        ready, asked = self._ready(), self._asked(latents, level, branches)
+        whole, width = self.layout.whole_clip, None if keyframes is None else keyframes.width
         layer = Controlled(
             Calls(_per_block(self.places)),
             names=asked.names,
             sites=self.places,
-            main=self._ready().main,
+            main=ready.main,
             tokens={name: len(prompt.states["tokens"]) for name, prompt in branches.items()},
             frame_size=(latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
             joined=len(latents) if whole else 1,
             keyframes=None if keyframes is None or whole else keyframes.rows,
-            keyframe_stride=self._keyframe_stride(keyframes),
+            keyframe_stride=self.layout.looks_from(width, self.space_stride),
             attend=attend,
         )
-        self._ready().at(float(asked.sigmas[0]))
-        options = self._ready().during = chained(self._ready().options, layer)
-        given = (self._ready().inner, asked.conditions, asked.x, asked.sigmas, options)
+        ready.at(float(asked.sigmas[0]))
+        options = ready.during = chained(ready.options, layer)
+        given = (ready.inner, asked.conditions, asked.x, asked.sigmas, options)
         outputs = comfy.samplers.calc_cond_batch(*given)
         said = {
             name: output_of(self.inward(clean).float(), latents, level, self.kind)
@@ -209,10 +208,6 @@ class HostDenoiser:
             raise RuntimeError("the host's model is asked outside of a session: use Model.run")
         return self.ready
 
-    def _keyframe_stride(self, keyframes: KeyFrameTable | None) -> int:
-        width = None if keyframes is None else keyframes.width
-        return width * self.space_stride if width else self.layout.keyframe_stride
-
 
 def _per_block(places: Mapping[tuple[Place, int], Any]) -> dict[Place, int]:
-    return {place: 1 + max(n for at, n in places if at == place) for place, _ in places}
+    return {place: 1 + number for place, number in places}  # the last of each block stays

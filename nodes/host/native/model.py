@@ -16,7 +16,7 @@ from ....pipelines.attention.sites import layout_of
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.models.model import Model
 from .attention import Probe, chained
-from .codec import HostCodec
+from .codec import codec_of
 from .denoiser import HostDenoiser
 from .fingerprint import of_patchers
 from .levels import schedule_of
@@ -49,11 +49,11 @@ def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
     patcher, name = model.clone(), kind_of(model)
     require_workable(patcher, name)
     latent_format = patcher.get_model_object("latent_format")
-    _require_fitting(name, latent_format, vae)
+    _require_fitting(name, latent_format, vae, is_joined(patcher))
     facts = clip.layer_idx, clip.tokenizer_options, *facts_of(clip.patcher)
     text = HostText(of_patchers(clip.patcher, facts=facts), clip, width_of(patcher))
     weights = of_patchers(patcher, vae.patcher, facts=facts_of(patcher, vae.patcher))
-    return host_model(patcher, text, HostCodec(name, vae, latent_format), weights)
+    return host_model(patcher, text, codec_of(vae, latent_format, name), weights)
 
 
 def kind_of(patcher: Any) -> str:
@@ -125,9 +125,8 @@ def _require(value: Any, socket: str, lacks: str, loader: str) -> None:
         )
 
 
-def _require_fitting(name: str, latent_format: Any, vae: Any) -> None:
+def _require_fitting(name: str, latent_format: Any, vae: Any, joined: bool) -> None:
     wanted, have = int(latent_format.latent_channels), int(vae.latent_channels)
-    joined = int(latent_format.latent_dimensions) == 3
     if wanted != have or joined != (vae.latent_dim == 3):
         kind = "of several frames" if vae.latent_dim == 3 else "of single frames"
         raise EvenframeError(

@@ -14,13 +14,9 @@ import torch
 
 from ....pipelines.common.errors import EvenframeError
 
-GUIDANCE = {
-    "sampler_cfg_function",
-    "sampler_pre_cfg_function",
-    "sampler_post_cfg_function",
-    "disable_cfg1_optimization",
-}
-"""Model options that change guidance alone, of which an inversion has none."""
+GUIDANCE = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
+"""Model options by which other nodes change guidance, of which an inversion has none."""
+UNCOMPARED = {*GUIDANCE, "disable_cfg1_optimization"}
 ELSEWHERE = {"model_sampling"}
 """Patched objects of which a model's schedule says all that counts."""
 PLACES = (
@@ -142,7 +138,7 @@ def _who(value: Any) -> str:
 
 
 def _found(patcher: Any) -> dict[str, Any]:
-    options = {k: v for k, v in patcher.model_options.items() if k not in GUIDANCE and _filled(v)}
+    options = {k: v for k, v in patcher.model_options.items() if k not in UNCOMPARED and _filled(v)}
     objects = {k: v for k, v in patcher.object_patches.items() if k not in ELSEWHERE}
     others = {place: getattr(patcher, place, None) for place in PLACES}
     found = {"options": options, "objects": objects, **others}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ....pipelines.text.conditioning import Conditioning
 
+Flat = list[tuple[Any, int]]
+"""(token, number of its group, 0 for special ones), by position."""
 UNSPLIT = (
     "The words of this prompt cannot be told apart, so none can be named: write it without "
     "brackets and unusual characters."
@@ -74,20 +76,21 @@ class HostText:
         return self._prompt(text, conditioning)
 
     def _prompt(self, text: str, conditioning: Any) -> Conditioning:
-        states, count = conditioning[0][0], len(self._flat(text))
+        every = self._every(text)
+        flat = _shortest(every)
+        states, count = conditioning[0][0], len(flat)
         if states is None or states.shape[:2] != (1, count):
             raise EvenframeError(
                 f"The conditioning has states of the shape {tuple(getattr(states, 'shape', ()))}, "
                 f"and this text has {count} tokens: encode the same text, with the CLIP of Adopt "
                 "Model."
             )
-        tokens = self._tokens(text)
+        tokens = self._tokens(text, flat)
         notes = (UNSPLIT,) if text.strip() and not tokens.words else ()
-        notes += (SHIFTED,) if self._shifted(text) else ()
+        notes += (SHIFTED,) if _shifted(every) else ()
         return prompt_of(conditioning, tokens, self.fingerprint, notes)
 
-    def _tokens(self, text: str) -> Tokens:
-        flat = self._flat(text)
+    def _tokens(self, text: str, flat: Flat) -> Tokens:
         first = int(self._flat("a")[0][1] == 0)  # CLIP's start; others have none
         positions = [at for at, (_, group) in enumerate(flat) if group]
         last = positions[-1] if positions else first - 1
@@ -104,13 +107,12 @@ class HostText:
         # Where there is a start, the end has read the whole prompt.
         return Tokens(text, ids, words, first, last, last + 1 if first else None)
 
-    def _flat(self, text: str) -> list[tuple[Any, int]]:
-        """(token, number of its group, 0 for special ones), by position in the states."""
-        every = self._every(text)
-        return every[0][: min(map(len, every))]  # the host cuts their states to the shortest
+    def _flat(self, text: str) -> Flat:
+        """Its tokens by position in the states."""
+        return _shortest(self._every(text))
 
-    def _every(self, text: str) -> list[list[tuple[Any, int]]]:
-        """`_flat` of each text encoder, where several (SDXL's) are read side by side."""
+    def _every(self, text: str) -> list[Flat]:
+        """The tokens of each text encoder, where several (SDXL's) are read side by side."""
         tokens = self.clip.tokenize(text, return_word_ids=True)
         names = [name for name in tokens if name in ("g", "l")] or [next(iter(tokens))]
         return [
@@ -118,17 +120,21 @@ class HostText:
             for name in names
         ]
 
-    def _shifted(self, text: str) -> bool:
-        """Whether a word begins at different positions in the text encoders."""
-        first = [
-            {group: at for at, (_, group) in reversed([*enumerate(flat)]) if group}
-            for flat in self._every(text)
-        ]
-        return any(begins != first[0] for begins in first[1:])
-
     def _count(self, word: str) -> int:
         plain = word.replace("(", "\\(").replace(")", "\\)")
         return sum(group > 0 for _, group in self._flat(plain)) if word else 0
+
+
+def _shortest(every: Sequence[Flat]) -> Flat:
+    return every[0][: min(map(len, every))]  # the host cuts their states to the shortest
+
+
+def _shifted(every: Sequence[Flat]) -> bool:
+    """Whether a word begins at different positions in the text encoders."""
+    first = [
+        {group: at for at, (_, group) in reversed([*enumerate(flat)]) if group} for flat in every
+    ]
+    return any(begins != first[0] for begins in first[1:])
 
 
 def _readings(text: str) -> list[list[str]]:

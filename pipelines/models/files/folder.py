@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ...common.errors import EvenframeError
-from .folder_files import part_name, read_settings
+from .folder_files import header_of, part_name, read_settings
 from .tensors import read_safetensors
 
 if TYPE_CHECKING:
@@ -67,6 +68,16 @@ def weight_files(part: Path, stem: str, dtype: torch.dtype) -> list[Path]:
         f"The folder '{part.parent.name}' has no weights in '{part.name}' "
         f"('{stem}.safetensors'): download the complete model."
     )
+
+
+def part_files(
+    path: Path, stems: Mapping[str, str], types: Mapping[str, torch.dtype]
+) -> dict[str, list[Path]]:
+    """`weight_files` by part, each with a header that can be read: before modules are built."""
+    files = {part: weight_files(path / part, stem, types[part]) for part, stem in stems.items()}
+    for file in chain.from_iterable(files.values()):
+        header_of(file, part_name(file))
+    return files
 
 
 def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:

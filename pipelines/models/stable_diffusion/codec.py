@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...common.errors import EvenframeError
 from ..module_codec import ModuleCodec, drawn
 
 SPACE_STRIDE = 8
@@ -52,12 +51,7 @@ class FrameCodec(ModuleCodec):
         self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
     ) -> Tensor:
         """Latents (f, 4, h, w) to frames (f, 8h, 8w, 3); see `Codec`."""
-        if latents.ndim != 4 or latents.shape[1] != self.channels:
-            raise EvenframeError(
-                f"The latents have the shape {tuple(latents.shape)}, but '{self.name}' decodes "
-                f"(frames, {self.channels}, height/8, width/8): connect the editor of the same "
-                "model."
-            )
+        self.require_latents(latents, "frames", "height/8, width/8")
         frames, done = [], 0
         for part in latents.split(slice_size):
             scaled = self.exported(part).to(self.device, self.dtype)

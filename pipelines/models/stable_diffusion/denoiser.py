@@ -44,7 +44,7 @@ class UNetDenoiser(ModuleDenoiser):
             branches=tuple(branches),
             frame_size=(rows * SPACE_STRIDE, columns * SPACE_STRIDE),
             keyframes=None if keyframes is None else keyframes.rows.to(self.device),
-            keyframe_stride=width * SPACE_STRIDE if width else self.layout.keyframe_stride,
+            keyframe_stride=self.layout.looks_from(width, SPACE_STRIDE),
             attend=attend,
         )
         given = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..files import assemble, fingerprint, folder
-from ..files.folder_files import header_of, part_name, read_settings
+from ..files.folder_files import read_settings
 from ..noise_schedule import NoiseSchedule
 from . import ldm
 from .components import PARTS, Components, native_size, part_dtype
@@ -50,15 +51,12 @@ def load_folder(
     NoiseSchedule.from_config(scheduler)
     tokenizer = read_tokenizer(path / "tokenizer")
     types = {part: part_dtype(part, dtype) for part in PARTS}
-    files = {part: folder.weight_files(path / part, STEMS[part], types[part]) for part in PARTS}
-    every = [file for part in PARTS for file in files[part]]
-    for file in every:
-        header_of(file, part_name(file))  # before modules are built for them
+    files = folder.part_files(path, STEMS, types)
     with torch.inference_mode(False):
         modules = build(configs)
         for part, module in modules.items():
             _fill(part, module, files[part], types[part])
-    every += tokenizer_files(path / "tokenizer")
+    every = [*chain.from_iterable(files.values()), *tokenizer_files(path / "tokenizer")]
     facts = map(folder.as_fact, (*configs.values(), scheduler))
     return Components(
         **modules,

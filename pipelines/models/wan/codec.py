@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...common.errors import EvenframeError
 from ..module_codec import ModuleCodec, drawn
 
 
@@ -49,12 +48,8 @@ class ClipCodec(ModuleCodec):
 
         slice_size: has no meaning here.
         """
-        if latents.ndim != 4 or latents.shape[1] != self.channels:
-            raise EvenframeError(
-                f"The latents have the shape {tuple(latents.shape)}, but '{self.name}' decodes "
-                f"(latent frames, {self.channels}, height/{self.space_stride}, "
-                f"width/{self.space_stride}): connect the editor of the same model."
-            )
+        sides = f"height/{self.space_stride}, width/{self.space_stride}"
+        self.require_latents(latents, "latent frames", sides)
         clip = self.exported(latents.float()).transpose(0, 1)[None]  # 1 c t h w
         try:
             pixels = self.module.decode(clip.to(self.device, self.dtype)).sample

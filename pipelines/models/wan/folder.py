@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from ...common.errors import EvenframeError
 from ..files import assemble, fingerprint, folder
-from ..files.folder_files import header_of, part_name, read_settings
+from ..files.folder_files import read_settings
 from ..flow_schedule import FlowSchedule
 from ..model import Model
 from .codec import ClipCodec
@@ -53,15 +54,12 @@ def load_folder(path: Path, dtype: torch.dtype = torch.float32) -> Model:
     scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
     schedule, tokenizer = _schedule(scheduler), read_tokenizer(path / "tokenizer")
     types = {part: _part_dtype(part, dtype) for part in PARTS}
-    files = {part: folder.weight_files(path / part, STEMS[part], types[part]) for part in PARTS}
-    every = [file for part in PARTS for file in files[part]]
-    for file in every:
-        header_of(file, part_name(file))  # before modules are built for them
+    files = folder.part_files(path, STEMS, types)
     with torch.inference_mode(False):
         modules = build(configs)
         for part, module in modules.items():
             _fill(part, module, files[part], types[part])
-    every += tokenizer_files(path / "tokenizer")
+    every = [*chain.from_iterable(files.values()), *tokenizer_files(path / "tokenizer")]
     facts = map(folder.as_fact, (*configs.values(), scheduler))
     identity = fingerprint.of_files(every, *facts)
     return from_parts(path.name, identity, modules, tokenizer, schedule)
