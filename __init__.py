@@ -29,10 +29,12 @@ families.register(miniature.FAMILY)
 async def comfy_entrypoint() -> EvenframeExtension:
     """Give ComfyUI the nodes of this pack."""
     from .nodes import EvenframeExtension
+    from .nodes.host.routes import register
     from .nodes.host.templates import mend_link
     from .pipelines.common.code_hash import code_hash
 
     mend_link(Path(__file__).parent)
+    register()
     code_hash()  # now: an update that waits for a restart must not pass for the code that runs
     return EvenframeExtension()
 

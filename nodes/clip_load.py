@@ -65,7 +65,7 @@ class Wanted(NamedTuple):
         return videos.fit_clip(videos.select(clip, self.choice), self.fitting)
 
 
-def _wanted(
+def wanted_of(
     fit: str,
     max_side: int,
     width: int,
@@ -76,6 +76,7 @@ def _wanted(
     frame_step: int = 1,
     **choice: Any,
 ) -> Wanted:
+    """What a loader is asked for by the values of its inputs, the file or images apart."""
     editor = videos.targets.target(target)
     fitting = editor.fitting(Fitting(fit, int(multiple), width, height, max_side))
     frames = Length(frame_step, ending=length)
@@ -138,7 +139,7 @@ class EvenframeLoadVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, **settings: Any) -> io.NodeOutput:
-        wanted = _wanted(**settings)
+        wanted = wanted_of(**settings)
         bar = frame_bar(wanted.choice.needed, "Loading")
         clip = videos.load(host.input_path(file), wanted.choice, wanted.fitting, on_frame=bar)
         return _clip_result(clip, wanted)
@@ -164,7 +165,7 @@ class EvenframeClipFromVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, video: Any, **settings: Any) -> io.NodeOutput:
-        wanted = _wanted(**settings)
+        wanted = wanted_of(**settings)
         _, choice, fitting = wanted
         path, film = host.video_file(video), host.video_film(video)
         if path is not None:  # decoded as a stream, never the whole file
@@ -215,7 +216,7 @@ class EvenframeClipFromImages(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
-        wanted = _wanted(**settings)
+        wanted = wanted_of(**settings)
         whole = videos.clip_from_images(images, frame_rate, audio_of(audio))
         return _clip_result(wanted.of(whole), wanted)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from ..miniature.demo import SCENES, scene_clip
+from ..pipelines.common.checks import require_choice, require_whole
 from ..pipelines.video import clip_from_images
 from .common import sockets
 from .host import io
@@ -57,6 +61,13 @@ class EvenframeDemoClip(io.ComfyNode):
         frames, prompt = scene_clip(scene, max_frames)
         clip = clip_from_images(torch.from_numpy(frames), FRAME_RATE, source="demo clip")
         return io.NodeOutput(clip.frames, clip, prompt, ui={"text": (prompt, clip.describe())})
+
+
+def demo_frames(max_frames: Any, scene: Any = SCENE) -> tuple[Tensor, float]:
+    """The frames (f, h, w, 3) of a scene, and their rate. Raises EvenframeError out of range."""
+    require_whole("max_frames", max_frames, 1, MAX_FRAMES)
+    require_choice("scene", scene, tuple(SCENES))
+    return torch.from_numpy(scene_clip(scene, max_frames)[0]), FRAME_RATE
 
 
 NODES = [EvenframeDemoClip]

@@ -143,6 +143,9 @@ class ComfyHost:
     def new_temp(self, prefix: str, suffix: str) -> Numbered:
         return folders.numbered(Path(folder_paths.get_temp_directory()), prefix, suffix)
 
+    def strips_folder(self) -> Path:
+        return Path(folder_paths.get_temp_directory()) / "evenframe_strips"
+
     def saved(self, path: Path) -> SavedFile:
         output, temp = folder_paths.get_output_directory(), folder_paths.get_temp_directory()
         return folders.saved(path, {"output": Path(output), "temp": Path(temp)})

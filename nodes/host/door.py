@@ -161,6 +161,11 @@ class Host(Protocol):
         """As `new_output`, in the folder for previews, which the host empties."""
         ...
 
+    def strips_folder(self) -> Path | None:
+        """Where pictures go that the browser steps through, which the host empties; it need not
+        exist. None where there is no browser."""
+        ...
+
     def saved(self, path: Path) -> SavedFile:
         """How a node's `ui` names a file made under `new_output` or `new_temp`."""
         ...

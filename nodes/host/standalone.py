@@ -223,6 +223,9 @@ class StandaloneHost:
     def new_temp(self, prefix: str, suffix: str) -> Numbered:
         return folders.numbered(self.session.temp, prefix, suffix)
 
+    def strips_folder(self) -> None:
+        return None
+
     def saved(self, path: Path) -> SavedFile:
         return folders.saved(path, {"output": self.session.output, "temp": self.session.temp})
 

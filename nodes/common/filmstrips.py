@@ -1,0 +1,126 @@
+"""Clips that the browser steps through: those that a node has seen, and a loader's before any run.
+
+A node names its strips in `ui["evenframe_strips"]`; what a loader would give, the page asks for
+(`nodes/host/routes.py`). Both come as what `Filmstrip.told` gives, and the `subfolder` of ComfyUI's
+folder for previews in which the pictures lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...pipelines.common.checks import require_choice
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.video.filmstrip import Filmstrip, strip_of_file, strip_of_frames
+from ..host import host
+from .files import input_stamp
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..host import io
+
+UI = "evenframe_strips"
+RECORD = "strip.json"
+MAX_TEXT = 4096
+"""Characters of an input's value that the page sends."""
+
+Make = Callable[[Path], Filmstrip]
+
+
+def shown_strips(*clips: Tensor, frame_rate: float = 8.0) -> dict[str, Any]:
+    """The part of a node's `ui` that names clips (f, h, w, 3), in their order; empty in a plain
+    process, where nobody looks."""
+    if host.strips_folder() is None:
+        return {}
+
+    def make(clip: Tensor) -> Make:
+        return lambda folder: strip_of_frames(clip, folder, frame_rate, host.check_interrupt)
+
+    return {UI: [_kept(secrets.token_hex(16), make(clip)) for clip in clips]}
+
+
+def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The strip of what a loader would give, made once for each file and its settings.
+
+    node: its id. inputs: by name, as in a workflow in API format; `file` for one that takes a
+    video from a loader of ComfyUI's. Raises EvenframeError for other nodes, and as they do.
+    """
+    from ..clip_load import EvenframeClipFromVideo, EvenframeLoadVideo, wanted_of
+    from ..demo import EvenframeDemoClip, demo_frames
+
+    if node == "EvenframeDemoClip":
+        given = _given(EvenframeDemoClip, inputs)
+        frames, rate = demo_frames(**given)
+        return _kept(
+            _key(node, given),
+            lambda folder: strip_of_frames(frames, folder, rate, lambda: None),
+        )
+    loaders: list[type[io.ComfyNode]] = [EvenframeLoadVideo, EvenframeClipFromVideo]
+    cls = next((cls for cls in loaders if cls.GET_SCHEMA().node_id == node), None)
+    if cls is None:
+        raise EvenframeError(
+            f"What '{node}' gives is not known before it has run: run this node once to see the "
+            "clip."
+        )
+    given = _given(cls, inputs)
+    file = str(inputs.get("file", ""))[:MAX_TEXT]
+    given.pop("file", None)
+    _, choice, fitting = wanted_of(**given)
+    stamp = input_stamp(file)
+    return _kept(
+        _key(node, given, stamp),
+        lambda folder: strip_of_file(host.input_path(file), choice, fitting, folder),
+    )
+
+
+def _given(cls: type[io.ComfyNode], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a node's own widgets; where one is missing, its default."""
+    values: dict[str, Any] = {}
+    for socket in cls.GET_SCHEMA().inputs:
+        default = getattr(socket, "default", None)
+        value = inputs.get(socket.id, default)
+        if value is None:
+            continue
+        if not isinstance(value, bool | int | float | str) or len(str(value)) > MAX_TEXT:
+            raise EvenframeError(
+                f"{socket.id} of the loader is linked, so the clip is not known before it has "
+                "run: run this node once to see it."
+            )
+        options = getattr(socket, "options", None)
+        if options and socket.id != "file":
+            require_choice(socket.id, str(value), options)
+        values[socket.id] = value
+    return values
+
+
+def _key(*facts: Any) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def _kept(key: str, make: Make) -> dict[str, Any]:
+    """The strip of a key, made where there is none yet; whole or not at all."""
+    root = host.strips_folder()
+    if root is None:
+        raise EvenframeError("No browser looks at what a plain process makes.")
+    folder = root / key
+    if not (folder / RECORD).is_file():
+        partial = root / f"{key}.{secrets.token_hex(4)}.partial"
+        partial.mkdir(parents=True)
+        try:
+            told = make(partial).told()
+            (partial / RECORD).write_text(json.dumps(told), encoding="utf-8")
+            if not folder.exists():  # else somebody else was faster
+                os.replace(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    saved = host.saved(folder / RECORD)
+    told = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return {**told, "subfolder": saved["subfolder"], "type": saved["type"]}

@@ -1,0 +1,44 @@
+"""What the pack's widgets ask of the server, beside what ComfyUI itself answers."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from server import PromptServer
+
+from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.json_text import read_json, read_object, read_text
+
+LONGEST = 1 << 16
+"""Bytes of a question."""
+
+
+def register() -> None:
+    """Add the routes to the running server."""
+    one_at_a_time = asyncio.Lock()
+
+    @PromptServer.instance.routes.post("/evenframe/filmstrip")
+    async def filmstrip(request: web.Request) -> web.Response:
+        """{"node": a loader's id, "inputs": {name: value}} to what `loaders_strip` gives."""
+        from ..common.filmstrips import loaders_strip
+
+        try:
+            asked = await _asked(request)
+            async with one_at_a_time:
+                told = await asyncio.to_thread(loaders_strip, asked["node"], asked["inputs"])
+        except EvenframeError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response(told)
+
+
+async def _asked(request: web.Request) -> dict[str, Any]:
+    example = '{"node": "EvenframeLoadVideo", "inputs": {"file": "clip.mp4"}}'
+    text = (await request.content.read(LONGEST)).decode(errors="replace")
+    value = read_json(text, "questions for a clip", example)
+    asked = read_object(value, "The question", {"node", "inputs"}, set(), example)
+    read_object(asked["inputs"], "inputs", set(), set(asked["inputs"] or ()), example)
+    return {"node": read_text(asked["node"], "node"), "inputs": asked["inputs"]}

@@ -1,0 +1,93 @@
+"""A clip as small pictures in a folder, which a browser steps through."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..common.pictures import to_image
+from .decode import FALLBACK_RATE, reading
+from .fit import apply, as_floats, resize
+from .sizes import Fit, Fitting, Size
+from .timing import Choice, kept_rate
+
+SIDE = 1024
+"""Of a picture's longer side at most, in pixels."""
+MOST = 500
+"""Pictures of a strip: of longer clips those at the beginning."""
+QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Filmstrip:
+    """Pictures `00000.jpg` and so on, one for each frame.
+
+    frames: how many. width, height: of the clip's frames in pixels, whose proportions the pictures
+    have. frame_rate: at which they play.
+    """
+
+    frames: int
+    width: int
+    height: int
+    frame_rate: float
+
+    def told(self) -> dict[str, int | float]:
+        """For JSON."""
+        return asdict(self)
+
+
+def strip_of_frames(
+    frames: Tensor, folder: Path, frame_rate: float, on_frame: Callable[[], None]
+) -> Filmstrip:
+    """The strip of frames (f, h, w, 3) in 0..1. on_frame: called before each."""
+    kept = frames[:MOST]
+    for index, frame in enumerate(kept):
+        on_frame()
+        _write(frame, folder, index)
+    return Filmstrip(len(kept), frames.shape[2], frames.shape[1], frame_rate)
+
+
+def strip_of_file(path: Path, choice: Choice, fitting: Fitting, folder: Path) -> Filmstrip:
+    """The strip of the frames that a loader would take of a video, made as they are decoded.
+
+    Raises EvenframeError as `load` does.
+    """
+    how: Fit | None = None
+    times: list[Fraction] = []
+    with reading(path, choice) as source:
+        for pixels, time in source.frames:
+            if len(times) == MOST:
+                break
+            how = how or fitting.plan((pixels.shape[1], pixels.shape[0]))
+            fitted = apply(torch.from_numpy(pixels)[None], how)
+            _write(as_floats(fitted)[0], folder, len(times))
+            times.append(time)
+    if how is None:
+        raise choice.nothing_left(path.name)
+    count = choice.length.count(len(times))
+    rate = kept_rate(times, choice, source.claims, FALLBACK_RATE, lambda _: None)
+    last = (folder / _name(count.chosen - 1)).read_bytes()
+    for index in range(count.chosen, count.kept):
+        (folder / _name(index)).write_bytes(last)
+    for index in range(count.kept, count.chosen):
+        (folder / _name(index)).unlink()
+    return Filmstrip(count.kept, *how.size, float(rate))
+
+
+def small(size: Size) -> Size:
+    """The size of the pictures of frames of (width, height)."""
+    scale = min(1.0, SIDE / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _write(frame: Tensor, folder: Path, index: int) -> None:
+    """A frame (h, w, 3). Its colours are not thinned out: what is equal in two clips stays so."""
+    (picture,) = resize(frame[None], small((frame.shape[1], frame.shape[0])))
+    to_image(picture).save(folder / _name(index), quality=QUALITY, subsampling=0)
+
+
+def _name(index: int) -> str:
+    return f"{index:05}.jpg"
