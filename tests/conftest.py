@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ldm_layout as layout
 import pytest
@@ -13,9 +15,18 @@ from hypothesis import settings
 from registry import missing, pack_and_unpack
 from tiny_model import tiny
 from torch import Tensor
+from widget_page import served
 
 from evenframe.nodes.host.templates import LINK, SOURCE
 from evenframe.pipelines.models.model import Model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+BROWSER = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
 
 # The same examples on every machine and in every run: a failure can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -49,6 +60,37 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory, served_pack: Path) -> Iter
     }
     with ComfyServer(path, tmp_path_factory.mktemp("comfyui"), packs).running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser, or a skip that says why there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)  # None: playwright's own
+    with playwright.sync_playwright() as tools:
+        try:
+            started = tools.chromium.launch(executable_path=found, args=BROWSER)
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def alone(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """An empty page for one widget, see `widget_page`; its pictures lie in `tmp_path`.
+
+    The test fails where the page reported an error.
+    """
+    errors: list[str] = []
+    with served(tmp_path) as address:
+        page = browser.new_page(viewport={"width": 660, "height": 760})
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        yield page
+        page.close()
+    assert errors == []
 
 
 def _cloned(folder: Path) -> Path:

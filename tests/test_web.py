@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from evenframe.pipelines.video import load, save
 from example_workflows import api_examples
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
@@ -69,24 +68,16 @@ def console() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def page(comfyui: ComfyServer, console: list[str]) -> Iterator[Page]:
-    """The editor in a real browser, or a skip that says why there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)  # None: playwright's own
-    with playwright.sync_playwright() as tools:
-        try:
-            browser = tools.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
-        page.on("console", lambda message: console.append(message.text))
-        page.set_default_timeout(120_000)
-        page.goto(f"http://127.0.0.1:{comfyui.port}/")
-        page.wait_for_function(READY)
-        page.wait_for_timeout(2000)
-        yield page
-        browser.close()
+def page(browser: Browser, comfyui: ComfyServer, console: list[str]) -> Iterator[Page]:
+    """The editor in a real browser."""
+    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    page.on("console", lambda message: console.append(message.text))
+    page.set_default_timeout(120_000)
+    page.goto(f"http://127.0.0.1:{comfyui.port}/")
+    page.wait_for_function(READY)
+    page.wait_for_timeout(2000)
+    yield page
+    page.close()
 
 
 @pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)

@@ -1,0 +1,102 @@
+"""What the widgets are made of, in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from widget_page import numbered, strip
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+
+STAGE = """async strip => {
+  const [{ Frames }, { Stage }, { Playhead }, { Transport }] = await Promise.all(
+    ["frames", "stage", "playhead", "transport"].map(name => import(`/js/lib/${name}.js`)));
+  const frames = new Frames({ url: at => `/${strip.folder}/${String(at).padStart(5, "0")}.jpg`,
+    count: strip.frames, width: strip.width, height: strip.height, rate: strip.frame_rate });
+  const stage = new Stage(), playhead = new Playhead(frames.count, frames.rate);
+  const transport = new Transport(playhead);
+  document.querySelector("main").append(stage.element, transport.element);
+  stage.element.style.height = "480px";
+  Object.assign(window, { frames, stage, playhead, transport });
+  await stage.show(frames, 0);
+}"""
+GREY = """([x, y]) => { const ratio = window.devicePixelRatio;
+  return stage.canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data[0] }"""
+
+
+@pytest.fixture
+def stage(alone: Page, tmp_path: Path) -> Page:
+    alone.evaluate(STAGE, strip(tmp_path, "clip", numbered(10)))
+    return alone
+
+
+@pytest.mark.parametrize("frame", [0, 4, 9])
+def test_the_frame_that_is_asked_for_is_shown(stage: Page, frame: int):
+    stage.evaluate("frame => stage.show(frames, frame)", frame)
+    wanted = 255 * numbered(10)[frame, 0, 0, 0].item()
+    assert stage.evaluate(GREY, [320, 240]) == pytest.approx(wanted, abs=2)
+
+
+def test_of_two_calls_the_later_one_wins(stage: Page):
+    stage.evaluate("() => Promise.all([stage.show(frames, 2), stage.show(frames, 7)])")
+    assert stage.evaluate("() => stage.shown") == 7
+
+
+def test_places_on_the_page_and_in_the_frame_agree_also_when_zoomed(stage: Page):
+    for factor in (1, 5):
+        stage.evaluate("factor => stage.zoom(factor, [0.2, 0.3])", factor)
+        back = stage.evaluate(
+            """() => { const [x, y] = stage.place([0.25, 0.35]);
+            const box = stage.element.getBoundingClientRect();
+            return stage.at({ clientX: box.left + x, clientY: box.top + y }) }"""
+        )
+        assert back == pytest.approx([0.25, 0.35])
+
+
+def test_a_frame_that_is_gone_is_said_and_asked_for_again(stage: Page, tmp_path: Path):
+    stage.evaluate("() => frames.close()")
+    gone, away = tmp_path / "clip" / "00003.jpg", tmp_path / "clip" / "away"
+    gone.rename(away)
+    said = stage.evaluate("() => frames.picture(3).then(() => '', error => error.message)")
+    assert "run the node again" in said
+    away.rename(gone)
+    assert stage.evaluate("() => frames.picture(3).then(picture => picture.width)") == 64
+
+
+def test_no_more_pictures_are_kept_than_fit(stage: Page):
+    closed = stage.evaluate("""async () => {
+      const { Frames } = await import("/js/lib/frames.js");
+      const many = new Frames({ url: () => "/clip/00000.jpg", count: 200, width: 64, height: 48 });
+      const first = await many.picture(0);
+      for (let at = 1; at < 200; at++) await many.picture(at);
+      return first.width; }""")
+    assert closed == 0, "a bitmap that was closed has no width"
+
+
+def test_play_keeps_the_clips_rate_and_steps_stop_it(stage: Page):
+    shown = stage.evaluate("""async () => {
+      let time = 0;
+      playhead.clock = () => time;
+      const seen = [];
+      playhead.addEventListener("frame", () => seen.push(playhead.frame));
+      playhead.play();
+      for (const at of [.1, .13, .26, 1.3]) {
+        time = at;
+        await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+      }
+      transport.step(1);
+      return [seen, playhead.playing]; }""")
+    assert shown == [[1, 2, 0, 1], False], "8 frames a second, 10 of them, from the beginning again"
+
+
+def test_the_keys_of_the_row(stage: Page):
+    press = """key => transport.key({ key, target: document.body,
+      preventDefault() {}, stopPropagation() {} })"""
+    assert [stage.evaluate(press, key) for key in (".", ".", ",", "x")] == [True, True, True, False]
+    assert stage.evaluate("() => playhead.frame") == 1
+    assert stage.locator("output").inner_text() == "2 / 10"

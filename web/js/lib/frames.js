@@ -1,0 +1,61 @@
+// The pictures of a clip, fetched as they are wanted; the last ones are kept, decoded.
+
+const DECODED = 48; // of 1024 x 1024 pixels, 4 MB each
+const AHEAD = 6;
+
+export class Frames {
+  #pictures = new Map(); // index -> promise of an ImageBitmap, that used longest ago first
+
+  // url: of the picture of a frame. count; width, height: of a frame in pixels; rate: frames a
+  // second.
+  constructor({ url, count, width, height, rate }) {
+    Object.assign(this, { url, count, width, height, rate });
+  }
+
+  // A strip as the server names it (nodes/common/filmstrips.py). address: from a path of its own
+  // routes to a URL.
+  static of(strip, address) {
+    const { frames: count, width, height, frame_rate: rate, subfolder, type } = strip;
+    const url = (index) => {
+      const name = `${String(index).padStart(5, "0")}.jpg`;
+      return address(`/view?${new URLSearchParams({ filename: name, subfolder, type })}`);
+    };
+    return new Frames({ url, count, width, height, rate });
+  }
+
+  // The picture of a frame, decoded.
+  picture(index) {
+    const found = this.#pictures.get(index);
+    this.#pictures.delete(index);
+    const picture = found ?? this.#fetched(index);
+    this.#pictures.set(index, picture); // now the last that was used
+    if (this.#pictures.size > DECODED) this.#drop(this.#pictures.keys().next().value);
+    return picture;
+  }
+
+  // Fetch what is shown next, in play.
+  prepare(index) {
+    for (let next = index + 1; next <= index + AHEAD; next++) {
+      const wrapped = next % this.count;
+      if (!this.#pictures.has(wrapped)) this.picture(wrapped).catch(() => {});
+    }
+  }
+
+  close() {
+    for (const index of [...this.#pictures.keys()]) this.#drop(index);
+  }
+
+  async #fetched(index) {
+    const answer = await fetch(this.url(index));
+    if (!answer.ok) {
+      this.#pictures.delete(index); // it may be there the next time
+      throw new Error(`frame ${index} is gone: run the node again`);
+    }
+    return createImageBitmap(await answer.blob());
+  }
+
+  #drop(index) {
+    this.#pictures.get(index)?.then((picture) => picture.close(), () => {});
+    this.#pictures.delete(index);
+  }
+}

@@ -1,0 +1,76 @@
+// Which frame is shown, and its moving on: one clock for all views of a clip.
+
+import { clamp } from "./dom.js";
+
+export class Playhead extends EventTarget {
+  #frame = 0;
+  #started = null; // {time, frame} of the moment when play began
+
+  // count: frames; rate: of them a second. clock: seconds; a sound's own, where one plays.
+  constructor(count = 1, rate = 8, clock = () => performance.now() / 1000) {
+    super();
+    Object.assign(this, { count, rate, clock, loop: true });
+  }
+
+  get frame() {
+    return this.#frame;
+  }
+
+  get playing() {
+    return this.#started !== null;
+  }
+
+  // Show a frame; tells "frame" where it is another one.
+  go(frame) {
+    const wanted = clamp(Math.round(frame), 0, this.count - 1);
+    if (this.playing) this.#started = { time: this.clock(), frame: wanted };
+    if (wanted === this.#frame) return;
+    this.#frame = wanted;
+    this.dispatchEvent(new Event("frame"));
+  }
+
+  // Another clip takes its place.
+  set(count, rate) {
+    Object.assign(this, { count, rate });
+    this.#frame = clamp(this.#frame, 0, count - 1);
+    this.dispatchEvent(new Event("frame"));
+  }
+
+  play() {
+    if (this.playing || this.count < 2) return;
+    this.#started = { time: this.clock(), frame: this.#frame };
+    this.dispatchEvent(new Event("play"));
+    const tick = () => {
+      if (!this.playing) return;
+      this.#advance();
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.#started = null;
+    this.dispatchEvent(new Event("pause"));
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  #advance() {
+    const { time, frame } = this.#started;
+    const due = frame + Math.floor((this.clock() - time) * this.rate);
+    if (due >= this.count && !this.loop) {
+      this.#show(this.count - 1);
+      this.pause();
+    } else this.#show(due % this.count);
+  }
+
+  #show(frame) {
+    if (frame === this.#frame) return;
+    this.#frame = frame;
+    this.dispatchEvent(new Event("frame"));
+  }
+}

@@ -1,0 +1,129 @@
+// A canvas that shows a frame as large as fits, or nearer, and knows where in it the pointer is.
+
+import { clamp, element } from "./dom.js";
+
+const MOST_ZOOM = 32;
+
+export class Stage {
+  #zoom = 1;
+  #centre = [0.5, 0.5]; // of the view, in fractions of the frame
+  #asked = 0;
+  #waiting = false;
+
+  // paint(context, stage): draws over the frame, in CSS pixels; see `place`.
+  constructor(paint = () => {}) {
+    this.paint = paint;
+    this.size = [16, 9]; // of a frame in pixels
+    this.picture = null;
+    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.element = element("div", { class: "stage" }, this.canvas);
+    this.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    this.observer = new ResizeObserver(() => this.draw());
+    this.observer.observe(this.element);
+  }
+
+  // Show a frame of a clip; a later call wins. Resolves when it is on the canvas.
+  async show(frames, index) {
+    const asked = ++this.#asked;
+    const picture = await frames.picture(index);
+    if (asked !== this.#asked) return;
+    this.size = [frames.width, frames.height];
+    this.picture = picture;
+    this.shown = index;
+    this.render();
+  }
+
+  // Draw again at the next occasion.
+  draw() {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    requestAnimationFrame(() => {
+      this.#waiting = false;
+      this.render();
+    });
+  }
+
+  // Draw again now.
+  render() {
+    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    const ratio = window.devicePixelRatio || 1;
+    const pixels = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1])
+      [this.canvas.width, this.canvas.height] = pixels;
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    if (this.picture) {
+      const { left, top, scale } = this.view();
+      context.imageSmoothingEnabled = scale < 2;
+      const [wide, high] = this.size;
+      context.drawImage(this.picture, left, top, wide * scale, high * scale);
+    }
+    this.paint(context, this);
+  }
+
+  // Where the frame lies in the element: left, top in CSS pixels, and the scale of its own pixels.
+  view() {
+    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    const [wide, high] = this.size;
+    const scale = Math.min(width / wide, height / high) * this.#zoom;
+    const [x, y] = this.#centre;
+    return { left: width / 2 - x * wide * scale, top: height / 2 - y * high * scale, scale };
+  }
+
+  // From fractions of the frame to CSS pixels of the element, and back.
+  place([x, y]) {
+    const { left, top, scale } = this.view();
+    return [left + x * this.size[0] * scale, top + y * this.size[1] * scale];
+  }
+
+  // The fractions of the frame at a pointer's event; beyond 0..1 outside of it.
+  at(event) {
+    const box = this.element.getBoundingClientRect();
+    // The graph may be zoomed: what the page shows is larger or smaller than what was laid out.
+    const shrink = this.element.clientWidth / (box.width || 1);
+    const { left, top, scale } = this.view();
+    const [wide, high] = this.size;
+    return [
+      ((event.clientX - box.left) * shrink - left) / (wide * scale),
+      ((event.clientY - box.top) * shrink - top) / (high * scale),
+    ];
+  }
+
+  // How much nearer than fitting: 1 fits. about: fractions of the frame that stay where they are.
+  zoom(factor, about = [0.5, 0.5]) {
+    const before = this.place(about);
+    this.#zoom = clamp(factor, 1, MOST_ZOOM);
+    const after = this.place(about);
+    this.pan([after[0] - before[0], after[1] - before[1]]);
+  }
+
+  get zoomed() {
+    return this.#zoom;
+  }
+
+  // One pixel of the frame as one of the screen.
+  actual() {
+    this.zoom((this.#zoom / this.view().scale) * (1 / (window.devicePixelRatio || 1)));
+  }
+
+  // Move the view by CSS pixels.
+  pan([x, y]) {
+    const { scale } = this.view();
+    this.#centre = this.#centre.map((at, axis) => {
+      const half = 0.5 / this.#zoom;
+      return clamp(at + [x, y][axis] / (this.size[axis] * scale), half, 1 - half);
+    });
+    this.draw();
+  }
+
+  close() {
+    this.observer.disconnect();
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    event.stopPropagation(); // or the graph would zoom, too
+    this.zoom(this.#zoom * 2 ** (-event.deltaY / 240), this.at(event));
+  }
+}
