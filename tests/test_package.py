@@ -93,7 +93,7 @@ def test_what_the_code_imports_is_required():
     modules = {"pillow": "PIL", "opencv-python-headless": "cv2"}
     names = map(named, DEPENDENCIES)
     required = {modules.get(name, name.replace("-", "_")) for name in names}
-    hosts = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes"}
+    hosts = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "aiohttp"}
     known = set(sys.stdlib_module_names) | required | hosts
     unknown = {
         f"{path.relative_to(ROOT)}: {name}"
