@@ -30,12 +30,12 @@ def load_components(dtype: torch.dtype, folder: Path | None = None) -> Component
 
     from ..pipelines.models.stable_diffusion.folder import load_folder
     from .integrity import check_weights
-    from .vocabulary import trained_words
+    from .vocabulary import vocabulary
 
     folder = folder or weights_dir()
     check_weights(folder)
     components = load_folder(folder, dtype, NAME)
-    return replace(components, trained_words=frozenset(trained_words()))
+    return replace(components, vocabulary=vocabulary())
 
 
 def _load(_: Source, dtype: torch.dtype, prediction: Prediction) -> Model:

@@ -7,7 +7,10 @@ tell them apart, and no word stands for two different colours.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+
+from ..pipelines.text.vocabulary import Vocabulary
 
 Colour = tuple[float, float, float]
 
@@ -124,6 +127,27 @@ def trained_words() -> tuple[str, ...]:
         *PERSON_WORDS.values(),
     }
     return tuple(sorted(words))
+
+
+def vocabulary() -> Vocabulary:
+    """The trained words, by what they stand for in a prompt."""
+    people = (*PROFESSIONS, *PERSON_WORDS.values())
+    shapes = (*SHAPES, *(plural(shape) for shape in SHAPES))
+    roles = {
+        "shapes it knows": SHAPES,
+        "their colours": tuple(OBJECT_COLOURS),
+        "how many of a kind": tuple(NUMBERS.values()),
+        "people": people,
+        "before a profession": PRESENTATIONS,
+        "between two of them": ("and", *RELATIONS),
+        "backgrounds": BACKGROUNDS,
+    }
+    before: dict[str, Collection[str]] = {"background": BACKGROUNDS}
+    before |= dict.fromkeys(shapes, tuple(OBJECT_COLOURS))
+    before |= dict.fromkeys(PROFESSIONS, PRESENTATIONS)
+    before |= dict.fromkeys(PERSON_WORDS.values(), ())
+    before |= dict.fromkeys(OBJECT_COLOURS, tuple(NUMBERS.values()))
+    return Vocabulary(frozenset(trained_words()), roles, before)
 
 
 def all_words() -> tuple[str, ...]:

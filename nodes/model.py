@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ..pipelines.models.model import Model
 
 MINIATURE = "miniature (built in)"
+OWN_WORLD = (
+    "It knows its own world of moving shapes and figures, and no footage: for a video of yours, "
+    "choose another model."
+)
 DTYPES = {"auto": None, **PRECISIONS}
 
 
@@ -76,7 +80,10 @@ class EvenframeLoadModel(io.ComfyNode):
 
         source = miniature.NAME if model == MINIATURE else locate(model)
         loaded = families.load(source, dtype=torch_dtype(dtype), prediction=prediction)
-        return io.NodeOutput(host.hold(loaded, loaded.modules), ui={"text": [describe(loaded)]})
+        said = [describe(loaded)]
+        if model == MINIATURE:
+            said.append(OWN_WORLD)
+        return io.NodeOutput(host.hold(loaded, loaded.modules), ui={"text": said})
 
 
 class EvenframeAdoptModel(io.ComfyNode):

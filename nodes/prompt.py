@@ -65,7 +65,9 @@ class EvenframePrompt(io.ComfyNode):
         else:
             prompt = given(loaded, text, conditioning)
         words = prompt.tokens.describe()
-        return io.NodeOutput(prompt, words, ui={"text": [words, *prompt.notes]})
+        vocabulary = getattr(loaded.text, "vocabulary", None)
+        known = vocabulary.lines() if vocabulary else []
+        return io.NodeOutput(prompt, words, ui={"text": [words, *prompt.notes, *known]})
 
 
 def given(model: Model, text: str, conditioning: Any) -> Conditioning:

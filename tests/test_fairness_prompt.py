@@ -20,6 +20,7 @@ from evenframe.pipelines.fairness.gate import require_adult
 from evenframe.pipelines.fairness.people import find_person
 from evenframe.pipelines.fairness.presets import shipped
 from evenframe.pipelines.fairness.reading import lexicon
+from evenframe.pipelines.text.vocabulary import Vocabulary
 
 TENNIS = "a doctor is playing tennis"
 TARGET = torch.tensor([1.0, 0.0]).expand(10, 2)
@@ -329,7 +330,7 @@ def test_a_contradiction_is_told_and_its_word_is_blended(model):
 
 
 def test_words_that_the_model_was_never_trained_on_are_told(model):
-    small = with_part(model, "text", trained_words=frozenset({"a", "doctor", "female"}))
+    small = with_part(model, "text", vocabulary=Vocabulary(frozenset({"a", "doctor", "female"})))
     assert fair(small, "a doctor", "female").record.notes == ()
     (note,) = fair(small, "a doctor", "tall").record.notes
     assert note.startswith("The model was never trained on 'tall'")

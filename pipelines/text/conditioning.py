@@ -1,6 +1,6 @@
 """What a prompt gives a denoiser, and how CLIP's text encoder makes it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..common.errors import EvenframeError
 from ..common.typed_text import quoted
-from .prompt import training_notes
 from .syntax import syntax_notes
 from .tokens import Tokens, tokenize
+from .vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ def encode(
     tokenizer: Any,
     text_encoder: Any,
     model: str,
-    trained: Collection[str] | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Conditioning:
     """Tokenize a prompt and encode it with CLIP.
 
-    trained: all words of a model that was trained on few; the notes tell which it does not know.
+    vocabulary: of a model that was trained on few words; the notes tell which it does not know.
     Raises EvenframeError as `tokenize`, and for tokens that the text encoder does not have.
     """
     tokens = tokenize(text, tokenizer, end_sums_up=True)
@@ -59,7 +59,7 @@ def encode(
     require_known(padded, tokenizer, text_encoder)
     device = next(text_encoder.parameters()).device
     states = text_encoder(input_ids=torch.tensor([padded], device=device)).last_hidden_state
-    notes = (*syntax_notes(text), *training_notes(text, trained))
+    notes = (*syntax_notes(text), *(vocabulary.notes(text) if vocabulary else ()))
     return Conditioning(tokens, {"tokens": states[0].float()}, model, notes)
 
 

@@ -37,24 +37,19 @@ def find_places(prompt: Tokens, phrase: str) -> tuple[Place, ...]:
     return tuple((start, start + len(wanted)) for start in starts)
 
 
+def bare_words(text: str) -> list[str]:
+    """The words of a text in their order, in lower case, without signs."""
+    return re.findall(r"[^\W_]+", folded(text))
+
+
 def unknown_words(text: str, trained: Collection[str]) -> dict[str, list[str]]:
     """Words of a prompt that are not among the trained ones, each with the nearest that are.
 
     Such a word is encoded all the same, in pieces that mean nothing to the model.
     """
-    words = dict.fromkeys(re.findall(r"[^\W_]+", folded(text)))
+    words = dict.fromkeys(bare_words(text))
     known = sorted(trained)
     return {word: get_close_matches(word, known, 3, 0.5) for word in words if word not in trained}
-
-
-def training_notes(text: str, trained: Collection[str] | None) -> list[str]:
-    """A line for each word that is not among the trained ones; none where those are not known."""
-    unknown = {} if trained is None else unknown_words(text, trained)
-    return [
-        f"The model was never trained on '{word}'"
-        + (f": the nearest it knows are {', '.join(nearest)}." if nearest else ".")
-        for word, nearest in unknown.items()
-    ]
 
 
 def parse_phrases(text: str) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    from ...text.vocabulary import Vocabulary
+
 PARTS: Mapping[str, str] = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
 """The parts with weights, and how an error names them."""
 
@@ -30,7 +32,7 @@ class Components:
         `fingerprint.py` for what is hashed. Equal weights in another container (a folder, a file)
         have another fingerprint.
     name: for people.
-    trained_words: every word of the prompts it was trained on, where these are few; else None.
+    vocabulary: the words of the prompts it was trained on, where these are few; else None.
     """
 
     unet: UNet2DConditionModel
@@ -41,7 +43,7 @@ class Components:
     native_size: int
     fingerprint: str
     name: str
-    trained_words: frozenset[str] | None = None
+    vocabulary: Vocabulary | None = None
 
 
 def empty(part: str, config: Mapping[str, Any]) -> Any:

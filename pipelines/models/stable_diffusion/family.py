@@ -60,7 +60,7 @@ def from_components(components: Components) -> Model:
         name=name,
         fingerprint=fingerprint,
         codec=FrameCodec(name, vae),
-        text=ClipText(fingerprint, text, components.tokenizer, components.trained_words),
+        text=ClipText(fingerprint, text, components.tokenizer, components.vocabulary),
         denoiser=denoiser_of(unet, name, components.native_size),
         schedule=NoiseSchedule.from_config(components.scheduler_config),
         native_size=components.native_size,
