@@ -28,6 +28,7 @@ from .pipelines.source import inversion
 from .pipelines.text.prompt import parse_phrases
 from .pipelines.video import Choice, Clip, Fitting
 from .pipelines.video.source import opened
+from .versions import versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,7 @@ def edit(
     Raises EvenframeError for settings that do not exist or are out of range, before any work.
     """
     api_inputs.require_kinds({"source": source, "target": target, "model": model} | settings)
-    own, versions = _by_owner(settings), api_record.versions()
+    own, made_by = _by_owner(settings), versions()
     walk = _inversion_settings(preset, own["inversion"])
     fusion = _fusion(preset, own["fusion"])
     controls = api_inputs.chain(fusion, own["edit"].pop("controls", None))
@@ -98,7 +99,7 @@ def edit(
     inverted = inversion.invert_clip(loaded, whole.frames, prompt, walk, on_step=tell("Inverting"))
     own["edit"] |= {"controls": controls, "on_step": tell("Editing")}
     latents = editing.edit(loaded, inverted, target, **own["edit"])
-    asked: Settings = {"source_prompt": source, "target_prompt": target, "versions": versions}
+    asked: Settings = {"source_prompt": source, "target_prompt": target, "versions": made_by}
     asked["inversion"] = asdict(walk) | {"store": inverted.mode}
     asked["edit"] = numbers | {"negative": own["edit"].get("negative", "")}
     frames, said = video.without_repeated(loaded.codec.decode(latents), whole)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-
-import torch
 
 from .pipelines.common.settings import declared
 from .pipelines.controls.base import Control
@@ -53,16 +50,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Conditioning):
         return value.tokens.text
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
-
-
-def versions() -> dict[str, str]:
-    """Of the code, to be read before the work."""
-    from . import __version__
-
-    found = {"evenframe": __version__, "torch": str(torch.__version__)}
-    for name in ("diffusers", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a copy that was not installed has no metadata
-            found[name] = "unknown"
-    return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from ..pipelines import video as videos
 from ..pipelines.common.progress import Counted
@@ -11,9 +12,14 @@ from .common import shared, sockets
 from .common.feedback import frame_bar
 from .common.inputs import input_of
 from .common.names import filled_for
+from .common.run_record import FIELD, recorded, run_record
 from .common.sound import audio_of
 from .common.verdict import verdict
 from .host import host, io
+
+if TYPE_CHECKING:
+    from ..pipelines.models.model import Model
+    from .host import ModelHandle
 
 FORMATS = ("mp4", "webm", "gif", "mov", "mkv")
 
@@ -97,6 +103,12 @@ class EvenframeSaveVideo(io.ComfyNode):
                     tooltip="Text to keep in the file, beside the workflow: the log of Fairness "
                     "Targets, or the record of Fairness Prompt Encoder.",
                 ),
+                sockets.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="The model of the edit: the record beside the video names it, with its "
+                    "hash.",
+                ),
             ],
             outputs=[
                 io.Video.Output(display_name="video", tooltip="The saved video."),
@@ -137,13 +149,16 @@ class EvenframeSaveVideo(io.ComfyNode):
         clip: videos.Clip | None = None,
         audio: dict[str, Any] | None = None,
         log: str = "",
+        model: ModelHandle[Model] | None = None,
     ) -> io.NodeOutput:
         logged, hidden = videos.log_metadata(log), cls.hidden
         film = _film(frames, clip, undo_fit, frame_rate)
         said = list(film.said)
         own = videos.workflow_metadata(hidden.prompt, hidden.extra_pnginfo)
         # The workflow first: editors look for it near the beginning of a file.
-        fields = (own if host.embeds_workflow() else {}) | logged
+        record = run_record(model, clip) if host.embeds_workflow() else None
+        told = {} if record is None else {**own, FIELD: json.dumps(record)}
+        fields = told | logged
         name = filled_for(cls, filename_prefix, film.size)
         counted = Counted(frame_bar(film.expected, "Saving"))
         path = videos.save(
@@ -155,6 +170,8 @@ class EvenframeSaveVideo(io.ComfyNode):
             on_frame=counted,
             on_note=said.append,
         )
+        if record is not None:
+            said += recorded(path, record, hidden.prompt)
         saved = host.saved(path)
         info = "\n".join([f"{saved['filename']}: {counted.done} frames", *said])
         # The keys that the editor's own video preview looks for.

@@ -14,7 +14,7 @@ from tiny_model import tiny
 from torch import Tensor
 
 import evenframe
-from evenframe import api_record
+from evenframe import versions
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
@@ -235,7 +235,7 @@ def test_a_library_without_metadata_does_not_lose_the_edit(
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(api_record, "version", missing)
+    monkeypatch.setattr(versions, "version", missing)
     edited = evenframe.edit(clip[:1], SOURCE, TARGET, model=model, steps=1)
     assert edited.record["versions"]["torch"] == torch.__version__
     assert edited.record["versions"]["diffusers"] == "unknown"

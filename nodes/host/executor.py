@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from . import schema as io
 from .results import ResultCache
 from .standalone import StandaloneHost
 from .task import Done, Task
-from .validate import checked_task
+from .validate import InvalidValue, checked, checked_task
 from .workflow import Node, Workflow
 
 log = logging.getLogger(__name__)
@@ -159,9 +160,13 @@ class Executor:
 
 
 def _typed(socket: io.Input, text: str) -> Any:
-    """What someone typed, where text cannot stand for it; `checked` converts numbers."""
+    """What someone typed, as the workflow would have it: a saved one keeps its numbers. What is no
+    value of the input stays a text, which is refused with all others."""
     if isinstance(socket, io.Combo.Input) and text in map(str, socket.options or []):
         return next(option for option in socket.options if str(option) == text)
     if isinstance(socket, io.Boolean.Input) and text.casefold() in ("true", "false"):
         return text.casefold() == "true"
+    if isinstance(socket, io.Int.Input | io.Float.Input):
+        with suppress(InvalidValue):
+            return checked(socket, text, within_limits=False)
     return text
