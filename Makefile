@@ -40,7 +40,7 @@ help:
 	@echo "make fresh      what ComfyUI users install, in an environment made anew; in minutes"
 	@echo "make mutants    whether the quick tests notice 30 small faults, one at a time; in minutes"
 	@echo "make fuzz       CASES of each kind of file and text; make soak: EDITS in one ComfyUI"
-	@echo "make bench      all figures, in hours; BENCH=attention for one of them"
+	@echo "make bench      all figures, in hours; BENCH=attention for one, BENCH=gpu on a GPU"
 	@echo "make lint | typecheck | format | miniature | clean"
 
 $(INSTALLED): pyproject.toml requirements.txt constraints-dev.txt

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from ..pipelines.controls.base import Edit, Step, in_turn
 from ..pipelines.controls.fatezero.fusion import Fusion
@@ -34,6 +34,15 @@ MASKED = replace(STYLE, blend_words=("jeep",), latent_blend=True)
 META = torch.device("meta")
 ASKED = Level(1, 1.0, 0.0)
 """Any level will do: only shapes are counted."""
+ON_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        lambda out, q, k, v, *_, **__: sdpa_backward_flop_count(out, q, k, v)
+    ),
+}
+"""What torch does not count by itself."""
 
 
 def meta_model() -> Model:
@@ -152,8 +161,8 @@ def edit_work(
 
 
 def flops(action: Callable[[], Any]) -> float:
-    """Floating-point operations of an action."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    """Floating-point operations of an action, on any device."""
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=ON_CPU) as counter:
         action()
     return float(counter.get_total_flops())
 

@@ -26,8 +26,9 @@ POOLED = 1280
 """Width of what SDXL's prompts are summed up in."""
 
 
-def find() -> str:
-    """Make ComfyUI importable, on the CPU; gives the reason where there is none, else ""."""
+def find(device: str = "cpu") -> str:
+    """Make ComfyUI importable, for "cpu" or "cuda", with torch's own attention; gives the reason
+    where that cannot be, else ""."""
     path = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
     if not (path / "comfy").is_dir():
         return f"no ComfyUI at {path}: set COMFYUI_PATH"
@@ -35,13 +36,15 @@ def find() -> str:
         sys.path.append(str(path))
     from comfy import options
 
-    given, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
+    wanted = ["--cpu"] if device == "cpu" else ["--use-pytorch-cross-attention"]
+    given, sys.argv = sys.argv, [sys.argv[0], "--disable-xformers", *wanted]
     options.enable_args_parsing()
     try:
         import comfy.cli_args  # reads the arguments when it is imported
     finally:
         sys.argv = given
-    return "" if comfy.cli_args.args.cpu else "ComfyUI was imported for another device"
+    same = comfy.cli_args.args.cpu == (device == "cpu")
+    return "" if same else "ComfyUI was imported for another device"
 
 
 def miniature(dtype: torch.dtype = torch.float32) -> tuple[Model, Model]:
@@ -135,8 +138,8 @@ def sdxl(dtype: torch.dtype = torch.float32) -> Model:
     return host_model(patcher, WordStates(64, 77, POOLED), RandomLatents(4), "random")
 
 
-def wan(layers: int = 3, heads: int = 3) -> Model:
-    """A narrow transformer of Wan's layout."""
+def wan(layers: int = 3, heads: int = 3, **others: Any) -> Model:
+    """A narrow transformer of Wan's layout; others: what else it has instead."""
     import comfy.model_base
 
     from ..nodes.host.native.model import host_model
@@ -156,10 +159,12 @@ def wan(layers: int = 3, heads: int = 3) -> Model:
         "num_heads": heads,
         "num_layers": layers,
         "dtype": torch.float32,
+        **others,
     }
     patcher = _patcher("WAN21_T2V", comfy.model_base.WAN21, layout)
     _randomise(patcher.model.diffusion_model)
-    return host_model(patcher, WordStates(64, 64), RandomLatents(16, 4, 16), "random")
+    text = WordStates(layout["text_dim"], layout["text_len"])
+    return host_model(patcher, text, RandomLatents(16, 4, 16), "random")
 
 
 def wan_twins() -> tuple[Model, Model]:
@@ -244,23 +249,26 @@ def _unet(layout: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 def _patcher(kind: str, model: Any, layout: dict[str, Any], operations: Any = None) -> Any:
     import comfy.supported_models
+    from comfy.model_management import get_torch_device, unet_manual_cast
     from comfy.model_patcher import ModelPatcher
 
     config = getattr(comfy.supported_models, kind)(layout)
     config.unet_config.update(layout)
     config.custom_operations = operations
-    config.manual_cast_dtype = None if layout["dtype"] == torch.float32 else torch.float32
-    cpu = torch.device("cpu")
-    return ModelPatcher(model(config), cpu, cpu)
+    device = get_torch_device()
+    config.manual_cast_dtype = unet_manual_cast(layout["dtype"], device)
+    return ModelPatcher(model(config).to(device), device, torch.device("cpu"))
 
 
-def _randomise(module: torch.nn.Module) -> None:
-    generator = torch.Generator().manual_seed(0)
+def _randomise(module: torch.nn.Module, gain: float = 1.5) -> None:
+    """gain: of its matrices; the more, the sharper its attention."""
+    device = next(module.parameters()).device
+    generator = torch.Generator(device).manual_seed(0)
     for name, weight in module.named_parameters():
         fan_in = weight[0].numel() if weight.ndim > 1 else 2500
-        values = torch.randn(weight.shape, generator=generator) * 1.5 * fan_in**-0.5
+        values = torch.randn(weight.shape, generator=generator, device=device)
         ones = "norm" in name and name.endswith("weight") and weight.ndim == 1
-        weight.data = (values + float(ones)).to(weight.dtype)
+        weight.data = (values * gain * fan_in**-0.5 + float(ones)).to(weight.dtype)
 
 
 class _Width(float):

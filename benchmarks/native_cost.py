@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..pipelines.controls.base import Control, Edit, Step, in_turn
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.refocus import Refocus
+from ..pipelines.controls.span import WHOLE
 from ..pipelines.models.flow_schedule import FlowSchedule
 from ..pipelines.models.model import Model
 from ..pipelines.regions.region import BoxRegion
@@ -37,21 +38,16 @@ TARGETS = {
 }
 """The most that a figure may be."""
 FRAMES, SIZE = 33, (480, 832)
+PROMPTS = "a red car", "a blue car", "blurry"
+"""Source, target and negative."""
 PUBLISHED = {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30, "text_dim": 4096}
 SMALL = {"num_attention_heads": 1, "ffn_dim": 64, "num_layers": 2, "text_dim": 4096}
 
 
 def run() -> dict[str, float]:
     """Count."""
-    boxes = torch.tensor([[100.0, 100, 400, 400]]).expand(FRAMES, 4)
-    regions = Regions((BoxRegion("it", "blue, car", boxes, SIZE),), FRAMES, SIZE)
     model, counted = wan("meta", PUBLISHED), {}
-    for name, control in {
-        "fusion": Fusion(),
-        "bridge": Fusion(bridge=2.0),
-        "masks": Fusion(blend_words=("car",)),
-        "boost": Refocus(regions, guide_by="boost"),
-    }.items():
+    for name, control in controls(region(FRAMES, SIZE)).items():
         counted[f"native.overhead_{name}"] = overhead(model, control)
     return counted | {"native.bytes_kept": bytes_kept(wan("cpu", SMALL))}
 
@@ -68,11 +64,27 @@ def wan(device: str, layout: dict[str, Any]) -> Model:
     return Model("Wan", "random", RandomLatents(16, 4, 16), text, denoiser, FlowSchedule(3.0), 640)
 
 
+def region(frames: int, size: tuple[int, int]) -> Regions:
+    """A box for the car, of frames of (height, width) pixels."""
+    rows, columns = size
+    box = torch.tensor([0.125, 0.125, 0.75, 0.75]) * torch.tensor([columns, rows, columns, rows])
+    return Regions((BoxRegion("it", "blue, car", box.expand(frames, 4), size),), frames, size)
+
+
+def controls(regions: Regions) -> dict[str, Control]:
+    """Those that are counted; they act in every step."""
+    fusion = Fusion(cross_steps=1.0, self_steps=1.0)
+    return {
+        "fusion": fusion,
+        "bridge": replace(fusion, bridge=2.0),
+        "masks": replace(fusion, blend_words=("car",)),
+        "boost": Refocus(regions, guide_by="boost", steps=WHOLE),
+    }
+
+
 def overhead(model: Model, control: Control) -> float:
     """Operations of a step with a control over those of one without."""
-    source, target, negative = (
-        _meta(model.text.encode(text)) for text in ("a red car", "a blue car", "blurry")
-    )
+    source, target, negative = (_meta(model.text.encode(text)) for text in PROMPTS)
     lattice = model.codec.lattice(FRAMES, SIZE)
     shape = 3, lattice.latent_frames, model.codec.channels, *lattice.latent_size
     trajectory, times = torch.empty(shape, device="meta"), model.schedule.times(2)

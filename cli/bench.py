@@ -24,13 +24,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sheets": {"type": Path, "metavar": "DIR", "help": "a folder for contact sheets"},
     "sweep": {"action": "store_true", "help": "the strengths instead"},
     "plot": {"type": Path, "metavar": "FILE", "help": "a picture of the shares to write"},
+    "seconds": {"type": int, "metavar": "N", "help": "to keep to; parts are left out"},
     "list": {"choices": ("develop", "held_out"), "help": "phrases that are read wrongly instead"},
 }
 """What a benchmark takes if its `run` has a parameter of that name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="one of the benchmarks; all where none is named")
+    parser.add_argument("name", nargs="?", help="one of the benchmarks; else all but gpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     some = parser.add_argument_group("options that some of the benchmarks take")
     for name, settings in OPTIONS.items():
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if options.name is not None and options.name not in names:
         raise EvenframeError(f"No benchmark {options.name!r}: there are {', '.join(names)}.")
     given = {name: value for name, value in vars(options).items() if name in OPTIONS}
-    whole = [name for name in names if not hasattr(_module(name), "PART_OF")]
+    whole = [name for name in names if not {"PART_OF", "BY_NAME"} & vars(_module(name)).keys()]
     chosen = [options.name] if options.name else whole
     for name in chosen:
         require_options(name, given)
@@ -75,7 +76,8 @@ def benchmarks() -> list[str]:
     """Files of `benchmarks/` with a function `run() -> {figure: number}`.
 
     It may take some of `OPTIONS`. A file may have `TARGETS`, the most that some of its figures may
-    be, `FLOORS`, the least, and `PART_OF`, the benchmark that runs it, too.
+    be, `FLOORS`, the least, `PART_OF`, the benchmark that runs it, too, and `BY_NAME` where it is
+    run when it is named alone.
     """
     folder = Path(__file__).parents[1] / "benchmarks"  # a release for ComfyUI leaves it out
     found = (module.name for module in iter_modules([str(folder)]))
