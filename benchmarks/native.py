@@ -90,6 +90,9 @@ def _engines(own: Model, theirs: Model, frames: Tensor) -> dict[str, float]:
     """|a - b| / |b| of the final latents, by edit."""
     first, second = (invert(model, frames, SOURCE, steps=STEPS) for model in (own, theirs))
     changed = {"inversion": rel_error(second.trajectory, first.trajectory)}
+    given = {"steps": STEPS, "solver": "uni-inv"}
+    a, b = (invert(model, frames, SOURCE, **given).trajectory for model in (own, theirs))
+    changed["uni-inv"] = rel_error(b, a)
     for name, each in controls(len(frames)).items():
         a, b = edit(own, first, TARGET, controls=each), edit(theirs, second, TARGET, controls=each)
         changed[name] = rel_error(b, a)

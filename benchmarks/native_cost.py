@@ -23,7 +23,6 @@ from ..pipelines.models.model import Model
 from ..pipelines.regions.region import BoxRegion
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, Settings, invert_clip
-from ..pipelines.source.recompute import RecomputedAttention
 from ..pipelines.source.store import SourceAttention
 from ..pipelines.text.conditioning import Conditioning
 from . import main
@@ -90,7 +89,7 @@ def overhead(model: Model, control: Control) -> float:
     trajectory, times = torch.empty(shape, device="meta"), model.schedule.times(2)
     inversion = Inversion(trajectory, source, times, ("all",), model.fingerprint)
     levels, run = inversion.levels(model.schedule), control.begin(Edit(model, inversion, target))
-    attention = RecomputedAttention(model, trajectory, source, levels, None)
+    attention = inversion.source_attention(model)
     sites = tuple(run.source_sites(0))
     both = {"negative": negative, "target": target}
 

@@ -78,20 +78,23 @@ def psnr(images: Array, reference: Array) -> list[float]:
     return [float(v) for v in -10 * np.log10(np.maximum(error, 1e-12))]
 
 
-def inversion_psnr(model: Miniature, scenes: Sequence[Scene], steps: int = 50) -> list[float]:
-    """PSNR in dB of DDIM inversion and reconstruction at guidance 1 against the autoencoder's
-    own reconstruction."""
+def inversion_psnr(
+    model: Miniature, scenes: Sequence[Scene], steps: int = 50, solver: str = "ddim"
+) -> list[float]:
+    """PSNR in dB of inversion and reconstruction at guidance 1 against the autoencoder's own
+    reconstruction."""
     backbone = backbone_of(model)
-    inverted = [_invert(backbone, scene, steps) for scene in scenes]
+    inverted = [_invert(backbone, scene, steps, solver) for scene in scenes]
     again = torch.cat([reconstruct(backbone, inversion) for inversion in inverted])
     latents = torch.cat([inversion.trajectory[0] for inversion in inverted])
     return psnr(model.decode(again), model.decode(latents))
 
 
-def _invert(backbone: Model, scene: Scene, steps: int) -> Inversion:
+def _invert(backbone: Model, scene: Scene, steps: int, solver: str = "ddim") -> Inversion:
     """The inversion of a scene's first frame."""
     frame = torch.from_numpy(render(scene)[0])[None]
-    return invert(backbone, frame, scene.prompt, steps=steps, keyframes="own", store="recompute")
+    given = {"steps": steps, "keyframes": "own", "store": "recompute", "solver": solver}
+    return invert(backbone, frame, scene.prompt, **given)
 
 
 def leak(model: Miniature, count: int, seed: int) -> tuple[int, int, int]:

@@ -122,10 +122,12 @@ class EvenframeInvert(io.ComfyNode):
         windows: Windowing | None = None,
         key_frame_layers: str = "auto",
         noise_seed: int = -1,
+        solver: str = Settings.solver,
     ) -> io.NodeOutput:
         frames, _ = rgb_frames(frames)
         values: dict[str, Any] = {"steps": steps, "keyframes": key_frames, "store": store}
         values |= {"seed": sample_seed, "layers": key_frame_layers, "noise_seed": noise_seed}
+        values["solver"] = solver
         settings = settings_of(Settings, values | {"windowing": windows or WHOLE_CLIP})
         time, size = model.model.codec.time_stride, frames.shape[1:3]
         windowing = settings.windowing.in_latents(time)
@@ -192,7 +194,7 @@ def _inversion_inputs() -> list[io.Input]:
             "once where nothing is linked.",
         ),
         input_of(Settings, "layers", "key_frame_layers", optional=True, advanced=True),
-        input_of(Settings, "noise_seed", optional=True, advanced=True),
+        *inputs_of(Settings, "noise_seed", "solver", optional=True, advanced=True),
     ]
 
 

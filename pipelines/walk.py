@@ -62,10 +62,15 @@ class Pass:
         return 1
 
     def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
-        """The latents (t, c, h, w) that the model is asked about, from those of the step.
+        """The latents (t, c, h, w) that the step leads from, and the model is asked about.
 
         index: of the step, which leads from `here` to `there`.
         """
+        return latents
+
+    def guess(self, here: Level, there: Level, latents: Tensor) -> Tensor:
+        """The latents (t, c, h, w) that the model is asked about, where the step does not lead from
+        them but from others, those that were prepared."""
         return latents
 
     def answer(self, outputs: Mapping[str, Tensor]) -> Tensor:
@@ -112,8 +117,9 @@ def walk(
             for part in passes:
                 own = slice(part.frames.start, part.frames.stop)
                 z = part.prepare(index, here, there, latents[own])
+                guess = part.guess(here, there, z)
                 outputs = model.denoiser.predict(
-                    z, asked, part.branches, part.keyframes, part.attend
+                    guess, asked, part.branches, part.keyframes, part.attend
                 )
                 out = part.answer(outputs)
                 noise = None if fresh is None else fresh[own]

@@ -541,7 +541,9 @@ def test_injecting_what_was_recorded_at_the_same_point_changes_nothing(
     run = controls.begin(Edit(model, inversion, inversion.prompt))
     prompt, table = inversion.prompt, inversion.keyframe_table()
     levels = inversion.levels(model.schedule)
-    source = RecomputedAttention(model, inversion.trajectory, prompt, levels, table)
+    source = RecomputedAttention(
+        model, lambda step: inversion.trajectory[1 - step], prompt, levels, table
+    )
     latents = inversion.trajectory[1]
     step = Step(
         0,

@@ -82,7 +82,7 @@ def test_records_hold_the_sources_attention_at_the_same_timestep(model, resident
     sites = kept_sites(model.denoiser.sites, model.denoiser.layout)
     recomputed = RecomputedAttention(
         model,
-        resident.trajectory,
+        lambda step: resident.trajectory[3 - step],
         resident.prompt,
         resident.levels(model.schedule),
         resident.keyframe_table(),

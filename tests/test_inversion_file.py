@@ -317,6 +317,7 @@ def test_the_key_follows_everything_that_matters(model, frames) -> None:
         key(keyframes=("first",)),
         key(layers="all"),
         key(seed=0),
+        key(solver="uni-inv"),
         key(windowing=Windowing(1, 1)),
         *(key(kind(**vars(model))) for kind in (Half, Elsewhere)),
         key(replace(model, codec=Scaled(**vars(model.codec)))),

@@ -126,6 +126,21 @@ def inverse_step(z: Tensor, out: Tensor, here: Level, there: Level, kind: str) -
     return (z - moved * out) / kept
 
 
+def ahead(z: Tensor, here: Level, before: Tensor, earlier: Level, there: Level) -> Tensor:
+    """What latents z of `here` become at `there` if they go on as they came from `before`, those
+    of `earlier`: of the same clean latents and the same noise, so along the same output, whatever
+    its kind.
+
+    z where those two levels are one, from which nothing tells the way.
+    """
+    between = here.signal * earlier.noise - earlier.signal * here.noise
+    if not between:
+        return z
+    of_z = (there.signal * earlier.noise - earlier.signal * there.noise) / between
+    of_before = (here.signal * there.noise - there.signal * here.noise) / between
+    return of_z * z + of_before * before
+
+
 def ancestral_step(
     z: Tensor, out: Tensor, here: Level, there: Level, kind: str, eta: float, fresh: Tensor
 ) -> Tensor:

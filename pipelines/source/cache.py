@@ -97,6 +97,7 @@ def inversion_key(model: "Model", prompt: Conditioning, settings: Settings, orig
         "layers": settings.layers,
         "seed": settings.seed,
         "noise_seed": settings.noise_seed,
+        "solver": settings.solver,
         "windowing": asdict(settings.windowing),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -72,6 +72,7 @@ def save(inversion: Inversion, path: Path | Numbered, key: str = "", *, new: boo
         "keyframes": inversion.keyframes,
         "layers": inversion.layers,
         "noise_seed": inversion.noise_seed,
+        "solver": inversion.solver,
         "windowing": asdict(inversion.windowing),
     }
     return tensor_file.write(path, FORMAT, json.dumps(header), tensors, "inversion", new=new)
@@ -131,6 +132,7 @@ def _inversion(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Inve
         windowing=_windowing(header.get("windowing"), trajectory.shape[1]),
         layers=str(header.get("layers", "auto"))[:9],  # older files had no choice
         noise_seed=None if header.get("noise_seed") is None else _whole(header, "noise_seed"),
+        solver=str(header.get("solver", "ddim"))[:9],  # nor had they this one
     )
 
 

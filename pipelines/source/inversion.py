@@ -1,7 +1,7 @@
 """DDIM inversion: from a clip to the noise that the model would make it from.
 
 Source: "Denoising Diffusion Implicit Models" (ICLR 2021), section 4.3; FateZero (ICCV 2023),
-section 3.2 for what is kept on the way.
+section 3.2 for what is kept on the way; for the solver "uni-inv" see keeper.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,14 +23,14 @@ from ..common.progress import OnFrame
 from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
 from ..models.lattice import latents_for
-from ..models.schedule import Level, Schedule, add_noise
+from ..models.schedule import Level, Schedule, add_noise, ahead
 from ..text.conditioning import Conditioning
 from ..walk import OnStep, StepReport, walk
 from .keeper import Keeper, SourcePass
 from .origin import Origin, origin_of
 from .prefetch import PrefetchedAttention
 from .recompute import RecomputedAttention
-from .settings import Settings
+from .settings import SOLVERS, Settings
 from .store import AttentionSource, KeptAttention, SourceAttention
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Inversion:
         key frames, see `Settings`.
     noise_seed: of the noise that its latents are blurred with at every level, where it was made
         without asking the model; None where it was inverted.
+    solver: how its steps were found, see `Settings`.
     rebuilt: (1, c, h, w), the latents that previews show (`reconstruction.shown_frame`) made again
         from the noise; None where that was not asked for (`reconstruction.checked`).
     """
@@ -70,10 +71,12 @@ class Inversion:
     windowing: Windowing = WHOLE_CLIP
     layers: str = "auto"
     noise_seed: int | None = None
+    solver: str = "ddim"
 
     def __post_init__(self) -> None:
         key_frames.require_names(self.keyframes)
         require_choice("key-frame layers", self.layers, tuple(KEYFRAME_LAYERS))
+        require_choice("solver", self.solver, SOLVERS)
         falls = all(high > low for high, low in pairwise(self.times))
         if len(self.times) < 2 or not falls or self.times[-2] < 0:
             raise EvenframeError(
@@ -129,16 +132,28 @@ class Inversion:
         if records:
             kept = KeptAttention(records, model.device, model.dtype)
             return PrefetchedAttention(kept) if self.mode == "offload" else kept
+        levels = self.levels(model.schedule)
         return RecomputedAttention(
             model,
-            # Inverting, the model is asked at a level about the latents of the one before.
-            self.trajectory[:-1] if self.noise_seed is None else self.trajectory[1:],
+            partial(self._asked, levels, model.device),
             self.prompt,
-            self.levels(model.schedule),
+            levels,
             self.keyframe_table(),
             # What is free just then must not change a byte: only "recompute" keeps full precision.
             rounded=self.mode != "recompute",
         )
+
+    def _asked(self, levels: Sequence[Level], device: torch.device, step: int) -> Tensor:
+        """What the source is asked about at the level of a denoising step: where it was inverted,
+        the latents of the level below it, or what these were predicted to become."""
+        below = self.steps - 1 - step
+        if self.noise_seed is not None:
+            return self.trajectory[below + 1]
+        latents = self.trajectory[below].to(device)
+        if self.solver == "ddim" or not below:
+            return latents
+        before = self.trajectory[below - 1].to(device)  # where the walk was: the same to the bit
+        return ahead(latents, levels[step + 1], before, levels[step + 2], levels[step])
 
 
 def invert(
@@ -153,6 +168,7 @@ def invert(
     windowing: Windowing = WHOLE_CLIP,
     layers: str = "auto",
     noise_seed: int | None = None,
+    solver: str = "ddim",
     on_step: OnStep | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
@@ -160,12 +176,12 @@ def invert(
     """Invert a clip with its source prompt, at guidance 1.
 
     frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing,
-    layers, noise_seed: see `Settings`; keyframes: the same, or their text. on_frame: for each
-    frame encoded, on_step after each step. free: free bytes of a device, for "auto".
+    layers, noise_seed, solver: see `Settings`; keyframes: the same, or their text. on_frame: for
+    each frame encoded, on_step after each step. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
     names = key_frames.parse(keyframes)
-    settings = Settings(steps, names, store, seed, windowing, layers, noise_seed)
+    settings = Settings(steps, names, store, seed, windowing, layers, noise_seed, solver)
     source = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
     return invert_clip(
         model, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
@@ -196,7 +212,8 @@ def invert_clip(
     levels = [model.schedule.at(time) for time in reversed(times)]
     if settings.noise_seed is None:
         table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
-        passes = [SourcePass(part, prompt, table, keeper) for part in parts]
+        predicts = settings.solver == "uni-inv"
+        passes = [SourcePass(part, prompt, table, keeper, predicts) for part in parts]
         trajectory = _inverted(model, latents, levels, passes, windowing.weights, on_step)
     else:
         trajectory = blurred(latents.float().cpu(), levels, settings.noise_seed)
@@ -212,6 +229,7 @@ def invert_clip(
         windowing=windowing,
         layers=settings.layers,
         noise_seed=settings.noise_seed,
+        solver=settings.solver,
     )
 
 

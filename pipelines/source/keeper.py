@@ -1,4 +1,10 @@
-"""The source's attention, kept step by step while its clip is inverted."""
+"""What the source is asked while its clip is inverted, and its attention, kept step by step.
+
+Source: of "uni-inv" "UniEdit-Flow" (arXiv 2504.13109), Uni-Inv: the latents of a level are
+predicted by the velocity of the step before, Z'_i = Z_{i-1} - (t_{i-1} - t_i) v_{i-1}, and those of
+the level before are corrected by the velocity there, v_i = v(Z'_i, t_i). Here the velocity is
+whatever the model predicts, and the first step, before which there is none, goes as in DDIM.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +14,7 @@ from torch import Tensor
 from ..attention.keyframes import KeyFrameTable
 from ..attention.terms import Call, Terms
 from ..common.memory import FreeMemory
-from ..models.schedule import Level
+from ..models.schedule import Level, ahead
 from ..text.conditioning import Conditioning
 from ..walk import Pass
 from .store import KEPT_DTYPE, Recorder, SourceAttention, choose_mode, keep, kept_sites
@@ -53,18 +59,32 @@ class Keeper:
 
 
 class SourcePass(Pass):
-    """The source as its prompt sees it, whose attention goes to the keeper."""
+    """The source as its prompt sees it, whose attention goes to the keeper.
+
+    predicts: whether it is asked about what its latents are predicted to be at a level.
+    """
 
     def __init__(
-        self, frames: range, prompt: Conditioning, keyframes: KeyFrameTable | None, keeper: Keeper
+        self,
+        frames: range,
+        prompt: Conditioning,
+        keyframes: KeyFrameTable | None,
+        keeper: Keeper,
+        predicts: bool = False,
     ):
         super().__init__(frames, {"source": prompt}, keyframes, self._record)
-        self._keeper = keeper
+        self._keeper, self._predicts = keeper, predicts
+        self._before: tuple[Tensor, Level] | None = None
 
     def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
         """Record anew; the latents stay."""
         self._recorder = self._keeper.recorder()
         return latents
+
+    def guess(self, here: Level, there: Level, latents: Tensor) -> Tensor:
+        """The prediction, where there is one and a step has been taken."""
+        before, self._before = self._before, (latents, here) if self._predicts else None
+        return latents if before is None else ahead(latents, here, *before, there)
 
     def settle(self, latents: Tensor) -> Tensor:
         """Hand over what was recorded; the latents stay."""

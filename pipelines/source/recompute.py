@@ -1,11 +1,11 @@
 """The source's attention, computed again when an edit step needs it.
 
-Nothing is stored: the inversion trajectory already holds the input of every inversion step, so a
-forward pass of the source on it gives the same queries and keys, and leaves the denoiser after the
-last layer that is asked for.
+Nothing is stored: the inversion's trajectory tells what the source was asked about at every step. A
+forward pass on that gives the same queries and keys, and leaves the denoiser after the last layer
+that is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 class RecomputedAttention:
     """An AttentionSource that runs the source branch before each edit step.
 
-    trajectory: (N, t, c, h, w), what the source is asked about, lowest noise first.
+    asked: gives the latents (t, c, h, w) that the source is asked about at a denoising step.
     prompt: the source's. levels: of the denoising, N+1.
     rounded: give what a kept record would have given, to the bit: rounded to its precision.
     """
 
     model: "Model"
-    trajectory: Tensor
+    asked: Callable[[int], Tensor]
     prompt: Conditioning
     levels: Sequence[Level]
     keyframes: KeyFrameTable | None
@@ -42,7 +42,7 @@ class RecomputedAttention:
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         """Queries and keys of these sites, in the model's own precision."""
         recorder = Recorder(sites, stop=True)
-        latents = self.trajectory[len(self.levels) - 2 - step].to(self.model.device)
+        latents = self.asked(step).to(self.model.device)
         with suppress(EarlyExit):
             self.model.denoiser.predict(
                 latents,
