@@ -1,19 +1,26 @@
-"""What controls cost on Wan at its own size: the keys `native.overhead_*` and `native.bytes_kept`.
+"""What controls cost on Wan at its own size: the keys `native.overhead_*`, `native.bytes_kept` and
+`native.word_map*`.
 
 Counted on the meta device, where nothing is computed: operations of a step over those of a plain
 guided one (two rows), of Wan 2.1's 1.3B with 33 frames of 832x480. The source is one pass more,
-left after the last layer that is asked for.
+left after the last layer that is asked for. Megabytes are those that are in memory at once beside
+queries and keys, in one layer, where words are looked for: all of its map has 345.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..pipelines.attention.processor import EarlyExit
+from ..pipelines.attention.sites import Site
+from ..pipelines.attention.terms import Call
 from ..pipelines.controls.base import Control, Edit, Step, in_turn
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.refocus import Refocus
@@ -23,9 +30,11 @@ from ..pipelines.models.model import Model
 from ..pipelines.regions.region import BoxRegion
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, Settings, invert_clip
+from ..pipelines.source.maps import MapCollector, word_maps
 from ..pipelines.source.store import SourceAttention
 from ..pipelines.text.conditioning import Conditioning
 from . import main
+from .guidance import Alive
 from .stand_ins import RandomLatents, WordStates
 
 TARGETS = {
@@ -34,6 +43,8 @@ TARGETS = {
     "native.overhead_masks": 1.8,
     "native.overhead_boost": 1.01,
     "native.bytes_kept": 0.0,
+    "native.word_map_mb": 30.0,
+    "native.word_map_gradient_mb": 230.0,
 }
 """The most that a figure may be."""
 FRAMES, SIZE = 33, (480, 832)
@@ -48,7 +59,7 @@ def run() -> dict[str, float]:
     model, counted = wan("meta", PUBLISHED), {}
     for name, control in controls(region(FRAMES, SIZE)).items():
         counted[f"native.overhead_{name}"] = overhead(model, control)
-    return counted | {"native.bytes_kept": bytes_kept(wan("cpu", SMALL))}
+    return counted | {"native.bytes_kept": bytes_kept(wan("cpu", SMALL))} | word_map_bytes()
 
 
 def wan(device: str, layout: dict[str, Any]) -> Model:
@@ -107,6 +118,22 @@ def bytes_kept(model: Model) -> float:
     frames = torch.rand(5, 32, 32, 3)
     prompt = model.text.encode("a red car")
     return float(sum(r.nbytes() for r in invert_clip(model, frames, prompt, Settings(2)).records))
+
+
+def word_map_bytes() -> dict[str, float]:
+    """Of the maps of a word that masks are made of, and of those that RAD differentiates, in 16
+    bits: of 9 latent frames of 30x52 tokens and a prompt of 512, with 12 heads of 128."""
+    site, size = Site("layer", "cross", 16, 0), (9, 12, 30 * 52, 128)
+    with FakeTensorMode():  # as if in main memory: torch takes its fused attention there
+        q, k = (torch.empty(shape, dtype=torch.bfloat16) for shape in (size, (1, 12, 512, 128)))
+        own, source = q.nbytes + k.nbytes, SourceAttention({site.name: q}, {site.name: k})
+        with torch.no_grad(), Alive() as masks:
+            word_maps(source, [site], [3, 4], SIZE)
+        call = Call(site, "target", (30, 52), q.requires_grad_(), *[k.expand(9, -1, -1, -1)] * 2)
+        with suppress(EarlyExit), Alive() as gradient:
+            MapCollector([site], [(3, 4)]).attend(call, ())
+    found = {"native.word_map_mb": masks.most, "native.word_map_gradient_mb": gradient.most}
+    return {name: (most - own) / 1e6 for name, most in found.items()}
 
 
 def _meta(prompt: Conditioning) -> Conditioning:

@@ -17,6 +17,7 @@ from evenframe.pipelines.attention.terms import (
     Call,
     Term,
     Terms,
+    attention_to,
     evaluate,
     extended,
     gather_keyframes,
@@ -216,6 +217,19 @@ def test_word_maps_are_the_columns_of_the_attention():
         for head in range(3):
             expected = columns[:, head].reshape(2, 2, 4)
             assert torch.allclose(maps[layer * 3 + head].double(), expected, atol=1e-6)
+
+
+def test_how_words_are_looked_at_can_be_differentiated():
+    q, k = random(3, 4, 8, 6).float().requires_grad_(), random(1, 4, 20, 6, seed=5).float()
+    k = k.expand(3, -1, -1, -1)
+    words = [(2, 5), (7,), (7, 7)]
+    found = attention_to(q, k, words)
+    full = torch.softmax(q @ k.transpose(-1, -2) / 6**0.5, -1)
+    expected = torch.stack([full[..., list(tokens)].sum(-1) for tokens in words], -1)
+    assert torch.allclose(found, expected, atol=1e-6)
+    pull = random(3, 4, 8, 3, seed=6).float()
+    one, other = (torch.autograd.grad((maps * pull).sum(), q)[0] for maps in (found, expected))
+    assert torch.allclose(one, other, atol=1e-6)
 
 
 # Sites

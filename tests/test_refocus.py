@@ -83,7 +83,7 @@ def close(one: Tensor, other: Tensor, tolerance: float) -> bool:
 # The gradient
 
 
-def full_gradient(model: Model, inversion: Inversion) -> Tensor:
+def full_gradient(model: Model, inversion: Inversion, sharpen: bool = True) -> Tensor:
     """dL/dX with every block of the model run, and the maps taken on the way."""
     sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
     maps: list[Tensor] = []
@@ -97,7 +97,7 @@ def full_gradient(model: Model, inversion: Inversion) -> Tensor:
     latents = inversion.trajectory[-1].clone().requires_grad_()
     table, level = inversion.keyframe_table(), levels(inversion)[0]
     model.denoiser.predict(latents, level, {"target": target}, table, attend)
-    conditioned = condition_maps(torch.stack(maps).mean(0))
+    conditioned = condition_maps(torch.stack(maps).mean(0), sharpen)
     loss = torch.tensor(0.0)
     cells = regions(inversion.latent_frames).cells((2, 4))
     for mask, [place] in zip(cells, region_places(target.tokens, regions().items), strict=True):
@@ -111,9 +111,11 @@ def gradient_of(run: RefocusRun, inversion: Inversion) -> Tensor:
     return run._evaluate(inversion.trajectory[-1], first_step(inversion))[1]
 
 
-def test_the_early_stopped_gradient_is_that_of_the_full_pass(model, inversion):
-    found = gradient_of(begun(model, inversion), inversion)
-    assert close(found, full_gradient(model, inversion), 1e-5)
+@pytest.mark.parametrize("sharpen", [True, False])
+def test_the_early_stopped_gradient_is_that_of_the_full_pass(model, inversion, sharpen: bool):
+    """Of the maps of all tokens, where they compete, and of those of the words alone."""
+    found = gradient_of(begun(model, inversion, sharpen=sharpen), inversion)
+    assert close(found, full_gradient(model, inversion, sharpen), 1e-5)
 
 
 def test_the_gradient_is_the_slope_of_the_loss(model, inversion):

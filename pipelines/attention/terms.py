@@ -4,7 +4,7 @@ Every control in this package is linear in attention maps, so none needs a map: 
 times V is two attention calls, a change of columns is a change of V (both exact).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -231,6 +231,21 @@ def _by_rows(term: Term, rewrite: Rewrite) -> Tensor:
             outputs.append(torch.softmax(rewrite(logits, frame, rows), dim=-1) @ values)
     out = torch.cat(outputs, dim=1).unflatten(1, (frames, n))  # heads f n d
     return out.transpose(0, 1).to(term.v.dtype)
+
+
+def attention_to(q: Tensor, k: Tensor, words: Sequence[Sequence[int]]) -> Tensor:
+    """How much each row looks at some words: `probabilities` summed over the tokens of each, one
+    that is named twice counting twice. (f, heads, n, words), float32, differentiable.
+
+    No map is built: it is attention whose values say which tokens are a word's.
+    """
+    values = torch.zeros(k.shape[2], len(words))
+    for column, tokens in enumerate(words):
+        for token in tokens:
+            values[token, column] += 1
+    values = values.to(q.device).expand(*k.shape[:2], -1, -1)
+    out = evaluate((Term(q.float(), each_once(k, Tensor.float), values),))
+    return out.contiguous()  # not a view of values as wide as the queries
 
 
 def probabilities(q: Tensor, k: Tensor) -> Tensor:

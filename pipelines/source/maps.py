@@ -1,5 +1,5 @@
 """Cross-attention maps of words, and the masks that they make: where words are looked at, there an
-edit is free. A few columns are the only maps that are ever built.
+edit is free. Of the attention to all tokens only these few columns are computed.
 
 Source: FateZero (ICCV 2023), Eq. 5, for the mask of the source's words; the local blend of
 "Prompt-to-Prompt" (ICLR 2023) for that of the target's.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..attention.processor import EarlyExit
 from ..attention.sites import Site
-from ..attention.terms import Call, Terms, probabilities
+from ..attention.terms import Call, Terms, attention_to, probabilities
 from ..common.grids import nearest
 from .store import SourceAttention
 
@@ -36,16 +36,16 @@ def word_maps(
     layers = []
     for site in sites:
         each = _by_frame(source.queries[site.name], source.keys[site.name], tokens)
-        columns = torch.cat([maps.sum(-1) for maps in each])  # t heads (h w)
+        columns = torch.cat(list(each))  # t heads (h w)
         layers.append(columns.transpose(0, 1).unflatten(-1, site.grid(frame_size)))
     return torch.cat(layers)  # (layers heads) t h w
 
 
 def _by_frame(q: Tensor, k: Tensor, tokens: Sequence[int]) -> Iterator[Tensor]:
-    """Attention to some tokens of a prompt, (1, heads, n, tokens), one frame after the other: of a
-    long clip's maps of 512 tokens only one frame's are in memory."""
+    """Attention to some tokens of a prompt, their sum, (1, heads, n), one frame after the other: of
+    a long clip only one frame is in memory in float32."""
     for queries, keys in zip(q, k.expand(len(q), -1, -1, -1), strict=True):
-        yield probabilities(queries[None], keys[None])[..., list(tokens)]
+        yield attention_to(queries[None], keys[None], [tokens])[..., 0]
 
 
 def blend_mask(
@@ -89,8 +89,8 @@ class TargetWords:
     def see(self, call: Call) -> None:
         """Take the maps of an attention call of the target branch."""
         if call.site in self._sites:
-            each = _by_frame(call.q, call.k, self._tokens)  # 1 heads (h w) tokens
-            maps = torch.cat([frame.sum((1, 3)) for frame in each])  # t (h w)
+            each = _by_frame(call.q, call.k, self._tokens)  # 1 heads (h w)
+            maps = torch.cat([frame.sum(1) for frame in each])  # t (h w)
             self._now = _sum(self._now, maps.unflatten(1, call.grid))  # t h w
 
     def total(self) -> Tensor | None:
@@ -105,17 +105,22 @@ def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
 
 
 class MapCollector:
-    """Keeps the attention maps of some cross-attention sites, and leaves after the last."""
+    """Keeps the attention maps of some cross-attention sites, and leaves after the last.
 
-    def __init__(self, sites: Sequence[Site]):
-        self._names = {site.name for site in sites}
+    words: the tokens of each, whose sums are all that is kept, (f, h, w, words); None for each
+    token's own map, (f, h, w, L).
+    """
+
+    def __init__(self, sites: Sequence[Site], words: Sequence[Sequence[int]] | None = None):
+        self._names, self._words = {site.name for site in sites}, words
         self._last = max(site.order for site in sites)
         self.maps: dict[str, Tensor] = {}
 
     def attend(self, call: Call, terms: Terms) -> Terms:
         if call.site.name in self._names:
-            maps = probabilities(call.q, call.k).mean(1)  # f (h w) L
-            self.maps[call.site.name] = maps.unflatten(1, call.grid)
+            pair, words = (call.q, call.k), self._words
+            maps = probabilities(*pair) if words is None else attention_to(*pair, words)
+            self.maps[call.site.name] = maps.mean(1).unflatten(1, call.grid)  # f h w L, or words
         if call.site.order >= self._last:
             raise EarlyExit
         return terms

@@ -7,6 +7,7 @@ Of a forward pass only what leads to the maps is computed: the pass leaves the d
 cross-attention that they are read from, and the gradient flows back through the same part.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -205,22 +206,26 @@ class RefocusRun(ControlRun):
     def losses(self, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """(L_IR, L_OR) of every word, (words,) each; differentiable in the latents."""
         settings = self._settings
+        limits = settings.top_fraction, settings.outer_count
+        pairs = [
+            region_losses(maps, mask, *limits)
+            for maps, (_, mask) in zip(self._word_maps(latents, level), self._words, strict=True)
+        ]
+        inner, outer = zip(*pairs, strict=True)
+        return torch.stack(inner), torch.stack(outer)
+
+    def _word_maps(self, latents: Tensor, level: Level) -> list[Tensor]:
+        """(f, h, w) of every word, the mean over its tokens, as its losses are taken from it."""
+        settings, words = self._settings, [tokens for tokens, _ in self._words]
+        if not settings.sharpen:  # without a competition no other tokens count
+            maps = condition_maps(self._maps(latents, level, words), False, settings.smooth, (0, 0))
+            return [maps[..., at] / len(tokens) for at, tokens in enumerate(words)]
         maps = self._maps(latents, level)
         prompt, columns = self._edit.prompt.tokens, maps.shape[-1]
         # What stands before the words, and the last column, unless a word has it.
         left_out = prompt.first, min(1, columns - 1 - prompt.last)
-        maps = condition_maps(maps, settings.sharpen, settings.smooth, left_out)
-        pairs = [
-            region_losses(
-                maps[..., [token - prompt.first for token in tokens]].mean(-1),
-                mask,
-                settings.top_fraction,
-                settings.outer_count,
-            )
-            for tokens, mask in self._words
-        ]
-        inner, outer = zip(*pairs, strict=True)
-        return torch.stack(inner), torch.stack(outer)
+        maps = condition_maps(maps, True, settings.smooth, left_out)
+        return [maps[..., [token - prompt.first for token in each]].mean(-1) for each in words]
 
     def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
         """(largest L_IR, dL/dX)."""
@@ -245,10 +250,13 @@ class RefocusRun(ControlRun):
             f"{'' if exact else ', or load the model in float32'}."
         )
 
-    def _maps(self, latents: Tensor, level: Level) -> Tensor:
-        """(f, h, w, L) attention to every token, the mean over sites and heads."""
+    def _maps(
+        self, latents: Tensor, level: Level, words: Sequence[Sequence[int]] | None = None
+    ) -> Tensor:
+        """(f, h, w, L) attention to every token, or to words of these tokens, the mean over sites
+        and heads."""
         edit = self._edit
-        collector = MapCollector(self._sites)
+        collector = MapCollector(self._sites, words)
         with suppress(EarlyExit):
             edit.model.denoiser.predict(
                 latents,
