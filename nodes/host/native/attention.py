@@ -169,6 +169,14 @@ class Controlled(Layer):
 
     def _call(self, site: Site, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
         own, keyframes = site.kind == "self", None
+        grid = site.grid(self.frame_size)
+        if q.shape[2] != self.joined * grid[0] * grid[1]:
+            raise EvenframeError(
+                f"The model attends to {q.shape[2]} tokens where {self.joined} x {grid[0]}x"
+                f"{grid[1]} are of the clip: a node before Adopt Model changes their number "
+                "(HyperTile, Deep Shrink), or the conditioning has areas or adds pictures to look "
+                "at. Leave it out, or the controls and key frames."
+            )
         if self.joined > 1:
             q, count = apart(q, self.joined), self.joined
             k, v = (apart(t, count) if own else t.expand(count, -1, -1, -1) for t in (k, v))
@@ -177,11 +185,4 @@ class Controlled(Layer):
             keyframes = self.keyframes.to(q.device)
         if not own:  # beside a longer prompt, the host repeats the tokens of a shorter one
             k, v = (tensor[:, :, : self.tokens[branch]] for tensor in (k, v))
-        grid = site.grid(self.frame_size)
-        if q.shape[2] != grid[0] * grid[1]:
-            raise EvenframeError(
-                f"The model attends to {q.shape[2]} tokens where a frame has {grid[0]}x{grid[1]}: "
-                "a node before Adopt Model changes their number (HyperTile, Deep Shrink), or the "
-                "conditioning has areas. Leave it out, or the controls and key frames."
-            )
         return Call(site, branch, grid, q, k, v, keyframes)

@@ -18,6 +18,7 @@ from ....pipelines.models.model import Model
 from .attention import Probe, chained
 from .codec import codec_of
 from .denoiser import HostDenoiser
+from .family import require_family
 from .fingerprint import of_patchers
 from .levels import schedule_of
 from .session import Ready, in_guider, session
@@ -44,6 +45,7 @@ def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
     Raises EvenframeError where one is empty or belongs to another kind of model, and for a MODEL
     that controls cannot reach.
     """
+    require_family(model, kind_of(model))
     _require(getattr(vae, "first_stage_model", None), "VAE", "none", "VAE")
     _require(clip, "CLIP", "no text encoder", "CLIP")
     patcher, name = model.clone(), kind_of(model)
@@ -75,8 +77,10 @@ def host_model(
     patcher: the host's, of this pack's own: a clone. fingerprint: of its weights. native_size: side
     of the frames that it was trained on, in pixels; 0 where that is usual for its kind.
     """
-    name, joined = kind_of(patcher), is_joined(patcher)
+    name = kind_of(patcher)
+    require_family(patcher, name)
     require_workable(patcher, name)
+    joined = is_joined(patcher)
     schedule = schedule_of(patcher.get_model_object("model_sampling"))
     stride, prompt = codec.space_stride, text.encode("")
     words, width = prompt.states["tokens"].shape

@@ -22,8 +22,9 @@ def place_of(options: Mapping[str, Any]) -> Place:
 class Calls:
     """Numbers the attention calls of each block in the order in which they come.
 
-    per_block: calls of each block, known from the probing pass; after so many, the block begins
-    again: the host may run the model several times for one prediction.
+    per_block: calls of the one block of a model that has no others, known from the probing pass;
+    after so many it begins again, as the host may run the model several times for one prediction.
+    Where there are others, these come in between.
     """
 
     per_block: Mapping[Place, int] = field(default_factory=dict)
@@ -63,7 +64,9 @@ def read(
     latent_size: (rows, columns) of the probed latents. frames: of them in one row of the model's
     batch. stride: pixels of a latent. words: tokens of the prompt. Which is which is read from the
     numbers of tokens: the probed size has been chosen so that no layer has as many as the prompt.
-    Calls over others than the prompt's (a picture's) are no layers, and come before those.
+    Calls over others than the prompt's (a picture's) are no layers. Where a block attends to itself
+    once more, what follows belongs to something beside the clip (VACE's control video): no layers
+    either.
     Raises EvenframeError for a model whose words and pixels attend together, or of which no call
     was seen.
     """
@@ -73,9 +76,14 @@ def read(
         for level in range(8)
     }
     sites, places = [], {}
+    beside: set[Place] = set()
     for order, call in enumerate(seen):
         own = call.queries == call.keys
-        if call.queries not in sizes or call.masked or (own and call.number):
+        if own and call.number:
+            beside.add(call.place)
+        if call.place in beside:
+            continue
+        if call.queries not in sizes or call.masked:
             raise EvenframeError(
                 f"'{name}' attends to words and pixels together, or with a mask of its own: the "
                 "controls need a model with separate self- and cross-attention (Stable Diffusion, "
