@@ -93,7 +93,9 @@ def edit(
     plan = Edit(
         model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
-    branches = _branches(target, against, guidance_scale)
+    both = {"negative": against, "target": target}
+    unused = model.unused.get(guidance_scale)
+    branches = {name: prompt for name, prompt in both.items() if name != unused}
     if model.session is not None:
         numbers = {"guidance_scale": guidance_scale, "start_step": start_step, "eta": eta}
         return _in_session(plan, against, on_step=on_step, **numbers)
@@ -187,12 +189,3 @@ class EditPass(Pass):
             latents = run.settle(latents, self._step)
         del self._step, self._asked  # and with them the source's attention
         return latents
-
-
-def _branches(
-    target: Conditioning, negative: Conditioning, scale: float
-) -> dict[str, Conditioning]:
-    """Prompts of the branches that guidance at this scale needs."""
-    both = {"negative": negative, "target": target}
-    unused = {1.0: "negative", 0.0: "target"}.get(scale)
-    return {name: prompt for name, prompt in both.items() if name != unused}

@@ -34,6 +34,7 @@ def main() -> None:
         told_apart(patcher)
         adopted_again(patcher)
         refused(patcher)
+        guidance_at_scale_one(model)
         another_clip(model, patcher)
         tokenizers()
         sizes()
@@ -152,6 +153,33 @@ def refused(patcher: Any) -> None:
         EvenframeError, match="to 154 tokens in block input.1.0, but the prompt has 77"
     ):
         adopted(lengthened)
+
+
+def guidance_at_scale_one(model: Any) -> None:
+    """A node that wants the negative prompt at scale 1 gets it, any node the target at scale 0."""
+    asked: list[tuple[bool, float, float]] = []
+
+    def noted(args: Any) -> Any:
+        sides = (float(args[f"{side}_denoised"].abs().sum()) for side in ("cond", "uncond"))
+        asked.append((args["uncond"] is not None, *sides))
+        return args["denoised"]
+
+    def edited(scale: float, *given: Any) -> torch.Tensor:
+        asked.clear()
+        patcher: Any = model.denoiser.patcher.clone()
+        if given:
+            patcher.set_model_sampler_post_cfg_function(noted, *given)
+        own = replace(model, denoiser=replace(model.denoiser, patcher=patcher))
+        inversion, prompts = native.noise(own, (64, 64)), (native.TARGET, "blurry")
+        return edit(own, inversion, prompts[0], negative=prompts[1], guidance_scale=scale)
+
+    plain = edited(1.0)
+    assert torch.equal(edited(1.0, False), plain)
+    assert asked and not any(given or negative for given, _, negative in asked)
+    assert native.rel_error(edited(1.0, True), plain) < 1e-5  # two rows in one batch
+    assert asked and all(given and target and negative for given, target, negative in asked)
+    edited(0.0, False)
+    assert asked and all(given and target and negative for given, target, negative in asked)
 
 
 def another_clip(model: Any, patcher: Any) -> None:

@@ -10,6 +10,10 @@ Guidance = Callable[[Mapping[str, Tensor], float, Tensor, Level], Tensor]
 """(outputs by branch, scale, latents (f, c, h, w), their level) -> the guided output."""
 
 
+UNUSED: Mapping[float, str] = {1.0: "negative", 0.0: "target"}
+"""By scale, the branch that the guidance below does without, and need not be asked."""
+
+
 def classifier_free(
     outputs: Mapping[str, Tensor], scale: float, latents: Tensor, level: Level
 ) -> Tensor:

@@ -6,7 +6,7 @@ Nothing outside of them may assume a UNet, four latent channels, 77 tokens or ep
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -17,7 +17,7 @@ from ..attention.processor import Attend
 from ..attention.sites import Layout, Site
 from ..text.conditioning import Conditioning
 from .delta import Delta
-from .guidance import Guidance, classifier_free
+from .guidance import UNUSED, Guidance, classifier_free
 from .lattice import Lattice
 from .schedule import Level, Schedule
 
@@ -192,8 +192,9 @@ class Model:
 
     name: for people. fingerprint: identifies the weights and how they are used; what one model made
     is refused by another. native_size: side of the square frames it was trained on, in pixels.
-    session: prepares the model for work and tidies up after it, see `run`; None where there is
-    nothing to prepare.
+    guidance, unused: how branches' answers become one, and by scale the branch that it need not
+    have. session: prepares the model for work and tidies up after it, see `run`; None where there
+    is nothing to prepare.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Model:
     schedule: Schedule
     native_size: int
     guidance: Guidance = classifier_free
+    unused: Mapping[float, str] = field(default_factory=lambda: UNUSED)
     session: "Session | None" = None
 
     def run(

@@ -17,6 +17,7 @@ from comfy.sampler_helpers import cleanup_models
 from comfy.samplers import CFGGuider
 
 from .prompts import conditioning_of
+from .standing import unused_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,7 +137,10 @@ def session(
 
     def once_ready(ready: Ready) -> Result:
         bound = replace(denoiser, ready=ready)
-        return work(replace(model, denoiser=bound, guidance=bound.guided, session=None))
+        unused = unused_of(ready.options)
+        return work(
+            replace(model, denoiser=bound, guidance=bound.guided, unused=unused, session=None)
+        )
 
     return in_guider(denoiser.patcher, prompts, denoiser.outward(latents), once_ready, memory_bytes)
 

@@ -13,10 +13,13 @@ from typing import Any
 import torch
 
 from ....pipelines.common.errors import EvenframeError
+from ....pipelines.models.guidance import UNUSED
 
 GUIDANCE = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
 """Model options by which other nodes change guidance, of which an inversion has none."""
-UNCOMPARED = {*GUIDANCE, "disable_cfg1_optimization"}
+ALWAYS = "disable_cfg1_optimization"
+"""The model option by which they ask for the negative prompt at scale 1, too."""
+UNCOMPARED = {*GUIDANCE, ALWAYS}
 ELSEWHERE = {"model_sampling"}
 """Patched objects of which a model's schedule says all that counts."""
 PLACES = (
@@ -62,6 +65,14 @@ def facts_of(*patchers: Any) -> tuple[str, ...]:
     except Incomparable:
         return (uuid.uuid4().hex,)
     return (digest.hexdigest(),)
+
+
+def unused_of(options: Mapping[str, Any]) -> Mapping[float, str]:
+    """`Model.unused` with these model options: guidance of other nodes gets what the host's gives
+    it, where both branches are left out at no scale but 1."""
+    if options.get(ALWAYS):
+        return {}
+    return {1.0: UNUSED[1.0]} if any(options.get(name) for name in GUIDANCE) else UNUSED
 
 
 def require_workable(patcher: Any, name: str) -> None:
