@@ -34,6 +34,7 @@ def main() -> None:
         told_apart(patcher)
         adopted_again(patcher)
         refused(patcher)
+        every_setter_is_known(patcher, model)
         guidance_at_scale_one(model)
         another_clip(model, patcher)
         tokenizers()
@@ -128,7 +129,8 @@ def refused(patcher: Any) -> None:
         return host_model(each, WordStates(64, 77), RandomLatents(4), "")
 
     shrink = 3, 2.0, 0.0, 0.35, True, "bicubic", "bicubic"
-    windows, other = patcher.clone(), patcher.clone()
+    windows, other, several = patcher.clone(), patcher.clone(), patcher.clone()
+    several.set_additional_models("multigpu", [patcher.clone()])
     windows.model_options["context_handler"] = Handler.__new__(Handler)
     other.set_model_attn2_replace(_scaled(1), "input", 4)
     for each, said in (
@@ -137,6 +139,11 @@ def refused(patcher: Any) -> None:
         (node("nodes_easycache", "LazyCacheNode", patcher, 0.2, 0.15, 0.95, False), "LazyCache"),
         (node("nodes_slg", "SkipLayerGuidanceDiTSimple", patcher, 0.0, 1.0, "1", "1"), "Skip"),
         (node("nodes_custom_sampler", "CFGOverride", patcher, 1.0, 0.0, 1.0), "CFGOverride"),
+        (
+            node("nodes_differential_diffusion", "DifferentialDiffusion", patcher),
+            "DifferentialDiff",
+        ),
+        (several, "MultiGPU"),
         (node("nodes_hypertile", "HyperTile", patcher, 32, 2, 0, False), "HyperTile"),
         (node("nodes_tomesd", "TomePatchModel", patcher, 0.3), "Token Merging"),
         (node("nodes_model_downscale", "PatchModelAddDownscale", patcher, *shrink), "Deep Shrink"),
@@ -153,6 +160,60 @@ def refused(patcher: Any) -> None:
         EvenframeError, match="to 154 tokens in block input.1.0, but the prompt has 77"
     ):
         adopted(lengthened)
+
+
+def every_setter_is_known(patcher: Any, model: Any) -> None:
+    """What ComfyUI lets a node set on a MODEL counts in an edit, or is refused; nothing is new."""
+    from comfy.model_patcher import ModelPatcher
+
+    seen: set[str] = set()
+    counted = {
+        "attn1_patch": lambda q, k, v, _: (q, k, v),
+        "attn2_patch": lambda q, k, v, _: (q, k, v),
+        "attn1_output_patch": lambda n, _: n,
+        "attn2_output_patch": lambda n, _: n,
+        "input_block_patch": lambda h, _: h,
+        "input_block_patch_after_skip": lambda h, _: h,
+        "output_block_patch": lambda h, hsp, _: (h, hsp),
+        "middle_block_after_patch": lambda args: args,
+        "emb_patch": lambda emb, model_channels, _: emb,
+        "unet_function_wrapper": lambda apply, args: apply(
+            args["input"], args["timestep"], **args["c"]
+        ),
+        "sampler_cfg_function": lambda args: args["cond"],
+        "sampler_pre_cfg_function": lambda args: args["conds_out"],
+        "sampler_post_cfg_function": lambda args: args["denoised"],
+        "optimized_attention": _attention,
+    }
+    refused = {"attn1_replace", "attn2_replace", "patch_replace"}
+    refused |= {"denoise_mask_function", "sampler_calc_cond_batch_function"}
+    general = {"patch", "compute_dtype"}
+    others = {"double_block_patch", "rope_options"}  # Wan's, which looks at them itself
+    others |= {"post_input_patch", "noise_refiner_patch"}  # of families that are refused
+    others |= {"forward_timestep_embed_patch"}  # for layers that a UNet does not know
+    setters = {name[10:] for name in vars(ModelPatcher) if name.startswith("set_model_")}
+    unknown = setters - counted.keys() - refused - general - others
+    assert not unknown, unknown
+    clone = patcher.clone()
+    for name, what in counted.items():
+        getattr(clone, f"set_model_{name}")(_noted(seen, name, what))
+    own = replace(model, denoiser=replace(model.denoiser, patcher=clone))
+    edit(own, native.noise(own, (64, 64)), native.TARGET)
+    assert seen == counted.keys(), counted.keys() - seen
+
+
+def _noted(seen: set[str], name: str, what: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*args: Any, **more: Any) -> Any:
+        seen.add(name)
+        return what(*args, **more)
+
+    return noted
+
+
+def _attention(*args: Any, **more: Any) -> Any:
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    return attention_pytorch(*args, **more)
 
 
 def guidance_at_scale_one(model: Any) -> None:

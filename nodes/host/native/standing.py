@@ -29,6 +29,8 @@ PLACES = (
 """Where nodes put things on a patcher, but for its options and objects."""
 SKIPPING = {"easycache", "teacache", "rel_l1_thresh"}
 """Options by which nodes leave out passes."""
+SAMPLERS = ("sampler_calc_cond_batch_function", "denoise_mask_function")
+"""Model options that only the host's own samplers look at."""
 RETOKENED = {
     "hypertile": "HyperTile",
     "tomesd": "Token Merging (ToMe)",
@@ -92,13 +94,17 @@ def require_workable(patcher: Any, name: str) -> None:
             "MODEL, and controls would miss those that it leaves out: take that node away."
         )
     ignored = [_who(each) for kind, _, each in wrappers if kind == "predict_noise"]
-    if (changed := options.get("sampler_calc_cond_batch_function")) is not None:
-        ignored.append(_who(changed))
+    ignored += [_who(options[name]) for name in SAMPLERS if options.get(name) is not None]
     if ignored:
         raise EvenframeError(
             f"A node changes the steps of ComfyUI's own samplers ({ignored[0]}: Skip Layer "
-            "Guidance, CFG Override or the like), and would do nothing here, where this pack "
-            "samples: take that node away, or connect the MODEL before it."
+            "Guidance, CFG Override, Differential Diffusion or the like), and would do nothing "
+            "here, where this pack samples: take that node away, or connect the MODEL before it."
+        )
+    if patcher.additional_models.get("multigpu"):
+        raise EvenframeError(
+            "MultiGPU CFG Split stands on the MODEL, whose parts would attend at the same time on "
+            "several devices, so that no control could tell its layers: take that node away."
         )
     _require_tokens(inner.get("patches", {}))
     _require_attention(inner.get("patches_replace", {}), name)
