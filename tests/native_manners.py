@@ -17,10 +17,13 @@ import torch
 
 from evenframe.benchmarks import host_models, native
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.controls.base import working_bytes
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.refocus import Refocus
+from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.source.inversion import Inversion
 
 SLOT = "optimized_attention_override"
 
@@ -75,6 +78,7 @@ def main() -> None:
         left_alone(model, lambda: run(Fusion(), on_step=no_memory), torch.OutOfMemoryError)
         in_the_gradient(model, lambda: run(refocus()))
         chained(model, lambda: run(Fusion()))
+        streamed(model, inversion)
         swapped(model)
 
 
@@ -90,6 +94,25 @@ def in_the_gradient(model: Model, work: Callable[[], Any]) -> None:
         left_alone(model, work, EvenframeError)
     finally:
         module.region_losses = whole
+
+
+def streamed(model: Model, inversion: Inversion) -> None:
+    """Without a gradient, RAD is refused before the first pass, though it begins late."""
+    asked: list[int] = []
+    late = replace(refocus(), steps=Span(0.5, 1.0))
+    patcher: Any = model.denoiser.patcher  # type: ignore[attr-defined]
+    patcher.is_dynamic = lambda: True
+    try:
+        with pytest.raises(EvenframeError, match=r"\(dynamic VRAM\).* set its guide_by to 'boost'"):
+            working_bytes([late], model, native.FRAMES, (128, 128))
+        with pytest.raises(EvenframeError, match="dynamic VRAM"):
+            edit(model, inversion, native.TARGET, controls=[late], on_pass=lambda: asked.append(1))
+        assert not asked
+        by_boost = replace(late, guide_by="boost")
+        edit(model, inversion, native.TARGET, controls=[by_boost], on_pass=lambda: asked.append(1))
+        assert asked
+    finally:
+        del patcher.is_dynamic
 
 
 def chained(model: Model, work: Callable[[], Any]) -> None:

@@ -169,7 +169,7 @@ class Denoiser(Protocol):
     ) -> int:
         """About what a pass to the coarse cross-attention needs, and keeps to be differentiated.
 
-        frames: of the latents.
+        frames: of the latents. Raises EvenframeError where it cannot be differentiated.
         """
         ...
 

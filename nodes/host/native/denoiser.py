@@ -164,13 +164,8 @@ class HostDenoiser:
 
         Everything is kept: the host's blocks cannot be asked to be run again.
         """
+        self._require_gradient()
         before, ready = memory.in_training, self._ready()
-        if getattr(self.patcher, "is_dynamic", lambda: False)():
-            raise EvenframeError(
-                "ComfyUI streams this model's weights to the device (dynamic VRAM), through which "
-                "RAD finds no gradient: set its guide_by to 'boost', or start ComfyUI with "
-                "--disable-dynamic-vram."
-            )
         with ExitStack() as stack:
             for each in (ready.inner, *(other.model for other in ready.others)):
                 stack.enter_context(ordinary_weights(each))
@@ -200,8 +195,17 @@ class HostDenoiser:
     def gradient_bytes(
         self, frames: int, frame_size: tuple[int, int], checkpointed: bool = False
     ) -> int:
-        """About what a pass to the coarse cross-attention needs, and keeps."""
+        """About what a pass to the coarse cross-attention needs, and keeps; see `Denoiser`."""
+        self._require_gradient()
         return int(self.working_bytes(frames, frame_size, branches=1) * (1 + KEPT))
+
+    def _require_gradient(self) -> None:
+        if getattr(self.patcher, "is_dynamic", lambda: False)():
+            raise EvenframeError(
+                "ComfyUI streams this model's weights to the device (dynamic VRAM), through which "
+                "RAD finds no gradient: set its guide_by to 'boost', or start ComfyUI with "
+                "--disable-dynamic-vram."
+            )
 
     def _ready(self) -> Ready:
         if self.ready is None:

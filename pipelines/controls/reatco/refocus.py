@@ -162,6 +162,8 @@ class Refocus(Control):
         self.regions.require(edit.clip.frames, edit.frame_size)
         if self._boosts(edit.model):
             return BoostRun(self.regions, edit, self.boost, self.steps.steps(edit.steps))
+        # A model that has no gradient says so now, and not in the middle of the edit.
+        self.working_bytes(edit.model, len(edit.latent_frames), edit.frame_size)
         return RefocusRun(self, edit)
 
     def _boosts(self, model: "Model") -> bool:
