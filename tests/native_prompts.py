@@ -6,6 +6,7 @@ own models, and weights in other forms. It ends with an AssertionError where som
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +99,53 @@ def hooked(prompt: Conditioning, *strengths: tuple[float, float]) -> Conditionin
     return replace(prompt, host=[[None, {"hooks": group}]])
 
 
+def every_entry_with_the_words_is_one(model: Model) -> None:
+    """In another area or stretch of a schedule; others stay as they are, which is said."""
+    from evenframe.nodes.host.native.prompts import OTHERS, STRETCHES, bearing, notes_of
+    from evenframe.nodes.host.native.prompts import conditioning_of as conditioned
+
+    prompt, other = (model.text.encode(text) for text in (native.TARGET, native.SOURCE))
+    own, theirs = (each.states["tokens"][None] for each in (prompt, other))
+    entries = [[own, {}], [theirs, {}], [own.clone(), {"strength": 0.5}]]
+    assert bearing(entries) == [0, 2] and notes_of(entries) == (OTHERS,)
+    blended = replace(prompt, host=entries, states={"tokens": own[0] + 1})
+    states = [states for states, _ in conditioned(blended)]
+    assert all(torch.equal(states[at], own + 1) for at in (0, 2)) and states[1] is theirs
+    moved = {"clip_start_percent": 0.0, "clip_end_percent": 0.5}
+    later = {"clip_start_percent": 0.5, "clip_end_percent": 1.0}
+    scheduled = [[own, moved], [own + 0.1, later], [theirs, moved]]
+    assert bearing(scheduled) == [0, 1] and notes_of(scheduled) == (OTHERS, STRETCHES)
+    assert notes_of(entries[::2]) == () == notes_of(entries[:1])
+    inversion, target = native.noise(model, SIZE), replace(prompt, host=scheduled[:2])
+    half = inversion.steps // 2
+    two, four = (
+        edit(model, inversion, target, controls=[weighted], start_step=half)
+        for weighted in (Fusion("reweight", weights=(("yellow", by),)) for by in (2.0, 4.0))
+    )
+    assert not close(four, two), "controls end with the first stretch"
+
+
+def the_entry_of_a_text_leads(model: Model) -> None:
+    """Of combined conditioning, words are those of the entry that has been made of the text."""
+    from comfy.sd1_clip import SD1Tokenizer
+
+    from evenframe.nodes.host.native.prompts import OTHERS
+    from evenframe.nodes.host.native.text import HostText
+
+    def encoded(tokens: Any) -> Any:
+        return [[torch.tensor(tokens["l"])[..., :1].repeat(1, 1, 64), {}]]
+
+    tokenizer = SD1Tokenizer()
+    clip = SimpleNamespace(
+        tokenize=tokenizer.tokenize_with_weights, encode_from_tokens_scheduled=encoded
+    )
+    first, second = (encoded(clip.tokenize(text)) for text in ("a dog", "a red cat"))
+    for combined in (first + second, second + first):
+        prompt = HostText("", clip).wrapped("a red cat", combined)
+        assert torch.equal(prompt.states["tokens"][None], second[0][0])
+        assert prompt.notes == (OTHERS,) and len(prompt.host) == 2
+
+
 def a_fingerprint_does_not_depend_on_what_is_loaded(model: Model) -> None:
     from evenframe.nodes.host.native.fingerprint import of_patchers
 
@@ -128,6 +176,8 @@ def main() -> None:
         every_frame_has_its_own_hint(model, steered)
         prompts_may_be_of_two_lengths(model)
         a_hook_follows_its_schedule_upwards(model)
+        every_entry_with_the_words_is_one(model)
+        the_entry_of_a_text_leads(model)
         a_fingerprint_does_not_depend_on_what_is_loaded(model)
         quantised_weights_have_a_gradient(model)
 

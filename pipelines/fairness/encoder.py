@@ -142,7 +142,7 @@ def encode_fair(
         fair.tokens.text,
         tuple((wish, places) for wish, _, places in found),
         _rows(tokens, fair.tokens, *selected, strength),
-        tuple(dict.fromkeys([*draft.notes, *fair.notes])),
+        _notes(draft, fair, prompt),
     )
     return FairPrompt(replace(prompt, states={**prompt.states, "tokens": states}), record)
 
@@ -247,6 +247,11 @@ def _rows(
         for token, (weight, at) in enumerate(pairs)
         if token in names and strength * weight > 0
     )
+
+
+def _notes(draft: Draft, fair: Conditioning, prompt: Conditioning) -> tuple[str, ...]:
+    stays = () if prompt.host is None else prompt.notes  # what a host has beside its words
+    return tuple(dict.fromkeys([*draft.notes, *fair.notes, *stays]))
 
 
 def _names(prompt: Tokens) -> dict[int, str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
@@ -16,7 +16,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper
 from comfy.sampler_helpers import cleanup_models
 from comfy.samplers import CFGGuider
 
-from .prompts import conditioning_of
+from .prompts import bearing, conditioning_of
 from .standing import unused_of
 
 if TYPE_CHECKING:
@@ -64,9 +64,13 @@ class Ready:
 
 @dataclass
 class Work:
-    """Takes the place of a sampler in a guider: calls `work`, and hands on its noise."""
+    """Takes the place of a sampler in a guider: calls `work`, and hands on its noise.
+
+    bearing: the entries that bear their prompt's tokens, (the host's name of the branch, place).
+    """
 
     work: Callable[[Ready], Any]
+    bearing: Collection[tuple[str, int]]
     result: Any = None
     begun: Any = None
 
@@ -82,7 +86,7 @@ class Work:
         conditions = dict(guider.conds)
         if "source" in given:
             conditions["source"] = _as_given(conditions["source"], given["source"])
-        main = frozenset(entries[0]["uuid"] for entries in given.values())
+        main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
         options, models = extra_args["model_options"], tuple(guider.loaded_models)
         ready = Ready(guider.inner_model, options, conditions, main, models)
         self.result = self.work(ready)
@@ -106,10 +110,13 @@ def in_guider(
     latents: of the shape that the model is asked about at once, in the host's layout. memory_bytes:
     what the work needs beside the weights, where that is more than the host's own estimate.
     """
-    named = {ROLES[branch]: conditioning_of(prompt) for branch, prompt in prompts.items()}
-    if "positive" not in named:  # by that name, what hangs on a condition is handed on
-        named = {"positive": named["source"], **named}
-    guider, taken = CFGGuider(patcher), Work(work)
+    asked = {ROLES[branch]: prompt for branch, prompt in prompts.items()}
+    if "positive" not in asked:  # by that name, what hangs on a condition is handed on
+        asked = {"positive": asked["source"], **asked}
+    named = {role: conditioning_of(prompt) for role, prompt in asked.items()}
+    entries = {role: prompt.host or named[role] for role, prompt in asked.items()}
+    guider = CFGGuider(patcher)
+    taken = Work(work, [(role, at) for role in entries for at in bearing(entries[role])])
     guider.inner_set_conds(named)
     guider.model_options = create_model_options_clone(guider.model_options)
     roomy = partial(_with_room, memory_bytes)

@@ -9,6 +9,10 @@ from typing import Any
 from ....pipelines.attention.sites import Site
 from ....pipelines.common.errors import EvenframeError
 
+TOGETHER = (
+    "attends to words and pixels together, or with a mask of its own: the controls need a model "
+    "with separate self- and cross-attention (Stable Diffusion, SDXL, Wan)."
+)
 Place = tuple[Any, ...]
 """A block of the model, as its `transformer_options` name it."""
 
@@ -84,11 +88,7 @@ def read(
         if call.place in beside:
             continue
         if call.queries not in sizes or call.masked:
-            raise EvenframeError(
-                f"'{name}' attends to words and pixels together, or with a mask of its own: the "
-                "controls need a model with separate self- and cross-attention (Stable Diffusion, "
-                "SDXL, Wan)."
-            )
+            raise EvenframeError(f"'{name}' {TOGETHER}")
         if not own and call.keys != words:
             continue
         kind = "self" if own else "cross"

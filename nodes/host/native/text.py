@@ -14,7 +14,7 @@ from comfy.sd1_clip import escape_important, token_weights, unescape_important
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.common.typed_text import require_typed
 from ....pipelines.text.tokens import Tokens, place_words
-from .prompts import prompt_of
+from .prompts import notes_of, prompt_of, same_states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,15 @@ class HostText:
                 f"The conditioning has {states.shape[-1]} numbers for each token, but the MODEL "
                 f"takes {self.width}: encode the text with the CLIP of Adopt Model."
             )
-        return self._prompt(text, conditioning)
+        return self._prompt(text, self._leading(text, conditioning))
+
+    def _leading(self, text: str, conditioning: Any) -> Any:
+        """The entries, with that first which has the states of this text, where one has."""
+        if len(conditioning) < 2:
+            return conditioning
+        own = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text))[0][0]
+        at = next((at for at, entry in enumerate(conditioning) if same_states(own, entry[0])), 0)
+        return [*conditioning[at:], *conditioning[:at]]
 
     def _prompt(self, text: str, conditioning: Any) -> Conditioning:
         every = self._every(text)
@@ -83,11 +91,11 @@ class HostText:
             raise EvenframeError(
                 f"The conditioning has states of the shape {tuple(getattr(states, 'shape', ()))}, "
                 f"and this text has {count} tokens: encode the same text, with the CLIP of Adopt "
-                "Model."
+                "Model, and without Conditioning Concat."
             )
         tokens = self._tokens(text, flat)
         notes = (UNSPLIT,) if text.strip() and not tokens.words else ()
-        notes += (SHIFTED,) if _shifted(every) else ()
+        notes += ((SHIFTED,) if _shifted(every) else ()) + notes_of(conditioning)
         return prompt_of(conditioning, tokens, self.fingerprint, notes)
 
     def _tokens(self, text: str, flat: Flat) -> Tokens:
