@@ -124,8 +124,9 @@ def _in_session(plan: Edit, against: Conditioning, **settings: Any) -> Tensor:
     """The edit of a model that must be made ready first, once it is."""
     inversion = plan.inversion
     again = partial(edit, negative=against, controls=plan.controls, seed=plan.seed, **settings)
+    prompts = {"target": plan.prompt, "negative": against, "source": inversion.prompt}
     return plan.model.run(
-        {"target": plan.prompt, "negative": against, "source": inversion.prompt},
+        {name: inversion.at_first(prompt) for name, prompt in prompts.items()},
         inversion.trajectory[0, : inversion.at_once],
         lambda ready: again(ready, inversion, plan.prompt, on_pass=plan.on_pass, free=plan.free),
     )
@@ -137,7 +138,13 @@ def _parts(plan: Edit) -> list[Edit]:
     if len(inversion.windows) == 1:
         return [plan]
     return [
-        replace(plan, inversion=inversion.part(window), window=window, length=length)
+        replace(
+            plan,
+            inversion=inversion.part(window),
+            prompt=plan.prompt.over(window, length),
+            window=window,
+            length=length,
+        )
         for window in inversion.windows
     ]
 
@@ -151,6 +158,8 @@ class EditPass(Pass):
     def __init__(self, plan: Edit, branches: Mapping[str, Conditioning], guidance_scale: float):
         self._runs = [control.begin(plan) for control in plan.controls]
         table = plan.inversion.keyframe_table()
+        length = plan.length or len(plan.latent_frames)
+        branches = {name: one.over(plan.latent_frames, length) for name, one in branches.items()}
         super().__init__(plan.latent_frames, branches, table, in_turn(self._runs))
         self._plan, self._scale = plan, guidance_scale
         self._source = plan.inversion.source_attention(plan.model)

@@ -16,7 +16,6 @@ from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend
 from .attention.terms import as_it_is
 from .common.checks import require_finite
-from .common.errors import EvenframeError
 from .common.window import merged
 from .models.schedule import Level, add_noise, move, split
 from .text.conditioning import Conditioning
@@ -105,7 +104,6 @@ def walk(
     draw: makes fresh noise like the latents given.
     Raises EvenframeError at the step in which latents stop being numbers.
     """
-    _require_one_window(passes)
     total, kind = first + len(levels) - 1, model.schedule.kind
     windows = [part.frames for part in passes]
     for index, (here, there) in enumerate(pairwise(levels), first):
@@ -131,13 +129,3 @@ def walk(
         if on_step is not None:
             on_step(StepReport(index + 1, total, asked, latents, clean))
     return latents
-
-
-def _require_one_window(passes: Sequence[Pass]) -> None:
-    prompts = (prompt for part in passes for prompt in part.branches.values())
-    if len(passes) > 1 and any(prompt.host is not None for prompt in prompts):
-        raise EvenframeError(
-            "The clip is in several windows, and a prompt carries more than words, such as a "
-            "ControlNet, whose frames are those of the whole clip: take windows as large as the "
-            "clip, or leave conditioning of Prompt unlinked."
-        )

@@ -158,9 +158,11 @@ def a_control_video_is_left_alone() -> None:
 
     for videos in (1, 2):
         seen.clear()
-        states = [torch.rand(1, 32, 2, 8, 8) for _ in range(videos)]
-        more = {"vace_frames": states, "vace_mask": [torch.ones(1, 64, 2, 8, 8)] * videos}
-        more["vace_strength"] = [1.0] * videos
+        more = {
+            "vace_frames": [torch.rand(1, 32, 2, 8, 8) for _ in range(videos)],
+            "vace_mask": [torch.ones(1, 64, 2, 8, 8)] * videos,
+            "vace_strength": [1.0] * videos,
+        }
         branches = {"source": replace(model.text.encode(native.SOURCE), host=[[None, more]])}
         work = partial(asked, latents=latents, branches=branches, attend=noted)
         model.run(branches, latents, work)

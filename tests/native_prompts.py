@@ -14,8 +14,6 @@ import torch
 from native_manners import Stopped, refocus
 
 from evenframe.benchmarks import host_models, native
-from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
@@ -47,8 +45,6 @@ def every_frame_has_its_own_hint(model: Model, steered: Model) -> None:
     inversion = invert(model, FRAMES, prompt, steps=3, keyframes="own")
     rebuilt = checked(model, inversion).rebuilt
     assert rebuilt is not None and close(rebuilt[0], reconstruct(model, inversion)[1])
-    with pytest.raises(EvenframeError, match="several windows"):
-        invert(model, FRAMES, prompt, steps=3, windowing=Windowing(2, 2))
 
     def stop(*_: Any) -> None:
         raise Stopped

@@ -25,6 +25,9 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.source.inversion import invert
 
+SIDES = "cond", "uncond"
+"""Target and negative, in ComfyUI's words."""
+
 
 def main() -> None:
     assert not host_models.find()
@@ -221,8 +224,8 @@ def guidance_at_scale_one(model: Any) -> None:
     asked: list[tuple[bool, float, float]] = []
 
     def noted(args: Any) -> Any:
-        sides = (float(args[f"{side}_denoised"].abs().sum()) for side in ("cond", "uncond"))
-        asked.append((args["uncond"] is not None, *sides))
+        target, negative = (float(args[f"{side}_denoised"].abs().sum()) for side in SIDES)
+        asked.append((args["uncond"] is not None, target, negative))
         return args["denoised"]
 
     def edited(scale: float, *given: Any) -> torch.Tensor:

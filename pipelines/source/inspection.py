@@ -76,7 +76,9 @@ def seen(
         return merged(parts, inversion.windowing.weights, ((of(part),) for part in parts))[0]
 
     maps = model.run(
-        {"source": inversion.prompt}, inversion.trajectory[0, : inversion.at_once], by_parts
+        {"source": inversion.at_first(inversion.prompt)},
+        inversion.trajectory[0, : inversion.at_once],
+        by_parts,
     )
     maps = maps.transpose(0, 1)  # (layers heads) t h w
     mean = maps.mean(0)  # t h w

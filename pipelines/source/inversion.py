@@ -119,8 +119,18 @@ class Inversion:
         own."""
         if len(frames) == self.latent_frames:
             return self
-        trajectory = self.trajectory[:, frames.start : frames.stop]
-        return replace(self, trajectory=trajectory, records=(), rebuilt=None, windowing=WHOLE_CLIP)
+        return replace(
+            self,
+            trajectory=self.trajectory[:, frames.start : frames.stop],
+            prompt=self.prompt.over(frames, self.latent_frames),
+            records=(),
+            rebuilt=None,
+            windowing=WHOLE_CLIP,
+        )
+
+    def at_first(self, prompt: Conditioning) -> Conditioning:
+        """A prompt as it is asked with about the first of its windows."""
+        return prompt.over(self.windows[0], self.latent_frames)
 
     def keyframe_table(self) -> KeyFrameTable | None:
         """Which frames each frame attends to, or None for its own."""
@@ -212,8 +222,10 @@ def invert_clip(
     levels = [model.schedule.at(time) for time in reversed(times)]
     if settings.noise_seed is None:
         table = key_frames.table(settings.keyframes, len(parts[0]), settings.layers)
-        predicts = settings.solver == "uni-inv"
-        passes = [SourcePass(part, prompt, table, keeper, predicts) for part in parts]
+        predicts, length = settings.solver == "uni-inv", parts[-1].stop
+        passes = [
+            SourcePass(part, prompt.over(part, length), table, keeper, predicts) for part in parts
+        ]
         trajectory = _inverted(model, latents, levels, passes, windowing.weights, on_step)
     else:
         trajectory = blurred(latents.float().cpu(), levels, settings.noise_seed)

@@ -41,7 +41,10 @@ def reconstruct(
         window = _nearest(parts, frame)
         inversion, frame = inversion.part(window), frame - window.start
     frames, table, wanted = _selection(inversion, frame)
-    source = Pass(range(len(frames)), {"source": inversion.prompt}, table)
+    prompt = inversion.prompt
+    if len(frames) < inversion.latent_frames:  # some of a window's are at no place of the clip's
+        prompt = replace(prompt, window=None, length=0)
+    source = Pass(range(len(frames)), {"source": prompt}, table)
     start = inversion.trajectory[-1][frames].to(model.device)
     levels = inversion.levels(model.schedule)
     latents = model.run(

@@ -21,7 +21,9 @@ class Conditioning:
     states: by name, what the denoiser is given; "tokens" is (L, c), the text encoder's last hidden
         states, padded to L tokens; "pooled" (c,) sums the prompt up, where the denoiser reads that.
     model: fingerprint of the model that encoded it. notes: what the writer should know, a line
-        each. host: what a host encoded it to, for its own models.
+        each. host: what a host encoded it to, for its own models; it may have parts for each frame.
+    window, length: the latent frames that it is asked about, and of how many of the clip; None and
+        0 where all.
     """
 
     tokens: Tokens
@@ -29,6 +31,12 @@ class Conditioning:
     model: str
     notes: tuple[str, ...] = ()
     host: Any = None
+    window: range | None = None
+    length: int = 0
+
+    def over(self, window: range, length: int) -> "Conditioning":
+        """As it is asked with about these of a clip's so many latent frames; itself where all."""
+        return self if len(window) == length else replace(self, window=window, length=length)
 
     def pooled(self) -> Tensor:
         """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""

@@ -99,7 +99,9 @@ class HostDenoiser:
         attend: Attend = as_it_is,
     ) -> dict[str, Tensor]:
         """What it says of latents (f, c, h, w), by branch name; see `Denoiser`."""
-        ready, asked = self._ready(), self._asked(latents, level, branches)
+        ready = self._ready()
+        ready.over(next(iter(branches.values())).window)
+        asked = self._asked(latents, level, branches)
         whole, width = self.layout.whole_clip, None if keyframes is None else keyframes.width
         layer = Controlled(
             Calls(_per_block(self.places)),

@@ -18,6 +18,7 @@ from comfy.samplers import CFGGuider
 
 from .prompts import bearing, conditioning_of
 from .standing import unused_of
+from .windows import conditions_over
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,26 +37,45 @@ COPIED = ("control", "control_apply_to_uncond", "gligen")
 class Ready:
     """The host's model while its guider runs.
 
-    inner: the `BaseModel`, loaded. options: the guider's model options. conditions: by branch, as
-    the host has prepared them. main: those of its entries that bear the prompt's tokens, by their
-    uuids. others: further models that run with it, such as ControlNets. sigma, during: noise and
-    options of the last pass.
+    inner: the `BaseModel`, loaded. options: the guider's model options. whole: conditions by
+    branch, as the host has prepared them for latents of the shape `clip`. main: those of its
+    entries that bear the prompt's tokens, by their uuids. others: further models that run with it,
+    such as ControlNets. sigma, frames, conditions, during: of the last pass, its noise, the frames
+    that it was about (None: all), their conditions and its options.
     """
 
     inner: Any
     options: dict[str, Any]
-    conditions: Mapping[str, list[Any]]
+    whole: Mapping[str, list[Any]]
+    clip: Sequence[int]
     main: frozenset[Any]
     others: Sequence[Any] = ()
     sigma: float = inf
+    frames: range | None = None
     during: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.conditions = self.whole
+
+    def over(self, frames: range | None) -> None:
+        """Make conditions ready for these frames of the clip. Those of one window are held."""
+        if frames != self.frames:
+            dim = 2 if len(self.clip) == 5 else 0  # (1, c, f, h, w) or (f, c, h, w)
+            given = (self.whole, self.inner, self.clip, dim)
+            self.conditions = self.whole if frames is None else conditions_over(frames, *given)
+            self.frames = frames
 
     def at(self, sigma: float) -> None:
         """Begin a pass. The host's hooks with a schedule only ever look for what comes later; where
-        noise has risen, they begin anew."""
+        noise has risen, they begin anew. Its T2I adapters go on with what they made of their hints
+        for as many rows as the pass before had."""
         risen, self.sigma = sigma > self.sigma, sigma
-        entries = (entry for each in self.conditions.values() for entry in each)
-        hooked = [entry["hooks"] for entry in entries if entry.get("hooks") is not None]
+        for control in _all(self.conditions, "control"):
+            while control is not None:
+                if hasattr(control, "control_input"):
+                    control.control_input = None
+                control = control.previous_controlnet
+        hooked = _all(self.whole, "hooks")
         if risen and hooked:
             for hooks in hooked:
                 hooks.reset()
@@ -88,7 +108,7 @@ class Work:
             conditions["source"] = _as_given(conditions["source"], given["source"])
         main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
         options, models = extra_args["model_options"], tuple(guider.loaded_models)
-        ready = Ready(guider.inner_model, options, conditions, main, models)
+        ready = Ready(guider.inner_model, options, conditions, others[1].shape, main, models)
         self.result = self.work(ready)
         return others[1]
 
@@ -104,11 +124,13 @@ def in_guider(
     latents: Tensor,
     work: Callable[[Ready], Result],
     memory_bytes: int = 0,
+    clip: Sequence[int] | None = None,
 ) -> Result:
     """What `work` gives, called while the host's guider holds the model ready for these prompts.
 
     latents: of the shape that the model is asked about at once, in the host's layout. memory_bytes:
-    what the work needs beside the weights, where that is more than the host's own estimate.
+    what the work needs beside the weights, where that is more than the host's own estimate. clip:
+    the shape of all of the clip's latents, which prompts may have something for each frame of.
     """
     asked = {ROLES[branch]: prompt for branch, prompt in prompts.items()}
     if "positive" not in asked:  # by that name, what hangs on a condition is handed on
@@ -119,10 +141,10 @@ def in_guider(
     taken = Work(work, [(role, at) for role in entries for at in bearing(entries[role])])
     guider.inner_set_conds(named)
     guider.model_options = create_model_options_clone(guider.model_options)
-    roomy = partial(_with_room, memory_bytes)
+    roomy = partial(_with_room, tuple(latents.shape), memory_bytes)
     add_wrapper(WrappersMP.PREPARE_SAMPLING, roomy, guider.model_options, is_model_options=True)
     # Zeros for a start: the work brings its own, and only the shape counts.
-    empty = torch.zeros(latents.shape)
+    empty = torch.zeros(clip or latents.shape)
     most = float(patcher.get_model_object("model_sampling").sigma_max)
     try:
         guider.sample(empty, empty, taken, torch.tensor([most, 0.0]), disable_pbar=True)
@@ -149,12 +171,21 @@ def session(
             replace(model, denoiser=bound, guidance=bound.guided, unused=unused, session=None)
         )
 
-    return in_guider(denoiser.patcher, prompts, denoiser.outward(latents), once_ready, memory_bytes)
+    length = max(prompt.length for prompt in prompts.values()) or len(latents)
+    clip = denoiser.outward(latents[:1].expand(length, -1, -1, -1)).shape
+    latents = denoiser.outward(latents)
+    return in_guider(denoiser.patcher, prompts, latents, once_ready, memory_bytes, clip)
 
 
 def with_room(model: Any, memory_bytes: int) -> Any:
     """The model, whose sessions make so much room beside its weights."""
     return replace(model, session=partial(session, memory_bytes=memory_bytes))
+
+
+def _all(conditions: Mapping[str, list[Any]], name: str) -> list[Any]:
+    """What the entries of all branches have by this name."""
+    entries = (entry for each in conditions.values() for entry in each)
+    return [entry[name] for entry in entries if entry.get(name) is not None]
 
 
 def _as_given(entries: Sequence[Any], given: Sequence[Any]) -> list[Any]:
@@ -169,9 +200,15 @@ def _as_given(entries: Sequence[Any], given: Sequence[Any]) -> list[Any]:
 
 
 def _with_room(
-    memory_bytes: int, prepare: Any, model: Any, shape: Any, *args: Any, **more: Any
+    shape: Sequence[int],
+    memory_bytes: int,
+    prepare: Any,
+    model: Any,
+    _: Any,
+    *args: Any,
+    **more: Any,
 ) -> Any:
-    """Let the host prepare as for a batch that needs so many bytes."""
+    """Let the host prepare as for a batch of this shape that needs so many bytes."""
     own = max(1, model.memory_required(list(shape)))
     batch = shape[0] * max(1, -(-memory_bytes // own))
     return prepare(model, [batch, *shape[1:]], *args, **more)

@@ -1,0 +1,89 @@
+"""The host's conditions of one window of a clip, which have its frames alone."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from comfy.context_windows import IndexListContextHandler, IndexListContextWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Conditions = dict[str, list[Any]]
+CACHED = ("cond_hint", "extra_concat", "control_input")
+"""What ControlNets and T2I adapters make of their hints, for those of before."""
+
+
+def conditions_over(
+    frames: range, conditions: Mapping[str, list[Any]], model: Any, clip: Sequence[int], dim: int
+) -> Conditions:
+    """Conditions, by branch, as the model is asked with them about some frames of a clip.
+
+    clip: the shape of its latents as the host lays them out, for which the conditions have been
+    prepared. dim: where that has the frames. What has as many frames as the clip is cut as the
+    host's own context windows cut it; the rest stays.
+    """
+    window = IndexListContextWindow([*frames], dim=dim, total_frames=clip[dim])
+    handler = IndexListContextHandler(None, None, dim=dim)  # pyright: ignore[reportArgumentType]
+    handler._model = model  # as it does itself: each kind of model knows its own conditions
+    like = torch.empty(clip, device="meta")
+    steered: dict[int, Any] = {}
+    cut: Conditions = {}
+    for role, entries in conditions.items():
+        own = zip(entries, handler.get_resized_cond(entries, like, window), strict=True)
+        cut[role] = [
+            {**resized, **area, **_rest(entry, frames, dim, steered)}
+            for entry, resized in own
+            if (area := _area(entry.get("area"), frames)) is not None
+        ]
+    return cut
+
+
+def _area(area: Any, frames: range) -> dict[str, Any] | None:
+    """What of an area (sizes, places) over frames, rows and columns lies in the window; None where
+    nothing does."""
+    if area is None or len(area) < 6:  # over all frames
+        return {}
+    first, last = max(area[3], frames.start), min(area[3] + area[0], frames.stop)
+    if first >= last:
+        return None
+    return {"area": (last - first, *area[1:3], first - frames.start, *area[4:])}
+
+
+def _rest(entry: Any, frames: range, dim: int, steered: dict[int, Any]) -> dict[str, Any]:
+    """Masks and ControlNets, which the host's context windows leave as they are or to others."""
+    rest = {}
+    if entry.get("mask") is not None:
+        rest["mask"] = _frames_of(entry["mask"], frames, max(0, dim - 1))
+    if entry.get("control") is not None:
+        rest["control"] = _steered(entry["control"], frames, steered)
+    return rest
+
+
+def _steered(control: Any, frames: range, made: dict[int, Any]) -> Any:
+    """A ControlNet with the hints of these frames; the user's own and its network are left alone.
+
+    made: those made for this window. Branches that have one in common go on having one, so that
+    the host asks it once for them.
+    """
+    if control is not None and id(control) not in made:
+        own = made[id(control)] = copy(control)
+        own.previous_controlnet = _steered(control.previous_controlnet, frames, made)
+        own.cond_hint_original = _frames_of(control.cond_hint_original, frames)
+        own.extra_concat_orig = [_frames_of(each, frames) for each in control.extra_concat_orig]
+        vars(own).update(dict.fromkeys(CACHED & vars(own).keys()))
+    return None if control is None else made[id(control)]
+
+
+def _frames_of(value: Any, frames: range, axis: int = 0) -> Any:
+    """A tensor's frames; of fewer than the clip has, the host begins again with the first."""
+    if value is None:
+        return None
+    count = value.shape[axis]
+    return value.index_select(
+        axis, torch.tensor([at % count for at in frames], device=value.device)
+    )
