@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -169,6 +170,28 @@ def a_control_video_is_left_alone() -> None:
         assert seen == names, (videos, seen)
 
 
+def led_otherwise() -> None:
+    """A control video of another length is named, and a picture of unCLIP's counts."""
+    wan: Any = host_models.wan().denoiser
+    layout = dict(wan.patcher.model.model_config.unet_config)
+    layout |= {"dim": 256, "num_heads": 2, "num_layers": 2, **WAN["WAN21_Vace"]}
+    model, latents = adopted(built("WAN21_Vace", layout)), torch.randn(2, 16, 8, 8)
+    more = {"vace_frames": [torch.rand(1, 32, 3, 8, 8)], "vace_mask": [torch.ones(1, 64, 3, 8, 8)]}
+    prompt = replace(model.text.encode(native.SOURCE), host=[[None, more]])
+    with pytest.raises(EvenframeError, match="has 3 latent frames, but the clip has 2"):
+        model.run({"source": prompt}, latents, lambda held: held)
+    sd: Any = host_models.sd().denoiser
+    layout = dict(sd.patcher.model.model_config.unet_config)
+    layout |= {"num_classes": "sequential", "adm_in_channels": 1536}
+    model = adopted(built("SD21UnclipL", layout))
+    seen = SimpleNamespace(image_embeds=torch.rand(1, 768))
+    picture = {"clip_vision_output": seen, "strength": 1.0, "noise_augmentation": 0.1}
+    inversion, plain = native.noise(model, (64, 64)), model.text.encode(native.TARGET)
+    led = replace(plain, host=[[None, {"unclip_conditioning": [picture]}]])
+    one, again, without = (edit(model, inversion, each) for each in (led, led, plain))
+    assert torch.equal(one, again) and native.rel_error(one, without) > 1e-4
+
+
 def asked(model: Model, latents: torch.Tensor, **given: Any) -> None:
     model.denoiser.predict(latents, model.schedule.at(model.schedule.times(2)[0]), **given)
 
@@ -205,6 +228,7 @@ def main() -> None:
         every_kind_of_wan()
         a_control_video_is_left_alone()
         pictures_asked_with_pictures()
+        led_otherwise()
 
 
 if __name__ == "__main__":

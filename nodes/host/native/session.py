@@ -18,7 +18,7 @@ from comfy.samplers import CFGGuider
 
 from .prompts import bearing, conditioning_of
 from .standing import unused_of
-from .windows import conditions_over
+from .windows import conditions_over, require_frames
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,6 +104,7 @@ class Work:
         self.begun = guider.conds, guider.loaded_models
         given = guider.original_conds
         conditions = dict(guider.conds)
+        require_frames(conditions, others[1].shape)
         if "source" in given:
             conditions["source"] = _as_given(conditions["source"], given["source"])
         main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
@@ -147,7 +148,8 @@ def in_guider(
     empty = torch.zeros(clip or latents.shape)
     most = float(patcher.get_model_object("model_sampling").sigma_max)
     try:
-        guider.sample(empty, empty, taken, torch.tensor([most, 0.0]), disable_pbar=True)
+        levels = torch.tensor([most, 0.0])
+        guider.sample(empty, empty, taken, levels, disable_pbar=True, seed=0)  # unCLIP's noise
     except BaseException:
         taken.tidy()
         raise

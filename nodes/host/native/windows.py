@@ -10,12 +10,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from comfy.context_windows import IndexListContextHandler, IndexListContextWindow
 
+from ....pipelines.common.errors import EvenframeError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Conditions = dict[str, list[Any]]
 CACHED = ("cond_hint", "extra_concat", "control_input")
 """What ControlNets and T2I adapters make of their hints, for those of before."""
+
+
+def require_frames(conditions: Mapping[str, list[Any]], clip: Sequence[int]) -> None:
+    """Raise EvenframeError for a control video of VACE that is not as long as the clip."""
+    for entry in (entry for entries in conditions.values() for entry in entries):
+        video = entry["model_conds"].get("vace_context")
+        if video is not None and video.cond.shape[3] != clip[2]:  # b, videos, c, f, h, w
+            raise EvenframeError(
+                f"The control video on the conditioning has {video.cond.shape[3]} latent frames, "
+                f"but the clip has {clip[2]}: give VACE's node as many frames as the clip, and no "
+                "reference image, which would be a frame of its own."
+            )
 
 
 def conditions_over(
