@@ -1,5 +1,5 @@
-"""Run by test_native.py in a process of its own: which of ComfyUI's families are edited with, and
-what is said of the others. It ends with an AssertionError where something else is."""
+"""Run by native_windows.py in a process of its own: which of ComfyUI's families are edited with,
+and what is said of the others. It ends with an AssertionError where something else is."""
 
 # pyright: reportMissingImports=false
 

@@ -1,5 +1,6 @@
-"""Run by test_native.py in a process of its own: conditions that have something for each frame, in
-windows. It ends with an AssertionError where a window gets another's."""
+"""Run by test_native.py in a process of its own, together with native_families.py: conditions that
+have something for each frame, in windows. It ends with an AssertionError where a window gets
+another's."""
 
 # pyright: reportMissingImports=false
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import native_families
 import pytest
 import torch
 from native_families import adopted, built
@@ -127,7 +129,6 @@ def controlnets(model: Model) -> None:
     first, second = rand(FRAMES, 3, *SIZE), rand(1, 3, *SIZE)
     third = rand(FRAMES, 3, *SIZE)
     for control in (
-        chained([first], base),
         chained([third, second, first], adapter(), base, base),
         chained([third], adapter()),
     ):
@@ -199,7 +200,7 @@ def looked_at_and_rebuilt(model: Model) -> None:
 
 
 def main() -> None:
-    assert not host_models.find()
+    native_families.main()
     with torch.inference_mode():
         model = host_models.sd()
         controlnets(model)

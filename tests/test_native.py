@@ -40,10 +40,7 @@ def test_every_figure_is_met_but_the_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "script",
-    [
-        *("native_families.py", "native_manners.py", "native_prompts.py"),
-        *("native_table.py", "native_windows.py"),
-    ],
+    ["native_manners.py", "native_prompts.py", "native_table.py", "native_windows.py"],
 )
 def test_what_a_process_of_its_own_tries_holds(script: str) -> None:
     """What the host holds is left as it was; prompts may carry more than words."""
