@@ -17,11 +17,14 @@ from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
 from .common.inputs import input_of
 from .common.memory import ATTENTION_ADVICE, advice
+from .common.playing import comparing
 from .host import host, io
 
 if TYPE_CHECKING:
     from ..pipelines.models.model import Model
+    from ..pipelines.regions.regions import Regions
     from ..pipelines.source.inversion import Inversion
+    from ..pipelines.video.clip import Clip
     from .host import ModelHandle
 
 SHEET_CLIPS = "abcdefghi"
@@ -89,7 +92,7 @@ class EvenframeAttentionViewer(io.ComfyNode):
 
 
 class EvenframeCompare(io.ComfyNode):
-    """Two clips side by side, and how far apart they are."""
+    """Two clips side by side, and how far apart they are; the widget plays them together."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -97,11 +100,25 @@ class EvenframeCompare(io.ComfyNode):
             node_id="EvenframeCompare",
             display_name="Compare Clips (Evenframe)",
             category=sockets.CATEGORY,
-            description="Put two clips of equal size side by side.",
-            search_aliases=["side by side", "before after"],
+            description="Play two clips of equal size together: wipe between them, see their "
+            "difference, where it is and when. Also puts them side by side.",
+            search_aliases=["side by side", "before after", "wipe", "difference", "player"],
+            is_output_node=True,
             inputs=[
                 io.Image.Input("before", tooltip="The left clip."),
                 io.Image.Input("after", tooltip="The right clip."),
+                sockets.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip="The clip that both were made from: gives the player its rate and "
+                    "sound. Without it, 8 frames a second.",
+                ),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="Outlined in the player, which then tells the change inside of them "
+                    "from that outside.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames"),
@@ -110,14 +127,23 @@ class EvenframeCompare(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, before: Tensor, after: Tensor) -> io.NodeOutput:
+    def execute(
+        cls,
+        before: Tensor,
+        after: Tensor,
+        clip: Clip | None = None,
+        regions: Regions | None = None,
+    ) -> io.NodeOutput:
         (left, _), (right, _) = rgb_frames(before), rgb_frames(after)
         if left.shape != right.shape:
             raise EvenframeError(
                 f"The clips differ in size, {tuple(left.shape[:3])} and {tuple(right.shape[:3])} "
                 "(frames, height, width): compare clips of equal size."
             )
-        return io.NodeOutput(torch.cat([left, right], dim=2), psnr(left, right))
+        if regions is not None:
+            regions.require(len(left), (left.shape[1], left.shape[2]))
+        shown = comparing(left, right, clip, regions)
+        return io.NodeOutput(torch.cat([left, right], dim=2), psnr(left, right), ui=shown)
 
 
 class EvenframeContactSheet(io.ComfyNode):

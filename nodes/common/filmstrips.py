@@ -14,11 +14,11 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...pipelines.common.checks import require_choice
 from ...pipelines.common.errors import EvenframeError
-from ...pipelines.video.filmstrip import Filmstrip, strip_of_file, strip_of_frames
+from ...pipelines.video.filmstrip import MOST, strip_of_file, strip_of_frames
 from ..host import host
 from .files import input_stamp
 
@@ -32,19 +32,26 @@ RECORD = "strip.json"
 MAX_TEXT = 4096
 """Characters of an input's value that the page sends."""
 
-Make = Callable[[Path], Filmstrip]
+
+class Told(Protocol):
+    """What is known of files in a folder: `told` gives it for JSON."""
+
+    def told(self) -> dict[str, Any]: ...
+
+
+Make = Callable[[Path], Told]
 
 
 def shown_strips(*clips: Tensor, frame_rate: float = 8.0) -> dict[str, Any]:
     """The part of a node's `ui` that names clips (f, h, w, 3), in their order; empty in a plain
-    process, where nobody looks."""
+    process, where nobody looks. Equal clips have the same strip."""
     if host.strips_folder() is None:
         return {}
 
     def make(clip: Tensor) -> Make:
         return lambda folder: strip_of_frames(clip, folder, frame_rate, host.check_interrupt)
 
-    return {UI: [_kept(secrets.token_hex(16), make(clip)) for clip in clips]}
+    return {UI: [kept(_clip_key(clip, frame_rate), make(clip)) for clip in clips]}
 
 
 def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if node == "EvenframeDemoClip":
         given = _given(EvenframeDemoClip, inputs)
         frames, rate = demo_frames(**given)
-        return _kept(
+        return kept(
             _key(node, given),
             lambda folder: strip_of_frames(frames, folder, rate, lambda: None),
         )
@@ -75,7 +82,7 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     given.pop("file", None)
     _, choice, fitting = wanted_of(**given)
     stamp = input_stamp(file)
-    return _kept(
+    return kept(
         _key(node, given, stamp),
         lambda folder: strip_of_file(host.input_path(file), choice, fitting, folder),
     )
@@ -101,12 +108,19 @@ def _given(cls: type[io.ComfyNode], inputs: Mapping[str, Any]) -> dict[str, Any]
     return values
 
 
+def _clip_key(clip: Tensor, frame_rate: float) -> str:
+    shown = clip[:MOST].detach().cpu().contiguous()
+    pixels = hashlib.blake2b(shown.numpy().data, digest_size=16).hexdigest()
+    return _key("frames", pixels, tuple(clip.shape), str(clip.dtype), frame_rate)
+
+
 def _key(*facts: Any) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def _kept(key: str, make: Make) -> dict[str, Any]:
-    """The strip of a key, made where there is none yet; whole or not at all."""
+def kept(key: str, make: Make) -> dict[str, Any]:
+    """What is told of the folder of a key, which is made where there is none yet; whole or not at
+    all."""
     root = host.strips_folder()
     if root is None:
         raise EvenframeError("No browser looks at what a plain process makes.")

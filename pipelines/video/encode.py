@@ -67,7 +67,7 @@ def save(
     target = path if isinstance(path, Numbered) else Path(path)
     kind, note = chosen(target.suffix, crf), on_note or (lambda _: None)
     film = _film(frames, frame_rate, audio, undo, note)
-    sound, pictures = _sound_for(kind, film.sound(), note), _Pictures.of(film, kind, note)
+    sound, pictures = sound_for(kind, film.sound(), note), _Pictures.of(film, kind, note)
     fields = {**(metadata or {}), **(disclosure() if disclose else {})}
 
     def write(partial: Path) -> None:
@@ -132,7 +132,7 @@ class _Pictures:
             yield last, Shot(pixels, time)
 
 
-def _sound_for(kind: Format, audio: Audio | None, note: OnNote) -> Audio | None:
+def sound_for(kind: Format, audio: Audio | None, note: OnNote) -> Audio | None:
     """The sound as the format can hold it."""
     if audio is None or audio.samples.numel() == 0:
         return None
