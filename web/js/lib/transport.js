@@ -18,8 +18,8 @@ export class Transport {
       "div",
       { class: "row" },
       this.play,
-      button("One frame back (,)", () => this.step(-1), { textContent: "⏴" }),
-      button("One frame on (.)", () => this.step(1), { textContent: "⏵" }),
+      button("One frame back (,)", () => this.step(-1), { textContent: "◂" }),
+      button("One frame on (.)", () => this.step(1), { textContent: "▸" }),
       this.slider,
       this.count,
       ...extra,
@@ -51,7 +51,7 @@ export class Transport {
     this.slider.max = count - 1;
     this.slider.value = frame;
     this.count.value = `${frame + 1} / ${count}`;
-    this.play.textContent = playing ? "⏸" : "▶";
+    this.play.textContent = playing ? "❚❚" : "▶";
     this.play.setAttribute("aria-pressed", playing);
   }
 }
