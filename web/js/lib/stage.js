@@ -14,6 +14,7 @@ export class Stage {
   constructor(paint = () => {}) {
     this.paint = paint;
     this.size = [16, 9]; // of a frame in pixels
+    this.panes = 1; // side by side; the view is that of each
     this.picture = null;
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.element = element("div", { class: "stage" }, this.canvas);
@@ -62,9 +63,9 @@ export class Stage {
     this.paint(context, this);
   }
 
-  // Where the frame lies in the element: left, top in CSS pixels, and the scale of its own pixels.
+  // Where the frame lies in the element, or in each pane: left, top in CSS pixels, and the scale of its own pixels.
   view() {
-    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    const [width, height] = [this.element.clientWidth / this.panes, this.element.clientHeight];
     const [wide, high] = this.size;
     const scale = Math.min(width / wide, height / high) * this.#zoom;
     const [x, y] = this.#centre;
@@ -84,8 +85,9 @@ export class Stage {
     const shrink = this.element.clientWidth / (box.width || 1);
     const { left, top, scale } = this.view();
     const [wide, high] = this.size;
+    const across = ((event.clientX - box.left) * shrink) % (this.element.clientWidth / this.panes);
     return [
-      ((event.clientX - box.left) * shrink - left) / (wide * scale),
+      (across - left) / (wide * scale),
       ((event.clientY - box.top) * shrink - top) / (high * scale),
     ];
   }
