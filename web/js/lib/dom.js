@@ -31,6 +31,7 @@ styled(
     min-height: 0; box-sizing: border-box; font: 12px/1.4 system-ui, sans-serif;
     color: var(--input-text, #ddd); }
   .evenframe *, .evenframe *::before { box-sizing: border-box; }
+  .evenframe [hidden] { display: none !important; }
   .evenframe button, .evenframe input, .evenframe select { font: inherit; color: inherit;
     background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #666);
     border-radius: 4px; padding: 2px 6px; min-height: 24px; }

@@ -92,10 +92,11 @@ export class Stage {
     ];
   }
 
-  // How much nearer than fitting: 1 fits. about: fractions of the frame that stay where they are.
+  // How much nearer than fitting: 1 fits; less only as far as a pixel of a small frame is one of
+  // the screen. about: fractions of the frame that stay where they are.
   zoom(factor, about = [0.5, 0.5]) {
     const before = this.place(about);
-    this.#zoom = clamp(factor, 1, MOST_ZOOM);
+    this.#zoom = clamp(factor, Math.min(1, this.#actual()), MOST_ZOOM);
     const after = this.place(about);
     this.pan([after[0] - before[0], after[1] - before[1]]);
   }
@@ -106,14 +107,18 @@ export class Stage {
 
   // One pixel of the frame as one of the screen.
   actual() {
-    this.zoom((this.#zoom / this.view().scale) * (1 / (window.devicePixelRatio || 1)));
+    this.zoom(this.#actual());
+  }
+
+  #actual() {
+    return this.#zoom / this.view().scale / (window.devicePixelRatio || 1);
   }
 
   // Move the view by CSS pixels.
   pan([x, y]) {
     const { scale } = this.view();
     this.#centre = this.#centre.map((at, axis) => {
-      const half = 0.5 / this.#zoom;
+      const half = Math.min(0.5, 0.5 / this.#zoom);
       return clamp(at + [x, y][axis] / (this.size[axis] * scale), half, 1 - half);
     });
     this.draw();
