@@ -34,7 +34,7 @@ def boxed(frames: int) -> Regions:
 def drawn(told: dict[str, Any], region: int = 0) -> Tensor:
     """The masks (f, rows, columns) that a region's runs stand for."""
     found: list[Tensor] = []
-    for runs in told["regions"][region]["frames"]:
+    for runs in told["regions"][region]["runs"]:
         if runs is None:
             found.append(found[-1])
             continue
@@ -70,13 +70,13 @@ def test_outlines_hold_every_cell_of_a_mask_and_say_once_what_stays():
     regions = Regions((mask_region(masks, 4, SIZE, name="it", words="fish"),), 4, SIZE)
     told = json.loads(json.dumps(outlines(regions)))
     assert torch.equal(drawn(told), masks)
-    assert [frame is None for frame in told["regions"][0]["frames"]] == [False, False, True, False]
+    assert [frame is None for frame in told["regions"][0]["runs"]] == [False, False, True, False]
     assert told["regions"][0]["words"] == "fish"
 
 
 def test_outlines_of_boxes_are_fractions_and_large_masks_are_made_small():
     [region] = outlines(boxed(3))["regions"]
-    assert region["frames"] == [[0, 0, 0.5, 1], None, None]
+    assert region["boxes"] == [[0, 0, 0.5, 1], None, None]
     size = (300, 1000)
     masks = torch.zeros(1, *size)
     masks[:, :150] = 1

@@ -1,5 +1,6 @@
 """Regions as a little JSON, from which a browser draws their outlines."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,11 +15,11 @@ AT_ONCE = 16
 
 
 def outlines(regions: Regions) -> dict[str, Any]:
-    """{"columns", "rows": of the grid, "regions": each with "name", "words", and "frames"}.
+    """{"columns", "rows": of the grid, "regions": each with "name", "words", "boxes" or "runs"}.
 
-    A frame is a box, [left, top, right, bottom] in fractions; or of a mask on the grid the lengths
-    of its runs, row after row, those of 0 and 1 in turn, beginning with 0. Where it is the same as
-    on the frame before, it is null.
+    Of each frame, a box is [left, top, right, bottom] in fractions; of a mask on the grid there are
+    the lengths of its runs, row after row, those of 0 and 1 in turn, beginning with 0. Where it is
+    the same as on the frame before, it is null.
     """
     height, width = regions.frame_size
     scale = min(1.0, SIDE / max(height, width))
@@ -28,19 +29,22 @@ def outlines(regions: Regions) -> dict[str, Any]:
 
 
 def _told(region: Region, count: int, grid: tuple[int, int]) -> dict[str, Any]:
-    frames = _boxes(region) if isinstance(region, BoxRegion) else _masks(region, count, grid)
+    if isinstance(region, BoxRegion):
+        kind, frames = "boxes", _boxes(region)
+    else:
+        kind, frames = "runs", _masks(region, count, grid)
     again = [now if at == 0 or now != frames[at - 1] else None for at, now in enumerate(frames)]
-    return {"name": region.name, "words": region.words, "frames": again}
+    return {"name": region.name, "words": region.words, kind: again}
 
 
-def _boxes(region: BoxRegion) -> list[list[float]]:
+def _boxes(region: BoxRegion) -> Sequence[list[float]]:
     height, width = region.frame_size
     edges = region.boxes / torch.tensor([width, height, width, height])
     return [[round(edge, 4) for edge in box] for box in edges.tolist()]
 
 
-def _masks(region: MaskRegion, count: int, grid: tuple[int, int]) -> list[list[int]]:
-    found = []
+def _masks(region: MaskRegion, count: int, grid: tuple[int, int]) -> Sequence[list[int]]:
+    found: list[list[int]] = []
     for start in range(0, count, AT_ONCE):
         part = region.part(range(start, min(count, start + AT_ONCE)))
         found += [_runs(cells) for cells in part.on(grid).cells]

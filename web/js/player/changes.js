@@ -1,0 +1,72 @@
+// The curve of change: how far apart the clips are on each frame, inside and outside of regions.
+
+import { clamp, element } from "../lib/dom.js";
+
+const LEVELS = 255;
+const LEAST = 4; // levels that the curve's height stands for at least: noise shall look small
+const LOOK = { whole: "#56b4e9", inside: "#e69f00", outside: "#56b4e9" };
+
+function svg(tag, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+export class Changes {
+  // go(frame): called where a frame is chosen.
+  constructor(go) {
+    this.curve = svg("svg", { preserveAspectRatio: "none", width: "100%", height: 36, role: "img" });
+    this.curve.style.cssText = "flex: none; background: #111; border-radius: 4px; cursor: pointer";
+    const pick = (event) => {
+      if (event.type === "pointermove" && !event.buttons) return;
+      const box = this.curve.getBoundingClientRect();
+      const at = clamp((event.clientX - box.left) / (box.width || 1), 0, 1);
+      go(Math.round(at * (this.count - 1)));
+    };
+    for (const event of ["pointerdown", "pointermove"]) this.curve.addEventListener(event, pick);
+    this.said = element("span", { class: "note" }); // no output: it would be read aloud in play
+    this.set(null, 1);
+  }
+
+  // changes: lists of 0..1 or null, by name (nodes/common/playing.py). count: frames.
+  set(changes, count) {
+    this.lists = Object.entries(changes ?? {}).filter(([name, list]) => LOOK[name] && list?.length);
+    if (this.lists.length > 1) this.lists = this.lists.filter(([name]) => name !== "whole");
+    this.count = count;
+    this.curve.style.display = this.lists.length ? "block" : "none";
+    const values = this.lists.flatMap(([, list]) => list.map((value) => LEVELS * (value ?? 0)));
+    this.top = values.reduce((most, value) => Math.max(most, value), LEAST);
+    this.curve.setAttribute("viewBox", `0 0 ${Math.max(count - 1, 1)} ${this.top * 1.05}`);
+    this.mark = this.#line({ stroke: "#fff" });
+    this.curve.replaceChildren(...this.lists.map(([name, list]) => this.#path(name, list)), this.mark);
+    const most = (list) => Math.max(...list.map((value) => value ?? 0));
+    const told = this.lists.map(([name, list]) => `${name} up to ${this.#levels(most(list))}`);
+    this.curve.setAttribute("aria-label", `Change of each frame: ${told.join(", ")} of 255`);
+    this.show(0);
+  }
+
+  show(frame) {
+    for (const [name, value] of Object.entries({ x1: frame, x2: frame, y1: 0, y2: this.top * 1.05 }))
+      this.mark.setAttribute(name, value);
+    const told = this.lists.map(([name, list]) => `${name} ${this.#levels(list[frame])}`);
+    this.said.textContent = told.length ? `Change of 255: ${told.join(", ")}` : "";
+  }
+
+  #levels = (value) => (value == null ? "none" : (LEVELS * value).toFixed(1));
+
+  #path(name, list) {
+    const at = (value, frame) => `${frame} ${this.top * 1.05 - LEVELS * value}`;
+    let pen = "M";
+    const d = list.map((value, frame) => {
+      if (value == null) return (pen = "M"), "";
+      const piece = pen + at(value, frame);
+      pen = "L";
+      return piece;
+    });
+    return this.#line({ d: d.join(""), stroke: LOOK[name], fill: "none" }, "path");
+  }
+
+  #line(attributes, tag = "line") {
+    return svg(tag, { "vector-effect": "non-scaling-stroke", "stroke-width": 1.5, ...attributes });
+  }
+}

@@ -1,0 +1,314 @@
+// Plays two clips together: always the same frame of both, at the clip's rate, in four views.
+
+import { button, clamp, element, styled } from "../lib/dom.js";
+import { Playhead } from "../lib/playhead.js";
+import { Stage } from "../lib/stage.js";
+import { Transport } from "../lib/transport.js";
+import { Changes } from "./changes.js";
+import { MODES, compose, filled, outlining } from "./compose.js";
+import { Results, cards } from "./results.js";
+import { Sound } from "./sound.js";
+
+const BLINK = 500; // ms: well below three flashes a second
+const NEAR = 14; // pixels at which the line is taken and not the frame
+const START = { frame: 0, mode: "wipe", divider: 0.5, outlines: true, muted: false, loop: true };
+
+styled(
+  "evenframe-player",
+  `.evenframe .divider { position: absolute; inset: 0 auto 0 50%; width: 2px; margin-left: -1px;
+    background: #fff; box-shadow: 0 0 3px #000; cursor: ew-resize; }
+  .evenframe .divider::after { content: "⇔"; position: absolute; top: 50%; left: -10px; width: 22px;
+    height: 22px; margin-top: -11px; border-radius: 11px; background: #fff; color: #222;
+    text-align: center; line-height: 21px; box-shadow: 0 0 3px #000; }
+  .evenframe:fullscreen { background: var(--comfy-menu-bg, #181818); padding: 8px; }`,
+);
+
+export class Player {
+  #pair = null; // the pictures of A and B that are shown
+  #busy = null; // while a frame is fetched
+  #drag = null;
+  #second = false;
+  #cards = [];
+  #used = [null, null]; // the Frames of A and B
+
+  // results: oldest first, each {number, strips: [before, after] as Frames, sound: a URL or null,
+  // outlines: see outlines.py, or the URL of such, or null; changes: see changes.js}; for a single
+  // one, its parts may stand here instead. view: as onChange tells it, to begin with.
+  constructor({ results, strips, sound, outlines, changes, view = {}, onChange = () => {} }) {
+    this.view = { ...START, ...view };
+    this.onChange = onChange;
+    this.sound = new Sound();
+    this.playhead = new Playhead(1, 8, this.sound.clock);
+    this.playhead.loop = this.view.loop;
+    this.stage = new Stage((context, stage) => this.#paint(context, stage));
+    this.changes = new Changes((frame) => this.go(frame));
+    this.results = new Results((slot, id) => this.choose(slot, id));
+    this.note = element("div", { class: "note", role: "status", style: { minHeight: 0 } });
+    this.#build();
+    this.#listen();
+    this.show(results ?? [{ number: 1, strips, sound, outlines, changes }], this.view);
+  }
+
+  // Other results take the place of those shown; the last one becomes B, or what is chosen.
+  show(results, chosen = {}) {
+    const wasSource = this.#card("a")?.source ?? true;
+    this.#cards = cards(results);
+    const last = results.at(-1);
+    const [before, after] = last.strips.map((frames) => frames.url(0));
+    this.view.b = this.#named(chosen.b) ?? after;
+    this.view.a = this.#named(chosen.a) ?? (wasSource ? before : (this.#named(this.view.a) ?? before));
+    return this.#use();
+  }
+
+  // Make one of the clips A or B. slot: "a" or "b".
+  choose(slot, id) {
+    this.view[slot] = id;
+    this.#tell();
+    return this.#use();
+  }
+
+  // Show a frame; resolves when it is on the stage.
+  async go(frame) {
+    this.playhead.go(frame);
+    await this.#busy;
+  }
+
+  // One of MODES.
+  look(mode) {
+    this.view.mode = mode;
+    this.#tell();
+    this.#dress();
+  }
+
+  divide(at) {
+    this.view.divider = clamp(at, 0, 1);
+    this.#dress();
+  }
+
+  close() {
+    this.playhead.pause();
+    this.sound.close();
+    this.stage.close();
+    clearInterval(this.blinking);
+    this.#pair = null;
+    for (const frames of this.#used) frames?.close();
+  }
+
+  #named = (id) => (this.#cards.some((card) => card.id === id) ? id : null);
+
+  #card = (slot) => this.#cards.find(({ id }) => id === this.view[slot]);
+
+  #tell() {
+    this.onChange({ ...this.view });
+  }
+
+  async #use() {
+    const [a, b] = [this.#card("a"), this.#card("b")];
+    this.#pair = null;
+    for (const frames of this.#used)
+      if (frames && frames !== a.frames && frames !== b.frames) frames.close();
+    this.#used = [a.frames, b.frames];
+    this.stage.size = [b.frames.width, b.frames.height];
+    // The curve and the outlines are those of the run that made B, or else A.
+    const { sound, changes, outlines } = (b.source ? a : b).result;
+    const { frame } = this.view; // telling where the playhead is would overwrite it
+    this.sound.set(sound ?? null);
+    this.playhead.set(Math.min(a.frames.count, b.frames.count), b.frames.rate);
+    this.playhead.go(frame);
+    this.changes.set(changes, this.playhead.count);
+    this.outlines = null;
+    this.results.set(this.#cards, this.view);
+    this.#dress();
+    const read = this.#read(outlines, b);
+    await this.#show();
+    await read;
+  }
+
+  async #read(outlines, b) {
+    let told = outlines ?? null;
+    if (typeof told === "string") told = await fetch(told).then((got) => (got.ok ? got.json() : null));
+    if (this.#used[1] !== b.frames) return; // another clip was chosen meanwhile
+    this.outlines = told && filled(told);
+    this.#dress();
+  }
+
+  // Fetches the frame where the playhead is, and whichever it is at when that has come: the last
+  // one is always shown, and in play as many on the way as the browser can.
+  #show() {
+    this.#busy ??= this.#follow().finally(() => (this.#busy = null));
+    return this.#busy;
+  }
+
+  async #follow() {
+    let frame, used;
+    do {
+      frame = this.playhead.frame;
+      used = this.#used;
+      const both = used.map((frames) => frames.picture(frame));
+      const got = await Promise.all(both).catch((error) => this.#failed(error));
+      if (used !== this.#used) continue;
+      if (!got) return;
+      this.note.textContent = "";
+      [this.#pair, this.shown] = [got, frame];
+      this.stage.render();
+      this.changes.show(frame);
+      if (this.playhead.playing) for (const frames of new Set(used)) frames.prepare(frame);
+    } while (frame !== this.playhead.frame || used !== this.#used);
+  }
+
+  #failed(error) {
+    this.playhead.pause();
+    this.note.textContent = error.message;
+    this.note.classList.add("wrong");
+  }
+
+  #paint(context, stage) {
+    if (!this.#pair) return;
+    const { mode, divider, outlines } = this.view;
+    const shown = outlines && this.outlines;
+    const outline = shown ? outlining(shown, this.shown, stage.size) : null;
+    compose(context, stage, { pair: this.#pair, mode, divider, second: this.#second, outline });
+  }
+
+  // Brings buttons and line to what the view says.
+  #dress() {
+    const { mode, divider, outlines, muted, loop } = this.view;
+    for (const [name, made] of Object.entries(this.modes)) made.setAttribute("aria-pressed", name === mode);
+    this.line.hidden = mode !== "wipe";
+    this.line.style.left = `${100 * divider}%`;
+    this.line.setAttribute("aria-valuenow", Math.round(100 * divider));
+    this.stage.panes = mode === "side" ? 2 : 1;
+    this.outlined.hidden = !this.outlines;
+    this.heard.hidden = !this.sound.there;
+    this.sound.muted = muted;
+    for (const [made, on] of [[this.outlined, outlines], [this.heard, !muted], [this.looped, loop]])
+      made.setAttribute("aria-pressed", on);
+    clearInterval(this.blinking);
+    if (mode === "blink")
+      this.blinking = setInterval(() => {
+        this.#second = !this.#second;
+        this.stage.draw();
+      }, BLINK);
+    this.stage.draw();
+  }
+
+  #switch(name, label, title, changed = () => {}) {
+    const flip = () => {
+      this.view[name] = !this.view[name];
+      changed();
+      this.#tell();
+      this.#dress();
+    };
+    return button(title, flip, { textContent: label });
+  }
+
+  #build() {
+    this.modes = Object.fromEntries(
+      Object.entries(MODES).map(([mode, [label, title]]) => [
+        mode,
+        button(title, () => this.look(mode), { textContent: label }),
+      ]),
+    );
+    this.outlined = this.#switch("outlines", "Outlines", "Outlines of the regions");
+    this.heard = this.#switch("muted", "Sound", "Sound");
+    this.looped = this.#switch("loop", "Loop", "Loop", () => (this.playhead.loop = this.view.loop));
+    this.line = element("div", {
+      class: "divider",
+      role: "slider",
+      tabIndex: 0,
+      "aria-label": "Line between A and B, in percent",
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+    });
+    this.stage.element.append(this.line);
+    const whole = () => (document.fullscreenElement ? document.exitFullscreen() : this.element.requestFullscreen());
+    const near = [
+      button("One pixel of the frame as one of the screen", () => this.stage.actual(), { textContent: "1:1" }),
+      button("Show all of the frame", () => this.stage.zoom(1), { textContent: "Fit" }),
+      button("Full screen", whole, { textContent: "⤢" }),
+    ];
+    this.transport = new Transport(this.playhead);
+    this.element = element(
+      "div",
+      { class: "evenframe", tabIndex: -1 },
+      element("div", { class: "row" }, ...Object.values(this.modes), ...near),
+      this.stage.element,
+      this.transport.element,
+      this.changes.curve,
+      element("div", { class: "row" }, this.outlined, this.heard, this.looped, this.changes.said),
+      this.results.element,
+      this.note,
+    );
+  }
+
+  #listen() {
+    const { playhead, sound } = this;
+    playhead.addEventListener("frame", () => {
+      const { frame, playing, rate } = playhead;
+      const ahead = sound.clock() * rate - frame; // less than 1 where pictures follow the sound
+      if (!playing) this.#stand();
+      else if (ahead < -1 || ahead >= 2) this.#start(); // from the beginning again, or the slider's
+      this.#show();
+    });
+    playhead.addEventListener("play", () => this.#start());
+    playhead.addEventListener("pause", () => this.#stand());
+    this.element.addEventListener("keydown", (event) => this.transport.key(event));
+    this.line.addEventListener("keydown", (event) => this.#divideByKey(event));
+    this.stage.element.addEventListener("pointerdown", (event) => this.#down(event));
+    this.stage.element.addEventListener("pointermove", (event) => this.#move(event));
+    for (const end of ["pointerup", "pointercancel"])
+      this.stage.element.addEventListener(end, () => this.#up());
+    // The canvas and the nodes of the editor would move with it.
+    this.element.addEventListener("pointerdown", (event) => event.stopPropagation());
+  }
+
+  // The sound begins where the pictures are, and the playhead's clock with it.
+  #start() {
+    const { playhead } = this;
+    this.sound.play(playhead.frame / playhead.rate);
+    playhead.go(playhead.frame);
+  }
+
+  #stand() {
+    this.sound.pause();
+    this.view.frame = this.playhead.frame;
+    this.#tell();
+  }
+
+  #divideByKey(event) {
+    const step = event.shiftKey ? 0.1 : 0.01;
+    const { divider } = this.view;
+    const to = { ArrowLeft: divider - step, ArrowRight: divider + step, Home: 0, End: 1 }[event.key];
+    if (to === undefined) return;
+    this.divide(to);
+    this.#tell();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #down(event) {
+    const box = this.stage.element.getBoundingClientRect();
+    const off = event.clientX - box.left - this.view.divider * box.width;
+    const takes = this.view.mode === "wipe" && (Math.abs(off) < NEAR || this.stage.zoomed <= 1);
+    this.#drag = { takes, x: event.clientX, y: event.clientY };
+    this.stage.element.setPointerCapture(event.pointerId);
+    (takes ? this.line : this.element).focus({ preventScroll: true });
+    event.preventDefault();
+    this.#move(event);
+  }
+
+  #move(event) {
+    if (!this.#drag) return;
+    const { takes, x, y } = this.#drag;
+    const box = this.stage.element.getBoundingClientRect();
+    if (takes) return this.divide((event.clientX - box.left) / (box.width || 1));
+    const shrink = this.stage.element.clientWidth / (box.width || 1);
+    this.stage.pan([(event.clientX - x) * -shrink, (event.clientY - y) * -shrink]);
+    Object.assign(this.#drag, { x: event.clientX, y: event.clientY });
+  }
+
+  #up() {
+    if (this.#drag?.takes) this.#tell();
+    this.#drag = null;
+  }
+}

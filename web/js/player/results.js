@@ -1,0 +1,69 @@
+// The last results of a node as small pictures, of which any two are A and B.
+
+import { button, element } from "../lib/dom.js";
+
+// What can be A or B: each clip once. results: oldest first, see player.js.
+// Gives {id, label, frames, result, source: whether it is what was edited}.
+export function cards(results) {
+  const found = new Map();
+  const sources = new Set(results.map(({ strips }) => strips[0].url(0)));
+  for (const result of results) {
+    const [before, after] = result.strips;
+    const names = [
+      [before, sources.size > 1 ? `Source ${result.number}` : "Source", true],
+      [after, `Result ${result.number}`, false],
+    ];
+    for (const [frames, label, source] of names) {
+      const id = frames?.url(0);
+      if (id) found.set(id, { id, label: found.get(id)?.label ?? label, frames, result, source });
+    }
+  }
+  return [...found.values()];
+}
+
+export class Results {
+  // choose(slot, id): called where a clip is chosen as "a" or "b".
+  constructor(choose) {
+    this.choose = choose;
+    this.element = element("div", {
+      class: "row",
+      role: "group",
+      "aria-label": "Last results",
+      style: { flexWrap: "nowrap", overflowX: "auto", flex: "none" },
+    });
+  }
+
+  set(all, chosen) {
+    this.element.hidden = all.length < 3; // a source and its result need no choice
+    const focused = document.activeElement?.dataset?.pick;
+    this.element.replaceChildren(...all.map((card) => this.#card(card, chosen)));
+    if (focused) this.element.querySelector(`[data-pick="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #card({ id, label, frames }, chosen) {
+    const pick = (slot) => {
+      const name = slot.toUpperCase();
+      const made = button(`${label} as ${name}`, () => this.choose(slot, id), {
+        textContent: name,
+        "aria-pressed": chosen[slot] === id,
+        style: { padding: "0 6px" },
+      });
+      made.dataset.pick = `${slot} ${id}`;
+      return made;
+    };
+    const image = element("img", {
+      src: frames.url(0),
+      alt: "",
+      draggable: false,
+      style: { height: "40px", display: "block", borderRadius: "3px" },
+    });
+    const buttons = element("div", { class: "row", style: { gap: "2px" } }, pick("a"), pick("b"));
+    return element(
+      "div",
+      { style: { flex: "none" }, title: label },
+      image,
+      element("div", { style: { fontSize: "11px" }, textContent: label }),
+      buttons,
+    );
+  }
+}
