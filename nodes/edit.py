@@ -79,6 +79,7 @@ class EvenframeEdit(io.ComfyNode):
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
         loaded = host.load(model, needed)
+        bar = host.progress(inversion.steps, "Editing")
         with advice(ATTENTION_ADVICE):
             latents = editing.edit(
                 loaded,
@@ -88,11 +89,9 @@ class EvenframeEdit(io.ComfyNode):
                 controls=controls,
                 **settings,
                 on_step=feedback.follow(
-                    host.progress(inversion.steps, "Editing"),
-                    loaded,
-                    every=preview_every,
-                    frame=shown_frame(loaded, inversion),
+                    bar, loaded, every=preview_every, frame=shown_frame(loaded, inversion)
                 ),
+                on_part=feedback.follow_parts(bar),
                 on_pass=host.check_interrupt,
                 free=host.free_memory,
             )

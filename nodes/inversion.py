@@ -134,6 +134,7 @@ class EvenframeInvert(io.ComfyNode):
         at_once = len(windowing.cut(latents_for(len(frames), time))[0])
         memory = model.model.denoiser.working_bytes(at_once, (size[0], size[1]), branches=1)
         loaded = host.load(model, memory)
+        bar = host.progress(steps, "Inverting")
         with advice(ATTENTION_ADVICE):
             inversion, found = cache.find_or_invert(
                 cache.InversionCache(host.cache_dir() / "inversions", cache_gb * GIGABYTE),
@@ -143,7 +144,8 @@ class EvenframeInvert(io.ComfyNode):
                 settings,
                 check=check,
                 # No live preview: the editor would go on showing it in the place of the result.
-                on_step=feedback.follow(host.progress(steps, "Inverting"), loaded),
+                on_step=feedback.follow(bar, loaded),
+                on_part=feedback.follow_parts(bar),
                 on_check=feedback.follow(host.progress(steps, "Checking"), loaded),
                 on_frame=lambda _: host.check_interrupt(),
                 free=host.free_memory,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .common.checks import MAX_SEED, require_whole
 from .common.memory import FreeMemory, free_memory
-from .common.progress import OnPass, carry_on
+from .common.progress import OnPart, OnPass, carry_on
 from .common.settings import check, setting
 from .controls.base import Control, Edit, Step, in_turn
 from .models.checks import require_model, require_prompt
@@ -75,6 +75,7 @@ def edit(
     eta: float = Settings.eta,
     seed: int = Settings.seed,
     on_step: OnStep | None = None,
+    on_part: OnPart | None = None,
     on_pass: OnPass = carry_on,
     free: FreeMemory = free_memory,
 ) -> Tensor:
@@ -98,7 +99,7 @@ def edit(
     branches = {name: prompt for name, prompt in both.items() if name != unused}
     if model.session is not None:
         numbers = {"guidance_scale": guidance_scale, "start_step": start_step, "eta": eta}
-        return _in_session(plan, against, on_step=on_step, **numbers)
+        return _in_session(plan, against, on_step=on_step, on_part=on_part, **numbers)
     generator = torch.Generator().manual_seed(seed)
     return walk(
         model,
@@ -111,6 +112,7 @@ def edit(
         eta=eta,
         draw=lambda latents: torch.randn(latents.shape, generator=generator).to(latents),
         on_step=on_step,
+        on_part=on_part,
     )
 
 

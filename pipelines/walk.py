@@ -16,6 +16,7 @@ from .attention.keyframes import KeyFrameTable
 from .attention.processor import Attend
 from .attention.terms import as_it_is
 from .common.checks import require_finite
+from .common.progress import OnPart, Part
 from .common.window import merged
 from .models.schedule import Level, add_noise, move, split
 from .text.conditioning import Conditioning
@@ -94,6 +95,7 @@ def walk(
     eta: float = 0.0,
     draw: Callable[[Tensor], Tensor] = torch.randn_like,
     on_step: OnStep | None = None,
+    on_part: OnPart | None = None,
 ) -> Tensor:
     """From the first of the levels to the last, up or down; gives the latents (t, c, h, w) there.
 
@@ -108,11 +110,14 @@ def walk(
     windows = [part.frames for part in passes]
     for index, (here, there) in enumerate(pairwise(levels), first):
         asked, clean = max(here, there, key=lambda level: (level.noise, level.time)), latents
-        for turn in range(passes[0].repeats(index)):
+        turns = passes[0].repeats(index)
+        for turn in range(turns):
             if turn:
                 latents = add_noise(latents, draw(latents), there, here)
             fresh, reached = draw(latents) if eta else None, []
-            for part in passes:
+            for window, part in enumerate(passes):
+                if on_part is not None:
+                    on_part(Part(window, len(passes), turn, turns))
                 own = slice(part.frames.start, part.frames.stop)
                 z = part.prepare(index, here, there, latents[own])
                 guess = part.guess(here, there, z)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from evenframe.benchmarks.models import with_predict
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.progress import Part
 from evenframe.pipelines.common.window import WHOLE_CLIP, Windowing, merged, shares, windows
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
@@ -231,6 +232,34 @@ def test_a_window_takes_the_fresh_noise_of_its_own_frames(model, inversion):
     kept = there.signal / here.signal * start
     fresh = ancestral_step(start, torch.zeros_like(start), here, there, "epsilon", 1.0, noises[0])
     assert torch.allclose(end, fresh, atol=1e-5) and not torch.allclose(end, kept, atol=0.1)
+
+
+def test_every_window_and_turn_of_a_step_is_told_and_may_end_the_work(model, long_clip, inversion):
+    class Stopped(Exception):
+        pass
+
+    told: list[Part] = []
+    whole = box_region([(0, 0, 128, 64)] * FRAMES, (64, 128), name="whole")
+    control = JointSampling(Regions((whole,), FRAMES, (64, 128)), repeats=2)
+    edit(model, inversion, TARGET, controls=[control], on_part=told.append)
+    first = [str(part) for part in told[:4]]
+    assert first == [f"window {w} of 2, pass {t} of 2" for t in (1, 2) for w in (1, 2)]
+    assert [part.share for part in told[:4]] == [0, 0.25, 0.5, 0.75]
+
+    def stop(part: Part) -> None:
+        if part.window == 1:
+            raise Stopped
+
+    steps: list[int] = []
+    for work in (
+        lambda: invert(model, long_clip, SOURCE, steps=2, windowing=CUT, on_part=stop),
+        lambda: edit(
+            model, inversion, TARGET, on_part=stop, on_step=lambda r: steps.append(r.done)
+        ),
+    ):
+        with pytest.raises(Stopped):
+            work()
+    assert steps == []
 
 
 def test_windows_survive_the_way_to_disk(inversion, tmp_path: Path):

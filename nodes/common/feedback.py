@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ...pipelines.common.progress import OnPart
     from ...pipelines.models.model import Model
     from ...pipelines.walk import OnStep, StepReport
     from ..host import Progress
@@ -38,6 +39,11 @@ def follow(
         progress.step(report.done, picture)
 
     return on_step
+
+
+def follow_parts(progress: Progress) -> OnPart:
+    """Report the windows and turns of each step, as `follow` the steps."""
+    return lambda part: progress.within(part.share, str(part))
 
 
 def frame_bar(total: int, label: str) -> Callable[[int], None]:

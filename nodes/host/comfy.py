@@ -25,6 +25,7 @@ from . import folders
 from .comfy_film import FilmVideo
 from .door import Item, Model, ModelHandle, ModelKind, SavedFile
 from .lending import Loan
+from .ticks import Ticker
 
 if TYPE_CHECKING:
     from ...pipelines.models import model as models
@@ -43,11 +44,17 @@ class Holder(torch.nn.Module):
 @dataclass(frozen=True)
 class ComfyProgress:
     bar: ProgressBar
+    ticker: Ticker
 
     def step(self, done: int, preview: Image | None = None) -> None:
         shown = None if preview is None else ("JPEG", preview, args.preview_size)
         self.bar.update_absolute(done, preview=shown)
+        self.ticker.tick(done)
         # The bar is throttled, and looks for an interrupt only when it draws.
+        memory.throw_exception_if_processing_interrupted()
+
+    def within(self, share: float, what: str) -> None:
+        self.ticker.within(share, what)
         memory.throw_exception_if_processing_interrupted()
 
 
@@ -57,7 +64,7 @@ class ComfyHost:
     name = "comfyui"
 
     def progress(self, total: int, label: str) -> ComfyProgress:
-        return ComfyProgress(ProgressBar(total))
+        return ComfyProgress(ProgressBar(total), Ticker(total, label))
 
     def check_interrupt(self) -> None:
         memory.throw_exception_if_processing_interrupted()

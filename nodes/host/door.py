@@ -61,6 +61,13 @@ class Progress(Protocol):
         """
         ...
 
+    def within(self, share: float, what: str) -> None:
+        """Report how much of the step under way is done, 0 to 1, and `what` begins now of it.
+
+        Raises as `step`.
+        """
+        ...
+
 
 class Host(Protocol):
     """The program around the nodes."""

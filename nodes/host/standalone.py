@@ -100,6 +100,9 @@ class StandaloneProgress:
         self.host.check_interrupt()
         self.host.session.report(self.label, done, self.total)
 
+    def within(self, share: float, what: str) -> None:
+        self.host.check_interrupt()
+
 
 class StandaloneHost:
     """`Host` without ComfyUI. Its settings are those of the session in force."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..common.code_hash import code_hash
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
+from ..common.progress import OnPart
 from ..common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
 from ..text.conditioning import Conditioning
 from ..walk import OnStep
@@ -36,6 +37,7 @@ def find_or_invert(
     *,
     check: bool = False,
     on_step: OnStep | None = None,
+    on_part: OnPart | None = None,
     on_check: OnStep | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
@@ -63,6 +65,7 @@ def find_or_invert(
             settings,
             origin,
             on_step=on_step,
+            on_part=on_part,
             on_frame=on_frame,
             free=free,
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from ..attention.sites import KEYFRAME_LAYERS
 from ..common.checks import require_choice
 from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
-from ..common.progress import OnFrame
+from ..common.progress import OnFrame, OnPart
 from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
 from ..models.lattice import latents_for
@@ -180,6 +180,7 @@ def invert(
     noise_seed: int | None = None,
     solver: str = "ddim",
     on_step: OnStep | None = None,
+    on_part: OnPart | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
 ) -> Inversion:
@@ -187,15 +188,15 @@ def invert(
 
     frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing,
     layers, noise_seed, solver: see `Settings`; keyframes: the same, or their text. on_frame: for
-    each frame encoded, on_step after each step. free: free bytes of a device, for "auto".
+    each frame encoded, on_step after each step, on_part before each part of one. free: free bytes
+    of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
     names = key_frames.parse(keyframes)
     settings = Settings(steps, names, store, seed, windowing, layers, noise_seed, solver)
     source = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
-    return invert_clip(
-        model, frames, source, settings, on_step=on_step, on_frame=on_frame, free=free
-    )
+    heard: dict[str, Any] = {"on_step": on_step, "on_part": on_part, "on_frame": on_frame}
+    return invert_clip(model, frames, source, settings, **heard, free=free)
 
 
 @torch.no_grad()
@@ -207,6 +208,7 @@ def invert_clip(
     origin: Origin | None = None,
     *,
     on_step: OnStep | None = None,
+    on_part: OnPart | None = None,
     on_frame: OnFrame | None = None,
     free: FreeMemory = free_memory,
 ) -> Inversion:
@@ -226,7 +228,8 @@ def invert_clip(
         passes = [
             SourcePass(part, prompt.over(part, length), table, keeper, predicts) for part in parts
         ]
-        trajectory = _inverted(model, latents, levels, passes, windowing.weights, on_step)
+        told = partial(_inverted, on_step=on_step, on_part=on_part)
+        trajectory = told(model, latents, levels, passes, windowing.weights)
     else:
         trajectory = blurred(latents.float().cpu(), levels, settings.noise_seed)
     return Inversion(
@@ -252,6 +255,7 @@ def _inverted(
     passes: Sequence[SourcePass],
     weights: str,
     on_step: OnStep | None,
+    on_part: OnPart | None,
 ) -> Tensor:
     """The trajectory of clean latents, which a walk upwards finds."""
     trajectory = [latents.float().cpu()]
@@ -269,6 +273,7 @@ def _inverted(
         stage="inversion",
         weights=weights,
         on_step=keep,
+        on_part=on_part,
     )
     model.run(passes[0].branches, latents[: len(passes[0].frames)], upwards)
     return torch.stack(trajectory)

@@ -3,7 +3,7 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { Frames } from "./lib/frames.js";
-import { remember, remembered } from "./lib/graph.js";
+import { isThere, remember, remembered } from "./lib/graph.js";
 import { Player } from "./player/player.js";
 
 const NAME = "evenframe_player";
@@ -30,11 +30,8 @@ function result({ number, strips, beside }) {
   };
 }
 
-// Whether the server still has the pictures: it empties their folder when it starts.
-const isThere = async ({ strips }) => {
-  const found = strips.map((strip) => fetch(Frames.of(strip, address).url(0), { method: "HEAD" }));
-  return Promise.all(found).then((answers) => answers.every(({ ok }) => ok), () => false);
-};
+const areThere = ({ strips }) =>
+  Promise.all(strips.map(({ subfolder, type }) => isThere({ filename: "00000.jpg", subfolder, type })));
 
 function show(node, kept) {
   const results = kept.map(result);
@@ -82,8 +79,8 @@ app.registerExtension({
   async loadedGraphNode(node) {
     const kept = isOurs(node) && remembered(node, NAME);
     if (!kept) return;
-    const there = await Promise.all(kept.map(isThere));
-    const left = kept.filter((_, at) => there[at]);
+    const there = await Promise.all(kept.map(areThere));
+    const left = kept.filter((_, at) => there[at].every(Boolean));
     remember(node, NAME, left);
     if (left.length) show(node, left);
   },

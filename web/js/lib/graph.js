@@ -65,6 +65,32 @@ export function remembered(node, what) {
   }
 }
 
+// Whether the server still has a file that a node has named: it empties its folder for previews
+// when it starts.
+export async function isThere({ filename, subfolder, type }) {
+  const url = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+  return fetch(url, { method: "HEAD" }).then(({ ok }) => ok, () => false);
+}
+
+// The id by which the server names a node, those of the subgraphs around it before its own; and the
+// node of such an id, or null.
+export function executionId(node) {
+  const { graph } = node;
+  const root = graph?.rootGraph ?? graph;
+  const all = [root, ...(root?.subgraphs?.values() ?? [])].flatMap((one) => one?.nodes ?? []);
+  const around = graph === root ? null : all.find((one) => one.subgraph === graph);
+  return around ? `${executionId(around)}:${node.id}` : String(node.id);
+}
+
+export function nodeAt(id) {
+  let [graph, node] = [app.rootGraph ?? app.graph, null];
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById(part) ?? null;
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
 // Calls heard(output) whenever a node of ours has run, and after a reload with what it told last.
 // what: the name of the part of the output.
 export function onResult(node, what, heard) {

@@ -1,0 +1,45 @@
+"""What the pack's own script in the browser is told of running work, beside ComfyUI's bar."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
+
+EVENT = "evenframe.progress"
+PAUSE = 0.1
+"""Seconds in which at most one event is sent: frames may be done faster than anyone reads."""
+
+
+@dataclass
+class Ticker:
+    """Tells how far one bar is: how many of the total are done, and which part of the next."""
+
+    total: int
+    label: str
+    done: int = 0
+    _sent: float = 0.0
+
+    def tick(self, done: int) -> None:
+        """So many are done. The first and the last are always told."""
+        always = self.done == 0 or done >= self.total
+        self.done = done
+        self._send(0.0, "", always)
+
+    def within(self, share: float, what: str) -> None:
+        """So much of the next is done, and `what` of it begins now."""
+        self._send(share, what, always=False)
+
+    def _send(self, share: float, what: str, always: bool) -> None:
+        context, now = get_executing_context(), time.monotonic()
+        server = getattr(PromptServer, "instance", None)
+        if context is None or server is None or not (always or now - self._sent >= PAUSE):
+            return
+        self._sent = now
+        told = {"node": context.node_id, "prompt_id": context.prompt_id, "label": self.label}
+        told |= {"done": self.done, "total": self.total, "share": share, "what": what}
+        server.send_sync(EVENT, told, server.client_id)

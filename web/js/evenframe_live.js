@@ -1,0 +1,39 @@
+// Tells on a node that works how far it is: steps or frames, windows and passes, time left.
+//
+// ComfyUI draws the bar and the preview; what it does not know comes from nodes/host/ticks.py.
+
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { nodeAt } from "./lib/graph.js";
+import { showText } from "./lib/text.js";
+
+const begun = new Map(); // id of a node -> where the bar that it shows began, and when
+
+const span = (seconds) =>
+  seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`;
+
+// done, total: steps; share: how much of the next is done, `what` of it is being done.
+// after: seconds since `from` were done.
+export function line({ label, done, total, share, what }, after, from) {
+  const told = [`${label}: ${done} of ${total}`];
+  if (done >= total) return `${told}, ${span(after)}`;
+  if (what) told.push(what);
+  const moved = done + share - from;
+  if (moved > 0 && after > 1) told.push(`about ${span((after / moved) * (total - done - share))} left`);
+  return told.join(", ");
+}
+
+function heard({ detail }) {
+  const { node: id, prompt_id, label, done, share } = detail;
+  const node = nodeAt(id);
+  if (!node) return;
+  const [now, run] = [performance.now() / 1000, `${prompt_id} ${label}`];
+  if (begun.get(id)?.run !== run) begun.set(id, { run, now, from: done + share });
+  const first = begun.get(id);
+  showText(node, line(detail, now - first.now, first.from));
+}
+
+app.registerExtension({
+  name: "evenframe.Live",
+  setup: () => api.addEventListener("evenframe.progress", heard),
+});

@@ -1,0 +1,36 @@
+// A text under a node's inputs, read-only: its result, or how far it is.
+//
+// The widget is ComfyUI's multiline text, which the canvas and Nodes 2.0 both know how to draw. It is
+// no input: it enters neither the saved workflow nor what is sent to the server.
+
+import { app } from "../../../../scripts/app.js";
+
+const WIDGET = "evenframe_text";
+const LINE_HEIGHT = 16;
+const MAX_LINES = 8;
+
+const lines = (text) => String(text ?? "").split("\n").length;
+
+function makeWidget(node) {
+  const { widget } = app.widgets.STRING(node, WIDGET, ["STRING", { multiline: true }], app);
+  widget.label = "result";
+  widget.serialize = false; // not in the saved workflow
+  Object.assign(widget.options, {
+    serialize: false, // not in what is sent to the server
+    read_only: true,
+    getMinHeight: () => LINE_HEIGHT * (1 + Math.min(MAX_LINES, lines(widget.value) + 1)),
+  });
+  if (widget.element) {
+    widget.element.readOnly = true;
+    widget.element.style.opacity = 0.75;
+  }
+  return widget;
+}
+
+export function showText(node, text) {
+  const widget = node.widgets?.find((one) => one.name === WIDGET) ?? makeWidget(node);
+  widget.value = text;
+  // Taller where need be, never wider: a wider node would cover its neighbours.
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+  node.setDirtyCanvas?.(true, true);
+}
