@@ -20,6 +20,7 @@ styled(
   .evenframe .divider::after { content: "⇔"; position: absolute; top: 50%; left: -10px; width: 22px;
     height: 22px; margin-top: -11px; border-radius: 11px; background: #fff; color: #222;
     text-align: center; line-height: 21px; box-shadow: 0 0 3px #000; }
+  .evenframe .row.views button { padding: 2px 4px; }
   .evenframe:fullscreen { background: var(--comfy-menu-bg, #181818); padding: 8px; }`,
 );
 
@@ -231,7 +232,7 @@ export class Player {
     this.element = element(
       "div",
       { class: "evenframe", tabIndex: -1 },
-      element("div", { class: "row" }, ...Object.values(this.modes), ...near),
+      element("div", { class: "row views" }, ...Object.values(this.modes), ...near),
       this.stage.element,
       this.transport.element,
       this.changes.curve,

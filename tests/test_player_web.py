@@ -1,0 +1,163 @@
+"""The player, and what comes back after a reload, in the editor of a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from comfyui_server import ComfyServer
+from test_web import LOAD, READY, RUN, SAVED, SENT, TEXTS
+
+from evenframe.nodes.demo import demo_frames
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+COUNT = 4
+
+
+def node(number: int, kind: str, inputs: dict[str, int], outputs: list[str], *values: Any) -> Any:
+    """inputs: numbers of links; outputs: types."""
+    sources = {link[0]: (link[1], link[2]) for link in LINKS}
+    return {
+        "id": number,
+        "type": kind,
+        "pos": [340 * (number - 1), 0],
+        "size": [300, 80],
+        "inputs": [
+            {"name": name, "type": LINKS[at - 1][5], "link": at} for name, at in inputs.items()
+        ],
+        "outputs": [
+            {
+                "name": name,
+                "type": name,
+                "links": [at for at, source in sources.items() if source == (number, slot)],
+            }
+            for slot, name in enumerate(outputs)
+        ],
+        "widgets_values": list(values),
+    }
+
+
+LINKS = [
+    [1, 1, 0, 2, 0, "IMAGE"],
+    [2, 1, 0, 3, 0, "IMAGE"],
+    [3, 2, 0, 3, 1, "IMAGE"],
+    [4, 1, 1, 3, 2, "EVENFRAME_CLIP"],
+    [5, 3, 0, 4, 0, "IMAGE"],
+]
+GRAPH = {
+    "last_node_id": 4,
+    "last_link_id": 5,
+    "nodes": [
+        node(1, "EvenframeDemoClip", {}, ["IMAGE", "EVENFRAME_CLIP"], COUNT),
+        node(2, "ImageInvert", {"image": 1}, ["IMAGE"]),
+        node(3, "EvenframeCompare", {"before": 2, "after": 3, "clip": 4}, ["IMAGE", "FLOAT"]),
+        node(4, "EvenframeSaveVideo", {"frames": 5}, [], "short", "mp4", 0, True, -1),
+    ],
+    "links": LINKS,
+    "version": 0.4,
+}
+
+PLAYER = """() => window.app.graph.getNodeById(3)?.widgets
+  ?.find(({ name }) => name === "evenframe_player")?.player"""
+SHOWN = f"() => ({PLAYER})()?.shown"
+# The colours at places of the frame, (x, y) in pixels of it, of A (left pane) and B.
+PIXELS = f"""places => {{ const {{ stage }} = ({PLAYER})(), {{ canvas }} = stage;
+  stage.render();
+  const ratio = canvas.width / stage.element.clientWidth;
+  const read = (x, y) => [...canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data];
+  return places.map(([x, y]) => {{ const [left, top] = stage.place([x / 128, y / 128]);
+    return [read(left, top), read(left + stage.element.clientWidth / 2, top)]; }}); }}"""
+PLACES = [[12, 100], [40, 50], [90, 80], [64, 20]]
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    page.set_default_timeout(120_000)
+    page.goto(f"http://127.0.0.1:{comfyui.port}/")
+    page.wait_for_function(READY)
+    page.wait_for_timeout(2000)
+    yield page
+    page.close()
+
+
+def assert_frame(page: Page, frame: int) -> None:
+    """The stage shows this frame of the clip, and beside it that of its negative."""
+    before = demo_frames(COUNT)[0][frame]
+    for (x, y), (left, right) in zip(PLACES, page.evaluate(PIXELS, PLACES), strict=True):
+        wanted = 255 * before[y, x]
+        assert left[:3] == pytest.approx(wanted.tolist(), abs=10), (x, y)
+        assert right[:3] == pytest.approx((255 - wanted).tolist(), abs=10), (x, y)
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_before_and_after_are_shown_and_again_after_a_reload(
+    page: Page, comfyui: ComfyServer, nodes_2: bool
+):
+    setting = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+    page.evaluate(setting, nodes_2)
+    comfyui.post("/free", {"free_memory": True})
+    page.evaluate(LOAD, GRAPH)
+    page.wait_for_timeout(1000)
+    heights = page.evaluate("() => window.app.graph.nodes.map(node => node.size[1])")
+    assert heights[2] < 150, "no player before there is anything to play"
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended")
+    assert page.evaluate("() => window.ended") == "execution_success"
+    page.wait_for_function(f"() => ({SHOWN})() === 0")
+    page.evaluate(
+        f"async () => {{ const player = ({PLAYER})(); player.look('side'); await player.go(2); }}"
+    )
+    assert_frame(page, 2)
+    assert torch.unique(demo_frames(COUNT)[0][2].view(-1, 3), dim=0).shape[0] > 2
+    assert "evenframe_player" not in page.evaluate(SENT) + page.evaluate(SAVED)
+    texts = page.evaluate(TEXTS.replace("node.widgets.", "node.widgets?."))
+    page.wait_for_timeout(2500)  # the editor keeps its draft a moment after the last change
+    page.reload()
+    page.wait_for_function(READY)
+    page.wait_for_function(f"() => ({SHOWN})() === 2")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(f"() => ({PLAYER})().view.mode") == "side"
+    assert_frame(page, 2)
+    page.wait_for_function("() => document.querySelector('video')")
+    shown = page.evaluate("() => [...document.querySelectorAll('video')].map(one => one.src)")
+    assert any("short_" in url for url in shown), "the saved video plays again"
+    assert page.evaluate(TEXTS.replace("node.widgets.", "node.widgets?.")) == texts
+
+
+def test_how_far_it_is_stands_on_the_node(page: Page):
+    page.evaluate(LOAD, GRAPH)
+    page.wait_for_timeout(1000)
+    told = {"node": "4", "prompt_id": "x", "label": "Editing", "total": 50, "share": 0, "what": ""}
+    send = """async ([told, wait]) => {
+      await new Promise(done => setTimeout(done, wait));
+      window.app.api.dispatchEvent(new CustomEvent("evenframe.progress", { detail: told }));
+      return window.app.graph.getNodeById(4).widgets
+        .find(({ name }) => name === "evenframe_text").value; }"""
+    assert page.evaluate(send, [told | {"done": 0}, 0]) == "Editing: 0 of 50"
+    part = {"done": 10, "share": 0.5, "what": "window 2 of 3"}
+    line = page.evaluate(send, [told | part, 2100])
+    start, left = line.rsplit(", about ", 1)
+    assert start == "Editing: 10 of 50, window 2 of 3"
+    assert 7 <= int(left.removesuffix(" s left")) <= 12, "39.5 of 50 at 5 a second"
+    assert page.evaluate(send, [told | {"done": 50}, 0]).startswith("Editing: 50 of 50, ")
+
+
+def test_a_node_in_a_subgraph_is_found_by_the_servers_name_and_back(page: Page):
+    page.evaluate(LOAD, GRAPH)
+    page.wait_for_timeout(500)
+    ids = page.evaluate("""async () => {
+      const { executionId, nodeAt } = await import("/extensions/evenframe/js/lib/graph.js");
+      const { app } = window, inner = app.graph.getNodeById(3);
+      app.canvas.selectItems?.([inner]);
+      const { node: around } = app.graph.convertToSubgraph(new Set([inner]));
+      const own = around.subgraph.nodes[0], id = executionId(own);
+      return [id.split(":").length, nodeAt(id) === own, nodeAt(String(around.id)) === around,
+        nodeAt("99:1")]; }""")
+    assert ids == [2, True, True, None]
