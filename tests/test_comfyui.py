@@ -366,6 +366,33 @@ def test_an_interrupt_ends_inversion_and_edit_within_a_step(
 
 
 @pytest.mark.slow
+def test_a_long_clips_edit_tells_its_windows_and_ends_within_a_pass(
+    comfyui: ComfyServer, tiny_model: str
+):
+    graph = edit_workflow(steps=300)
+    graph["clip"]["inputs"]["max_frames"] = 8
+    windows = {"size": 2, "stride": 1, "weights": "uniform"}
+    graph["cut"] = {"class_type": "EvenframeWindows", "inputs": windows}
+    graph["invert"]["inputs"] |= {"windows": ["cut", 0], "store": "auto"}
+    run = comfyui.queue(graph)
+
+    def passes() -> list[dict[str, Any]]:
+        return [told for told in run.of("evenframe.progress") if told["what"]]
+
+    wait_for(lambda: len(passes()) > 4)
+    comfyui.interrupt()
+    asked = len(passes())
+    assert run.ended.wait(10) and run.outcome == "execution_interrupted"
+    # One that was under way, and one that the socket had yet to bring.
+    assert len(passes()) - asked <= 2
+    first = passes()[0]
+    assert (first["node"], first["label"], first["total"]) == ("invert", "Inverting", 300)
+    windows = {told["what"] for told in passes()}
+    assert windows <= {f"window {at} of 7" for at in range(1, 8)} and len(windows) > 1
+    assert all(0 <= told["share"] < 1 for told in passes())
+
+
+@pytest.mark.slow
 def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_model: str):
     graph = edit_workflow()
     graph["fusion"]["inputs"] |= {"preset": "shape, rigid", "blend_words": "elephant"}
