@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,19 +63,33 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory, served_pack: Path) -> Iter
         yield server
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A real browser, or a skip that says why there is none."""
-    playwright = pytest.importorskip("playwright.sync_api")
+@contextmanager
+def opened_browser() -> Iterator[Browser]:
+    """A real browser; ImportError where there is no Playwright, or it finds none."""
+    from playwright import sync_api as playwright
+
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)  # None: playwright's own
     with playwright.sync_playwright() as tools:
         try:
             started = tools.chromium.launch(executable_path=found, args=BROWSER)
         except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+            raise ImportError(f"no browser: {str(error).splitlines()[0]}") from error
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser, or a skip that says why there is none."""
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(opened_browser())
+        except ImportError as error:
+            pytest.skip(str(error))
         yield started
-        started.close()
 
 
 @pytest.fixture
