@@ -68,8 +68,8 @@ def _shown(
     moved = change(before[:count], after[:count], regions)
 
     def make(folder: Path) -> Beside:
-        heard = clip is not None and clip.audio is not None
-        sound = heard and save_sound(folder / SOUND, clip.audio)
+        audio = None if clip is None else clip.audio
+        sound = audio is not None and save_sound(folder / SOUND, audio)
         if regions is not None:
             text = json.dumps(outlines(regions), separators=(",", ":"))
             (folder / OUTLINES).write_text(text, encoding="utf-8")
