@@ -110,8 +110,7 @@ def walk(
     windows = [part.frames for part in passes]
     for index, (here, there) in enumerate(pairwise(levels), first):
         asked, clean = max(here, there, key=lambda level: (level.noise, level.time)), latents
-        turns = passes[0].repeats(index)
-        for turn in range(turns):
+        for turn in range(turns := passes[0].repeats(index)):
             if turn:
                 latents = add_noise(latents, draw(latents), there, here)
             fresh, reached = draw(latents) if eta else None, []
