@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import torch
 from comfyui_server import ComfyServer
 from test_web import LOAD, READY, RUN, SAVED, SENT, TEXTS
 
+from evenframe.nodes.clip_load import EvenframeLoadVideo
 from evenframe.nodes.demo import demo_frames
+from evenframe.pipelines.video import Audio, save
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -129,6 +132,32 @@ def test_before_and_after_are_shown_and_again_after_a_reload(
     shown = page.evaluate("() => [...document.querySelectorAll('video')].map(one => one.src)")
     assert any("short_" in url for url in shown), "the saved video plays again"
     assert page.evaluate(TEXTS.replace("node.widgets.", "node.widgets?.")) == texts
+
+
+def test_the_server_sends_any_part_of_the_sound(comfyui: ComfyServer):
+    """Else a browser could not jump in it."""
+    frames, wave = torch.rand(8, 64, 64, 3), torch.rand(1, 48000) - 0.5
+    save(comfyui.base / "input" / "heard.mp4", frames, 8, Audio(wave, 48000))
+    inputs = EvenframeLoadVideo.GET_SCHEMA().inputs
+    defaults = {one.id: getattr(one, "default", None) for one in inputs}
+    loader = {name: value for name, value in defaults.items() if value is not None}
+    loader["file"] = "heard.mp4"
+    run = comfyui.run(
+        {
+            "1": {"class_type": "EvenframeLoadVideo", "inputs": loader},
+            "2": {
+                "class_type": "EvenframeCompare",
+                "inputs": {"before": ["1", 0], "after": ["1", 0], "clip": ["1", 1]},
+            },
+        }
+    )
+    assert run.outcome == "execution_success", run.of("execution_error")
+    [beside] = comfyui.outputs(run)["2"]["evenframe_player"]
+    where = f"filename={beside['sound']}&subfolder={beside['subfolder']}&type={beside['type']}"
+    url = f"http://127.0.0.1:{comfyui.port}/view?{where}"
+    request = urllib.request.Request(url, headers={"Range": "bytes=100-199"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert (answer.status, len(answer.read())) == (206, 100)
 
 
 def test_how_far_it_is_stands_on_the_node(page: Page):

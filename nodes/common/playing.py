@@ -13,6 +13,7 @@ from ...pipelines.measure.change import Change, change
 from ...pipelines.regions.outlines import outlines
 from ...pipelines.video.filmstrip import MOST
 from ...pipelines.video.soundtrack import SUFFIX, save_sound
+from ..host import host
 from .filmstrips import kept, shown_strips
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _shown(
         return {}
     count = min(len(before), MOST)
     regions = regions and regions.part(range(count))
-    moved = change(before[:count], after[:count], regions)
+    moved = change(before[:count], after[:count], regions, host.check_interrupt)
 
     def make(folder: Path) -> Beside:
         audio = None if clip is None else clip.audio

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from ..common.progress import OnPass, carry_on
+
 if TYPE_CHECKING:
     from ..regions.regions import Regions
 
@@ -25,10 +27,15 @@ class Change:
     outside: tuple[float | None, ...] = ()
 
 
-def change(before: Tensor, after: Tensor, regions: "Regions | None" = None) -> Change:
+def change(
+    before: Tensor,
+    after: Tensor,
+    regions: "Regions | None" = None,
+    on_pass: OnPass = carry_on,
+) -> Change:
     """The change from one clip (f, h, w, 3) in 0..1 to another of the same shape.
 
-    Raises EvenframeError for regions of another clip.
+    on_pass: called now and then. Raises EvenframeError for regions of another clip.
     """
     count, size = len(before), (before.shape[1], before.shape[2])
     if regions is not None:
@@ -37,6 +44,7 @@ def change(before: Tensor, after: Tensor, regions: "Regions | None" = None) -> C
     for start in range(0, count, AT_ONCE):
         frames = range(start, min(count, start + AT_ONCE))
         own = slice(frames.start, frames.stop)
+        on_pass()
         moved = (after[own] - before[own]).abs().mean(-1)  # t h w
         whole += moved.mean((1, 2)).tolist()
         if regions is not None:

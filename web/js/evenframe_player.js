@@ -56,6 +56,9 @@ function mount(node, results) {
   node.setDirtyCanvas?.(true, true); // the canvas places the player when it draws
 }
 
+// Equal clips have the same strip.
+const named = (strips) => strips.map(({ subfolder }) => subfolder).join();
+
 const isOurs = (node) => node.comfyClass === "EvenframeCompare";
 
 app.registerExtension({
@@ -68,11 +71,13 @@ app.registerExtension({
       onExecuted?.apply(this, arguments);
       const [beside] = output?.[NAME] ?? [];
       if (!beside) return;
-      const kept = remembered(this, NAME) ?? [];
-      if (kept.at(-1)?.beside.subfolder !== beside.subfolder)
-        kept.push({ number: (kept.at(-1)?.number ?? 0) + 1, strips: output.evenframe_strips, beside });
-      remember(this, NAME, kept.slice(-KEPT));
-      show(this, kept.slice(-KEPT));
+      const strips = output.evenframe_strips;
+      const before = remembered(this, NAME) ?? [];
+      const again = before.find((one) => named(one.strips) === named(strips));
+      const number = again?.number ?? 1 + Math.max(0, ...before.map((one) => one.number));
+      const kept = [...before.filter((one) => one !== again), { number, strips, beside }].slice(-KEPT);
+      remember(this, NAME, kept);
+      show(this, kept);
     };
   },
 
