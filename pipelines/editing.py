@@ -79,9 +79,8 @@ def edit(
     on_pass: OnPass = carry_on,
     free: FreeMemory = free_memory,
 ) -> Tensor:
-    """Denoise an inverted clip under a target prompt.
+    """Denoise an inverted clip under a target prompt, in the windows of its inversion.
 
-    A clip that was inverted in windows is edited in the same ones.
     controls: applied in order, to attention as `in_turn` says, see controls/base.py.
     guidance_scale, start_step, eta, seed: see `Settings`. free: free bytes of a device.
     Returns latents (t, c, h, w) float32.

@@ -188,8 +188,7 @@ def invert(
 
     frames: (f, h, w, 3) in 0..1, of a size that the model takes. steps, store, seed, windowing,
     layers, noise_seed, solver: see `Settings`; keyframes: the same, or their text. on_frame: for
-    each frame encoded, on_step after each step, on_part before each part of one. free: free bytes
-    of a device, for "auto".
+    each frame encoded; on_step: see `walk`, on_part, too. free: free bytes of a device, for "auto".
     Raises EvenframeError for frames or settings out of range.
     """
     names = key_frames.parse(keyframes)
@@ -228,8 +227,7 @@ def invert_clip(
         passes = [
             SourcePass(part, prompt.over(part, length), table, keeper, predicts) for part in parts
         ]
-        told = partial(_inverted, on_step=on_step, on_part=on_part)
-        trajectory = told(model, latents, levels, passes, windowing.weights)
+        trajectory = _inverted(model, latents, levels, passes, windowing.weights, on_step, on_part)
     else:
         trajectory = blurred(latents.float().cpu(), levels, settings.noise_seed)
     return Inversion(
