@@ -24,18 +24,26 @@ const values = (node) =>
 // Nodes that hand on a clip's frames as they are: the input that they come from.
 const HANDED_ON = { EvenframeCompare: "before" };
 
-// The frames of a clip that a loader gives, which the server decodes before anything has run.
-// Null where nothing is linked. Throws what the server says.
-export async function loadersFrames(node, input = "frames") {
+// The loader of a node's clip and its settings, as the server is asked for its frames; null where
+// nothing is linked.
+export function loaderOf(node, input = "frames") {
   let loader = upstream(node, input);
   while (loader && HANDED_ON[loader.comfyClass]) loader = upstream(loader, HANDED_ON[loader.comfyClass]);
   if (!loader) return null;
   const inputs = values(loader);
   const video = upstream(loader, "video"); // one of ComfyUI's own, that has the file
   if (video) inputs.file = value(video, "file");
+  return { node: loader.comfyClass ?? loader.type, inputs };
+}
+
+// The frames of a clip that a loader gives, which the server decodes before anything has run.
+// Null where nothing is linked. Throws what the server says.
+export async function loadersFrames(node, input = "frames") {
+  const loader = loaderOf(node, input);
+  if (!loader) return null;
   const answer = await api.fetchApi("/evenframe/filmstrip", {
     method: "POST",
-    body: JSON.stringify({ node: loader.comfyClass ?? loader.type, inputs }),
+    body: JSON.stringify(loader),
   });
   const told = await answer.json();
   if (told.error) throw new Error(told.error);
