@@ -36,7 +36,8 @@ styled(
     background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #666);
     border-radius: 4px; padding: 2px 6px; min-height: 24px; }
   .evenframe button { cursor: pointer; }
-  .evenframe button[aria-pressed="true"] { background: var(--p-primary-color, #0b6bcb); color: #fff; }
+  .evenframe button[aria-pressed="true"] { background: var(--p-primary-color, #0b6bcb);
+    color: var(--p-primary-contrast-color, #fff); }
   .evenframe :focus-visible { outline: 2px solid var(--p-primary-color, #64b5f6); outline-offset: 1px; }
   .evenframe .row { display: flex; flex-wrap: wrap; align-items: center; gap: 4px; }
   .evenframe .stage { position: relative; flex: 1 1 auto; min-height: 80px; overflow: hidden;
