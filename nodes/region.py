@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..pipelines.common.pictures import bars, heat, spread
 from ..pipelines.pasting.edge import Edge
+from ..pipelines.regions.detected import detected_regions
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.text import parse_regions
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
+from .common.filmstrips import shown_strips
 from .common.inputs import input_of
 from .host import io
 
@@ -100,7 +102,8 @@ class EvenframeDrawRegions(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Say where in the clip each object of the edit belongs, with boxes or "
             "polygons that may move.",
-            search_aliases=["bounding box", "layout", "reatco", "mask"],
+            search_aliases=["bounding box", "layout", "reatco", "mask", "region editor"],
+            is_output_node=True,
             inputs=[
                 clip_input(),
                 io.String.Input(
@@ -108,19 +111,34 @@ class EvenframeDrawRegions(io.ComfyNode):
                     multiline=True,
                     default=EXAMPLE,
                     tooltip="The regions as JSON: a name, the words of the target prompt, and a "
-                    "box (left, top, right, bottom), a polygon or keyframes. The help page has "
-                    "examples.",
+                    "box (left, top, right, bottom), a polygon or keyframes. Drawn on the clip, "
+                    "it is written for you. The help page has examples.",
                 ),
                 below_input(),
+                io.MultiType.Input(
+                    "boxes",
+                    [sockets.BoundingBox, sockets.BoundingBoxes],
+                    optional=True,
+                    tooltip="Bounding boxes in pixels of the clip, from ComfyUI's own nodes: "
+                    "regions on top of those of the text, which may then be empty. What a box is "
+                    "said to show is its name and its words.",
+                ),
             ],
             outputs=region_outputs(),
         )
 
     @classmethod
-    def execute(cls, frames: Tensor, text: str, regions: Regions | None = None) -> io.NodeOutput:
+    def execute(
+        cls, frames: Tensor, text: str, regions: Regions | None = None, boxes: Any = None
+    ) -> io.NodeOutput:
         frames, count, size = rgb_clip(frames)
-        drawn = parse_regions(text, count, size)
-        return region_result(drawn.over(regions), frames)
+        notes: list[str] = []
+        if boxes is None or text.strip():
+            regions = parse_regions(text, count, size, tell=notes.append).over(regions)
+        if boxes is not None:
+            regions = detected_regions(boxes, count, size).over(regions)
+        result = region_result(regions, frames, "\n".join(notes))
+        return io.NodeOutput(*result.args, ui={**result.ui, **shown_strips(frames)})
 
 
 class EvenframeMaskRegion(io.ComfyNode):

@@ -52,18 +52,7 @@ def light(path: Path) -> dict[str, Any]:
         for name in inputs.keys() & LIGHT.keys():
             if inputs[name] and not isinstance(inputs[name], list):  # 0 means "as it comes"
                 inputs[name] = LIGHT[name]
-        if node["class_type"] == "EvenframeDrawRegions":
-            inputs["text"] = _shortened(inputs["text"])
     return graph
-
-
-def _shortened(text: str) -> str:
-    """Regions without the key frames that the shortened clip does not have."""
-    told = json.loads(text)
-    for region in told["regions"]:
-        if "keyframes" in region:
-            region["keyframes"] = [key for key in region["keyframes"] if key["frame"] < FRAMES]
-    return json.dumps(told)
 
 
 def provide_files(graph: dict[str, Any], folder: Path, output: Path) -> None:

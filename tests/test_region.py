@@ -434,6 +434,22 @@ def test_boxes_move_evenly_between_key_frames():
     assert region.boxes[:, :2].tolist() == [[0, 0], [0, 0], [4, 8], [8, 16], [8, 16]]
 
 
+def test_key_frames_behind_the_end_are_moved_towards_and_told():
+    keys = [{"frame": 0, "box": [0, 0, 8, 8]}, {"frame": 8, "box": [16, 16, 24, 24]}]
+    written = text({"name": "it", "keyframes": keys}, unit="pixel")
+    told: list[str] = []
+    short, whole = (
+        parse_regions(written, frames, SIZE, tell=told.append).items[0] for frames in (5, 9)
+    )
+    assert isinstance(short, BoxRegion) and isinstance(whole, BoxRegion)
+    assert torch.equal(short.boxes, whole.boxes[:5]) and short.boxes[4, 0] == 8
+    [note] = told
+    assert note.startswith("Region 'it' has key frames behind the clip's last frame, 4: 8.")
+    many = [{"frame": frame, "box": [0, 0, 8, 8]} for frame in range(4, 40)]
+    parse_regions(text({"name": "it", "keyframes": many}, unit="pixel"), 3, SIZE, tell=told.append)
+    assert "4, 5, 6, 7, 8, 9, 10, 11 and more." in told[1]
+
+
 @given(st.integers(0, 9))
 def test_interpolation_is_that_of_a_line(frame: int):
     keys = {2: [0.0, 10.0], 5: [30.0, 40.0], 7: [0.0, 0.0]}
@@ -555,8 +571,8 @@ def test_a_polygon_covers_the_pixels_inside():
             "regions[0].polygon has 2 points: give 3 to 1000.",
         ),
         (
-            text({"name": "it", "keyframes": [{"frame": 3, "box": BOX["box"]}]}),
-            "regions[0].keyframes[0].frame is 3, beyond the clip: its frames are 0 to 2",
+            text({"name": "it", "keyframes": [{"frame": 1.5, "box": BOX["box"]}]}),
+            "regions[0].keyframes[0].frame is 1.5: give a whole number, 0 or more",
         ),
         (
             text({"name": "it", "keyframes": [{"frame": f, "box": BOX["box"]} for f in (1, 0)]}),

@@ -113,6 +113,67 @@ def test_regions_are_drawn_one_above_the_other(clip: Tensor):
     assert len(drawn.ui["images"]) == 3
 
 
+def test_key_frames_behind_the_end_are_named_by_the_node(clip: Tensor):
+    keys = [{"frame": frame, "box": BOX["box"]} for frame in (0, 3, 9)]
+    told = json.dumps({"version": 1, "regions": [{"name": "left", "keyframes": keys}]})
+    drawn = EvenframeDrawRegions.execute(clip, told)
+    assert drawn.ui["text"][0].startswith("left: no words\nRegion 'left' has key frames behind")
+    assert "2: 3, 9." in drawn.ui["text"][0]
+
+
+FOUND = {"x": 32, "y": 16, "width": 64, "height": 32, "metadata": {"desc": "blue circle"}}
+
+
+@pytest.mark.parametrize("boxes", [FOUND, [FOUND], [[FOUND]]])
+def test_boxes_of_other_nodes_become_regions(clip: Tensor, boxes: Any):
+    drawn = EvenframeDrawRegions.execute(clip, TEXT, boxes=boxes)
+    assert drawn.ui["text"] == ["left: blue circle; blue circle: blue circle"]
+    alone = EvenframeDrawRegions.execute(clip, " ", boxes=boxes)
+    [region] = alone[0].items
+    assert region.boxes.tolist() == [[32, 16, 96, 48]] * 3
+
+
+def test_boxes_without_a_word_and_one_that_moves(clip: Tensor):
+    plain = {name: FOUND[name] for name in ("x", "y", "width", "height")}
+    drawn = EvenframeDrawRegions.execute(clip, "", boxes=[plain, plain | {"label": "car"}])
+    assert drawn.ui["text"] == ["box 1: no words; car: car"]
+    moving = [[plain | {"x": 8 * frame, "score": 0.9}] for frame in range(3)]
+    [region] = EvenframeDrawRegions.execute(clip, "", boxes=moving)[0].items
+    assert region.boxes[:, 0].tolist() == [0, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([], "boxes is empty: give 1"),
+        ("here", "boxes is 'here': give 1"),
+        ([5], "boxes\\[0\\] is 5: give boxes such as"),
+        ([FOUND] * 33, "boxes has 33 boxes: give 1 to 32"),
+        ([[FOUND]] * 2, "boxes are of 2 frames, but the clip has 3"),
+        ([[FOUND], [FOUND, FOUND], [FOUND]], "boxes\\[1\\] has 2 boxes: give one on each frame"),
+        (FOUND | {"width": 0}, "is reversed or empty"),
+        (FOUND | {"x": "1"}, "boxes\\[0\\].x has the text '1'"),
+        (FOUND | {"x": 500}, "lies outside the frame of 128x64 pixels"),
+        (FOUND | {"metadata": {"desc": 3}}, "metadata.desc is 3: give a text"),
+        (FOUND | {"metadata": {"desc": "x" * 2000}}, "metadata.desc has 2000 characters"),
+    ],
+)
+def test_what_are_no_boxes(clip: Tensor, boxes: Any, message: str):
+    with pytest.raises(EvenframeError, match=message):
+        EvenframeDrawRegions.execute(clip, "", boxes=boxes)
+
+
+def test_a_box_is_looked_at_alone(tmp_path: Path):
+    """No model is loaded, and nothing else has to be there."""
+    graph = {
+        "clip": node("DemoClip", max_frames=3, scene="two shapes"),
+        "draw": node("DrawRegions", frames=["clip", 0], text=TEXT),
+    }
+    assert isinstance(host, StandaloneHost)
+    result = Executor(host, node_classes()).run(workflow.parse(graph))
+    assert set(result.results) == {"clip", "draw"}
+
+
 def test_a_mask_becomes_a_region(clip: Tensor):
     mask = torch.zeros(1, 64, 128)
     mask[0, 30, 60] = 1

@@ -1,4 +1,6 @@
-"""The pack's own socket types. What travels on them is frozen.
+"""The pack's own socket types, and those of ComfyUI that its nodes know by name alone.
+
+What travels on the pack's own is frozen.
 
 CLIP: `Clip`. MODEL: `ModelHandle` of a `Model`. PROMPT: `Conditioning`. STORE: the attention
 store's mode, a str. WINDOWS: `Windowing`. INVERSION: `Inversion`. REGIONS: `Regions`. CONTROLS: a
@@ -19,3 +21,6 @@ Windows = io.Custom("EVENFRAME_WINDOWS")
 Inversion = io.Custom("EVENFRAME_INVERSION")
 Regions = io.Custom("EVENFRAME_REGIONS")
 Controls = io.Custom("EVENFRAME_CONTROLS")
+
+BoundingBox = io.Custom("BOUNDING_BOX")
+BoundingBoxes = io.Custom("BOUNDING_BOXES")

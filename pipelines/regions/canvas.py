@@ -44,7 +44,7 @@ class Canvas:
         return cls(frames, size, unit)
 
     def frame(self, value: Any, where: str) -> int:
-        """The number of a frame."""
+        """The number of a frame of the clip."""
         frame = read_whole(value, where)
         if frame >= self.frames:
             raise EvenframeError(

@@ -8,13 +8,15 @@
 
 unit: "fraction" of the frame's sides, or "pixel". Every region has a "box" (left, top, right,
 bottom), a "polygon" of three points or more, or "keyframes" of either; between key frames their
-corners move evenly, before the first and after the last they stand still. grow and soften are in
-pixels. A later region lies on top. The text is untrusted: whatever is wrong with it is an
-EvenframeError that names the place.
+corners move evenly, before the first and after the last they stand still. Key frames may lie behind
+the clip's end, so that a text holds for more of a clip than is there; what moves towards them is
+merely not all seen. grow and soften are in pixels. A later region lies on top. The text is
+untrusted: whatever is wrong with it is an EvenframeError that names the place.
 """
 
+import logging
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +30,13 @@ from .canvas import Canvas, Shape
 from .region import Region, box_region, mask_region, require_marks
 from .regions import Regions
 
+log = logging.getLogger(__name__)
+
 FINER = 4
 """In x and y, for polygons of large frames on small ones: their pixels are coarse."""
 MAX_REGIONS, MAX_KEYFRAMES = 32, 10_000
+MAX_NAMED = 8
+"""Key frames that a note names."""
 REGION = '{"name": "left", "words": "jellyfish", "box": [0.1, 0.6, 0.4, 0.95]}'
 EXAMPLE = f'{{"version": 1, "regions": [{REGION}]}}'
 KEYFRAME = '{"frame": 0, "box": [0.1, 0.6, 0.4, 0.95]}'
@@ -41,22 +47,28 @@ def parse_regions(
     frames: int,
     frame_size: tuple[int, int],
     drawn_size: tuple[int, int] | None = None,
+    tell: Callable[[str], None] = log.warning,
 ) -> Regions:
     """Read regions for a clip of so many frames of (height, width) pixels.
 
     drawn_size: (height, width) of the regions that come back, where it is another one: polygons
         become masks of that size. The pixels of the text are those of `frame_size`.
+    tell: is told which key frames lie behind the clip's end.
     """
     drawn = drawn_size or frame_size
     value = read_json(text, "regions", EXAMPLE)
     data = read_object(value, "The text", {"version", "regions"}, {"unit"}, EXAMPLE)
     canvas = Canvas.of(data, frames, frame_size)
     entries = read_list(data["regions"], "regions", "regions", 1, MAX_REGIONS)
-    items = (_region(entry, f"regions[{at}]", canvas, drawn) for at, entry in enumerate(entries))
+    items = [
+        _region(entry, f"regions[{at}]", canvas, drawn, tell) for at, entry in enumerate(entries)
+    ]
     return Regions(tuple(items), frames, drawn)
 
 
-def _region(entry: Any, where: str, canvas: Canvas, drawn: tuple[int, int]) -> Region:
+def _region(
+    entry: Any, where: str, canvas: Canvas, drawn: tuple[int, int], tell: Callable[[str], None]
+) -> Region:
     data = read_object(
         entry, where, {"name"}, {"words", "box", "polygon", "keyframes", "grow", "soften"}, REGION
     )
@@ -67,6 +79,12 @@ def _region(entry: Any, where: str, canvas: Canvas, drawn: tuple[int, int]) -> R
     require_marks(name, words, grow, soften)
     kind, keys = _keyframes(data, where, canvas)
     frames, frame_size = canvas.frames, canvas.size
+    if behind := [str(frame) for frame in keys if frame >= frames]:
+        tell(
+            f"Region '{name}' has key frames behind the clip's last frame, {frames - 1}: "
+            f"{', '.join(behind[:MAX_NAMED])}{' and more' if len(behind) > MAX_NAMED else ''}. "
+            "It moves towards them as far as the clip goes."
+        )
     x, y = (new / old for new, old in zip(drawn[::-1], frame_size[::-1], strict=True))
     soft = round(soften * x)
     # One that stands still is drawn once, and held once.
@@ -101,7 +119,7 @@ def _keyframes(data: Mapping[str, Any], where: str, canvas: Canvas) -> tuple[str
     ):
         at = f"{where}.keyframes[{index}]"
         key = read_object(entry, at, {"frame"}, {"box", "polygon"}, KEYFRAME)
-        frame = canvas.frame(key["frame"], f"{at}.frame")
+        frame = read_whole(key["frame"], f"{at}.frame")
         if frame <= last:
             raise EvenframeError(
                 f"{at}.frame is {frame}, but the key frame before it is {last}: "

@@ -1,0 +1,168 @@
+"""The region editor in ComfyUI, in both of its canvases: draw, run, undo, reload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from comfyui_server import ComfyServer
+from test_web import LOAD, READY, RUN, SENT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+GRAPH = {
+    "last_node_id": 4,
+    "last_link_id": 2,
+    "nodes": [
+        {
+            "id": 1,
+            "type": "EvenframeDemoClip",
+            "pos": [0, 0],
+            "size": [220, 120],
+            "inputs": [],
+            "outputs": [{"name": "frames", "type": "IMAGE", "links": [1]}],
+            "widgets_values": [4, "two shapes"],
+        },
+        {
+            "id": 2,
+            "type": "EvenframeDrawRegions",
+            "pos": [260, 0],
+            "size": [420, 560],
+            "inputs": [{"name": "frames", "type": "IMAGE", "link": 1}],
+            "outputs": [{"name": "regions", "type": "EVENFRAME_REGIONS", "links": [2]}],
+            "widgets_values": [""],
+        },
+        {
+            "id": 3,
+            "type": "EvenframeJointSampling",
+            "pos": [720, 0],
+            "size": [220, 180],
+            "inputs": [{"name": "regions", "type": "EVENFRAME_REGIONS", "link": 2}],
+            "outputs": [{"name": "controls", "type": "EVENFRAME_CONTROLS", "links": []}],
+            "widgets_values": ["inversion", 1, 1.0, 0],
+        },
+    ],
+    "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "EVENFRAME_REGIONS"]],
+    "version": 0.4,
+}
+PROMPT = "a yellow square left of a green circle"
+ADD_EDIT = """text => {
+  const graph = window.app.graph, controls = graph.getNodeById(3);
+  const edit = LiteGraph.createNode("EvenframeEdit");
+  const prompt = LiteGraph.createNode("EvenframePrompt");
+  edit.pos = [720, 260]; prompt.pos = [0, 260];
+  for (const node of [edit, prompt]) graph.add(node);
+  prompt.widgets.find(widget => widget.name === "text").value = text;
+  controls.connect(0, edit, edit.inputs.findIndex(one => one.name === "controls"));
+  prompt.connect(0, edit, edit.inputs.findIndex(one => one.name === "target_prompt"));
+}"""
+REMOVE_EDIT = """() => { const { graph } = window.app;
+  for (const type of ["EvenframeEdit", "EvenframePrompt", "EvenframeJointSampling"])
+    for (const node of graph.nodes.filter(node => node.type === type)) graph.remove(node); }"""
+PLACES = "() => window.app.graph.nodes.map(node => [node.id, ...node.pos].join()).sort()"
+TEXT = "() => window.app.graph.getNodeById(2).widgets.find(widget => widget.name === 'text').value"
+VUE = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(f"http://127.0.0.1:{comfyui.port}/")
+    page.wait_for_function(READY)
+    page.wait_for_timeout(2000)
+    page.reload()  # the first start shows templates in front of the graph
+    page.wait_for_function(READY)
+    page.wait_for_timeout(2000)
+    yield page
+    page.close()
+
+
+def opened(page: Page) -> None:
+    """The view at the node, and the clip on its stage, before anything has run."""
+    page.evaluate(
+        "() => { const { ds } = window.app.canvas; ds.scale = 1; ds.offset = [200, 120]; }"
+    )
+    page.locator(".evenframe.editor").wait_for()
+    page.evaluate("() => window.app.canvas.setDirty(true, true)")
+    page.wait_for_function(
+        "() => document.querySelector('.evenframe.editor output')?.value === '1 / 4'"
+    )
+
+
+def stage(page: Page) -> dict[str, float]:
+    box = page.locator(".evenframe.editor .stage").bounding_box()
+    assert box is not None
+    return {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+
+
+def drag(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """From the middle of the stage, in pixels."""
+    middle = stage(page)
+    page.mouse.move(middle["x"] + start[0], middle["y"] + start[1])
+    page.mouse.down()
+    page.mouse.move(middle["x"] + end[0], middle["y"] + end[1], steps=4)
+    page.mouse.up()
+
+
+def regions(page: Page) -> list[dict[str, Any]]:
+    written = page.evaluate(TEXT)
+    return json.loads(written)["regions"] if written else []
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_regions_are_drawn_tied_undone_run_and_there_again(
+    page: Page, comfyui: ComfyServer, nodes_2: bool
+):
+    page.evaluate(VUE, nodes_2)
+    page.evaluate(LOAD, GRAPH)
+    page.evaluate(ADD_EDIT, PROMPT)
+    opened(page)
+    before = page.evaluate(PLACES)
+    states = []
+    drag(page, (-40, -40), (20, 20))
+    states.append(regions(page))
+    page.get_by_role("button", name="square", exact=True).click()
+    states.append(regions(page))
+    drag(page, (-5, -5), (15, 10))
+    states.append(regions(page))
+    [region] = regions(page)
+    left, top, right, bottom = region["box"]
+    assert right - left == pytest.approx(bottom - top, abs=0.02), "the frames are square"
+    a_pixel = (right - left) / 60
+    assert left == pytest.approx(0.5 - (40 - 20) * a_pixel, abs=0.02)
+    assert region["words"] == "square"
+    page.keyboard.press("Delete")
+    assert regions(page) == [], "the region, and not the node"
+    assert page.evaluate(PLACES) == before, "no node went along with a drag"
+    for keys, wanted in zip(["z", "z", "z", "y", "y"], [2, 1, 0, 1, 2], strict=True):
+        page.keyboard.press(f"Control+{keys}")
+        page.wait_for_timeout(700)
+        assert regions(page) == states[wanted], "one step a gesture"
+    runs_and_is_there_again(page, comfyui, region)
+
+
+def runs_and_is_there_again(page: Page, comfyui: ComfyServer, region: dict[str, Any]) -> None:
+    sent = json.loads(page.evaluate(SENT))
+    assert sent["2"]["inputs"].keys() == {"frames", "text"}
+    page.evaluate(REMOVE_EDIT)
+    comfyui.post("/free", {"free_memory": True})
+    page.evaluate(RUN)  # alone: no model, no edit
+    page.wait_for_function("() => window.ended")
+    assert page.evaluate("() => window.ended") == "execution_success"
+    told = """() => window.app.graph.getNodeById(2).widgets
+      .find(widget => widget.name === "evenframe_text")?.value"""
+    page.wait_for_function(f"() => ({told})()")
+    assert page.evaluate(told) == "region 1: square"
+    page.wait_for_timeout(2000)  # the editor keeps its draft a moment after the last change
+    page.reload()
+    page.wait_for_function(READY)
+    page.wait_for_timeout(3000)
+    opened(page)
+    assert regions(page) == [region]
+    assert page.get_by_label("Name").input_value() == "region 1"

@@ -1,0 +1,144 @@
+// The region editor on Draw Regions: finds clip, prompt and text in the graph, and mounts it there.
+
+import { app } from "../../../scripts/app.js";
+import { loaderOf, loadersFrames, onResult, ranFrames, upstream, value } from "./lib/graph.js";
+import { RegionEditor } from "./regions/editor.js";
+
+const WIDGET = "evenframe_regions";
+const STRIPS = "evenframe_strips";
+const HEIGHT = 400;
+const HANDED_ON = ["EVENFRAME_REGIONS", "EVENFRAME_CONTROLS", "*"]; // what leads on to the edit
+const MANY = 100;
+
+const views = new Map(); // what was looked at, by node: undo makes nodes anew
+
+const keyOf = (node) => `${node.graph?.id}:${node.id}`;
+
+// The text of a prompt that a node takes as its target, or null.
+function promptOf(node) {
+  const prompt = upstream(node, "target_prompt");
+  const linked = prompt && upstream(prompt, "text");
+  const text = linked ? linked.widgets?.find((one) => typeof one.value === "string")?.value : value(prompt, "text");
+  return typeof text === "string" ? text : null;
+}
+
+// The target prompt of the edit to which regions lead, or null where none is found.
+export function targetPrompt(node) {
+  const waiting = [node];
+  const seen = new Set(waiting);
+  for (const here of waiting) {
+    const text = here === node ? null : promptOf(here);
+    if (text !== null) return text;
+    for (const output of here.outputs ?? []) {
+      if (!HANDED_ON.includes(output.type)) continue;
+      for (const id of output.links ?? []) {
+        const next = here.graph.getNodeById(here.graph.getLink(id)?.target_id);
+        if (!next || seen.has(next) || seen.size > MANY) continue;
+        seen.add(next);
+        waiting.push(next);
+      }
+    }
+  }
+  return null;
+}
+
+// A change of a node's value, as one step that the graph's own undo takes back.
+function written(node, widget, text) {
+  app.canvas.emitBeforeChange?.();
+  widget.value = text;
+  app.canvas.emitAfterChange?.();
+  node.setDirtyCanvas?.(true, true);
+}
+
+class Mounted {
+  #asked = "";
+
+  constructor(node, text) {
+    Object.assign(this, { node, text });
+    this.editor = new RegionEditor({
+      value: text.value,
+      view: views.get(keyOf(node)),
+      onChange: (changed) => written(node, text, changed),
+      onView: (view) => views.set(keyOf(node), { ...view }),
+    });
+    const { element } = this.editor;
+    for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => this.look());
+    const widget = node.addDOMWidget(WIDGET, WIDGET, element, { getMinHeight: () => HEIGHT, hideOnZoom: false, serialize: false });
+    widget.serialize = false;
+    this.#conceal();
+  }
+
+  // The editor has the text under its own "advanced"; it is shown where it comes from another node.
+  #conceal() {
+    const linked = this.node.inputs?.some((one) => one.name === this.text.name && one.link != null);
+    this.text.hidden = !linked;
+    this.text.options.hidden = !linked;
+    this.editor.element.inert = Boolean(linked);
+  }
+
+  // Look at the graph again: the text, the prompt's words, and which clip is linked.
+  look() {
+    this.#conceal();
+    if (this.text.value !== this.editor.value) this.editor.setValue(this.text.value);
+    this.editor.setWords(targetPrompt(this.node));
+    return this.#lookForClip();
+  }
+
+  async #lookForClip() {
+    const asked = JSON.stringify(loaderOf(this.node)); // what it says of the clip
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    try {
+      const frames = await loadersFrames(this.node);
+      if (asked === this.#asked) this.#show(frames, Boolean(frames));
+    } catch (error) {
+      if (asked === this.#asked) this.#show(this.ran ?? null, false, error.message);
+    }
+  }
+
+  #show(frames, loaded, hint) {
+    const before = this.editor.frames;
+    this.loaded = loaded;
+    this.editor.setFrames(frames, hint);
+    if (before && before !== frames) before.close();
+  }
+
+  // The clip that the node has seen, where no loader's is known.
+  onRan(output) {
+    [this.ran] = ranFrames(output);
+    if (!this.loaded && this.ran) this.#show(this.ran, false);
+  }
+
+  close() {
+    this.editor.frames?.close();
+    this.editor.close();
+  }
+}
+
+function chained(node, name, after) {
+  const before = node[name];
+  node[name] = function (...given) {
+    const told = before?.apply(this, given);
+    after(...given);
+    return told;
+  };
+}
+
+app.registerExtension({
+  name: "evenframe.Regions",
+
+  nodeCreated(node) {
+    if (node.comfyClass !== "EvenframeDrawRegions") return;
+    const text = node.widgets?.find((one) => one.name === "text");
+    if (!text) return;
+    let mounted = new Mounted(node, text);
+    // Links and values are there only when the graph around the node is.
+    const look = () => setTimeout(() => mounted?.look());
+    for (const event of ["onAdded", "onConfigure", "onConnectionsChange"]) chained(node, event, look);
+    chained(node, "onRemoved", () => {
+      mounted?.close();
+      mounted = null;
+    });
+    onResult(node, STRIPS, (output) => mounted?.onRan(output));
+  },
+});

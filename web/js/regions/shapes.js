@@ -1,0 +1,70 @@
+// Boxes and polygons in fractions of a frame: where they are taken hold of, and what that makes.
+
+import { clamp } from "../lib/dom.js";
+import { pairs } from "./model.js";
+
+// The handles of a box: which of its edges each moves, as [x, y] places in left, top, right, bottom.
+const EDGES = [[0, 1], [null, 1], [2, 1], [2, null], [2, 3], [null, 3], [0, 3], [0, null]];
+const CURSORS = ["nwse", "ns", "nesw", "ew", "nwse", "ns", "nesw", "ew"].map((way) => `${way}-resize`);
+
+export const cursorOf = (kind, handle) => (kind === "box" ? CURSORS[handle] : "grab");
+
+const between = (low, high) => (low + high) / 2;
+
+// The places of a shape's handles, in their order.
+export function handlesOf(kind, shape) {
+  if (kind === "polygon") return pairs(shape);
+  const [left, top, right, bottom] = shape;
+  return EDGES.map(([x, y]) => [
+    x === null ? between(left, right) : shape[x],
+    y === null ? between(top, bottom) : shape[y],
+  ]);
+}
+
+// A shape whose handle is pulled to a place in the frame. least: the sides of a pixel.
+export function pulled(kind, shape, handle, [x, y], least) {
+  const made = [...shape];
+  const place = [clamp(x, 0, 1), clamp(y, 0, 1)];
+  if (kind === "polygon") {
+    [made[2 * handle], made[2 * handle + 1]] = place;
+    return made;
+  }
+  EDGES[handle].forEach((edge, axis) => {
+    if (edge === null) return;
+    const facing = shape[(edge + 2) % 4];
+    made[edge] = edge < 2 ? Math.min(place[axis], facing - least[axis]) : Math.max(place[axis], facing + least[axis]);
+  });
+  return made;
+}
+
+// A shape moved as a whole; it stays in the frame, or no further outside of it than it was.
+export function shifted(shape, by) {
+  const step = by.map((wanted, axis) => {
+    const along = shape.filter((_, at) => at % 2 === axis);
+    return clamp(wanted, Math.min(0, -Math.min(...along)), Math.max(0, 1 - Math.max(...along)));
+  });
+  return shape.map((number, at) => number + step[at % 2]);
+}
+
+// The box between two places.
+export const boxBetween = (one, other) => {
+  const [low, high] = [Math.min, Math.max].map((pick) =>
+    [0, 1].map((axis) => clamp(pick(one[axis], other[axis]), 0, 1)));
+  return [...low, ...high];
+};
+
+export const around = (shape) => {
+  const [xs, ys] = [0, 1].map((axis) => shape.filter((_, at) => at % 2 === axis));
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+};
+
+export function holds(kind, shape, [x, y]) {
+  if (kind === "box") return x >= shape[0] && y >= shape[1] && x <= shape[2] && y <= shape[3];
+  const points = pairs(shape);
+  let inside = false;
+  points.forEach(([ax, ay], at) => {
+    const [bx, by] = points.at(at - 1);
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+  });
+  return inside;
+}
