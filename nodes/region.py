@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..pipelines.common.pictures import bars, heat, spread
@@ -79,17 +80,21 @@ def region_outputs() -> list[io.Output]:
 
 
 def region_result(
-    regions: Regions, frames: Tensor, note: str = "", confidence: Tensor | None = None
+    regions: Regions,
+    frames: Tensor,
+    note: str = "",
+    confidence: Tensor | None = None,
+    ui: Mapping[str, Any] | None = None,
 ) -> io.NodeOutput:
     """The values of `region_outputs`, some frames to show, and what to say beside their names.
 
-    confidence: (f,) in 0..1, drawn as a bar on each frame.
+    confidence: (f,) in 0..1, drawn as a bar on each frame. ui: further parts for the editor.
     """
     picture = heat(regions.painted(), frames)
     if confidence is not None:
         picture = bars(confidence, picture)
     text = "\n".join(line for line in (regions.describe(), note) if line)
-    shown = feedback.shown(spread(picture, 4), text)
+    shown = {**feedback.shown(spread(picture, 4), text), **(ui or {})}
     return io.NodeOutput(regions, regions.coverage(regions.frame_size), picture, ui=shown)
 
 
@@ -137,8 +142,7 @@ class EvenframeDrawRegions(io.ComfyNode):
             regions = parse_regions(text, count, size, tell=notes.append).over(regions)
         if boxes is not None:
             regions = detected_regions(boxes, count, size).over(regions)
-        result = region_result(regions, frames, "\n".join(notes))
-        return io.NodeOutput(*result.args, ui={**result.ui, **shown_strips(frames)})
+        return region_result(regions, frames, "\n".join(notes), ui=shown_strips(frames))
 
 
 class EvenframeMaskRegion(io.ComfyNode):

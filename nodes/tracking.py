@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
 
 from ..pipelines.common.errors import EvenframeError
 from ..pipelines.regions.regions import Regions
@@ -10,6 +13,7 @@ from ..pipelines.regions.tracking import packages
 from ..pipelines.regions.tracking.drawn import Drawing, painted_masks, parse_drawing
 from .common import sockets
 from .common.files import Stamp, stamps
+from .common.filmstrips import shown_strips
 from .common.verdict import verdict
 from .host import host, io
 from .region import (
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 EXAMPLE = '{"version": 1, "frame": 0, "box": [0.25, 0.25, 0.75, 0.75]}'
+TRACKED = "evenframe_tracked"
 NO_SEGMENTER = "none"
 FLOW = "optical flow"
 PERSON = "person"
@@ -146,12 +151,15 @@ class EvenframeTrackRegion(io.ComfyNode):
         from ..pipelines.regions.tracking.track import track
 
         frames, count, size = rgb_clip(frames)
+        grow: int = edges["grow"]
         if regions is not None:
             regions.require(count, size)  # rather now than after the tracking
         if tracker == PERSON:
             people = _people(frames, text, segmenter, mask, edges)
             own = Regions((people.region,), count, size)
-            return region_result(own.over(regions), frames, people.note())
+            return region_result(
+                own.over(regions), frames, people.note(), ui=seen(frames, own, grow)
+            )
         drawing = parse_drawing(text, count, size, masked=mask is not None)
         if tracker == FLOW:
             require_room(count, size)  # rather now than after the segmenting
@@ -160,7 +168,28 @@ class EvenframeTrackRegion(io.ComfyNode):
         bar = host.progress(count, "Tracking")
         tracked = track(frames, drawing, start, model, **edges, on_frame=bar.step)
         own = Regions((tracked.region,), count, size)
-        return region_result(own.over(regions), frames, tracked.note(), tracked.confidence)
+        sure = tracked.confidence
+        ui = seen(frames, own, grow, sure)
+        return region_result(own.over(regions), frames, tracked.note(), sure, ui)
+
+
+def seen(
+    frames: Tensor, own: Regions, grow: int, confidence: Tensor | None = None
+) -> dict[str, Any]:
+    """The part of a node's `ui` for its editor: the clip; where on each frame the object was found,
+    as fractions of the frame, None where it is not; and how sure of it the tracker is.
+
+    grow: by how many pixels the region did, which the object did not.
+    """
+    height, width = own.frame_size
+    spread, limits = own.bounds(), torch.tensor([0, 0, width, height])
+    inward = spread + torch.tensor([grow, grow, -grow, -grow])
+    bounds = torch.where(spread == limits, spread, inward) / torch.tensor([width, height] * 2)
+    found = [
+        [round(edge, 4) for edge in box] if isfinite(box[0]) else None for box in bounds.tolist()
+    ]
+    sure = None if confidence is None else [round(value, 3) for value in confidence.tolist()]
+    return {TRACKED: [{"bounds": found, "confidence": sure}], **shown_strips(frames)}
 
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:
@@ -199,8 +228,6 @@ def _start(mask: Tensor | None, segmenter: str, frames: Tensor, drawing: Drawing
 
 
 def _segmented(segmenter: str, frames: Tensor, drawing: Drawing) -> Tensor:
-    import torch
-
     from ..pipelines.regions.tracking import sam
 
     host.check_interrupt()

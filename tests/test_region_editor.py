@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,15 @@ def text(*regions: dict[str, Any], **more: Any) -> str:
 class Hand:
     """Somebody who draws, and counts what it takes."""
 
+    editor = ("regions/editor", "RegionEditor")
+
     def __init__(self, page: Page, folder: Path) -> None:
         self.page, self.folder, self.actions = page, folder, 0
 
     def mount(self, value: str, **view: Any) -> Hand:
         options = {"value": value, "words": PROMPT, "view": view}
         clip = strip(self.folder, "clip", numbered(FRAMES, *SIZE))
-        mounted(self.page, "regions/editor", "RegionEditor", options, clip)
+        mounted(self.page, *self.editor, options, clip)
         self.page.wait_for_function("() => widget.canvas.stage.picture")
         return self
 
@@ -114,7 +117,7 @@ def hand(alone: Page, tmp_path: Path) -> Hand:
     return Hand(alone, tmp_path)
 
 
-def near(colour: list[int], wanted: tuple[int, ...]) -> bool:
+def near(colour: Sequence[int], wanted: Sequence[int]) -> bool:
     return all(abs(one - other) < 60 for one, other in zip(colour, wanted, strict=True))
 
 

@@ -166,3 +166,54 @@ def runs_and_is_there_again(page: Page, comfyui: ComfyServer, region: dict[str, 
     opened(page)
     assert regions(page) == [region]
     assert page.get_by_label("Name").input_value() == "region 1"
+
+
+TRACK = {
+    "last_node_id": 3,
+    "last_link_id": 2,
+    "nodes": [
+        GRAPH["nodes"][0],
+        {
+            "id": 2,
+            "type": "EvenframeTrackRegion",
+            "pos": [260, 0],
+            "size": [420, 640],
+            "inputs": [{"name": "frames", "type": "IMAGE", "link": 1}],
+            "outputs": [{"name": "regions", "type": "EVENFRAME_REGIONS", "links": []}],
+            "widgets_values": ["", "object", "", "none", "optical flow", 0, 0],
+        },
+        {
+            "id": 3,
+            "type": "EvenframeSaveVideo",
+            "pos": [720, 0],
+            "size": [300, 400],
+            "inputs": [{"name": "frames", "type": "IMAGE", "link": 2}],
+            "outputs": [],
+            "widgets_values": ["not_to_be_run", "mp4", 0, True, -1],
+        },
+    ],
+    "links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 1, 0, 3, 0, "IMAGE"]],
+    "version": 0.4,
+}
+DOTS = "() => document.querySelectorAll('.evenframe.editor .track i').length"
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_an_object_is_followed_from_its_widget_alone(
+    page: Page, comfyui: ComfyServer, nodes_2: bool
+):
+    page.evaluate(VUE, nodes_2)
+    page.evaluate(LOAD, TRACK)
+    opened(page)
+    assert page.evaluate(DOTS) == 0
+    drag(page, (-45, -45), (0, 0))
+    comfyui.post("/free", {"free_memory": True})
+    page.get_by_text("Track from here").click()
+    page.wait_for_function(f"() => ({DOTS})() === 4")
+    assert not list((comfyui.base / "output").glob("not_to_be_run*")), "nothing else was run"
+    page.get_by_role("button", name="One frame on").click()
+    page.get_by_role("button", name="Take the dotted box").click()
+    told = json.loads(page.evaluate(TEXT))
+    [correction] = told["corrections"]
+    assert correction["frame"] == 1
+    assert correction["box"] == pytest.approx(told["box"], abs=0.15)

@@ -26,10 +26,11 @@ from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.nodes.region import EvenframeDrawRegions
-from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, EvenframeTrackRegion
+from evenframe.nodes.tracking import FLOW, NO_SEGMENTER, TRACKED, EvenframeTrackRegion, seen
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.grids import Box
-from evenframe.pipelines.regions.region import MaskRegion
+from evenframe.pipelines.regions.region import MaskRegion, mask_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.regions.tracking import fields, flow, layer, sam, sam2
 from evenframe.pipelines.regions.tracking.drawn import Drawing, painted_masks, parse_drawing
 from evenframe.pipelines.regions.tracking.track import track
@@ -609,6 +610,28 @@ def test_a_box_is_measured_within_the_frame(session: Session, monkeypatch: pytes
         torch.rand(2, *SIZE, 3), text, NO_SEGMENTER, FLOW, **edges(name="o")
     ).ui["text"][0]
     assert "Region 'o' is below 10% of its area of frame 0 on frame 1. If" in told
+
+
+def test_the_node_tells_its_editor_what_it_found(
+    session: Session, frames: Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    """Of its own region alone, in fractions of the frame; nothing where the object is not."""
+    boxes = [(16.0, 16.0, 64.0, 48.0)] * len(frames)
+    monkeypatch.setattr(flow, "follow_boxes", lambda *_: (boxes, torch.full((len(frames),), 0.5)))
+    text = json.dumps({"version": 1, "box": [0.2, 0.2, 0.6, 0.6]})
+    [told] = EvenframeTrackRegion.execute(
+        frames, text, NO_SEGMENTER, FLOW, **edges(name="b", grow=4)
+    ).ui[TRACKED]
+    high, wide = frames.shape[1:3]
+    edge = pytest.approx([16 / wide, 16 / high, 64 / wide, 48 / high], abs=1e-4)
+    assert told["bounds"] == [edge] * len(frames), "as it was followed, before it grew"
+    assert told["confidence"] == [0.5] * len(frames)
+    masks = torch.zeros(2, *SIZE)
+    masks[1, :24, 8:40] = 1
+    gone = Regions((mask_region(masks, 2, SIZE, name="o", grow=3),), 2, SIZE)
+    [told] = seen(torch.rand(2, *SIZE, 3), gone, 3)[TRACKED]
+    edge = [8 / SIZE[1], 0, 40 / SIZE[1], 24 / SIZE[0]]
+    assert told == {"bounds": [None, pytest.approx(edge, abs=1e-4)], "confidence": None}
 
 
 def test_regions_go_on_top_of_others(session: Session, frames: Tensor):

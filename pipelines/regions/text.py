@@ -47,6 +47,7 @@ def parse_regions(
     frames: int,
     frame_size: tuple[int, int],
     drawn_size: tuple[int, int] | None = None,
+    *,
     tell: Callable[[str], None] = log.warning,
 ) -> Regions:
     """Read regions for a clip of so many frames of (height, width) pixels.

@@ -1,12 +1,14 @@
-// The region editor on Draw Regions: finds clip, prompt and text in the graph, and mounts it there.
+// The editors of regions on their nodes: finds clip, prompt and text in the graph for them.
 
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { loaderOf, loadersFrames, onResult, ranFrames, upstream, value } from "./lib/graph.js";
+import { loaderOf, loadersFrames, onResult, ranFrames, remembered, upstream, value } from "./lib/graph.js";
 import { RegionEditor } from "./regions/editor.js";
+import { TrackEditor } from "./regions/track_editor.js";
 
 const WIDGET = "evenframe_regions";
 const STRIPS = "evenframe_strips";
-const HEIGHT = 400;
+const EDITORS = { EvenframeDrawRegions: [RegionEditor, 400], EvenframeTrackRegion: [TrackEditor, 300] };
 const HANDED_ON = ["EVENFRAME_REGIONS", "EVENFRAME_CONTROLS", "*"]; // what leads on to the edit
 const MANY = 100;
 
@@ -50,20 +52,37 @@ function written(node, widget, text) {
   node.setDirtyCanvas?.(true, true);
 }
 
+// Runs a node that is no output of the graph, and what it needs. Throws what is wrong with it.
+async function runAlone(node) {
+  const { output, workflow } = await app.graphToPrompt();
+  const needed = {};
+  const waiting = [String(node.id)];
+  for (const id of waiting) {
+    if (needed[id] || !output[id]) continue;
+    needed[id] = output[id];
+    waiting.push(...Object.values(output[id].inputs).filter(Array.isArray).map(([from]) => String(from)));
+  }
+  if (!needed[node.id]) throw new Error("This node is muted, or inside a subgraph: run the workflow.");
+  const result = node.outputs.findIndex((one) => one.name === "regions");
+  needed.evenframe_looked_at = { class_type: "PreviewAny", inputs: { source: [String(node.id), result] } };
+  await api.queuePrompt(0, { output: needed, workflow });
+}
+
 class Mounted {
   #asked = "";
 
-  constructor(node, text) {
+  constructor(node, text, [Editor, height]) {
     Object.assign(this, { node, text });
-    this.editor = new RegionEditor({
+    this.editor = new Editor({
       value: text.value,
       view: views.get(keyOf(node)),
+      onTrack: () => runAlone(node).catch((error) => this.editor.say(error.message, true)),
       onChange: (changed) => written(node, text, changed),
       onView: (view) => views.set(keyOf(node), { ...view }),
     });
     const { element } = this.editor;
     for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => this.look());
-    const widget = node.addDOMWidget(WIDGET, WIDGET, element, { getMinHeight: () => HEIGHT, hideOnZoom: false, serialize: false });
+    const widget = node.addDOMWidget(WIDGET, WIDGET, element, { getMinHeight: () => height, hideOnZoom: false, serialize: false });
     widget.serialize = false;
     this.#conceal();
   }
@@ -80,7 +99,8 @@ class Mounted {
   look() {
     this.#conceal();
     if (this.text.value !== this.editor.value) this.editor.setValue(this.text.value);
-    this.editor.setWords(targetPrompt(this.node));
+    this.editor.setWords?.(targetPrompt(this.node));
+    if (!this.told) this.onRan(remembered(this.node, STRIPS) ?? {});
     return this.#lookForClip();
   }
 
@@ -105,8 +125,10 @@ class Mounted {
 
   // The clip that the node has seen, where no loader's is known.
   onRan(output) {
+    this.told = output;
     [this.ran] = ranFrames(output);
     if (!this.loaded && this.ran) this.#show(this.ran, false);
+    if (output.evenframe_tracked) this.editor.setTracked?.(output.evenframe_tracked[0]);
   }
 
   close() {
@@ -128,10 +150,9 @@ app.registerExtension({
   name: "evenframe.Regions",
 
   nodeCreated(node) {
-    if (node.comfyClass !== "EvenframeDrawRegions") return;
-    const text = node.widgets?.find((one) => one.name === "text");
+    const text = EDITORS[node.comfyClass] && node.widgets?.find((one) => one.name === "text");
     if (!text) return;
-    let mounted = new Mounted(node, text);
+    let mounted = new Mounted(node, text, EDITORS[node.comfyClass]);
     // Links and values are there only when the graph around the node is.
     const look = () => setTimeout(() => mounted?.look());
     for (const event of ["onAdded", "onConfigure", "onConnectionsChange"]) chained(node, event, look);

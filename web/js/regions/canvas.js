@@ -2,7 +2,7 @@
 
 import { Stage } from "../lib/stage.js";
 import { around, boxBetween, cursorOf, handlesOf, holds, pulled, shifted } from "./shapes.js";
-import { dashed, outline, tag, handle as drawHandle, cells } from "./paint.js";
+import { cells, dashed, handle as drawHandle, mark, outline, tag } from "./paint.js";
 
 const REACH = 8; // CSS pixels around a handle in which it is meant
 const LEAST = 4; // CSS pixels of a drag that is no click
@@ -18,8 +18,9 @@ export class RegionCanvas {
   // scene(): {items: [{index, kind, shape, ghosts, name, words, colour, key, hidden, locked,
   //   dotted}], selected, cell}, shapes in fractions, later ones on top.
   // select(index or null), shape(index, shape), draw(kind, shape), remove(index): what the user did.
-  constructor({ scene, select, shape, draw, remove }) {
-    this.heard = { scene, select, shape, draw, remove };
+  // point(place, outside): clicks are points, with Alt those outside, and no polygons are drawn.
+  constructor(heard) {
+    this.heard = heard;
     this.stage = new Stage((context) => this.#paint(context));
     this.element = this.stage.element;
     Object.assign(this.element, { tabIndex: 0 });
@@ -78,12 +79,13 @@ export class RegionCanvas {
     const at = this.stage.at(event);
     if (event.button === 1) return this.#hold(event, { kind: "pan", x: event.clientX, y: event.clientY });
     if (event.button !== 0) return;
-    if (event.altKey || this.#points.length) return this.#point(at);
+    const { altKey: outside } = event;
+    if (!this.heard.point && (outside || this.#points.length)) return this.#point(at);
     const hit = this.#hit(at);
-    if (!hit) return this.#hold(event, { kind: "new", from: at, draft: null });
+    if (!hit) return this.#hold(event, { kind: "new", from: at, outside, draft: null });
     const { item, handle } = hit;
     this.heard.select(item.index);
-    this.#hold(event, { kind: "shape", index: item.index, item, handle, from: at, draft: null });
+    this.#hold(event, { kind: "shape", index: item.index, item, handle, from: at, outside, draft: null });
   }
 
   #hold(event, gesture) {
@@ -139,10 +141,11 @@ export class RegionCanvas {
     const gesture = this.#gesture;
     this.#gesture = null;
     if (!gesture || gesture.kind === "pan") return;
-    if (gesture.kind === "new") {
-      if (gesture.draft) this.heard.draw("box", gesture.draft);
-      else this.heard.select(null);
-    } else if (gesture.draft) this.heard.shape(gesture.index, gesture.draft);
+    const { kind, draft, from, outside } = gesture;
+    if (kind === "new" && draft) this.heard.draw("box", draft);
+    else if (draft) this.heard.shape(gesture.index, draft);
+    else if (this.heard.point) this.heard.point(from, outside);
+    else if (kind === "new") this.heard.select(null);
     this.stage.draw();
   }
 
@@ -194,7 +197,7 @@ export class RegionCanvas {
 
   #paint(context) {
     if (!this.stage.picture) return;
-    const { items, selected, cell } = this.heard.scene();
+    const { items, selected, cell, points } = this.heard.scene();
     const place = (spot) => this.stage.place(spot);
     if (cell) cells(context, this.stage, cell);
     const seen = items.filter((one) => !one.hidden);
@@ -206,6 +209,7 @@ export class RegionCanvas {
       if (item.index !== selected || item.locked) continue;
       for (const spot of handlesOf(mine.kind, mine.shape)) drawHandle(context, place(spot), item.colour);
     }
+    for (const { at, outside } of points ?? []) mark(context, place(at), outside);
     this.#paintNew(context, place);
   }
 

@@ -10,8 +10,9 @@ styled(
   .evenframe .film { flex: 2 1 0; min-height: 200px; }
   .evenframe .film .stage { min-height: 100px; }
   .evenframe .side { flex: 1 1 0; min-height: 110px; overflow: hidden auto; }
+  .evenframe .side.slim { flex: 0 1 auto; min-height: 22px; }
   @container (min-width: 560px) { .evenframe .panes { flex-direction: row; }
-    .evenframe .film { flex: 2 1 0; } .evenframe .side { flex: 1 1 0; } }
+    .evenframe .film { flex: 2 1 0; } .evenframe .side, .evenframe .side.slim { flex: 1 1 0; } }
   .evenframe .hint { position: absolute; inset: 0; display: flex; align-items: center;
     justify-content: center; padding: 12px; text-align: center; color: #ccc; pointer-events: none; }
   .evenframe .timeline { position: relative; flex: 0 0 auto; min-height: 42px; max-height: 84px; overflow: hidden auto;

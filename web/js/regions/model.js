@@ -10,11 +10,11 @@ const EDGES = 1024;
 
 export const EMPTY = { unit: "fraction", regions: [] };
 
-const fail = (message) => {
+export const fail = (message) => {
   throw new Error(message);
 };
 
-const only = (value, known, where) => {
+export const only = (value, known, where) => {
   if (value === null || typeof value !== "object" || Array.isArray(value))
     fail(`${where} is no object in braces.`);
   const odd = Object.keys(value).find((name) => !known.includes(name));
@@ -26,19 +26,25 @@ const only = (value, known, where) => {
 // what is wrong with it. Stricter checks, of what lies outside of the frame, are the node's.
 export function parse(text) {
   if (!text.trim()) return EMPTY;
+  const { data, unit } = readText(text, ["regions"]);
+  if (!Array.isArray(data.regions)) fail("The text has no list of regions.");
+  if (data.regions.length > MOST) fail(`There are more than ${MOST} regions.`);
+  return { unit, regions: data.regions.map((one, at) => readRegion(one, `regions[${at}]`, unit)) };
+}
+
+// The object that a text is, with those names beside version and unit.
+export function readText(text, names) {
   let data;
   try {
     data = JSON.parse(text);
   } catch (error) {
     fail(`The text is not JSON: ${error.message}`);
   }
-  only(data, ["version", "unit", "regions"], "The text");
+  only(data, ["version", "unit", ...names], "The text");
   if (data.version !== VERSION) fail(`The text has version ${data.version}: this reads ${VERSION}.`);
-  const unit = data.unit ?? UNITS[0];
+  const { unit = UNITS[0] } = data;
   if (!UNITS.includes(unit)) fail(`unit is ${unit}: use ${UNITS.join(" or ")}.`);
-  if (!Array.isArray(data.regions)) fail("The text has no list of regions.");
-  if (data.regions.length > MOST) fail(`There are more than ${MOST} regions.`);
-  return { unit, regions: data.regions.map((one, at) => readRegion(one, `regions[${at}]`, unit)) };
+  return { data, unit };
 }
 
 function readRegion(data, where, unit) {
@@ -74,12 +80,12 @@ function readKeys(entries, where, unit) {
   return { kind, keys };
 }
 
-function readShape(kind, value, where, unit) {
+export function readShape(kind, value, where, unit) {
   const points = Array.isArray(value) ? value : fail(`${where} has no ${kind} in square brackets.`);
-  if (kind === "polygon" && points.some((point) => !Array.isArray(point) || point.length !== 2))
-    fail(`${where}: each point of a polygon is x, y.`);
+  if (kind !== "box" && points.some((point) => !Array.isArray(point) || point.length !== 2))
+    fail(`${where}: each point is x, y.`);
   const shape = points.flat();
-  if (kind === "box" ? shape.length !== 4 : shape.length < 6)
+  if (kind === "box" ? shape.length !== 4 : kind === "polygon" && shape.length < 6)
     fail(`${where}: a box is left, top, right, bottom; a polygon has three points or more.`);
   if (!shape.every(Number.isFinite)) fail(`${where} has something that is no number.`);
   if (unit === "fraction" && shape.some((number) => Math.abs(number) > 2))
@@ -103,7 +109,7 @@ function written({ name, words, grow, soften, kind, keys }) {
   return { ...made, keyframes: keys.map(({ frame, shape }) => ({ frame, [kind]: shaped(shape) })) };
 }
 
-const spaced = (value) => {
+export const spaced = (value) => {
   if (Array.isArray(value)) return `[${value.map(spaced).join(", ")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const entries = Object.entries(value).map(([name, held]) => `"${name}": ${spaced(held)}`);

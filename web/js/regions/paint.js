@@ -49,6 +49,23 @@ export function handle(context, [x, y], colour) {
   context.stroke();
 }
 
+// A point on the object, or one outside of it.
+export function mark(context, [x, y], outside) {
+  context.beginPath();
+  context.arc(x, y, 6, 0, 2 * Math.PI);
+  context.fillStyle = outside ? "#b3261e" : "#00784f";
+  context.fill();
+  context.moveTo(x - 3, y);
+  context.lineTo(x + 3, y);
+  if (!outside) {
+    context.moveTo(x, y - 3);
+    context.lineTo(x, y + 3);
+  }
+  context.lineWidth = 1.5;
+  context.strokeStyle = "#fff";
+  context.stroke();
+}
+
 // Name and words above the region, or inside it where there is no room.
 export function tag(context, item, place, stage) {
   const [left, top] = around(item.shape);

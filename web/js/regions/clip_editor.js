@@ -1,0 +1,172 @@
+// What the editors have in common: a clip with outlines, a timeline, and the text that they write.
+
+import { element } from "../lib/dom.js";
+import { Playhead } from "../lib/playhead.js";
+import { Transport } from "../lib/transport.js";
+import { RegionCanvas } from "./canvas.js";
+import "./look.js";
+import { fromFractions, toFractions } from "./model.js";
+import { Timeline } from "./timeline.js";
+
+const CELLS = [["0", "no grid"], ["8", "latent cells, 8 px"], ["16", "cells of 16 px"], ["32", "attention cells, 32 px"]];
+
+// A kind of editor says how its text is read and written, and what is drawn of it:
+// model: {EMPTY, parse(text), write(state)}; bar(): its buttons; side(): elements in a list, or none;
+// canvasActs, timelineActs: see there; seen(): the items; shown(): after they changed; told(): a note.
+export class ClipEditor {
+  #wrong = ""; // what is wrong with the text, which is then left alone
+
+  // value: the text. frames: of the clip (lib/frames.js), or null. view: {frame, selected, hidden,
+  // locked, cell} of an earlier editor. onChange(value): once a gesture. onView(view): what is
+  // looked at has changed.
+  constructor({ value = "", frames = null, view = {}, onChange = () => {}, onView = () => {}, ...own }) {
+    Object.assign(this, { onChange, onView, ...own });
+    this.view = { frame: 0, selected: 0, hidden: [], locked: [], cell: 0, ...view };
+    this.playhead = new Playhead();
+    const scene = () => ({ items: this.items, selected: this.view.selected, cell: this.view.cell, points: this.points });
+    this.canvas = new RegionCanvas({ scene, ...this.canvasActs() });
+    this.timeline = new Timeline({ go: (frame) => this.go(frame), ...this.timelineActs() });
+    this.build();
+    this.playhead.addEventListener("frame", () => this.#onFrame());
+    this.setValue(value);
+    this.setFrames(frames);
+  }
+
+  build() {
+    this.hint = element("div", { class: "hint" });
+    this.canvas.element.append(this.hint);
+    this.transport = new Transport(this.playhead);
+    this.note = element("div", { class: "note", role: "status" });
+    this.text = element("textarea", { "aria-label": "The text", spellcheck: false, on: { change: () => this.#typed() } });
+    const cells = element(
+      "select",
+      { "aria-label": "Grid of cells", on: { change: () => this.look({ cell: Number(cells.value) }) } },
+      ...CELLS.map(([value, name]) => element("option", { value, textContent: name, selected: Number(value) === this.view.cell })),
+    );
+    const advanced = element("details", {}, element("summary", {}, "Advanced: text, grid"), this.text, cells);
+    const film = element("div", { class: "film" }, this.canvas.element, this.transport.element, this.timeline.element);
+    const listed = this.side();
+    const side = element("div", { class: listed.length ? "side" : "side slim" }, ...listed, advanced);
+    this.element = element(
+      "div",
+      { class: "evenframe editor", on: { keydown: (event) => this.key(event), pointerdown: (event) => event.stopPropagation() } },
+      element("div", { class: "row" }, ...this.bar()),
+      element("div", { class: "panes" }, film, side),
+      this.note,
+    );
+  }
+
+  get wrong() {
+    return Boolean(this.#wrong);
+  }
+
+  get value() {
+    return this.text.value;
+  }
+
+  // Another text: read and shown; one that is wrong is told, and left as it is.
+  setValue(text) {
+    this.text.value = text;
+    try {
+      this.state = this.model.parse(text);
+      this.#wrong = "";
+    } catch (error) {
+      this.state = this.model.EMPTY;
+      this.#wrong = `${error.message} Mend the text under Advanced: it is left as it is.`;
+    }
+    this.canvas.cancel();
+    this.refresh();
+  }
+
+  // Another clip, or none; hint: what to say where there is none.
+  setFrames(frames, hint = "Link a clip, or run this node once, to see it here.") {
+    const { frame } = this.view;
+    this.frames = frames;
+    this.hint.textContent = frames ? "" : hint;
+    if (!frames) this.canvas.stage.picture = null;
+    this.playhead.set(frames?.count ?? 1, frames?.rate ?? 8);
+    if (frames) this.playhead.go(frame);
+    this.#showFrame();
+    this.refresh();
+  }
+
+  get frame() {
+    return this.playhead.frame;
+  }
+
+  get size() {
+    return this.frames ? [this.frames.width, this.frames.height] : null;
+  }
+
+  go(frame) {
+    this.playhead.go(frame);
+  }
+
+  // A shape in the text's own unit; null where it is pixels of a clip that is not known.
+  own(shape) {
+    if (this.wrong || (!this.size && this.state.unit === "pixel")) return null;
+    return fromFractions(shape, this.state.unit, this.size ?? [1, 1]);
+  }
+
+  drawn(shape) {
+    return toFractions(shape, this.state.unit, this.size ?? [1, 1]);
+  }
+
+  commit(state) {
+    const text = this.model.write(state);
+    const changed = text !== this.text.value;
+    this.state = state;
+    this.text.value = text;
+    if (changed) this.onChange(text); // first: to refresh may move the focus, and so be heard
+    this.refresh();
+    this.onView(this.view);
+  }
+
+  look(changed) {
+    Object.assign(this.view, changed);
+    this.refresh();
+    this.onView(this.view);
+  }
+
+  say(text, wrong = false) {
+    this.note.textContent = text;
+    this.note.classList.toggle("wrong", wrong);
+  }
+
+  key(event) {
+    return this.transport.key(event);
+  }
+
+  // Draw all of it anew.
+  refresh() {
+    this.items = this.seen();
+    this.timeline.show(this.items, this.view.selected, this.frame, this.playhead.count);
+    this.shown();
+    this.canvas.stage.draw();
+    if (this.#wrong) this.say(this.#wrong, true);
+    else this.say(this.told());
+  }
+
+  #typed() {
+    const typed = this.text.value;
+    this.setValue(typed);
+    this.onChange(typed);
+  }
+
+  #onFrame() {
+    this.look({ frame: this.frame });
+    this.#showFrame();
+  }
+
+  #showFrame() {
+    const { frames, frame } = this;
+    if (!frames) return this.canvas.stage.draw();
+    if (this.playhead.playing) frames.prepare(frame);
+    this.canvas.stage.show(frames, frame).catch((error) => this.say(error.message, true));
+  }
+
+  close() {
+    this.playhead.pause();
+    this.canvas.close();
+  }
+}
