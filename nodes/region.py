@@ -138,11 +138,13 @@ class EvenframeDrawRegions(io.ComfyNode):
     ) -> io.NodeOutput:
         frames, count, size = rgb_clip(frames)
         notes: list[str] = []
-        if boxes is None or text.strip():
-            regions = parse_regions(text, count, size, tell=notes.append).over(regions)
-        if boxes is not None:
-            regions = detected_regions(boxes, count, size).over(regions)
-        return region_result(regions, frames, "\n".join(notes), ui=shown_strips(frames))
+        found = None if boxes is None else detected_regions(boxes, count, size)
+        if found is None or text.strip():
+            drawn = parse_regions(text, count, size, tell=notes.append).over(regions)
+            drawn = drawn if found is None else found.over(drawn)
+        else:
+            drawn = found.over(regions)
+        return region_result(drawn, frames, "\n".join(notes), ui=shown_strips(frames))
 
 
 class EvenframeMaskRegion(io.ComfyNode):

@@ -132,8 +132,8 @@ class Mounted {
   }
 
   close() {
-    this.editor.frames?.close();
     this.editor.close();
+    this.editor.frames?.close();
   }
 }
 

@@ -83,7 +83,7 @@ export class ClipEditor {
     const { frame } = this.view;
     this.frames = frames;
     this.hint.textContent = frames ? "" : hint;
-    if (!frames) this.canvas.stage.picture = null;
+    this.canvas.stage.picture = null; // its clip may be closed
     this.playhead.set(frames?.count ?? 1, frames?.rate ?? 8);
     if (frames) this.playhead.go(frame);
     this.#showFrame();
@@ -167,6 +167,7 @@ export class ClipEditor {
 
   close() {
     this.playhead.pause();
+    this.canvas.stage.picture = null;
     this.canvas.close();
   }
 }
