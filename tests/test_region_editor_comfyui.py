@@ -64,6 +64,7 @@ ADD_EDIT = """text => {
 REMOVE_EDIT = """() => { const { graph } = window.app;
   for (const type of ["EvenframeEdit", "EvenframePrompt", "EvenframeJointSampling"])
     for (const node of graph.nodes.filter(node => node.type === type)) graph.remove(node); }"""
+COMMAND = "name => window.app.extensionManager.command.execute(name)"
 PLACES = "() => window.app.graph.nodes.map(node => [node.id, ...node.pos].join()).sort()"
 TEXT = "() => window.app.graph.getNodeById(2).widgets.find(widget => widget.name === 'text').value"
 VUE = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
@@ -140,10 +141,15 @@ def test_regions_are_drawn_tied_undone_run_and_there_again(
     page.keyboard.press("Delete")
     assert regions(page) == [], "the region, and not the node"
     assert page.evaluate(PLACES) == before, "no node went along with a drag"
-    for keys, wanted in zip(["z", "z", "z", "y", "y"], [2, 1, 0, 1, 2], strict=True):
-        page.keyboard.press(f"Control+{keys}")
+    page.keyboard.press(".")
+    page.wait_for_timeout(300)
+    for command, wanted in zip(["Undo"] * 3 + ["Redo"] * 2, [2, 1, 0, 1, 2], strict=True):
+        page.evaluate(COMMAND, f"Comfy.{command}")
         page.wait_for_timeout(700)
         assert regions(page) == states[wanted], "one step a gesture"
+    shown = "() => document.querySelector('.evenframe.editor output').value"
+    page.wait_for_function(f"() => ({shown})() === '2 / 4'")  # as it was looked at before
+    page.get_by_role("button", name="One frame back").click()
     runs_and_is_there_again(page, comfyui, region)
 
 

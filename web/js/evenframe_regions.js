@@ -16,12 +16,15 @@ const views = new Map(); // what was looked at, by node: undo makes nodes anew
 
 const keyOf = (node) => `${node.graph?.id}:${node.id}`;
 
-// The text of a prompt that a node takes as its target, or null.
+// The text of the prompt that a node takes as its target, or null: of our prompt node, of the
+// host's whose words it has, or of the prompt that a fair one is made of.
 function promptOf(node) {
   const prompt = upstream(node, "target_prompt");
-  const linked = prompt && upstream(prompt, "text");
-  const text = linked ? linked.widgets?.find((one) => typeof one.value === "string")?.value : value(prompt, "text");
-  return typeof text === "string" ? text : null;
+  if (!prompt) return null;
+  const encoded = upstream(prompt, "conditioning") ?? prompt;
+  const linked = upstream(encoded, "text");
+  const text = linked ? linked.widgets?.find((one) => typeof one.value === "string")?.value : value(encoded, "text");
+  return typeof text === "string" ? text : promptOf(prompt);
 }
 
 // The target prompt of the edit to which regions lead, or null where none is found.
@@ -55,16 +58,18 @@ function written(node, widget, text) {
 // Runs a node that is no output of the graph, and what it needs. Throws what is wrong with it.
 async function runAlone(node) {
   const { output, workflow } = await app.graphToPrompt();
+  const mine = Object.keys(output).filter((id) =>
+    id.split(":").at(-1) === String(node.id) && output[id].class_type === node.comfyClass);
+  if (mine.length !== 1) throw new Error("This node is muted, or in a subgraph that is there twice: run the workflow.");
   const needed = {};
-  const waiting = [String(node.id)];
+  const waiting = [...mine];
   for (const id of waiting) {
     if (needed[id] || !output[id]) continue;
     needed[id] = output[id];
     waiting.push(...Object.values(output[id].inputs).filter(Array.isArray).map(([from]) => String(from)));
   }
-  if (!needed[node.id]) throw new Error("This node is muted, or inside a subgraph: run the workflow.");
   const result = node.outputs.findIndex((one) => one.name === "regions");
-  needed.evenframe_looked_at = { class_type: "PreviewAny", inputs: { source: [String(node.id), result] } };
+  needed.evenframe_looked_at = { class_type: "PreviewAny", inputs: { source: [mine[0], result] } };
   await api.queuePrompt(0, { output: needed, workflow });
 }
 
@@ -75,10 +80,9 @@ class Mounted {
     Object.assign(this, { node, text });
     this.editor = new Editor({
       value: text.value,
-      view: views.get(keyOf(node)),
       onTrack: () => runAlone(node).catch((error) => this.editor.say(error.message, true)),
       onChange: (changed) => written(node, text, changed),
-      onView: (view) => views.set(keyOf(node), { ...view }),
+      onView: (view) => this.placed && views.set(keyOf(node), { ...view }),
     });
     const { element } = this.editor;
     for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => this.look());
@@ -89,25 +93,30 @@ class Mounted {
 
   // The editor has the text under its own "advanced"; it is shown where it comes from another node.
   #conceal() {
-    const linked = this.node.inputs?.some((one) => one.name === this.text.name && one.link != null);
+    const linked = Boolean(this.node.inputs?.some((one) => one.name === this.text.name && one.link != null));
     this.text.hidden = !linked;
     this.text.options.hidden = !linked;
-    this.editor.element.inert = Boolean(linked);
+    this.editor.element.inert = linked;
+    if (linked) this.editor.say("The text comes from another node.");
   }
 
   // Look at the graph again: the text, the prompt's words, and which clip is linked.
   look() {
+    if (!this.node.graph) return;
+    if (!this.placed) this.editor.look(views.get(keyOf(this.node)) ?? {});
+    this.placed = true;
     this.#conceal();
     if (this.text.value !== this.editor.value) this.editor.setValue(this.text.value);
     this.editor.setWords?.(targetPrompt(this.node));
     if (!this.told) this.onRan(remembered(this.node, STRIPS) ?? {});
-    return this.#lookForClip();
+    this.#lookForClip();
   }
 
   async #lookForClip() {
     const asked = JSON.stringify(loaderOf(this.node)); // what it says of the clip
     if (asked === this.#asked) return;
     this.#asked = asked;
+    if (asked !== "null" && !this.editor.frames) this.editor.setFrames(null, "Reading the clip ...");
     try {
       const frames = await loadersFrames(this.node);
       if (asked === this.#asked) this.#show(frames, Boolean(frames));

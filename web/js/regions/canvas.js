@@ -163,6 +163,7 @@ export class RegionCanvas {
     const shape = this.#points.flat();
     if (shape.length < 6) return;
     this.#points = [];
+    this.reaching = null;
     const [left, top, right, bottom] = around(shape);
     const [wide, high] = this.#pixel();
     if (right - left >= wide && bottom - top >= high) this.heard.draw("polygon", shape);
@@ -176,7 +177,7 @@ export class RegionCanvas {
     if (event.key === "Escape" && (this.#gesture || this.#points.length)) this.cancel();
     else if (event.key === "Enter" && this.#points.length) this.#close();
     else if (item && ["Delete", "Backspace"].includes(event.key)) this.heard.remove(item.index);
-    else if (item && ARROWS[event.key]) this.#nudge(item, event);
+    else if (item && !item.hidden && ARROWS[event.key]) this.#nudge(item, event);
     else return;
     event.preventDefault();
     event.stopPropagation(); // the graph has keys of its own

@@ -134,7 +134,7 @@ export class ClipEditor {
   }
 
   key(event) {
-    return this.transport.key(event);
+    return !event.target.closest("summary") && this.transport.key(event);
   }
 
   // Draw all of it anew.
@@ -154,6 +154,7 @@ export class ClipEditor {
   }
 
   #onFrame() {
+    if (!this.frames) return; // what was looked at is kept for the clip that comes
     this.look({ frame: this.frame });
     this.#showFrame();
   }
