@@ -36,6 +36,7 @@ styled(
     background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #666);
     border-radius: 4px; padding: 2px 6px; min-height: 24px; }
   .evenframe button { cursor: pointer; }
+  .evenframe button:disabled { cursor: default; opacity: .5; }
   .evenframe button[aria-pressed="true"] { background: var(--p-primary-color, #0b6bcb);
     color: var(--p-primary-contrast-color, #fff); }
   .evenframe :focus-visible { outline: 2px solid var(--p-primary-color, #64b5f6); outline-offset: 1px; }
