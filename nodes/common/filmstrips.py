@@ -40,6 +40,7 @@ class Told(Protocol):
 
 
 Make = Callable[[Path], Told]
+"""Writes files into an empty folder."""
 
 
 def shown_strips(*clips: Tensor, frame_rate: float = 8.0) -> dict[str, Any]:
@@ -52,6 +53,14 @@ def shown_strips(*clips: Tensor, frame_rate: float = 8.0) -> dict[str, Any]:
         return lambda folder: strip_of_frames(clip, folder, frame_rate, host.check_interrupt)
 
     return {UI: [kept(_clip_key(clip, frame_rate), make(clip)) for clip in clips]}
+
+
+def shown_files(name: str, *makes: Make) -> dict[str, Any]:
+    """The part `name` of a node's `ui`: what each of `makes` tells, and the `subfolder` in which
+    its files lie; empty where there are none, and as for `shown_strips`."""
+    if host.strips_folder() is None or not makes:
+        return {}
+    return {name: [kept(secrets.token_hex(16), make) for make in makes]}
 
 
 def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
