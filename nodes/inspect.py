@@ -11,10 +11,12 @@ from ..pipelines.common.errors import EvenframeError
 from ..pipelines.common.pictures import grid, heat, spread
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.measure.psnr import psnr
-from ..pipelines.source.inspection import look
+from ..pipelines.source.inspection import Chosen
+from ..pipelines.source.words_seen import look_around, look_at_edit
 from ..pipelines.text.prompt import parse_phrases
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
+from .common.filmstrips import shown_files, shown_strips
 from .common.inputs import input_of
 from .common.memory import ATTENTION_ADVICE, advice
 from .common.playing import comparing
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ..pipelines.models.model import Model
     from ..pipelines.regions.regions import Regions
     from ..pipelines.source.inversion import Inversion
+    from ..pipelines.text.conditioning import Conditioning
     from ..pipelines.video.clip import Clip
     from .host import ModelHandle
 
@@ -62,6 +65,24 @@ class EvenframeAttentionViewer(io.ComfyNode):
                     "threshold",
                     tooltip="As in Attention Fusion: what is above it counts as looked at.",
                 ),
+                io.Int.Input(
+                    "moments",
+                    default=5,
+                    min=1,
+                    max=9,
+                    optional=True,
+                    advanced=True,
+                    tooltip="At how many steps the viewer shows every word, the chosen one among "
+                    "them: each costs a pass of the model over the clip.",
+                ),
+                io.Image.Input(
+                    "edited",
+                    optional=True,
+                    tooltip="An edit of the clip, to see where it looks; with target_prompt.",
+                ),
+                sockets.Prompt.Input(
+                    "target_prompt", optional=True, tooltip="The prompt of that edit."
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="heat_map"),
@@ -78,17 +99,48 @@ class EvenframeAttentionViewer(io.ComfyNode):
         words: str,
         at: float,
         threshold: float,
+        moments: int = 5,
+        edited: Tensor | None = None,
+        target_prompt: Conditioning | None = None,
     ) -> io.NodeOutput:
+        chosen = Chosen(parse_phrases(words), at, threshold)
+        edit = _edit_of(edited, target_prompt)
         frames, _ = rgb_frames(frames)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         loaded = host.load(
             model, model.model.denoiser.working_bytes(inversion.at_once, size, branches=1)
         )
+        if host.strips_folder() is None:
+            moments, edit = 1, None  # nobody looks at more than the outputs
+        watch, clips, seen = host.check_interrupt, [frames], []
         with advice(ATTENTION_ADVICE):
-            view = look(loaded, inversion, parse_phrases(words), at, threshold)
+            view, maps = look_around(loaded, inversion, chosen, moments, watch)
+            if maps is not None:
+                seen.append(maps)
+            if edit and maps is not None:
+                own = look_at_edit(loaded, inversion, *edit, maps.steps, watch)
+                clips, seen = [frames, edit[0]], seen + ([own] if own else [])
         picture = heat(view.maps, frames)
-        shown = feedback.shown(spread(picture, 4), f"{words}: step {view.step + 1}")
-        return io.NodeOutput(picture, view.mask, ui=shown)
+        shown = shown_files("evenframe_maps", *(one.write for one in seen))
+        text = f"{words}: step {view.step + 1}"
+        # The viewer shows the clip itself.
+        told = {"text": [text]} if shown else feedback.shown(spread(picture, 4), text)
+        return io.NodeOutput(picture, view.mask, ui=told | shown_strips(*clips) | shown)
+
+
+def _edit_of(
+    edited: Tensor | None, prompt: Conditioning | None
+) -> tuple[Tensor, Conditioning] | None:
+    """The frames of an edit and its prompt; None where neither is linked."""
+    if edited is None and prompt is None:
+        return None
+    if edited is None or prompt is None:
+        missing, there = ("edited", "target_prompt")[:: 1 if edited is None else -1]
+        raise EvenframeError(
+            f"{missing} is not linked, but {there} is: link both to see where the edit looks, "
+            "or neither."
+        )
+    return rgb_frames(edited)[0], prompt
 
 
 class EvenframeCompare(io.ComfyNode):

@@ -41,6 +41,28 @@ def word_maps(
     return torch.cat(layers)  # (layers heads) t h w
 
 
+def group_maps(
+    source: SourceAttention,
+    sites: Sequence[Site],
+    groups: Sequence[Sequence[int]],
+    frame_size: tuple[int, int],
+) -> Tensor:
+    """How much each place looks at groups of tokens: (t, groups, h, w) float32, the mean over
+    layers and heads, summed over a group's tokens.
+
+    sites, frame_size: as for `word_maps`.
+    """
+    layers = []
+    for site in sites:
+        q, k = source.queries[site.name], source.keys[site.name]
+        pairs = zip(
+            q, k.expand(len(q), -1, -1, -1), strict=True
+        )  # of a long clip one frame at a time, in float32
+        each = [attention_to(one[None], keys[None], groups)[0].mean(0) for one, keys in pairs]
+        layers.append(torch.stack(each).mT.unflatten(-1, site.grid(frame_size)))  # t groups h w
+    return torch.stack(layers).mean(0)
+
+
 def _by_frame(q: Tensor, k: Tensor, tokens: Sequence[int]) -> Iterator[Tensor]:
     """Attention to some tokens of a prompt, their sum, (1, heads, n), one frame after the other: of
     a long clip only one frame is in memory in float32."""
