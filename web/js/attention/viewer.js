@@ -1,0 +1,262 @@
+// Where a clip looks at the words of its prompt: words as chips below it, maps and outlines on it.
+
+import { button, colour, element, styled } from "../lib/dom.js";
+import { Playhead } from "../lib/playhead.js";
+import { Stage } from "../lib/stage.js";
+import { Transport } from "../lib/transport.js";
+import { WordMaps } from "./maps.js";
+
+const MOST_PINNED = 3;
+const OPACITY = 0.7;
+
+styled(
+  "evenframe-attention",
+  `.evenframe .chips { max-height: 84px; overflow-y: auto; padding: 2px; flex-shrink: 0; }
+  .evenframe .chips button { border-radius: 12px; padding: 1px 8px; }
+  .evenframe .chips button[aria-pressed="true"] { background: var(--chip); color: #000;
+    border-color: var(--chip); }
+  .evenframe .chips button.asked { border-style: dashed; }
+  .evenframe label.row { flex: 1 1 190px; min-width: 0; flex-wrap: nowrap; }
+  .evenframe label.row output { min-width: 5.5em; text-align: right; }`,
+);
+
+export class AttentionViewer {
+  #pins = []; // {word, slot}, that pinned longest ago first
+  #hovered = null;
+  #closed = false;
+
+  // strips: clips as Frames, in the order of maps: what WordMaps takes, of the source and perhaps of
+  // an edit. threshold: 0..1. state: as `state` gave it. onChange({threshold}): the user has let
+  // go; onState(): what is looked at is another; onRegion(text): a mask became a region.
+  constructor({ strips, maps, threshold = 0.3, state = {}, onChange, onState, onRegion }) {
+    Object.assign(this, { strips, threshold, onChange, onState, onRegion });
+    this.maps = maps.map((each) => new WordMaps(each));
+    this.playhead = new Playhead();
+    this.stage = new Stage((context) => this.#paint(context));
+    this.#build();
+    this.#restore(state);
+    this.playhead.addEventListener("frame", () => this.#show());
+    this.ready = Promise.all(this.maps.map((each) => each.load())).then(
+      () => this.#show(),
+      (error) => this.#tell(error.message, true),
+    );
+  }
+
+  // What is looked at: goes into the next viewer of this node.
+  get state() {
+    const { seen, moment } = this;
+    const pinned = this.#pins.map(({ word }) => seen.words[word]);
+    return { of: seen.of, pinned, step: seen.steps[moment], frame: this.playhead.frame };
+  }
+
+  close() {
+    this.#closed = true;
+    this.playhead.pause();
+    this.stage.close();
+    for (const strip of this.strips) strip.close();
+  }
+
+  #build() {
+    this.clips = this.maps.map((each, at) =>
+      button(each.of === "edit" ? "Edit" : "Source", () => this.#choose(at), {
+        textContent: each.of === "edit" ? "Edit" : "Source",
+      }),
+    );
+    this.chips = element("div", { class: "row chips", role: "group", "aria-label": "Words" });
+    this.step = this.#slider("Step", { min: 0 }, (at) => this.#go(at));
+    this.above = this.#slider("Threshold", { min: 0, max: 1, step: 0.01 }, (at) => {
+      this.threshold = at;
+      this.#draw();
+    });
+    this.above.input.addEventListener("change", () => this.onChange?.({ threshold: this.threshold }));
+    this.note = element("div", { class: "note", role: "status" });
+    this.transport = new Transport(this.playhead);
+    this.element = element(
+      "div",
+      { class: "evenframe", on: { keydown: (event) => this.transport.key(event) } },
+      this.maps.length > 1 ? element("div", { class: "row" }, ...this.clips) : null,
+      this.stage.element,
+      this.chips,
+      element("div", { class: "row" }, this.step.element, this.above.element),
+      this.transport.element,
+      element(
+        "div",
+        { class: "row" },
+        button("Mask to region", () => this.#region(this.onRegion), { textContent: "Mask to region" }),
+        button("Copy the region", () => this.#region(copied), { textContent: "Copy" }),
+        this.note,
+      ),
+    );
+  }
+
+  #slider(name, range, moved) {
+    const input = element("input", {
+      type: "range",
+      "aria-label": name,
+      ...range,
+      on: { input: () => moved(Number(input.value)) },
+    });
+    const output = element("output");
+    return { input, output, element: element("label", { class: "row" }, name, input, output) };
+  }
+
+  #restore({ of, pinned, step, frame }) {
+    const at = Math.max(0, this.maps.findIndex((each) => each.of === of));
+    this.#choose(at, pinned);
+    const wanted = step ?? this.seen.steps[Math.floor(this.seen.steps.length / 2)];
+    const near = this.seen.steps.map((each) => Math.abs(each - wanted));
+    this.#go(near.indexOf(Math.min(...near)));
+    this.playhead.go(frame ?? 0);
+  }
+
+  // Look at the source or at the edit. pinned: words; those pinned before, where there are none.
+  #choose(at, pinned = this.seen && this.state.pinned) {
+    this.seen = this.maps[at];
+    this.frames = this.strips[at];
+    this.clips.forEach((each, index) => each.setAttribute("aria-pressed", index === at));
+    const { words, chosen } = this.seen;
+    const found = (pinned ?? []).map((word) => words.indexOf(word)).filter((word) => word >= 0);
+    this.#pins = [];
+    for (const word of found.length || chosen == null ? found : [chosen]) this.#pin(word);
+    this.chips.replaceChildren(...words.map((word, index) => this.#chip(word, index)));
+    this.step.input.max = this.seen.steps.length - 1;
+    this.playhead.set(Math.min(this.frames.count, this.seen.count), this.frames.rate);
+    this.#go(Math.min(this.moment ?? 0, this.seen.steps.length - 1));
+    this.#show();
+  }
+
+  #chip(word, index) {
+    const hover = (on) => () => {
+      this.#hovered = on ? index : null;
+      this.#draw();
+    };
+    const chip = button(word, () => this.#pin(index), {
+      textContent: word,
+      // What was asked for in several words stands behind those of the prompt.
+      class: index === this.seen.chosen ? "asked" : "",
+    });
+    for (const event of ["pointerenter", "pointerleave"])
+      chip.addEventListener(event, hover(event === "pointerenter"));
+    chip.addEventListener("focus", () => chip.matches(":focus-visible") && hover(true)());
+    chip.addEventListener("blur", hover(false));
+    return chip;
+  }
+
+  // Keep a word, or let it go; of too many the one that was kept longest goes.
+  #pin(word) {
+    const kept = this.#pins.filter((pin) => pin.word !== word);
+    if (kept.length === this.#pins.length) {
+      if (kept.length === MOST_PINNED) kept.shift();
+      kept.push({ word, slot: this.#free(kept) });
+    }
+    this.#pins = kept;
+    this.#draw();
+  }
+
+  #free(pins) {
+    const slots = [...Array(MOST_PINNED).keys()];
+    return slots.find((slot) => !pins.some((pin) => pin.slot === slot)) ?? 0;
+  }
+
+  #go(moment) {
+    this.moment = moment;
+    const { steps, total } = this.seen;
+    this.step.input.value = moment;
+    this.step.output.value = `${steps[moment] + 1} of ${total}`;
+    this.step.input.setAttribute("aria-valuetext", this.step.output.value);
+    this.#draw();
+  }
+
+  #show() {
+    if (this.#closed) return;
+    const { frame, playing } = this.playhead;
+    if (playing) this.frames.prepare(frame);
+    this.stage.show(this.frames, frame).catch((error) => this.#tell(error.message, true));
+    this.onState?.();
+  }
+
+  #draw() {
+    this.above.input.value = this.threshold;
+    this.above.output.value = this.threshold.toFixed(2);
+    [...this.chips.children].forEach((chip, word) => {
+      const pin = this.#pins.find((each) => each.word === word);
+      chip.setAttribute("aria-pressed", Boolean(pin));
+      chip.style.setProperty("--chip", pin ? colour(pin.slot) : "");
+    });
+    this.stage.draw();
+    this.onState?.();
+  }
+
+  // What is shown: a word that is pointed at alone, else those that are kept.
+  get #shown() {
+    if (this.#hovered === null) return this.#pins;
+    const pin = this.#pins.find(({ word }) => word === this.#hovered);
+    return [pin ?? { word: this.#hovered, slot: this.#free(this.#pins) }];
+  }
+
+  #paint(context) {
+    if (!this.seen?.bytes || !this.stage.picture) return;
+    const frame = this.stage.shown;
+    for (const { word, slot } of this.#shown) this.#heat(context, word, frame, colour(slot));
+    for (const { word, slot } of this.#shown) this.#line(context, word, frame, colour(slot));
+  }
+
+  #heat(context, word, frame, paint) {
+    const { rows, columns, cell } = this.seen;
+    const map = this.seen.at(this.moment, word, frame);
+    const picture = new ImageData(columns, rows);
+    const rgb = [1, 3, 5].map((at) => parseInt(paint.slice(at, at + 2), 16));
+    map.forEach((value, at) => picture.data.set([...rgb, value * OPACITY], 4 * at));
+    const small = new OffscreenCanvas(columns, rows);
+    small.getContext("2d").putImageData(picture, 0, 0);
+    const [left, top] = this.stage.place([0, 0]);
+    const [right, bottom] = this.stage.place([1, 1]);
+    const [x, y] = this.stage.place([columns * cell[0], rows * cell[1]]);
+    context.save();
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top); // the last cells may reach over it
+    context.clip();
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, left, top, x - left, y - top);
+    context.restore();
+  }
+
+  #line(context, word, frame, paint) {
+    const { seen, moment, threshold } = this;
+    context.beginPath();
+    for (const [from, to] of seen.outline(seen.mask(moment, word, frame, threshold))) {
+      context.moveTo(...this.stage.place(from));
+      context.lineTo(...this.stage.place(to));
+    }
+    for (const [width, style] of [
+      [4, "#000a"], // on a clip of its own colour, too
+      [2, paint],
+    ]) {
+      Object.assign(context, { lineWidth: width, strokeStyle: style, lineCap: "square" });
+      context.stroke();
+    }
+  }
+
+  async #region(use) {
+    const words = this.#pins.map(({ word }) => word);
+    if (!words.length) return this.#tell("Click the words that the region shall be of.", true);
+    const text = this.seen.regions(this.moment, words, this.threshold);
+    if (!text) return this.#tell("Nothing is above the threshold: lower it.", true);
+    try {
+      this.#tell((await use?.(text)) ?? "");
+    } catch (error) {
+      this.#tell(error.message, true);
+    }
+  }
+
+  #tell(text, wrong = false) {
+    this.note.textContent = text;
+    this.note.classList.toggle("wrong", wrong);
+  }
+}
+
+async function copied(text) {
+  if (!navigator.clipboard) throw new Error("The browser gives no clipboard to pages without https.");
+  await navigator.clipboard.writeText(text);
+  return "Copied: paste it into the text of Draw Regions.";
+}
