@@ -4,7 +4,8 @@ import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { AttentionViewer } from "./attention/viewer.js";
 import { element } from "./lib/dom.js";
-import { onResult, ranFrames, remember, remembered } from "./lib/graph.js";
+import { onResult, ranFrames, remember, remembered, value } from "./lib/graph.js";
+import { mount, once, setValue } from "./lib/mount.js";
 
 const NODE = "EvenframeAttentionViewer";
 const WIDGET = "evenframe_attention";
@@ -15,27 +16,6 @@ const mounted = new WeakMap(); // node -> {place, viewer}
 
 const file = ({ subfolder, type }) =>
   api.apiURL(`/view?${new URLSearchParams({ filename: "maps.bin", subfolder, type })}`);
-
-const threshold = (node) => node.widgets?.find((one) => one.name === "threshold");
-
-// A change of the graph that is one entry in its history.
-function once(act) {
-  app.canvas.emitBeforeChange?.();
-  try {
-    return act();
-  } finally {
-    app.canvas.emitAfterChange?.();
-  }
-}
-
-function setThreshold(node, value) {
-  const widget = threshold(node);
-  if (!widget || widget.value === value) return;
-  once(() => {
-    widget.value = value;
-    widget.callback?.(value);
-  });
-}
 
 // A Draw Regions node beside this one, on the same clip.
 function addRegion(node, text) {
@@ -53,11 +33,7 @@ function addRegion(node, text) {
 
 function placed(node) {
   const place = element("div", { style: { width: "100%", height: "100%" } });
-  node.addDOMWidget(WIDGET, WIDGET, place, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => HEIGHT,
-  }).serialize = false;
+  mount(node, WIDGET, place, { getMinHeight: () => HEIGHT });
   const { onRemoved } = node;
   node.onRemoved = function () {
     mounted.get(this)?.viewer.close();
@@ -73,9 +49,9 @@ function show(node, output) {
   const viewer = new AttentionViewer({
     strips: ranFrames(output),
     maps: output[TOLD].map((told) => ({ ...told, url: file(told) })),
-    threshold: Math.min(1, threshold(node)?.value ?? 0.3),
+    threshold: Math.min(1, value(node, "threshold") ?? 0.3),
     state: before?.viewer.state ?? remembered(node, WIDGET) ?? {},
-    onChange: (changed) => setThreshold(node, changed.threshold),
+    onChange: (changed) => setValue(node, "threshold", changed.threshold),
     onState: () => mounted.has(node) && remember(node, WIDGET, mounted.get(node).viewer.state),
     onRegion: (text) => addRegion(node, text),
   });
