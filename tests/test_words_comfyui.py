@@ -19,7 +19,7 @@ NODES_2 = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled
 VIEWER = "window.app.graph.nodes.find(node => node.type === 'EvenframeAttentionViewer')"
 PIXELS = """async () => {
   const canvas = document.querySelector(".evenframe .stage canvas");
-  const { width, height } = canvas;
+  const { width, height } = canvas ?? {};
   if (!width) return 0;
   const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
   let lit = 0;
@@ -105,7 +105,7 @@ def region_is_added_and_undone(page: Page) -> None:
     [viewer] = [node for node in sent if node["class_type"] == "EvenframeAttentionViewer"]
     assert made["inputs"]["frames"] == viewer["inputs"]["frames"]
     assert "red" in [region["name"] for region in json.loads(made["inputs"]["text"])["regions"]]
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(3000)
     page.keyboard.press("Control+z")
     page.wait_for_function(f"() => ({drawn})().length === 0")
     # Undo has made the node anew: what is on the page is its own.

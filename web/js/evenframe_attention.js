@@ -27,7 +27,7 @@ function addRegion(node, text) {
     const clip = node.getInputNode(slot);
     clip?.connect(node.getInputLink(slot).origin_slot, made, "frames");
     made.widgets.find((one) => one.name === "text").value = text;
-  });
+  }, 1000);
   return "A Draw Regions node stands beside this one.";
 }
 

@@ -27,13 +27,16 @@ function settle(node, name, element) {
   requestAnimationFrame(() => requestAnimationFrame(swap));
 }
 
-// What act does to the graph is undone at once.
-export function once(act) {
+// What act does to the graph is undone at once. settles: milliseconds that what it made has to take
+// its size, which Nodes 2.0 gives it later.
+export function once(act, settles = 0) {
   app.canvas.emitBeforeChange?.();
+  const end = () => app.canvas.emitAfterChange?.();
   try {
     return act();
   } finally {
-    app.canvas.emitAfterChange?.();
+    if (settles) setTimeout(end, settles);
+    else end();
   }
 }
 
