@@ -80,7 +80,8 @@ def test_a_run_fills_the_viewer(page: Page, comfyui: ComfyServer, nodes_2: bool)
     page.reload()
     page.wait_for_function(READY)
     page.wait_for_function(f"() => ({PIXELS})().then(lit => lit > 0.2)")
-    assert page.locator(".evenframe .chips button").all_inner_texts()[:12] == words.split()
+    told = "[...document.querySelectorAll('.evenframe .chips button')].map(c => c.textContent)"
+    page.wait_for_function(f"words => {told}.slice(0, 12).join(' ') === words", arg=words)
 
 
 def drag_threshold(page: Page) -> None:

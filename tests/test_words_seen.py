@@ -125,8 +125,11 @@ def test_an_edit_that_is_the_source_looks_as_the_source_does(
     assert not torch.equal(other.maps, same.maps)
 
 
-def test_without_an_inversion_the_edit_gets_the_same_noise(model: Model, clip: torch.Tensor):
-    noised = invert(model, clip, PROMPT, steps=4, noise_seed=3)
+@pytest.mark.parametrize("how", [{"noise_seed": 3}, {"solver": "uni-inv"}], ids=str)
+def test_however_it_was_inverted_the_edit_gets_the_same_noise(
+    model: Model, clip: torch.Tensor, how: dict[str, Any]
+):
+    noised = invert(model, clip, PROMPT, steps=4, **how)
     source = around(model, noised)
     same = look_at_edit(model, noised, clip, noised.prompt, source.steps, lambda: None)
     assert same is not None and torch.equal(same.maps, source.maps[:, :-1])
