@@ -72,8 +72,7 @@ class EvenframeAttentionViewer(io.ComfyNode):
                     max=9,
                     optional=True,
                     advanced=True,
-                    tooltip="At how many steps the viewer shows every word, the chosen one among "
-                    "them: each costs a pass of the model over the clip.",
+                    tooltip="At how many steps the viewer shows every word; each is a pass.",
                 ),
                 io.Image.Input(
                     "edited",
