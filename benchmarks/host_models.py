@@ -138,8 +138,9 @@ def sdxl(dtype: torch.dtype = torch.float32) -> Model:
     return host_model(patcher, WordStates(64, 77, POOLED), RandomLatents(4), "random")
 
 
-def wan(layers: int = 3, heads: int = 3, **others: Any) -> Model:
-    """A narrow transformer of Wan's layout; others: what else it has instead."""
+def wan(layers: int = 3, heads: int = 3, seed: int = 0, **others: Any) -> Model:
+    """A narrow transformer of Wan's layout; seed: of its weights; others: what else it has
+    instead."""
     import comfy.model_base
 
     from ..nodes.host.native.model import host_model
@@ -162,7 +163,7 @@ def wan(layers: int = 3, heads: int = 3, **others: Any) -> Model:
         **others,
     }
     patcher = _patcher("WAN21_T2V", comfy.model_base.WAN21, layout)
-    _randomise(patcher.model.diffusion_model)
+    _randomise(patcher.model.diffusion_model, seed=seed)
     text = WordStates(layout["text_dim"], layout["text_len"])
     return host_model(patcher, text, RandomLatents(16, 4, 16), "random")
 
@@ -260,10 +261,10 @@ def _patcher(kind: str, model: Any, layout: dict[str, Any], operations: Any = No
     return ModelPatcher(model(config).to(device), device, torch.device("cpu"))
 
 
-def _randomise(module: torch.nn.Module, gain: float = 1.5) -> None:
+def _randomise(module: torch.nn.Module, gain: float = 1.5, seed: int = 0) -> None:
     """gain: of its matrices; the more, the sharper its attention."""
     device = next(module.parameters()).device
-    generator = torch.Generator(device).manual_seed(0)
+    generator = torch.Generator(device).manual_seed(seed)
     for name, weight in module.named_parameters():
         fan_in = weight[0].numel() if weight.ndim > 1 else 2500
         values = torch.randn(weight.shape, generator=generator, device=device)

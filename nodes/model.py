@@ -24,6 +24,8 @@ OWN_WORLD = (
     "It knows its own world of moving shapes and figures, and no footage: for a video of yours, "
     "choose another model."
 )
+SWITCH_AT = 0.875
+"""Of Wan 2.2's text-to-video experts."""
 DTYPES = {"auto": None, **PRECISIONS}
 
 
@@ -96,18 +98,42 @@ class EvenframeAdoptModel(io.ComfyNode):
             description="Edit with the model, text encoder and VAE that ComfyUI's own nodes have "
             "loaded: Wan, SDXL, Stable Diffusion, with all that other nodes have put on them. "
             "ComfyUI goes on running them; nothing is copied.",
-            search_aliases=["lora", "use loaded model", "convert model"],
+            search_aliases=["lora", "use loaded model", "convert model", "wan 2.2", "high noise"],
             inputs=[
                 io.Model.Input("model", tooltip="Wan, SDXL, Stable Diffusion 1.x or 2.x."),
                 io.Clip.Input("clip", tooltip="The text encoder that belongs to it."),
                 io.Vae.Input("vae", tooltip="The VAE that belongs to it."),
+                io.Model.Input(
+                    "low_noise_model",
+                    optional=True,
+                    tooltip="Of a model that is two experts, as Wan 2.2 14B is, the one for low "
+                    "noise; model is then the one for high noise. They are loaded in turn.",
+                ),
+                io.Float.Input(
+                    "switch_at",
+                    default=SWITCH_AT,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    optional=True,
+                    tooltip="Share of noise from which upwards model is asked, and below it "
+                    "low_noise_model. Wan 2.2: 0.875 for text to video, 0.9 for image to video. 0 "
+                    "never asks low_noise_model. Idle without one.",
+                ),
             ],
             outputs=[sockets.Model.Output(display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model: Any, clip: Any, vae: Any) -> io.NodeOutput:
-        handle = host.adopt(model, clip, vae)
+    def execute(
+        cls,
+        model: Any,
+        clip: Any,
+        vae: Any,
+        low_noise_model: Any = None,
+        switch_at: float = SWITCH_AT,
+    ) -> io.NodeOutput:
+        handle = host.adopt(model, clip, vae, low_noise_model, switch_at)
         return io.NodeOutput(handle, ui={"text": [describe(handle.model)]})
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -93,18 +92,12 @@ def edit(
     plan = Edit(
         model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
-    both = {"negative": against, "target": target}
-    unused = model.unused.get(guidance_scale)
-    branches = {name: prompt for name, prompt in both.items() if name != unused}
-    if model.session is not None:
-        numbers = {"guidance_scale": guidance_scale, "start_step": start_step, "eta": eta}
-        return _in_session(plan, against, on_step=on_step, on_part=on_part, **numbers)
     generator = torch.Generator().manual_seed(seed)
     return walk(
         model,
         inversion.levels(model.schedule)[start_step:],
         inversion.trajectory[inversion.steps - start_step].to(model.device),
-        [EditPass(part, branches, guidance_scale) for part in _parts(plan)],
+        [EditPass(part, against, guidance_scale) for part in _parts(plan)],
         stage="edit",
         first=start_step,
         weights=inversion.windowing.weights,
@@ -119,18 +112,6 @@ def _encoded(model: "Model", prompt: str | Conditioning, what: str) -> Condition
     encoded = prompt if isinstance(prompt, Conditioning) else model.text.encode(prompt)
     require_prompt(model, encoded, what)
     return encoded
-
-
-def _in_session(plan: Edit, against: Conditioning, **settings: Any) -> Tensor:
-    """The edit of a model that must be made ready first, once it is."""
-    inversion = plan.inversion
-    again = partial(edit, negative=against, controls=plan.controls, seed=plan.seed, **settings)
-    prompts = {"target": plan.prompt, "negative": against, "source": inversion.prompt}
-    return plan.model.run(
-        {name: inversion.at_first(prompt) for name, prompt in prompts.items()},
-        inversion.trajectory[0, : inversion.at_once],
-        lambda ready: again(ready, inversion, plan.prompt, on_pass=plan.on_pass, free=plan.free),
-    )
 
 
 def _parts(plan: Edit) -> list[Edit]:
@@ -156,16 +137,32 @@ class EditPass(Pass):
     Each window lets go of its source attention before the next one begins.
     """
 
-    def __init__(self, plan: Edit, branches: Mapping[str, Conditioning], guidance_scale: float):
+    def __init__(self, plan: Edit, negative: Conditioning, guidance_scale: float):
         self._runs = [control.begin(plan) for control in plan.controls]
-        table = plan.inversion.keyframe_table()
-        length = plan.length or len(plan.latent_frames)
-        branches = {name: one.over(plan.latent_frames, length) for name, one in branches.items()}
-        super().__init__(plan.latent_frames, branches, table, in_turn(self._runs))
-        self._plan, self._scale = plan, guidance_scale
-        self._source = plan.inversion.source_attention(plan.model)
-        if plan.window is None:  # of several windows, all would be held at once: memory would grow
+        table, length = plan.inversion.keyframe_table(), plan.length or len(plan.latent_frames)
+        both = {"negative": negative.over(plan.latent_frames, length), "target": plan.prompt}
+        super().__init__(plan.latent_frames, both, table, in_turn(self._runs))
+        self._plan, self._both, self._scale = plan, both, guidance_scale
+
+    @property
+    def prompts(self) -> Mapping[str, Conditioning]:
+        """Those of both branches, and the source's."""
+        source = self._plan.inversion.prompt
+        return {"target": self._plan.prompt, "negative": self._both["negative"], "source": source}
+
+    def ready(self, model: "Model") -> None:
+        """Ask this model, also for the source's attention; not the branch that it does without."""
+        unused = model.unused.get(self._scale)
+        self.branches = {name: one for name, one in self._both.items() if name != unused}
+        self._model, self._source = model, self._plan.inversion.source_attention(model)
+        if self._plan.window is None:  # of several windows, all would be held: memory would grow
             self._source = HeldAttention(self._source)
+        for run in self._runs:
+            run.ready(model)
+
+    def done(self) -> None:
+        """Let go of kept attention: a host may take its memory for the next model."""
+        del self._model, self._source
 
     def repeats(self, index: int) -> int:
         """As often as the control says that wants it most often."""
@@ -191,7 +188,7 @@ class EditPass(Pass):
 
     def answer(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """By the model's guidance."""
-        return self._plan.model.guidance(outputs, self._scale, *self._asked)
+        return self._model.guidance(outputs, self._scale, *self._asked)
 
     def settle(self, latents: Tensor) -> Tensor:
         """Let the controls change what was reached."""

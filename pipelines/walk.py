@@ -6,8 +6,9 @@ long clips "MultiDiffusion" (Bar-Tal et al., ICML 2023).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -57,6 +58,17 @@ class Pass:
     keyframes: KeyFrameTable | None = None
     attend: Attend = as_it_is
 
+    @property
+    def prompts(self) -> Mapping[str, Conditioning]:
+        """All that the model is asked with meanwhile, by branch name."""
+        return self.branches
+
+    def ready(self, model: "Model") -> None:
+        """Before the steps in which this model is asked, which is ready for them."""
+
+    def done(self) -> None:
+        """After them, where others follow: let go of what belongs to that model."""
+
     def repeats(self, index: int) -> int:
         """How often a step is taken, with noise added again in between."""
         return 1
@@ -91,6 +103,7 @@ def walk(
     *,
     stage: str,
     first: int = 0,
+    total: int | None = None,
     weights: str = "uniform",
     eta: float = 0.0,
     draw: Callable[[Tensor], Tensor] = torch.randn_like,
@@ -101,35 +114,62 @@ def walk(
 
     The model is asked at the noisier level of each step. passes: one for each window; where windows
     overlap, what they reach is averaged by their `weights`, see window.py: a step is linear in its
-    latents and in the prediction, so this averages the predictions.
-    stage: what an error calls this. first: number of the first step. eta: see `ancestral_step`;
-    draw: makes fresh noise like the latents given.
+    latents and in the prediction, so this averages the predictions. stage: what an error calls it.
+    first, total: number of the first step, and of all. eta: see `ancestral_step`; draw: its noise.
     Raises EvenframeError at the step in which latents stop being numbers.
     """
-    total, kind = first + len(levels) - 1, model.schedule.kind
-    windows = [part.frames for part in passes]
+    total = total or first + len(levels) - 1
+    if model.session is not None or model.low_noise is not None:
+        given = {"stage": stage, "total": total, "weights": weights, "eta": eta, "draw": draw}
+        given |= {"on_step": on_step, "on_part": on_part}
+        return _in_sessions(model, levels, latents, passes, first, **given)
+    kind, predict, begun = model.schedule.kind, model.denoiser.predict, on_part or _unheard
+    for part in passes:
+        part.ready(model)
     for index, (here, there) in enumerate(pairwise(levels), first):
-        asked, clean = max(here, there, key=lambda level: (level.noise, level.time)), latents
+        asked, clean = _noisier(here, there), latents
         for turn in range(turns := passes[0].repeats(index)):
-            if turn:
-                latents = add_noise(latents, draw(latents), there, here)
+            latents = add_noise(latents, draw(latents), there, here) if turn else latents
             fresh, reached = draw(latents) if eta else None, []
             for window, part in enumerate(passes):
-                if on_part is not None:
-                    on_part(Part(window, len(passes), turn, turns))
+                begun(Part(window, len(passes), turn, turns))
                 own = slice(part.frames.start, part.frames.stop)
                 z = part.prepare(index, here, there, latents[own])
                 guess = part.guess(here, there, z)
-                outputs = model.denoiser.predict(
-                    guess, asked, part.branches, part.keyframes, part.attend
-                )
-                out = part.answer(outputs)
-                noise = None if fresh is None else fresh[own]
-                moved = move(z, out, here, there, kind, eta, noise)
+                out = part.answer(predict(guess, asked, part.branches, part.keyframes, part.attend))
+                moved = move(z, out, here, there, kind, eta, None if fresh is None else fresh[own])
                 require_finite(moved, stage, index, total, model.dtype)
                 said = split(moved if asked is there else z, out, asked, kind)[0]
                 reached.append((part.settle(moved), said))
-            latents, clean = merged(windows, weights, reached)
+            latents, clean = merged([part.frames for part in passes], weights, reached)
         if on_step is not None:
             on_step(StepReport(index + 1, total, asked, latents, clean))
     return latents
+
+
+def _in_sessions(
+    model: "Model",
+    levels: Sequence[Level],
+    latents: Tensor,
+    passes: Sequence[Pass],
+    first: int,
+    **settings: Any,
+) -> Tensor:
+    """The walk of a model that must be made ready: of two experts in turn, each for the steps in a
+    row in which it is asked, so that never both are."""
+    for expert, steps in model.in_turn([_noisier(*pair) for pair in pairwise(levels)]):
+        own = levels[steps.start : steps.stop + 1]
+        given = {"latents": latents, "passes": passes, "first": first + steps.start, **settings}
+        shape = latents[: len(passes[0].frames)]
+        latents = expert.run(passes[0].prompts, shape, partial(walk, levels=own, **given))
+        for part in passes:
+            part.done()
+    return latents
+
+
+def _unheard(_: Part) -> None:
+    """Nobody wants to know."""
+
+
+def _noisier(here: Level, there: Level) -> Level:
+    return max(here, there, key=lambda level: (level.noise, level.time))

@@ -22,6 +22,7 @@ from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.guidance import classifier_free
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.source.inversion import Inversion, invert
 from evenframe.pipelines.walk import StepReport
@@ -309,6 +310,33 @@ def test_one_step_of_the_sources_attention_is_alive_at_a_time(model, inversion):
     edit(watched, inversion, TARGET, guidance_scale=2, controls=[Watching(), FULL])
     assert alive == [0] * STEPS
     assert len(held) > STEPS
+
+
+def test_of_two_experts_the_one_of_the_level_is_asked(model, inversion, plain):
+    """Of noise from `switch_at` on the model itself: by the inversion, for the source, by the edit;
+    equal ones give what one does."""
+    noises = [level.noise for level in inversion.levels(model.schedule)]
+    asked: dict[str, list[tuple[float, set[str]]]] = {"high": [], "low": []}
+
+    def noting(name: str) -> Model:
+        def predict(latents, level, branches, *args):
+            asked[name].append((level.noise, set(branches)))
+            return model.denoiser.predict(latents, level, branches, *args)
+
+        return with_predict(model, predict)
+
+    both = replace(noting("high"), low_noise=noting("low"), switch_at=noises[1])
+    upwards = invert(both, torch.zeros(3, 64, 128, 3), SOURCE, steps=STEPS)
+    assert [noise for noise, _ in asked["low"]] == noises[3:1:-1] and upwards.steps == STEPS
+    assert [noise for noise, _ in asked["high"]] == noises[1::-1]
+    asked["high"], asked["low"] = [], []
+    found = edit(both, inversion, TARGET, guidance_scale=2, controls=[FULL])
+    each = [{"source"}, {"negative", "target"}]
+    assert asked["high"] == [(noise, who) for noise in noises[:2] for who in each]
+    assert asked["low"] == [(noise, who) for noise in noises[2:4] for who in each]
+    assert torch.equal(found, edit(model, inversion, TARGET, guidance_scale=2, controls=[FULL]))
+    assert not torch.equal(found, plain)
+    assert both.modules[:2] == (model.denoiser.module,) * 2
 
 
 def test_a_v_prediction_model_edits_too(clip):

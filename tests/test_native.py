@@ -38,10 +38,10 @@ def test_every_figure_is_met_but_the_time(tmp_path: Path) -> None:
     assert {name: value for name, value in told.items() if value > limits[name]} == {}
 
 
-@pytest.mark.parametrize(
-    "script",
-    ["native_manners.py", "native_prompts.py", "native_table.py", "native_windows.py"],
-)
+SCRIPTS = ("manners", "prompts", "table", "windows", "experts")
+
+
+@pytest.mark.parametrize("script", [f"native_{name}.py" for name in SCRIPTS])
 def test_what_a_process_of_its_own_tries_holds(script: str) -> None:
     """What the host holds is left as it was; prompts may carry more than words."""
     done = python(str(Path(__file__).with_name(script)))

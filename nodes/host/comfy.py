@@ -83,10 +83,16 @@ class ComfyHost:
         patcher = ModelPatcher(Holder(modules, offload), self.device(), offload)
         return ModelHandle(model, modules, (patcher,))
 
-    def adopt(self, model: Any, clip: Any, vae: Any) -> ModelHandle[models.Model]:
+    def adopt(
+        self, model: Any, clip: Any, vae: Any, low_noise: Any = None, switch_at: float = 0.0
+    ) -> ModelHandle[models.Model]:
+        from .native.experts import with_low_noise
         from .native.model import open_sockets
 
-        return ModelHandle(open_sockets(model, clip, vae), (), (model,))
+        opened = open_sockets(model, clip, vae)
+        if low_noise is None or switch_at == 0:
+            return ModelHandle(opened, (), (model,))
+        return ModelHandle(with_low_noise(opened, low_noise, switch_at), (), (model, low_noise))
 
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         if not handle.modules:  # its session loads what it needs, as much as fits

@@ -97,9 +97,13 @@ class Host(Protocol):
         """
         ...
 
-    def adopt(self, model: Any, clip: Any, vae: Any) -> ModelHandle[models.Model]:
+    def adopt(
+        self, model: Any, clip: Any, vae: Any, low_noise: Any = None, switch_at: float = 0.0
+    ) -> ModelHandle[models.Model]:
         """The model of MODEL, CLIP and VAE sockets, which the host goes on holding and running.
 
+        low_noise: the MODEL that is asked below the noise level `switch_at`, 0..1, in the place of
+        the first; none where it is None or the level 0.
         EvenframeError where controls cannot reach it, or there is no such host.
         """
         ...

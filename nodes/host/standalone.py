@@ -143,7 +143,9 @@ class StandaloneHost:
     def hold(self, model: Model, modules: Iterable[torch.nn.Module] = ()) -> ModelHandle[Model]:
         return ModelHandle(model, tuple(modules))
 
-    def adopt(self, model: Any, clip: Any, vae: Any) -> ModelHandle[models.Model]:
+    def adopt(
+        self, model: Any, clip: Any, vae: Any, low_noise: Any = None, switch_at: float = 0.0
+    ) -> ModelHandle[models.Model]:
         raise EvenframeError(
             "A MODEL, CLIP or VAE can only be adopted inside ComfyUI: "
             "use the node that loads a model from a file."

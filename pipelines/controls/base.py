@@ -106,6 +106,10 @@ class ControlRun:
 
     replaces: ClassVar[bool] = False
 
+    def ready(self, model: "Model") -> None:
+        """Before the steps in which it may ask this model, which is ready for them: of two experts
+        first the one, then the other."""
+
     def source_sites(self, step: int) -> Collection[Site]:
         """The sites whose source attention it needs at a denoising step."""
         return ()

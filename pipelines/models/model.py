@@ -4,9 +4,10 @@ Nothing outside of them may assume a UNet, four latent channels, 77 tokens or ep
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -194,7 +195,8 @@ class Model:
     is refused by another. native_size: side of the square frames it was trained on, in pixels.
     guidance, unused: how branches' answers become one, and by scale the branch that it need not
     have. session: prepares the model for work and tidies up after it, see `run`; None where there
-    is nothing to prepare.
+    is nothing to prepare. low_noise: of a model that is two experts the one that is asked below
+    `switch_at`, with the same schedule, attention layers, codec and text; see `expert`.
     """
 
     name: str
@@ -207,6 +209,25 @@ class Model:
     guidance: Guidance = classifier_free
     unused: Mapping[float, str] = field(default_factory=lambda: UNUSED)
     session: "Session | None" = None
+    low_noise: "Model | None" = None
+    switch_at: float = 0.0
+
+    def expert(self, level: Level) -> "Model":
+        """The model that is asked at a level: where it is two, this one from `switch_at` upwards.
+
+        switch_at: the noise of a level. Source: "Wan" 2.2, as diffusers runs it.
+        """
+        # Schedules reach the same level by different sums.
+        high = self.low_noise is None or round(level.noise, 6) >= round(self.switch_at, 6)
+        return self if high or self.low_noise is None else self.low_noise
+
+    def in_turn(self, levels: Sequence[Level]) -> Iterator[tuple["Model", range]]:
+        """The experts that are asked at levels in this order, each with the places of those in a
+        row that are its own: to be `run` one after the other, so that never both are ready."""
+        end = 0
+        for expert, own in groupby(levels, self.expert):
+            begin, end = end, end + len(list(own))
+            yield replace(expert, low_noise=None), range(begin, end)
 
     def run(
         self,
@@ -249,4 +270,6 @@ class Model:
     @property
     def modules(self) -> tuple[Any, ...]:
         """The `torch.nn.Module`s that hold all weights, for a host to move."""
-        return self.denoiser.module, self.codec.module, self.text.module
+        experts = (self,) if self.low_noise is None else (self, self.low_noise)
+        denoisers = (each.denoiser.module for each in experts)
+        return *denoisers, self.codec.module, self.text.module

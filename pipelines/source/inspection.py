@@ -72,7 +72,7 @@ def seen(
     require_model(model, inversion.model, "inversion")
     tokens, step = chosen.tokens_of(inversion), chosen.step_of(inversion)
     lattice = model.codec.lattice_of(inversion.trajectory[0])
-    [columns] = model.run(
+    [columns] = model.expert(inversion.levels(model.schedule)[step]).run(
         {"source": inversion.at_first(inversion.prompt)},
         inversion.trajectory[0, : inversion.at_once],
         lambda ready: read(ready, inversion, step, [chosen.reader(ready, lattice, tokens)]),

@@ -263,17 +263,8 @@ def _inverted(
         if on_step is not None:
             on_step(report)
 
-    upwards = partial(
-        walk,
-        levels=levels,
-        latents=latents,
-        passes=passes,
-        stage="inversion",
-        weights=weights,
-        on_step=keep,
-        on_part=on_part,
-    )
-    model.run(passes[0].branches, latents[: len(passes[0].frames)], upwards)
+    told = {"stage": "inversion", "on_step": keep, "on_part": on_part}
+    walk(model, levels, latents, passes, weights=weights, **told)
     return torch.stack(trajectory)
 
 

@@ -47,11 +47,7 @@ def reconstruct(
     source = Pass(range(len(frames)), {"source": prompt}, table)
     start = inversion.trajectory[-1][frames].to(model.device)
     levels = inversion.levels(model.schedule)
-    latents = model.run(
-        source.branches,
-        start,
-        lambda ready: walk(ready, levels, start, [source], stage="reconstruction", on_step=on_step),
-    )
+    latents = walk(model, levels, start, [source], stage="reconstruction", on_step=on_step)
     return latents if wanted is None else latents[wanted : wanted + 1]
 
 

@@ -7,6 +7,7 @@ controls: an edit equal to the source, under its prompt, has the source's maps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +85,10 @@ def look_around(
     count = _fitting(model, lattice, len(groups), moments)
     steps = moments_of(inversion.steps, wanted, count) if count else [wanted]
 
-    def by_steps(ready: "Model") -> tuple[list[Tensor], list[Tensor]]:
-        for_mask, maps = [], []
+    for_mask: list[Tensor] = []
+    maps: list[Tensor] = []
+
+    def by_steps(ready: "Model", steps: Sequence[int]) -> None:
         for step in steps:
             on_pass()
             readers = [_Groups(ready, lattice, groups)] if count else []
@@ -94,12 +97,10 @@ def look_around(
             found = list(read(ready, inversion, step, readers))
             if step == wanted:
                 for_mask.append(found.pop(0))
-            maps += [_eight_bits(each) for each in found]
-        return for_mask, maps
+            maps.extend(_eight_bits(each) for each in found)
 
-    shape = inversion.trajectory[0, : inversion.at_once]
-    [columns], maps = model.run({"source": inversion.at_first(inversion.prompt)}, shape, by_steps)
-    view = chosen.view(wanted, columns, lattice).by_frames(lattice)
+    _in_turn(model, inversion, inversion.prompt, steps, by_steps)
+    view = chosen.view(wanted, for_mask[0], lattice).by_frames(lattice)
     if not maps:
         return view, None
     own = (tuple(steps), inversion.steps, torch.stack(maps), lattice)
@@ -136,18 +137,32 @@ def look_at_edit(
         return None
     latents = model.codec.encode(frames, None, lambda _: on_pass()).float().cpu()
 
-    def by_steps(ready: "Model") -> list[Tensor]:
-        maps = []
-        for step in steps[:count]:
+    maps: list[Tensor] = []
+
+    def by_steps(ready: "Model", steps: Sequence[int]) -> None:
+        for step in steps:
             on_pass()
             moment = edited_moment(ready, inversion, step, latents, prompt)
             [found] = read(ready, moment, 0, [_Groups(ready, lattice, groups)])
             maps.append(_eight_bits(found))
-        return maps
 
-    maps = model.run({"source": inversion.at_first(prompt)}, latents[: inversion.at_once], by_steps)
+    _in_turn(model, inversion, prompt, steps[:count], by_steps)
     own = (tuple(steps[:count]), inversion.steps, torch.stack(maps), lattice)
     return WordsSeen("edit", words, None, *own)
+
+
+def _in_turn(
+    model: "Model",
+    inversion: "Inversion",
+    prompt: "Conditioning",
+    steps: Sequence[int],
+    work: Callable[["Model", Sequence[int]], None],
+) -> None:
+    """Call work with steps and the model that is asked there, made ready."""
+    levels, shape = inversion.levels(model.schedule), inversion.trajectory[0, : inversion.at_once]
+    for expert, own in model.in_turn([levels[step] for step in steps]):
+        these = steps[own.start : own.stop]
+        expert.run({"source": inversion.at_first(prompt)}, shape, partial(work, steps=these))
 
 
 def edited_moment(

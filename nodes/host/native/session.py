@@ -181,7 +181,8 @@ def session(
 
 def with_room(model: Any, memory_bytes: int) -> Any:
     """The model, whose sessions make so much room beside its weights."""
-    return replace(model, session=partial(session, memory_bytes=memory_bytes))
+    low = None if model.low_noise is None else with_room(model.low_noise, memory_bytes)
+    return replace(model, session=partial(session, memory_bytes=memory_bytes), low_noise=low)
 
 
 def _all(conditions: Mapping[str, list[Any]], name: str) -> list[Any]:

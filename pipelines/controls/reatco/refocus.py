@@ -175,7 +175,7 @@ class RefocusRun(ControlRun):
     """RAD at work in one edit."""
 
     def __init__(self, settings: Refocus, edit: Edit):
-        model = edit.model
+        model = self._model = edit.model
         self._settings, self._edit, self._too_large = settings, edit, 0
         self._sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
         self._last = max(self._sites, key=lambda site: site.order)
@@ -187,6 +187,10 @@ class RefocusRun(ControlRun):
         with torch.inference_mode(False):
             grid = self._sites[0].grid(edit.frame_size)
             self._words = word_masks(settings.regions, edit, grid)
+
+    def ready(self, model: "Model") -> None:
+        """Ask this one."""
+        self._model = model
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
         """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
@@ -231,7 +235,7 @@ class RefocusRun(ControlRun):
 
     def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
         """(largest L_IR, dL/dX)."""
-        model = self._edit.model
+        model = self._model
         # A host may run all this under inference mode, in which nothing can be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
             for scale in LOSS_SCALES.get(model.dtype, (1.0,)):
@@ -259,18 +263,13 @@ class RefocusRun(ControlRun):
         and heads."""
         edit = self._edit
         collector = MapCollector(self._sites, words)
+        target, table = {"target": edit.prompt.clone()}, edit.inversion.keyframe_table()
         with suppress(EarlyExit):
-            edit.model.denoiser.predict(
-                latents,
-                level,
-                {"target": edit.prompt.clone()},
-                edit.inversion.keyframe_table(),
-                collector.attend,
-            )
+            self._model.denoiser.predict(latents, level, target, table, collector.attend)
         return torch.stack(list(collector.maps.values())).mean(0)
 
     def _checkpoints(self, latents: Tensor) -> bool:
-        model, wanted = self._edit.model, self._settings.checkpointing
+        model, wanted = self._model, self._settings.checkpointing
         if wanted != "auto":
             return wanted == "on"
         needed = model.denoiser.gradient_bytes(len(latents), self._edit.frame_size)

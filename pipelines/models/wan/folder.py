@@ -48,7 +48,7 @@ def load_folder(path: Path, dtype: torch.dtype = torch.float32) -> Model:
     if _names(index, "transformer_2"):
         raise EvenframeError(
             f"'{path.name}' has two transformers, for high and for low noise, of which one would "
-            f"be left out: {WANTED}."
+            f"be left out: {WANTED}, or link both to Adopt Model in ComfyUI."
         )
     configs = {part: read_settings(path / part / "config.json") for part in PARTS}
     scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
