@@ -37,7 +37,7 @@ class EvenframeEdit(io.ComfyNode):
                 sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
                 *inputs_of(Settings, "guidance_scale", "start_step"),
                 *inputs_of(Settings, "eta", advanced=True),
-                *inputs_of(Settings, "seed", control_after_generate=False),
+                *inputs_of(Settings, "seed"),
                 io.Int.Input(
                     "preview_every",
                     default=5,

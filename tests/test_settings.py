@@ -95,7 +95,8 @@ class Fading:
 
 def test_a_number_stands_in_for_what_is_no_number():
     seed, decay = inputs_of(Fading, "seed", "decay")
-    assert seed == io.Int.Input("seed", default=-1, min=-1, max=9, tooltip="-1: none.")
+    stays: dict[str, Any] = {"tooltip": "-1: none.", "control_after_generate": False}
+    assert seed == io.Int.Input("seed", default=-1, min=-1, max=9, **stays)
     assert decay == io.Float.Input(
         "decay", default=4.0, min=0.0, max=99.0, step=0.05, tooltip="Frames; 0 is for ever."
     )

@@ -35,3 +35,13 @@ def test_inputs_of_one_name_have_one_range():
         for entry in node.GET_SCHEMA().inputs:
             seen[entry.id].add(limits(entry))
     assert {name for name, ranges in seen.items() if len(ranges) > 1} == set(SEVERAL)
+
+
+def test_no_seed_changes_by_itself_after_a_run():
+    """ComfyUI's editor adds that to whole numbers of these names where nothing else is said."""
+    inputs = [entry for node in node_classes() for entry in node.GET_SCHEMA().inputs]
+    seeds = [entry for entry in inputs if entry.id in ("seed", "noise_seed")]
+    assert {entry.id for entry in seeds} == {"seed", "noise_seed"}
+    assert [getattr(entry, "control_after_generate", None) for entry in seeds] == [False] * len(
+        seeds
+    )

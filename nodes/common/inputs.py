@@ -16,6 +16,8 @@ from ..host import io
 
 Settings = TypeVar("Settings")
 SHARE_STEP = 0.05
+CHANGED = ("seed", "noise_seed")
+"""What ComfyUI's editor changes after every run, unless it is told not to."""
 
 
 def inputs_of(settings: type, *names: str, **given: Any) -> list[io.Input]:
@@ -62,7 +64,8 @@ def _input(id: str, setting: Setting, **given: Any) -> io.Input:
     if low is None:
         return io.String.Input(id, **{**given, "default": given["default"] or ""})
     if setting.whole is not None:
-        return io.Int.Input(id, **{"min": low, "max": high, **given})
+        stays = {"control_after_generate": False} if id in CHANGED else {}
+        return io.Int.Input(id, **{"min": low, "max": high, **stays, **given})
     ends = {"min": float(low), "max": float(cast(float, high))}
     given = {**ends, "step": setting.step or SHARE_STEP, **given}
     return io.Float.Input(id, **{**given, "default": float(given["default"])})
