@@ -139,7 +139,8 @@ def runs_here(workflow: Path) -> bool:
 
 def needs_checkpoint(workflow: Path) -> bool:
     """Whether there is a checkpoint to choose, which nobody can do here."""
-    return any(node["class_type"] == "CheckpointLoaderSimple" for node in nodes(workflow))
+    loaders = {"CheckpointLoaderSimple", "UNETLoader"}
+    return any(node["class_type"] in loaders for node in nodes(workflow))
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 3
+WAN = "Wan video edit"
+"""The recipe whose model is in files of its own."""
 LIGHT = {
     "steps": 2,
     "max_frames": FRAMES,

@@ -10,6 +10,8 @@ import pytest
 from comfyui_server import ComfyServer
 
 from evenframe.benchmarks.unchanged import node
+from evenframe.pipelines.video import load
+from example_workflows import ROOT, WAN, light, provide_files
 
 pytestmark = pytest.mark.slow
 REGIONS = {
@@ -83,3 +85,30 @@ def test_a_vae_of_another_kind_is_refused(comfyui: ComfyServer, wan: str, checkp
     assert error.startswith(
         "The VAE makes latents of 4 channels, of single frames, but 'WAN21_T2V'"
     )
+
+
+@pytest.mark.parametrize("experts", [1, 2])
+def test_the_recipe_runs_with_one_expert_and_with_two(
+    comfyui: ComfyServer, wan: str, experts: int
+) -> None:
+    graph = light(ROOT / "examples_workflows" / "api" / f"{WAN}.json")
+    by_class = {each["class_type"]: each for each in graph.values()}
+    for kind, name in (("UNETLoader", "unet_name"), ("VAELoader", "vae_name")):
+        by_class[kind]["inputs"][name] = wan
+    by_class["CLIPLoader"] |= theirs("ProbeClip")
+    by_class["EvenframeLoadVideo"]["inputs"] |= {"max_frames": 5, "width": 96, "height": 64}
+    by_class["EvenframeEdit"]["inputs"]["start_step"] = 0
+    if experts == 2:
+        graph["low"] = theirs("UNETLoader", unet_name=wan, weight_dtype="fp8_e4m3fn")
+        by_class["EvenframeAdoptModel"]["inputs"]["low_noise_model"] = ["low", 0]
+        by_class["EvenframeAdoptModel"]["inputs"]["switch_at"] = 0.95  # of two steps the second
+    provide_files(graph, comfyui.base / "input", comfyui.base / "output")
+    run = comfyui.run(graph, seconds=600)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    videos = [file for file in comfyui.files(run) if file.suffix == ".mp4"]
+    assert [load(file).frames.shape for file in sorted(videos)] == [
+        (5, 96, 130, 3),  # brought back to the size of the file
+        (5, 64, 192, 3),
+    ]
+    [told] = [each["text"][0] for each in comfyui.outputs(run).values() if "flow," in str(each)]
+    assert ("two experts that switch at 0.95" in told) == (experts == 2)
