@@ -9,9 +9,10 @@ from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.fatezero.presets import PRESETS
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
-from ..pipelines.text.prompt import parse_phrases
+from ..pipelines.text.prompt import parse_phrases, parse_weights
 from .common import sockets
 from .common.chain import control_schema
+from .common.early import Named, Place, words_verdict
 from .common.inputs import inputs_of, settings_of
 from .host import io
 
@@ -37,6 +38,24 @@ class EvenframeAttentionFusion(io.ComfyNode):
                 *inputs_of(Fusion, "bridge", optional=True, advanced=True),
             ],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        blend_words: str | None = "",
+        weights: str | None = "",
+        target_blend_words: str | None = "",
+    ) -> bool | str:
+        # Texts, so the host has no checks of its own that naming them would switch off.
+        def named(node: Place) -> list[Named]:
+            weighted = [word for word, _ in parse_weights(weights or "")]
+            return [
+                ("blend_words", "source", parse_phrases(blend_words or "")),
+                ("weights", "target", weighted),
+                ("target_blend_words", "target", parse_phrases(target_blend_words or "")),
+            ]
+
+        return words_verdict(named)
 
     @classmethod
     def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:
@@ -70,6 +89,20 @@ class EvenframeFusionPreset(io.ComfyNode):
                 *inputs_of(Fusion, "blend_words"),
             ],
         )
+
+    @classmethod
+    def validate_inputs(
+        cls, new_words: str | None = "", blend_words: str | None = ""
+    ) -> bool | str:
+        def named(node: Place) -> list[Named]:
+            preset = PRESETS.get(node.text("preset"))
+            weighted = new_words if preset and preset.emphasis != 1 else ""
+            return [
+                ("new_words", "target", parse_phrases(weighted or "")),
+                ("blend_words", "source", parse_phrases(blend_words or "")),
+            ]
+
+        return words_verdict(named)
 
     @classmethod
     def execute(
@@ -106,6 +139,10 @@ class EvenframeRefocus(io.ComfyNode):
                 *inputs_of(Refocus, "guide_by", "boost", optional=True, advanced=True),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, regions: Any = None) -> bool | str:
+        return words_verdict(lambda _: [], lambda _: True)
 
     @classmethod
     def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:

@@ -8,8 +8,10 @@ from ..pipelines.controls.base import Control, chained
 from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
 from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fame.shared import FameControl
+from ..pipelines.text.prompt import parse_phrases
 from .common import sockets
 from .common.chain import control_schema
+from .common.early import Named, Place, words_verdict
 from .common.inputs import inputs_of, settings_of
 from .host import io
 
@@ -24,6 +26,13 @@ def _placed() -> list[io.Input]:
             "regions", optional=True, tooltip="One region for each person; they win over subject."
         ),
     ]
+
+
+def _subject(node: Place, subject: str | None, *amounts: str) -> Named:
+    """The words by which the person is found: not where regions say it, or nothing is done."""
+    acts = node.exceeds("strength", 0) and any(node.exceeds(name, 0) for name in amounts)
+    looked = acts and not node.links("regions")
+    return "subject", "source", parse_phrases((looked and subject) or "")
 
 
 class EvenframeSelfModulator(io.ComfyNode):
@@ -43,6 +52,10 @@ class EvenframeSelfModulator(io.ComfyNode):
                 *_placed(),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, subject: str | None = "") -> bool | str:
+        return words_verdict(lambda node: [_subject(node, subject, "same", "other")])
 
     @classmethod
     def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:
@@ -66,6 +79,15 @@ class EvenframeCrossReweighter(io.ComfyNode):
                 *_placed(),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, words: str | None = "", subject: str | None = "") -> bool | str:
+        def named(node: Place) -> list[Named]:
+            own: Named = ("words", "target", parse_phrases(words or ""))
+            return [own, _subject(node, subject, "weight")]
+
+        # The regions' own words count where there are no others.
+        return words_verdict(named, lambda _: words is not None and not parse_phrases(words))
 
     @classmethod
     def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:

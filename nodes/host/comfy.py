@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from comfy.cli_args import args
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
 from comfy_api.latest import InputImpl
+from comfy_execution.utils import get_executing_context
 from PIL.Image import Image
 
 from ...pipelines.common.errors import EvenframeError
@@ -25,6 +28,7 @@ from . import folders
 from .comfy_film import FilmVideo
 from .door import Item, Model, ModelHandle, ModelKind, SavedFile
 from .lending import Loan
+from .submitted import Submitted
 from .ticks import Ticker
 
 if TYPE_CHECKING:
@@ -62,6 +66,21 @@ class ComfyHost:
     """`Host` by ComfyUI's own folders, memory management, progress and previews."""
 
     name = "comfyui"
+
+    def __init__(self) -> None:
+        # Of the request that is being answered: several may come at once.
+        self._posted: ContextVar[Any] = ContextVar("evenframe_posted", default=None)
+
+    def posted(self, data: dict[str, Any]) -> dict[str, Any]:
+        """A handler of ComfyUI's, for what it is sent to run: its checks see one node at a time."""
+        self._posted.set(data.get("prompt"))
+        return data
+
+    def submitted(self) -> Submitted | None:
+        prompt, now = self._posted.get(), get_executing_context()
+        if now is None or not isinstance(prompt, Mapping):
+            return None
+        return Submitted(prompt, now.node_id, _may_skip)
 
     def progress(self, total: int, label: str) -> ComfyProgress:
         return ComfyProgress(ProgressBar(total), Ticker(total, label))
@@ -189,6 +208,14 @@ class ComfyHost:
         path = _own_dir()
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _may_skip(class_type: str) -> bool:
+    """Whether it has inputs that are evaluated only where it asks for them."""
+    known = import_module("nodes").NODE_CLASS_MAPPINGS  # ComfyUI's, not this pack's
+    groups = known[class_type].INPUT_TYPES().values()
+    inputs = [one for group in groups if isinstance(group, Mapping) for one in group.values()]
+    return any(isinstance(one, tuple) and len(one) > 1 and one[1].get("lazy") for one in inputs)
 
 
 def _own_dir() -> Path:

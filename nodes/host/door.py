@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...pipelines.common.whole_file import Numbered
     from ...pipelines.models import model as models
     from ...pipelines.video.film import Film
+    from .submitted import Submitted
 
 ModelKind = Literal["checkpoints", "diffusers", "sams", "sam2"]
 Model = TypeVar("Model")
@@ -115,6 +116,11 @@ class Host(Protocol):
         memory_bytes: what computing will need beside the weights; the host unloads other models
             to make that much room.
         """
+        ...
+
+    def submitted(self) -> Submitted | None:
+        """In `validate_inputs`: the whole workflow, and which of its nodes is checked. None where
+        the host does not say."""
         ...
 
     def free_memory(self, device: torch.device) -> int:

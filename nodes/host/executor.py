@@ -14,6 +14,7 @@ from ...pipelines.common.errors import EvenframeError
 from . import schema as io
 from .results import ResultCache
 from .standalone import StandaloneHost
+from .submitted import Submitted
 from .task import Done, Task
 from .validate import InvalidValue, checked, checked_task
 from .workflow import Node, Workflow
@@ -95,7 +96,11 @@ class Executor:
                 "The workflow saves nothing: add a node that saves or shows, such as "
                 f"{', '.join(saving)}."
             )
-        return [checked_task(tasks[node.id], tasks) for node in workflow.in_order(targets)]
+        checked = []
+        for node in workflow.in_order(targets):
+            with self._host.checking(Submitted(prompt, node.id)):
+                checked.append(checked_task(tasks[node.id], tasks))
+        return checked
 
     def run(
         self, workflow: Workflow, on_node: OnNode = _ignore, on_done: OnDone = _ignore

@@ -19,7 +19,12 @@ LONGEST = 1 << 16
 
 def register() -> None:
     """Add the routes to the running server."""
+    from . import host
+    from .comfy import ComfyHost
+
     one_at_a_time = asyncio.Lock()
+    if isinstance(host, ComfyHost):
+        PromptServer.instance.add_on_prompt_handler(host.posted)
 
     @PromptServer.instance.routes.post("/evenframe/filmstrip")
     async def filmstrip(request: web.Request) -> web.Response:

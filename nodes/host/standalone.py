@@ -19,6 +19,7 @@ from ...pipelines.common.memory import free_memory
 from ...pipelines.common.whole_file import Numbered
 from . import folders
 from .door import Item, Model, ModelHandle, ModelKind, SavedFile
+from .submitted import Submitted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -111,6 +112,7 @@ class StandaloneHost:
 
     def __init__(self) -> None:
         self._session: ContextVar[Session | None] = ContextVar("evenframe_session", default=None)
+        self._checked: ContextVar[Submitted | None] = ContextVar("evenframe_checked", default=None)
 
     @property
     def session(self) -> Session:
@@ -124,6 +126,18 @@ class StandaloneHost:
             yield session
         finally:
             self._session.reset(token)
+
+    @contextmanager
+    def checking(self, workflow: Submitted) -> Iterator[None]:
+        """Let a node's check within the block know the workflow."""
+        token = self._checked.set(workflow)
+        try:
+            yield
+        finally:
+            self._checked.reset(token)
+
+    def submitted(self) -> Submitted | None:
+        return self._checked.get()
 
     def progress(self, total: int, label: str) -> StandaloneProgress:
         return StandaloneProgress(self, total, label)

@@ -13,6 +13,8 @@ from ..common.typed_text import punctuation_apart, quoted, require_typed
 
 Place = tuple[int, int]
 """(first, end) words of a phrase, end exclusive."""
+PLAIN_SIGNS = " \n.,;!?'\"-"
+"""Beside letters and digits: signs that are punctuation to every encoder."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,16 @@ class Tokens:
 
 def _span(tokens: tuple[int, ...]) -> str:
     return str(tokens[0]) if len(tokens) == 1 else f"{tokens[0]}-{tokens[-1]}"
+
+
+def words_alone(text: str) -> Tokens | None:
+    """The words of a prompt that no tokenizer has read, for checks ahead of a run.
+
+    None for a text with signs in which an encoder may read something else, such as weights.
+    """
+    if not all(sign.isalnum() or sign in PLAIN_SIGNS for sign in text):
+        return None
+    return Tokens(text, (), tuple(Word(word, ()) for word in text.split()), 0, -1, None)
 
 
 def tokenize(text: str, tokenizer: Any, *, end_sums_up: bool) -> Tokens:
