@@ -25,6 +25,7 @@ class EvenframePrompt(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Encode a prompt, and show how its words split into tokens.",
             search_aliases=["text encode", "clip text encode", "evenframe"],
+            is_output_node=True,  # so that it runs alone, for its words
             inputs=[
                 sockets.Model.Input("model", tooltip="The model whose text encoder reads it."),
                 io.String.Input(

@@ -89,9 +89,11 @@ class Executor:
             cls = self._class(node)
             tasks[node.id] = Task(node, cls, cls.GET_SCHEMA(), prompt)
         targets = [node_id for node_id, task in tasks.items() if task.schema.is_output_node]
-        if not targets:
+        if not _unread(tasks.values()):  # else an edit behind a prompt would be left out unsaid
             schemas = (cls.GET_SCHEMA() for cls in self._classes.values())
-            saving = sorted(schema.node_id for schema in schemas if schema.is_output_node)
+            there = {task.node.class_type for task in tasks.values()}
+            ends = {schema.node_id for schema in schemas if schema.is_output_node}
+            saving = sorted(ends - there or ends)
             raise EvenframeError(
                 "The workflow saves nothing: add a node that saves or shows, such as "
                 f"{', '.join(saving)}."
@@ -139,7 +141,7 @@ class Executor:
         Walks from the outputs back; what only feeds a result that is there is not needed.
         """
         found: dict[str, Done | None] = {}
-        needed = {task.node.id for task in tasks if task.schema.is_output_node}
+        needed = _unread(tasks)
         for task in reversed(tasks):
             node_id, key = task.node.id, keys[task.node.id]
             if node_id not in needed:
@@ -162,6 +164,13 @@ class Executor:
                 self._saved.put(key, done.values[0])
             except EvenframeError as error:  # a full disk costs the next run time, not this one
                 log.warning("%s", error)
+
+
+def _unread(tasks: Iterable[Task]) -> set[str]:
+    """The output nodes that nothing goes on from; others run where that needs them."""
+    tasks = tuple(tasks)
+    read = {link.node for task in tasks for _, link in task.node.links}
+    return {task.node.id for task in tasks if task.schema.is_output_node} - read
 
 
 def _typed(socket: io.Input, text: str) -> Any:
