@@ -36,11 +36,13 @@ class Run:
     """What a client saw of one run.
 
     messages: (type, data) of the websocket, in order. previews: number of preview pictures.
+    refused: the errors of nodes that are left out of the run, by their ids.
     """
 
     prompt_id: str
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     previews: int = 0
+    refused: dict[str, Any] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -136,9 +138,10 @@ class ComfyServer:
         """Send a workflow in API format; PromptRefused if the server finds it invalid."""
         run = Run(str(uuid.uuid4()))
         self._runs[run.prompt_id] = run
-        self.post(
+        answer = self.post(
             "/prompt", {"prompt": prompt, "client_id": self._client, "prompt_id": run.prompt_id}
         )
+        run.refused = answer["node_errors"]
         return run
 
     def run(self, prompt: dict[str, Any], seconds: float = 300) -> Run:

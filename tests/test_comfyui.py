@@ -173,6 +173,31 @@ def test_values_out_of_range_are_refused_before_anything_runs(comfyui: ComfyServ
     assert error["type"] == "value_smaller_than_min"
 
 
+def test_a_word_that_no_prompt_has_is_told_at_its_node_before_anything_runs(comfyui: ComfyServer):
+    graph = json.loads((api_examples()[0].parent / "FateZero style edit.json").read_text("utf-8"))
+    graph["7"]["inputs"]["new_words"] = "owl"
+    run = comfyui.queue(graph)  # the prompts are fine, and run
+    assert run.ended.wait(60)
+    assert {data["node"] for data in run.of("executed")} == {"2", "4", "5"}
+    told = run.refused
+    assert list(told) == ["7"]
+    assert {error["extra_info"]["input_name"] for error in told["7"]["errors"]} >= {"new_words"}
+    text = "In Attention Fusion Preset, new_words: The word 'owl' is not in the prompt 'a red"
+    assert all(text in error["details"] for error in told["7"]["errors"])
+
+
+def test_an_edit_that_a_switch_leaves_out_may_have_any_words(comfyui: ComfyServer):
+    graph = json.loads((api_examples()[0].parent / "FateZero style edit.json").read_text("utf-8"))
+    graph["7"]["inputs"]["new_words"] = "owl"
+    switch = {"switch": False, "on_true": ["9", 0], "on_false": ["3", 0]}
+    graph["90"] = {"class_type": "ComfySwitchNode", "inputs": switch}
+    graph["10"]["inputs"]["frames"] = ["90", 0]
+    saving = {id: graph[id] for id in ("2", "3", "4", "5", "6", "7", "8", "9", "10", "90")}
+    run = comfyui.run(saving)
+    assert run.outcome == "execution_success" and run.refused == {}, failure(run)
+    assert "8" not in {data["node"] for data in run.of("executing")}
+
+
 def test_a_model_is_loaded_once_and_unloaded_when_asked(comfyui: ComfyServer):
     def loads() -> int:
         return comfyui.log.count("Requested to load Holder")
