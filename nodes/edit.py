@@ -9,6 +9,7 @@ from ..pipelines.controls.base import Control, working_bytes
 from ..pipelines.editing import Settings
 from ..pipelines.source.reconstruction import shown_frame
 from .common import feedback, sockets
+from .common.cost import Cost
 from .common.inputs import inputs_of
 from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
@@ -78,6 +79,7 @@ class EvenframeEdit(io.ComfyNode):
         Settings(**settings).require(inversion.steps)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
+        cost = Cost((model.model.fingerprint, inversion.at_once, size), needed)
         loaded = host.load(model, needed)
         bar = host.progress(inversion.steps, "Editing")
         with advice(ATTENTION_ADVICE):
@@ -88,6 +90,7 @@ class EvenframeEdit(io.ComfyNode):
                 negative="" if negative_prompt is None else negative_prompt,
                 controls=controls,
                 **settings,
+                on_begin=cost.begin,
                 on_step=feedback.follow(
                     bar, loaded, every=preview_every, frame=shown_frame(loaded, inversion)
                 ),
@@ -95,7 +98,9 @@ class EvenframeEdit(io.ComfyNode):
                 on_pass=host.check_interrupt,
                 free=host.free_memory,
             )
-        return io.NodeOutput({"samples": loaded.codec.exported(latents).cpu()})
+        cost.end()
+        samples = loaded.codec.exported(latents).cpu()
+        return io.NodeOutput({"samples": samples}, ui={"text": cost.lines})
 
 
 class EvenframeDecode(io.ComfyNode):

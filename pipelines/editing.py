@@ -1,6 +1,6 @@
 """Edits: an inverted clip, denoised under another prompt, steered by controls."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from .common.settings import check, setting
 from .controls.base import Control, Edit, Step, in_turn
 from .models.checks import require_model, require_prompt
 from .models.schedule import MAX_STEPS, Level
+from .passes import Passes
 from .source.held import HeldAttention
 from .source.store import SourceAttention
 from .text.conditioning import Conditioning
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from .source.inversion import Inversion
 
 NOTHING = SourceAttention({}, {})
+OnBegin = Callable[[Passes], None]
+"""Called before the first step with what is to be done."""
+
+
+def untold(_: Passes) -> None:
+    """Nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ def edit(
     start_step: int = Settings.start_step,
     eta: float = Settings.eta,
     seed: int = Settings.seed,
+    on_begin: OnBegin = untold,
     on_step: OnStep | None = None,
     on_part: OnPart | None = None,
     on_pass: OnPass = carry_on,
@@ -80,9 +88,8 @@ def edit(
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt, in the windows of its inversion.
 
-    controls: applied in order, to attention as `in_turn` says, see controls/base.py.
-    guidance_scale, start_step, eta, seed: see `Settings`. free: free bytes of a device.
-    Returns latents (t, c, h, w) float32.
+    controls: applied in order, to attention as `in_turn` says. free: free bytes of a device.
+    guidance_scale, start_step, eta, seed: see `Settings`. Returns latents (t, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
     Settings(guidance_scale, start_step, eta, seed).require(inversion.steps)
@@ -92,12 +99,14 @@ def edit(
     plan = Edit(
         model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
+    passes = [EditPass(part, against, guidance_scale) for part in _parts(plan)]
+    on_begin(_counted(passes, range(start_step, inversion.steps)))
     generator = torch.Generator().manual_seed(seed)
     return walk(
         model,
         inversion.levels(model.schedule)[start_step:],
         inversion.trajectory[inversion.steps - start_step].to(model.device),
-        [EditPass(part, against, guidance_scale) for part in _parts(plan)],
+        passes,
         stage="edit",
         first=start_step,
         weights=inversion.windowing.weights,
@@ -106,6 +115,15 @@ def edit(
         on_step=on_step,
         on_part=on_part,
     )
+
+
+def _counted(parts: "Sequence[EditPass]", steps: range) -> Passes:
+    turns = {step: parts[0].repeats(step) for step in steps}
+    edit, source, gradient = len(parts) * sum(turns.values()), 0, 0
+    for part in parts:
+        source += sum(part.recomputed(step, turns[step]) for step in steps)
+        gradient += sum(part.gradients(step) * turns[step] for step in steps)
+    return Passes(len(steps), len(parts), len(parts[0].branches), edit, source, gradient)
 
 
 def _encoded(model: "Model", prompt: str | Conditioning, what: str) -> Conditioning:
@@ -141,8 +159,8 @@ class EditPass(Pass):
         self._runs = [control.begin(plan) for control in plan.controls]
         table, length = plan.inversion.keyframe_table(), plan.length or len(plan.latent_frames)
         both = {"negative": negative.over(plan.latent_frames, length), "target": plan.prompt}
-        super().__init__(plan.latent_frames, both, table, in_turn(self._runs))
         self._plan, self._both, self._scale = plan, both, guidance_scale
+        super().__init__(plan.latent_frames, self._used(plan.model), table, in_turn(self._runs))
 
     @property
     def prompts(self) -> Mapping[str, Conditioning]:
@@ -152,13 +170,16 @@ class EditPass(Pass):
 
     def ready(self, model: "Model") -> None:
         """Ask this model, also for the source's attention; not the branch that it does without."""
-        unused = model.unused.get(self._scale)
-        self.branches = {name: one for name, one in self._both.items() if name != unused}
+        self.branches = self._used(model)
         self._model, self._source = model, self._plan.inversion.source_attention(model)
         if self._plan.window is None:  # of several windows, all would be held: memory would grow
             self._source = HeldAttention(self._source)
         for run in self._runs:
             run.ready(model)
+
+    def _used(self, model: "Model") -> Mapping[str, Conditioning]:
+        unused = model.unused.get(self._scale)
+        return {name: one for name, one in self._both.items() if name != unused}
 
     def done(self) -> None:
         """Let go of kept attention: a host may take its memory for the next model."""
@@ -167,6 +188,17 @@ class EditPass(Pass):
     def repeats(self, index: int) -> int:
         """As often as the control says that wants it most often."""
         return max((run.repeats(index) for run in self._runs), default=1)
+
+    def recomputed(self, index: int, turns: int) -> int:
+        """Passes of the source again, at a step that is taken so often."""
+        asked = not self._plan.inversion.records and any(
+            run.source_sites(index) for run in self._runs
+        )
+        return asked * (1 if self._plan.window is None else turns)
+
+    def gradients(self, index: int) -> int:
+        """Passes through which controls take a gradient, at least, each time a step is taken."""
+        return sum(run.gradients(index) for run in self._runs)
 
     def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
         """Get the source's attention, and let the controls move the latents."""

@@ -68,6 +68,7 @@ class ComfyHost:
     name = "comfyui"
 
     def __init__(self) -> None:
+        self.paces: dict[Any, float] = {}
         # Of the request that is being answered: several may come at once.
         self._posted: ContextVar[Any] = ContextVar("evenframe_posted", default=None)
 
@@ -84,6 +85,13 @@ class ComfyHost:
 
     def progress(self, total: int, label: str) -> ComfyProgress:
         return ComfyProgress(ProgressBar(total), Ticker(total, label))
+
+    def tell(self, text: str) -> None:
+        from server import PromptServer
+
+        server, now = getattr(PromptServer, "instance", None), get_executing_context()
+        if server is not None and now is not None:
+            server.send_progress_text(text, now.node_id)
 
     def check_interrupt(self) -> None:
         memory.throw_exception_if_processing_interrupted()

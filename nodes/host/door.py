@@ -79,6 +79,13 @@ class Host(Protocol):
         """A bar of `total` steps for the running node; `label` says what is being done."""
         ...
 
+    paces: dict[Any, float]
+    """Seconds that such a piece of work took, when it was last done in this process."""
+
+    def tell(self, text: str) -> None:
+        """Show a line on the running node, before it has a result."""
+        ...
+
     def check_interrupt(self) -> None:
         """Raise the host's interrupt if the user has cancelled, else return at once."""
         ...

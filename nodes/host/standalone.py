@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ...pipelines.models import model as models
     from ...pipelines.video.film import Film
 
+log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 
 
@@ -112,6 +114,7 @@ class StandaloneHost:
 
     def __init__(self) -> None:
         self._session: ContextVar[Session | None] = ContextVar("evenframe_session", default=None)
+        self.paces: dict[Any, float] = {}
         self._checked: ContextVar[Submitted | None] = ContextVar("evenframe_checked", default=None)
 
     @property
@@ -141,6 +144,9 @@ class StandaloneHost:
 
     def progress(self, total: int, label: str) -> StandaloneProgress:
         return StandaloneProgress(self, total, label)
+
+    def tell(self, text: str) -> None:
+        log.info("%s", text)
 
     def check_interrupt(self) -> None:
         if self.session.cancel.is_set():

@@ -118,6 +118,10 @@ class ControlRun:
         """How often a denoising step is taken, with noise added again in between."""
         return 1
 
+    def gradients(self, step: int) -> int:
+        """Passes of its own, through which it takes a gradient, each time a step is taken."""
+        return 0
+
     def prepare(self, step: Step) -> None:
         """Before anything else of a step."""
 

@@ -156,7 +156,7 @@ def _in_turn(
     inversion: "Inversion",
     prompt: "Conditioning",
     steps: Sequence[int],
-    work: Callable[["Model", Sequence[int]], None],
+    work: Callable[..., None],
 ) -> None:
     """Call work with steps and the model that is asked there, made ready."""
     levels, shape = inversion.levels(model.schedule), inversion.trajectory[0, : inversion.at_once]

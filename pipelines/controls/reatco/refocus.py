@@ -192,12 +192,15 @@ class RefocusRun(ControlRun):
         """Ask this one."""
         self._model = model
 
+    def gradients(self, step: int) -> int:
+        """One for each update; refinement makes more."""
+        return int(step in self._steps and bool(self._words))
+
     def guide(self, latents: Tensor, step: Step) -> Tensor:
         """X <- X - alpha dL/dX (Eq. 7), repeated where refinement asks for it."""
-        if step.index not in self._steps or not self._words:
+        if not self.gradients(step.index):
             return latents
-        settings = self._settings
-        size = step_size(step.index, self._edit.steps, settings.rule, settings.scale)
+        size = step_size(step.index, self._edit.steps, self._settings.rule, self._settings.scale)
         # The mean over the frames in L makes the gradient of a frame fall with their number.
         size *= len(latents) / PUBLISHED_FRAMES
         enough = 1 - self._thresholds.get(step.index, 0.0)
