@@ -419,12 +419,11 @@ def test_a_long_clips_edit_tells_its_windows_and_ends_within_a_pass(
 
 @pytest.mark.slow
 def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_model: str):
-    graph = edit_workflow()
-    graph["fusion"]["inputs"] |= {"preset": "shape, rigid", "blend_words": "elephant"}
+    graph = edit_workflow(target="a large green circle")  # its preset swaps a word for a word
     run = comfyui.run(graph)
     assert run.outcome == "execution_error"
     message = run.of("execution_error")[0]["exception_message"]
-    assert "elephant" in message.splitlines()[0]
+    assert "prompts of equally many words" in message.splitlines()[0]
 
 
 SAVED = ROOT / "tests" / "saved_workflows" / "ReAtCo tracked object.json"
