@@ -1,21 +1,30 @@
-"""Clips: from a video file, and from ComfyUI's videos and images."""
+"""Clips: from a video file or a built-in scene, and from ComfyUI's videos and images."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import miniature
 from ..pipelines import video as videos
+from ..pipelines.models.checks import size_notes
 from ..pipelines.video import Choice, Fitting, Length
+from ..pipelines.video.targets import OWN, Target
+from ..pipelines.video.targets import target as named_target
 from .common import shared, sockets
+from .common.demo_files import DEMO_FILES, demo_clip, demo_prompt, is_demo
 from .common.feedback import frame_bar
 from .common.files import Stamp, input_stamp
 from .common.inputs import input_of, inputs_of
 from .common.sound import audio_of, audio_value
 from .common.verdict import verdict
 from .host import host, io
+from .model import OWN_WORLD
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..pipelines.models.model import Model
+    from .host import ModelHandle
 
 EXTENSIONS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi"})
 
@@ -51,18 +60,35 @@ def _later_inputs() -> list[io.Input]:
         ),
         input_of(Length, "ending", "length", optional=True, advanced=True),
         input_of(Length, "step", "frame_step", optional=True, advanced=True),
+        sockets.Model.Input(
+            "model",
+            optional=True,
+            tooltip="The model of the edit: frames get its own pixel area in the video's "
+            "proportions, and their number one that it takes. max_side is then not used; width, "
+            "height and target are.",
+        ),
     ]
 
 
 class Wanted(NamedTuple):
-    """What the inputs of a loader ask for: which frames, at which size, for which editor."""
+    """What the inputs of a loader ask for: which frames, at which size, for what editor."""
 
-    editor: videos.Target
+    editor: Target
     choice: Choice
     fitting: Fitting
+    model: Model | None = None
 
     def of(self, clip: videos.Clip) -> videos.Clip:
         return videos.fit_clip(videos.select(clip, self.choice), self.fitting)
+
+    def notes(self, clip: videos.Clip, demo: bool) -> list[str]:
+        """What to know of a clip before it is edited."""
+        remark = self.editor.remark(clip.frame_rate)
+        told = [remark] if remark else []
+        if self.model is not None:
+            told += size_notes(self.model, (clip.height, clip.width))
+            told += [] if demo or self.model.name != miniature.NAME else [OWN_WORLD]
+        return told
 
 
 def wanted_of(
@@ -71,16 +97,26 @@ def wanted_of(
     width: int,
     height: int,
     multiple: str = "16",
-    target: str = "own",
+    target: str = OWN,
     length: str = "trim",
     frame_step: int = 1,
+    model: ModelHandle[Model] | None = None,
     **choice: Any,
 ) -> Wanted:
     """What a loader is asked for by the values of its inputs, the file or images apart."""
-    editor = videos.targets.target(target)
+    edits = None if model is None else model.model
+    editor = named_target(target)
+    if edits is not None and target == OWN:
+        editor = target_of(edits)
     fitting = editor.fitting(Fitting(fit, int(multiple), width, height, max_side))
     frames = Length(frame_step, ending=length)
-    return Wanted(editor, editor.choice(Choice(**choice), frames), fitting)
+    return Wanted(editor, editor.choice(Choice(**choice), frames), fitting, edits)
+
+
+def target_of(model: Model) -> Target:
+    """What a model takes: the pixel area that it was trained on, and its own numbers of frames."""
+    side, codec = model.native_size, model.codec
+    return Target(model.name, (side, side), codec.size_multiple, Length(codec.time_stride))
 
 
 def _clip_outputs() -> list[io.Output]:
@@ -97,10 +133,10 @@ def _clip_outputs() -> list[io.Output]:
     ]
 
 
-def _clip_result(clip: videos.Clip, wanted: Wanted) -> io.NodeOutput:
-    """The values of `_clip_outputs`, and what the node shows."""
-    remark = wanted.editor.remark(clip.frame_rate)
-    info = "\n".join([clip.describe(), *([remark] if remark else [])])
+def _clip_result(clip: videos.Clip, wanted: Wanted, shows: str = "") -> io.NodeOutput:
+    """The values of `_clip_outputs`, and what the node shows. shows: a built-in scene in words."""
+    said = [f"It shows: {shows}"] if shows else []
+    info = "\n".join([*said, clip.describe(), *wanted.notes(clip, demo=bool(shows))])
     sound, rate = audio_value(clip.audio), float(clip.frame_rate)
     return io.NodeOutput(clip.frames, clip, sound, rate, info, ui={"text": (info,)})
 
@@ -117,9 +153,11 @@ class EvenframeLoadVideo(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=host.input_names(EXTENSIONS),
+                    options=[*DEMO_FILES, *host.input_names(EXTENSIONS)],
                     upload=io.UploadType.video,
-                    tooltip="A video of the input folder, or one that you upload here.",
+                    tooltip="A video of the input folder, or one that you upload here; or a "
+                    "built-in clip of 128x128 pixels, made to try edits with the built-in model. "
+                    "info says what that shows: its source prompt.",
                 ),
                 *_choice_inputs(),
                 *_fit_inputs(),
@@ -131,15 +169,18 @@ class EvenframeLoadVideo(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
         # Naming the file lets through what the list does not have: uploads, and output files.
-        return verdict(lambda: file is None or host.input_path(file))
+        return verdict(lambda: file is None or is_demo(file) or host.input_path(file))
 
     @classmethod
     def fingerprint_inputs(cls, file: str | None, **others: Any) -> Stamp | None:
-        return input_stamp(file)
+        return None if file is None or is_demo(file) else input_stamp(file)
 
     @classmethod
     def execute(cls, file: str, **settings: Any) -> io.NodeOutput:
         wanted = wanted_of(**settings)
+        if is_demo(file):
+            clip = wanted.of(demo_clip(file, wanted.choice))
+            return _clip_result(clip, wanted, demo_prompt(file))
         bar = frame_bar(wanted.choice.needed, "Loading")
         clip = videos.load(host.input_path(file), wanted.choice, wanted.fitting, on_frame=bar)
         return _clip_result(clip, wanted)
@@ -166,7 +207,7 @@ class EvenframeClipFromVideo(io.ComfyNode):
     @classmethod
     def execute(cls, video: Any, **settings: Any) -> io.NodeOutput:
         wanted = wanted_of(**settings)
-        _, choice, fitting = wanted
+        choice, fitting = wanted.choice, wanted.fitting
         path, film = host.video_file(video), host.video_film(video)
         if path is not None:  # decoded as a stream, never the whole file
             clip = videos.load(path, choice, fitting, on_frame=frame_bar(0, "Loading"))

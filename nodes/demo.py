@@ -11,10 +11,9 @@ from ..miniature.demo import SCENES, scene_clip
 from ..pipelines.common.checks import require_choice, require_whole
 from ..pipelines.video import clip_from_images
 from .common import sockets
+from .common.demo_files import FRAME_RATE, MAX_FRAMES
 from .host import io
 
-FRAME_RATE = 8
-MAX_FRAMES = 16
 SCENE = "two shapes"
 
 
@@ -26,7 +25,7 @@ class EvenframeDemoClip(io.ComfyNode):
             display_name="Demo Clip (Evenframe)",
             category=sockets.CATEGORY,
             description="A small clip of moving shapes or figures, made to try edits with the "
-            "built-in model. Nothing is downloaded.",
+            "built-in model. Nothing is downloaded. Load Video lists the same clips.",
             search_aliases=["example video", "test clip", "sample video"],
             inputs=[
                 io.Int.Input(

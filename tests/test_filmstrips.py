@@ -116,6 +116,15 @@ def test_a_loaders_strip_is_made_once(browser_folder: Path):
     assert record.stat().st_mtime_ns == before and first["frames"] == 3
 
 
+def test_a_built_in_file_has_a_strip_like_any_other(browser_folder: Path):
+    """With the loader's settings, and a model linked, which nobody loads for it."""
+    asked = {"file": "demo: a doctor", "max_frames": 2, "width": 64, "model": "x"}
+    told = filmstrips.loaders_strip("EvenframeLoadVideo", asked)
+    assert (told["frames"], told["width"], told["height"], told["frame_rate"]) == (2, 64, 64, 8)
+    other = filmstrips.loaders_strip("EvenframeLoadVideo", asked | {"file": "demo: two shapes"})
+    assert other["subfolder"] != told["subfolder"]
+
+
 @pytest.mark.parametrize(
     ("node", "inputs", "message"),
     [

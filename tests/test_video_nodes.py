@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import pytest
 import torch
 from comfyui_server import ComfyServer, PromptRefused
 
+from evenframe.miniature.demo import SCENES
 from evenframe.nodes import clip_load, clip_save
-from evenframe.nodes.host import host, io, workflow
+from evenframe.nodes.demo import EvenframeDemoClip
+from evenframe.nodes.host import ModelHandle, host, io, workflow
 from evenframe.nodes.host.executor import Executor, RunResult
 from evenframe.nodes.host.standalone import Interrupted, Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
@@ -367,3 +369,74 @@ def test_what_is_not_edited_is_said_at_both_ends(folder: Path) -> None:
     result = run(load_and_save())
     assert "rows 0-2 and 67-69, columns 0 and 129" in result.results["1"].values[4]
     assert "rows 0-2 and 67-69, columns 0 and 129" in result.results["2"].ui["text"][0]
+
+
+def loaded(**settings: Any) -> tuple[Any, ...]:
+    """What Load Video gives with the inputs of a new node, apart from these."""
+    inputs = load_and_save()["1"]["inputs"] | {"max_frames": 16, "skip": 0, "stride": 1}
+    inputs |= {"fit": "stretch", "max_side": 768, "multiple": "16"} | settings
+    return clip_load.EvenframeLoadVideo.execute(**inputs).args
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_built_in_clip_is_a_file_among_others(folder: Path, scene: str) -> None:
+    (folder / "input" / f"demo: {scene}").write_bytes(b"a file of the same name")
+    [file] = [
+        name for name in clip_load.EvenframeLoadVideo.GET_SCHEMA().inputs if name.id == "file"
+    ]
+    assert f"demo: {scene}" in file.options  # pyright: ignore[reportAttributeAccessIssue]
+    frames, clip, _, rate, info = loaded(file=f"demo: {scene}", max_frames=8)
+    demo, _, prompt = EvenframeDemoClip.execute(8, scene).args
+    assert torch.equal(frames, demo) and rate == 8 and clip.stock is None
+    assert info.startswith(f"It shows: {prompt}\n")
+    assert torch.equal(loaded(file=f"demo: {scene}", skip=2, stride=3)[0], demo_of(scene)[2::3])
+    assert loaded(file=f"demo: {scene}", max_frames=0, width=64)[0].shape == (16, 64, 64, 3)
+    run(load_and_save({"file": f"demo: {scene}", "multiple": "16"}))
+    [saved] = (folder / "output").rglob("*.mp4")
+    assert load(saved).frames.shape == (6, 128, 128, 3)
+
+
+def demo_of(scene: str) -> torch.Tensor:
+    return EvenframeDemoClip.execute(16, scene).args[0]
+
+
+@dataclass(frozen=True)
+class Taking:
+    """A model of so many pixels, whose codec takes such frames."""
+
+    native_size: int
+    size_multiple: int = 8
+    time_stride: int = 1
+    name: str = "a model"
+
+    @property
+    def codec(self) -> Taking:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "shape"),
+    [
+        (Taking(128), {}, (16, 96, 160)),  # of 130x70 pixels
+        (Taking(128, 64), {}, (16, 64, 128)),
+        (Taking(256, 16, 4), {"max_side": 64}, (13, 192, 336)),
+        (Taking(256, 16, 4), {"length": "repeat"}, (17, 192, 336)),
+        (Taking(256, 16, 4), {"width": 64, "height": 32}, (13, 32, 64)),
+        (Taking(256, 16, 4), {"target": "SD"}, (16, 368, 688)),
+        (Taking(128), {"frame_step": 5}, (16, 96, 160)),
+    ],
+)
+def test_a_model_that_is_linked_says_size_and_number(
+    folder: Path, model: Taking, settings: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    frames, *_, info = loaded(model=ModelHandle(model), **settings)
+    assert frames.shape[:3] == shape
+    far = not 0.5 <= shape[1] * shape[2] / model.native_size**2 <= 2
+    assert ("trained on" in info) == far
+
+
+def test_footage_for_the_built_in_model_is_told_what_that_knows(folder: Path) -> None:
+    model = ModelHandle(Taking(128, name="miniature"))
+    assert "no footage" in loaded(model=model)[-1]
+    frames, *_, info = loaded(model=model, file="demo: two shapes")
+    assert "no footage" not in info and torch.equal(frames, demo_of("two shapes"))

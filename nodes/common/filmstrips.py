@@ -20,6 +20,7 @@ from ...pipelines.common.checks import require_choice
 from ...pipelines.common.errors import EvenframeError
 from ...pipelines.video.filmstrip import MOST, strip_of_file, strip_of_frames
 from ..host import host
+from .demo_files import demo_clip, is_demo
 from .files import input_stamp
 
 if TYPE_CHECKING:
@@ -74,11 +75,7 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
     if node == "EvenframeDemoClip":
         given = _given(EvenframeDemoClip, inputs)
-        frames, rate = demo_frames(**given)
-        return kept(
-            _key(node, given),
-            lambda folder: strip_of_frames(frames, folder, rate, lambda: None),
-        )
+        return kept(_key(node, given), _whole(*demo_frames(**given)))
     loaders: list[type[io.ComfyNode]] = [EvenframeLoadVideo, EvenframeClipFromVideo]
     cls = next((cls for cls in loaders if cls.GET_SCHEMA().node_id == node), None)
     if cls is None:
@@ -88,13 +85,20 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     given = _given(cls, inputs)
     file = str(inputs.get("file", ""))[:MAX_TEXT]
-    given.pop("file", None)
-    _, choice, fitting = wanted_of(**given)
-    stamp = input_stamp(file)
+    for linked in ("file", "model"):  # the model is not loaded for a look at the clip
+        given.pop(linked, None)
+    wanted = wanted_of(**given)
+    if cls is EvenframeLoadVideo and is_demo(file):
+        clip = wanted.of(demo_clip(file, wanted.choice))
+        return kept(_key(node, given, file), _whole(clip.frames, float(clip.frame_rate)))
     return kept(
-        _key(node, given, stamp),
-        lambda folder: strip_of_file(host.input_path(file), choice, fitting, folder),
+        _key(node, given, input_stamp(file)),
+        lambda folder: strip_of_file(host.input_path(file), wanted.choice, wanted.fitting, folder),
     )
+
+
+def _whole(frames: Tensor, frame_rate: float) -> Make:
+    return lambda folder: strip_of_frames(frames, folder, frame_rate, lambda: None)
 
 
 def _given(cls: type[io.ComfyNode], inputs: Mapping[str, Any]) -> dict[str, Any]:
