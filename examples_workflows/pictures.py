@@ -31,11 +31,13 @@ ROOT = FOLDER.parent
 SAVES_INVERSION = "ReAtCo long clip"
 SIDE, GAP, GROUND = 256, 12, (20, 20, 20)
 FRAMES, RATE = 8, 8
+DEMO = "demo: "
+"""How the names of built-in clips begin."""
 
 
 def run(workflow: Path, folder: Path) -> Path:
     """Run a recipe in a folder; gives the comparison that it saved, or else its video."""
-    for name in named(workflow, "EvenframeLoadVideo"):
+    for name in videos(workflow):
         write_clip(folder / "input" / name, _people(workflow))
     if not runs_here(workflow):
         return _shown(_run_in_comfyui(workflow, folder))
@@ -74,6 +76,11 @@ def _run_in_comfyui(workflow: Path, folder: Path) -> list[Path]:
 def named(workflow: Path, node: str) -> list[str]:
     """The files that the nodes of a class name."""
     return [one["inputs"]["file"] for one in nodes(workflow) if one["class_type"] == node]
+
+
+def videos(workflow: Path) -> list[str]:
+    """The videos of the input folder that a recipe names."""
+    return [name for name in named(workflow, "EvenframeLoadVideo") if not name.startswith(DEMO)]
 
 
 def nodes(workflow: Path) -> Iterable[dict[str, Any]]:
@@ -147,14 +154,15 @@ def main() -> None:
     """Make the pictures of the named recipes, or of all."""
     parser = argparse.ArgumentParser(description="Make the recipes' pictures.")
     parser.add_argument("names", nargs="*", help="recipes; all where none is named")
-    names = parser.parse_args().names or sorted(path.stem for path in FOLDER.glob("*.json"))
+    shown = {path.stem.split(" - ")[0]: path for path in sorted(FOLDER.glob("*.json"))}
+    names = parser.parse_args().names or shown
     for workflow in (FOLDER / "api" / f"{name}.json" for name in names):
         if not needs_checkpoint(workflow):
             with TemporaryDirectory() as folder:
                 video = run(workflow, Path(folder))
-                clips = [Path(folder) / "input" / n for n in named(workflow, "EvenframeLoadVideo")]
+                clips = [Path(folder) / "input" / name for name in videos(workflow)]
                 drawn = picture(video, next(iter(clips), None))
-            drawn.save(FOLDER / f"{workflow.stem}.jpg", quality=90)
+            drawn.save(shown[workflow.stem].with_suffix(".jpg"), quality=90)
             print(workflow.stem)
 
 

@@ -1,6 +1,8 @@
-"""Write `api/NAME.json` for every `NAME.json` here: the same graph in API format.
+"""Write `api/NAME.json` for every `NAME - what Templates finds it by.json`: the same graph in API
+format.
 
-Edit a recipe in ComfyUI's editor, save it here under the name it shall have in Templates, and run
+Edit a recipe in ComfyUI's editor, save it here under the name it shall have in Templates, whose
+search reads nothing else, and run
 
     python examples_workflows/to_api.py
 
@@ -19,6 +21,7 @@ FOLDER = Path(__file__).resolve().parent
 NOTES = {"Note", "MarkdownNote"}
 # Widgets of the editor itself, which no node takes.
 EDITORS_OWN = {"control_after_generate", "upload"}
+FOUND_BY = " - "
 # What stands for a subgraph's own inputs and outputs, as nodes inside of it.
 INPUTS, OUTPUTS = -10, -20
 Origin = list[Any]
@@ -112,14 +115,19 @@ def _label(node: dict[str, Any]) -> str:
     return f"node {node['id']} ({node.get('title', node['type'])})"
 
 
+def name_of(path: Path) -> str:
+    """A recipe's own name, without what Templates finds it by."""
+    return path.stem.split(FOUND_BY)[0]
+
+
 def main() -> None:
     """Rewrite the folder `api`."""
     (FOLDER / "api").mkdir(exist_ok=True)
     for path in sorted(FOLDER.glob("*.json")):
         graph = json.loads(path.read_text(encoding="utf-8"))
         text = json.dumps(to_api(graph), indent=1, ensure_ascii=False)
-        (FOLDER / "api" / path.name).write_text(text + "\n", encoding="utf-8")
-        print(path.name)
+        (FOLDER / "api" / f"{name_of(path)}.json").write_text(text + "\n", encoding="utf-8")
+        print(name_of(path))
 
 
 if __name__ == "__main__":

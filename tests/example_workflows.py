@@ -11,6 +11,7 @@ from drawn_people import Figure, drawn
 
 from evenframe.miniature import demo
 from evenframe.nodes import node_classes
+from evenframe.nodes.common.demo_files import DEMO_FILES
 from evenframe.nodes.host.folders import SAVED
 from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.models import families
@@ -39,6 +40,12 @@ def api_examples() -> list[Path]:
     return sorted((ROOT / "examples_workflows" / "api").glob("*.json"))
 
 
+def in_editors_format(path: Path) -> Path:
+    """The same recipe as Templates lists it, under a name by which that is found."""
+    [found] = (ROOT / "examples_workflows").glob(f"{path.stem} - *.json")
+    return found
+
+
 def runs_anywhere(path: Path) -> bool:
     """Whether all nodes of a workflow are this pack's, so that it needs no checkpoint."""
     graph = json.loads(path.read_text(encoding="utf-8"))
@@ -64,6 +71,8 @@ def provide_files(graph: dict[str, Any], folder: Path, output: Path) -> None:
         name = node["inputs"].get("file")
         if node["class_type"] == "EvenframeLoadInversion":
             _save_inversion(output / name.removesuffix(SAVED))
+        elif isinstance(name, str) and name in DEMO_FILES:
+            continue
         elif isinstance(name, str) and with_people:
             (folder / name).unlink(missing_ok=True)
             save(folder / name, walking(8), 8)

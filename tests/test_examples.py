@@ -19,6 +19,7 @@ from example_workflows import (
     ROOT,
     api_examples,
     check_video,
+    in_editors_format,
     light,
     provide_files,
     runs_anywhere,
@@ -35,8 +36,8 @@ def to_api() -> Callable[[dict[str, Any]], dict[str, Any]]:
 def test_every_example_is_there_in_both_formats_with_a_picture():
     folder = ROOT / "examples_workflows"
     editor = {path.stem for path in folder.glob("*.json")}
+    assert editor == {in_editors_format(path).stem for path in api_examples()}
     pictures = {path.stem for path in folder.iterdir() if path.suffix == ".jpg"}
-    assert editor == {path.stem for path in api_examples()}
     assert editor == pictures
     assert len(editor) >= 4
 
@@ -50,6 +51,25 @@ def test_every_node_stands_in_a_recipe_and_every_recipe_in_the_readme():
     assert sorted(set(listed) - {"---"}) == [path.stem for path in api_examples()]
 
 
+@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
+def test_a_users_clip_needs_no_other_node(path: Path):
+    """It is chosen in the loader; its size, rate and sound follow to every file that is saved."""
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    own = {"EvenframeLoadVideo"} if path.stem != "Adopted model edit" else set[str]()
+    assert own <= {node["class_type"] for node in graph.values()}
+    has_model = any(node["class_type"].endswith("Model") for node in graph.values())
+    for node in graph.values():
+        inputs = node["inputs"]
+        if node["class_type"] in ("EvenframeLoadVideo", "EvenframeClipFromVideo"):
+            assert ("model" in inputs) == has_model
+        elif node["class_type"] == "EvenframeSaveVideo":
+            pasted = graph[inputs["frames"][0]]["class_type"].startswith("EvenframePaste")
+            assert inputs["frame_rate"] == 0 and ("clip" in inputs) != pasted
+            assert ("model" in inputs) == has_model
+        elif "text" in inputs:
+            assert '"pixel"' not in inputs["text"], "regions fit any size"
+
+
 def test_a_recipe_crops_only_to_a_size_that_it_names():
     graphs = [json.loads(path.read_text(encoding="utf-8")) for path in api_examples()]
     inputs = [node["inputs"] for graph in graphs for node in graph.values()]
@@ -57,12 +77,18 @@ def test_a_recipe_crops_only_to_a_size_that_it_names():
     assert fits and all(given["fit"] != "crop" or given["width"] for given in fits)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "examples_workflows").glob("*.json")), ids=lambda path: path.stem
-)
+def test_templates_finds_a_recipe_by_what_it_is():
+    """Its search reads titles, which are the names of files, and no more."""
+    for path in api_examples():
+        title = in_editors_format(path).stem
+        assert "Evenframe" in title and "video edit" in title
+        assert ("fairness" in title) == path.stem.startswith("FAME")
+
+
+@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
 def test_both_formats_are_the_same_graph(path: Path):
-    editor = json.loads(path.read_text(encoding="utf-8"))
-    api = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
+    editor = json.loads(in_editors_format(path).read_text(encoding="utf-8"))
+    api = json.loads(path.read_text(encoding="utf-8"))
     assert to_api()(editor) == api, "run: python examples_workflows/to_api.py"
 
 

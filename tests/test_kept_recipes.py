@@ -52,13 +52,10 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 
 def on_own_clip(path: Path) -> dict[str, Any]:
-    """A recipe as its note says for a clip of one's own: with Load Video for Demo Clip."""
+    """A recipe as its note says for a clip of one's own: chosen in Load Video."""
     graph = light(path)
-    [loader] = [node for node in graph.values() if node["class_type"] == "EvenframeDemoClip"]
-    loader["class_type"] = "EvenframeLoadVideo"
-    loader["inputs"] = {"file": "clip.mp4", "max_frames": FRAMES, "skip": 1, "stride": 1}
-    loader["inputs"] |= {"frame_rate": 0.0, "fit": "stretch", "max_side": 128}
-    loader["inputs"] |= {"width": 0, "height": 0}
+    [loader] = [node for node in graph.values() if node["class_type"] == "EvenframeLoadVideo"]
+    loader["inputs"] |= {"file": "clip.mp4", "skip": 1}
     [paste] = [node for node in graph.values() if node["class_type"] == "EvenframePasteSource"]
     paste["inputs"]["whole_video"] = True  # as in the recipe
     return graph
@@ -72,7 +69,7 @@ def test_a_recipe_saves_what_is_pasted_into_the_clip(path: Path):
         for node_id, node in graph.items()
         if node["class_type"] == "EvenframePasteSource"
     ]
-    [loader] = [key for key, node in graph.items() if node["class_type"] == "EvenframeDemoClip"]
+    [loader] = [key for key, node in graph.items() if node["class_type"] == "EvenframeLoadVideo"]
     assert inputs["clip"] == [loader, 1] and "source" not in inputs
     saved = [node["inputs"] for node in graph.values() if node["class_type"].endswith("SaveVideo")]
     assert [paste, 1] in [node["frames"] for node in saved]
@@ -109,3 +106,25 @@ def test_a_recipe_that_was_saved_before_pastes_had_clips_still_runs(
     assert main(["run", str(saved), "--output", str(tmp_path)]) == 0, capsys.readouterr().err
     [file] = [file for file in tmp_path.rglob("*.mp4") if "compared" not in file.name]
     assert load(file).frames.shape == (FRAMES, 128, 128, 3)
+
+
+def with_demo_clip(path: Path) -> dict[str, Any]:
+    """A recipe as it was when a node of its own gave the built-in clip."""
+    graph = light(path)
+    [loader] = [node for node in graph.values() if node["class_type"] == "EvenframeLoadVideo"]
+    scene = loader["inputs"]["file"].removeprefix("demo: ")
+    loader["inputs"] = {"max_frames": FRAMES, "scene": scene}
+    loader["class_type"] = "EvenframeDemoClip"
+    return graph
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["FateZero style edit", "ReAtCo two objects"])
+def test_the_built_in_file_is_edited_as_the_demo_clip(name: str, session: Session):
+    [path] = [path for path in api_examples() if path.stem == name]
+    assert isinstance(host, StandaloneHost)
+    for graph in (with_demo_clip(path), light(path)):
+        Executor(host, node_classes()).run(workflow.parse(graph))
+    edits = sorted(file for file in session.output.rglob("*.mp4") if "compared" not in file.name)
+    before, after = (load(file).frames for file in edits)
+    assert torch.equal(before, after)

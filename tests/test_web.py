@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from comfyui_server import ROOT, ComfyServer
+from comfyui_server import ComfyServer
 
 from evenframe.nodes import node_classes
 from evenframe.pipelines.video import load, save
-from example_workflows import api_examples
+from example_workflows import api_examples, in_editors_format
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -85,7 +85,7 @@ FILES = "ckpt_name", "unet_name", "clip_name", "vae_name"
 
 @pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
 def test_the_editor_sends_what_the_api_format_says(page: Page, path: Path):
-    graph = json.loads((ROOT / "examples_workflows" / path.name).read_text(encoding="utf-8"))
+    graph = json.loads(in_editors_format(path).read_text(encoding="utf-8"))
     page.evaluate(LOAD, graph)
     page.wait_for_timeout(500)
     sent: dict[str, Any] = json.loads(page.evaluate(SENT))
