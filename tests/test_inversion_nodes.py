@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from evenframe.nodes import node_classes
 from evenframe.nodes.host import ModelHandle, host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.inversion import EvenframeInvert
@@ -104,3 +105,13 @@ def test_no_inversion_is_lost_for_its_picture(model, clip, session: Session):
     result = invert(model, clip)
     assert result[2] > 0 and result.ui["images"] == []
     assert "No picture is shown: The folder" in result.ui["text"][0]
+
+
+def test_no_seed_is_drawn_anew_unasked():
+    """The editor gives inputs of these names a control, and sets it to randomize where it is not
+    told otherwise: each run would invert, or edit, again."""
+    for node in node_classes():
+        for socket in node.GET_SCHEMA().inputs:
+            if socket.id in ("seed", "noise_seed"):
+                control = getattr(socket, "control_after_generate", None)
+                assert control is not None and str(control) != "randomize", node
