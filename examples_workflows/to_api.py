@@ -19,8 +19,8 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 NOTES = {"Note", "MarkdownNote"}
-# Widgets of the editor itself, which no node takes.
-EDITORS_OWN = {"control_after_generate", "upload"}
+# Widgets of the editor itself, which no node takes. A seed's control may have its value as name.
+EDITORS_OWN = {"control_after_generate", "fixed", "increment", "upload"}
 FOUND_BY = " - "
 # What stands for a subgraph's own inputs and outputs, as nodes inside of it.
 INPUTS, OUTPUTS = -10, -20

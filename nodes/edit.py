@@ -10,7 +10,7 @@ from ..pipelines.editing import Settings
 from ..pipelines.source.reconstruction import shown_frame
 from .common import feedback, sockets
 from .common.cost import Cost
-from .common.inputs import inputs_of
+from .common.inputs import input_of, inputs_of
 from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from ..pipelines.source.inversion import Inversion
     from ..pipelines.text.conditioning import Conditioning
     from .host import ModelHandle
+
+
+IDLE_SEED = (
+    "The seed changes nothing here: eta is 0, and no control draws noise. For variations, raise "
+    "eta, or change guidance_scale, start_step or a control's strength."
+)
 
 
 class EvenframeEdit(io.ComfyNode):
@@ -38,7 +44,7 @@ class EvenframeEdit(io.ComfyNode):
                 sockets.Prompt.Input("target_prompt", tooltip="What the clip shall show."),
                 *inputs_of(Settings, "guidance_scale", "start_step"),
                 *inputs_of(Settings, "eta", advanced=True),
-                *inputs_of(Settings, "seed"),
+                input_of(Settings, "seed", control_after_generate=io.ControlAfterGenerate.fixed),
                 io.Int.Input(
                     "preview_every",
                     default=5,
@@ -99,8 +105,10 @@ class EvenframeEdit(io.ComfyNode):
                 free=host.free_memory,
             )
         cost.end()
-        samples = loaded.codec.exported(latents).cpu()
-        return io.NodeOutput({"samples": samples}, ui={"text": cost.lines})
+        samples, told = loaded.codec.exported(latents).cpu(), list(cost.lines)
+        if settings.get("seed", 0) and not editing.draws(settings.get("eta", 0.0), controls):
+            told.append(IDLE_SEED)
+        return io.NodeOutput({"samples": samples}, ui={"text": told})
 
 
 class EvenframeDecode(io.ComfyNode):

@@ -196,11 +196,7 @@ def _inversion_inputs() -> list[io.Input]:
             "once where nothing is linked.",
         ),
         input_of(Settings, "layers", "key_frame_layers", optional=True, advanced=True),
-        # Without a control, which the editor gives an input of this name, and sets to randomize.
-        input_of(
-            Settings, "noise_seed", optional=True, advanced=True, control_after_generate=False
-        ),
-        input_of(Settings, "solver", optional=True, advanced=True),
+        *inputs_of(Settings, "noise_seed", "solver", optional=True, advanced=True),
     ]
 
 

@@ -68,6 +68,11 @@ class Settings:
         require_whole("start_step", self.start_step, 0, steps - 1)
 
 
+def draws(eta: float, controls: Iterable[Control]) -> bool:
+    """Whether an edit draws fresh noise, so that its seed matters."""
+    return eta > 0 or any(control.draws for control in controls)
+
+
 @torch.no_grad()
 def edit(
     model: "Model",

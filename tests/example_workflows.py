@@ -27,6 +27,7 @@ LIGHT = {
     "steps": 2,
     "max_frames": FRAMES,
     "preview_every": 1,
+    "start_step": 1,
     "max_side": 128,
     "width": 64,
     "height": 64,

@@ -14,7 +14,9 @@ from evenframe.nodes import edit as edit_nodes
 from evenframe.nodes.control import EvenframeAttentionFusion, EvenframeJointSampling
 from evenframe.nodes.edit import EvenframeDecode, EvenframeEdit
 from evenframe.nodes.host import ModelHandle
+from evenframe.pipelines.controls.base import Control
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
@@ -63,6 +65,35 @@ def test_the_decoders_bar_counts_latents(monkeypatch: pytest.MonkeyPatch):
     wan = replace(wan, codec=Laid(**parts))
     EvenframeDecode.execute(ModelHandle(wan), {"samples": latents.transpose(0, 1)[None]}, 1)
     assert told == [3, 3, 3, 3]
+
+
+def test_an_idle_seed_is_said(model: Model):
+    """Of eta and of what draws noise it has an effect, and nothing is said."""
+    frames = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    prompt = model.text.encode("a jeep")
+    inversion = invert(model, frames, prompt, steps=2)
+    regions = Regions((box_region([(0, 0, 64, 32)], (64, 64), name="half"),), 1, (64, 64))
+
+    def told(*controls: Control, **settings: Any) -> tuple[torch.Tensor, Any]:
+        handle: ModelHandle[Model] = ModelHandle(model)
+        values = {"guidance_scale": 1.0, "seed": 1} | settings
+        done = EvenframeEdit.execute(handle, inversion, prompt, 0, None, controls, **values)
+        return done[0]["samples"], edit_nodes.IDLE_SEED in done.ui["text"]
+
+    ways: list[tuple[tuple[Control, ...], dict[str, Any], bool]] = [
+        ((), {}, True),
+        ((), {"eta": 0.5}, False),
+        ((JointSampling(regions),), {}, True),
+        ((JointSampling(regions, noise="fresh"),), {}, False),
+        ((JointSampling(regions, repeats=2),), {}, False),
+        ((JointSampling(regions, repeats=2, repeat_steps=0.0),), {}, True),
+    ]
+    for controls, settings, idle in ways:
+        first, said = told(*controls, **settings)
+        other, _ = told(*controls, **settings, seed=2)
+        assert torch.equal(first, other) == idle
+        assert said == idle
+    assert not told(seed=0)[1], "nobody has asked for another"
 
 
 def test_files_from_before_an_input_was_there_mean_the_same():

@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from evenframe.__main__ import main
 from evenframe.nodes import node_classes
-from evenframe.pipelines.video import read_metadata
+from evenframe.pipelines.video import load, read_metadata
 from example_workflows import (
     ROOT,
     api_examples,
@@ -170,6 +171,18 @@ def test_an_example_runs_without_comfyui(
     for video in videos:
         assert str(video) in told.out
         check_video(video, graph)
+
+
+@pytest.mark.slow
+def test_variations_are_none_of_them_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("EVENFRAME_CACHE", str(tmp_path / "cache"))
+    workflow = tmp_path / "variations.json"
+    workflow.write_text(json.dumps(light(ROOT / "examples_workflows" / "api" / "Variations.json")))
+    assert main(["run", str(workflow), "--output", str(tmp_path)]) == 0
+    files = sorted((tmp_path / "evenframe").glob("variations_[a-z]*.mp4"))
+    clips = [load(file).frames for file in files]
+    assert len(clips) == 6
+    assert all((one - other).abs().max() > 0.01 for one, other in combinations(clips, 2))
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from comfyui_server import ComfyServer
+from comfyui_server import ROOT, ComfyServer
 
 from evenframe.nodes import node_classes
 from evenframe.pipelines.video import load, save
@@ -48,6 +48,7 @@ SHORT = {
 }
 
 READY = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EvenframeDemoClip"
+VUE_NODES = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 LOAD = "async graph => { await window.app.loadGraphData(graph) }"
 RUN = """async () => {
   window.ended = null;
@@ -100,6 +101,45 @@ def test_the_editor_sends_what_the_api_format_says(page: Page, path: Path):
     assert sent == wanted
 
 
+SAVED_BEFORE = ROOT / "tests" / "saved_workflows"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["with names", "by position"])
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_a_graph_from_before_a_seed_had_its_control_is_sent_as_it_was(
+    page: Page, named: bool, nodes_2: bool
+):
+    name = "FateZero style edit.json"
+    graph = json.loads((SAVED_BEFORE / "editor" / name).read_text(encoding="utf-8"))
+    wanted = json.loads((SAVED_BEFORE / name).read_text(encoding="utf-8"))
+    [edit] = [node for node in graph["nodes"] if node["type"] == "EvenframeEdit"]
+    edit["widgets_values"] = list(edit["widgets_values_named"].values())
+    for node in graph["nodes"]:
+        if not named:
+            node.pop("widgets_values_named", None)
+    edit["widgets_values"][3:] = [7, 2]  # a seed, and every second preview
+    wanted[str(edit["id"])]["inputs"] |= {"seed": 7, "preview_every": 2}
+    if named:
+        edit["widgets_values_named"] |= {"seed": 7, "preview_every": 2}
+    page.evaluate(VUE_NODES, nodes_2)
+    page.evaluate(LOAD, graph)
+    page.wait_for_timeout(500)
+    sent: dict[str, Any] = json.loads(page.evaluate(SENT))
+    for node_id, node in wanted.items():
+        given = sent[node_id]["inputs"]
+        assert {name: given.get(name) for name in node["inputs"]} == node["inputs"]
+    edits = "() => window.app.graph.nodes.find(one => one.type === 'EvenframeEdit')"
+    control = (
+        f"() => ({edits})().widgets.find(one => one.options.values?.includes('randomize')).value"
+    )
+    assert page.evaluate(control) == "fixed"
+    saved = json.loads(page.evaluate(SAVED))
+    page.evaluate(LOAD, saved)  # and once more, as it is saved today
+    page.wait_for_timeout(500)
+    assert json.loads(page.evaluate(SENT)) == sent
+    page.evaluate(VUE_NODES, False)
+
+
 ADD_ENDS = """() => {
   const graph = window.app.graph, [whole] = graph.nodes;
   const load = LiteGraph.createNode("LoadVideo"), save = LiteGraph.createNode("SaveVideo");
@@ -149,8 +189,7 @@ def optional_default(node_id: str, name: str) -> Any:
 def test_a_nodes_text_is_shown_and_survives_a_reload(
     page: Page, comfyui: ComfyServer, nodes_2: bool
 ):
-    setting = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
-    page.evaluate(setting, nodes_2)
+    page.evaluate(VUE_NODES, nodes_2)
     comfyui.post("/free", {"free_memory": True})  # of what is cached, ComfyUI tells nothing again
     page.evaluate(LOAD, SHORT)
     page.wait_for_timeout(1000)

@@ -172,6 +172,11 @@ class Control:
         """Where it keeps the source's latents, by whose noise they have: "inversion" or "fresh"."""
         return ""
 
+    @property
+    def draws(self) -> bool:
+        """Whether it has the edit draw fresh noise, from the editor's seed."""
+        return False
+
     def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """About what its own passes need beside the weights, where that may be more than the
         edit's."""

@@ -64,6 +64,11 @@ class JointSampling(Control):
         """At whose noise the source's latents are kept."""
         return self.noise
 
+    @property
+    def draws(self) -> bool:
+        """Noise to blend with, or before a step is taken again."""
+        return self.noise == "fresh" or (self.repeats > 1 and self.repeat_steps > 0)
+
     def begin(self, edit: Edit) -> "JointSamplingRun":
         """Check the regions against the clip, and start."""
         self.regions.require(edit.clip.frames, edit.frame_size)
