@@ -101,13 +101,17 @@ def wanted_of(
     length: str = "trim",
     frame_step: int = 1,
     model: ModelHandle[Model] | None = None,
+    taken: Target | None = None,
     **choice: Any,
 ) -> Wanted:
-    """What a loader is asked for by the values of its inputs, the file or images apart."""
+    """What a loader is asked for by the values of its inputs, the file or images apart.
+
+    taken: what the model takes, where no more of it is known.
+    """
     edits = None if model is None else model.model
     editor = named_target(target)
-    if edits is not None and target == OWN:
-        editor = target_of(edits)
+    if target == OWN:
+        editor = taken or (editor if edits is None else target_of(edits))
     fitting = editor.fitting(Fitting(fit, int(multiple), width, height, max_side))
     frames = Length(frame_step, ending=length)
     return Wanted(editor, editor.choice(Choice(**choice), frames), fitting, edits)

@@ -28,6 +28,7 @@ from example_workflows import (
 
 SCHEMAS = {cls.GET_SCHEMA().node_id: cls.GET_SCHEMA() for cls in node_classes()}
 OURS = set(SCHEMAS)
+SIDE_BY_SIDE = {"EvenframeCompare", "EvenframeContactSheet"}
 
 
 def to_api() -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -65,6 +66,8 @@ def test_a_users_clip_needs_no_other_node(path: Path):
             assert ("model" in inputs) == has_model
         elif node["class_type"] == "EvenframeSaveVideo":
             pasted = graph[inputs["frames"][0]]["class_type"].startswith("EvenframePaste")
+            edit = graph[inputs["frames"][0]]["class_type"] not in SIDE_BY_SIDE
+            assert inputs["undo_fit"] == edit, "an edit has the source's size"
             assert inputs["frame_rate"] == 0 and ("clip" in inputs) != pasted
             assert ("model" in inputs) == has_model
         elif "text" in inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from comfyui_server import ComfyServer, PromptRefused
 from PIL import Image
 
 from evenframe.nodes.common import filmstrips
+from evenframe.nodes.common.plans import loaders_plan
 from evenframe.nodes.host import host
+from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.video import Choice, Fitting, Length, load, save
 from evenframe.pipelines.video.filmstrip import SIDE, small, strip_of_file, strip_of_frames
@@ -123,6 +126,39 @@ def test_a_built_in_file_has_a_strip_like_any_other(browser_folder: Path):
     assert (told["frames"], told["width"], told["height"], told["frame_rate"]) == (2, 64, 64, 8)
     other = filmstrips.loaders_strip("EvenframeLoadVideo", asked | {"file": "demo: two shapes"})
     assert other["subfolder"] != told["subfolder"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"max_side": 64}, "Edited at 130x70 -> 64x32: resized, proportions changed by 7.7%."),
+        ({"fit": "crop"}, "Edited at 130x70 -> 128x64: 2 columns and 6 rows cropped; rows 0-2"),
+        ({"model": "miniature (built in)"}, "Edited at 130x70 -> 160x96: resized"),
+        ({"model": "sd.safetensors"}, "The model says at which size the 130x70 are edited: info"),
+        ({"model": "sd.safetensors", "width": 64}, "Edited at 130x70 -> 64x32: resized"),
+    ],
+)
+def test_a_plan_says_both_sizes_before_a_run(
+    folder_of_clip: Path, inputs: dict[str, Any], said: str
+):
+    told = loaders_plan("EvenframeLoadVideo", {"file": "clip.mp4"} | inputs)["said"]
+    assert told.startswith(said)
+    assert told.endswith("\nSaved at 130x70, unless undo_fit of Save Video is off.")
+
+
+def test_a_plan_of_a_built_in_clip():
+    told = loaders_plan("EvenframeLoadVideo", {"file": "demo: two shapes"})["said"]
+    assert told.startswith("Edited at 128x128: already fits, untouched.\nSaved at 128x128")
+    with pytest.raises(EvenframeError, match="stride"):
+        loaders_plan("EvenframeLoadVideo", {"file": "demo: two shapes", "stride": 0})
+
+
+@pytest.fixture
+def folder_of_clip(tmp_path: Path) -> Iterator[Path]:
+    assert isinstance(host, StandaloneHost)
+    save(tmp_path / "clip.mp4", smooth(2, 70, 130), 10)
+    with host.using(Session(inputs=(tmp_path,), output=tmp_path, temp=tmp_path)):
+        yield tmp_path
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from comfyui_server import ROOT, ComfyServer
+from whole_edit import save_tiny_model
 
 from evenframe.nodes import node_classes
-from evenframe.pipelines.video import load, save
+from evenframe.pipelines.video import Audio, load, save
 from example_workflows import api_examples, in_editors_format
 
 if TYPE_CHECKING:
@@ -215,3 +216,63 @@ def test_only_the_editors_public_parts_are_used(page: Page, console: list[str]):
     assert "this is heard" in console
     warned = [text for text in console if "internal module" in text or "evenframe" in text.lower()]
     assert warned == []
+
+
+@pytest.fixture(scope="module")
+def own_clip(comfyui: ComfyServer) -> str:
+    """The name of a video in the server's folder, with a size, rate and sound of its own."""
+    frames = torch.rand(9, 70, 130, 3, generator=torch.Generator().manual_seed(0))
+    sound = Audio(torch.zeros(1, 16000), 16000)
+    return save(comfyui.base / "input" / "own.mp4", frames, 12.5, sound).name
+
+
+@pytest.fixture(scope="module")
+def tiny_diffusers(comfyui: ComfyServer) -> str:
+    """The name of a very small random model in the server's folders."""
+    folder = comfyui.base / "models" / "diffusers" / "tiny"
+    if not folder.exists():
+        save_tiny_model(folder)
+    return folder.name
+
+
+CHOOSE = """([title, name, value]) => {
+  const node = window.app.graph.nodes.find(node => node.title === title);
+  const widget = node.widgets.find(widget => widget.name === name);
+  widget.value = value;
+  widget.callback?.(value);
+}"""
+PLAN = """() => window.app.graph.nodes.find(node => node.type === "EvenframeLoadVideo")
+  .widgets.find(widget => widget.name === "evenframe_text")?.value ?? ''"""
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_from_a_template_to_an_own_clip_in_five_actions(
+    page: Page, comfyui: ComfyServer, tiny_diffusers: str, own_clip: str, nodes_2: bool
+):
+    [template] = (ROOT / "examples_workflows").glob("FateZero style edit - *.json")
+    page.evaluate(VUE_NODES, nodes_2)
+    page.evaluate(LOAD, json.loads(template.read_text(encoding="utf-8")))
+    page.wait_for_function(f"() => ({PLAN})().startsWith('Edited at 128x128: already fits')")
+    actions = [
+        ("Load Video", "file", own_clip),
+        ("Load Model", "model", tiny_diffusers),
+        ("Source prompt", "text", "a jeep on a road"),
+        ("Target prompt", "text", "a jeep on a beach"),
+    ]
+    for action in actions[:1]:
+        page.evaluate(CHOOSE, action)
+    page.wait_for_function(f"() => ({PLAN})().startsWith('Edited at 130x70 -> 160x96')")
+    for action in actions[1:]:
+        page.evaluate(CHOOSE, action)
+    page.wait_for_function(f"() => ({PLAN})().startsWith('The model says at which size')")
+    assert "Saved at 130x70" in page.evaluate(PLAN)
+    page.evaluate(CHOOSE, ("DDIM Inverter", "steps", 2))  # for the sake of time alone
+    page.evaluate(RUN)
+    assert len(actions) + 1 <= 5
+    page.wait_for_function("() => window.ended")
+    assert page.evaluate("() => window.ended") == "execution_success"
+    page.evaluate(VUE_NODES, False)
+    for name in ("style", "style_compared"):
+        clip = load(max((comfyui.base / "output" / "evenframe").glob(f"{name}_0*.mp4")))
+        assert len(clip) == 8 and clip.frame_rate == 12.5 and clip.audio is not None
+        assert name != "style" or (clip.width, clip.height) == (130, 70)

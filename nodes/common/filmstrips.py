@@ -16,9 +16,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ... import miniature
+from ...miniature.vocabulary import SIZE
 from ...pipelines.common.checks import require_choice
 from ...pipelines.common.errors import EvenframeError
+from ...pipelines.models.stable_diffusion.codec import SPACE_STRIDE
 from ...pipelines.video.filmstrip import MOST, strip_of_file, strip_of_frames
+from ...pipelines.video.targets import Target
 from ..host import host
 from .demo_files import demo_clip, is_demo
 from .files import input_stamp
@@ -26,10 +30,13 @@ from .files import input_stamp
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..clip_load import Wanted
     from ..host import io
 
 UI = "evenframe_strips"
 RECORD = "strip.json"
+MINIATURES = Target(miniature.NAME, (SIZE, SIZE), SPACE_STRIDE)
+"""What the built-in model takes."""
 MAX_TEXT = 4096
 """Characters of an input's value that the page sends."""
 
@@ -70,12 +77,29 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     node: its id. inputs: by name, as in a workflow in API format; `file` for one that takes a
     video from a loader of ComfyUI's. Raises EvenframeError for other nodes, and as they do.
     """
-    from ..clip_load import EvenframeClipFromVideo, EvenframeLoadVideo, wanted_of
     from ..demo import EvenframeDemoClip, demo_frames
 
     if node == "EvenframeDemoClip":
         given = _given(EvenframeDemoClip, inputs)
         return kept(_key(node, given), _whole(*demo_frames(**given)))
+    file, wanted = asked_of(node, inputs)
+    if is_demo(file):
+        clip = wanted.of(demo_clip(file, wanted.choice))
+        return kept(_key(*wanted, file), _whole(clip.frames, float(clip.frame_rate)))
+    return kept(
+        _key(*wanted, input_stamp(file)),
+        lambda folder: strip_of_file(host.input_path(file), wanted.choice, wanted.fitting, folder),
+    )
+
+
+def asked_of(node: str, inputs: Mapping[str, Any]) -> tuple[str, Wanted]:
+    """A loader's file, and what is wanted of that; see `loaders_strip`.
+
+    A `model` is named where Load Model is linked: of the built-in one it is known what it takes.
+    """
+    from ..clip_load import EvenframeClipFromVideo, EvenframeLoadVideo, wanted_of
+    from ..model import MINIATURE
+
     loaders: list[type[io.ComfyNode]] = [EvenframeLoadVideo, EvenframeClipFromVideo]
     cls = next((cls for cls in loaders if cls.GET_SCHEMA().node_id == node), None)
     if cls is None:
@@ -85,16 +109,9 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         )
     given = _given(cls, inputs)
     file = str(inputs.get("file", ""))[:MAX_TEXT]
-    for linked in ("file", "model"):  # the model is not loaded for a look at the clip
-        given.pop(linked, None)
-    wanted = wanted_of(**given)
-    if cls is EvenframeLoadVideo and is_demo(file):
-        clip = wanted.of(demo_clip(file, wanted.choice))
-        return kept(_key(node, given, file), _whole(clip.frames, float(clip.frame_rate)))
-    return kept(
-        _key(node, given, input_stamp(file)),
-        lambda folder: strip_of_file(host.input_path(file), wanted.choice, wanted.fitting, folder),
-    )
+    given.pop("file", None)
+    known = given.pop("model", "") == MINIATURE
+    return file, wanted_of(**given, taken=MINIATURES if known else None)
 
 
 def _whole(frames: Tensor, frame_rate: float) -> Make:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -31,13 +32,28 @@ def register() -> None:
         """{"node": a loader's id, "inputs": {name: value}} to what `loaders_strip` gives."""
         from ..common.filmstrips import loaders_strip
 
-        try:
-            asked = await _asked(request)
-            async with one_at_a_time:
-                told = await asyncio.to_thread(loaders_strip, asked["node"], asked["inputs"])
-        except EvenframeError as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response(told)
+        return await _answer(request, loaders_strip, one_at_a_time)
+
+    @PromptServer.instance.routes.post("/evenframe/plan")
+    async def plan(request: web.Request) -> web.Response:
+        """The same question to what `loaders_plan` gives."""
+        from ..common.plans import loaders_plan
+
+        return await _answer(request, loaders_plan, one_at_a_time)
+
+
+async def _answer(
+    request: web.Request,
+    answer: Callable[[str, dict[str, Any]], dict[str, Any]],
+    one_at_a_time: asyncio.Lock,
+) -> web.Response:
+    try:
+        asked = await _asked(request)
+        async with one_at_a_time:
+            told = await asyncio.to_thread(answer, asked["node"], asked["inputs"])
+    except EvenframeError as error:
+        return web.json_response({"error": str(error)}, status=400)
+    return web.json_response(told)
 
 
 async def _asked(request: web.Request) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from .timing import Choice, kept_rate
 
 SIDE = 1024
 """Of a picture's longer side at most, in pixels."""
+FIRST = Choice(1)
+"""Of a video, a single frame."""
 MOST = 500
 """Pictures of a strip: of longer clips those at the beginning."""
 QUALITY = 90
@@ -75,6 +77,15 @@ def strip_of_file(path: Path, choice: Choice, fitting: Fitting, folder: Path) ->
     for index in range(count.kept, count.chosen):
         (folder / _name(index)).unlink()
     return Filmstrip(count.kept, *how.size, float(rate))
+
+
+def size_of_file(path: Path) -> Size:
+    """(width, height) of a video's frames, as a viewer sees them. Raises EvenframeError as `load`
+    does."""
+    with reading(path, FIRST) as source:
+        for pixels, _ in source.frames:
+            return pixels.shape[1], pixels.shape[0]
+    raise FIRST.nothing_left(path.name)
 
 
 def small(size: Size) -> Size:

@@ -30,9 +30,16 @@ export function loaderOf(node, input = "frames") {
   let loader = upstream(node, input);
   while (loader && HANDED_ON[loader.comfyClass]) loader = upstream(loader, HANDED_ON[loader.comfyClass]);
   if (!loader) return null;
+  return asked(loader);
+}
+
+// What the server is asked for about a loader: its id, and its settings.
+function asked(loader) {
   const inputs = values(loader);
   const video = upstream(loader, "video"); // one of ComfyUI's own, that has the file
   if (video) inputs.file = value(video, "file");
+  const model = upstream(loader, "model");
+  if (model) inputs.model = value(model, "model") ?? model.type;
   return { node: loader.comfyClass ?? loader.type, inputs };
 }
 
@@ -40,14 +47,17 @@ export function loaderOf(node, input = "frames") {
 // Null where nothing is linked. Throws what the server says.
 export async function loadersFrames(node, input = "frames") {
   const loader = loaderOf(node, input);
-  if (!loader) return null;
-  const answer = await api.fetchApi("/evenframe/filmstrip", {
-    method: "POST",
-    body: JSON.stringify(loader),
-  });
+  return loader && Frames.of(await ask("filmstrip", loader), (path) => api.apiURL(path));
+}
+
+// What the server says of a loader's clip. Throws what it says where that cannot be.
+export const askOfLoader = (what, loader) => ask(what, asked(loader));
+
+async function ask(what, question) {
+  const answer = await api.fetchApi(`/evenframe/${what}`, { method: "POST", body: JSON.stringify(question) });
   const told = await answer.json();
   if (told.error) throw new Error(told.error);
-  return Frames.of(told, (path) => api.apiURL(path));
+  return told;
 }
 
 // The clips that a node has named when it ran, as Frames, in their order.

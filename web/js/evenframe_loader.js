@@ -1,0 +1,70 @@
+// Says under Load Video, before any run, at which size its clip is edited and at which it is saved.
+
+import { app } from "../../../scripts/app.js";
+import { askOfLoader, remembered } from "./lib/graph.js";
+import { showText } from "./lib/text.js";
+
+const PAUSE = 400; // ms without a change of the widgets, until the server is asked
+const RESULT = "evenframe_result"; // as evenframe_results.js remembers it
+
+// One question at a time for each node; of answers that come late, none is shown.
+class Plan {
+  constructor(node) {
+    this.node = node;
+    this.asked = 0;
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(), PAUSE);
+  }
+
+  async ask() {
+    const asked = ++this.asked;
+    const said = await askOfLoader("plan", this.node).then((told) => told.said, (error) => error.message);
+    if (asked === this.asked && this.node.graph) showText(this.node, said);
+  }
+
+  // Whatever is chosen or linked anew.
+  follow() {
+    const { node } = this;
+    onChoice(node, () => this.later());
+    const { onConnectionsChange, onRemoved } = node;
+    node.onConnectionsChange = (...given) => {
+      this.later();
+      return onConnectionsChange?.apply(node, given);
+    };
+    node.onRemoved = (...given) => {
+      clearTimeout(this.timer);
+      return onRemoved?.apply(node, given);
+    };
+  }
+}
+
+function onChoice(node, heard) {
+  for (const widget of node.widgets ?? []) {
+    const { callback } = widget;
+    widget.callback = (...given) => {
+      heard();
+      return callback?.apply(widget, given);
+    };
+  }
+}
+
+app.registerExtension({
+  name: "evenframe.Loader",
+
+  nodeCreated(node) {
+    if (node.comfyClass === "EvenframeLoadModel")
+      onChoice(node, () => node.graph?.nodes.forEach((one) => one.evenframePlan?.later()));
+    if (node.comfyClass !== "EvenframeLoadVideo") return;
+    node.evenframePlan = new Plan(node);
+    node.evenframePlan.follow();
+    node.evenframePlan.later();
+  },
+
+  loadedGraphNode(node) {
+    // What the last run said stays until something is changed.
+    if (remembered(node, RESULT)) clearTimeout(node.evenframePlan?.timer);
+  },
+});
