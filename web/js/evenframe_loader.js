@@ -1,11 +1,31 @@
 // Says under Load Video, before any run, at which size its clip is edited and at which it is saved.
 
+import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { askOfLoader, remembered } from "./lib/graph.js";
+import { askOfLoader, executionId, remembered, value } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
 const PAUSE = 400; // ms without a change of the widgets, until the server is asked
 const RESULT = "evenframe_result"; // as evenframe_results.js remembers it
+
+const DEMO = "demo: "; // how built-in clips are named, which are no files
+
+const isDemo = (node) => String(value(node, "file")).startsWith(DEMO);
+
+// The editor looks for a video of the file's name, and says that it failed to load: a picture of the
+// clip in its place.
+async function showDemo(node) {
+  const { subfolder, type } = await askOfLoader("filmstrip", node);
+  if (!node.graph || !isDemo(node)) return;
+  node.previewMediaType = "image";
+  const output = {
+    text: [value(node, "evenframe_text") ?? ""],
+    images: [{ filename: "00000.jpg", subfolder, type }],
+  };
+  const id = executionId(node);
+  const detail = { node: id, display_node: id, output, prompt_id: RESULT };
+  api.dispatchEvent(new CustomEvent("executed", { detail }));
+}
 
 // One question at a time for each node; of answers that come late, none is shown.
 class Plan {
@@ -16,13 +36,16 @@ class Plan {
 
   later() {
     clearTimeout(this.timer);
+    if (!isDemo(this.node)) this.node.previewMediaType = "video";
     this.timer = setTimeout(() => this.ask(), PAUSE);
   }
 
   async ask() {
     const asked = ++this.asked;
     const said = await askOfLoader("plan", this.node).then((told) => told.said, (error) => error.message);
-    if (asked === this.asked && this.node.graph) showText(this.node, said);
+    if (asked !== this.asked || !this.node.graph) return;
+    showText(this.node, said);
+    if (isDemo(this.node)) await showDemo(this.node).catch(() => {});
   }
 
   // Whatever is chosen or linked anew.
@@ -65,6 +88,8 @@ app.registerExtension({
 
   loadedGraphNode(node) {
     // What the last run said stays until something is changed.
-    if (remembered(node, RESULT)) clearTimeout(node.evenframePlan?.timer);
+    if (!node.evenframePlan || !remembered(node, RESULT)) return;
+    clearTimeout(node.evenframePlan.timer);
+    if (isDemo(node)) setTimeout(() => showDemo(node).catch(() => {}), PAUSE);
   },
 });
