@@ -100,3 +100,4 @@ def test_the_keys_of_the_row(stage: Page):
     assert [stage.evaluate(press, key) for key in (".", ".", ",", "x")] == [True, True, True, False]
     assert stage.evaluate("() => playhead.frame") == 1
     assert stage.locator("output").inner_text() == "2 / 10"
+    assert stage.locator("output").get_attribute("aria-live") == "off", "or play is read aloud"

@@ -13,7 +13,8 @@ export class Transport {
       "aria-label": "Frame",
       on: { input: () => playhead.go(Number(this.slider.value)) },
     });
-    this.count = element("output", { style: { minWidth: "6em", textAlign: "right" } });
+    // Not read aloud: it changes with every frame in play.
+    this.count = element("output", { "aria-live": "off", style: { minWidth: "6em", textAlign: "right" } });
     this.element = element(
       "div",
       { class: "row" },
