@@ -67,6 +67,8 @@ REMOVE_EDIT = """() => { const { graph } = window.app;
 COMMAND = "name => window.app.extensionManager.command.execute(name)"
 PLACES = "() => window.app.graph.nodes.map(node => [node.id, ...node.pos].join()).sort()"
 TEXT = "() => window.app.graph.getNodeById(2).widgets.find(widget => widget.name === 'text').value"
+SHOWN = """() => window.app.graph.getNodeById(2).widgets
+  .find(widget => widget.element === document.querySelector(".evenframe.editor"))?.name"""
 VUE = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 
 
@@ -172,6 +174,28 @@ def runs_and_is_there_again(page: Page, comfyui: ComfyServer, region: dict[str, 
     opened(page)
     assert regions(page) == [region]
     assert page.get_by_label("Name").input_value() == "region 1"
+
+
+def test_an_editor_goes_on_after_its_node_was_made_anew(page: Page, comfyui: ComfyServer):
+    page.evaluate(VUE, True)
+    page.evaluate(LOAD, GRAPH)
+    opened(page)
+    drag(page, (-40, -40), (20, 20))
+    page.evaluate("() => { window.before = window.app.graph.getNodeById(2); }")
+    page.evaluate(COMMAND, "Comfy.Undo")
+    page.wait_for_function("() => window.app.graph.getNodeById(2) !== window.before")
+    opened(page)
+    page.wait_for_timeout(700)
+    assert regions(page) == []
+    shown = page.locator(".evenframe.editor")
+    assert shown.count() == 1
+    assert page.evaluate(SHOWN) == "evenframe_regions", "and not that of the node before"
+    drag(page, (-30, -30), (0, 0))
+    page.get_by_label("Name").fill("again")
+    page.keyboard.press("Tab")
+    [region] = regions(page)
+    assert region["name"] == "again"
+    assert region["box"][2:] == pytest.approx([0.5, 0.5], abs=0.02)
 
 
 TRACK = {

@@ -2,22 +2,10 @@
 
 import { app } from "../../../scripts/app.js";
 import { SharesPanel, StrengthPanel } from "./fairness/panel.js";
+import { chained, value, widgetOf } from "./lib/graph.js";
 import { mount, setValue } from "./lib/mount.js";
 
 const WIDGET = "evenframe_shares";
-
-const widgetOf = (node, name) => node.widgets?.find((one) => one.name === name);
-
-// Calls heard() when a widget of the node gets another value.
-function onWidget(node, names, heard) {
-  for (const widget of names.map((name) => widgetOf(node, name))) {
-    const { callback } = widget;
-    widget.callback = function () {
-      callback?.apply(this, arguments);
-      heard();
-    };
-  }
-}
 
 // The presets that Fairness Prompt Encoder offers: {name: [values]}.
 function presets() {
@@ -33,30 +21,25 @@ function presets() {
 
 function placed(node, panel, height, names, set) {
   mount(node, WIDGET, panel.element, { getMinHeight: () => height, getMaxHeight: () => height });
-  onWidget(node, names, set);
-  // A saved workflow sets values without telling.
-  const { onConfigure } = node;
-  node.onConfigure = function () {
-    onConfigure?.apply(this, arguments);
-    set();
-  };
+  for (const name of names) chained(widgetOf(node, name), "callback", set);
+  chained(node, "onConfigure", set); // a saved workflow sets values without telling
 }
 
 function mountShares(node) {
-  const text = () => String(widgetOf(node, "shares").value);
-  const onChange = (value) => setValue(node, "shares", value);
+  const text = () => String(value(node, "shares"));
+  const onChange = (written) => setValue(node, "shares", written);
   const panel = new SharesPanel({ text: text(), presets: presets(), onChange });
   placed(node, panel, 76, ["shares"], () => panel.set(text()));
 }
 
 function mountStrength(node) {
   const now = () => {
-    const [preset, own] = ["preset", "attribute"].map((name) => widgetOf(node, name).value);
+    const preset = value(node, "preset");
     const chosen = preset === "none" ? "" : String(preset).split(": ").pop();
-    const attribute = [chosen, own].filter(Boolean).join(", ");
-    return { attribute, strength: Number(widgetOf(node, "strength").value) };
+    const attribute = [chosen, value(node, "attribute")].filter(Boolean).join(", ");
+    return { attribute, strength: Number(value(node, "strength")) };
   };
-  const onChange = (value) => setValue(node, "strength", value);
+  const onChange = (strength) => setValue(node, "strength", strength);
   const panel = new StrengthPanel({ ...now(), onChange });
   placed(node, panel, 40, ["preset", "attribute", "strength"], () => panel.set(now()));
 }

@@ -2,7 +2,8 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { loaderOf, loadersFrames, onResult, ranFrames, remembered, upstream, value } from "./lib/graph.js";
+import { chained, loaderOf, loadersFrames, onRun, ranFrames, remembered, slotOf, upstream, value, widgetOf } from "./lib/graph.js";
+import { mount, setValue } from "./lib/mount.js";
 import { RegionEditor } from "./regions/editor.js";
 import { TrackEditor } from "./regions/track_editor.js";
 
@@ -47,14 +48,6 @@ export function targetPrompt(node) {
   return null;
 }
 
-// A change of a node's value, as one step that the graph's own undo takes back.
-function written(node, widget, text) {
-  app.canvas.emitBeforeChange?.();
-  widget.value = text;
-  app.canvas.emitAfterChange?.();
-  node.setDirtyCanvas?.(true, true);
-}
-
 // Runs a node that is no output of the graph, and what it needs. Throws what is wrong with it.
 async function runAlone(node) {
   const { output, workflow } = await app.graphToPrompt();
@@ -81,19 +74,18 @@ class Mounted {
     this.editor = new Editor({
       value: text.value,
       onTrack: () => runAlone(node).catch((error) => this.editor.say(error.message, true)),
-      onChange: (changed) => written(node, text, changed),
+      onChange: (changed) => setValue(node, text.name, changed),
       onView: (view) => this.placed && views.set(keyOf(node), { ...view }),
     });
     const { element } = this.editor;
     for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => this.look());
-    const widget = node.addDOMWidget(WIDGET, WIDGET, element, { getMinHeight: () => height, hideOnZoom: false, serialize: false });
-    widget.serialize = false;
+    mount(node, WIDGET, element, { getMinHeight: () => height, close: () => this.close() });
     this.#conceal();
   }
 
   // The editor has the text under its own "advanced"; it is shown where it comes from another node.
   #conceal() {
-    const linked = Boolean(this.node.inputs?.some((one) => one.name === this.text.name && one.link != null));
+    const linked = this.node.inputs?.[slotOf(this.node, this.text.name)]?.link != null;
     this.text.hidden = !linked;
     this.text.options.hidden = !linked;
     this.editor.element.inert = linked;
@@ -102,7 +94,7 @@ class Mounted {
 
   // Look at the graph again: the text, the prompt's words, and which clip is linked.
   look() {
-    if (!this.node.graph) return;
+    if (!this.node.graph || this.closed) return;
     if (!this.placed) this.editor.look(views.get(keyOf(this.node)) ?? {});
     this.placed = true;
     this.#conceal();
@@ -141,34 +133,22 @@ class Mounted {
   }
 
   close() {
+    this.closed = true;
     this.editor.close();
     this.editor.frames?.close();
   }
-}
-
-function chained(node, name, after) {
-  const before = node[name];
-  node[name] = function (...given) {
-    const told = before?.apply(this, given);
-    after(...given);
-    return told;
-  };
 }
 
 app.registerExtension({
   name: "evenframe.Regions",
 
   nodeCreated(node) {
-    const text = EDITORS[node.comfyClass] && node.widgets?.find((one) => one.name === "text");
+    const text = EDITORS[node.comfyClass] && widgetOf(node, "text");
     if (!text) return;
-    let mounted = new Mounted(node, text, EDITORS[node.comfyClass]);
+    const mounted = new Mounted(node, text, EDITORS[node.comfyClass]);
     // Links and values are there only when the graph around the node is.
-    const look = () => setTimeout(() => mounted?.look());
+    const look = () => setTimeout(() => mounted.look());
     for (const event of ["onAdded", "onConfigure", "onConnectionsChange"]) chained(node, event, look);
-    chained(node, "onRemoved", () => {
-      mounted?.close();
-      mounted = null;
-    });
-    onResult(node, STRIPS, (output) => mounted?.onRan(output));
+    onRun(node, STRIPS, (output) => output[STRIPS] && output, (_, output) => mounted.onRan(output));
   },
 });

@@ -6,37 +6,25 @@
 // and node.
 
 import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
-import { executionId, isThere, remember, remembered } from "./lib/graph.js";
+import { executionId, isThere, showsRuns } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
 const WHAT = "evenframe_result";
 
-const isOurs = (node) => node?.comfyClass?.startsWith("Evenframe") ?? false;
+function show(node, output, again) {
+  if (output.text) showText(node, [output.text].flat().join("\n"));
+  if (!again || !output.images) return;
+  // The editor's own way to show what a node has made, as when it runs.
+  const id = executionId(node);
+  const detail = { node: id, display_node: id, output, prompt_id: WHAT };
+  api.dispatchEvent(new CustomEvent("executed", { detail }));
+}
 
-const text = ({ text }) => [text].flat().join("\n");
-
-app.registerExtension({
-  name: "evenframe.Results",
-
-  nodeCreated(node) {
-    if (!isOurs(node)) return;
-    const { onExecuted } = node;
-    node.onExecuted = function (output) {
-      onExecuted?.apply(this, arguments);
-      if (output?.text) showText(this, text(output));
-      const { text: told, images, animated } = output ?? {};
-      if (told || images) remember(this, WHAT, { text: told, images, animated });
-    };
+showsRuns("evenframe.Results", ({ comfyClass }) => comfyClass?.startsWith("Evenframe"), WHAT, {
+  keep: ({ text, images, animated }) => (text || images) && { text, images, animated },
+  async left(output) {
+    const [first] = output.images ?? [];
+    return first && (await isThere(first.filename, first)) ? output : { text: output.text };
   },
-
-  async loadedGraphNode(node) {
-    const output = isOurs(node) ? remembered(node, WHAT) : null;
-    if (output?.text) showText(node, text(output));
-    if (!output?.images?.length || !(await isThere(output.images[0]))) return;
-    // The editor's own way to show what a node has made, as when it runs.
-    const id = executionId(node);
-    const detail = { node: id, display_node: id, output, prompt_id: WHAT };
-    api.dispatchEvent(new CustomEvent("executed", { detail }));
-  },
+  show,
 });

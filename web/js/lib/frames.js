@@ -12,14 +12,10 @@ export class Frames {
     Object.assign(this, { url, count, width, height, rate });
   }
 
-  // A strip as the server names it (nodes/common/filmstrips.py). address: from a path of its own
-  // routes to a URL.
-  static of(strip, address) {
-    const { frames: count, width, height, frame_rate: rate, subfolder, type } = strip;
-    const url = (index) => {
-      const name = `${String(index).padStart(5, "0")}.jpg`;
-      return address(`/view?${new URLSearchParams({ filename: name, subfolder, type })}`);
-    };
+  // A strip as the server names it (nodes/common/filmstrips.py). file: the URL of a file of it.
+  static of(strip, file) {
+    const { frames: count, width, height, frame_rate: rate } = strip;
+    const url = (index) => file(`${String(index).padStart(5, "0")}.jpg`, strip);
     return new Frames({ url, count, width, height, rate });
   }
 

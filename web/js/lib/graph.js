@@ -4,15 +4,19 @@ import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { Frames } from "./frames.js";
 
+export const slotOf = (node, input) => node.inputs?.findIndex(({ name }) => name === input) ?? -1;
+
 // The node that an input is linked to, through reroutes, or null.
 export function upstream(node, input) {
-  const slot = node.inputs?.findIndex((one) => one.name === input) ?? -1;
+  const slot = slotOf(node, input);
   let found = slot < 0 ? null : node.getInputNode(slot);
   while (found?.type === "Reroute") found = found.getInputNode(0);
   return found;
 }
 
-export const value = (node, name) => node?.widgets?.find((one) => one.name === name)?.value;
+export const widgetOf = (node, name) => node?.widgets?.find((one) => one.name === name);
+
+export const value = (node, name) => widgetOf(node, name)?.value;
 
 const values = (node) =>
   Object.fromEntries(
@@ -47,7 +51,7 @@ function asked(loader) {
 // Null where nothing is linked. Throws what the server says.
 export async function loadersFrames(node, input = "frames") {
   const loader = loaderOf(node, input);
-  return loader && Frames.of(await ask("filmstrip", loader), (path) => api.apiURL(path));
+  return loader && framesOf(await ask("filmstrip", loader));
 }
 
 // What the server says of a loader's clip. Throws what it says where that cannot be.
@@ -60,9 +64,14 @@ async function ask(what, question) {
   return told;
 }
 
+// The URL of a file in a folder that a node has named.
+export const fileUrl = (filename, { subfolder, type }) =>
+  api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+
+export const framesOf = (strip) => Frames.of(strip, fileUrl);
+
 // The clips that a node has named when it ran, as Frames, in their order.
-export const ranFrames = (output) =>
-  (output?.evenframe_strips ?? []).map((strip) => Frames.of(strip, (path) => api.apiURL(path)));
+export const ranFrames = (output) => (output.evenframe_strips ?? []).map(framesOf);
 
 // What a node told last, for as long as the browser tab lives: shown again after a reload.
 const key = (node, what) => `${what}:${node.graph?.id}:${node.id}`;
@@ -85,10 +94,8 @@ export function remembered(node, what) {
 
 // Whether the server still has a file that a node has named: it empties its folder for previews
 // when it starts.
-export async function isThere({ filename, subfolder, type }) {
-  const url = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
-  return fetch(url, { method: "HEAD" }).then(({ ok }) => ok, () => false);
-}
+export const isThere = (filename, folder) =>
+  fetch(fileUrl(filename, folder), { method: "HEAD" }).then(({ ok }) => ok, () => false);
 
 // The id by which the server names a node, those of the subgraphs around it before its own; and the
 // node of such an id, or null.
@@ -109,16 +116,44 @@ export function nodeAt(id) {
   return node;
 }
 
-// Calls heard(output) whenever a node of ours has run, and after a reload with what it told last.
-// what: the name of the part of the output.
-export function onResult(node, what, heard) {
-  const { onExecuted } = node;
-  node.onExecuted = function (output) {
-    onExecuted?.apply(this, arguments);
-    if (!output?.[what]) return;
-    remember(this, what, output);
-    heard(output);
+// Has a method of a node or of a widget followed by another call, with what it was given.
+export function chained(object, name, after) {
+  const before = object[name];
+  object[name] = function (...given) {
+    const told = before?.apply(this, given);
+    after(...given);
+    return told;
   };
 }
+
+// Remembers and shows what a node tells when it runs. keep(output, before): what of it, or nothing;
+// before: what was kept last, or null.
+export function onRun(node, what, keep, show) {
+  chained(node, "onExecuted", (output) => {
+    const kept = keep(output ?? {}, remembered(node, what));
+    if (!kept) return;
+    remember(node, what, kept);
+    show(node, kept);
+  });
+}
+
+// The extension of nodes that show what their runs have told, also after a reload of the page.
+// left(kept): a promise of what of it is still there, or of nothing; show(node, kept, again).
+export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
+  app.registerExtension({
+    name,
+
+    nodeCreated(node) {
+      if (isOurs(node)) onRun(node, what, keep, show);
+    },
+
+    async loadedGraphNode(node) {
+      const kept = isOurs(node) && remembered(node, what);
+      const there = kept && (await left(kept));
+      if (!there) return;
+      remember(node, what, there);
+      show(node, there, true);
+    },
+  });
 
 export const isVueNodes = () => Boolean(app.extensionManager?.setting?.get("Comfy.VueNodes.Enabled"));

@@ -1,30 +1,35 @@
 // A widget's place on its node, and changes of the graph that are one entry in its history.
 
 import { app } from "../../../../scripts/app.js";
-import { isVueNodes } from "./graph.js";
+import { chained, isVueNodes, widgetOf } from "./graph.js";
 
-// Puts an element on a node, as no input: neither saved nor sent. options: see addDOMWidget.
-export function mount(node, name, element, options) {
-  node.addDOMWidget(name, name, element, { serialize: false, hideOnZoom: false, ...options }).serialize = false;
-  const { onConfigure } = node;
-  node.onConfigure = function () {
-    onConfigure?.apply(this, arguments);
-    settle(this, name, element);
-  };
+// Puts an element on a node, as no input: neither saved nor sent. close(): called when the node
+// goes; options: see addDOMWidget. Gives the widget.
+export function mount(node, name, element, { close, ...options }) {
+  const widget = node.addDOMWidget(name, name, element, { serialize: false, hideOnZoom: false, ...options });
+  widget.serialize = false;
+  if (close) chained(node, "onRemoved", close);
+  chained(node, "onAdded", () => settle(node, name, element));
   if (node.graph) settle(node, name, element);
+  return widget;
 }
 
 // Nodes 2.0 goes on showing the element of the node before, where undo or a reload of the graph has
 // made the node anew.
 function settle(node, name, element) {
-  const id = `${name}:${node.graph?.id}:${node.id}`;
-  element.dataset.evenframe = id;
-  if (!isVueNodes()) return;
   const swap = () => {
-    if (element.isConnected) return;
+    const id = `${name}:${node.graph?.id}:${node.id}`;
+    element.dataset.evenframe = id;
+    if (!isVueNodes() || element.isConnected) return;
     document.querySelector(`[data-evenframe="${CSS.escape(id)}"]`)?.replaceWith(element);
   };
   requestAnimationFrame(() => requestAnimationFrame(swap));
+}
+
+// Taller where need be, never wider: a wider node would cover its neighbours.
+export function fit(node) {
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+  node.setDirtyCanvas?.(true, true); // the canvas places a widget when it draws
 }
 
 // What act does to the graph is undone at once. settles: milliseconds that what it made has to take
@@ -42,7 +47,7 @@ export function once(act, settles = 0) {
 
 // A value of a node's own widget.
 export function setValue(node, name, value) {
-  const widget = node.widgets?.find((one) => one.name === name);
+  const widget = widgetOf(node, name);
   if (!widget || widget.value === value) return;
   once(() => {
     widget.value = value;

@@ -4,6 +4,8 @@
 // no input: it enters neither the saved workflow nor what is sent to the server.
 
 import { app } from "../../../../scripts/app.js";
+import { widgetOf } from "./graph.js";
+import { fit } from "./mount.js";
 
 const WIDGET = "evenframe_text";
 const LINE_HEIGHT = 16;
@@ -28,9 +30,7 @@ function makeWidget(node) {
 }
 
 export function showText(node, text) {
-  const widget = node.widgets?.find((one) => one.name === WIDGET) ?? makeWidget(node);
+  const widget = widgetOf(node, WIDGET) ?? makeWidget(node);
   widget.value = text;
-  // Taller where need be, never wider: a wider node would cover its neighbours.
-  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
-  node.setDirtyCanvas?.(true, true);
+  fit(node);
 }
