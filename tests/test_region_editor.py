@@ -249,6 +249,18 @@ def test_a_click_changes_nothing_and_escape_takes_a_drag_back(hand: Hand):
     assert hand.heard == []
 
 
+def test_the_middle_button_moves_the_frame_along(hand: Hand):
+    hand.mount(text(BOX))
+    hand.page.evaluate("() => widget.canvas.stage.zoom(4)")
+    x, y = hand.page.evaluate(SPOT, [0.5, 0.5])
+    hand.page.mouse.move(x, y)
+    hand.page.mouse.down(button="middle")
+    hand.page.mouse.move(x + 60, y - 30, steps=3)
+    hand.page.mouse.up(button="middle")
+    assert hand.page.evaluate(SPOT, [0.5, 0.5]) == pytest.approx([x + 60, y - 30], abs=1)
+    assert hand.heard == []
+
+
 def test_a_box_stays_in_the_frame(hand: Hand):
     hand.mount(text(BOX))
     hand.drag((0.2, 0.4), (0.95, 0.95))

@@ -86,8 +86,7 @@ class Mounted {
   // The editor has the text under its own "advanced"; it is shown where it comes from another node.
   #conceal() {
     const linked = this.node.inputs?.[slotOf(this.node, this.text.name)]?.link != null;
-    this.text.hidden = !linked;
-    this.text.options.hidden = !linked;
+    this.text.hidden = this.text.options.hidden = !linked;
     this.editor.element.inert = linked;
     if (linked) this.editor.say("The text comes from another node.");
   }
@@ -121,7 +120,7 @@ class Mounted {
     const before = this.editor.frames;
     this.loaded = loaded;
     this.editor.setFrames(frames, hint);
-    if (before && before !== frames) before.close();
+    if (before !== frames) before?.close();
   }
 
   // The clip that the node has seen, where no loader's is known.

@@ -1,5 +1,9 @@
 // What pipelines/source/words_seen.py writes: 8 bits for each moment, word, latent frame and cell.
 
+import { round } from "../lib/dom.js";
+import { border } from "../lib/draw.js";
+import { write } from "../regions/model.js";
+
 export class WordMaps {
   // told: see WordsSeen.told; url: of the file.
   constructor({ url, ...told }) {
@@ -40,48 +44,27 @@ export class WordMaps {
     return mask;
   }
 
-  // The border of a mask: pairs of points in fractions of the frame.
   outline(mask) {
-    const { rows, columns } = this;
-    const inside = (y, x) => y >= 0 && x >= 0 && y < rows && x < columns && mask[y * columns + x];
-    const lines = [];
-    for (let y = 0; y <= rows; y++)
-      for (let x = 0; x <= columns; x++) {
-        const here = !inside(y, x);
-        if (here !== !inside(y - 1, x)) lines.push([this.#corner(x, y), this.#corner(x + 1, y)]);
-        if (here !== !inside(y, x - 1)) lines.push([this.#corner(x, y), this.#corner(x, y + 1)]);
-      }
-    return lines;
+    return border(mask, this.columns, this.rows, this.cell);
   }
 
   // The box around a mask, [left, top, right, bottom] in fractions; null around nothing.
   box(mask) {
-    const { columns } = this;
-    let [left, top, right, bottom] = [Infinity, Infinity, -1, -1];
-    mask.forEach((on, cell) => {
-      if (!on) return;
-      const [y, x] = [Math.floor(cell / columns), cell % columns];
-      [left, top] = [Math.min(left, x), Math.min(top, y)];
-      [right, bottom] = [Math.max(right, x), Math.max(bottom, y)];
-    });
-    if (right < 0) return null;
-    return [...this.#corner(left, top), ...this.#corner(right + 1, bottom + 1)];
-  }
-
-  // The last cells may reach over the frame's edge.
-  #corner(x, y) {
-    return [x * this.cell[0], y * this.cell[1]].map((at) => Math.min(1, at));
+    const cells = [...mask.keys()].filter((cell) => mask[cell]);
+    if (!cells.length) return null;
+    const [xs, ys] = [cells.map((cell) => cell % this.columns), cells.map((cell) => Math.floor(cell / this.columns))];
+    const corners = [Math.min(...xs), Math.min(...ys), Math.max(...xs) + 1, Math.max(...ys) + 1];
+    // The last cells may reach over the frame's edge.
+    return corners.map((at, edge) => round(Math.min(1, at * this.cell[edge % 2])));
   }
 
   // Words as the text of Draw Regions: the box around the mask of each, a key where it changes.
-  // Null where nothing is above the threshold.
+  // "" where nothing is above the threshold.
   regions(moment, words, threshold) {
     const regions = words
-      .map((word) => ({ ...this.#named(word), keyframes: this.#keys(moment, word, threshold) }))
-      .filter((region) => region.keyframes.length);
-    if (!regions.length) return null;
-    const lines = regions.map((region) => `  ${JSON.stringify(region)}`);
-    return `{"version": 1, "unit": "fraction", "regions": [\n${lines.join(",\n")}\n]}`;
+      .map((word) => ({ ...this.#named(word), kind: "box", keys: this.#keys(moment, word, threshold) }))
+      .filter((region) => region.keys.length);
+    return write({ unit: "fraction", regions });
   }
 
   // Regions are tied to words of the target prompt, which a word of the source need not be.
@@ -91,13 +74,10 @@ export class WordMaps {
   }
 
   #keys(moment, word, threshold) {
-    const boxes = Array.from({ length: this.count }, (_, frame) => {
-      const box = this.box(this.mask(moment, word, frame, threshold));
-      return box?.map((edge) => Math.round(edge * 1e4) / 1e4);
-    });
+    const boxes = Array.from({ length: this.count }, (_, frame) => this.box(this.mask(moment, word, frame, threshold)));
     const same = (one, other) => String(boxes[one]) === String(boxes[other]);
     return boxes
-      .map((box, frame) => ({ frame, box }))
-      .filter(({ frame, box }) => box && !(frame && same(frame, frame - 1) && same(frame, frame + 1)));
+      .map((shape, frame) => ({ frame, shape }))
+      .filter(({ frame, shape }) => shape && !(frame && same(frame, frame - 1) && same(frame, frame + 1)));
   }
 }

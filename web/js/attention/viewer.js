@@ -1,6 +1,7 @@
 // Where a clip looks at the words of its prompt: words as chips below it, maps and outlines on it.
 
-import { button, colour, element, styled } from "../lib/dom.js";
+import { button, colour, element, framed, note, pressed, row, slider, styled } from "../lib/dom.js";
+import { stroked, within } from "../lib/draw.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
 import { Transport } from "../lib/transport.js";
@@ -11,11 +12,10 @@ const OPACITY = 0.7;
 
 styled(
   "evenframe-attention",
-  `.evenframe .chips { max-height: 84px; overflow-y: auto; padding: 2px; flex-shrink: 0; }
-  .evenframe .chips button { border-radius: 12px; padding: 1px 8px; }
-  .evenframe .chips button[aria-pressed="true"] { background: var(--chip); color: #000;
+  `.evenframe .words { max-height: 84px; overflow-y: auto; padding: 2px; flex-shrink: 0; }
+  .evenframe .words .chip[aria-pressed="true"] { background: var(--chip); color: #000;
     border-color: var(--chip); }
-  .evenframe .chips button.asked { border-style: dashed; }
+  .evenframe .words .asked { border-style: dashed; }
   .evenframe label.row { flex: 1 1 190px; min-width: 0; flex-wrap: nowrap; }
   .evenframe label.row output { min-width: 5.5em; text-align: right; }`,
 );
@@ -38,9 +38,11 @@ export class AttentionViewer {
     this.playhead.addEventListener("frame", () => this.#show());
     this.ready = Promise.all(this.maps.map((each) => each.load())).then(
       () => this.#show(),
-      (error) => this.#tell(error.message, true),
+      this.#failed,
     );
   }
+
+  #failed = (error) => this.note.say(error.message, true);
 
   // What is looked at: goes into the next viewer of this node.
   get state() {
@@ -57,46 +59,37 @@ export class AttentionViewer {
   }
 
   #build() {
-    this.clips = this.maps.map((each, at) =>
-      button(each.of === "edit" ? "Edit" : "Source", () => this.#choose(at), {
-        textContent: each.of === "edit" ? "Edit" : "Source",
-      }),
-    );
-    this.chips = element("div", { class: "row chips", role: "group", "aria-label": "Words" });
-    this.step = this.#slider("Step", { min: 0 }, (at) => this.#go(at));
-    this.above = this.#slider("Threshold", { min: 0, max: 1, step: 0.01 }, (at) => {
+    this.clips = this.maps.map((each, at) => {
+      const name = each.of === "edit" ? "Edit" : "Source";
+      return button(name, () => this.#choose(at), name);
+    });
+    this.chips = element("div", { class: "row words", role: "group", "aria-label": "Words" });
+    this.step = this.#slider("Step", {}, (at) => this.#go(at));
+    this.above = this.#slider("Threshold", { max: 1, step: 0.01 }, (at) => {
       this.threshold = at;
       this.#draw();
     });
     this.above.input.addEventListener("change", () => this.onChange?.({ threshold: this.threshold }));
-    this.note = element("div", { class: "note", role: "status" });
+    this.note = note();
     this.transport = new Transport(this.playhead);
-    this.element = element(
-      "div",
-      { class: "evenframe", on: { keydown: (event) => this.transport.key(event) } },
-      this.maps.length > 1 ? element("div", { class: "row" }, ...this.clips) : null,
+    this.element = framed(
+      {},
+      (event) => this.transport.key(event),
+      this.maps.length > 1 ? row(...this.clips) : null,
       this.stage.element,
       this.chips,
-      element("div", { class: "row" }, this.step.element, this.above.element),
+      row(this.step.element, this.above.element),
       this.transport.element,
-      element(
-        "div",
-        { class: "row" },
-        button("Mask to region", () => this.#region(this.onRegion), { textContent: "Mask to region" }),
-        button("Copy the region", () => this.#region(copied), { textContent: "Copy" }),
+      row(
+        button("Mask to region", () => this.#region(this.onRegion), "Mask to region"),
+        button("Copy the region", () => this.#region(copied), "Copy"),
         this.note,
       ),
     );
   }
 
   #slider(name, range, moved) {
-    const input = element("input", {
-      type: "range",
-      "aria-label": name,
-      ...range,
-      on: { input: () => moved(Number(input.value)) },
-    });
-    const output = element("output");
+    const [input, output] = [slider(name, range, moved), element("output")];
     return { input, output, element: element("label", { class: "row" }, name, input, output) };
   }
 
@@ -113,7 +106,7 @@ export class AttentionViewer {
   #choose(at, pinned = this.seen && this.state.pinned) {
     this.seen = this.maps[at];
     this.frames = this.strips[at];
-    this.clips.forEach((each, index) => each.setAttribute("aria-pressed", index === at));
+    this.clips.forEach((each, index) => pressed(each, index === at));
     const { words, chosen } = this.seen;
     const found = (pinned ?? []).map((word) => words.indexOf(word)).filter((word) => word >= 0);
     this.#pins = [];
@@ -126,19 +119,19 @@ export class AttentionViewer {
   }
 
   #chip(word, index) {
-    const hover = (on) => () => {
+    const hover = (on) => {
       this.#hovered = on ? index : null;
       this.#draw();
     };
-    const chip = button(word, () => this.#pin(index), {
-      textContent: word,
-      // What was asked for in several words stands behind those of the prompt.
-      class: index === this.seen.chosen ? "asked" : "",
-    });
-    for (const event of ["pointerenter", "pointerleave"])
-      chip.addEventListener(event, hover(event === "pointerenter"));
-    chip.addEventListener("focus", () => chip.matches(":focus-visible") && hover(true)());
-    chip.addEventListener("blur", hover(false));
+    // What was asked for in several words stands behind those of the prompt.
+    const chip = button(word, () => this.#pin(index), word, { class: index === this.seen.chosen ? "chip asked" : "chip" });
+    const heard = {
+      pointerenter: () => hover(true),
+      pointerleave: () => hover(false),
+      focus: () => chip.matches(":focus-visible") && hover(true),
+      blur: () => hover(false),
+    };
+    for (const [event, act] of Object.entries(heard)) chip.addEventListener(event, act);
     return chip;
   }
 
@@ -169,9 +162,7 @@ export class AttentionViewer {
 
   #show() {
     if (this.#closed) return;
-    const { frame, playing } = this.playhead;
-    if (playing) this.frames.prepare(frame);
-    this.stage.show(this.frames, frame).catch((error) => this.#tell(error.message, true));
+    this.stage.follow(this.frames, this.playhead).catch(this.#failed);
     this.onState?.();
   }
 
@@ -180,7 +171,7 @@ export class AttentionViewer {
     this.above.output.value = this.threshold.toFixed(2);
     [...this.chips.children].forEach((chip, word) => {
       const pin = this.#pins.find((each) => each.word === word);
-      chip.setAttribute("aria-pressed", Boolean(pin));
+      pressed(chip, Boolean(pin));
       chip.style.setProperty("--chip", pin ? colour(pin.slot) : "");
     });
     this.stage.draw();
@@ -196,62 +187,38 @@ export class AttentionViewer {
 
   #paint(context) {
     if (!this.seen?.bytes || !this.stage.picture) return;
-    const frame = this.stage.shown;
-    for (const { word, slot } of this.#shown) this.#heat(context, word, frame, colour(slot));
-    for (const { word, slot } of this.#shown) this.#line(context, word, frame, colour(slot));
+    const shown = this.#shown.map(({ word, slot }) => [word, colour(slot)]);
+    const { a: wide, d: high, e: left, f: top } = this.stage.matrix();
+    within(context, [left, top, wide, high], () => shown.forEach((each) => this.#heat(context, ...each)));
+    for (const [word, paint] of shown) {
+      const mask = this.seen.mask(this.moment, word, this.stage.shown, this.threshold);
+      stroked(context, this.stage.placed(this.seen.outline(mask)), paint, 2);
+    }
   }
 
-  #heat(context, word, frame, paint) {
+  #heat(context, word, paint) {
     const { rows, columns, cell } = this.seen;
-    const map = this.seen.at(this.moment, word, frame);
     const picture = new ImageData(columns, rows);
     const rgb = [1, 3, 5].map((at) => parseInt(paint.slice(at, at + 2), 16));
-    map.forEach((value, at) => picture.data.set([...rgb, value * OPACITY], 4 * at));
+    this.seen.at(this.moment, word, this.stage.shown)
+      .forEach((value, at) => picture.data.set([...rgb, value * OPACITY], 4 * at));
     const small = new OffscreenCanvas(columns, rows);
     small.getContext("2d").putImageData(picture, 0, 0);
-    const [left, top] = this.stage.place([0, 0]);
-    const [right, bottom] = this.stage.place([1, 1]);
-    const [x, y] = this.stage.place([columns * cell[0], rows * cell[1]]);
-    context.save();
-    context.beginPath();
-    context.rect(left, top, right - left, bottom - top); // the last cells may reach over it
-    context.clip();
+    const [left, top, right, bottom] = [[0, 0], [columns * cell[0], rows * cell[1]]].flatMap((at) => this.stage.place(at));
     context.imageSmoothingEnabled = false;
-    context.drawImage(small, left, top, x - left, y - top);
-    context.restore();
-  }
-
-  #line(context, word, frame, paint) {
-    const { seen, moment, threshold } = this;
-    context.beginPath();
-    for (const [from, to] of seen.outline(seen.mask(moment, word, frame, threshold))) {
-      context.moveTo(...this.stage.place(from));
-      context.lineTo(...this.stage.place(to));
-    }
-    for (const [width, style] of [
-      [4, "#000a"], // on a clip of its own colour, too
-      [2, paint],
-    ]) {
-      Object.assign(context, { lineWidth: width, strokeStyle: style, lineCap: "square" });
-      context.stroke();
-    }
+    context.drawImage(small, left, top, right - left, bottom - top);
   }
 
   async #region(use) {
     const words = this.#pins.map(({ word }) => word);
-    if (!words.length) return this.#tell("Click the words that the region shall be of.", true);
+    if (!words.length) return this.note.say("Click the words that the region shall be of.", true);
     const text = this.seen.regions(this.moment, words, this.threshold);
-    if (!text) return this.#tell("Nothing is above the threshold: lower it.", true);
+    if (!text) return this.note.say("Nothing is above the threshold: lower it.", true);
     try {
-      this.#tell((await use?.(text)) ?? "");
+      this.note.say((await use(text)) ?? "");
     } catch (error) {
-      this.#tell(error.message, true);
+      this.#failed(error);
     }
-  }
-
-  #tell(text, wrong = false) {
-    this.note.textContent = text;
-    this.note.classList.toggle("wrong", wrong);
   }
 }
 

@@ -1,6 +1,6 @@
 // A bar of coloured segments, each as wide as its share; the borders between them can be moved.
 
-import { clamp, colour, element, styled } from "../lib/dom.js";
+import { along, clamp, colour, dragged, element, ink, round, styled, taken } from "../lib/dom.js";
 
 const STEPS = 100; // of the whole, by which borders move
 
@@ -8,14 +8,14 @@ styled(
   "evenframe-shares",
   `.evenframe .shares { position: relative; display: flex; height: 32px; flex-shrink: 0; }
   .evenframe .shares .part { overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
-    color: #000; line-height: 32px; text-align: center; min-width: 0; flex-basis: 0; }
+    line-height: 32px; text-align: center; min-width: 0; flex-basis: 0; }
   .evenframe .shares [role="slider"] { position: absolute; top: 0; height: 32px; width: 14px;
     margin-left: -7px; cursor: col-resize; touch-action: none; }
   .evenframe .shares [role="slider"]::before { content: ""; position: absolute; inset: 0 6px;
     background: #fff; box-shadow: 0 0 0 1px #0008; }`,
 );
 
-const percent = (share) => `${Number((100 * share).toFixed(1))} %`;
+const percent = (share) => `${round(100 * share, 1)} %`;
 
 export class ShareBar {
   // onChange(shares): the user has let go of a border, or pressed a key on it.
@@ -43,12 +43,7 @@ export class ShareBar {
       const share = shares[at] / this.total;
       const text = `${name} ${percent(share)}`;
       Object.assign(this.parts[at], { textContent: text, title: text });
-      const light = at % 7 === 6; // the one colour too dark for black
-      Object.assign(this.parts[at].style, {
-        flexGrow: share,
-        background: colour(at),
-        color: light ? "#fff" : "#000",
-      });
+      Object.assign(this.parts[at].style, { flexGrow: share, background: colour(at), color: ink(at) });
       sum += share;
       const border = this.borders[at];
       if (!border) return;
@@ -57,7 +52,7 @@ export class ShareBar {
       const told = {
         label: `Border between ${name} and ${next}`,
         valuemin: 0,
-        valuemax: this.#round(shares[at] + shares[at + 1]),
+        valuemax: round(shares[at] + shares[at + 1]),
         valuenow: shares[at],
         valuetext: `${text}, ${next} ${percent(shares[at + 1] / this.total)}`,
       };
@@ -66,41 +61,27 @@ export class ShareBar {
     this.shares = shares;
   }
 
-  #round(share) {
-    return Number(share.toFixed(4));
-  }
-
   // Shares with a border moved so that the part before it has this one.
   #moved(at, share) {
     const pair = this.shares[at] + this.shares[at + 1];
     const unit = this.total / STEPS;
     const first = clamp(Math.round(share / unit) * unit, 0, pair);
     return this.shares.map((each, index) =>
-      index === at ? this.#round(first) : index === at + 1 ? this.#round(pair - first) : each,
+      index === at ? round(first) : index === at + 1 ? round(pair - first) : each,
     );
   }
 
   #border(at) {
     const border = element("div", { role: "slider", tabIndex: 0 });
-    const follow = (event) => {
-      const box = this.element.getBoundingClientRect();
-      const before = this.shares.slice(0, at).reduce((sum, share) => sum + share, 0);
-      const wanted = (clamp((event.clientX - box.left) / box.width, 0, 1)) * this.total - before;
-      this.#draw(this.#moved(at, wanted));
-    };
-    border.addEventListener("pointerdown", (event) => {
-      if (event.button) return;
-      event.stopPropagation(); // or the graph would move the node
-      border.setPointerCapture(event.pointerId);
-      border.onpointermove = follow;
+    dragged(border, {
+      begin: (event) => !event.button,
+      move: (event) => {
+        const before = this.shares.slice(0, at).reduce((sum, share) => sum + share, 0);
+        this.#draw(this.#moved(at, along(event, this.element) * this.total - before));
+      },
+      end: () => this.#tell(),
+      cancel: () => this.#draw(this.segments.map(({ share }) => share)),
     });
-    for (const end of ["pointerup", "pointercancel"])
-      border.addEventListener(end, () => {
-        if (!border.onpointermove) return;
-        border.onpointermove = null;
-        if (end === "pointerup") this.#tell();
-        else this.#draw(this.segments.map(({ share }) => share));
-      });
     border.addEventListener("keydown", (event) => this.#key(event, at));
     return border;
   }
@@ -111,8 +92,7 @@ export class ShareBar {
     const to = { ArrowLeft: here - step, ArrowDown: here - step, ArrowRight: here + step,
       ArrowUp: here + step, Home: 0, End: this.total }[event.key];
     if (to === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
+    taken(event);
     this.#draw(this.#moved(at, to));
     this.#tell();
   }

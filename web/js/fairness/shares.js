@@ -1,5 +1,7 @@
 // The text "female: 0.5, male: 0.5", as pipelines/fairness/targets.py reads it.
 
+import { round } from "../lib/dom.js";
+
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
 // The parts of a text: {name, share, from, to}, where the number stands. Throws what is wrong.
@@ -37,7 +39,7 @@ export function writeShares(text, shares) {
 // Names with even shares that sum to 1.
 export function evenly(names) {
   const each = Math.floor(1e4 / names.length) / 1e4;
-  const last = Number((1 - each * (names.length - 1)).toFixed(4));
+  const last = round(1 - each * (names.length - 1));
   return names.map((name, at) => `${name}: ${at < names.length - 1 ? each : last}`).join(", ");
 }
 

@@ -16,8 +16,72 @@ export function element(tag, props = {}, ...children) {
   return made;
 }
 
-export const button = (label, press, props = {}) =>
-  element("button", { type: "button", title: label, "aria-label": label, ...props, on: { click: press } });
+export const button = (label, press, textContent, props = {}) =>
+  element("button", { type: "button", title: label, "aria-label": label, textContent, ...props, on: { click: press } });
+
+export const row = (...parts) => element("div", { class: "row" }, ...parts);
+
+export const pressed = (made, on) => made.setAttribute("aria-pressed", on);
+
+// A slider; moved(value) at each of its steps.
+export const slider = (label, props, moved) =>
+  element("input", { type: "range", "aria-label": label, min: 0, ...props, on: { input: ({ target }) => moved(Number(target.value)) } });
+
+// A choice of [value, name].
+export const choice = (label, options, chosen) =>
+  element("select", { "aria-label": label, on: { change: ({ target }) => chosen(target.value) } },
+    ...options.map(([value, textContent]) => element("option", { value, textContent })));
+
+// Where a widget says what is wrong, or what to do.
+export function note(props) {
+  const made = element("div", { class: "note", role: "status", ...props });
+  made.say = (text, wrong = false) => {
+    made.textContent = text;
+    made.classList.toggle("wrong", wrong);
+  };
+  return made;
+}
+
+// A widget around its parts. key(event): hears the keys of them all.
+export const framed = (props, key, ...parts) =>
+  element("div", { class: "evenframe", ...props, on: { keydown: key, pointerdown: kept } }, ...parts);
+
+// The graph shall not hear of it: it has keys of its own, and moves nodes with the pointer.
+const kept = (event) => event.stopPropagation();
+
+export function taken(event) {
+  event.preventDefault();
+  kept(event);
+}
+
+// Follows a pointer from where it goes down until it is let go. begin(event): whether it is a drag.
+export function dragged(made, { begin, move, end, cancel = end }) {
+  let pointer = null;
+  const last = (act) => (event) => {
+    if (event.pointerId !== pointer) return;
+    pointer = null;
+    act(event);
+  };
+  const heard = {
+    pointerdown(event) {
+      kept(event);
+      if (!begin(event)) return;
+      pointer = event.pointerId;
+      made.setPointerCapture(pointer);
+    },
+    pointermove: (event) => event.pointerId === pointer && move(event),
+    pointerup: last(end),
+    pointercancel: last(cancel),
+  };
+  for (const [event, act] of Object.entries(heard)) made.addEventListener(event, act);
+}
+
+// How far a pointer is along an element, 0 to 1; inset: CSS pixels at its ends that do not count.
+export function along(event, made, inset = 0) {
+  const box = made.getBoundingClientRect();
+  const edge = (inset * box.width) / (made.offsetWidth || 1); // the graph may be zoomed
+  return clamp((event.clientX - box.left - edge) / (box.width - 2 * edge || 1), 0, 1);
+}
 
 // Puts a style sheet on the page once, whichever widgets are there.
 export function styled(id, css) {
@@ -32,7 +96,7 @@ styled(
     color: var(--input-text, #ddd); }
   .evenframe *, .evenframe *::before { box-sizing: border-box; }
   .evenframe [hidden] { display: none !important; }
-  .evenframe button, .evenframe input, .evenframe select { font: inherit; color: inherit;
+  .evenframe :is(button, input, select, textarea) { font: inherit; color: inherit;
     background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #666);
     border-radius: 4px; padding: 2px 6px; min-height: 24px; }
   .evenframe button { cursor: pointer; }
@@ -43,6 +107,7 @@ styled(
   .evenframe .row { display: flex; flex-wrap: wrap; align-items: center; gap: 4px; }
   .evenframe .stage { position: relative; flex: 1 1 auto; min-height: 80px; overflow: hidden;
     background: #111; border-radius: 4px; touch-action: none; }
+  .evenframe .chip { border-radius: 12px; padding: 1px 8px; }
   .evenframe .stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
   .evenframe .note { color: var(--descrip-text, #999); min-height: 1.4em; }
   .evenframe .note.wrong { color: var(--error-text, #ff6b6b); }
@@ -50,8 +115,13 @@ styled(
 );
 
 // Colours of regions and words, in their order: apart for most kinds of colour vision (Okabe, Ito).
-export const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"];
+const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"];
 
 export const colour = (index) => COLOURS[index % COLOURS.length];
+
+// To write on them: the last is too dark for black.
+export const ink = (index) => (index % COLOURS.length === 6 ? "#fff" : "#000");
+
+export const round = (value, digits = 4) => Number(value.toFixed(digits));
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));

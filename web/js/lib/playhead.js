@@ -24,9 +24,7 @@ export class Playhead extends EventTarget {
   go(frame) {
     const wanted = clamp(Math.round(frame), 0, this.count - 1);
     if (this.playing) this.#started = { time: this.clock(), frame: wanted };
-    if (wanted === this.#frame) return;
-    this.#frame = wanted;
-    this.dispatchEvent(new Event("frame"));
+    this.#show(wanted);
   }
 
   // Another clip takes its place.
@@ -62,10 +60,9 @@ export class Playhead extends EventTarget {
   #advance() {
     const { time, frame } = this.#started;
     const due = frame + Math.floor((this.clock() - time) * this.rate);
-    if (due >= this.count && !this.loop) {
-      this.#show(this.count - 1);
-      this.pause();
-    } else this.#show(due % this.count);
+    const over = due >= this.count && !this.loop;
+    this.#show(over ? this.count - 1 : due % this.count);
+    if (over) this.pause();
   }
 
   #show(frame) {

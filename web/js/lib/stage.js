@@ -1,6 +1,6 @@
 // A canvas that shows a frame as large as fits, or nearer, and knows where in it the pointer is.
 
-import { clamp, element } from "./dom.js";
+import { clamp, element, taken } from "./dom.js";
 
 const MOST_ZOOM = 32;
 
@@ -21,6 +21,12 @@ export class Stage {
     this.element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.element);
+  }
+
+  // Show the frame of a playhead; the next ones are fetched in play.
+  follow(frames, { frame, playing }) {
+    if (playing) frames.prepare(frame);
+    return this.show(frames, frame);
   }
 
   // Show a frame of a clip; a later call wins. Resolves when it is on the canvas.
@@ -46,7 +52,7 @@ export class Stage {
 
   // Draw again now.
   render() {
-    const [width, height] = [this.element.clientWidth, this.element.clientHeight];
+    const { clientWidth: width, clientHeight: height } = this.element;
     const ratio = window.devicePixelRatio || 1;
     const pixels = [Math.round(width * ratio), Math.round(height * ratio)];
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1])
@@ -54,13 +60,27 @@ export class Stage {
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    if (this.picture) {
-      const { left, top, scale } = this.view();
-      context.imageSmoothingEnabled = scale < 2;
-      const [wide, high] = this.size;
-      context.drawImage(this.picture, left, top, wide * scale, high * scale);
-    }
+    if (this.picture) this.put(context, this.picture);
     this.paint(context, this);
+  }
+
+  // Draw a picture where the frame lies, or so far right of it.
+  put(context, picture, right = 0) {
+    const { a, d, e, f } = this.matrix(right);
+    context.imageSmoothingEnabled = a < 2 * this.size[0];
+    context.drawImage(picture, e, f, a, d);
+  }
+
+  // From fractions of the frame to CSS pixels, for paths.
+  matrix(right = 0) {
+    const { left, top, scale } = this.view();
+    return new DOMMatrix([this.size[0] * scale, 0, 0, this.size[1] * scale, left + right, top]);
+  }
+
+  placed(path, right = 0) {
+    const made = new Path2D();
+    made.addPath(path, this.matrix(right));
+    return made;
   }
 
   // Where the frame lies in the element, or in each pane: left, top in CSS pixels, and the scale of its own pixels.
@@ -80,9 +100,7 @@ export class Stage {
 
   // The fractions of the frame at a pointer's event; beyond 0..1 outside of it.
   at(event) {
-    const box = this.element.getBoundingClientRect();
-    // The graph may be zoomed: what the page shows is larger or smaller than what was laid out.
-    const shrink = this.element.clientWidth / (box.width || 1);
+    const { box, shrink } = this.#laid();
     const { left, top, scale } = this.view();
     const [wide, high] = this.size;
     const across = ((event.clientX - box.left) * shrink) % (this.element.clientWidth / this.panes);
@@ -90,6 +108,19 @@ export class Stage {
       (across - left) / (wide * scale),
       ((event.clientY - box.top) * shrink - top) / (high * scale),
     ];
+  }
+
+  // The graph may be zoomed: what the page shows is larger or smaller than what was laid out.
+  #laid() {
+    const box = this.element.getBoundingClientRect();
+    return { box, shrink: this.element.clientWidth / (box.width || 1) };
+  }
+
+  // Move the frame along with a pointer that was at x, y; gives where it is now.
+  drag({ clientX, clientY }, { x, y }) {
+    const { shrink } = this.#laid();
+    this.pan([(x - clientX) * shrink, (y - clientY) * shrink]);
+    return { x: clientX, y: clientY };
   }
 
   // How much nearer than fitting: 1 fits; less only as far as a pixel of a small frame is one of
@@ -115,12 +146,10 @@ export class Stage {
   }
 
   // Move the view by CSS pixels.
-  pan([x, y]) {
+  pan(by) {
     const { scale } = this.view();
-    this.#centre = this.#centre.map((at, axis) => {
-      const half = Math.min(0.5, 0.5 / this.#zoom);
-      return clamp(at + [x, y][axis] / (this.size[axis] * scale), half, 1 - half);
-    });
+    const half = Math.min(0.5, 0.5 / this.#zoom);
+    this.#centre = this.#centre.map((at, axis) => clamp(at + by[axis] / (this.size[axis] * scale), half, 1 - half));
     this.draw();
   }
 
@@ -129,8 +158,7 @@ export class Stage {
   }
 
   #wheel(event) {
-    event.preventDefault();
-    event.stopPropagation(); // or the graph would zoom, too
+    taken(event); // or the graph would zoom, too
     this.zoom(this.#zoom * 2 ** (-event.deltaY / 240), this.at(event));
   }
 }

@@ -1,29 +1,20 @@
 // The row below a clip: play, step, and where it stands. Space plays, comma and point step.
 
-import { button, element } from "./dom.js";
+import { button, element, pressed, row, slider, taken } from "./dom.js";
 
 export class Transport {
-  // playhead: see playhead.js. extra: further elements at the end of the row.
-  constructor(playhead, ...extra) {
+  constructor(playhead) {
     this.playhead = playhead;
-    this.play = button("Play (Space)", () => playhead.toggle(), { textContent: "▶" });
-    this.slider = element("input", {
-      type: "range",
-      min: 0,
-      "aria-label": "Frame",
-      on: { input: () => playhead.go(Number(this.slider.value)) },
-    });
+    this.play = button("Play (Space)", () => playhead.toggle());
+    this.slider = slider("Frame", {}, (frame) => playhead.go(frame));
     // Not read aloud: it changes with every frame in play.
     this.count = element("output", { "aria-live": "off", style: { minWidth: "6em", textAlign: "right" } });
-    this.element = element(
-      "div",
-      { class: "row" },
+    this.element = row(
       this.play,
-      button("One frame back (,)", () => this.step(-1), { textContent: "◂" }),
-      button("One frame on (.)", () => this.step(1), { textContent: "▸" }),
+      button("One frame back (,)", () => this.step(-1), "◂"),
+      button("One frame on (.)", () => this.step(1), "▸"),
       this.slider,
       this.count,
-      ...extra,
     );
     for (const event of ["frame", "play", "pause"])
       playhead.addEventListener(event, () => this.show());
@@ -42,8 +33,7 @@ export class Transport {
     const act = { " ": () => this.playhead.toggle(), ",": () => this.step(-1), ".": () => this.step(1) };
     if (!act[event.key]) return false;
     act[event.key]();
-    event.preventDefault();
-    event.stopPropagation(); // the graph has keys of its own
+    taken(event);
     return true;
   }
 
@@ -53,6 +43,6 @@ export class Transport {
     this.slider.value = frame;
     this.count.value = `${frame + 1} / ${count}`;
     this.play.textContent = playing ? "❚❚" : "▶";
-    this.play.setAttribute("aria-pressed", playing);
+    pressed(this.play, playing);
   }
 }

@@ -1,6 +1,6 @@
 // The curve of change: how far apart the clips are on each frame, inside and outside of regions.
 
-import { clamp, element } from "../lib/dom.js";
+import { along, element } from "../lib/dom.js";
 
 const LEVELS = 255;
 const LEAST = 4; // levels that the curve's height stands for at least: noise shall look small
@@ -18,10 +18,7 @@ export class Changes {
     this.curve = svg("svg", { preserveAspectRatio: "none", width: "100%", height: 36, role: "img" });
     this.curve.style.cssText = "flex: none; background: #111; border-radius: 4px; cursor: pointer";
     const pick = (event) => {
-      if (event.type === "pointermove" && !event.buttons) return;
-      const box = this.curve.getBoundingClientRect();
-      const at = clamp((event.clientX - box.left) / (box.width || 1), 0, 1);
-      go(Math.round(at * (this.count - 1)));
+      if (event.buttons) go(Math.round(along(event, this.curve) * (this.count - 1)));
     };
     for (const event of ["pointerdown", "pointermove"]) this.curve.addEventListener(event, pick);
     this.said = element("span", { class: "note" }); // no output: it would be read aloud in play

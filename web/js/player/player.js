@@ -1,6 +1,6 @@
 // Plays two clips together: always the same frame of both, at the clip's rate, in four views.
 
-import { button, clamp, element, styled } from "../lib/dom.js";
+import { along, button, clamp, dragged, element, framed, note, pressed, row, styled, taken } from "../lib/dom.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
 import { Transport } from "../lib/transport.js";
@@ -20,7 +20,7 @@ styled(
   .evenframe .divider::after { content: "⇔"; position: absolute; top: 50%; left: -10px; width: 22px;
     height: 22px; margin-top: -11px; border-radius: 11px; background: #fff; color: #222;
     text-align: center; line-height: 21px; box-shadow: 0 0 3px #000; }
-  .evenframe .row.views button { padding: 2px 4px; }
+  .evenframe .views button { padding: 2px 4px; }
   .evenframe:fullscreen { background: var(--comfy-menu-bg, #181818); padding: 8px; }`,
 );
 
@@ -30,24 +30,23 @@ export class Player {
   #drag = null;
   #second = false;
   #cards = [];
-  #used = [null, null]; // the Frames of A and B
+  #used = []; // the Frames of A and B
 
   // results: oldest first, each {number, strips: [before, after] as Frames, sound: a URL or null,
   // outlines: see outlines.py, or the URL of such, or null; changes: see changes.js}; for a single
   // one, its parts may stand here instead. view: as onChange tells it, to begin with.
-  constructor({ results, strips, sound, outlines, changes, view = {}, onChange = () => {} }) {
+  constructor({ results, view, onChange, ...single }) {
     this.view = { ...START, ...view };
     this.onChange = onChange;
     this.sound = new Sound();
     this.playhead = new Playhead(1, 8, this.sound.clock);
-    this.playhead.loop = this.view.loop;
-    this.stage = new Stage((context, stage) => this.#paint(context, stage));
+    this.stage = new Stage((context) => this.#paint(context));
     this.changes = new Changes((frame) => this.go(frame));
     this.results = new Results((slot, id) => this.choose(slot, id));
-    this.note = element("div", { class: "note", role: "status", style: { minHeight: 0 } });
+    this.note = note({ style: { minHeight: 0 } });
     this.#build();
     this.#listen();
-    this.show(results ?? [{ number: 1, strips, sound, outlines, changes }], this.view);
+    this.show(results ?? [{ number: 1, ...single }], this.view);
   }
 
   // Other results take the place of those shown; the last one becomes B, or what is chosen.
@@ -92,7 +91,7 @@ export class Player {
     this.stage.close();
     clearInterval(this.blinking);
     this.#pair = null;
-    for (const frames of this.#used) frames?.close();
+    for (const frames of this.#used) frames.close();
   }
 
   #named = (id) => (this.#cards.some((card) => card.id === id) ? id : null);
@@ -106,14 +105,14 @@ export class Player {
   async #use() {
     const [a, b] = [this.#card("a"), this.#card("b")];
     this.#pair = null;
-    for (const frames of this.#used)
-      if (frames && frames !== a.frames && frames !== b.frames) frames.close();
+    const before = this.#used;
     this.#used = [a.frames, b.frames];
+    for (const frames of before) if (!this.#used.includes(frames)) frames.close();
     this.stage.size = [b.frames.width, b.frames.height];
     // The curve and the outlines are those of the run that made B, or else A.
     const { sound, changes, outlines } = (b.source ? a : b).result;
     const { frame } = this.view; // telling where the playhead is would overwrite it
-    this.sound.set(sound ?? null);
+    this.sound.set(sound);
     this.playhead.set(Math.min(a.frames.count, b.frames.count), b.frames.rate);
     this.playhead.go(frame);
     this.changes.set(changes, this.playhead.count);
@@ -126,8 +125,7 @@ export class Player {
   }
 
   async #read(outlines, b) {
-    let told = outlines ?? null;
-    if (typeof told === "string") told = await fetch(told).then((got) => (got.ok ? got.json() : null));
+    const told = typeof outlines === "string" ? await fetch(outlines).then((got) => got.ok && got.json()) : outlines;
     if (this.#used[1] !== b.frames) return; // another clip was chosen meanwhile
     this.outlines = told && filled(told);
     this.#dress();
@@ -149,7 +147,7 @@ export class Player {
       const got = await Promise.all(both).catch((error) => this.#failed(error));
       if (used !== this.#used) continue;
       if (!got) return;
-      this.note.textContent = "";
+      this.note.say("");
       [this.#pair, this.shown] = [got, frame];
       this.stage.render();
       this.changes.show(frame);
@@ -159,22 +157,20 @@ export class Player {
 
   #failed(error) {
     this.playhead.pause();
-    this.note.textContent = error.message;
-    this.note.classList.add("wrong");
+    this.note.say(error.message, true);
   }
 
-  #paint(context, stage) {
+  #paint(context) {
     if (!this.#pair) return;
-    const { mode, divider, outlines } = this.view;
-    const shown = outlines && this.outlines;
-    const outline = shown ? outlining(shown, this.shown, stage.size) : null;
-    compose(context, stage, { pair: this.#pair, mode, divider, second: this.#second, outline });
+    const { stage, view, outlines } = this;
+    const outline = view.outlines && outlines ? outlining(outlines, this.shown, stage) : null;
+    compose(context, stage, { ...view, pair: this.#pair, second: this.#second, outline });
   }
 
   // Brings buttons and line to what the view says.
   #dress() {
     const { mode, divider, outlines, muted, loop } = this.view;
-    for (const [name, made] of Object.entries(this.modes)) made.setAttribute("aria-pressed", name === mode);
+    for (const [name, made] of Object.entries(this.modes)) pressed(made, name === mode);
     this.line.hidden = mode !== "wipe";
     this.line.style.left = `${100 * divider}%`;
     this.line.setAttribute("aria-valuenow", Math.round(100 * divider));
@@ -182,8 +178,10 @@ export class Player {
     this.outlined.hidden = !this.outlines;
     this.heard.hidden = !this.sound.there;
     this.sound.muted = muted;
-    for (const [made, on] of [[this.outlined, outlines], [this.heard, !muted], [this.looped, loop]])
-      made.setAttribute("aria-pressed", on);
+    this.playhead.loop = loop;
+    pressed(this.outlined, outlines);
+    pressed(this.heard, !muted);
+    pressed(this.looped, loop);
     clearInterval(this.blinking);
     if (mode === "blink")
       this.blinking = setInterval(() => {
@@ -193,50 +191,40 @@ export class Player {
     this.stage.draw();
   }
 
-  #switch(name, label, title, changed = () => {}) {
+  #switch(name, label, title = label) {
     const flip = () => {
       this.view[name] = !this.view[name];
-      changed();
       this.#tell();
       this.#dress();
     };
-    return button(title, flip, { textContent: label });
+    return button(title, flip, label);
   }
 
   #build() {
     this.modes = Object.fromEntries(
-      Object.entries(MODES).map(([mode, [label, title]]) => [
-        mode,
-        button(title, () => this.look(mode), { textContent: label }),
-      ]),
+      Object.entries(MODES).map(([mode, [label, title]]) => [mode, button(title, () => this.look(mode), label)]),
     );
     this.outlined = this.#switch("outlines", "Outlines", "Outlines of the regions");
-    this.heard = this.#switch("muted", "Sound", "Sound");
-    this.looped = this.#switch("loop", "Loop", "Loop", () => (this.playhead.loop = this.view.loop));
-    this.line = element("div", {
-      class: "divider",
-      role: "slider",
-      tabIndex: 0,
-      "aria-label": "Line between A and B, in percent",
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    });
+    this.heard = this.#switch("muted", "Sound");
+    this.looped = this.#switch("loop", "Loop");
+    const range = { "aria-label": "Line between A and B, in percent", "aria-valuemin": 0, "aria-valuemax": 100 };
+    this.line = element("div", { class: "divider", role: "slider", tabIndex: 0, ...range });
     this.stage.element.append(this.line);
     const whole = () => (document.fullscreenElement ? document.exitFullscreen() : this.element.requestFullscreen());
     const near = [
-      button("One pixel of the frame as one of the screen", () => this.stage.actual(), { textContent: "1:1" }),
-      button("Show all of the frame", () => this.stage.zoom(1), { textContent: "Fit" }),
-      button("Full screen", whole, { textContent: "⤢" }),
+      button("One pixel of the frame as one of the screen", () => this.stage.actual(), "1:1"),
+      button("Show all of the frame", () => this.stage.zoom(1), "Fit"),
+      button("Full screen", whole, "⤢"),
     ];
     this.transport = new Transport(this.playhead);
-    this.element = element(
-      "div",
-      { class: "evenframe", tabIndex: -1 },
+    this.element = framed(
+      { tabIndex: -1 },
+      (event) => this.transport.key(event),
       element("div", { class: "row views" }, ...Object.values(this.modes), ...near),
       this.stage.element,
       this.transport.element,
       this.changes.curve,
-      element("div", { class: "row" }, this.outlined, this.heard, this.looped, this.changes.said),
+      row(this.outlined, this.heard, this.looped, this.changes.said),
       this.results.element,
       this.note,
     );
@@ -253,14 +241,12 @@ export class Player {
     });
     playhead.addEventListener("play", () => this.#start());
     playhead.addEventListener("pause", () => this.#stand());
-    this.element.addEventListener("keydown", (event) => this.transport.key(event));
     this.line.addEventListener("keydown", (event) => this.#divideByKey(event));
-    this.stage.element.addEventListener("pointerdown", (event) => this.#down(event));
-    this.stage.element.addEventListener("pointermove", (event) => this.#move(event));
-    for (const end of ["pointerup", "pointercancel"])
-      this.stage.element.addEventListener(end, () => this.#up());
-    // The canvas and the nodes of the editor would move with it.
-    this.element.addEventListener("pointerdown", (event) => event.stopPropagation());
+    dragged(this.stage.element, {
+      begin: (event) => this.#down(event),
+      move: (event) => this.#move(event),
+      end: () => this.#drag.takes && this.#tell(),
+    });
   }
 
   // The sound begins where the pictures are, and the playhead's clock with it.
@@ -283,33 +269,22 @@ export class Player {
     if (to === undefined) return;
     this.divide(to);
     this.#tell();
-    event.preventDefault();
-    event.stopPropagation();
+    taken(event);
   }
 
   #down(event) {
-    const box = this.stage.element.getBoundingClientRect();
-    const off = event.clientX - box.left - this.view.divider * box.width;
-    const takes = this.view.mode === "wipe" && (Math.abs(off) < NEAR || this.stage.zoomed <= 1);
+    const { element: stage, zoomed } = this.stage;
+    const off = (along(event, stage) - this.view.divider) * stage.clientWidth;
+    const takes = this.view.mode === "wipe" && (Math.abs(off) < NEAR || zoomed <= 1);
     this.#drag = { takes, x: event.clientX, y: event.clientY };
-    this.stage.element.setPointerCapture(event.pointerId);
     (takes ? this.line : this.element).focus({ preventScroll: true });
     event.preventDefault();
     this.#move(event);
+    return true;
   }
 
   #move(event) {
-    if (!this.#drag) return;
-    const { takes, x, y } = this.#drag;
-    const box = this.stage.element.getBoundingClientRect();
-    if (takes) return this.divide((event.clientX - box.left) / (box.width || 1));
-    const shrink = this.stage.element.clientWidth / (box.width || 1);
-    this.stage.pan([(event.clientX - x) * -shrink, (event.clientY - y) * -shrink]);
-    Object.assign(this.#drag, { x: event.clientX, y: event.clientY });
-  }
-
-  #up() {
-    if (this.#drag?.takes) this.#tell();
-    this.#drag = null;
+    if (this.#drag.takes) this.divide(along(event, this.stage.element));
+    else Object.assign(this.#drag, this.stage.drag(event, this.#drag));
   }
 }

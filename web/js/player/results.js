@@ -1,6 +1,15 @@
 // The last results of a node as small pictures, of which any two are A and B.
 
-import { button, element } from "../lib/dom.js";
+import { button, element, row, styled } from "../lib/dom.js";
+
+styled(
+  "evenframe-results",
+  `.evenframe .results { flex: none; flex-wrap: nowrap; overflow-x: auto; font-size: 11px; }
+  .evenframe .card { flex: none; }
+  .evenframe .card .row { gap: 2px; }
+  .evenframe .card button { padding: 0 6px; }
+  .evenframe .card img { height: 40px; display: block; border-radius: 3px; }`,
+);
 
 // What can be A or B: each clip once. results: oldest first, see player.js.
 // Gives {id, label, frames, result, source: whether it is what was edited}.
@@ -25,12 +34,7 @@ export class Results {
   // choose(slot, id): called where a clip is chosen as "a" or "b".
   constructor(choose) {
     this.choose = choose;
-    this.element = element("div", {
-      class: "row",
-      role: "group",
-      "aria-label": "Last results",
-      style: { flexWrap: "nowrap", overflowX: "auto", flex: "none" },
-    });
+    this.element = element("div", { class: "row results", role: "group", "aria-label": "Last results" });
   }
 
   set(all, chosen) {
@@ -43,27 +47,13 @@ export class Results {
   #card({ id, label, frames }, chosen) {
     const pick = (slot) => {
       const name = slot.toUpperCase();
-      const made = button(`${label} as ${name}`, () => this.choose(slot, id), {
-        textContent: name,
-        "aria-pressed": chosen[slot] === id,
-        style: { padding: "0 6px" },
-      });
+      const props = { "aria-pressed": chosen[slot] === id };
+      const made = button(`${label} as ${name}`, () => this.choose(slot, id), name, props);
       made.dataset.pick = `${slot} ${id}`;
       return made;
     };
-    const image = element("img", {
-      src: frames.url(0),
-      alt: "",
-      draggable: false,
-      style: { height: "40px", display: "block", borderRadius: "3px" },
-    });
-    const buttons = element("div", { class: "row", style: { gap: "2px" } }, pick("a"), pick("b"));
-    return element(
-      "div",
-      { style: { flex: "none" }, title: label },
-      image,
-      element("div", { style: { fontSize: "11px" }, textContent: label }),
-      buttons,
-    );
+    const image = element("img", { src: frames.url(0), alt: "", draggable: false });
+    const name = element("div", { textContent: label });
+    return element("div", { class: "card", title: label }, image, name, row(pick("a"), pick("b")));
   }
 }

@@ -7,18 +7,14 @@ export class Sound {
 
   // The clock of a playhead, in seconds: the sound's own, or after its end one that goes on.
   clock = () => {
-    const now = performance.now() / 1000;
     const audio = this.#audio;
-    if (audio && !audio.paused && !audio.ended && !audio.error) {
-      [this.#seconds, this.#since] = [audio.currentTime, now];
-      return this.#seconds;
-    }
-    return this.#seconds + now - this.#since;
+    if (audio && !audio.paused && !audio.ended && !audio.error) this.#follow(audio.currentTime);
+    return this.#seconds + performance.now() / 1000 - this.#since;
   };
 
-  // url: of a file; null for none.
+  // url: of a file, if there is one.
   set(url) {
-    if (url === (this.#audio?.dataset.url ?? null)) return;
+    if (this.#audio && url === this.#audio.dataset.url) return;
     this.close();
     if (!url) return;
     this.#audio = new Audio(url);
@@ -30,18 +26,16 @@ export class Sound {
     return this.#audio !== null;
   }
 
-  get muted() {
-    return this.#audio?.muted ?? false;
-  }
-
   set muted(muted) {
     if (this.#audio) this.#audio.muted = muted;
   }
 
   // Play from so many seconds on. A page that may not play sounds shows the pictures all the same.
   play(seconds) {
-    this.#from(seconds);
-    if (this.#audio && !(seconds >= this.#audio.duration)) this.#audio.play().catch(() => {});
+    this.#follow(seconds);
+    if (!this.#audio) return;
+    this.#audio.currentTime = seconds;
+    if (!(seconds >= this.#audio.duration)) this.#audio.play().catch(() => {});
   }
 
   pause() {
@@ -49,14 +43,13 @@ export class Sound {
   }
 
   close() {
-    this.#audio?.pause();
+    this.pause();
     this.#audio?.removeAttribute("src"); // else the browser goes on fetching
     this.#audio?.load();
     this.#audio = null;
   }
 
-  #from(seconds) {
+  #follow(seconds) {
     [this.#seconds, this.#since] = [seconds, performance.now() / 1000];
-    if (this.#audio) this.#audio.currentTime = seconds;
   }
 }

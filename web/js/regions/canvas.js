@@ -1,8 +1,9 @@
 // Regions over a frame of the clip: outlines that are drawn, moved and pulled with pointer and keys.
 
+import { clamp, dragged, taken } from "../lib/dom.js";
 import { Stage } from "../lib/stage.js";
 import { around, boxBetween, cursorOf, handlesOf, holds, pulled, shifted } from "./shapes.js";
-import { cells, dashed, handle as drawHandle, mark, outline, tag } from "./paint.js";
+import { cells, dashed, handle as drawHandle, mark, named, outline } from "./paint.js";
 
 const REACH = 8; // CSS pixels around a handle in which it is meant
 const LEAST = 4; // CSS pixels of a drag that is no click
@@ -15,30 +16,26 @@ export class RegionCanvas {
   #gesture = null; // {kind, ...} while a pointer or an arrow is down
   #points = []; // of the polygon that is begun
 
-  // scene(): {items: [{index, kind, shape, ghosts, name, words, colour, key, hidden, locked,
-  //   dotted}], selected, cell}, shapes in fractions, later ones on top.
-  // select(index or null), shape(index, shape), draw(kind, shape), remove(index): what the user did.
-  // point(place, outside): clicks are points, with Alt those outside, and no polygons are drawn.
-  constructor(heard) {
-    this.heard = heard;
+  // act: the editor, which does what the user asks for. Its items: [{index, kind, shape, ghosts, name,
+  // words, colour, key, hidden, locked, dotted}], shapes in fractions, later ones on top. Where it has
+  // point(place, outside), clicks are points, with Alt those outside, and no polygons are drawn.
+  constructor(act) {
+    this.act = act;
     this.stage = new Stage((context) => this.#paint(context));
     this.element = this.stage.element;
-    Object.assign(this.element, { tabIndex: 0 });
-    this.element.setAttribute("role", "application");
-    this.element.setAttribute("aria-label", NAME);
+    Object.assign(this.element, { tabIndex: 0, role: "application", ariaLabel: NAME });
     const on = (event, act) => this.element.addEventListener(event, act);
-    on("pointerdown", (event) => this.#down(event));
-    on("pointermove", (event) => this.#move(event));
-    on("pointerup", () => this.#end());
-    on("pointercancel", () => this.cancel());
+    dragged(this.element, {
+      begin: (event) => this.#down(event),
+      move: (event) => this.#move(event),
+      end: () => this.#end(),
+      cancel: () => this.cancel(),
+    });
+    on("pointermove", (event) => this.#gesture || this.#hover(event));
     on("dblclick", () => this.#close());
     on("keydown", (event) => this.#key(event));
     on("keyup", (event) => ARROWS[event.key] && this.#end());
     on("blur", () => this.#gesture?.kind === "nudge" && this.#end());
-  }
-
-  get busy() {
-    return Boolean(this.#gesture);
   }
 
   cancel() {
@@ -53,19 +50,23 @@ export class RegionCanvas {
     return index === item.index && draft ? draft : item.shape;
   }
 
-  #near([ax, ay], [bx, by]) {
-    return Math.hypot(ax - bx, ay - by) <= REACH;
+  // How far apart two places are in CSS pixels, across and down.
+  #between(one, other) {
+    const [[ax, ay], [bx, by]] = [this.stage.place(one), this.stage.place(other)];
+    return [Math.abs(ax - bx), Math.abs(ay - by)];
+  }
+
+  near(one, other) {
+    return Math.hypot(...this.#between(one, other)) <= REACH;
   }
 
   // What is at a place: a handle of the selected region, the selected one, or the topmost.
   #hit(at) {
-    const { items, selected } = this.heard.scene();
+    const { items, view: { selected } } = this.act;
     const open = items.filter((item) => !item.hidden && !item.locked);
     const mine = open.find((item) => item.index === selected);
-    const place = this.stage.place(at);
     if (mine) {
-      const handles = handlesOf(mine.kind, mine.shape).map((spot) => this.stage.place(spot));
-      const handle = handles.findIndex((spot) => this.#near(spot, place));
+      const handle = handlesOf(mine.kind, mine.shape).findIndex((spot) => this.near(spot, at));
       if (handle >= 0) return { item: mine, handle };
       if (holds(mine.kind, mine.shape, at)) return { item: mine };
     }
@@ -73,41 +74,29 @@ export class RegionCanvas {
     return item ? { item } : null;
   }
 
+  // Whether a gesture begins.
   #down(event) {
-    if (!this.stage.picture) return;
+    if (!this.stage.picture || event.button > 1) return false;
+    event.preventDefault();
     this.element.focus({ preventScroll: true });
     const at = this.stage.at(event);
-    if (event.button === 1) return this.#hold(event, { kind: "pan", x: event.clientX, y: event.clientY });
-    if (event.button !== 0) return;
-    const { altKey: outside } = event;
-    if (!this.heard.point && (outside || this.#points.length)) return this.#point(at);
-    const hit = this.#hit(at);
-    if (!hit) return this.#hold(event, { kind: "new", from: at, outside, draft: null });
-    const { item, handle } = hit;
-    this.heard.select(item.index);
-    this.#hold(event, { kind: "shape", index: item.index, item, handle, from: at, outside, draft: null });
-  }
-
-  #hold(event, gesture) {
-    event.preventDefault();
-    this.element.setPointerCapture(event.pointerId);
-    this.#gesture = gesture;
+    const { altKey: outside, button } = event;
+    if (!button && !this.act.point && (outside || this.#points.length)) return this.#point(at);
+    const hit = button ? null : this.#hit(at);
+    this.#gesture = button
+      ? { kind: "pan", x: event.clientX, y: event.clientY }
+      : { kind: hit ? "shape" : "new", index: hit?.item.index, from: at, outside, ...hit };
+    if (hit) this.act.select(hit.item.index);
+    return true;
   }
 
   #move(event) {
-    const at = this.stage.at(event);
-    if (this.#points.length) {
-      this.reaching = at;
-      return this.stage.draw();
-    }
     const gesture = this.#gesture;
-    if (!gesture) return this.#hover(at);
-    if (gesture.kind === "pan") {
-      this.stage.pan([event.clientX - gesture.x, event.clientY - gesture.y]);
-      return Object.assign(gesture, { x: event.clientX, y: event.clientY });
-    }
-    if (gesture.kind === "new") gesture.draft = this.#large(gesture.from, at) && boxBetween(gesture.from, at);
+    if (!gesture) return;
+    if (gesture.kind === "pan") return Object.assign(gesture, this.stage.drag(event, gesture));
+    const at = this.stage.at(event);
     if (gesture.kind === "shape") this.#reshape(gesture, at);
+    else gesture.draft = Math.min(...this.#between(gesture.from, at)) >= LEAST && boxBetween(gesture.from, at);
     this.stage.draw();
   }
 
@@ -122,16 +111,15 @@ export class RegionCanvas {
   #pixel = () => this.stage.size.map((side) => 1 / side);
 
   #apart(one, other) {
-    const [[ax, ay], [bx, by]] = [this.stage.place(one), this.stage.place(other)];
-    return Math.hypot(ax - bx, ay - by) >= LEAST / 2;
+    return Math.hypot(...this.#between(one, other)) >= LEAST / 2;
   }
 
-  #large(one, other) {
-    const [[ax, ay], [bx, by]] = [this.stage.place(one), this.stage.place(other)];
-    return Math.min(Math.abs(ax - bx), Math.abs(ay - by)) >= LEAST;
-  }
-
-  #hover(at) {
+  #hover(event) {
+    const at = this.stage.at(event);
+    if (this.#points.length) {
+      this.reaching = at;
+      return this.stage.draw();
+    }
     const hit = this.stage.picture && this.#hit(at);
     const handle = hit?.handle === undefined ? null : cursorOf(hit.item.kind, hit.handle);
     this.element.style.cursor = !hit ? "crosshair" : (handle ?? "move");
@@ -142,20 +130,19 @@ export class RegionCanvas {
     this.#gesture = null;
     if (!gesture || gesture.kind === "pan") return;
     const { kind, draft, from, outside } = gesture;
-    if (kind === "new" && draft) this.heard.draw("box", draft);
-    else if (draft) this.heard.shape(gesture.index, draft);
-    else if (this.heard.point) this.heard.point(from, outside);
-    else if (kind === "new") this.heard.select(null);
+    if (kind === "new" && draft) this.act.add("box", draft);
+    else if (draft) this.act.setShape(gesture.index, draft);
+    else if (this.act.point) this.act.point(from, outside);
+    else if (kind === "new") this.act.select(null);
     this.stage.draw();
   }
 
   // One more point of a polygon; the first one again, a double click or Enter closes it.
   #point(at) {
     const [first] = this.#points;
-    const again = first && this.#near(this.stage.place(first), this.stage.place(at));
-    if (again && this.#points.length > 2) return this.#close();
+    if (this.#points.length > 2 && this.near(first, at)) return this.#close();
     const last = this.#points.at(-1);
-    if (!last || this.#apart(last, at)) this.#points.push(at.map((part) => Math.min(1, Math.max(0, part))));
+    if (!last || this.#apart(last, at)) this.#points.push(at.map((part) => clamp(part, 0, 1)));
     this.stage.draw();
   }
 
@@ -166,21 +153,20 @@ export class RegionCanvas {
     this.reaching = null;
     const [left, top, right, bottom] = around(shape);
     const [wide, high] = this.#pixel();
-    if (right - left >= wide && bottom - top >= high) this.heard.draw("polygon", shape);
+    if (right - left >= wide && bottom - top >= high) this.act.add("polygon", shape);
     this.stage.draw();
   }
 
   #key(event) {
-    const { items, selected } = this.heard.scene();
+    const { items, view: { selected } } = this.act;
     const item = items.find((one) => one.index === selected && !one.locked);
     if (event.ctrlKey || event.metaKey) return;
     if (event.key === "Escape" && (this.#gesture || this.#points.length)) this.cancel();
     else if (event.key === "Enter" && this.#points.length) this.#close();
-    else if (item && ["Delete", "Backspace"].includes(event.key)) this.heard.remove(item.index);
+    else if (item && ["Delete", "Backspace"].includes(event.key)) this.act.remove(item.index);
     else if (item && !item.hidden && ARROWS[event.key]) this.#nudge(item, event);
     else return;
-    event.preventDefault();
-    event.stopPropagation(); // the graph has keys of its own
+    taken(event);
   }
 
   // A key that is held down is one gesture, which ends when it is let go.
@@ -198,7 +184,7 @@ export class RegionCanvas {
 
   #paint(context) {
     if (!this.stage.picture) return;
-    const { items, selected, cell, points } = this.heard.scene();
+    const { items, points, view: { selected, cell } } = this.act;
     const place = (spot) => this.stage.place(spot);
     if (cell) cells(context, this.stage, cell);
     const seen = items.filter((one) => !one.hidden);
@@ -206,7 +192,7 @@ export class RegionCanvas {
       for (const ghost of item.ghosts) dashed(context, item, ghost, place);
       const mine = { ...item, shape: this.#shape(item) };
       outline(context, mine, place, item.index === selected);
-      tag(context, mine, place, this.stage);
+      named(context, mine, place, this.stage);
       if (item.index !== selected || item.locked) continue;
       for (const spot of handlesOf(mine.kind, mine.shape)) drawHandle(context, place(spot), item.colour);
     }
@@ -220,7 +206,7 @@ export class RegionCanvas {
     if (kind === "new" && draft) outline(context, fresh, place, true);
     if (!this.#points.length) return;
     const open = [...this.#points, ...(this.reaching ? [this.reaching] : [])];
-    outline(context, { kind: "polygon", colour: "#fff", shape: open.flat() }, place, true, false);
+    outline(context, { kind: "polygon", colour: "#fff", shape: open.flat() }, place, true, true);
     for (const spot of this.#points) drawHandle(context, place(spot), "#fff");
   }
 

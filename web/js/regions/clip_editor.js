@@ -1,6 +1,6 @@
 // What the editors have in common: a clip with outlines, a timeline, and the text that they write.
 
-import { element } from "../lib/dom.js";
+import { choice, element, framed, note, row } from "../lib/dom.js";
 import { Playhead } from "../lib/playhead.js";
 import { Transport } from "../lib/transport.js";
 import { RegionCanvas } from "./canvas.js";
@@ -11,21 +11,22 @@ import { Timeline } from "./timeline.js";
 const CELLS = [["0", "no grid"], ["8", "latent cells, 8 px"], ["16", "cells of 16 px"], ["32", "attention cells, 32 px"]];
 
 // A kind of editor says how its text is read and written, and what is drawn of it:
-// model: {EMPTY, parse(text), write(state)}; bar(): its buttons; side(): elements in a list, or none;
-// canvasActs, timelineActs: see there; seen(): the items; shown(): after they changed; told(): a note.
+// model: {EMPTY, parse(text), write(state)}; bar(): its buttons; side(): elements beside the clip;
+// seen(): the items; shown(): after they changed; told(): a note; and what canvas and timeline ask for:
+// select(index or null), setShape(index, shape), add(kind, shape), remove(index), addKey(index, frame),
+// removeKey(index, frame), placeKey(index, from, to, copy).
 export class ClipEditor {
   #wrong = ""; // what is wrong with the text, which is then left alone
 
   // value: the text. frames: of the clip (lib/frames.js), or null. view: {frame, selected, hidden,
   // locked, cell} of an earlier editor. onChange(value): once a gesture. onView(view): what is
   // looked at has changed.
-  constructor({ value = "", frames = null, view = {}, onChange = () => {}, onView = () => {}, ...own }) {
+  constructor({ value, frames = null, view = {}, onChange, onView = () => {}, ...own }) {
     Object.assign(this, { onChange, onView, ...own });
     this.view = { frame: 0, selected: 0, hidden: [], locked: [], cell: 0, ...view };
     this.playhead = new Playhead();
-    const scene = () => ({ items: this.items, selected: this.view.selected, cell: this.view.cell, points: this.points });
-    this.canvas = new RegionCanvas({ scene, ...this.canvasActs() });
-    this.timeline = new Timeline({ go: (frame) => this.go(frame), ...this.timelineActs() });
+    this.canvas = new RegionCanvas(this);
+    this.timeline = new Timeline(this);
     this.build();
     this.playhead.addEventListener("frame", () => this.#onFrame());
     this.setValue(value);
@@ -36,24 +37,25 @@ export class ClipEditor {
     this.hint = element("div", { class: "hint" });
     this.canvas.element.append(this.hint);
     this.transport = new Transport(this.playhead);
-    this.note = element("div", { class: "note", role: "status" });
+    this.note = note();
     this.text = element("textarea", { "aria-label": "The text", spellcheck: false, on: { change: () => this.#typed() } });
-    const cells = element(
-      "select",
-      { "aria-label": "Grid of cells", on: { change: () => this.look({ cell: Number(cells.value) }) } },
-      ...CELLS.map(([value, name]) => element("option", { value, textContent: name, selected: Number(value) === this.view.cell })),
-    );
+    const cells = choice("Grid of cells", CELLS, (cell) => this.look({ cell: Number(cell) }));
+    cells.value = this.view.cell;
     const advanced = element("details", {}, element("summary", {}, "Advanced: text, grid"), this.text, cells);
     const film = element("div", { class: "film" }, this.canvas.element, this.transport.element, this.timeline.element);
     const listed = this.side();
     const side = element("div", { class: listed.length ? "side" : "side slim" }, ...listed, advanced);
-    this.element = element(
-      "div",
-      { class: "evenframe editor", on: { keydown: (event) => this.key(event), pointerdown: (event) => event.stopPropagation() } },
-      element("div", { class: "row" }, ...this.bar()),
+    this.element = framed(
+      { class: "evenframe editor" },
+      (event) => this.key(event),
+      row(...this.bar()),
       element("div", { class: "panes" }, film, side),
       this.note,
     );
+  }
+
+  side() {
+    return [];
   }
 
   get wrong() {
@@ -128,9 +130,8 @@ export class ClipEditor {
     this.onView(this.view);
   }
 
-  say(text, wrong = false) {
-    this.note.textContent = text;
-    this.note.classList.toggle("wrong", wrong);
+  say(text, wrong) {
+    this.note.say(text, wrong);
   }
 
   key(event) {
@@ -143,8 +144,7 @@ export class ClipEditor {
     this.timeline.show(this.items, this.view.selected, this.frame, this.playhead.count);
     this.shown();
     this.canvas.stage.draw();
-    if (this.#wrong) this.say(this.#wrong, true);
-    else this.say(this.told());
+    this.say(this.#wrong || this.told(), this.wrong);
   }
 
   #typed() {
@@ -160,10 +160,8 @@ export class ClipEditor {
   }
 
   #showFrame() {
-    const { frames, frame } = this;
-    if (!frames) return this.canvas.stage.draw();
-    if (this.playhead.playing) frames.prepare(frame);
-    this.canvas.stage.show(frames, frame).catch((error) => this.say(error.message, true));
+    if (!this.frames) return this.canvas.stage.draw();
+    this.canvas.stage.follow(this.frames, this.playhead).catch((error) => this.say(error.message, true));
   }
 
   close() {

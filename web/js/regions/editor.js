@@ -1,63 +1,32 @@
 // The editor of regions: the clip with its outlines, when they are where, and what they are called.
 
-import { button, colour } from "../lib/dom.js";
+import { button, colour, ink, pressed } from "../lib/dom.js";
 import { ClipEditor } from "./clip_editor.js";
 import { RegionList } from "./list.js";
 import * as model from "./model.js";
-
-const FIRST = [0.3, 0.3, 0.7, 0.7]; // of a box that is added without a pointer
-const inkOn = (paint) => (paint === "#0072b2" ? "#fff" : "#000");
+import { FIRST } from "./shapes.js";
 
 export class RegionEditor extends ClipEditor {
   // As the common editor; words: the target prompt, or null.
   constructor(options) {
-    super({ words: null, ...options });
-  }
-
-  get model() {
-    return model;
-  }
-
-  canvasActs() {
-    return {
-      select: (index) => this.select(index),
-      shape: (index, shape) => this.setShape(index, shape),
-      draw: (kind, shape) => this.add(kind, shape),
-      remove: (index) => this.remove(index),
-    };
-  }
-
-  timelineActs() {
-    return {
-      select: (index) => this.select(index),
-      key: (index, frame) => this.#edit(index, (region) => this.#keyed(region, frame)),
-      remove: (index, frame) => this.#edit(index, (region) => model.deleteKey(region, frame)),
-      place: (index, from, to, copy) =>
-        this.#edit(index, (region) => (copy ? model.copyKey : model.moveKey)(region, from, to)),
-    };
+    super({ words: null, model, ...options });
   }
 
   bar() {
-    this.keyButton = button("Key frame here: set or delete (K)", () => this.toggleKey(), { textContent: "◆ key" });
-    this.pasteButton = button("Paste the copied shape as a key frame here", () => this.paste(), { textContent: "paste", disabled: true });
+    this.keyButton = button("Key frame here: set or delete (K)", () => this.toggleKey(), "◆ key");
+    this.pasteButton = button("Paste the copied shape as a key frame here", () => this.paste(), "paste", { disabled: true });
     return [
-      button("Add a box", () => this.add("box", FIRST), { textContent: "+ box" }),
+      button("Add a box", () => this.add("box", FIRST), "+ box"),
       this.keyButton,
-      button("Copy the shape of the selected region on this frame", () => this.copy(), { textContent: "copy" }),
+      button("Copy the shape of the selected region on this frame", () => this.copy(), "copy"),
       this.pasteButton,
-      button("To the key frame before", () => this.#toNeighbour(0), { textContent: "‹◆" }),
-      button("To the key frame after", () => this.#toNeighbour(1), { textContent: "◆›" }),
+      button("To the key frame before", () => this.#toNeighbour(0), "‹◆"),
+      button("To the key frame after", () => this.#toNeighbour(1), "◆›"),
     ];
   }
 
   side() {
-    this.list = new RegionList({
-      select: (index) => this.select(index),
-      change: (index, fields) => this.#edit(index, (region) => ({ ...region, ...fields })),
-      move: (from, to) => this.move(from, to),
-      remove: (index) => this.remove(index),
-      view: (index, what) => this.#toggle(index, what),
-    });
+    this.list = new RegionList(this);
     return [this.list.element];
   }
 
@@ -96,9 +65,26 @@ export class RegionEditor extends ClipEditor {
     this.commit(model.moved(this.state, from, to));
   }
 
+  change(index, fields) {
+    this.#edit(index, (region) => ({ ...region, ...fields }));
+  }
+
+  addKey(index, frame) {
+    this.#edit(index, (region) => model.setKey(region, frame, model.interpolate(region.keys, frame)));
+  }
+
+  removeKey(index, frame) {
+    this.#edit(index, (region) => model.deleteKey(region, frame));
+  }
+
+  placeKey(index, from, to, copy) {
+    this.#edit(index, (region) => (copy ? model.copyKey : model.moveKey)(region, from, to));
+  }
+
   toggleKey() {
-    this.#edit(this.view.selected, (region) =>
-      model.keyAt(region, this.frame) ? model.deleteKey(region, this.frame) : this.#keyed(region, this.frame));
+    const { selected } = this.view;
+    if (this.items[selected]?.key) this.removeKey(selected, this.frame);
+    else this.addKey(selected, this.frame);
   }
 
   copy() {
@@ -117,15 +103,14 @@ export class RegionEditor extends ClipEditor {
     this.#edit(this.view.selected, () => model.setKey(region, this.frame, shape));
   }
 
-  #keyed = (region, frame) => model.setKey(region, frame, model.interpolate(region.keys, frame));
-
   #edit(index, change) {
     const region = this.state.regions[index];
     const changed = region && change(region);
     if (changed && changed !== region) this.commit(model.replaced(this.state, index, changed));
   }
 
-  #toggle(index, what) {
+  // Hide or show a region, lock or unlock it. what: "hidden" or "locked".
+  toggle(index, what) {
     const { name } = this.state.regions[index];
     const names = this.view[what];
     this.look({ [what]: names.includes(name) ? names.filter((one) => one !== name) : [...names, name] });
@@ -155,7 +140,7 @@ export class RegionEditor extends ClipEditor {
       frames: region.keys.map((key) => key.frame),
       key: Boolean(model.keyAt(region, frame)),
       colour: colour(index),
-      ink: inkOn(colour(index)),
+      ink: ink(index),
       hidden: view.hidden.includes(region.name),
       locked: view.locked.includes(region.name),
     }));
@@ -163,7 +148,7 @@ export class RegionEditor extends ClipEditor {
 
   shown() {
     this.list.show(this.items, this.view.selected, this.words);
-    this.keyButton.setAttribute("aria-pressed", Boolean(this.items[this.view.selected]?.key));
+    pressed(this.keyButton, Boolean(this.items[this.view.selected]?.key));
   }
 
   told() {

@@ -1,20 +1,19 @@
 // The regions as a list: names and words, what is seen and locked, and which lies on top.
 
-import { button, element } from "../lib/dom.js";
-import { occurs, phrases, toggled, wordsOf } from "./model.js";
+import { button, clamp, dragged, element, pressed, row, taken } from "../lib/dom.js";
+import { EDGES, occurs, phrases, toggled, wordsOf } from "./model.js";
 
-const toggle = (label, press) => button(label, press, { class: "icon" });
+const toggle = (label, press, text) => button(label, press, text, { class: "icon" });
+const WORDS = "Words of the target prompt";
 const LOCK = ["M5 7V5a3 3 0 0 1 6 0", "M5 7V5a3 3 0 0 1 6 0v2"]; // the bow of a padlock, open and closed
 const padlock = (closed) =>
   `<svg viewBox="0 0 16 16" width="12" height="12" aria-hidden="true" fill="none" stroke="currentColor"
     stroke-width="1.5"><path d="${LOCK[Number(closed)]}"/><rect x="3" y="7" width="10" height="7" fill="currentColor"/></svg>`;
-const state = (made, on) => made.setAttribute("aria-pressed", on);
 
 export class RegionList {
   #rows = [];
 
-  // act: {select(index), change(index, fields), move(from, to), remove(index),
-  //   view(index, "hidden" or "locked")}, what the user asks for.
+  // act: the editor, which does what the user asks for.
   constructor(act) {
     this.act = act;
     this.element = element("div", { class: "regions", role: "list", "aria-label": "Regions, the last on top" });
@@ -33,34 +32,32 @@ export class RegionList {
 
 class Row {
   constructor(index, act, gripOf) {
-    const change = (name) => (event) => act.change(index, { [name]: event.target.value });
-    const whole = (name) => (event) => act.change(index, { [name]: Math.round(Math.min(1024, Math.max(0, Number(event.target.value)))) });
-    this.index = index;
+    const field = (name, props, read = (text) => text) =>
+      (this[name] = element("input", { ...props, on: { change: ({ target }) => act.change(index, { [name]: read(target.value) }) } }));
+    const pixels = (name) =>
+      element("label", { title: `${name}, in pixels` }, `${name} `,
+        field(name, { type: "number", min: 0, max: EDGES }, (text) => Math.round(clamp(Number(text), 0, EDGES))));
+    Object.assign(this, { act, index });
     this.grip = this.#handle(index, act, gripOf);
-    this.name = element("input", { class: "name", "aria-label": "Name", on: { change: change("name"), focus: () => act.select(index) } });
-    this.eye = toggle("Show on the clip", () => act.view(index, "hidden"));
-    this.lock = toggle("Lock", () => act.view(index, "locked"));
-    const remove = toggle("Delete this region", () => act.remove(index));
-    remove.textContent = "✕";
-    this.words = element("input", { class: "name", "aria-label": "Words of the target prompt", placeholder: "words, with commas", on: { change: change("words") } });
-    this.chips = element("div", { class: "row chips", role: "group", "aria-label": "Words of the target prompt" });
-    this.grow = element("input", { type: "number", min: 0, max: 1024, on: { change: whole("grow") } });
-    this.soften = element("input", { type: "number", min: 0, max: 1024, on: { change: whole("soften") } });
-    const pixels = (name, field) => element("label", { title: `${name}, in pixels` }, `${name} `, field);
-    this.more = element("div", { class: "more" }, this.chips, element("div", { class: "row" }, this.words, pixels("grow", this.grow), pixels("soften", this.soften)));
+    this.eye = toggle("Show on the clip", () => act.toggle(index, "hidden"));
+    this.lock = toggle("Lock", () => act.toggle(index, "locked"));
+    const name = field("name", { class: "name", "aria-label": "Name" });
+    name.addEventListener("focus", () => act.select(index));
+    const words = field("words", { class: "name", "aria-label": WORDS, placeholder: "words, with commas" });
+    this.chips = element("div", { class: "row", role: "group", "aria-label": WORDS });
+    this.more = element("div", { class: "more" }, this.chips, row(words, pixels("grow"), pixels("soften")));
+    const remove = toggle("Delete this region", () => act.remove(index), "✕");
     this.element = element(
       "div",
       { class: "region", role: "listitem", on: { pointerdown: () => act.select(index) } },
-      element("div", { class: "row" }, this.grip, this.name, this.eye, this.lock, remove),
+      row(this.grip, name, this.eye, this.lock, remove),
       this.more,
     );
-    this.act = act;
   }
 
   // Dragged to another place in the list, or moved there with the arrow keys.
   #handle(index, act, gripOf) {
-    const grip = toggle("Move up or down: drag, or arrow keys", () => act.select(index));
-    grip.textContent = "⠿";
+    const grip = toggle("Move up or down: drag, or arrow keys", () => act.select(index), "⠿");
     const move = (to) => {
       if (!gripOf(to) || to === index) return;
       act.move(index, to);
@@ -69,29 +66,27 @@ class Row {
     grip.addEventListener("keydown", (event) => {
       const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
       if (!step) return;
-      event.preventDefault();
-      event.stopPropagation();
+      taken(event);
       move(index + step);
     });
-    grip.addEventListener("pointerdown", (event) => grip.setPointerCapture(event.pointerId));
-    grip.addEventListener("pointerup", (event) => {
-      const over = document.elementFromPoint(event.clientX, event.clientY)?.closest(".region");
+    const end = ({ clientX, clientY }) => {
+      const over = document.elementFromPoint(clientX, clientY)?.closest(".region");
       if (over) move([...over.parentElement.children].indexOf(over));
-    });
+    };
+    dragged(grip, { begin: () => true, move() {}, end, cancel() {} });
     return grip;
   }
 
   show(item, selected, prompt) {
     const { name, words, grow, soften, hidden, locked } = item;
     this.element.setAttribute("aria-current", selected);
-    this.grip.style.background = item.colour;
-    this.grip.style.color = item.ink;
+    Object.assign(this.grip.style, { background: item.colour, color: item.ink });
     for (const [field, value] of Object.entries({ name, words, grow, soften }))
       if (this[field].value !== String(value)) this[field].value = value;
     this.eye.textContent = hidden ? "◌" : "◉";
-    state(this.eye, !hidden);
+    pressed(this.eye, !hidden);
     this.lock.innerHTML = padlock(locked);
-    state(this.lock, locked);
+    pressed(this.lock, locked);
     this.more.hidden = !selected;
     this.#showChips(words, prompt);
   }
@@ -107,13 +102,12 @@ class Row {
     const focused = document.activeElement?.dataset?.word;
     const chip = (word, missing) => {
       const label = missing ? `${word}: not in the target prompt; remove it` : word;
-      const made = button(label, () => this.act.change(this.index, { words: toggled(words, word) }), { textContent: word, class: missing ? "chip wrong" : "chip" });
+      const made = button(label, () => this.act.change(this.index, { words: toggled(words, word) }), word, { class: missing ? "chip wrong" : "chip" });
       made.dataset.word = word;
-      state(made, mine.some((phrase) => occurs(word, phrase)));
+      pressed(made, mine.some((phrase) => occurs(word, phrase)));
       return made;
     };
     this.chips.replaceChildren(...offered.map((word) => chip(word, false)), ...gone.map((word) => chip(word, true)));
-    if (focused) [...this.chips.children].find((made) => made.dataset.word === focused)?.focus();
+    [...this.chips.children].find((made) => made.dataset.word === focused)?.focus();
   }
 }
-

@@ -12,9 +12,9 @@ styled(
   .evenframe .side { flex: 1 1 0; min-height: 110px; overflow: hidden auto; }
   .evenframe .side.slim { flex: 0 1 auto; min-height: 22px; }
   @container (min-width: 560px) { .evenframe .panes { flex-direction: row; }
-    .evenframe .film { flex: 2 1 0; } .evenframe .side, .evenframe .side.slim { flex: 1 1 0; } }
-  .evenframe .hint { position: absolute; inset: 0; display: flex; align-items: center;
-    justify-content: center; padding: 12px; text-align: center; color: #ccc; pointer-events: none; }
+    .evenframe .side.slim { flex: 1 1 0; } }
+  .evenframe .hint { position: absolute; inset: 0; display: grid; place-content: center; padding: 12px;
+    text-align: center; color: #ccc; pointer-events: none; }
   .evenframe .timeline { position: relative; flex: 0 0 auto; min-height: 42px; max-height: 84px; overflow: hidden auto;
     border: 1px solid var(--border-color, #666); border-radius: 4px; }
   .evenframe .track { position: relative; height: 20px; cursor: pointer; }
@@ -33,16 +33,13 @@ styled(
   .evenframe .region { padding: 2px; border: 1px solid transparent; border-radius: 4px; }
   .evenframe .region[aria-current="true"] { border-color: var(--border-color, #666); }
   .evenframe .region > .row { flex-wrap: nowrap; }
-  .evenframe .more { padding-top: 4px; } .evenframe .more[hidden] { display: none; }
-  .evenframe .more > .row + .row { padding-top: 4px; }
+  .evenframe .more, .evenframe .more > .row + .row { padding-top: 4px; }
   .evenframe input.name { flex: 1 1 60px; min-width: 40px; width: 60px; }
   .evenframe input[type="number"] { width: 52px; }
   .evenframe button.icon { min-width: 24px; padding: 2px 4px; }
-  .evenframe button.icon[aria-pressed="true"], .evenframe .chip[aria-pressed="true"] { font-weight: 600; }
+  .evenframe .chip[aria-pressed="true"] { font-weight: 600; }
   .evenframe button.icon[aria-pressed] { background: var(--comfy-input-bg, #222); color: inherit; }
-  .evenframe button.chip { border-radius: 12px; padding: 0 8px; }
   .evenframe button.chip.wrong { background: #b3261e; color: #fff; text-decoration: line-through; }
   .evenframe summary { cursor: pointer; color: var(--descrip-text, #999); }
-  .evenframe textarea { width: 100%; min-height: 120px; resize: vertical; font: 11px/1.4 monospace;
-    color: inherit; background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #666); }`,
+  .evenframe textarea { width: 100%; min-height: 120px; resize: vertical; font: 11px/1.4 monospace; }`,
 );

@@ -5,8 +5,8 @@
 const VERSION = 1;
 const UNITS = ["fraction", "pixel"];
 export const MOST = 32;
-const KNOWN = ["name", "words", "box", "polygon", "keyframes", "grow", "soften"];
-const EDGES = 1024;
+const SHAPES = ["box", "polygon"];
+export const EDGES = 1024; // pixels that a region may grow or be softened by
 
 export const EMPTY = { unit: "fraction", regions: [] };
 
@@ -26,13 +26,13 @@ export const only = (value, known, where) => {
 // what is wrong with it. Stricter checks, of what lies outside of the frame, are the node's.
 export function parse(text) {
   if (!text.trim()) return EMPTY;
-  const { data, unit } = readText(text, ["regions"]);
-  if (!Array.isArray(data.regions)) fail("The text has no list of regions.");
-  if (data.regions.length > MOST) fail(`There are more than ${MOST} regions.`);
-  return { unit, regions: data.regions.map((one, at) => readRegion(one, `regions[${at}]`, unit)) };
+  const { unit, regions } = readText(text, ["regions"]);
+  if (!Array.isArray(regions)) fail("The text has no list of regions.");
+  if (regions.length > MOST) fail(`There are more than ${MOST} regions.`);
+  return { unit, regions: regions.map((one, at) => readRegion(one, `regions[${at}]`, unit)) };
 }
 
-// The object that a text is, with those names beside version and unit.
+// What a text has under those names, and its unit.
 export function readText(text, names) {
   let data;
   try {
@@ -40,24 +40,21 @@ export function readText(text, names) {
   } catch (error) {
     fail(`The text is not JSON: ${error.message}`);
   }
-  only(data, ["version", "unit", ...names], "The text");
-  if (data.version !== VERSION) fail(`The text has version ${data.version}: this reads ${VERSION}.`);
-  const { unit = UNITS[0] } = data;
+  const { version, unit = UNITS[0], ...told } = only(data, ["version", "unit", ...names], "The text");
+  if (version !== VERSION) fail(`The text has version ${version}: this reads ${VERSION}.`);
   if (!UNITS.includes(unit)) fail(`unit is ${unit}: use ${UNITS.join(" or ")}.`);
-  return { data, unit };
+  return { unit, ...told };
 }
 
 function readRegion(data, where, unit) {
-  only(data, KNOWN, where);
-  const { name, words = "", grow = 0, soften = 0 } = data;
+  only(data, ["name", "words", ...SHAPES, "keyframes", "grow", "soften"], where);
+  const { name, words = "", grow = 0, soften = 0, ...shape } = data;
   if (typeof name !== "string" || typeof words !== "string") fail(`${where} needs a name in quotes.`);
   for (const pixels of [grow, soften])
     if (!Number.isInteger(pixels) || pixels < 0 || pixels > EDGES)
       fail(`${where}: grow and soften are 0 to ${EDGES} pixels.`);
-  const given = ["box", "polygon", "keyframes"].filter((shape) => shape in data);
-  if (given.length !== 1) fail(`${where} needs one of box, polygon or keyframes.`);
-  const entries = given[0] === "keyframes" ? data.keyframes : [{ frame: 0, [given[0]]: data[given[0]] }];
-  const keys = readKeys(entries, where, unit);
+  if (Object.keys(shape).length !== 1) fail(`${where} needs one of box, polygon or keyframes.`);
+  const keys = readKeys(shape.keyframes ?? [{ frame: 0, ...shape }], where, unit);
   return { name, words, grow, soften, ...keys };
 }
 
@@ -66,14 +63,13 @@ function readKeys(entries, where, unit) {
   let kind;
   const keys = entries.map((entry, at) => {
     const place = `${where}.keyframes[${at}]`;
-    only(entry, ["frame", "box", "polygon"], place);
-    const { frame } = entry;
+    const { frame, ...shape } = only(entry, ["frame", ...SHAPES], place);
     if (!Number.isInteger(frame) || frame < 0) fail(`${place}.frame is no number of a frame.`);
     if (at && frame <= entries[at - 1].frame) fail(`${place}.frame is not after the one before.`);
-    const given = ["box", "polygon"].filter((shape) => shape in entry);
-    if (given.length !== 1 || given[0] !== (kind ??= given[0]))
-      fail(`${place} needs a box or a polygon, as the others.`);
-    return { frame, shape: readShape(kind, entry[kind], place, unit) };
+    const given = Object.keys(shape).join();
+    kind ??= given;
+    if (given !== kind || !SHAPES.includes(kind)) fail(`${place} needs a box or a polygon, as the others.`);
+    return { frame, shape: readShape(kind, shape[kind], place, unit) };
   });
   if (keys.some((key) => key.shape.length !== keys[0].shape.length))
     fail(`${where}: the polygons have different numbers of points.`);
@@ -109,12 +105,8 @@ function written({ name, words, grow, soften, kind, keys }) {
   return { ...made, keyframes: keys.map(({ frame, shape }) => ({ frame, [kind]: shaped(shape) })) };
 }
 
-export const spaced = (value) => {
-  if (Array.isArray(value)) return `[${value.map(spaced).join(", ")}]`;
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  const entries = Object.entries(value).map(([name, held]) => `"${name}": ${spaced(held)}`);
-  return `{${entries.join(", ")}}`;
-};
+// JSON on one line with spaces; a string in it has no line break of its own.
+export const spaced = (value) => JSON.stringify(value, null, 1).replace(/,\n */g, ", ").replace(/\n */g, "");
 
 export const pairs = (shape) =>
   Array.from({ length: shape.length / 2 }, (_, at) => [shape[2 * at], shape[2 * at + 1]]);
@@ -146,7 +138,7 @@ export const neighbours = (region, frame) => [
   region.keys.find((key) => key.frame > frame),
 ];
 
-const others = (region, ...frames) => region.keys.filter((key) => !frames.includes(key.frame));
+const others = (region, frame) => region.keys.filter((key) => key.frame !== frame);
 
 export const setKey = (region, frame, shape) => ({
   ...region,
@@ -164,28 +156,20 @@ export const moveKey = (region, from, to) =>
 
 // With a new region on top, whose first key frame this is.
 export function added(state, kind, frame, shape) {
-  const names = new Set(state.regions.map((region) => region.name));
   let number = state.regions.length + 1;
-  while (names.has(`region ${number}`)) number += 1;
-  const region = { name: `region ${number}`, words: "", grow: 0, soften: 0, kind };
-  return { ...state, regions: [...state.regions, { ...region, keys: [{ frame, shape }] }] };
+  while (state.regions.some(({ name }) => name === `region ${number}`)) number += 1;
+  const region = { name: `region ${number}`, words: "", grow: 0, soften: 0, kind, keys: [{ frame, shape }] };
+  return { ...state, regions: [...state.regions, region] };
 }
 
-export const replaced = (state, index, region) => ({
-  ...state,
-  regions: state.regions.map((one, at) => (at === index ? region : one)),
-});
+export const replaced = (state, index, region) => ({ ...state, regions: state.regions.with(index, region) });
 
-export const removed = (state, index) => ({
-  ...state,
-  regions: state.regions.filter((_, at) => at !== index),
-});
+export const removed = (state, index) => ({ ...state, regions: state.regions.toSpliced(index, 1) });
 
-export function moved(state, from, to) {
-  const regions = [...state.regions];
-  regions.splice(to, 0, ...regions.splice(from, 1));
-  return { ...state, regions };
-}
+export const moved = (state, from, to) => ({
+  ...state,
+  regions: state.regions.toSpliced(from, 1).toSpliced(to, 0, state.regions[from]),
+});
 
 export const phrases = (words) =>
   words.split(/[,\n]/).map((phrase) => phrase.trim()).filter(Boolean);

@@ -9,17 +9,14 @@ const CURSORS = ["nwse", "ns", "nesw", "ew", "nwse", "ns", "nesw", "ew"].map((wa
 
 export const cursorOf = (kind, handle) => (kind === "box" ? CURSORS[handle] : "grab");
 
-const between = (low, high) => (low + high) / 2;
+// A box that is added without a pointer.
+export const FIRST = [0.3, 0.3, 0.7, 0.7];
 
 // The places of a shape's handles, in their order.
-export function handlesOf(kind, shape) {
-  if (kind === "polygon") return pairs(shape);
-  const [left, top, right, bottom] = shape;
-  return EDGES.map(([x, y]) => [
-    x === null ? between(left, right) : shape[x],
-    y === null ? between(top, bottom) : shape[y],
-  ]);
-}
+export const handlesOf = (kind, shape) =>
+  kind === "polygon"
+    ? pairs(shape)
+    : EDGES.map((edges) => edges.map((edge, axis) => (edge === null ? (shape[axis] + shape[axis + 2]) / 2 : shape[edge])));
 
 // A shape whose handle is pulled to a place in the frame. least: the sides of a pixel.
 export function pulled(kind, shape, handle, [x, y], least) {

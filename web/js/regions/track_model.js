@@ -11,8 +11,7 @@ export const EMPTY = { unit: "fraction", drawings: [] };
 // corrections; throws what is wrong with it. box: null where none is drawn.
 export function parse(text) {
   if (!text.trim()) return EMPTY;
-  const { data, unit } = readText(text, ["frame", "corrections", ...DRAWN]);
-  const { version, unit: _, corrections = [], ...prompt } = data;
+  const { unit, corrections = [], ...prompt } = readText(text, ["frame", "corrections", ...DRAWN]);
   if (!Array.isArray(corrections)) fail("corrections is no list in square brackets.");
   const drawings = [{ frame: 0, ...prompt }, ...corrections].map((entry, at) =>
     readDrawing(entry, at ? `corrections[${at - 1}]` : "The text", unit));
