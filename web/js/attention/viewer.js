@@ -1,6 +1,6 @@
 // Where a clip looks at the words of its prompt: words as chips below it, maps and outlines on it.
 
-import { button, colour, element, framed, note, pressed, row, slider, styled } from "../lib/dom.js";
+import { button, colour, element, framed, listen, note, pressed, row, slider, styled } from "../lib/dom.js";
 import { stroked, within } from "../lib/draw.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
@@ -125,13 +125,12 @@ export class AttentionViewer {
     };
     // What was asked for in several words stands behind those of the prompt.
     const chip = button(word, () => this.#pin(index), word, { class: index === this.seen.chosen ? "chip asked" : "chip" });
-    const heard = {
+    listen(chip, {
       pointerenter: () => hover(true),
       pointerleave: () => hover(false),
       focus: () => chip.matches(":focus-visible") && hover(true),
       blur: () => hover(false),
-    };
-    for (const [event, act] of Object.entries(heard)) chip.addEventListener(event, act);
+    });
     return chip;
   }
 

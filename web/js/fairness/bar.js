@@ -66,9 +66,7 @@ export class ShareBar {
     const pair = this.shares[at] + this.shares[at + 1];
     const unit = this.total / STEPS;
     const first = clamp(Math.round(share / unit) * unit, 0, pair);
-    return this.shares.map((each, index) =>
-      index === at ? round(first) : index === at + 1 ? round(pair - first) : each,
-    );
+    return this.shares.toSpliced(at, 2, round(first), round(pair - first));
   }
 
   #border(at) {

@@ -1,15 +1,17 @@
 // Elements and their look: all that the widgets have in common on a page.
 
+export function listen(made, heard) {
+  for (const [event, act] of Object.entries(heard)) made.addEventListener(event, act);
+}
+
 // A new element. props: its properties; `class`, `role` and names with a hyphen become attributes,
 // functions under `on` listeners. children: elements and texts.
 export function element(tag, props = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
-    if (name === "on") {
-      for (const [event, heard] of Object.entries(value)) made.addEventListener(event, heard);
-    } else if (name === "class" || name === "role" || name.includes("-")) {
-      made.setAttribute(name, value);
-    } else if (name === "style") Object.assign(made.style, value);
+    if (name === "on") listen(made, value);
+    else if (name === "class" || name === "role" || name.includes("-")) made.setAttribute(name, value);
+    else if (name === "style") Object.assign(made.style, value);
     else made[name] = value;
   }
   made.append(...children.filter((child) => child != null));
@@ -62,7 +64,7 @@ export function dragged(made, { begin, move, end, cancel = end }) {
     pointer = null;
     act(event);
   };
-  const heard = {
+  listen(made, {
     pointerdown(event) {
       kept(event);
       if (!begin(event)) return;
@@ -72,8 +74,7 @@ export function dragged(made, { begin, move, end, cancel = end }) {
     pointermove: (event) => event.pointerId === pointer && move(event),
     pointerup: last(end),
     pointercancel: last(cancel),
-  };
-  for (const [event, act] of Object.entries(heard)) made.addEventListener(event, act);
+  });
 }
 
 // How far a pointer is along an element, 0 to 1; inset: CSS pixels at its ends that do not count.
@@ -81,6 +82,14 @@ export function along(event, made, inset = 0) {
   const box = made.getBoundingClientRect();
   const edge = (inset * box.width) / (made.offsetWidth || 1); // the graph may be zoomed
   return clamp((event.clientX - box.left - edge) / (box.width - 2 * edge || 1), 0, 1);
+}
+
+// Puts other children into an element; the focus stays at the one that has the same data.
+export function refill(made, name, children) {
+  const { activeElement: focused } = document;
+  const data = made.contains(focused) && focused.dataset[name];
+  made.replaceChildren(...children);
+  if (data) made.querySelector(`[data-${name}="${CSS.escape(data)}"]`)?.focus();
 }
 
 // Puts a style sheet on the page once, whichever widgets are there.

@@ -150,7 +150,7 @@ export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
     async loadedGraphNode(node) {
       const kept = isOurs(node) && remembered(node, what);
       const there = kept && (await left(kept));
-      if (!there) return;
+      if (!there || !node.graph) return; // another undo may have taken the node meanwhile
       remember(node, what, there);
       show(node, there, true);
     },

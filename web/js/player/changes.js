@@ -31,20 +31,18 @@ export class Changes {
     if (this.lists.length > 1) this.lists = this.lists.filter(([name]) => name !== "whole");
     this.count = count;
     this.curve.style.display = this.lists.length ? "block" : "none";
-    const values = this.lists.flatMap(([, list]) => list.map((value) => LEVELS * (value ?? 0)));
-    this.top = values.reduce((most, value) => Math.max(most, value), LEAST);
-    this.curve.setAttribute("viewBox", `0 0 ${Math.max(count - 1, 1)} ${this.top * 1.05}`);
-    this.mark = this.#line({ stroke: "#fff" });
+    const most = this.lists.map(([, list]) => Math.max(...list)); // null counts as 0
+    this.height = 1.05 * Math.max(LEAST, ...most.map((value) => LEVELS * value));
+    this.curve.setAttribute("viewBox", `0 0 ${Math.max(count - 1, 1)} ${this.height}`);
+    this.mark = this.#line({ stroke: "#fff", y1: 0, y2: this.height });
     this.curve.replaceChildren(...this.lists.map(([name, list]) => this.#path(name, list)), this.mark);
-    const most = (list) => Math.max(...list.map((value) => value ?? 0));
-    const told = this.lists.map(([name, list]) => `${name} up to ${this.#levels(most(list))}`);
+    const told = this.lists.map(([name], at) => `${name} up to ${this.#levels(most[at])}`);
     this.curve.setAttribute("aria-label", `Change of each frame: ${told.join(", ")} of 255`);
     this.show(0);
   }
 
   show(frame) {
-    for (const [name, value] of Object.entries({ x1: frame, x2: frame, y1: 0, y2: this.top * 1.05 }))
-      this.mark.setAttribute(name, value);
+    for (const x of ["x1", "x2"]) this.mark.setAttribute(x, frame);
     const told = this.lists.map(([name, list]) => `${name} ${this.#levels(list[frame])}`);
     this.said.textContent = told.length ? `Change of 255: ${told.join(", ")}` : "";
   }
@@ -52,14 +50,9 @@ export class Changes {
   #levels = (value) => (value == null ? "none" : (LEVELS * value).toFixed(1));
 
   #path(name, list) {
-    const at = (value, frame) => `${frame} ${this.top * 1.05 - LEVELS * value}`;
-    let pen = "M";
-    const d = list.map((value, frame) => {
-      if (value == null) return (pen = "M"), "";
-      const piece = pen + at(value, frame);
-      pen = "L";
-      return piece;
-    });
+    const pen = (frame) => (list[frame - 1] == null ? "M" : "L"); // a gap where there is no value
+    const d = list.map((value, frame) =>
+      value == null ? "" : `${pen(frame)}${frame} ${this.height - LEVELS * value}`);
     return this.#line({ d: d.join(""), stroke: LOOK[name], fill: "none" }, "path");
   }
 

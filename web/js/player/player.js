@@ -27,7 +27,7 @@ styled(
 export class Player {
   #pair = null; // the pictures of A and B that are shown
   #busy = null; // while a frame is fetched
-  #drag = null;
+  #drag = null; // {takes: whether the line is moved, x, y}
   #second = false;
   #cards = [];
   #used = []; // the Frames of A and B

@@ -1,6 +1,6 @@
 // The last results of a node as small pictures, of which any two are A and B.
 
-import { button, element, row, styled } from "../lib/dom.js";
+import { button, element, refill, row, styled } from "../lib/dom.js";
 
 styled(
   "evenframe-results",
@@ -39,18 +39,14 @@ export class Results {
 
   set(all, chosen) {
     this.element.hidden = all.length < 3; // a source and its result need no choice
-    const focused = document.activeElement?.dataset?.pick;
-    this.element.replaceChildren(...all.map((card) => this.#card(card, chosen)));
-    if (focused) this.element.querySelector(`[data-pick="${CSS.escape(focused)}"]`)?.focus();
+    refill(this.element, "pick", all.map((card) => this.#card(card, chosen)));
   }
 
   #card({ id, label, frames }, chosen) {
     const pick = (slot) => {
       const name = slot.toUpperCase();
-      const props = { "aria-pressed": chosen[slot] === id };
-      const made = button(`${label} as ${name}`, () => this.choose(slot, id), name, props);
-      made.dataset.pick = `${slot} ${id}`;
-      return made;
+      const props = { "aria-pressed": chosen[slot] === id, "data-pick": `${slot} ${id}` };
+      return button(`${label} as ${name}`, () => this.choose(slot, id), name, props);
     };
     const image = element("img", { src: frames.url(0), alt: "", draggable: false });
     const name = element("div", { textContent: label });

@@ -1,6 +1,6 @@
 // Regions over a frame of the clip: outlines that are drawn, moved and pulled with pointer and keys.
 
-import { clamp, dragged, taken } from "../lib/dom.js";
+import { clamp, dragged, listen, taken } from "../lib/dom.js";
 import { Stage } from "../lib/stage.js";
 import { around, boxBetween, cursorOf, handlesOf, holds, pulled, shifted } from "./shapes.js";
 import { cells, dashed, handle as drawHandle, mark, named, outline } from "./paint.js";
@@ -24,18 +24,19 @@ export class RegionCanvas {
     this.stage = new Stage((context) => this.#paint(context));
     this.element = this.stage.element;
     Object.assign(this.element, { tabIndex: 0, role: "application", ariaLabel: NAME });
-    const on = (event, act) => this.element.addEventListener(event, act);
     dragged(this.element, {
       begin: (event) => this.#down(event),
       move: (event) => this.#move(event),
       end: () => this.#end(),
       cancel: () => this.cancel(),
     });
-    on("pointermove", (event) => this.#gesture || this.#hover(event));
-    on("dblclick", () => this.#close());
-    on("keydown", (event) => this.#key(event));
-    on("keyup", (event) => ARROWS[event.key] && this.#end());
-    on("blur", () => this.#gesture?.kind === "nudge" && this.#end());
+    listen(this.element, {
+      pointermove: (event) => this.#gesture || this.#hover(event),
+      dblclick: () => this.#close(),
+      keydown: (event) => this.#key(event),
+      keyup: (event) => ARROWS[event.key] && this.#end(),
+      blur: () => this.#gesture?.kind === "nudge" && this.#end(),
+    });
   }
 
   cancel() {
@@ -110,9 +111,7 @@ export class RegionCanvas {
 
   #pixel = () => this.stage.size.map((side) => 1 / side);
 
-  #apart(one, other) {
-    return Math.hypot(...this.#between(one, other)) >= LEAST / 2;
-  }
+  #apart = (one, other) => Math.hypot(...this.#between(one, other)) >= LEAST / 2;
 
   #hover(event) {
     const at = this.stage.at(event);
@@ -185,29 +184,28 @@ export class RegionCanvas {
   #paint(context) {
     if (!this.stage.picture) return;
     const { items, points, view: { selected, cell } } = this.act;
-    const place = (spot) => this.stage.place(spot);
-    if (cell) cells(context, this.stage, cell);
+    const { stage } = this;
+    if (cell) cells(context, stage, cell);
     const seen = items.filter((one) => !one.hidden);
     for (const item of seen.sort((one, other) => (one.index === selected) - (other.index === selected))) {
-      for (const ghost of item.ghosts) dashed(context, item, ghost, place);
+      for (const ghost of item.ghosts) dashed(context, item, ghost, stage);
       const mine = { ...item, shape: this.#shape(item) };
-      outline(context, mine, place, item.index === selected);
-      named(context, mine, place, this.stage);
+      outline(context, mine, stage, item.index === selected);
+      named(context, mine, stage);
       if (item.index !== selected || item.locked) continue;
-      for (const spot of handlesOf(mine.kind, mine.shape)) drawHandle(context, place(spot), item.colour);
+      for (const spot of handlesOf(mine.kind, mine.shape)) drawHandle(context, stage.place(spot), item.colour);
     }
-    for (const { at, outside } of points ?? []) mark(context, place(at), outside);
-    this.#paintNew(context, place);
+    for (const { at, outside } of points ?? []) mark(context, stage.place(at), outside);
+    this.#paintNew(context, stage);
   }
 
-  #paintNew(context, place) {
+  #paintNew(context, stage) {
     const { kind, draft } = this.#gesture ?? {};
-    const fresh = { kind: "box", colour: "#fff", shape: draft };
-    if (kind === "new" && draft) outline(context, fresh, place, true);
+    if (kind === "new" && draft) outline(context, { kind: "box", colour: "#fff", shape: draft }, stage, true);
     if (!this.#points.length) return;
     const open = [...this.#points, ...(this.reaching ? [this.reaching] : [])];
-    outline(context, { kind: "polygon", colour: "#fff", shape: open.flat() }, place, true, true);
-    for (const spot of this.#points) drawHandle(context, place(spot), "#fff");
+    outline(context, { kind: "polygon", colour: "#fff", shape: open.flat() }, stage, true, true);
+    for (const spot of this.#points) drawHandle(context, stage.place(spot), "#fff");
   }
 
   close() {

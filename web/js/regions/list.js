@@ -1,6 +1,6 @@
 // The regions as a list: names and words, what is seen and locked, and which lies on top.
 
-import { button, clamp, dragged, element, pressed, row, taken } from "../lib/dom.js";
+import { button, clamp, dragged, element, pressed, refill, row, taken } from "../lib/dom.js";
 import { EDGES, occurs, phrases, toggled, wordsOf } from "./model.js";
 
 const toggle = (label, press, text) => button(label, press, text, { class: "icon" });
@@ -99,15 +99,12 @@ class Row {
     const wanted = JSON.stringify([offered, mine, gone]);
     if (wanted === this.shown) return;
     this.shown = wanted;
-    const focused = document.activeElement?.dataset?.word;
     const chip = (word, missing) => {
       const label = missing ? `${word}: not in the target prompt; remove it` : word;
-      const made = button(label, () => this.act.change(this.index, { words: toggled(words, word) }), word, { class: missing ? "chip wrong" : "chip" });
-      made.dataset.word = word;
-      pressed(made, mine.some((phrase) => occurs(word, phrase)));
-      return made;
+      const press = () => this.act.change(this.index, { words: toggled(words, word) });
+      const on = mine.some((phrase) => occurs(word, phrase));
+      return button(label, press, word, { class: missing ? "chip wrong" : "chip", "aria-pressed": on, "data-word": word });
     };
-    this.chips.replaceChildren(...offered.map((word) => chip(word, false)), ...gone.map((word) => chip(word, true)));
-    [...this.chips.children].find((made) => made.dataset.word === focused)?.focus();
+    refill(this.chips, "word", [...offered.map((word) => chip(word, false)), ...gone.map((word) => chip(word, true))]);
   }
 }

@@ -4,13 +4,13 @@ import { stroked, tag } from "../lib/draw.js";
 import { pairs } from "./model.js";
 import { around } from "./shapes.js";
 
-function traced({ kind, shape }, place, open) {
+function traced({ kind, shape }, stage, open) {
   const path = new Path2D();
   const [left, top, right, bottom] = shape;
   const corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
-  for (const spot of kind === "box" ? corners : pairs(shape)) path.lineTo(...place(spot));
+  for (const spot of kind === "box" ? corners : pairs(shape)) path.lineTo(...spot);
   if (!open) path.closePath();
-  return path;
+  return stage.placed(path);
 }
 
 function lined(context, path, strokeStyle, lineWidth) {
@@ -18,13 +18,13 @@ function lined(context, path, strokeStyle, lineWidth) {
   context.stroke(path);
 }
 
-export const outline = (context, item, place, strong, open) =>
-  stroked(context, traced(item, place, open), item.colour, strong ? 2 : 1.25, item.dotted ? [2, 4] : []);
+export const outline = (context, item, stage, strong, open) =>
+  stroked(context, traced(item, stage, open), item.colour, strong ? 2 : 1.25, item.dotted ? [2, 4] : []);
 
 // Where a region is on a neighbouring key frame.
-export function dashed(context, item, ghost, place) {
+export function dashed(context, item, ghost, stage) {
   context.setLineDash([3, 4]);
-  lined(context, traced({ ...item, shape: ghost }, place), item.colour, 1);
+  lined(context, traced({ ...item, shape: ghost }, stage), item.colour, 1);
   context.setLineDash([]);
 }
 
@@ -47,8 +47,8 @@ export function mark(context, [x, y], outside) {
 }
 
 // Name and words above the region, or inside it where there is no room.
-export function named(context, item, place, stage) {
-  const [left, top] = place(around(item.shape));
+export function named(context, item, stage) {
+  const [left, top] = stage.place(around(item.shape));
   const text = (item.key ? "◆ " : "") + item.name + (item.words ? `: ${item.words}` : "");
   const above = top < 15 ? top : top - 15;
   tag(context, text, [left - 1, above], stage.element.clientWidth, item.colour, item.ink);

@@ -16,7 +16,7 @@ export class Timeline {
 
   // count: frames of the clip; frame: the one shown.
   show(items, selected, frame, count) {
-    Object.assign(this, { count });
+    this.count = count;
     this.line.style.left = this.#left(frame);
     const wanted = JSON.stringify([count, selected, items.map((item) => [item.name, item.colour, item.frames, item.dots])]);
     if (wanted === this.#wanted || this.#drag) return;
@@ -34,15 +34,20 @@ export class Timeline {
 
   #row(item, selected) {
     const { index } = item;
-    const press = (event) => {
-      this.act.select(index);
-      this.act.go(this.#frameAt(event));
+    const on = {
+      pointerdown: (event) => {
+        this.act.select(index);
+        this.act.go(this.#frameAt(event));
+      },
+      dblclick: (event) => this.act.addKey(index, this.#frameAt(event)),
     };
-    const dots = (item.dots ?? []).map(({ frame, share }) =>
-      element("i", { title: `${frame + 1}: ${share.toFixed(2)}`, style: { left: this.#left(frame), opacity: 0.25 + 0.75 * share, background: item.colour } }));
+    const dots = (item.dots ?? []).map(({ frame, share }) => {
+      const style = { left: this.#left(frame), opacity: 0.25 + 0.75 * share, background: item.colour };
+      return element("i", { title: `${frame + 1}: ${share.toFixed(2)}`, style });
+    });
     return element(
       "div",
-      { class: selected ? "track chosen" : "track", title: item.name, on: { pointerdown: press, dblclick: (event) => this.act.addKey(index, this.#frameAt(event)) } },
+      { class: selected ? "track chosen" : "track", title: item.name, on },
       ...dots,
       ...item.frames.map((frame) => this.#key(item, frame)),
     );
@@ -51,7 +56,8 @@ export class Timeline {
   #key({ index, name, colour }, frame) {
     const behind = frame >= this.count ? ", behind the clip's end" : "";
     const label = `Key of ${name} on frame ${frame + 1}${behind}: drag, with Alt a copy; arrow keys; Delete`;
-    const made = button(label, () => this.act.go(frame), "", { class: behind ? "key behind" : "key", style: { left: this.#left(frame), background: colour } });
+    const style = { left: this.#left(frame), background: colour };
+    const made = button(label, () => this.act.go(frame), "", { class: behind ? "key behind" : "key", style });
     Object.assign(made.dataset, { index, at: frame });
     dragged(made, {
       begin: () => {

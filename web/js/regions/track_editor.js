@@ -85,15 +85,16 @@ export class TrackEditor extends ClipEditor {
   seen() {
     const { frame, tracked, state } = this;
     const drawing = model.drawingAt(state, frame);
-    const found = tracked?.bounds[frame];
-    const box = drawing?.box ? this.drawn(drawing.box) : found;
+    const box = drawing?.box ? this.drawn(drawing.box) : tracked?.bounds[frame];
     const sure = tracked?.confidence?.[frame];
     const dots = (tracked?.bounds ?? []).flatMap((bounds, at) =>
       bounds ? [{ frame: at, share: tracked.confidence?.[at] ?? 1 }] : []);
     const name = drawing ? (drawing === state.drawings[0] ? "prompt" : "correction")
       : `tracked${sure == null ? "" : ` ${Math.round(100 * sure)} %`}`;
     const look = { colour: colour(0), ink: ink(0), ghosts: [], index: 0, kind: "box", words: "" };
-    return [{ ...look, name, shape: box ?? FIRST, hidden: !box, dotted: !drawing?.box, key: Boolean(drawing), frames: state.drawings.map((each) => each.frame), dots }];
+    const frames = state.drawings.map((each) => each.frame);
+    const now = { shape: box ?? FIRST, hidden: !box, dotted: !drawing?.box, key: Boolean(drawing) };
+    return [{ ...look, ...now, name, frames, dots }];
   }
 
   shown() {
