@@ -41,9 +41,9 @@ def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
 
 def recipe() -> dict[str, Any]:
     """The viewer alone, behind a short inversion, and where the page shows it."""
-    path = ROOT / "examples_workflows" / "FateZero region from words.json"
+    path = ROOT / "examples_workflows" / "FateZero region from words - Evenframe video edit.json"
     graph = json.loads(path.read_text(encoding="utf-8"))
-    kept = {"EvenframeLoadModel", "EvenframeDemoClip", "EvenframePrompt", "EvenframeInvert"}
+    kept = {"EvenframeLoadModel", "EvenframeLoadVideo", "EvenframePrompt", "EvenframeInvert"}
     kept.add("EvenframeAttentionViewer")
     graph["nodes"] = [node for node in graph["nodes"] if node["type"] in kept]
     there = {node["id"] for node in graph["nodes"]}
@@ -66,12 +66,12 @@ def test_a_run_fills_the_viewer(page: Page, comfyui: ComfyServer, nodes_2: bool)
     comfyui.post("/free", {"free_memory": True})
     page.evaluate(LOAD, recipe())
     page.wait_for_timeout(1000)
-    assert page.locator(".evenframe .chips").count() == 0, "nothing grows before a run"
+    assert page.locator(".evenframe .words").count() == 0, "nothing grows before a run"
     page.evaluate(RUN)
     page.wait_for_function("() => window.ended")
     assert page.evaluate("() => window.ended") == "execution_success"
     page.wait_for_function(f"() => ({PIXELS})().then(lit => lit > 0.2)")
-    chips = page.locator(".evenframe .chips button")
+    chips = page.locator(".evenframe .words button")
     words = "a red circle left of a blue square on a gray background"
     assert chips.all_inner_texts()[:12] == words.split()
     drag_threshold(page)
@@ -80,7 +80,7 @@ def test_a_run_fills_the_viewer(page: Page, comfyui: ComfyServer, nodes_2: bool)
     page.reload()
     page.wait_for_function(READY)
     page.wait_for_function(f"() => ({PIXELS})().then(lit => lit > 0.2)")
-    told = "[...document.querySelectorAll('.evenframe .chips button')].map(c => c.textContent)"
+    told = "[...document.querySelectorAll('.evenframe .words button')].map(c => c.textContent)"
     page.wait_for_function(f"words => {told}.slice(0, 12).join(' ') === words", arg=words)
 
 
@@ -97,7 +97,7 @@ def drag_threshold(page: Page) -> None:
 
 def region_is_added_and_undone(page: Page) -> None:
     drawn = "() => window.app.graph.nodes.filter(node => node.type === 'EvenframeDrawRegions')"
-    page.locator(".evenframe .chips button").nth(1).click()
+    page.locator(".evenframe .words button").nth(1).click()
     page.wait_for_timeout(300)
     page.get_by_role("button", name="Mask to region").click()
     page.wait_for_function(f"() => ({drawn})().length === 1")
@@ -111,7 +111,7 @@ def region_is_added_and_undone(page: Page) -> None:
     page.wait_for_function(f"() => ({drawn})().length === 0")
     # Undo has made the node anew: what is on the page is its own.
     place = f"{VIEWER}?.widgets.find(w => w.name === 'evenframe_attention')?.element"
-    page.wait_for_function(f"() => {place}?.contains(document.querySelector('.evenframe .chips'))")
+    page.wait_for_function(f"() => {place}?.contains(document.querySelector('.evenframe .words'))")
     page.wait_for_function(f"() => ({PIXELS})().then(lit => lit > 0.2)")
 
 
