@@ -110,7 +110,7 @@ class EvenframeAttentionViewer(io.ComfyNode):
             model, model.model.denoiser.working_bytes(inversion.at_once, size, branches=1)
         )
         if host.strips_folder() is None:
-            moments, edit = 1, None  # nobody looks at more than the outputs
+            moments, edit = 0, None  # nobody looks at more than the outputs
         watch, clips, seen = host.check_interrupt, [frames], []
         with advice(ATTENTION_ADVICE):
             view, maps = look_around(loaded, inversion, chosen, moments, watch)

@@ -199,3 +199,37 @@ def test_the_server_refuses_what_is_no_question(comfyui: ComfyServer, asked: Any
     with pytest.raises(PromptRefused) as refused:
         comfyui.post("/evenframe/filmstrip", asked)
     assert "error" in refused.value.body
+
+
+def test_a_look_costs_no_more_than_a_loader_may(browser_folder: Path, tmp_path: Path, monkeypatch):
+    from evenframe.pipelines.video import filmstrip
+
+    video = save(tmp_path / "clip.mp4", smooth(6, 64, 64), Fraction(8))
+    monkeypatch.setattr(filmstrip, "free_memory", lambda _: 1000)
+    with pytest.raises(EvenframeError, match="memory"):
+        strip_of_file(video, Choice(), Fitting(), tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(filmstrip, "MOST_DECODED", 3)
+    with pytest.raises(EvenframeError, match="run this node once"):
+        strip_of_file(video, Choice(skip=5), Fitting(), tmp_path)
+
+
+def test_a_full_disk_costs_the_look_and_not_the_work(browser_folder: Path, clip, monkeypatch):
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(filmstrips, "kept", full)
+    assert filmstrips.shown_strips(clip) == {}
+
+
+def test_a_strip_that_somebody_tidied_up_in_is_made_anew(browser_folder: Path):
+    first = filmstrips.loaders_strip("EvenframeDemoClip", {"max_frames": 2})
+    (browser_folder / first["subfolder"] / filmstrips.RECORD).unlink()
+    assert filmstrips.loaders_strip("EvenframeDemoClip", {"max_frames": 2}) == first
+
+
+def test_what_was_made_longest_ago_goes_first(browser_folder: Path, clip, monkeypatch):
+    monkeypatch.setattr(filmstrips, "LIMIT_BYTES", 1)
+    for brightness in (1.0, 0.5):
+        filmstrips.shown_strips(clip * brightness)
+    assert len(list(browser_folder.iterdir())) == 1

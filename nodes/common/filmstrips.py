@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,10 +35,14 @@ if TYPE_CHECKING:
     from ..clip_load import Wanted
     from ..host import io
 
+log = logging.getLogger(__name__)
+
 UI = "evenframe_strips"
 RECORD = "strip.json"
 MINIATURES = Target(miniature.NAME, (SIZE, SIZE), SPACE_STRIDE)
 """What the built-in model takes."""
+LIMIT_BYTES = 4 * 10**9
+"""Of all that is made for the browser, until the host empties its folder for previews."""
 MAX_TEXT = 4096
 """Characters of an input's value that the page sends."""
 
@@ -60,7 +66,7 @@ def shown_strips(*clips: Tensor, frame_rate: float = 8.0) -> dict[str, Any]:
     def make(clip: Tensor) -> Make:
         return lambda folder: strip_of_frames(clip, folder, frame_rate, host.check_interrupt)
 
-    return {UI: [kept(_clip_key(clip, frame_rate), make(clip)) for clip in clips]}
+    return _told(UI, ((_clip_key(clip, frame_rate), make(clip)) for clip in clips))
 
 
 def shown_files(name: str, *makes: Make) -> dict[str, Any]:
@@ -68,7 +74,16 @@ def shown_files(name: str, *makes: Make) -> dict[str, Any]:
     its files lie; empty where there are none, and as for `shown_strips`."""
     if host.strips_folder() is None or not makes:
         return {}
-    return {name: [kept(secrets.token_hex(16), make) for make in makes]}
+    return _told(name, ((secrets.token_hex(16), make) for make in makes))
+
+
+def _told(name: str, made: Iterable[tuple[str, Make]]) -> dict[str, Any]:
+    """Where the folder for previews takes nothing, the node's work is not lost for it."""
+    try:
+        return {name: [kept(key, make) for key, make in made]}
+    except OSError as error:
+        log.warning("The clip cannot be shown in the browser: %s", error)
+        return {}
 
 
 def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +137,8 @@ def _given(cls: type[io.ComfyNode], inputs: Mapping[str, Any]) -> dict[str, Any]
     """The values of a node's own widgets; where one is missing, its default."""
     values: dict[str, Any] = {}
     for socket in cls.GET_SCHEMA().inputs:
+        if not hasattr(socket, "default") and socket.id != "model":  # no widget
+            continue
         default = getattr(socket, "default", None)
         value = inputs.get(socket.id, default)
         if value is None:
@@ -148,6 +165,19 @@ def _key(*facts: Any) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
+def _drop_oldest(root: Path, keep: Path) -> None:
+    """Remove what was made longest ago while all together is larger than `LIMIT_BYTES`."""
+    done = [path for path in root.iterdir() if path != keep and not path.suffix]
+    found = [(path.stat().st_mtime, path) for path in done]
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for _, path in found}
+    left = sum(sizes.values())
+    for _, path in sorted(found):
+        if left <= LIMIT_BYTES:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        left -= sizes[path]
+
+
 def kept(key: str, make: Make) -> dict[str, Any]:
     """What is told of the folder of a key, which is made where there is none yet; whole or not at
     all."""
@@ -156,15 +186,18 @@ def kept(key: str, make: Make) -> dict[str, Any]:
         raise EvenframeError("No browser looks at what a plain process makes.")
     folder = root / key
     if not (folder / RECORD).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # somebody has tidied up in it
         partial = root / f"{key}.{secrets.token_hex(4)}.partial"
         partial.mkdir(parents=True)
         try:
             told = make(partial).told()
             (partial / RECORD).write_text(json.dumps(told), encoding="utf-8")
-            if not folder.exists():  # else somebody else was faster
+            with suppress(OSError):  # somebody else was faster
                 os.replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            _drop_oldest(root, folder)
     saved = host.saved(folder / RECORD)
     told = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return {**told, "subfolder": saved["subfolder"], "type": saved["type"]}

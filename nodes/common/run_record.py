@@ -58,7 +58,7 @@ def recorded(video: Path, record: Mapping[str, Any], prompt: Mapping[str, Any] |
     prompt: the workflow in API format, from which `evenframe run` makes the video again. Returns
     what to say where that is not possible: the video is there all the same.
     """
-    text = json.dumps({**record, "workflow": prompt}, indent=1, ensure_ascii=False)
+    text = json.dumps({**record, "workflow": prompt}, indent=1)
     try:
         write_new(
             video.with_suffix(".json"), lambda path: path.write_text(text + "\n", encoding="utf-8")

@@ -79,7 +79,7 @@ class ComfyHost:
 
     def submitted(self) -> Submitted | None:
         prompt, now = self._posted.get(), get_executing_context()
-        if now is None or not isinstance(prompt, Mapping):
+        if now is None or not isinstance(prompt, Mapping) or now.node_id not in prompt:
             return None
         return Submitted(prompt, now.node_id, _may_skip)
 

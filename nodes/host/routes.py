@@ -23,7 +23,7 @@ def register() -> None:
     from . import host
     from .comfy import ComfyHost
 
-    one_at_a_time = asyncio.Lock()
+    making, planning = asyncio.Lock(), asyncio.Lock()
     if isinstance(host, ComfyHost):
         PromptServer.instance.add_on_prompt_handler(host.posted)
 
@@ -32,14 +32,14 @@ def register() -> None:
         """{"node": a loader's id, "inputs": {name: value}} to what `loaders_strip` gives."""
         from ..common.filmstrips import loaders_strip
 
-        return await _answer(request, loaders_strip, one_at_a_time)
+        return await _answer(request, loaders_strip, making)
 
     @PromptServer.instance.routes.post("/evenframe/plan")
     async def plan(request: web.Request) -> web.Response:
         """The same question to what `loaders_plan` gives."""
         from ..common.plans import loaders_plan
 
-        return await _answer(request, loaders_plan, one_at_a_time)
+        return await _answer(request, loaders_plan, planning)
 
 
 async def _answer(
@@ -51,15 +51,20 @@ async def _answer(
         asked = await _asked(request)
         async with one_at_a_time:
             told = await asyncio.to_thread(answer, asked["node"], asked["inputs"])
-    except EvenframeError as error:
+    except (EvenframeError, OSError) as error:
         return web.json_response({"error": str(error)}, status=400)
     return web.json_response(told)
 
 
 async def _asked(request: web.Request) -> dict[str, Any]:
     example = '{"node": "EvenframeLoadVideo", "inputs": {"file": "clip.mp4"}}'
-    text = (await request.content.read(LONGEST)).decode(errors="replace")
-    value = read_json(text, "questions for a clip", example)
+    text = bytearray()
+    async for chunk in request.content.iter_any():
+        text += chunk
+        if len(text) > LONGEST:
+            raise EvenframeError(f"The question is longer than {LONGEST} bytes: ask for one node.")
+    value = read_json(text.decode(errors="replace"), "questions for a clip", example)
     asked = read_object(value, "The question", {"node", "inputs"}, set(), example)
-    read_object(asked["inputs"], "inputs", set(), set(asked["inputs"] or ()), example)
+    names = asked["inputs"] if isinstance(asked["inputs"], dict) else ()
+    read_object(asked["inputs"], "inputs", set(), set(names), example)
     return {"node": read_text(asked["node"], "node"), "inputs": asked["inputs"]}

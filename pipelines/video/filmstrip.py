@@ -8,7 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..common.errors import EvenframeError
+from ..common.memory import free_memory
 from ..common.pictures import to_image
+from .budget import Budget
 from .decode import FALLBACK_RATE, reading
 from .fit import apply, as_floats, resize
 from .sizes import Fit, Fitting, Size
@@ -20,6 +23,8 @@ FIRST = Choice(1)
 """Of a video, a single frame."""
 MOST = 500
 """Pictures of a strip: of longer clips those at the beginning."""
+MOST_DECODED = 20_000
+"""Frames of a video that are decoded to show some of them."""
 QUALITY = 90
 
 
@@ -59,11 +64,13 @@ def strip_of_file(path: Path, choice: Choice, fitting: Fitting, folder: Path) ->
     """
     how: Fit | None = None
     times: list[Fraction] = []
-    with reading(path, choice) as source:
+    with reading(path, choice, _require_near) as source:
         for pixels, time in source.frames:
             if len(times) == MOST:
                 break
-            how = how or fitting.plan((pixels.shape[1], pixels.shape[0]))
+            if how is None:
+                how = fitting.plan((pixels.shape[1], pixels.shape[0]))
+                Budget.of(f"'{path.name}'", free_memory).require(how, 1, pixels.itemsize)
             fitted = apply(torch.from_numpy(pixels)[None], how)
             _write(as_floats(fitted)[0], folder, len(times))
             times.append(time)
@@ -77,6 +84,15 @@ def strip_of_file(path: Path, choice: Choice, fitting: Fitting, folder: Path) ->
     for index in range(count.kept, count.chosen):
         (folder / _name(index)).unlink()
     return Filmstrip(count.kept, *how.size, float(rate))
+
+
+def _require_near(decoded: int) -> None:
+    """Nobody waits for a look at frames that lie far into a video."""
+    if decoded > MOST_DECODED:
+        raise EvenframeError(
+            f"The clip ends after frame {MOST_DECODED} of the video, too far to look at it before "
+            "the run: run this node once to see it."
+        )
 
 
 def size_of_file(path: Path) -> Size:
