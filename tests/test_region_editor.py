@@ -186,6 +186,26 @@ def test_a_box_is_drawn_where_the_mouse_was(hand: Hand):
     assert near(hand.pixel(0.5, 0.45), (grey,) * 3), "what is inside is seen as it is"
 
 
+def test_a_box_that_is_drawn_beyond_the_border_ends_at_it(hand: Hand):
+    hand.mount("")
+    hand.drag((0.5, 0.3), (1.3, 0.6))
+    assert hand.boxes(0)[0] == pytest.approx([0.5, 0.3, 1, 0.6], abs=0.01)
+
+
+def test_delete_never_reaches_the_graph_which_would_take_the_node(hand: Hand):
+    hand.mount(text(BOX), locked=["one"])
+    hand.page.evaluate("""() => { window.keys = [];
+      document.addEventListener("keydown", ({ key }) => window.keys.push(key)); }""")
+    for selected in (0, None):
+        hand.page.evaluate("index => widget.select(index)", selected)
+        hand.page.locator(".stage").focus()
+        hand.page.keyboard.press("Delete")
+    hand.page.get_by_role("button", name="Add a box", exact=True).press("Delete")
+    assert hand.page.evaluate("() => window.keys") == [] and hand.heard == []
+    hand.page.keyboard.press("Escape")
+    assert hand.page.evaluate("() => window.keys") == ["Escape"]
+
+
 def test_two_boxes_on_three_keys_tied_to_words_in_twelve_actions(hand: Hand):
     hand.mount("")
     hand.drag((0.1, 0.1), (0.3, 0.4))

@@ -45,8 +45,13 @@ export function note(props) {
 }
 
 // A widget around its parts. key(event): hears the keys of them all.
-export const framed = (props, key, ...parts) =>
-  element("div", { class: "evenframe", ...props, on: { keydown: key, pointerdown: kept } }, ...parts);
+export function framed(props, key, ...parts) {
+  const keydown = (event) => {
+    key?.(event);
+    if (!event.ctrlKey && !event.metaKey && !["Escape", "Tab"].includes(event.key)) kept(event);
+  };
+  return element("div", { class: "evenframe", ...props, on: { keydown, pointerdown: kept } }, ...parts);
+}
 
 // The graph shall not hear of it: it has keys of its own, and moves nodes with the pointer.
 const kept = (event) => event.stopPropagation();

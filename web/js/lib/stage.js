@@ -103,7 +103,8 @@ export class Stage {
     const { box, shrink } = this.#laid();
     const { left, top, scale } = this.view();
     const [wide, high] = this.size;
-    const across = ((event.clientX - box.left) * shrink) % (this.element.clientWidth / this.panes);
+    const [x, pane] = [(event.clientX - box.left) * shrink, this.element.clientWidth / this.panes];
+    const across = x - pane * clamp(Math.floor(x / pane), 0, this.panes - 1);
     return [
       (across - left) / (wide * scale),
       ((event.clientY - box.top) * shrink - top) / (high * scale),

@@ -162,7 +162,7 @@ export class RegionCanvas {
     if (event.ctrlKey || event.metaKey) return;
     if (event.key === "Escape" && (this.#gesture || this.#points.length)) this.cancel();
     else if (event.key === "Enter" && this.#points.length) this.#close();
-    else if (item && ["Delete", "Backspace"].includes(event.key)) this.act.remove(item.index);
+    else if (["Delete", "Backspace"].includes(event.key)) item && this.act.remove(item.index);
     else if (item && !item.hidden && ARROWS[event.key]) this.#nudge(item, event);
     else return;
     taken(event);
