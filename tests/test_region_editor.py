@@ -206,6 +206,19 @@ def test_delete_never_reaches_the_graph_which_would_take_the_node(hand: Hand):
     assert hand.page.evaluate("() => window.keys") == ["Escape"]
 
 
+def test_what_is_being_typed_is_left_alone(hand: Hand):
+    hand.mount(text(BOX))
+    hand.page.locator("input.name").first.press_sequentially("x")
+    hand.page.evaluate("() => widget.setWords('another prompt')")
+    assert hand.page.locator("input.name").first.input_value() == "xone" and hand.heard == []
+    hand.page.locator("input.name").first.press("Enter")
+    assert hand.regions[0].name == "xone"
+    hand.page.locator("summary").click()
+    told = hand.heard[-1]
+    hand.page.locator("textarea").press_sequentially(" ")
+    assert hand.page.evaluate("() => [widget.value, widget.text.value]") == [told, told + " "]
+
+
 def test_two_boxes_on_three_keys_tied_to_words_in_twelve_actions(hand: Hand):
     hand.mount("")
     hand.drag((0.1, 0.1), (0.3, 0.4))

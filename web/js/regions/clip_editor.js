@@ -17,6 +17,7 @@ const CELLS = [["0", "no grid"], ["8", "latent cells, 8 px"], ["16", "cells of 1
 // removeKey(index, frame), placeKey(index, from, to, copy).
 export class ClipEditor {
   #wrong = ""; // what is wrong with the text, which is then left alone
+  #text = ""; // as it was set or told last, whatever is being typed
 
   // value: the text. frames: of the clip (lib/frames.js), or null. view: {frame, selected, hidden,
   // locked, cell} of an earlier editor. onChange(value): once a gesture. onView(view): what is
@@ -63,12 +64,12 @@ export class ClipEditor {
   }
 
   get value() {
-    return this.text.value;
+    return this.#text;
   }
 
   // Another text: read and shown; one that is wrong is told, and left as it is.
   setValue(text) {
-    this.text.value = text;
+    this.#text = this.text.value = text;
     try {
       this.state = this.model.parse(text);
       this.#wrong = "";
@@ -116,9 +117,9 @@ export class ClipEditor {
 
   commit(state) {
     const text = this.model.write(state);
-    const changed = text !== this.text.value;
+    const changed = text !== this.#text;
     this.state = state;
-    this.text.value = text;
+    this.#text = this.text.value = text;
     if (changed) this.onChange(text); // first: to refresh may move the focus, and so be heard
     this.refresh();
     this.onView(this.view);

@@ -33,7 +33,11 @@ export class RegionList {
 class Row {
   constructor(index, act, gripOf) {
     const field = (name, props, read = (text) => text) =>
-      (this[name] = element("input", { ...props, on: { change: ({ target }) => act.change(index, { [name]: read(target.value) }) } }));
+      (this[name] = element("input", { ...props, on: { change: ({ target }) => change(name, target, read(target.value)) } }));
+    const change = (name, target, value) => {
+      target.value = value;
+      act.change(index, { [name]: value });
+    };
     const pixels = (name) =>
       element("label", { title: `${name}, in pixels` }, `${name} `,
         field(name, { type: "number", min: 0, max: EDGES }, (text) => Math.round(clamp(Number(text), 0, EDGES))));
@@ -82,7 +86,7 @@ class Row {
     this.element.setAttribute("aria-current", selected);
     Object.assign(this.grip.style, { background: item.colour, color: item.ink });
     for (const [field, value] of Object.entries({ name, words, grow, soften }))
-      if (this[field].value !== String(value)) this[field].value = value;
+      if (this[field] !== document.activeElement && this[field].value !== String(value)) this[field].value = value;
     this.eye.textContent = hidden ? "◌" : "◉";
     pressed(this.eye, !hidden);
     this.lock.innerHTML = padlock(locked);
