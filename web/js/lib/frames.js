@@ -5,6 +5,7 @@ const AHEAD = 6;
 
 export class Frames {
   #pictures = new Map(); // index -> promise of an ImageBitmap, that used longest ago first
+  shown = null; // the index of the one on a stage: kept however long ago it was asked for
 
   // url: of the picture of a frame. count; width, height: of a frame in pixels; rate: frames a
   // second.
@@ -25,7 +26,7 @@ export class Frames {
     this.#pictures.delete(index);
     const picture = found ?? this.#fetched(index);
     this.#pictures.set(index, picture); // now the last that was used
-    if (this.#pictures.size > DECODED) this.#drop(this.#pictures.keys().next().value);
+    if (this.#pictures.size > DECODED) this.#drop([...this.#pictures.keys()].find((one) => one !== this.shown));
     return picture;
   }
 
@@ -42,12 +43,14 @@ export class Frames {
   }
 
   async #fetched(index) {
-    const answer = await fetch(this.url(index));
-    if (!answer.ok) {
+    try {
+      const answer = await fetch(this.url(index));
+      if (!answer.ok) throw new Error(`frame ${index} is gone: run the node again`);
+      return await createImageBitmap(await answer.blob());
+    } catch (error) {
       this.#pictures.delete(index); // it may be there the next time
-      throw new Error(`frame ${index} is gone: run the node again`);
+      throw error;
     }
-    return createImageBitmap(await answer.blob());
   }
 
   #drop(index) {

@@ -36,7 +36,7 @@ export class Stage {
     if (asked !== this.#asked) return;
     this.size = [frames.width, frames.height];
     this.picture = picture;
-    this.shown = index;
+    this.shown = frames.shown = index;
     this.render();
   }
 
