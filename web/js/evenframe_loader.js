@@ -2,7 +2,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { askOfLoader, executionId, remembered, value } from "./lib/graph.js";
+import { askOfLoader, executionId, isAlive, remembered, value } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
 const PAUSE = 400; // ms without a change of the widgets, until the server is asked
@@ -16,7 +16,7 @@ const isDemo = (node) => String(value(node, "file")).startsWith(DEMO);
 // clip in its place.
 async function showDemo(node) {
   const { subfolder, type } = await askOfLoader("filmstrip", node);
-  if (!node.graph || !isDemo(node)) return;
+  if (!isAlive(node) || !isDemo(node)) return;
   node.previewMediaType = "image";
   const output = {
     text: [value(node, "evenframe_text") ?? ""],
@@ -43,7 +43,7 @@ class Plan {
   async ask() {
     const asked = ++this.asked;
     const said = await askOfLoader("plan", this.node).then((told) => told.said, (error) => error.message);
-    if (asked !== this.asked || !this.node.graph) return;
+    if (asked !== this.asked || !isAlive(this.node)) return;
     showText(this.node, said);
     if (isDemo(this.node)) await showDemo(this.node).catch(() => {});
   }

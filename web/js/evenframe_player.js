@@ -27,7 +27,11 @@ function show(node, kept) {
     waiting = setTimeout(() => remember(node, VIEW, view), WAIT);
   };
   const player = new Player({ results, view: remembered(node, VIEW) ?? {}, onChange });
-  const options = { getMinHeight: () => HEIGHT, close: () => player.close() };
+  const close = () => {
+    player.close();
+    clearTimeout(waiting); // or it is kept under the name of another graph
+  };
+  const options = { getMinHeight: () => HEIGHT, close };
   mount(node, NAME, player.element, options).player = player;
   fit(node);
 }

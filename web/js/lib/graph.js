@@ -4,6 +4,9 @@ import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { Frames } from "./frames.js";
 
+// Whether a node is still in its graph: one that was taken with all the others keeps naming it.
+export const isAlive = (node) => node.graph?.getNodeById(node.id) === node;
+
 export const slotOf = (node, input) => node.inputs?.findIndex(({ name }) => name === input) ?? -1;
 
 // The node that an input is linked to, through reroutes, or null.
@@ -150,7 +153,7 @@ export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
     async loadedGraphNode(node) {
       const kept = isOurs(node) && remembered(node, what);
       const there = kept && (await left(kept));
-      if (!there || !node.graph) return; // another undo may have taken the node meanwhile
+      if (!there || !isAlive(node)) return; // another undo may have taken the node meanwhile
       remember(node, what, there);
       show(node, there, true);
     },
