@@ -2,7 +2,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { chained, loaderOf, loadersFrames, onRun, ranFrames, remembered, slotOf, upstream, value, widgetOf } from "./lib/graph.js";
+import { chained, isAlive, loaderOf, loadersFrames, onRun, ranFrames, remembered, slotOf, upstream, value, widgetOf } from "./lib/graph.js";
 import { mount, setValue } from "./lib/mount.js";
 import { RegionEditor } from "./regions/editor.js";
 import { TrackEditor } from "./regions/track_editor.js";
@@ -93,7 +93,7 @@ class Mounted {
 
   // Look at the graph again: the text, the prompt's words, and which clip is linked.
   look() {
-    if (!this.node.graph || this.closed) return;
+    if (!isAlive(this.node) || this.closed) return;
     if (!this.placed) this.editor.look(views.get(keyOf(this.node)) ?? {});
     this.placed = true;
     this.#conceal();
@@ -110,9 +110,11 @@ class Mounted {
     if (asked !== "null" && !this.editor.frames) this.editor.setFrames(null, "Reading the clip ...");
     try {
       const frames = await loadersFrames(this.node);
-      if (asked === this.#asked) this.#show(frames, Boolean(frames));
+      if (asked === this.#asked) this.#show(frames ?? this.ran ?? null, Boolean(frames));
     } catch (error) {
-      if (asked === this.#asked) this.#show(this.ran ?? null, false, error.message);
+      if (asked !== this.#asked) return;
+      this.#asked = ""; // it may be there the next time
+      this.#show(this.ran ?? null, false, error.message);
     }
   }
 
