@@ -26,7 +26,7 @@ export function line({ label, done, total, share, what }, after, from) {
 function heard({ detail }) {
   const { node: id, prompt_id, label, done, share } = detail;
   const node = nodeAt(id);
-  if (!node) return;
+  if (!node?.comfyClass?.startsWith("Evenframe")) return; // the host's own keep their look
   const [now, run] = [performance.now() / 1000, `${prompt_id} ${label}`];
   if (begun.get(id)?.run !== run) begun.set(id, { run, now, from: done + share });
   const first = begun.get(id);
