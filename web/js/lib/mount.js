@@ -32,11 +32,17 @@ export function fit(node) {
   node.setDirtyCanvas?.(true, true); // the canvas places a widget when it draws
 }
 
+const openWorkflow = () => app.extensionManager?.workflow?.activeWorkflow;
+
 // What act does to the graph is undone at once. settles: milliseconds that what it made has to take
 // its size, which Nodes 2.0 gives it later.
 export function once(act, settles = 0) {
+  const begun = openWorkflow();
   app.canvas.emitBeforeChange?.();
-  const end = () => app.canvas.emitAfterChange?.();
+  const end = () => {
+    if (openWorkflow() === begun) app.canvas.emitAfterChange?.();
+    else if (begun?.changeTracker) begun.changeTracker.changeCount--; // or another tab's history would hear of it
+  };
   try {
     return act();
   } finally {
