@@ -78,6 +78,21 @@ def test_no_more_pictures_are_kept_than_fit(stage: Page):
     assert closed == 0, "a bitmap that was closed has no width"
 
 
+def test_the_picture_on_the_stage_is_kept_and_a_refused_fetch_is_asked_again(stage: Page):
+    width, said, again = stage.evaluate("""async () => {
+      const { Frames } = await import("/js/lib/frames.js");
+      let url = "/clip/00000.jpg";
+      const many = new Frames({ url: () => url, count: 200, width: 64, height: 48 });
+      await stage.show(many, 0);
+      for (let at = 1; at < 100; at++) await many.picture(at);
+      const { width } = stage.picture;
+      url = "http://127.0.0.1:1/";
+      const said = await many.picture(100).then(() => "", error => error.name);
+      url = "/clip/00000.jpg";
+      return [width, said, (await many.picture(100)).width]; }""")
+    assert [width, said, again] == [64, "TypeError", 64]
+
+
 def test_play_keeps_the_clips_rate_and_steps_stop_it(stage: Page):
     shown = stage.evaluate("""async () => {
       let time = 0;
