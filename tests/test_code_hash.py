@@ -82,7 +82,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
     for name in (*FOLDERS, "cli"):
         shutil.copytree(PACKAGE / name, folder / name, ignore=ignored)
-    for name in ("__init__.py", "__main__.py"):
+    for name in ("__init__.py", "__main__.py", "versions.py"):
         shutil.copy(PACKAGE / name, folder)
     guidance = folder / "pipelines" / "models" / "guidance.py"
     text, right = guidance.read_text(encoding="utf-8"), "negative + scale * (target"

@@ -10,6 +10,7 @@ from evenframe.nodes.host import io
 
 SEVERAL = {
     "clip": "a clip of this pack's; ComfyUI's text encoder",
+    "file": "a video, or a clip that is built in; a saved inversion",
     "frames": "images; for the saver a video, too",
     "frame_rate": "0 leaves it to the video; images have none to leave it to",
     "mask": "a picture's; how words are masked",
@@ -42,6 +43,5 @@ def test_no_seed_changes_by_itself_after_a_run():
     inputs = [entry for node in node_classes() for entry in node.GET_SCHEMA().inputs]
     seeds = [entry for entry in inputs if entry.id in ("seed", "noise_seed")]
     assert {entry.id for entry in seeds} == {"seed", "noise_seed"}
-    assert [getattr(entry, "control_after_generate", None) for entry in seeds] == [False] * len(
-        seeds
-    )
+    controls = {getattr(entry, "control_after_generate", None) for entry in seeds}
+    assert {getattr(control, "value", control) for control in controls} == {False, "fixed"}

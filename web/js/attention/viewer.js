@@ -11,7 +11,6 @@ const MOST_PINNED = 3;
 const OPACITY = 0.7;
 
 styled(
-  "evenframe-attention",
   `.evenframe .words { max-height: 84px; overflow-y: auto; padding: 2px; flex-shrink: 0; }
   .evenframe .words .chip[aria-pressed="true"] { background: var(--chip); color: #000;
     border-color: var(--chip); }

@@ -5,7 +5,6 @@ import { along, clamp, colour, dragged, element, ink, round, styled, taken } fro
 const STEPS = 100; // of the whole, by which borders move
 
 styled(
-  "evenframe-shares",
   `.evenframe .shares { position: relative; display: flex; height: 32px; flex-shrink: 0; }
   .evenframe .shares .part { overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
     line-height: 32px; text-align: center; min-width: 0; flex-basis: 0; }

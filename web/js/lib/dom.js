@@ -97,14 +97,14 @@ export function refill(made, name, children) {
   if (data) made.querySelector(`[data-${name}="${CSS.escape(data)}"]`)?.focus();
 }
 
-// Puts a style sheet on the page once, whichever widgets are there.
-export function styled(id, css) {
-  if (document.getElementById(id)) return;
-  document.head.append(element("style", { id, textContent: css }));
+// Puts a style sheet on the page: called by a module, which the page loads once.
+export function styled(css) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  document.adoptedStyleSheets.push(sheet);
 }
 
 styled(
-  "evenframe-common",
   `.evenframe { display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%;
     min-height: 0; box-sizing: border-box; font: 12px/1.4 system-ui, sans-serif;
     color: var(--input-text, #ddd); }

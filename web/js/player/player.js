@@ -14,7 +14,6 @@ const NEAR = 14; // pixels at which the line is taken and not the frame
 const START = { frame: 0, mode: "wipe", divider: 0.5, outlines: true, muted: false, loop: true };
 
 styled(
-  "evenframe-player",
   `.evenframe .divider { position: absolute; inset: 0 auto 0 50%; width: 2px; margin-left: -1px;
     background: #fff; box-shadow: 0 0 3px #000; cursor: ew-resize; }
   .evenframe .divider::after { content: "⇔"; position: absolute; top: 50%; left: -10px; width: 22px;

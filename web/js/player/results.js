@@ -3,7 +3,6 @@
 import { button, element, refill, row, styled } from "../lib/dom.js";
 
 styled(
-  "evenframe-results",
   `.evenframe .results { flex: none; flex-wrap: nowrap; overflow-x: auto; font-size: 11px; }
   .evenframe .card { flex: none; }
   .evenframe .card .row { gap: 2px; }

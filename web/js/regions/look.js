@@ -3,7 +3,6 @@
 import { styled } from "../lib/dom.js";
 
 styled(
-  "evenframe-regions",
   `.evenframe.editor { container-type: inline-size; overflow: hidden auto; }
   .evenframe .panes { display: flex; flex-direction: column; gap: 4px; flex: 1 1 auto; min-height: 0; }
   .evenframe .film, .evenframe .side { display: flex; flex-direction: column; gap: 4px; min-width: 0; }
