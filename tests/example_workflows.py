@@ -57,11 +57,14 @@ def runs_anywhere(path: Path) -> bool:
 def light(path: Path) -> dict[str, Any]:
     """The workflow with few steps and frames; links and everything else as they are."""
     graph = json.loads(path.read_text(encoding="utf-8"))
+    host = any(node["class_type"] == "EvenframeAdoptModel" for node in graph.values())
     for node in graph.values():
         inputs = node["inputs"]
         for name in inputs.keys() & LIGHT.keys():
             if inputs[name] and not isinstance(inputs[name], list):  # 0 means "as it comes"
                 inputs[name] = LIGHT[name]
+        if "model" in inputs and inputs.get("width") == 0:  # else frames get a real model's size
+            inputs |= {"width": LIGHT["width"], "height": LIGHT["height"]} if host else {}
     return graph
 
 
