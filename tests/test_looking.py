@@ -50,7 +50,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def graph(tmp_path: Path) -> Iterator[Graph]:
     path = ROOT / "examples_workflows" / "api" / "ReAtCo two objects.json"
     graph: Graph = json.loads(path.read_text(encoding="utf-8"))
-    sole(graph, "DemoClip")["inputs"]["max_frames"] = 2
+    sole(graph, "LoadVideo")["inputs"]["max_frames"] = 2
     sole(graph, "Invert")["inputs"] |= {"steps": 1, "check": False, "cache_gb": 0}
     with host.using(Session(output=tmp_path, temp=tmp_path, cache=tmp_path)):  # type: ignore
         yield graph
