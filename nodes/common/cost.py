@@ -43,7 +43,8 @@ class Cost:
         """The edit is done."""
         took = monotonic() - self._since
         host.paces.pop(self.like, None)
-        host.paces[self.like] = took / self._rows
+        if self._rows:
+            host.paces[self.like] = took / self._rows
         if len(host.paces) > MOST_PACES:
             del host.paces[next(iter(host.paces))]
         self.lines.append(f"It took {_time(took)}.")
