@@ -154,11 +154,11 @@ class EvenframeSaveVideo(io.ComfyNode):
         logged, hidden = videos.log_metadata(log), cls.hidden
         film = _film(frames, clip, undo_fit, frame_rate)
         said = list(film.said)
-        own = videos.workflow_metadata(hidden.prompt, hidden.extra_pnginfo)
-        # The workflow first: editors look for it near the beginning of a file.
         record = run_record(model, clip) if host.embeds_workflow() else None
-        told = {} if record is None else {**own, FIELD: json.dumps(record)}
-        fields = told | logged
+        fields = logged
+        if record is not None:  # the workflow first: editors look near the beginning of a file
+            own = videos.workflow_metadata(hidden.prompt, hidden.extra_pnginfo)
+            fields = {**own, FIELD: json.dumps(record), **logged}
         name = filled_for(cls, filename_prefix, film.size)
         counted = Counted(frame_bar(film.expected, "Saving"))
         path = videos.save(

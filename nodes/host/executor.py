@@ -98,11 +98,11 @@ class Executor:
                 "The workflow saves nothing: add a node that saves or shows, such as "
                 f"{', '.join(saving)}."
             )
-        checked = []
+        ready = []
         for node in workflow.in_order(targets):
             with self._host.checking(Submitted(prompt, node.id)):
-                checked.append(checked_task(tasks[node.id], tasks))
-        return checked
+                ready.append(checked_task(tasks[node.id], tasks))
+        return ready
 
     def run(
         self, workflow: Workflow, on_node: OnNode = _ignore, on_done: OnDone = _ignore

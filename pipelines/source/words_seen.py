@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..common.errors import EvenframeError
 from ..common.grids import cell_width
+from ..common.progress import OnPass
 from ..models.checks import require_frames, require_model, require_prompt
 from ..models.lattice import Lattice
 from ..text.tokens import Tokens
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 FILE = "maps.bin"
 MOST_BYTES = 64 << 20
 """Of the maps of a clip: a browser holds them."""
-
-OnPass = Callable[[], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 from ....pipelines.attention.sites import Site
 from ....pipelines.common.errors import EvenframeError
 
-TOGETHER = (
+MIXED = (
     "attends to words and pixels together, or with a mask of its own: the controls need a model "
     "with separate self- and cross-attention (Stable Diffusion, SDXL, Wan)."
 )
@@ -88,7 +88,7 @@ def read(
         if call.place in beside:
             continue
         if call.queries not in sizes or call.masked:
-            raise EvenframeError(f"'{name}' {TOGETHER}")
+            raise EvenframeError(f"'{name}' {MIXED}")
         if not own and call.keys != words:
             continue
         kind = "self" if own else "cross"
