@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor
-
-from ..miniature.demo import SCENES, scene_clip
-from ..pipelines.common.checks import require_choice, require_whole
-from ..pipelines.video import clip_from_images
+from ..miniature.demo import SCENES
 from .common import sockets
-from .common.demo_files import FRAME_RATE, MAX_FRAMES
+from .common.demo_files import MAX_FRAMES, clip_of_scene
 from .host import io
 
 SCENE = "two shapes"
@@ -57,16 +50,8 @@ class EvenframeDemoClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, max_frames: int, scene: str = SCENE) -> io.NodeOutput:
-        frames, prompt = scene_clip(scene, max_frames)
-        clip = clip_from_images(torch.from_numpy(frames), FRAME_RATE, source="demo clip")
+        clip, prompt = clip_of_scene(scene, max_frames)
         return io.NodeOutput(clip.frames, clip, prompt, ui={"text": (prompt, clip.describe())})
-
-
-def demo_frames(max_frames: Any, scene: Any = SCENE) -> tuple[Tensor, float]:
-    """The frames (f, h, w, 3) of a scene, and their rate. Raises EvenframeError out of range."""
-    require_whole("max_frames", max_frames, 1, MAX_FRAMES)
-    require_choice("scene", scene, tuple(SCENES))
-    return torch.from_numpy(scene_clip(scene, max_frames)[0]), FRAME_RATE
 
 
 NODES = [EvenframeDemoClip]

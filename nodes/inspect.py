@@ -16,7 +16,7 @@ from ..pipelines.source.words_seen import look_around, look_at_edit
 from ..pipelines.text.prompt import parse_phrases
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
-from .common.filmstrips import shown_files, shown_strips
+from .common.filmstrips import shown_files, shown_or_said, shown_strips
 from .common.inputs import input_of
 from .common.memory import ATTENTION_ADVICE, advice
 from .common.playing import comparing
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..pipelines.video.clip import Clip
     from .host import ModelHandle
 
+MAPS = "evenframe_maps"
 SHEET_CLIPS = "abcdefghi"
 """The sockets of a contact sheet: as many as a sheet of three by three holds."""
 
@@ -120,11 +121,12 @@ class EvenframeAttentionViewer(io.ComfyNode):
                 own = look_at_edit(loaded, inversion, *edit, maps.steps, watch)
                 clips, seen = [frames, edit[0]], seen + ([own] if own else [])
         picture = heat(view.maps, frames)
-        shown = shown_files("evenframe_maps", *(one.write for one in seen))
+        files = (one.write for one in seen)
+        shown = shown_or_said("clip", lambda: shown_strips(*clips) | shown_files(MAPS, *files))
         text = f"{words}: step {view.step + 1}"
         # The viewer shows the clip itself.
-        told = {"text": [text]} if shown else feedback.shown(spread(picture, 4), text)
-        return io.NodeOutput(picture, view.mask, ui=told | shown_strips(*clips) | shown)
+        told = {"text": [text]} if MAPS in shown else feedback.shown(spread(picture, 4), text)
+        return io.NodeOutput(picture, view.mask, ui=feedback.merged(told, shown))
 
 
 def _edit_of(

@@ -13,7 +13,7 @@ from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.text import parse_regions
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
-from .common.filmstrips import shown_strips
+from .common.filmstrips import shown_or_said, shown_strips
 from .common.inputs import input_of
 from .host import io
 
@@ -94,7 +94,7 @@ def region_result(
     if confidence is not None:
         picture = bars(confidence, picture)
     text = "\n".join(line for line in (regions.describe(), note) if line)
-    shown = {**feedback.shown(spread(picture, 4), text), **(ui or {})}
+    shown = feedback.merged(feedback.shown(spread(picture, 4), text), ui or {})
     return io.NodeOutput(regions, regions.coverage(regions.frame_size), picture, ui=shown)
 
 
@@ -144,7 +144,8 @@ class EvenframeDrawRegions(io.ComfyNode):
             drawn = drawn if found is None else found.over(drawn)
         else:
             drawn = found.over(regions)
-        return region_result(drawn, frames, "\n".join(notes), ui=shown_strips(frames))
+        shown = shown_or_said("clip", lambda: shown_strips(frames))
+        return region_result(drawn, frames, "\n".join(notes), ui=shown)
 
 
 class EvenframeMaskRegion(io.ComfyNode):

@@ -13,7 +13,7 @@ from ..pipelines.regions.tracking import packages
 from ..pipelines.regions.tracking.drawn import Drawing, painted_masks, parse_drawing
 from .common import sockets
 from .common.files import Stamp, stamps
-from .common.filmstrips import shown_strips
+from .common.filmstrips import shown_or_said, shown_strips
 from .common.verdict import verdict
 from .host import host, io
 from .region import (
@@ -189,7 +189,8 @@ def seen(
         [round(edge, 4) for edge in box] if isfinite(box[0]) else None for box in bounds.tolist()
     ]
     sure = None if confidence is None else [round(value, 3) for value in confidence.tolist()]
-    return {TRACKED: [{"bounds": found, "confidence": sure}], **shown_strips(frames)}
+    clip = shown_or_said("clip", lambda: shown_strips(frames))
+    return {TRACKED: [{"bounds": found, "confidence": sure}], **clip}
 
 
 def _people(frames: Tensor, text: str, segmenter: str, mask: Tensor | None, edges: Any) -> People:

@@ -15,7 +15,7 @@ import torch
 from comfyui_server import ComfyServer, PromptRefused
 from PIL import Image
 
-from evenframe.nodes.common import filmstrips
+from evenframe.nodes.common import feedback, filmstrips
 from evenframe.nodes.common.plans import loaders_plan
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
@@ -219,7 +219,11 @@ def test_a_full_disk_costs_the_look_and_not_the_work(browser_folder: Path, clip,
         raise OSError("no space left")
 
     monkeypatch.setattr(filmstrips, "kept", full)
-    assert filmstrips.shown_strips(clip) == {}
+    shown = feedback.merged(
+        {"text": ["left: cat"], "images": []},
+        filmstrips.shown_or_said("clip", lambda: filmstrips.shown_strips(clip)),
+    )
+    assert shown == {"text": ["left: cat", "No clip is shown: no space left"], "images": []}
 
 
 def test_a_strip_that_somebody_tidied_up_in_is_made_anew(browser_folder: Path):

@@ -12,7 +12,7 @@ from comfyui_server import ComfyServer
 from test_web import LOAD, READY, RUN, SAVED, SENT, TEXTS
 
 from evenframe.nodes.clip_load import EvenframeLoadVideo
-from evenframe.nodes.demo import demo_frames
+from evenframe.nodes.common.demo_files import clip_of_scene
 from evenframe.pipelines.video import Audio, save
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ PIXELS = f"""places => {{ const {{ stage }} = ({PLAYER})(), {{ canvas }} = stage
   const read = (x, y) => [...canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1).data];
   return places.map(([x, y]) => {{ const [left, top] = stage.place([x / 128, y / 128]);
     return [read(left, top), read(left + stage.element.clientWidth / 2, top)]; }}); }}"""
+FRAMES = clip_of_scene("two shapes", COUNT)[0].frames
 PLACES = [[12, 100], [40, 50], [90, 80], [64, 20]]
 
 
@@ -92,7 +93,7 @@ def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
 
 def assert_frame(page: Page, frame: int) -> None:
     """The stage shows this frame of the clip, and beside it that of its negative."""
-    before = demo_frames(COUNT)[0][frame]
+    before = FRAMES[frame]
     for (x, y), (left, right) in zip(PLACES, page.evaluate(PIXELS, PLACES), strict=True):
         wanted = 255 * before[y, x]
         assert left[:3] == pytest.approx(wanted.tolist(), abs=10), (x, y)
@@ -118,7 +119,7 @@ def test_before_and_after_are_shown_and_again_after_a_reload(
         f"async () => {{ const player = ({PLAYER})(); player.look('side'); await player.go(2); }}"
     )
     assert_frame(page, 2)
-    assert torch.unique(demo_frames(COUNT)[0][2].view(-1, 3), dim=0).shape[0] > 2
+    assert torch.unique(FRAMES[2].view(-1, 3), dim=0).shape[0] > 2
     assert "evenframe_player" not in page.evaluate(SENT) + page.evaluate(SAVED)
     texts = page.evaluate(TEXTS.replace("node.widgets.", "node.widgets?."))
     page.wait_for_timeout(2500)  # the editor keeps its draft a moment after the last change

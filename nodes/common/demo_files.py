@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 
 from ...miniature.demo import SCENES, scene_clip
+from ...pipelines.common.checks import require_choice, require_whole
 from ...pipelines.video import Choice, Clip, clip_from_images
 
 FRAME_RATE = 8
@@ -31,5 +32,15 @@ def demo_clip(file: str, choice: Choice) -> Clip:
     file: one of `DEMO_FILES`, else KeyError.
     """
     most = min(choice.needed or MAX_FRAMES, MAX_FRAMES)
-    frames, _ = scene_clip(_FILES[file], most)
-    return clip_from_images(torch.from_numpy(frames), FRAME_RATE, source=file)
+    return clip_of_scene(_FILES[file], most, file)[0]
+
+
+def clip_of_scene(scene: str, max_frames: int, source: str = "demo clip") -> tuple[Clip, str]:
+    """So many frames of one of `SCENES`, and what they show. source: what messages call them.
+
+    Raises EvenframeError out of range.
+    """
+    require_choice("scene", scene, tuple(SCENES))
+    require_whole("max_frames", max_frames, 1, MAX_FRAMES)
+    frames, prompt = scene_clip(scene, max_frames)
+    return clip_from_images(torch.from_numpy(frames), FRAME_RATE, source=source), prompt

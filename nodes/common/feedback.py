@@ -10,7 +10,7 @@ from ...pipelines.common.whole_file import write_new
 from ..host import host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -67,3 +67,8 @@ def shown(frames: Tensor, text: str) -> dict[str, Any]:
     except (EvenframeError, OSError) as error:
         text = f"{text}\nNo picture is shown: {error}"
     return {"images": images, "text": [text]}
+
+
+def merged(told: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Two parts of a node's `ui` as one; its texts follow each other."""
+    return {**told, **more, "text": [*told.get("text", ()), *more.get("text", ())]}

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,20 +21,20 @@ from ... import miniature
 from ...miniature.vocabulary import SIZE
 from ...pipelines.common.checks import require_choice
 from ...pipelines.common.errors import EvenframeError
+from ...pipelines.common.progress import carry_on
 from ...pipelines.models.stable_diffusion.codec import SPACE_STRIDE
 from ...pipelines.video.filmstrip import MOST, strip_of_file, strip_of_frames
 from ...pipelines.video.targets import Target
 from ..host import host
-from .demo_files import demo_clip, is_demo
+from .demo_files import clip_of_scene, demo_clip, is_demo
 from .files import input_stamp
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...pipelines.video import Clip
     from ..clip_load import Wanted
     from ..host import io
-
-log = logging.getLogger(__name__)
 
 UI = "evenframe_strips"
 RECORD = "strip.json"
@@ -66,7 +65,7 @@ def shown_strips(*clips: Tensor, frame_rate: float = 8.0) -> dict[str, Any]:
     def make(clip: Tensor) -> Make:
         return lambda folder: strip_of_frames(clip, folder, frame_rate, host.check_interrupt)
 
-    return _told(UI, ((_clip_key(clip, frame_rate), make(clip)) for clip in clips))
+    return {UI: [kept(_clip_key(clip, frame_rate), make(clip)) for clip in clips]}
 
 
 def shown_files(name: str, *makes: Make) -> dict[str, Any]:
@@ -74,16 +73,16 @@ def shown_files(name: str, *makes: Make) -> dict[str, Any]:
     its files lie; empty where there are none, and as for `shown_strips`."""
     if host.strips_folder() is None or not makes:
         return {}
-    return _told(name, ((secrets.token_hex(16), make) for make in makes))
+    return {name: [kept(secrets.token_hex(16), make) for make in makes]}
 
 
-def _told(name: str, made: Iterable[tuple[str, Make]]) -> dict[str, Any]:
-    """Where the folder for previews takes nothing, the node's work is not lost for it."""
+def shown_or_said(what: str, show: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `show` names for the browser. Where the folder for previews takes nothing, a text says
+    so, and that `what` is missing: the node's work is not lost for it."""
     try:
-        return {name: [kept(key, make) for key, make in made]}
-    except OSError as error:
-        log.warning("The clip cannot be shown in the browser: %s", error)
-        return {}
+        return show()
+    except (EvenframeError, OSError) as error:
+        return {"text": [f"No {what} is shown: {error}"]}
 
 
 def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,15 +91,15 @@ def loaders_strip(node: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     node: its id. inputs: by name, as in a workflow in API format; `file` for one that takes a
     video from a loader of ComfyUI's. Raises EvenframeError for other nodes, and as they do.
     """
-    from ..demo import EvenframeDemoClip, demo_frames
+    from ..demo import EvenframeDemoClip
 
     if node == "EvenframeDemoClip":
         given = _given(EvenframeDemoClip, inputs)
-        return kept(_key(node, given), _whole(*demo_frames(**given)))
+        return kept(_key(node, given), _whole(clip_of_scene(**given)[0]))
     file, wanted = asked_of(node, inputs)
     if is_demo(file):
         clip = wanted.of(demo_clip(file, wanted.choice))
-        return kept(_key(*wanted, file), _whole(clip.frames, float(clip.frame_rate)))
+        return kept(_key(*wanted, file), _whole(clip))
     return kept(
         _key(*wanted, input_stamp(file)),
         lambda folder: strip_of_file(host.input_path(file), wanted.choice, wanted.fitting, folder),
@@ -129,8 +128,8 @@ def asked_of(node: str, inputs: Mapping[str, Any]) -> tuple[str, Wanted]:
     return file, wanted_of(**given, taken=MINIATURES if known else None)
 
 
-def _whole(frames: Tensor, frame_rate: float) -> Make:
-    return lambda folder: strip_of_frames(frames, folder, frame_rate, lambda: None)
+def _whole(clip: Clip) -> Make:
+    return lambda folder: strip_of_frames(clip.frames, folder, float(clip.frame_rate), carry_on)
 
 
 def _given(cls: type[io.ComfyNode], inputs: Mapping[str, Any]) -> dict[str, Any]:

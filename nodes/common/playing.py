@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...pipelines.common.errors import EvenframeError
 from ...pipelines.measure.change import Change, change
 from ...pipelines.regions.outlines import outlines
 from ...pipelines.video.filmstrip import MOST
 from ...pipelines.video.soundtrack import SUFFIX, save_sound
 from ..host import host
-from .filmstrips import kept, shown_strips
+from .filmstrips import shown_files, shown_or_said, shown_strips
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,10 +49,7 @@ def comparing(
     frames, to be outlined. Where the folder for previews takes nothing, it says so in words: the
     node's work is not lost for it.
     """
-    try:
-        return _shown(before, after, clip, regions)
-    except (EvenframeError, OSError) as error:
-        return {"text": [f"No player is shown: {error}"]}
+    return shown_or_said("player", lambda: _shown(before, after, clip, regions))
 
 
 def _shown(
@@ -76,7 +71,7 @@ def _shown(
             (folder / OUTLINES).write_text(text, encoding="utf-8")
         return Beside(SOUND if sound else "", OUTLINES if regions is not None else "", moved)
 
-    return {**strips, UI: [kept(secrets.token_hex(16), make)]}
+    return strips | shown_files(UI, make)
 
 
 def _rounded(values: tuple[float | None, ...]) -> list[float | None]:

@@ -1,6 +1,5 @@
 """A clip as small pictures in a folder, which a browser steps through."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 from ..common.errors import EvenframeError
 from ..common.memory import free_memory
 from ..common.pictures import to_image
+from ..common.progress import OnPass
 from .budget import Budget
 from .decode import FALLBACK_RATE, reading
 from .fit import apply, as_floats, resize
@@ -46,9 +46,7 @@ class Filmstrip:
         return asdict(self)
 
 
-def strip_of_frames(
-    frames: Tensor, folder: Path, frame_rate: float, on_frame: Callable[[], None]
-) -> Filmstrip:
+def strip_of_frames(frames: Tensor, folder: Path, frame_rate: float, on_frame: OnPass) -> Filmstrip:
     """The strip of frames (f, h, w, 3) in 0..1. on_frame: called before each."""
     kept = frames[:MOST]
     for index, frame in enumerate(kept):
