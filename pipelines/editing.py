@@ -189,6 +189,8 @@ class EditPass(Pass):
     def done(self) -> None:
         """Let go of kept attention: a host may take its memory for the next model."""
         del self._model, self._source
+        for run in self._runs:
+            run.done()
 
     def repeats(self, index: int) -> int:
         """As often as the control says that wants it most often."""

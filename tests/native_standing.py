@@ -221,6 +221,8 @@ def _attention(*args: Any, **more: Any) -> Any:
 
 def guidance_at_scale_one(model: Any) -> None:
     """A node that wants the negative prompt at scale 1 gets it, any node the target at scale 0."""
+    from evenframe.nodes.host.native.model import host_model
+
     asked: list[tuple[bool, float, float]] = []
 
     def noted(args: Any) -> Any:
@@ -233,7 +235,7 @@ def guidance_at_scale_one(model: Any) -> None:
         patcher: Any = model.denoiser.patcher.clone()
         if given:
             patcher.set_model_sampler_post_cfg_function(noted, *given)
-        own = replace(model, denoiser=replace(model.denoiser, patcher=patcher))
+        own = host_model(patcher, model.text, model.codec, "")
         inversion, prompts = native.noise(own, (64, 64)), (native.TARGET, "blurry")
         return edit(own, inversion, prompts[0], negative=prompts[1], guidance_scale=scale)
 

@@ -110,6 +110,9 @@ class ControlRun:
         """Before the steps in which it may ask this model, which is ready for them: of two experts
         first the one, then the other."""
 
+    def done(self) -> None:
+        """After them: let go of that model, with which a host's session may hold much."""
+
     def source_sites(self, step: int) -> Collection[Site]:
         """The sites whose source attention it needs at a denoising step."""
         return ()

@@ -23,7 +23,7 @@ from .fingerprint import of_patchers
 from .levels import schedule_of
 from .session import Ready, in_guider, session
 from .sites import Seen, read
-from .standing import facts_of, require_workable
+from .standing import facts_of, require_workable, unused_of
 from .text import HostText
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def host_model(
         HostDenoiser(name, patcher, sites, layout, places, schedule.kind, stride),
         schedule,
         native,
+        unused=unused_of(patcher.model_options),
         session=session,
     )
 

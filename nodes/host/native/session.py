@@ -17,7 +17,6 @@ from comfy.sampler_helpers import cleanup_models
 from comfy.samplers import CFGGuider
 
 from .prompts import bearing, conditioning_of
-from .standing import unused_of
 from .windows import conditions_over, require_frames
 
 if TYPE_CHECKING:
@@ -168,10 +167,7 @@ def session(
 
     def once_ready(ready: Ready) -> Result:
         bound = replace(denoiser, ready=ready)
-        unused = unused_of(ready.options)
-        return work(
-            replace(model, denoiser=bound, guidance=bound.guided, unused=unused, session=None)
-        )
+        return work(replace(model, denoiser=bound, guidance=bound.guided, session=None))
 
     length = max(prompt.length for prompt in prompts.values()) or len(latents)
     clip = denoiser.outward(latents[:1].expand(length, -1, -1, -1)).shape

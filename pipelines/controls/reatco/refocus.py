@@ -192,6 +192,10 @@ class RefocusRun(ControlRun):
         """Ask this one."""
         self._model = model
 
+    def done(self) -> None:
+        """Hold no session."""
+        self._model = self._edit.model
+
     def gradients(self, step: int) -> int:
         """One for each update; refinement makes more."""
         return int(step in self._steps and bool(self._words))
