@@ -1,8 +1,7 @@
 // Says under Load Video, before any run, at which size its clip is edited and at which it is saved.
 
-import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { askOfLoader, executionId, isAlive, remembered, value } from "./lib/graph.js";
+import { askOfLoader, chained, isAlive, remembered, showAsRun, value } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
 const PAUSE = 400; // ms without a change of the widgets, until the server is asked
@@ -22,9 +21,7 @@ async function showDemo(node) {
     text: [value(node, "evenframe_text") ?? ""],
     images: [{ filename: "00000.jpg", subfolder, type }],
   };
-  const id = executionId(node);
-  const detail = { node: id, display_node: id, output, prompt_id: RESULT };
-  api.dispatchEvent(new CustomEvent("executed", { detail }));
+  showAsRun(node, output, RESULT);
 }
 
 // One question at a time for each node; of answers that come late, none is shown.
@@ -52,26 +49,13 @@ class Plan {
   follow() {
     const { node } = this;
     onChoice(node, () => this.later());
-    const { onConnectionsChange, onRemoved } = node;
-    node.onConnectionsChange = (...given) => {
-      this.later();
-      return onConnectionsChange?.apply(node, given);
-    };
-    node.onRemoved = (...given) => {
-      clearTimeout(this.timer);
-      return onRemoved?.apply(node, given);
-    };
+    chained(node, "onConnectionsChange", () => this.later());
+    chained(node, "onRemoved", () => clearTimeout(this.timer));
   }
 }
 
 function onChoice(node, heard) {
-  for (const widget of node.widgets ?? []) {
-    const { callback } = widget;
-    widget.callback = (...given) => {
-      heard();
-      return callback?.apply(widget, given);
-    };
-  }
+  for (const widget of node.widgets ?? []) chained(widget, "callback", heard);
 }
 
 app.registerExtension({

@@ -5,8 +5,7 @@
 // reload neither. What a node told last is kept for as long as the browser tab lives, by workflow
 // and node.
 
-import { api } from "../../../scripts/api.js";
-import { executionId, isThere, showsRuns } from "./lib/graph.js";
+import { isThere, showAsRun, showsRuns } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
 const WHAT = "evenframe_result";
@@ -14,10 +13,7 @@ const WHAT = "evenframe_result";
 function show(node, output, again) {
   if (output.text) showText(node, [output.text].flat().join("\n"));
   if (!again || !output.images) return;
-  // The editor's own way to show what a node has made, as when it runs.
-  const id = executionId(node);
-  const detail = { node: id, display_node: id, output, prompt_id: WHAT };
-  api.dispatchEvent(new CustomEvent("executed", { detail }));
+  showAsRun(node, output, WHAT);
 }
 
 showsRuns("evenframe.Results", ({ comfyClass }) => comfyClass?.startsWith("Evenframe"), WHAT, {

@@ -4,6 +4,7 @@
 // follows a seed today would take the value of the widget behind it, and that one none.
 
 import { app } from "../../../scripts/app.js";
+import { chained } from "./lib/graph.js";
 
 // The editor names it after its first value where a node gives one.
 const isControl = (widget) => widget.options?.values?.includes?.("randomize");
@@ -24,10 +25,8 @@ app.registerExtension({
 
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith("Evenframe")) return;
-    const { onConfigure } = node;
-    node.onConfigure = function (saved) {
-      onConfigure?.apply(this, arguments);
-      if (Array.isArray(saved?.widgets_values)) takeAsSaved(this.widgets ?? [], saved.widgets_values);
-    };
+    chained(node, "onConfigure", (saved) => {
+      if (Array.isArray(saved?.widgets_values)) takeAsSaved(node.widgets ?? [], saved.widgets_values);
+    });
   },
 });

@@ -129,6 +129,13 @@ export function chained(object, name, after) {
   };
 }
 
+// The editor's own way to show what a node has made, as when it runs. what: who says so.
+export function showAsRun(node, output, what) {
+  const id = executionId(node);
+  const detail = { node: id, display_node: id, output, prompt_id: what };
+  api.dispatchEvent(new CustomEvent("executed", { detail }));
+}
+
 // Remembers and shows what a node tells when it runs. keep(output, before): what of it, or nothing;
 // before: what was kept last, or null.
 export function onRun(node, what, keep, show) {
