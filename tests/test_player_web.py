@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from comfyui_server import ComfyServer
-from test_web import LOAD, READY, RUN, SAVED, SENT, TEXTS
+from editor_page import LOAD, READY, RUN, SAVED, SENT, TEXTS, editor
 
 from evenframe.nodes.clip_load import EvenframeLoadVideo
 from evenframe.nodes.common.demo_files import clip_of_scene
@@ -82,13 +82,8 @@ PLACES = [[12, 100], [40, 50], [90, 80], [64, 20]]
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1600, "height": 900})
-    page.set_default_timeout(120_000)
-    page.goto(f"http://127.0.0.1:{comfyui.port}/")
-    page.wait_for_function(READY)
-    page.wait_for_timeout(2000)
-    yield page
-    page.close()
+    with editor(browser, comfyui) as page:
+        yield page
 
 
 def assert_frame(page: Page, frame: int) -> None:

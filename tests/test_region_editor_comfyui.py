@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from comfyui_server import ComfyServer
-from test_web import LOAD, READY, RUN, SENT
+from editor_page import LOAD, READY, RUN, SENT, editor, ready
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -74,16 +74,10 @@ VUE = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', o
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1600, "height": 900})
-    page.set_default_timeout(60_000)
-    page.goto(f"http://127.0.0.1:{comfyui.port}/")
-    page.wait_for_function(READY)
-    page.wait_for_timeout(2000)
-    page.reload()  # the first start shows templates in front of the graph
-    page.wait_for_function(READY)
-    page.wait_for_timeout(2000)
-    yield page
-    page.close()
+    with editor(browser, comfyui) as page:
+        page.reload()  # the first start shows templates in front of the graph
+        ready(page)
+        yield page
 
 
 def opened(page: Page) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from comfyui_server import ROOT, ComfyServer
+from editor_page import LOAD, READY, RUN, SAVED, SENT, TEXTS, VUE_NODES, editor
 from whole_edit import save_tiny_model
 
 from evenframe.nodes import node_classes
@@ -48,20 +49,6 @@ SHORT = {
     "version": 0.4,
 }
 
-READY = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EvenframeDemoClip"
-VUE_NODES = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
-LOAD = "async graph => { await window.app.loadGraphData(graph) }"
-RUN = """async () => {
-  window.ended = null;
-  for (const end of ["execution_success", "execution_error"])
-    window.app.api.addEventListener(end, () => { window.ended = end; });
-  await window.app.queuePrompt(0);
-}"""
-TEXTS = """() => window.app.graph.nodes.map(node =>
-  node.widgets.find(widget => widget.name === "evenframe_text")?.value ?? "")"""
-SENT = "async () => JSON.stringify((await window.app.graphToPrompt()).output)"
-SAVED = "() => JSON.stringify(window.app.graph.serialize())"
-
 
 @pytest.fixture(scope="module")
 def console() -> list[str]:
@@ -72,14 +59,8 @@ def console() -> list[str]:
 @pytest.fixture(scope="module")
 def page(browser: Browser, comfyui: ComfyServer, console: list[str]) -> Iterator[Page]:
     """The editor in a real browser."""
-    page = browser.new_page(viewport={"width": 1600, "height": 900})
-    page.on("console", lambda message: console.append(message.text))
-    page.set_default_timeout(120_000)
-    page.goto(f"http://127.0.0.1:{comfyui.port}/")
-    page.wait_for_function(READY)
-    page.wait_for_timeout(2000)
-    yield page
-    page.close()
+    with editor(browser, comfyui, console.append) as page:
+        yield page
 
 
 FILES = "ckpt_name", "unet_name", "clip_name", "vae_name"

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from comfyui_server import ROOT, ComfyServer
-from test_web import LOAD, READY, RUN, SENT
+from editor_page import LOAD, READY, RUN, SENT, VUE_NODES, editor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 
-NODES_2 = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 VIEWER = "window.app.graph.nodes.find(node => node.type === 'EvenframeAttentionViewer')"
 PIXELS = """async () => {
   const canvas = document.querySelector(".evenframe .stage canvas");
@@ -29,14 +28,9 @@ PIXELS = """async () => {
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1600, "height": 1000})
-    page.set_default_timeout(120_000)
-    page.goto(f"http://127.0.0.1:{comfyui.port}/")
-    page.wait_for_function(READY)
-    page.wait_for_timeout(2000)
-    page.keyboard.press("Escape")  # the templates
-    yield page
-    page.close()
+    with editor(browser, comfyui, height=1000) as page:
+        page.keyboard.press("Escape")  # the templates
+        yield page
 
 
 def recipe() -> dict[str, Any]:
@@ -62,7 +56,7 @@ def recipe() -> dict[str, Any]:
 
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
 def test_a_run_fills_the_viewer(page: Page, comfyui: ComfyServer, nodes_2: bool):
-    page.evaluate(NODES_2, nodes_2)
+    page.evaluate(VUE_NODES, nodes_2)
     comfyui.post("/free", {"free_memory": True})
     page.evaluate(LOAD, recipe())
     page.wait_for_timeout(1000)
@@ -143,7 +137,7 @@ TYPE = """([id, name, value]) => {
 
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
 def test_bars_read_and_write_the_inputs(page: Page, nodes_2: bool):
-    page.evaluate(NODES_2, nodes_2)
+    page.evaluate(VUE_NODES, nodes_2)
     page.evaluate(LOAD, FAIR)
     page.wait_for_timeout(1500)
     heights = page.evaluate("() => app.graph.nodes.map(node => node.size[1])")
