@@ -97,6 +97,7 @@ def test_the_recipe_runs_with_one_expert_and_with_two(
         by_class[kind]["inputs"][name] = wan
     by_class["CLIPLoader"] |= theirs("ProbeClip")
     by_class["EvenframeLoadVideo"]["inputs"] |= {"max_frames": 5, "width": 96, "height": 64}
+    by_class["EvenframeLoadVideo"]["inputs"]["file"] = "wan.mp4"  # other recipes make a clip.mp4
     by_class["EvenframeEdit"]["inputs"]["start_step"] = 0
     if experts == 2:
         graph["low"] = theirs("UNETLoader", unet_name=wan, weight_dtype="fp8_e4m3fn")
