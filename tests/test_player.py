@@ -180,10 +180,11 @@ def heard(alone: Page, tmp_path: Path) -> Page:
 
 def test_the_sound_is_the_clock(heard: Page):
     """8 frames a second for a second of sound; a clip of ten goes on after its end."""
+    heard.evaluate("sound.playbackRate = 0.25")  # pictures of another clock would run away
     heard.get_by_role("button", name="Play").click()
+    heard.wait_for_function("() => !sound.paused && sound.currentTime > 0")
     apart, frame = heard.evaluate("""async () => {
       const found = [];
-      sound.playbackRate = 0.25; // pictures that went by another clock would run away
       for (let at = 0; at < 40; at++) {
         await new Promise(done => setTimeout(done, 20));
         if (!sound.paused && !sound.seeking && sound.currentTime > 0)
