@@ -102,8 +102,12 @@ def browser_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_interrupt_leaves_no_half_strip(
     browser_folder: Path, clip: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ):
+    looks = []
+
     def stop(self: Any) -> None:
-        raise KeyboardInterrupt
+        looks.append(1)
+        if len(looks) > 2:  # the clip is hashed, and a picture written
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(type(host), "check_interrupt", stop)
     with pytest.raises(KeyboardInterrupt):

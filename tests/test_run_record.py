@@ -11,10 +11,14 @@ import torch
 import evenframe
 from evenframe.__main__ import main
 from evenframe.nodes import node_classes
+from evenframe.nodes.common.demo_files import clip_of_scene
+from evenframe.nodes.common.filmstrips import shown_strips
+from evenframe.nodes.common.run_record import run_record
 from evenframe.nodes.host import host
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import StandaloneHost
 from evenframe.nodes.host.workflow import read
+from evenframe.pipelines.common import tensor_file
 from evenframe.pipelines.common.tensor_file import hash_tensors
 from evenframe.pipelines.video import read_metadata
 
@@ -50,6 +54,28 @@ def test_the_record_lies_in_the_file_and_beside_it(workflow: Path, tmp_path: Pat
     assert inside["model"] == {"name": "miniature", "fingerprint": load("miniature").fingerprint}
     frames = torch.from_numpy(scene_clip("two shapes", 2)[0])
     assert inside["clip"]["sha256"] == hash_tensors({"frames": frames})
+
+
+def test_a_clip_is_hashed_in_parts_between_which_an_interrupt_ends_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    clip, _ = clip_of_scene("two shapes", 2)
+    whole, parts = hash_tensors({"frames": clip.frames}), []
+    monkeypatch.setattr(tensor_file, "HASHED", 100_000)
+    assert hash_tensors({"frames": clip.frames}, lambda: parts.append(1)) == whole
+    assert len(parts) == 4
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt() -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(host, "check_interrupt", interrupt)
+    monkeypatch.setattr(host, "strips_folder", lambda: tmp_path)
+    for hashes in (lambda: run_record(None, clip), lambda: shown_strips(clip.frames)):
+        with pytest.raises(Interrupted):
+            hashes()
 
 
 def test_the_workflow_beside_a_video_makes_it_again(workflow: Path, tmp_path: Path):

@@ -22,6 +22,7 @@ from ...miniature.vocabulary import SIZE
 from ...pipelines.common.checks import require_choice
 from ...pipelines.common.errors import EvenframeError
 from ...pipelines.common.progress import carry_on
+from ...pipelines.common.tensor_file import hash_tensors
 from ...pipelines.models.stable_diffusion.codec import SPACE_STRIDE
 from ...pipelines.video.filmstrip import MOST, strip_of_file, strip_of_frames
 from ...pipelines.video.targets import Target
@@ -155,9 +156,8 @@ def _given(cls: type[io.ComfyNode], inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _clip_key(clip: Tensor, frame_rate: float) -> str:
-    shown = clip[:MOST].detach().cpu().contiguous()
-    pixels = hashlib.blake2b(shown.numpy().data, digest_size=16).hexdigest()
-    return _key("frames", pixels, tuple(clip.shape), str(clip.dtype), frame_rate)
+    pixels = hash_tensors({"frames": clip[:MOST]}, host.check_interrupt)
+    return _key("frames", pixels, tuple(clip.shape), frame_rate)
 
 
 def _key(*facts: Any) -> str:

@@ -47,7 +47,7 @@ def run_record(model: ModelHandle[Model] | None, clip: Clip | None) -> dict[str,
             "frames": len(clip),
             "size": [clip.width, clip.height],
             "frame_rate": float(clip.frame_rate),
-            "sha256": hash_tensors({"frames": clip.frames}),
+            "sha256": hash_tensors({"frames": clip.frames}, host.check_interrupt),
         }
     return record
 

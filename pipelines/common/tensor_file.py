@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from .errors import EvenframeError
+from .progress import OnPass, carry_on
 from .tensor_header import Unreadable, read_header
 from .whole_file import Numbered, replace, write_new
 
 SUFFIX = ".safetensors"
+HASHED = 1 << 26
+"""Bytes between two looks at an interrupt: a tenth of a second."""
 
 
 def write(
@@ -105,11 +108,15 @@ def drop_oldest(folder: Path, limit_bytes: int, keep: Path) -> None:
                 total -= size
 
 
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes."""
+def hash_tensors(tensors: Mapping[str, Tensor], on_part: OnPass = carry_on) -> str:
+    """SHA-256 over names, types, shapes and bytes. on_part: called before each part of the work;
+    what it raises (an interrupt) ends it."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        data = tensor.reshape(-1).view(torch.uint8).numpy().data
+        for start in range(0, len(data), HASHED):
+            on_part()
+            digest.update(data[start : start + HASHED])
     return digest.hexdigest()
