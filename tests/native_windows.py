@@ -18,6 +18,7 @@ from native_families import adopted, built
 from native_manners import Stopped
 
 from evenframe.benchmarks import host_models, native
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
@@ -174,7 +175,7 @@ def pictures(model: Model) -> None:
 
 def videos() -> None:
     """Of VACE, the control video's frames; and of an area over frames what lies in the window."""
-    from evenframe.nodes.host.native.windows import _area
+    from evenframe.nodes.host.native.windows import _area, require_prompts
 
     layout = dict(host_models.wan().denoiser.patcher.model.model_config.unet_config)  # type: ignore[attr-defined]
     layout |= {"model_type": "vace", "vace_layers": 1, "vace_in_dim": 96, "num_layers": 2}
@@ -188,6 +189,10 @@ def videos() -> None:
     assert _area((4, 4, 4, 3, 0, 2), range(2, 6)) == {"area": (3, 4, 4, 1, 0, 2)}
     assert _area((2, 4, 4, 0, 0, 0), range(2, 6)) is None
     assert _area((4, 4, 0, 0), range(2, 6)) == {} == _area(None, range(2, 6))
+    entries = [{"area": (2, 4, 4, at, 0, 0)} for at in (0, 2)]
+    require_prompts({"target": entries, "negative": [{}], "source": []}, (1, 16, 4, 8, 8))
+    with pytest.raises(EvenframeError, match="No target prompt reaches latent frame 3 of 5"):
+        require_prompts({"negative": [{}], "target": entries[:1]}, (1, 16, 5, 8, 8))
 
 
 def looked_at_and_rebuilt(model: Model) -> None:

@@ -17,7 +17,7 @@ from comfy.sampler_helpers import cleanup_models
 from comfy.samplers import CFGGuider
 
 from .prompts import bearing, conditioning_of
-from .windows import conditions_over, require_frames
+from .windows import conditions_over, require_frames, require_prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,6 +104,7 @@ class Work:
         given = guider.original_conds
         conditions = dict(guider.conds)
         require_frames(conditions, others[1].shape)
+        require_prompts(conditions, others[1].shape)
         if "source" in given:
             conditions["source"] = _as_given(conditions["source"], given["source"])
         main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)

@@ -32,6 +32,25 @@ def require_frames(conditions: Mapping[str, list[Any]], clip: Sequence[int]) -> 
             )
 
 
+def require_prompts(conditions: Mapping[str, list[Any]], clip: Sequence[int]) -> None:
+    """Raise EvenframeError for a branch of whose areas none lies over some of the latent frames:
+    the host would predict nothing there."""
+    frames = clip[2] if len(clip) == 5 else clip[0]
+    for role, entries in conditions.items():
+        spans = [_span(entry.get("area"), frames) for entry in entries]
+        left = [at for at in range(frames) if not any(at in span for span in spans)]
+        if entries and left:
+            raise EvenframeError(
+                f"No {role} prompt reaches latent frame {left[0] + 1} of {frames}: its area has "
+                f"other frames. Combine it with a prompt that has no area."
+            )
+
+
+def _span(area: Any, frames: int) -> range:
+    """The frames over which an area (sizes, places) lies."""
+    return range(area[3], area[3] + area[0]) if len(area or ()) >= 6 else range(frames)
+
+
 def conditions_over(
     frames: range, conditions: Mapping[str, list[Any]], model: Any, clip: Sequence[int], dim: int
 ) -> Conditions:
@@ -62,10 +81,8 @@ def _area(area: Any, frames: range) -> dict[str, Any] | None:
     nothing does."""
     if area is None or len(area) < 6:  # over all frames
         return {}
-    first, last = max(area[3], frames.start), min(area[3] + area[0], frames.stop)
-    if first >= last:
-        return None
-    return {"area": (last - first, *area[1:3], first - frames.start, *area[4:])}
+    own = [at for at in _span(area, frames.stop) if at in frames]
+    return {"area": (len(own), *area[1:3], own[0] - frames.start, *area[4:])} if own else None
 
 
 def _rest(entry: Any, frames: range, dim: int, steered: dict[int, Any]) -> dict[str, Any]:
