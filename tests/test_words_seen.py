@@ -125,6 +125,17 @@ def test_an_edit_that_is_the_source_looks_as_the_source_does(
     assert not torch.equal(other.maps, same.maps)
 
 
+def test_of_too_many_moments_of_an_edit_some_are_kept_from_the_first_to_the_last(
+    model: Model, inversion: Inversion, clip: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    source = around(model, inversion)
+    assert len(source.steps) > 3
+    monkeypatch.setattr(words_seen, "MOST_BYTES", 2 * source.maps[0, :-1].numel())
+    two = look_at_edit(model, inversion, clip, inversion.prompt, source.steps, lambda: None)
+    assert two is not None and two.steps == (source.steps[0], source.steps[-1])
+    assert torch.equal(two.maps, source.maps[[0, -1], :-1])
+
+
 @pytest.mark.parametrize("how", [{"noise_seed": 3}, {"solver": "uni-inv"}], ids=str)
 def test_however_it_was_inverted_the_edit_gets_the_same_noise(
     model: Model, clip: torch.Tensor, how: dict[str, Any]

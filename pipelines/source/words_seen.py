@@ -118,7 +118,8 @@ def look_at_edit(
     """Every word of a target prompt, as an edited clip (f, h, w, 3) looks at it at some steps.
 
     Costs encoding the clip, and a pass for each step. on_pass: called before each, and each frame.
-    None where the maps would be too large. Raises EvenframeError for a clip of another size than
+    Of steps whose maps would be too large together, evenly as many as are not; None where that is
+    none. Raises EvenframeError for a clip of another size than
     the inverted one, and for a prompt of another model.
     """
     require_prompt(model, prompt, "target prompt")
@@ -134,6 +135,7 @@ def look_at_edit(
     count = _fitting(model, lattice, len(groups), len(steps))
     if not count:
         return None
+    steps = [steps[at] for at in moments_of(len(steps), 0, count)]
     latents = model.codec.encode(frames, None, lambda _: on_pass()).float().cpu()
 
     maps: list[Tensor] = []
@@ -145,8 +147,8 @@ def look_at_edit(
             [found] = read(ready, moment, 0, [_Groups(ready, lattice, groups)])
             maps.append(_eight_bits(found))
 
-    _in_turn(model, inversion, prompt, steps[:count], by_steps)
-    own = (tuple(steps[:count]), inversion.steps, torch.stack(maps), lattice)
+    _in_turn(model, inversion, prompt, steps, by_steps)
+    own = (tuple(steps), inversion.steps, torch.stack(maps), lattice)
     return WordsSeen("edit", words, None, *own)
 
 
