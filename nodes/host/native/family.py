@@ -29,6 +29,11 @@ TOGETHER = "attends to words and pixels together, or in a way of its own that no
 INSTEAD = "Stable Diffusion 1.x or 2.x, SDXL, or Wan (text to video, image to video, VACE)"
 
 
+def unfit(name: str, reason: str) -> EvenframeError:
+    """The error for a model that cannot be edited with. reason: what it does."""
+    return EvenframeError(f"'{name}' {reason}: load {INSTEAD}.")
+
+
 def require_family(patcher: Any, name: str) -> None:
     """Raise EvenframeError for a MODEL of a family that cannot be edited with, whatever its prompt.
 
@@ -42,4 +47,4 @@ def require_family(patcher: Any, name: str) -> None:
     if reason is None and hosts and type(network).__name__ not in NETWORKS:
         reason = TOGETHER
     if reason is not None:
-        raise EvenframeError(f"'{name}' {reason}: load {INSTEAD}.")
+        raise unfit(name, reason)

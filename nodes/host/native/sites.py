@@ -8,11 +8,9 @@ from typing import Any
 
 from ....pipelines.attention.sites import Site
 from ....pipelines.common.errors import EvenframeError
+from .family import INSTEAD, TOGETHER, unfit
 
-MIXED = (
-    "attends to words and pixels together, or with a mask of its own: the controls need a model "
-    "with separate self- and cross-attention (Stable Diffusion, SDXL, Wan)."
-)
+ELSEWHERE = "attends by a function of its own and not by ComfyUI's, so that no control reaches it"
 Place = tuple[Any, ...]
 """A block of the model, as its `transformer_options` name it."""
 
@@ -88,7 +86,7 @@ def read(
         if call.place in beside:
             continue
         if call.queries not in sizes or call.masked:
-            raise EvenframeError(f"'{name}' {MIXED}")
+            raise unfit(name, TOGETHER)
         if not own and call.keys != words:
             continue
         kind = "self" if own else "cross"
@@ -98,10 +96,7 @@ def read(
         places[call.place, call.number] = site
     _require_words(seen, name, words)
     if {site.kind for site in sites} != {"self", "cross"}:
-        raise EvenframeError(
-            f"The attention of '{name}' does not pass through ComfyUI's attention function, so no "
-            "control can reach it: choose another model (Stable Diffusion, SDXL, Wan)."
-        )
+        raise unfit(name, ELSEWHERE)
     return tuple(sites), places
 
 
@@ -112,7 +107,7 @@ def _require_words(seen: Sequence[Seen], name: str, words: int) -> None:
         raise EvenframeError(
             f"'{name}' attends to {elsewhere.keys} tokens in block {_named(elsewhere.place)}, but "
             f"the prompt has {words}, so that controls cannot tell its words: take away the node "
-            "that adds tokens, or choose another model (Stable Diffusion, SDXL, Wan)."
+            f"that adds tokens, or load {INSTEAD}."
         )
 
 
