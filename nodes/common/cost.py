@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from ...pipelines.common.memory import in_bytes
 from ..host import host
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Cost:
 
     def begin(self, passes: Passes) -> None:
         """The edit is about to take its first step."""
-        line = f"{passes.describe()}. {_bytes(self.memory)} asked for beside the weights"
+        line = f"{passes.describe()}. {in_bytes(self.memory)} asked for beside the weights"
         pace = host.paces.get(self.like)
         if pace is not None:
             line += f"; about {_time(pace * passes.rows)}, if it goes as fast as last time"
@@ -55,7 +56,3 @@ def _time(seconds: float) -> str:
         return f"{seconds:.2g} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"

@@ -8,6 +8,11 @@ FreeMemory = Callable[[torch.device], int]
 """Bytes on a device that may still be filled, as a host counts them."""
 
 
+def in_bytes(count: float) -> str:
+    """So many bytes, for people."""
+    return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
+
+
 def free_memory(device: torch.device) -> int:
     """Free bytes on a device; for the CPU, what the system can still give."""
     if device.type == "cuda":

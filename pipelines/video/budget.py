@@ -6,7 +6,7 @@ from math import prod
 import torch
 
 from ..common.errors import EvenframeError
-from ..common.memory import FreeMemory
+from ..common.memory import FreeMemory, in_bytes
 from .sizes import Fit
 
 SHARE = 0.8
@@ -52,8 +52,8 @@ class Budget:
         needed = self._in_work(how, depth) + frames * self._held(how, depth)
         fewer = f"max_frames to {most} or less, or " if most else ""
         raise EvenframeError(
-            f"{self.name}: {count} of {wide}x{high} need {_gigabytes(needed)} of memory, and "
-            f"{_gigabytes(self.free * SHARE)} may be used. Set {fewer}max_side below "
+            f"{self.name}: {count} of {wide}x{high} need {in_bytes(needed)} of memory, and "
+            f"{in_bytes(self.free * SHARE)} may be used. Set {fewer}max_side below "
             f"{max(wide, high)}{'' if most else ', or take smaller frames'}."
         )
 
@@ -63,7 +63,3 @@ class Budget:
     def _held(self, how: Fit, depth: int) -> int:
         """Bytes of each frame that is kept."""
         return prod(how.size) * PIXEL + (prod(how.source) * 3 * depth if how.cuts else 0)
-
-
-def _gigabytes(number: float) -> str:
-    return f"{number / 1e9:.3g} GB"
