@@ -14,7 +14,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from ..pipelines.controls.base import Edit, Step, in_turn
+from ..pipelines.controls.base import Edit, Step, attending
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.models.model import Model
 from ..pipelines.models.schedule import Level
@@ -138,7 +138,7 @@ def edit_work(
     edit = Edit(model, inversion, meta_prompt(model, TARGET))
     runs = [control.begin(edit) for control in controls]
     branches = {"negative": inversion.prompt, "target": edit.prompt}
-    table, known, attend = inversion.keyframe_table(), {}, in_turn(runs)
+    table, known, attend = inversion.keyframe_table(), {}, attending(runs)
 
     def step(index: int) -> None:
         sites = tuple({site for run in runs for site in run.source_sites(index)})

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..pipelines.attention.processor import EarlyExit
 from ..pipelines.attention.sites import Site
 from ..pipelines.attention.terms import Call
-from ..pipelines.controls.base import Control, Edit, Step, in_turn
+from ..pipelines.controls.base import Control, Edit, Step, attending
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import WHOLE
@@ -107,7 +107,7 @@ def overhead(model: Model, control: Control) -> float:
     def controlled() -> None:
         seen = attention.at(0, sites) if sites else SourceAttention({}, {})
         run.prepare(Step(0, levels[0], levels[1], seen, trajectory[1]))
-        model.denoiser.predict(trajectory[2], levels[0], both, None, in_turn([run]))
+        model.denoiser.predict(trajectory[2], levels[0], both, None, attending([run]))
 
     plain = _operations(lambda: model.denoiser.predict(trajectory[2], levels[0], both))
     return _operations(controlled) / plain

@@ -11,7 +11,7 @@ from .common.checks import MAX_SEED, require_whole
 from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPart, OnPass, carry_on
 from .common.settings import check, setting
-from .controls.base import Control, Edit, Step, in_turn
+from .controls.base import Control, Edit, Step, attending
 from .models.checks import require_model, require_prompt
 from .models.schedule import MAX_STEPS, Level
 from .passes import Passes
@@ -93,7 +93,7 @@ def edit(
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt, in the windows of its inversion.
 
-    controls: applied in order, to attention as `in_turn` says. free: free bytes of a device.
+    controls: applied in order, to attention as `attending` says. free: free bytes of a device.
     guidance_scale, start_step, eta, seed: see `Settings`. Returns latents (t, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """
@@ -105,7 +105,7 @@ def edit(
         model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
     )
     passes = [EditPass(part, against, guidance_scale) for part in _parts(plan)]
-    on_begin(_counted(passes, range(start_step, inversion.steps)))
+    on_begin(_passes_of(passes, range(start_step, inversion.steps)))
     generator = torch.Generator().manual_seed(seed)
     return walk(
         model,
@@ -122,7 +122,7 @@ def edit(
     )
 
 
-def _counted(parts: "Sequence[EditPass]", steps: range) -> Passes:
+def _passes_of(parts: "Sequence[EditPass]", steps: range) -> Passes:
     turns = {step: parts[0].repeats(step) for step in steps}
     edit, source, gradient = len(parts) * sum(turns.values()), 0, 0
     for part in parts:
@@ -165,7 +165,7 @@ class EditPass(Pass):
         table, length = plan.inversion.keyframe_table(), plan.length or len(plan.latent_frames)
         both = {"negative": negative.over(plan.latent_frames, length), "target": plan.prompt}
         self._plan, self._both, self._scale = plan, both, guidance_scale
-        super().__init__(plan.latent_frames, self._used(plan.model), table, in_turn(self._runs))
+        super().__init__(plan.latent_frames, self._used(plan.model), table, attending(self._runs))
 
     @property
     def prompts(self) -> Mapping[str, Conditioning]:

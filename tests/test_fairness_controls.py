@@ -19,7 +19,7 @@ from evenframe.pipelines.attention.keyframes import parse, resolve
 from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Call, Term, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
-from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, in_turn
+from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step, attending
 from evenframe.pipelines.controls.fame import formulas as fame
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator, appearance
@@ -215,7 +215,7 @@ def test_the_source_is_modulated_where_fusion_puts_it(plan):
     call, source = a_call(SELF, resolve(parse("own, mid"), FRAMES)), source_attention()
     expected = dense_self(call, source.queries[SELF.name], source.keys[SELF.name], settings, made)
     for controls in ((Fusion(), settings), (settings, Fusion())):
-        attend = in_turn([started(control, made) for control in controls])
+        attend = attending([started(control, made) for control in controls])
         assert torch.allclose(evaluate(attend(call, call.plain())), expected, atol=1e-12)
 
 

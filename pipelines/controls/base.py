@@ -101,7 +101,7 @@ class Step:
 class ControlRun:
     """A control at work in one edit. Every verb does nothing unless it is overridden.
 
-    replaces: whether `attend` puts other attention in the place of the edit's. See `in_turn`.
+    replaces: whether `attend` puts other attention in the place of the edit's. See `attending`.
     """
 
     replaces: ClassVar[bool] = False
@@ -141,7 +141,7 @@ class ControlRun:
         return latents
 
 
-def in_turn(runs: Iterable[ControlRun]) -> Attend:
+def attending(runs: Iterable[ControlRun]) -> Attend:
     """The `attend` of all runs as one: those that replace attention first, else in their order.
 
     So a control that changes terms changes the attention that is evaluated, the source's too,

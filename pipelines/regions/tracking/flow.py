@@ -114,7 +114,7 @@ def _followed(kind: _Kind, on_frame: OnFrame | None) -> tuple[list[Tensor], Tens
     fields, count = Fields(frames), len(frames)
     first, last = drawn[0], drawn[-1]
     total = (count - 1) + (last - first)  # between drawings there are two tracks
-    steps = _counted(len(drawn), count, total, on_frame)
+    steps = _reporting(len(drawn), count, total, on_frame)
 
     def track(
         layer: Layer, start: int, stop: int, again: bool = False
@@ -140,7 +140,7 @@ def _followed(kind: _Kind, on_frame: OnFrame | None) -> tuple[list[Tensor], Tens
     return [place.where for place in places], torch.tensor([place.trust for place in places])
 
 
-def _counted(given: int, count: int, total: int, on_frame: OnFrame | None) -> Iterator[None]:
+def _reporting(given: int, count: int, total: int, on_frame: OnFrame | None) -> Iterator[None]:
     """Report after each of `total` steps how many of `count` frames are as good as done."""
     for done in range(1, total + 1):
         if on_frame is not None:
