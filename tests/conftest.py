@@ -104,6 +104,7 @@ def alone(browser: Browser, tmp_path: Path) -> Iterator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         yield page
+        page.unroute_all(behavior="ignoreErrors")
         page.close()
     assert errors == []
 

@@ -364,6 +364,119 @@ def test_the_list_orders_names_hides_and_locks(hand: Hand):
     assert parse_regions(hand.heard[-1], FRAMES, SIZE).items[1].name == "two"
 
 
+def test_a_locked_region_is_only_looked_at(hand: Hand):
+    hand.mount(text(BOX, MOVING), selected=1, locked=["two"])
+    page = hand.page
+    assert page.get_by_label("Name").nth(1).evaluate("one => one.readOnly")
+    assert page.get_by_label("grow").locator("visible=true").evaluate("one => one.readOnly")
+    assert page.locator(".chip:not([disabled]) >> visible=true").count() == 0
+    remove = page.get_by_role("button", name="Delete this region")
+    assert [one.is_disabled() for one in remove.all()] == [False, True]
+    page.locator('[data-index="1"][data-at="4"]').hover()
+    page.mouse.down()
+    page.mouse.move(200, 600, steps=3)
+    page.mouse.up()
+    page.keyboard.press("Delete")
+    for key in ("ArrowRight", "Delete"):
+        page.locator('[data-index="1"][data-at="4"]').press(key)
+    page.locator(".track.chosen").dblclick(position={"x": 100, "y": 2})
+    for key in ("k", "ArrowDown", "Delete"):
+        page.locator(".stage").press(key)
+    page.get_by_role("button", name="Move up or down").nth(1).press("ArrowUp")
+    hand.press("Add a box")
+    told = json.loads(hand.heard[-1])["regions"]
+    assert len(hand.heard) == 1 and told[1]["keyframes"] == MOVING["keyframes"]
+    page.evaluate("() => widget.select(1)")
+    page.locator(".stage").press("k")
+    assert "two is locked" in page.locator(".note.wrong").inner_text()
+    page.get_by_role("button", name="Show on the clip").nth(1).click()
+    page.get_by_role("button", name="Lock").nth(1).click()
+    page.locator(".stage").press("k")
+    assert len(hand.heard) == 2, "hidden and unlocked, it is deleted and moved like any other"
+
+
+def test_a_new_region_is_seen_whatever_its_name_was_before(hand: Hand):
+    hand.mount("")
+    hand.press("Add a box")
+    hand.page.get_by_role("button", name="Show on the clip").click()
+    hand.page.get_by_label("Name").fill("again")
+    hand.page.keyboard.press("Tab")
+    assert hand.page.evaluate("() => widget.items[0].hidden"), "by whatever name"
+    hand.page.get_by_label("Name").fill("region 1")
+    hand.page.keyboard.press("Tab")
+    hand.press("Delete this region")
+    hand.press("Add a box")
+    assert hand.regions[0].name == "region 1"
+    assert not hand.page.evaluate("() => widget.items[0].hidden")
+
+
+def test_what_a_pointer_has_hold_of_is_its_own_until_it_is_let_go(hand: Hand):
+    """Of keys only Escape is heard, of further fingers none."""
+    hand.mount(text(BOX, MOVING))
+    x, y = hand.page.evaluate(SPOT, [0.2, 0.4])
+    hand.page.mouse.move(x, y)
+    hand.page.mouse.down()
+    hand.page.mouse.move(x + 20, y + 20)
+    for key in ("Delete", "ArrowRight", "Alt+ArrowDown", "k"):
+        hand.page.keyboard.press(key)
+    hand.page.evaluate(
+        """([x, y]) => widget.canvas.element.dispatchEvent(new PointerEvent("pointerdown",
+        { pointerId: 7, isPrimary: false, clientX: x, clientY: y, bubbles: true }))""",
+        [x, y],
+    )
+    hand.page.mouse.move(x + 60, y, steps=2)
+    hand.page.mouse.up()
+    assert len(hand.heard) == 1 and [region.name for region in hand.regions] == ["one", "two"]
+    moved = 60 / hand.page.evaluate("() => widget.canvas.stage.view().scale") / 128
+    wanted = [0.1 + moved, 0.2, 0.4 + moved, 0.6]
+    assert hand.boxes(0)[0] == pytest.approx(wanted, abs=0.01)
+
+
+def test_what_is_drawn_in_play_belongs_to_the_frame_that_was_seen(hand: Hand):
+    hand.mount(text(BOX))
+    hand.page.evaluate("() => { widget.playhead.rate = 20; widget.playhead.play(); }")
+    hand.page.wait_for_function("() => widget.frame > 2")
+    x, y = hand.page.evaluate(SPOT, [0.2, 0.4])
+    hand.page.mouse.move(x, y)
+    hand.page.mouse.down()
+    at = hand.page.evaluate("() => widget.frame")
+    hand.page.mouse.move(x + 20, y)
+    hand.page.wait_for_timeout(200)
+    hand.page.mouse.up()
+    keys = json.loads(hand.heard[-1])["regions"][0]["keyframes"]
+    assert [key["frame"] for key in keys] == [0, at]
+
+
+def test_a_key_that_is_dragged_is_let_go_where_the_text_is_another(hand: Hand):
+    hand.mount(text(MOVING))
+    hand.page.locator('[data-at="4"]').hover()
+    hand.page.mouse.down()
+    hand.page.mouse.move(300, 500, steps=2)
+    hand.page.evaluate("text => widget.setValue(text)", text(BOX))
+    hand.page.mouse.move(400, 500, steps=2)
+    hand.page.mouse.up()
+    assert hand.heard == []
+    assert hand.page.locator(".track button").count() == 1
+
+
+def test_a_frame_of_a_clip_that_has_gone_is_not_shown(hand: Hand):
+    hand.mount(text(BOX))
+    hand.page.route(
+        "**/00005.jpg", lambda route: (hand.page.wait_for_timeout(60), route.continue_())
+    )
+    shown = hand.page.evaluate("""async () => {
+      const { frames } = widget;
+      widget.go(5);
+      const picture = frames.picture(5).catch(() => null);
+      widget.setFrames(null);
+      frames.close();
+      await picture;
+      await new Promise(done => setTimeout(done, 50));
+      widget.canvas.stage.render();
+      return widget.canvas.stage.picture; }""")
+    assert shown is None
+
+
 def test_keys_are_dragged_copied_and_deleted(hand: Hand):
     hand.mount(text(MOVING))
 

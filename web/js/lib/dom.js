@@ -72,7 +72,7 @@ export function dragged(made, { begin, move, end, cancel = end }) {
   listen(made, {
     pointerdown(event) {
       kept(event);
-      if (!begin(event)) return;
+      if (!event.isPrimary || !begin(event)) return; // of several fingers the first
       pointer = event.pointerId;
       made.setPointerCapture(pointer);
     },

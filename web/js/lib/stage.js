@@ -32,12 +32,21 @@ export class Stage {
   // Show a frame of a clip; a later call wins. Resolves when it is on the canvas.
   async show(frames, index) {
     const asked = ++this.#asked;
-    const picture = await frames.picture(index);
+    const picture = await frames.picture(index).catch((error) => {
+      if (asked === this.#asked) throw error;
+    });
     if (asked !== this.#asked) return;
     this.size = [frames.width, frames.height];
     this.picture = picture;
     this.shown = frames.shown = index;
     this.render();
+  }
+
+  // Show no frame, nor one that is on its way: its clip may be closed.
+  clear() {
+    this.#asked += 1;
+    this.picture = null;
+    this.draw();
   }
 
   // Draw again at the next occasion.
@@ -155,6 +164,7 @@ export class Stage {
   }
 
   close() {
+    this.clear();
     this.observer.disconnect();
   }
 

@@ -34,10 +34,12 @@ export class RegionCanvas {
       pointermove: (event) => this.#gesture || this.#hover(event),
       dblclick: () => this.#close(),
       keydown: (event) => this.#key(event),
-      keyup: (event) => ARROWS[event.key] && this.#end(),
-      blur: () => this.#gesture?.kind === "nudge" && this.#end(),
+      keyup: (event) => ARROWS[event.key] && this.#nudged(),
+      blur: () => this.#nudged(),
     });
   }
+
+  #nudged = () => this.#gesture?.kind === "nudge" && this.#end();
 
   cancel() {
     this.#gesture = null;
@@ -80,6 +82,7 @@ export class RegionCanvas {
     if (!this.stage.picture || event.button > 1) return false;
     event.preventDefault();
     this.element.focus({ preventScroll: true });
+    if (!event.button) this.act.playhead.pause(); // what is drawn belongs to the frame that is seen
     const at = this.stage.at(event);
     const { altKey: outside, button } = event;
     if (!button && !this.act.point && (outside || this.#points.length)) return this.#point(at);
@@ -160,7 +163,9 @@ export class RegionCanvas {
     const { items, view: { selected } } = this.act;
     const item = items.find((one) => one.index === selected && !one.locked);
     if (event.ctrlKey || event.metaKey) return;
+    const { kind = "nudge" } = this.#gesture ?? {};
     if (event.key === "Escape" && (this.#gesture || this.#points.length)) this.cancel();
+    else if (kind !== "nudge") return taken(event); // a pointer has hold of what a key might remove
     else if (event.key === "Enter" && this.#points.length) this.#close();
     else if (["Delete", "Backspace"].includes(event.key)) item && this.act.remove(item.index);
     else if (item && !item.hidden && ARROWS[event.key]) this.#nudge(item, event);

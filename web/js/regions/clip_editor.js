@@ -78,6 +78,7 @@ export class ClipEditor {
       this.#wrong = `${error.message} Mend the text under Advanced: it is left as it is.`;
     }
     this.canvas.cancel();
+    this.timeline.cancel();
     this.refresh();
   }
 
@@ -86,7 +87,7 @@ export class ClipEditor {
     const { frame } = this.view;
     this.frames = frames;
     this.hint.textContent = frames ? "" : hint;
-    this.canvas.stage.picture = null; // its clip may be closed
+    this.canvas.stage.clear();
     this.playhead.set(frames?.count ?? 1, frames?.rate ?? 8);
     if (frames) this.playhead.go(frame);
     this.#showFrame();
@@ -161,13 +162,11 @@ export class ClipEditor {
   }
 
   #showFrame() {
-    if (!this.frames) return this.canvas.stage.draw();
-    this.canvas.stage.follow(this.frames, this.playhead).catch((error) => this.say(error.message, true));
+    if (this.frames) this.canvas.stage.follow(this.frames, this.playhead).catch((error) => this.say(error.message, true));
   }
 
   close() {
     this.playhead.pause();
-    this.canvas.stage.picture = null;
     this.canvas.close();
   }
 }

@@ -45,8 +45,11 @@ export class RegionEditor extends ClipEditor {
     if (this.state.regions.length >= model.MOST) return this.say(`A text has ${model.MOST} regions at most.`, true);
     const own = this.own(shape);
     if (!own) return;
+    const state = model.added(this.state, kind, this.frame, own);
+    const { name } = state.regions.at(-1); // perhaps that of one that was hidden, and deleted
+    for (const what of ["hidden", "locked"]) this.view[what] = this.view[what].filter((one) => one !== name);
     this.view.selected = this.state.regions.length;
-    this.commit(model.added(this.state, kind, this.frame, own));
+    this.commit(state);
   }
 
   setShape(index, shape) {
@@ -55,17 +58,21 @@ export class RegionEditor extends ClipEditor {
   }
 
   remove(index) {
+    if (!this.#isOpen(index)) return;
     const state = model.removed(this.state, index);
     this.view.selected = Math.min(index, state.regions.length - 1);
     this.commit(state);
   }
 
   move(from, to) {
+    if (!this.#isOpen(from)) return;
     this.view.selected = to;
     this.commit(model.moved(this.state, from, to));
   }
 
   change(index, fields) {
+    const { name } = this.state.regions[index];
+    if (fields.name) this.view.hidden = this.view.hidden.map((one) => (one === name ? fields.name : one));
     this.#edit(index, (region) => ({ ...region, ...fields }));
   }
 
@@ -103,9 +110,16 @@ export class RegionEditor extends ClipEditor {
     this.#edit(this.view.selected, () => model.setKey(region, this.frame, shape));
   }
 
+  // A region that is locked is only looked at.
+  #isOpen(index) {
+    const { locked, name } = this.items[index] ?? {};
+    if (locked) this.say(`${name} is locked: unlock it in the list.`, true);
+    return !locked;
+  }
+
   #edit(index, change) {
     const region = this.state.regions[index];
-    const changed = region && change(region);
+    const changed = region && this.#isOpen(index) && change(region);
     if (changed && changed !== region) this.commit(model.replaced(this.state, index, changed));
   }
 

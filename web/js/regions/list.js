@@ -50,11 +50,11 @@ class Row {
     const words = field("words", { class: "name", "aria-label": WORDS, placeholder: "words, with commas" });
     this.chips = element("div", { class: "row", role: "group", "aria-label": WORDS });
     this.more = element("div", { class: "more" }, this.chips, row(words, pixels("grow"), pixels("soften")));
-    const remove = toggle("Delete this region", () => act.remove(index), "✕");
+    this.remove = toggle("Delete this region", () => act.remove(index), "✕");
     this.element = element(
       "div",
       { class: "region", role: "listitem", on: { pointerdown: () => act.select(index) } },
-      row(this.grip, name, this.eye, this.lock, remove),
+      row(this.grip, name, this.eye, this.lock, this.remove),
       this.more,
     );
   }
@@ -63,7 +63,7 @@ class Row {
   #handle(index, act, gripOf) {
     const grip = toggle("Move up or down: drag, or arrow keys", () => act.select(index), "⠿");
     const move = (to) => {
-      if (!gripOf(to) || to === index) return;
+      if (!gripOf(to) || to === index || this.locked) return;
       act.move(index, to);
       gripOf(to).focus();
     };
@@ -89,9 +89,12 @@ class Row {
       if (this[field] !== document.activeElement && this[field].value !== String(value)) this[field].value = value;
     this.eye.textContent = hidden ? "◌" : "◉";
     pressed(this.eye, !hidden);
-    this.lock.innerHTML = padlock(locked);
+    // A picture that is replaced while a button is down would take the click along.
+    if (this.locked !== locked) this.lock.innerHTML = padlock(locked);
     pressed(this.lock, locked);
     this.more.hidden = !selected;
+    this.locked = this.remove.disabled = locked;
+    for (const field of ["name", "words", "grow", "soften"]) this[field].readOnly = locked;
     this.#showChips(words, prompt);
   }
 
@@ -100,14 +103,15 @@ class Row {
     const mine = phrases(words);
     const offered = prompt === null ? mine : [...new Set(wordsOf(prompt.toLowerCase()))];
     const gone = prompt === null ? [] : mine.filter((phrase) => !occurs(phrase, prompt));
-    const wanted = JSON.stringify([offered, mine, gone]);
+    const wanted = JSON.stringify([offered, mine, gone, this.locked]);
     if (wanted === this.shown) return;
     this.shown = wanted;
     const chip = (word, missing) => {
       const label = missing ? `${word}: not in the target prompt; remove it` : word;
       const press = () => this.act.change(this.index, { words: toggled(words, word) });
       const on = mine.some((phrase) => occurs(word, phrase));
-      return button(label, press, word, { class: missing ? "chip wrong" : "chip", "aria-pressed": on, "data-word": word });
+      const look = { class: missing ? "chip wrong" : "chip", "aria-pressed": on, "data-word": word };
+      return button(label, press, word, { ...look, disabled: this.locked });
     };
     refill(this.chips, "word", [...offered.map((word) => chip(word, false)), ...gone.map((word) => chip(word, true))]);
   }

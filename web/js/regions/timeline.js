@@ -14,11 +14,17 @@ export class Timeline {
     this.element = element("div", { class: "timeline", role: "group", "aria-label": "Key frames" }, this.rows, this.line);
   }
 
+  // Let go of what is dragged, which a new text may not have.
+  cancel() {
+    this.#drag = null;
+    this.#wanted = "";
+  }
+
   // count: frames of the clip; frame: the one shown.
   show(items, selected, frame, count) {
     this.count = count;
     this.line.style.left = this.#left(frame);
-    const wanted = JSON.stringify([count, selected, items.map((item) => [item.name, item.colour, item.frames, item.dots])]);
+    const wanted = JSON.stringify([count, selected, items.map((item) => [item.name, item.colour, item.frames, item.dots, item.locked])]);
     if (wanted === this.#wanted || this.#drag) return;
     this.#wanted = wanted;
     const { at, index } = document.activeElement?.dataset ?? {};
@@ -53,7 +59,7 @@ export class Timeline {
     );
   }
 
-  #key({ index, name, colour }, frame) {
+  #key({ index, name, colour, locked }, frame) {
     const behind = frame >= this.count ? ", behind the clip's end" : "";
     const label = `Key of ${name} on frame ${frame + 1}${behind}: drag, with Alt a copy; arrow keys; Delete`;
     const style = { left: this.#left(frame), background: colour };
@@ -61,9 +67,9 @@ export class Timeline {
     Object.assign(made.dataset, { index, at: frame });
     dragged(made, {
       begin: () => {
-        this.#drag = { to: frame };
         this.act.select(index);
-        return true;
+        if (!locked) this.#drag = { to: frame };
+        return !locked;
       },
       move: (event) => {
         if (event.movementX || this.#drag.to !== frame) this.#drag.to = this.#frameAt(event);
