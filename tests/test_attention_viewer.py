@@ -187,6 +187,21 @@ def test_the_viewer_is_for_everybody(viewer: Page):
     assert axe.run(viewer, ".evenframe").response["violations"] == []
 
 
+def test_maps_on_their_way_to_a_viewer_that_is_closed_are_let_go(viewer: Page):
+    failed: list[str] = []
+    viewer.on("requestfailed", lambda request: failed.append(request.url.split("/")[-1]))
+    viewer.route("**/maps.bin?*", lambda route: (viewer.wait_for_timeout(100), route.continue_()))
+    said = viewer.evaluate("""async () => {
+      const Viewer = widget.constructor, [told] = widget.maps;
+      const maps = [{ ...told, url: "/maps.bin?slow" }];
+      const made = new Viewer({ strips: widget.strips, maps });
+      made.close();
+      await made.ready;
+      return made.note.textContent; }""")
+    viewer.wait_for_timeout(200)
+    assert said == "" and failed == ["maps.bin?slow"]
+
+
 def test_maps_that_are_gone_are_said(alone: Page, tmp_path: Path):
     clip = strip(tmp_path, "clip", numbered(FRAMES))
     options = {"maps": [{**TOLD, "url": "/gone.bin"}]}

@@ -294,6 +294,53 @@ def test_a_new_result_keeps_an_older_one_that_is_a(results: Page):
     assert (seen(results, 0.3), seen(results, 0.7)) == (grey(level(B, 0)), grey(level(A, 0)))
 
 
+OUTLINED = """async ([closed, delay]) => {
+  const going = new Set(), { fetch, setInterval, clearInterval } = window;
+  window.setInterval = (...given) => {
+    const id = setInterval(...given);
+    going.add(id);
+    return id; };
+  window.clearInterval = (id) => { going.delete(id); clearInterval(id); };
+  window.fetch = async (url, ...more) => {
+    if (!delay[url]) return fetch(url, ...more);
+    await new Promise(done => setTimeout(done, delay[url]));
+    return { ok: true, json: async () => ({ columns: url.at(-1), rows: 2, regions: [] }) }; };
+  const strips = number => kept.slice(2 * number - 2, 2 * number);
+  const made = number => ({ number, strips: strips(number), outlines: `outlines${number}` });
+  widget.look("blink");
+  widget.show([made(1), made(2)]);
+  widget.choose("b", strips(1)[0].url(0)); // the source: outlines are those of A
+  widget.choose("a", strips(1)[1].url(0));
+  const chosen = widget.choose("a", strips(2)[1].url(0));
+  if (closed) widget.close();
+  await chosen;
+  await new Promise(done => setTimeout(done, 250));
+  widget.stage.render();
+  return [widget.outlines?.columns ?? null, going.size]; }"""
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_of_outlines_that_come_late_none_are_shown(results: Page, closed: bool):
+    """Nor does anything go on in a player that was closed meanwhile."""
+    shown, going_on = results.evaluate(OUTLINED, [closed, {"outlines1": 150, "outlines2": 50}])
+    assert [shown, going_on] == ([None, 0] if closed else ["2", 1])
+
+
+def test_no_picture_is_fetched_for_a_player_that_was_closed(player: Page):
+    asked: list[str] = []
+    player.on("request", lambda request: asked.append(request.url))
+    player.route("**/*.jpg", lambda route: (player.wait_for_timeout(60), route.continue_()))
+    player.evaluate("""async () => {
+      widget.playhead.play();
+      widget.playhead.go(5);
+      widget.close();
+      await new Promise(done => setTimeout(done, 30)); }""")
+    asked.clear()
+    player.wait_for_timeout(300)
+    player.evaluate("() => widget.stage.render()")
+    assert asked == [] and player.locator("[role=status]").inner_text() == ""
+
+
 # Everybody, and for long
 
 

@@ -68,6 +68,18 @@ def test_a_frame_that_is_gone_is_said_and_asked_for_again(stage: Page, tmp_path:
     assert stage.evaluate("() => frames.picture(3).then(picture => picture.width)") == 64
 
 
+def test_pictures_on_their_way_are_let_go_with_the_clip(stage: Page):
+    failed: list[str] = []
+    stage.on("requestfailed", lambda request: failed.append(request.url.split("/")[-1]))
+    stage.route("**/00008.jpg", lambda route: (stage.wait_for_timeout(100), route.continue_()))
+    said, width = stage.evaluate("""async () => {
+      const gone = frames.picture(8).then(() => "", error => error.name);
+      await new Promise(done => setTimeout(done, 30));
+      frames.close();
+      return [await gone, (await frames.picture(8)).width]; }""")
+    assert (said, width, failed) == ("AbortError", 64, ["00008.jpg"]), "and fetched again"
+
+
 def test_no_more_pictures_are_kept_than_fit(stage: Page):
     closed = stage.evaluate("""async () => {
       const { Frames } = await import("/js/lib/frames.js");

@@ -27,7 +27,7 @@ function addRegion(node, text) {
 
 function placed(node) {
   const here = { place: element("div", { style: { width: "100%", height: "100%" } }) };
-  mount(node, WIDGET, here.place, { getMinHeight: () => HEIGHT, close: () => here.viewer.close() });
+  mount(node, WIDGET, here.place, { getMinHeight: () => HEIGHT, close: () => here.viewer?.close() });
   mounted.set(node, here);
   return here;
 }
@@ -36,6 +36,7 @@ function show(node, output) {
   const here = mounted.get(node) ?? placed(node);
   const state = here.viewer?.state ?? remembered(node, WIDGET) ?? {};
   here.viewer?.close();
+  here.viewer = null; // it is asked for its state
   here.viewer = new AttentionViewer({
     strips: ranFrames(output),
     maps: output[TOLD].map((told) => ({ ...told, url: fileUrl(FILE, told) })),

@@ -10,8 +10,8 @@ export class WordMaps {
     Object.assign(this, { url, ...told });
   }
 
-  async load() {
-    const answer = await fetch(this.url);
+  async load(signal) {
+    const answer = await fetch(this.url, { signal });
     if (!answer.ok) throw new Error("the maps are gone: run the node again");
     this.bytes = new Uint8Array(await answer.arrayBuffer());
   }

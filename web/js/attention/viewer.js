@@ -22,7 +22,7 @@ styled(
 export class AttentionViewer {
   #pins = []; // {word, slot}, that pinned longest ago first
   #hovered = null;
-  #closed = false;
+  #open = new AbortController(); // until close()
 
   // strips: clips as Frames, in the order of maps: what WordMaps takes, of the source and perhaps of
   // an edit. threshold: 0..1. state: as `state` gave it. onChange({threshold}): the user has let
@@ -35,13 +35,13 @@ export class AttentionViewer {
     this.#build();
     this.#restore(state);
     this.playhead.addEventListener("frame", () => this.#show());
-    this.ready = Promise.all(this.maps.map((each) => each.load())).then(
+    this.ready = Promise.all(this.maps.map((each) => each.load(this.#open.signal))).then(
       () => this.#show(),
       this.#failed,
     );
   }
 
-  #failed = (error) => this.note.say(error.message, true);
+  #failed = (error) => this.#open.signal.aborted || this.note.say(error.message, true);
 
   // What is looked at: goes into the next viewer of this node.
   get state() {
@@ -51,7 +51,7 @@ export class AttentionViewer {
   }
 
   close() {
-    this.#closed = true;
+    this.#open.abort();
     this.playhead.pause();
     this.stage.close();
     for (const strip of this.strips) strip.close();
@@ -159,7 +159,7 @@ export class AttentionViewer {
   }
 
   #show() {
-    if (this.#closed) return;
+    if (this.#open.signal.aborted) return;
     this.stage.follow(this.frames, this.playhead).catch(this.#failed);
     this.onState?.();
   }

@@ -5,6 +5,7 @@ const AHEAD = 6;
 
 export class Frames {
   #pictures = new Map(); // index -> promise of an ImageBitmap, that used longest ago first
+  #wanted = new AbortController(); // until close()
   shown = null; // the index of the one on a stage: kept however long ago it was asked for
 
   // url: of the picture of a frame. count; width, height: of a frame in pixels; rate: frames a
@@ -38,17 +39,21 @@ export class Frames {
     }
   }
 
+  // Lets go of all pictures, also of those on their way; they are fetched again where asked for.
   close() {
+    this.#wanted.abort();
+    this.#wanted = new AbortController();
     for (const index of [...this.#pictures.keys()]) this.#drop(index);
   }
 
   async #fetched(index) {
+    const { signal } = this.#wanted;
     try {
-      const answer = await fetch(this.url(index));
+      const answer = await fetch(this.url(index), { signal });
       if (!answer.ok) throw new Error(`frame ${index} is gone: run the node again`);
       return await createImageBitmap(await answer.blob());
     } catch (error) {
-      this.#pictures.delete(index); // it may be there the next time
+      if (!signal.aborted) this.#pictures.delete(index); // it may be there the next time
       throw error;
     }
   }

@@ -91,6 +91,7 @@ export class Player {
     clearInterval(this.blinking);
     this.#pair = null;
     for (const frames of this.#used) frames.close();
+    this.#used = [];
   }
 
   #named = (id) => (this.#cards.some((card) => card.id === id) ? id : null);
@@ -104,9 +105,9 @@ export class Player {
   async #use() {
     const [a, b] = [this.#card("a"), this.#card("b")];
     this.#pair = null;
-    const before = this.#used;
-    this.#used = [a.frames, b.frames];
-    for (const frames of before) if (!this.#used.includes(frames)) frames.close();
+    const [before, used] = [this.#used, [a.frames, b.frames]];
+    this.#used = used;
+    for (const frames of before) if (!used.includes(frames)) frames.close();
     this.stage.size = [b.frames.width, b.frames.height];
     // The curve and the outlines are those of the run that made B, or else A.
     const { sound, changes, outlines } = (b.source ? a : b).result;
@@ -118,14 +119,15 @@ export class Player {
     this.outlines = null;
     this.results.set(this.#cards, this.view);
     this.#dress();
-    const read = this.#read(outlines, b);
+    const read = this.#read(outlines, used);
     await this.#show();
     await read;
   }
 
-  async #read(outlines, b) {
-    const told = typeof outlines === "string" ? await fetch(outlines).then((got) => got.ok && got.json()) : outlines;
-    if (this.#used[1] !== b.frames) return; // another clip was chosen meanwhile
+  async #read(outlines, used) {
+    const fetched = () => fetch(outlines).then((got) => got.ok && got.json()).catch(() => null); // shown without
+    const told = typeof outlines === "string" ? await fetched() : outlines;
+    if (used !== this.#used) return; // another clip was chosen meanwhile, or the player closed
     this.outlines = told && filled(told);
     this.#dress();
   }
@@ -142,10 +144,11 @@ export class Player {
     do {
       frame = this.playhead.frame;
       used = this.#used;
+      if (!used.length) return; // closed
       const both = used.map((frames) => frames.picture(frame));
-      const got = await Promise.all(both).catch((error) => this.#failed(error));
+      const got = await Promise.all(both).catch((error) => error);
       if (used !== this.#used) continue;
-      if (!got) return;
+      if (got instanceof Error) return this.#failed(got);
       this.note.say("");
       [this.#pair, this.shown] = [got, frame];
       this.stage.render();
