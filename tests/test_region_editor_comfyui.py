@@ -10,6 +10,13 @@ import pytest
 from comfyui_server import ComfyServer
 from editor_page import LOAD, READY, RUN, SENT, editor, ready
 
+from evenframe.nodes import node_classes
+from evenframe.nodes.host import host
+from evenframe.nodes.host.executor import Executor
+from evenframe.nodes.host.standalone import StandaloneHost
+from evenframe.nodes.host.workflow import parse
+from evenframe.pipelines.regions.text import parse_regions
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -107,6 +114,11 @@ def drag(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
     page.mouse.up()
 
 
+def standalone() -> StandaloneHost:
+    assert isinstance(host, StandaloneHost)
+    return host
+
+
 def regions(page: Page) -> list[dict[str, Any]]:
     written = page.evaluate(TEXT)
     return json.loads(written)["regions"] if written else []
@@ -190,6 +202,88 @@ def test_an_editor_goes_on_after_its_node_was_made_anew(page: Page, comfyui: Com
     [region] = regions(page)
     assert region["name"] == "again"
     assert region["box"][2:] == pytest.approx([0.5, 0.5], abs=0.02)
+
+
+IN_A_SUBGRAPH = """() => { const { graph, canvas } = window.app;
+  const { node } = graph.convertToSubgraph(new Set([1, 2].map(id => graph.getNodeById(id))));
+  canvas.openSubgraph(node.subgraph, node);
+  return node.subgraph.nodes.find(one => one.type === "EvenframeDrawRegions").id; }"""
+INNER = """() => window.app.canvas.graph.nodes.find(one => one.type === "EvenframeDrawRegions")
+  .widgets.find(widget => widget.name === "text").value"""
+GONE = """async () => {
+  const { whenGone } = await import("/extensions/evenframe/js/lib/mount.js");
+  window.gone = [];
+  for (const node of window.app.canvas.graph.nodes)
+    whenGone(node, () => window.gone.push(node.type)); }"""
+ROOT_GRAPH = "() => window.app.canvas.setGraph(window.app.rootGraph ?? window.app.graph)"
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_in_a_subgraph_as_outside_of_one(page: Page, comfyui: ComfyServer, nodes_2: bool):
+    """Drawn, run and undone; and what was drawn is what a run without the editor reads."""
+    page.evaluate(VUE, nodes_2)
+    page.evaluate(LOAD, GRAPH)
+    page.evaluate(REMOVE_EDIT)
+    opened(page)
+    inner = page.evaluate(IN_A_SUBGRAPH)
+    page.wait_for_timeout(500)
+    opened(page)
+    drag(page, (-40, -40), (20, 20))
+    written = page.evaluate(INNER)
+    sent = json.loads(page.evaluate(SENT))
+    [(name, node)] = [(name, node) for name, node in sent.items() if "text" in node["inputs"]]
+    assert name.endswith(f":{inner}") and node["inputs"]["text"] == written
+    comfyui.post("/free", {"free_memory": True})
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended")
+    assert page.evaluate("() => window.ended") == "execution_success"
+    alone = Executor(standalone(), node_classes()).run(parse(sent)).results[name]
+    [drawn] = parse_regions(written, 4, (128, 128)).items
+    [read] = alone.values[0].items
+    assert (read.name, read.boxes.tolist()) == (drawn.name, drawn.boxes.tolist())
+    page.evaluate(GONE)
+    page.evaluate(COMMAND, "Comfy.Undo")
+    page.wait_for_function("() => window.gone.includes('EvenframeDrawRegions')")
+    assert sorted(page.evaluate("() => window.gone")) == [
+        "EvenframeDemoClip",
+        "EvenframeDrawRegions",
+    ]
+    page.evaluate(ROOT_GRAPH)
+
+
+def test_a_copy_has_regions_of_its_own(page: Page):
+    page.evaluate(VUE, False)
+    page.evaluate(LOAD, GRAPH)
+    opened(page)
+    drag(page, (-40, -40), (20, 20))
+    [region] = regions(page)
+    page.evaluate("""() => { const { canvas, graph } = window.app;
+      canvas.copyToClipboard(new Set([graph.getNodeById(2)]));
+      canvas.pasteFromClipboard({ position: [260, 620], connectInputs: true }); }""")
+    page.wait_for_function("() => document.querySelectorAll('.evenframe.editor').length === 2")
+    texts = """() => window.app.graph.nodes.filter(node => node.type === "EvenframeDrawRegions")
+      .map(node => JSON.parse(node.widgets.find(widget => widget.name === "text").value).regions)"""
+    assert page.evaluate(texts) == [[region], [region]]
+    page.get_by_label("Name").first.fill("the first")
+    page.keyboard.press("Tab")
+    assert sorted(each["name"] for [each] in page.evaluate(texts)) == ["region 1", "the first"]
+
+
+@pytest.mark.parametrize("palette", ["light", "dark"])
+def test_it_is_for_everybody_in_both_palettes(page: Page, palette: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.evaluate(VUE, True)
+    page.evaluate(LOAD, GRAPH)
+    page.evaluate(ADD_EDIT, PROMPT)
+    choose = "name => window.app.extensionManager.setting.set('Comfy.ColorPalette', name)"
+    page.evaluate(choose, palette)
+    opened(page)
+    drag(page, (-40, -40), (20, 20))
+    page.locator(".evenframe summary").click()
+    page.wait_for_timeout(300)
+    report = axe.run(page, ".evenframe.editor")
+    page.evaluate(choose, "dark")
+    assert report.violations_count == 0, report.generate_report()
 
 
 TRACK = {

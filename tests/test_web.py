@@ -217,10 +217,12 @@ def tiny_diffusers(comfyui: ComfyServer) -> str:
 
 
 CHOOSE = """([title, name, value]) => {
-  const node = window.app.graph.nodes.find(node => node.title === title);
+  const { graph, canvas } = window.app, node = graph.nodes.find(node => node.title === title);
   const widget = node.widgets.find(widget => widget.name === name);
+  canvas.emitBeforeChange();
   widget.value = value;
   widget.callback?.(value);
+  canvas.emitAfterChange();
 }"""
 PLAN = """() => window.app.graph.nodes.find(node => node.type === "EvenframeLoadVideo")
   .widgets.find(widget => widget.name === "evenframe_text")?.value ?? ''"""
@@ -257,3 +259,30 @@ def test_from_a_template_to_an_own_clip_in_five_actions(
         clip = load(max((comfyui.base / "output" / "evenframe").glob(f"{name}_0*.mp4")))
         assert len(clip) == 8 and clip.frame_rate == 12.5 and clip.audio is not None
         assert name != "style" or (clip.width, clip.height) == (130, 70)
+
+
+@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
+def test_a_loader_tells_of_the_file_that_is_chosen(page: Page, own_clip: str, nodes_2: bool):
+    """And not of one before it: after undo, and after a reload of the page."""
+    loader = {"id": 1, "type": "EvenframeLoadVideo", "title": "Load Video", "pos": [0, 0]}
+    shape = {"size": [300, 600], "inputs": [], "outputs": [], "widgets_values": []}
+    page.evaluate(VUE_NODES, nodes_2)
+    page.evaluate(LOAD, {"nodes": [loader | shape], "links": [], "version": 0.4})
+    at_first = f"() => ({PLAN})().startsWith('Edited at 128x128')"
+    chosen = f"() => ({PLAN})().startsWith('Edited at 130x70')"
+    page.wait_for_function(at_first)
+    page.wait_for_timeout(700)  # the picture of the built-in clip comes last
+    page.evaluate(CHOOSE, ("Load Video", "file", own_clip))
+    page.wait_for_function(chosen)
+    for command, told in (("Undo", at_first), ("Redo", chosen)):
+        page.evaluate(
+            "name => window.app.extensionManager.command.execute(name)", f"Comfy.{command}"
+        )
+        page.wait_for_function(told)
+    page.wait_for_timeout(2000)  # the editor keeps its draft a moment after the last change
+    page.reload()
+    page.wait_for_function(READY)
+    page.wait_for_function(chosen)
+    page.wait_for_timeout(500)
+    assert page.evaluate(chosen)
+    page.evaluate(VUE_NODES, False)

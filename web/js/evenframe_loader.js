@@ -1,21 +1,21 @@
 // Says under Load Video, before any run, at which size its clip is edited and at which it is saved.
 
 import { app } from "../../../scripts/app.js";
+import { RESULT, isOfNow } from "./evenframe_results.js";
 import { askOfLoader, chained, isAlive, remembered, showAsRun, value } from "./lib/graph.js";
+import { whenGone } from "./lib/mount.js";
 import { showText } from "./lib/text.js";
 
 const PAUSE = 400; // ms without a change of the widgets, until the server is asked
-const RESULT = "evenframe_result"; // as evenframe_results.js remembers it
-
 const DEMO = "demo: "; // how built-in clips are named, which are no files
 
 const isDemo = (node) => String(value(node, "file")).startsWith(DEMO);
 
 // The editor looks for a video of the file's name, and says that it failed to load: a picture of the
 // clip in its place.
-async function showDemo(node) {
-  const { subfolder, type } = await askOfLoader("filmstrip", node);
-  if (!isAlive(node) || !isDemo(node)) return;
+async function showDemo(node, signal) {
+  const { subfolder, type } = await askOfLoader("filmstrip", node, signal);
+  if (signal.aborted || !isAlive(node)) return;
   node.previewMediaType = "image";
   const output = {
     text: [value(node, "evenframe_text") ?? ""],
@@ -28,21 +28,29 @@ async function showDemo(node) {
 class Plan {
   constructor(node) {
     this.node = node;
-    this.asked = 0;
   }
 
-  later() {
+  stop() {
     clearTimeout(this.timer);
-    if (!isDemo(this.node)) this.node.previewMediaType = "video";
-    this.timer = setTimeout(() => this.ask(), PAUSE);
+    this.asking?.abort();
   }
 
-  async ask() {
-    const asked = ++this.asked;
-    const said = await askOfLoader("plan", this.node).then((told) => told.said, (error) => error.message);
-    if (asked !== this.asked || !isAlive(this.node)) return;
+  later(act = (signal) => this.ask(signal)) {
+    this.stop();
+    const { signal } = (this.asking = new AbortController());
+    if (!isDemo(this.node)) this.node.previewMediaType = "video";
+    this.timer = setTimeout(() => act(signal), PAUSE);
+  }
+
+  async ask(signal) {
+    const said = await askOfLoader("plan", this.node, signal).then((told) => told.said, (error) => error.message);
+    if (signal.aborted || !isAlive(this.node)) return;
     showText(this.node, said);
-    if (isDemo(this.node)) await showDemo(this.node).catch(() => {});
+    this.picture(signal);
+  }
+
+  picture(signal) {
+    if (isDemo(this.node)) showDemo(this.node, signal).catch(() => {});
   }
 
   // Whatever is chosen or linked anew.
@@ -50,7 +58,10 @@ class Plan {
     const { node } = this;
     onChoice(node, () => this.later());
     chained(node, "onConnectionsChange", () => this.later());
-    chained(node, "onRemoved", () => clearTimeout(this.timer));
+    // What a run says comes after what was asked before it; it brings no picture.
+    const onlyPicture = (signal) => this.picture(signal);
+    chained(node, "onExecuted", (output) => output?.images || this.later(onlyPicture));
+    whenGone(node, () => this.stop());
   }
 }
 
@@ -72,8 +83,7 @@ app.registerExtension({
 
   loadedGraphNode(node) {
     // What the last run said stays until something is changed.
-    if (!node.evenframePlan || !remembered(node, RESULT)) return;
-    clearTimeout(node.evenframePlan.timer);
-    if (isDemo(node)) setTimeout(() => showDemo(node).catch(() => {}), PAUSE);
+    const plan = node.evenframePlan;
+    if (plan && isOfNow(remembered(node, RESULT), node)) plan.later((signal) => plan.picture(signal));
   },
 });

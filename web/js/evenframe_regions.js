@@ -68,6 +68,7 @@ async function runAlone(node) {
 
 class Mounted {
   #asked = "";
+  #asking = new AbortController();
 
   constructor(node, text, [Editor, height]) {
     Object.assign(this, { node, text });
@@ -107,12 +108,14 @@ class Mounted {
     const asked = JSON.stringify(loaderOf(this.node)); // what it says of the clip
     if (asked === this.#asked) return;
     this.#asked = asked;
+    this.#asking.abort();
+    const { signal } = (this.#asking = new AbortController());
     if (asked !== "null" && !this.editor.frames) this.editor.setFrames(null, "Reading the clip ...");
     try {
-      const frames = await loadersFrames(this.node);
-      if (asked === this.#asked) this.#show(frames ?? this.ran ?? null, Boolean(frames));
+      const frames = await loadersFrames(this.node, signal);
+      if (!signal.aborted) this.#show(frames ?? this.ran ?? null, Boolean(frames));
     } catch (error) {
-      if (asked !== this.#asked) return;
+      if (signal.aborted) return;
       this.#asked = ""; // it may be there the next time
       this.#show(this.ran ?? null, false, error.message);
     }
@@ -135,6 +138,7 @@ class Mounted {
 
   close() {
     this.closed = true;
+    this.#asking.abort();
     this.editor.close();
     this.editor.frames?.close();
   }

@@ -5,22 +5,28 @@
 // reload neither. What a node told last is kept for as long as the browser tab lives, by workflow
 // and node.
 
-import { isThere, showAsRun, showsRuns } from "./lib/graph.js";
+import { isThere, settingsOf, showAsRun, showsRuns } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
-const WHAT = "evenframe_result";
+export const RESULT = "evenframe_result";
+
+// A loader shows what becomes of the file that is chosen: what another one became is past.
+const settings = (node) => (node.evenframePlan ? settingsOf(node) : "");
+
+export const isOfNow = (kept, node) => kept?.of === settings(node);
 
 function show(node, output, again) {
   if (output.text) showText(node, [output.text].flat().join("\n"));
   if (!again || !output.images) return;
-  showAsRun(node, output, WHAT);
+  showAsRun(node, output, RESULT);
 }
 
-showsRuns("evenframe.Results", ({ comfyClass }) => comfyClass?.startsWith("Evenframe"), WHAT, {
-  keep: ({ text, images, animated }) => (text || images) && { text, images, animated },
-  async left(output) {
+showsRuns("evenframe.Results", ({ comfyClass }) => comfyClass?.startsWith("Evenframe"), RESULT, {
+  keep: ({ text, images, animated }, _, node) => (text || images) && { text, images, animated, of: settings(node) },
+  async left(output, node) {
+    if (!isOfNow(output, node)) return null;
     const [first] = output.images ?? [];
-    return first && (await isThere(first.filename, first)) ? output : { text: output.text };
+    return first && (await isThere(first.filename, first)) ? output : { ...output, images: undefined };
   },
   show,
 });

@@ -4,8 +4,13 @@ import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { Frames } from "./frames.js";
 
-// Whether a node is still in its graph: one that was taken with all the others keeps naming it.
-export const isAlive = (node) => node.graph?.getNodeById(node.id) === node;
+// Whether a node is still in its graph, and that in the workflow: one that was taken with all the
+// others keeps naming it.
+export function isAlive(node) {
+  const { graph } = node;
+  const root = graph?.rootGraph ?? graph;
+  return graph?.getNodeById(node.id) === node && (graph === root || root.subgraphs.get(graph.id) === graph);
+}
 
 export const slotOf = (node, input) => node.inputs?.findIndex(({ name }) => name === input) ?? -1;
 
@@ -33,11 +38,10 @@ const HANDED_ON = { EvenframeCompare: "before" };
 
 // The loader of a node's clip and its settings, as the server is asked for its frames; null where
 // nothing is linked.
-export function loaderOf(node, input = "frames") {
-  let loader = upstream(node, input);
+export function loaderOf(node) {
+  let loader = upstream(node, "frames");
   while (loader && HANDED_ON[loader.comfyClass]) loader = upstream(loader, HANDED_ON[loader.comfyClass]);
-  if (!loader) return null;
-  return asked(loader);
+  return loader && asked(loader);
 }
 
 // What the server is asked for about a loader: its id, and its settings.
@@ -51,17 +55,20 @@ function asked(loader) {
 }
 
 // The frames of a clip that a loader gives, which the server decodes before anything has run.
-// Null where nothing is linked. Throws what the server says.
-export async function loadersFrames(node, input = "frames") {
-  const loader = loaderOf(node, input);
-  return loader && framesOf(await ask("filmstrip", loader));
+// Null where nothing is linked. Throws what the server says. signal: of who may no longer wait.
+export async function loadersFrames(node, signal) {
+  const loader = loaderOf(node);
+  return loader && framesOf(await ask("filmstrip", loader, signal));
 }
 
 // What the server says of a loader's clip. Throws what it says where that cannot be.
-export const askOfLoader = (what, loader) => ask(what, asked(loader));
+export const askOfLoader = (what, loader, signal) => ask(what, asked(loader), signal);
 
-async function ask(what, question) {
-  const answer = await api.fetchApi(`/evenframe/${what}`, { method: "POST", body: JSON.stringify(question) });
+// A loader's settings, to tell whether they are others.
+export const settingsOf = (loader) => JSON.stringify(asked(loader));
+
+async function ask(what, question, signal) {
+  const answer = await api.fetchApi(`/evenframe/${what}`, { method: "POST", body: JSON.stringify(question), signal });
   const told = await answer.json();
   if (told.error) throw new Error(told.error);
   return told;
@@ -136,11 +143,11 @@ export function showAsRun(node, output, what) {
   api.dispatchEvent(new CustomEvent("executed", { detail }));
 }
 
-// Remembers and shows what a node tells when it runs. keep(output, before): what of it, or nothing;
-// before: what was kept last, or null.
+// Remembers and shows what a node tells when it runs. keep(output, before, node): what of it, or
+// nothing; before: what was kept last, or null.
 export function onRun(node, what, keep, show) {
   chained(node, "onExecuted", (output) => {
-    const kept = keep(output ?? {}, remembered(node, what));
+    const kept = keep(output ?? {}, remembered(node, what), node);
     if (!kept) return;
     remember(node, what, kept);
     show(node, kept);
@@ -148,7 +155,7 @@ export function onRun(node, what, keep, show) {
 }
 
 // The extension of nodes that show what their runs have told, also after a reload of the page.
-// left(kept): a promise of what of it is still there, or of nothing; show(node, kept, again).
+// left(kept, node): a promise of what of it is still to be shown, or of nothing; show(node, kept, again).
 export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
   app.registerExtension({
     name,
@@ -159,8 +166,9 @@ export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
 
     async loadedGraphNode(node) {
       const kept = isOurs(node) && remembered(node, what);
-      const there = kept && (await left(kept));
-      if (!there || !isAlive(node)) return; // another undo may have taken the node meanwhile
+      const there = kept && (await left(kept, node));
+      // Meanwhile another undo may have taken the node, or a run have told more.
+      if (!there || !isAlive(node) || JSON.stringify(remembered(node, what)) !== JSON.stringify(kept)) return;
       remember(node, what, there);
       show(node, there, true);
     },

@@ -1,14 +1,33 @@
 // A widget's place on its node, and changes of the graph that are one entry in its history.
 
+import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
-import { chained, isVueNodes, widgetOf } from "./graph.js";
+import { chained, isAlive, isVueNodes, widgetOf } from "./graph.js";
+
+const closing = new Set(); // {node, close} of nodes that are in a graph
+
+// Calls close once, when a node goes: alone, with a subgraph, or with the whole graph.
+export function whenGone(node, close) {
+  const here = { node, close };
+  chained(node, "onAdded", () => closing.add(here));
+  chained(node, "onRemoved", () => gone(here));
+  if (node.graph) closing.add(here);
+}
+
+const gone = (here) => closing.delete(here) && here.close();
+
+// Of nodes in subgraphs the editor does not tell that they go where it makes the whole graph anew.
+const sweep = () => [...closing].filter(({ node }) => !isAlive(node)).forEach(gone);
+
+app.registerExtension({ name: "evenframe.Gone", afterConfigureGraph: sweep });
+api.addEventListener("graphCleared", sweep);
 
 // Puts an element on a node, as no input: neither saved nor sent. close(): called when the node
 // goes; options: see addDOMWidget. Gives the widget.
 export function mount(node, name, element, { close, ...options }) {
   const widget = node.addDOMWidget(name, name, element, { serialize: false, hideOnZoom: false, ...options });
   widget.serialize = false;
-  if (close) chained(node, "onRemoved", close);
+  if (close) whenGone(node, close);
   chained(node, "onAdded", () => settle(node, name, element));
   if (node.graph) settle(node, name, element);
   return widget;
