@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +90,7 @@ class ComfyServer:
         arguments = ["--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         arguments += ["--base-directory", str(self.base), "--database-url", "sqlite:///:memory:"]
         arguments += ["--disable-api-nodes", "--disable-auto-launch", "--preview-method", "auto"]
+        arguments += frontend(self.base / "frontend")
         with self.log_path.open("w") as log:
             process = subprocess.Popen(
                 [self._python, str(self._comfyui / "main.py"), *arguments],
@@ -237,6 +239,17 @@ def find_comfyui() -> tuple[Path | None, str]:
     if done.returncode:
         return None, f"what {path} requires is not installed: run `make test`, or pip install it"
     return path, ""
+
+
+def frontend(folder: Path) -> list[str]:
+    """How a server is told of another frontend than the installed one: of that which
+    COMFYUI_FRONTEND names, a wheel or the folder of one that is unpacked."""
+    given = Path(os.environ.get("COMFYUI_FRONTEND", ""))
+    if given.suffix == ".whl":
+        zipfile.ZipFile(given).extractall(folder)
+        given = folder
+    found = [*given.glob("*/static/index.html"), *given.glob("index.html")]
+    return ["--front-end-root", str(found[0].parent.resolve())] if given.name and found else []
 
 
 def _free_port() -> int:
