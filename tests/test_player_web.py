@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +158,30 @@ def test_the_server_sends_any_part_of_the_sound(comfyui: ComfyServer):
     request = urllib.request.Request(url, headers={"Range": "bytes=100-199"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert (answer.status, len(answer.read())) == (206, 100)
+
+
+def test_no_clip_is_decoded_for_who_has_gone_on(comfyui: ComfyServer):
+    """While one is, of the questions that wait those are left out that nobody waits for."""
+
+    def ask(frames: int, side: int = 64) -> socket.socket:
+        inputs = {"file": "demo: two shapes", "max_frames": frames, "width": side, "height": side}
+        body = json.dumps({"node": "EvenframeLoadVideo", "inputs": inputs}).encode()
+        head = f"POST /evenframe/filmstrip HTTP/1.1\r\nHost: 127.0.0.1:{comfyui.port}\r\n"
+        made = socket.create_connection(("127.0.0.1", comfyui.port))
+        made.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return made
+
+    with ask(16, 1024) as first, ask(5) as second:
+        time.sleep(0.1)
+        second.close()
+        with ask(6) as third:
+            answers = [one.recv(4096)[:12] for one in (first, third)]
+    assert answers == [b"HTTP/1.1 200"] * 2
+    records = (comfyui.base / "temp" / "evenframe_strips").rglob("strip.json")
+    made = [
+        (told["width"], told["frames"]) for told in map(json.loads, map(Path.read_text, records))
+    ]
+    assert {(1024, 16), (64, 6)} <= set(made) and (64, 5) not in made
 
 
 def test_how_far_it_is_stands_on_the_node(page: Page):

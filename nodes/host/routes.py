@@ -50,6 +50,8 @@ async def _answer(
     try:
         asked = await _asked(request)
         async with one_at_a_time:
+            if request.transport is None:  # who asked has gone on meanwhile
+                return web.json_response({}, status=408)
             told = await asyncio.to_thread(answer, asked["node"], asked["inputs"])
     except (EvenframeError, OSError) as error:
         return web.json_response({"error": str(error)}, status=400)
