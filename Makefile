@@ -32,7 +32,7 @@ endif
 # we pin. Where they cannot be installed, the tests that need them skip and say so.
 REGISTRY := $(VENV)/registry
 
-.PHONY: help demo test mutants fuzz soak fresh bench lint typecheck format miniature clean
+.PHONY: help demo test mutants fuzz soak fresh bench lint typecheck format locales miniature clean
 
 help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
@@ -41,7 +41,7 @@ help:
 	@echo "make mutants    whether the quick tests notice 30 small faults, one at a time; in minutes"
 	@echo "make fuzz       CASES of each kind of file and text; make soak: EDITS in one ComfyUI"
 	@echo "make bench      all figures, in hours; BENCH=attention for one, BENCH=gpu on a GPU"
-	@echo "make lint | typecheck | format | miniature | clean"
+	@echo "make lint | typecheck | format | locales | miniature | clean"
 
 $(INSTALLED): pyproject.toml requirements.txt constraints-dev.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -92,6 +92,9 @@ typecheck: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+locales: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python tests/locales.py
 
 bench: $(INSTALLED)
 	$(BIN)/python -m evenframe bench $(BENCH)

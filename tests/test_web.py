@@ -286,3 +286,23 @@ def test_a_loader_tells_of_the_file_that_is_chosen(page: Page, own_clip: str, no
     page.wait_for_timeout(500)
     assert page.evaluate(chosen)
     page.evaluate(VUE_NODES, False)
+
+
+def test_nodes_and_widgets_speak_the_editors_language(page: Page):
+    """The last one on this page: it is loaded anew."""
+    speak = "async name => await window.app.extensionManager.setting.set('Comfy.Locale', name)"
+    page.evaluate(speak, "zh")
+    try:
+        page.reload()
+        page.wait_for_function(READY)
+        page.evaluate("""() => { const { graph } = window.app;
+          graph.clear();
+          graph.add(LiteGraph.createNode("EvenframeFairnessTargets")); }""")
+        page.wait_for_selector(".evenframe select")
+        shown = """() => { const [node] = window.app.graph.nodes;
+          return [node.title, node.widgets[1].label, node.outputs[0].localized_name,
+            document.querySelector(".evenframe select").ariaLabel]; }"""
+        wanted = ["公平目标 (Evenframe)", "数量", "属性", "按预设均分"]
+        assert page.evaluate(shown) == wanted
+    finally:
+        page.evaluate(speak, "en")  # of the server, for all pages after this one

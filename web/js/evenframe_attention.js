@@ -4,6 +4,7 @@ import { AttentionViewer } from "./attention/viewer.js";
 import { element } from "./lib/dom.js";
 import { fileUrl, isThere, ranFrames, remember, remembered, showsRuns, slotOf, value, widgetOf } from "./lib/graph.js";
 import { fit, mount, once, setValue } from "./lib/mount.js";
+import { t } from "./lib/words.js";
 
 const WIDGET = "evenframe_attention";
 const TOLD = "evenframe_maps";
@@ -22,7 +23,7 @@ function addRegion(node, text) {
     node.getInputNode(slot)?.connect(node.getInputLink(slot).origin_slot, made, "frames");
     widgetOf(made, "text").value = text;
   }, 1000);
-  return "A Draw Regions node stands beside this one.";
+  return t("A Draw Regions node stands beside this one.");
 }
 
 function placed(node) {

@@ -6,20 +6,23 @@ import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { nodeAt } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
+import { t } from "./lib/words.js";
 
 const begun = new Map(); // id of a node -> where the bar that it shows began, and when
 
 const span = (seconds) =>
-  seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`;
+  seconds < 90
+    ? t("{count} s", { count: Math.max(1, Math.round(seconds)) })
+    : t("{count} min", { count: Math.round(seconds / 60) });
 
 // done, total: steps; share: how much of the next is done, `what` of it is being done.
 // after: seconds since `from` were done.
 export function line({ label, done, total, share, what }, after, from) {
-  const told = [`${label}: ${done} of ${total}`];
+  const told = [t("{label}: {done} of {total}", { label, done, total })];
   if (done >= total) return `${told}, ${span(after)}`;
   if (what) told.push(what);
   const moved = done + share - from;
-  if (moved > 0 && after > 1) told.push(`about ${span((after / moved) * (total - done - share))} left`);
+  if (moved > 0 && after > 1) told.push(t("about {time} left", { time: span((after / moved) * (total - done - share)) }));
   return told.join(", ");
 }
 

@@ -4,6 +4,7 @@ import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { chained, isAlive, loaderOf, loadersFrames, onRun, ranFrames, remembered, slotOf, upstream, value, widgetOf } from "./lib/graph.js";
 import { mount, setValue } from "./lib/mount.js";
+import { t } from "./lib/words.js";
 import { RegionEditor } from "./regions/editor.js";
 import { TrackEditor } from "./regions/track_editor.js";
 
@@ -53,7 +54,7 @@ async function runAlone(node) {
   const { output, workflow } = await app.graphToPrompt();
   const mine = Object.keys(output).filter((id) =>
     id.split(":").at(-1) === String(node.id) && output[id].class_type === node.comfyClass);
-  if (mine.length !== 1) throw new Error("This node is muted, or in a subgraph that is there twice: run the workflow.");
+  if (mine.length !== 1) throw new Error(t("This node is muted, or in a subgraph that is there twice: run the workflow."));
   const needed = {};
   const waiting = [...mine];
   for (const id of waiting) {
@@ -89,7 +90,7 @@ class Mounted {
     const linked = this.node.inputs?.[slotOf(this.node, this.text.name)]?.link != null;
     this.text.hidden = this.text.options.hidden = !linked;
     this.editor.element.inert = linked;
-    if (linked) this.editor.say("The text comes from another node.");
+    if (linked) this.editor.say(t("The text comes from another node."));
   }
 
   // Look at the graph again: the text, the prompt's words, and which clip is linked.
@@ -110,7 +111,7 @@ class Mounted {
     this.#asked = asked;
     this.#asking.abort();
     const { signal } = (this.#asking = new AbortController());
-    if (asked !== "null" && !this.editor.frames) this.editor.setFrames(null, "Reading the clip ...");
+    if (asked !== "null" && !this.editor.frames) this.editor.setFrames(null, t("Reading the clip ..."));
     try {
       const frames = await loadersFrames(this.node, signal);
       if (!signal.aborted) this.#show(frames ?? this.ran ?? null, Boolean(frames));

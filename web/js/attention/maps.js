@@ -2,6 +2,7 @@
 
 import { round } from "../lib/dom.js";
 import { border } from "../lib/draw.js";
+import { t } from "../lib/words.js";
 import { write } from "../regions/model.js";
 
 export class WordMaps {
@@ -12,7 +13,7 @@ export class WordMaps {
 
   async load(signal) {
     const answer = await fetch(this.url, { signal });
-    if (!answer.ok) throw new Error("the maps are gone: run the node again");
+    if (!answer.ok) throw new Error(t("the maps are gone: run the node again"));
     this.bytes = new Uint8Array(await answer.arrayBuffer());
   }
 

@@ -5,6 +5,7 @@ import { stroked, within } from "../lib/draw.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
 import { Transport } from "../lib/transport.js";
+import { t } from "../lib/words.js";
 import { WordMaps } from "./maps.js";
 
 const MOST_PINNED = 3;
@@ -59,12 +60,12 @@ export class AttentionViewer {
 
   #build() {
     this.clips = this.maps.map((each, at) => {
-      const name = each.of === "edit" ? "Edit" : "Source";
+      const name = each.of === "edit" ? t("Edit") : t("Source");
       return button(name, () => this.#choose(at), name);
     });
-    this.chips = element("div", { class: "row words", role: "group", "aria-label": "Words" });
-    this.step = this.#slider("Step", {}, (at) => this.#go(at));
-    this.above = this.#slider("Threshold", { max: 1, step: 0.01 }, (at) => {
+    this.chips = element("div", { class: "row words", role: "group", "aria-label": t("Words") });
+    this.step = this.#slider(t("Step"), {}, (at) => this.#go(at));
+    this.above = this.#slider(t("Threshold"), { max: 1, step: 0.01 }, (at) => {
       this.threshold = at;
       this.#draw();
     });
@@ -80,8 +81,8 @@ export class AttentionViewer {
       row(this.step.element, this.above.element),
       this.transport.element,
       row(
-        button("Mask to region", () => this.#region(this.onRegion), "Mask to region"),
-        button("Copy the region", () => this.#region(copied), "Copy"),
+        button(t("Mask to region"), () => this.#region(this.onRegion), t("Mask to region")),
+        button(t("Copy the region"), () => this.#region(copied), t("Copy")),
         this.note,
       ),
     );
@@ -153,7 +154,7 @@ export class AttentionViewer {
     this.moment = moment;
     const { steps, total } = this.seen;
     this.step.input.value = moment;
-    this.step.output.value = `${steps[moment] + 1} of ${total}`;
+    this.step.output.value = t("{at} of {total}", { at: steps[moment] + 1, total });
     this.step.input.setAttribute("aria-valuetext", this.step.output.value);
     this.#draw();
   }
@@ -209,9 +210,9 @@ export class AttentionViewer {
 
   async #region(use) {
     const words = this.#pins.map(({ word }) => word);
-    if (!words.length) return this.note.say("Click the words that the region shall be of.", true);
+    if (!words.length) return this.note.say(t("Click the words that the region shall be of."), true);
     const text = this.seen.regions(this.moment, words, this.threshold);
-    if (!text) return this.note.say("Nothing is above the threshold: lower it.", true);
+    if (!text) return this.note.say(t("Nothing is above the threshold: lower it."), true);
     try {
       this.note.say((await use(text)) ?? "");
     } catch (error) {
@@ -221,7 +222,7 @@ export class AttentionViewer {
 }
 
 async function copied(text) {
-  if (!navigator.clipboard) throw new Error("The browser gives no clipboard to pages without https.");
+  if (!navigator.clipboard) throw new Error(t("The browser gives no clipboard to pages without https."));
   await navigator.clipboard.writeText(text);
-  return "Copied: paste it into the text of Draw Regions.";
+  return t("Copied: paste it into the text of Draw Regions.");
 }

@@ -1,6 +1,7 @@
 // A bar of coloured segments, each as wide as its share; the borders between them can be moved.
 
 import { along, clamp, colour, dragged, element, ink, round, styled, taken } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 
 const STEPS = 100; // of the whole, by which borders move
 
@@ -20,7 +21,7 @@ export class ShareBar {
   // onChange(shares): the user has let go of a border, or pressed a key on it.
   constructor(onChange) {
     this.onChange = onChange;
-    this.element = element("div", { class: "shares", role: "group", "aria-label": "Shares" });
+    this.element = element("div", { class: "shares", role: "group", "aria-label": t("Shares") });
     this.set([]);
   }
 
@@ -49,7 +50,7 @@ export class ShareBar {
       border.style.left = `${100 * sum}%`;
       const next = this.segments[at + 1].name;
       const told = {
-        label: `Border between ${name} and ${next}`,
+        label: t("Border between {name} and {next}", { name, next }),
         valuemin: 0,
         valuemax: round(shares[at] + shares[at + 1]),
         valuenow: shares[at],

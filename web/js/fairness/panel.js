@@ -1,6 +1,7 @@
 // Shares of a batch as a bar that reads and writes their text, and how far one prompt is moved.
 
 import { choice, framed, note, round, row } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 import { ShareBar } from "./bar.js";
 import { evenly, readShares, writeShares } from "./shares.js";
 
@@ -11,7 +12,7 @@ export class SharesPanel {
     this.bar = new ShareBar((shares) => onChange(writeShares(this.text, shares)));
     this.note = note();
     const names = Object.keys(presets).map((name) => [name, name]);
-    this.choice = choice("Even shares of a preset", [["", "Even shares of …"], ...names], (name) => {
+    this.choice = choice(t("Even shares of a preset"), [["", t("Even shares of …")], ...names], (name) => {
       onChange(evenly(presets[name]));
       this.choice.value = "";
     });
@@ -24,7 +25,7 @@ export class SharesPanel {
     try {
       this.bar.set(readShares(text));
       this.bar.element.style.display = "";
-      this.note.say(Math.abs(this.bar.total - 1) > 1e-6 ? "Scaled to 100 %" : "");
+      this.note.say(Math.abs(this.bar.total - 1) > 1e-6 ? t("Scaled to 100 %") : "");
     } catch (error) {
       this.bar.element.style.display = "none";
       this.note.say(error.message, true);
@@ -42,7 +43,7 @@ export class StrengthPanel {
   }
 
   set({ attribute, strength }) {
-    const kept = { name: "as written", share: round(1 - strength) };
-    this.bar.set([kept, { name: attribute || "no attribute", share: strength }]);
+    const kept = { name: t("as written"), share: round(1 - strength) };
+    this.bar.set([kept, { name: attribute || t("no attribute"), share: strength }]);
   }
 }

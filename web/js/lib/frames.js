@@ -1,5 +1,7 @@
 // The pictures of a clip, fetched as they are wanted; the last ones are kept, decoded.
 
+import { t } from "./words.js";
+
 const DECODED = 48; // of 1024 x 1024 pixels, 4 MB each
 const AHEAD = 6;
 
@@ -50,7 +52,7 @@ export class Frames {
     const { signal } = this.#wanted;
     try {
       const answer = await fetch(this.url(index), { signal });
-      if (!answer.ok) throw new Error(`frame ${index} is gone: run the node again`);
+      if (!answer.ok) throw new Error(t("frame {index} is gone: run the node again", { index }));
       return await createImageBitmap(await answer.blob());
     } catch (error) {
       if (!signal.aborted) this.#pictures.delete(index); // it may be there the next time

@@ -6,6 +6,7 @@
 import { app } from "../../../../scripts/app.js";
 import { widgetOf } from "./graph.js";
 import { fit } from "./mount.js";
+import { t } from "./words.js";
 
 const WIDGET = "evenframe_text";
 const LINE_HEIGHT = 16;
@@ -15,7 +16,7 @@ const lines = (text) => String(text ?? "").split("\n").length;
 
 function makeWidget(node) {
   const { widget } = app.widgets.STRING(node, WIDGET, ["STRING", { multiline: true }], app);
-  widget.label = "result";
+  widget.label = t("result");
   widget.serialize = false; // not in the saved workflow
   Object.assign(widget.options, {
     serialize: false, // not in what is sent to the server

@@ -1,18 +1,19 @@
 // The row below a clip: play, step, and where it stands. Space plays, comma and point step.
 
 import { button, element, pressed, row, slider, taken } from "./dom.js";
+import { t } from "./words.js";
 
 export class Transport {
   constructor(playhead) {
     this.playhead = playhead;
-    this.play = button("Play (Space)", () => playhead.toggle());
-    this.slider = slider("Frame", {}, (frame) => playhead.go(frame));
+    this.play = button(t("Play (Space)"), () => playhead.toggle());
+    this.slider = slider(t("Frame"), {}, (frame) => playhead.go(frame));
     // Not read aloud: it changes with every frame in play.
     this.count = element("output", { "aria-live": "off", style: { minWidth: "6em", textAlign: "right" } });
     this.element = row(
       this.play,
-      button("One frame back (,)", () => this.step(-1), "◂"),
-      button("One frame on (.)", () => this.step(1), "▸"),
+      button(t("One frame back (,)"), () => this.step(-1), "◂"),
+      button(t("One frame on (.)"), () => this.step(1), "▸"),
       this.slider,
       this.count,
     );

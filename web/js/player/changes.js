@@ -1,10 +1,12 @@
 // The curve of change: how far apart the clips are on each frame, inside and outside of regions.
 
 import { along, element } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 
 const LEVELS = 255;
 const LEAST = 4; // levels that the curve's height stands for at least: noise shall look small
 const LOOK = { whole: "#56b4e9", inside: "#e69f00", outside: "#56b4e9" };
+const nameOf = (list) => ({ whole: t("whole"), inside: t("inside"), outside: t("outside") })[list];
 
 function svg(tag, attributes) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -36,18 +38,18 @@ export class Changes {
     this.curve.setAttribute("viewBox", `0 0 ${Math.max(count - 1, 1)} ${this.height}`);
     this.mark = this.#line({ stroke: "#fff", y1: 0, y2: this.height });
     this.curve.replaceChildren(...this.lists.map(([name, list]) => this.#path(name, list)), this.mark);
-    const told = this.lists.map(([name], at) => `${name} up to ${this.#levels(most[at])}`);
-    this.curve.setAttribute("aria-label", `Change of each frame: ${told.join(", ")} of 255`);
+    const told = this.lists.map(([name], at) => t("{name} up to {most}", { name: nameOf(name), most: this.#levels(most[at]) }));
+    this.curve.setAttribute("aria-label", t("Change of each frame: {told} of 255", { told: told.join(", ") }));
     this.show(0);
   }
 
   show(frame) {
     for (const x of ["x1", "x2"]) this.mark.setAttribute(x, frame);
-    const told = this.lists.map(([name, list]) => `${name} ${this.#levels(list[frame])}`);
-    this.said.textContent = told.length ? `Change of 255: ${told.join(", ")}` : "";
+    const told = this.lists.map(([name, list]) => `${nameOf(name)} ${this.#levels(list[frame])}`);
+    this.said.textContent = told.length ? t("Change of 255: {told}", { told: told.join(", ") }) : "";
   }
 
-  #levels = (value) => (value == null ? "none" : (LEVELS * value).toFixed(1));
+  #levels = (value) => (value == null ? t("none") : (LEVELS * value).toFixed(1));
 
   #path(name, list) {
     const pen = (frame) => (list[frame - 1] == null ? "M" : "L"); // a gap where there is no value

@@ -2,13 +2,15 @@
 
 import { colour } from "../lib/dom.js";
 import { border, stroked, tag, within } from "../lib/draw.js";
+import { t } from "../lib/words.js";
 
-export const MODES = {
-  wipe: ["Wipe", "Wipe: A left of the line, B right of it"],
-  side: ["Sides", "Side by side"],
-  difference: ["Diff", "Difference, four times as bright"],
-  blink: ["Blink", "Blink: A and B in turn"],
-};
+// The views, each with what is on its button and what that does.
+export const views = () => ({
+  wipe: [t("Wipe"), t("Wipe: A left of the line, B right of it")],
+  side: [t("Sides"), t("Side by side")],
+  difference: [t("Diff"), t("Difference, four times as bright")],
+  blink: [t("Blink"), t("Blink: A and B in turn")],
+});
 
 // pair: the pictures of A and B. divider: where the line is, 0..1 of the stage. second: whether it
 // is B's turn to be seen. outline: draws over a frame that begins so far to the right, or null.

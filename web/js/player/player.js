@@ -4,8 +4,9 @@ import { along, button, clamp, dragged, element, framed, note, pressed, row, sty
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
 import { Transport } from "../lib/transport.js";
+import { t } from "../lib/words.js";
 import { Changes } from "./changes.js";
-import { MODES, compose, filled, outlining } from "./compose.js";
+import { compose, filled, outlining, views } from "./compose.js";
 import { Results, cards } from "./results.js";
 import { Sound } from "./sound.js";
 
@@ -72,7 +73,7 @@ export class Player {
     await this.#busy;
   }
 
-  // One of MODES.
+  // One of `views`.
   look(mode) {
     this.view.mode = mode;
     this.#tell();
@@ -204,19 +205,19 @@ export class Player {
 
   #build() {
     this.modes = Object.fromEntries(
-      Object.entries(MODES).map(([mode, [label, title]]) => [mode, button(title, () => this.look(mode), label)]),
+      Object.entries(views()).map(([mode, [label, title]]) => [mode, button(title, () => this.look(mode), label)]),
     );
-    this.outlined = this.#switch("outlines", "Outlines", "Outlines of the regions");
-    this.heard = this.#switch("muted", "Sound");
-    this.looped = this.#switch("loop", "Loop");
-    const range = { "aria-label": "Line between A and B, in percent", "aria-valuemin": 0, "aria-valuemax": 100 };
+    this.outlined = this.#switch("outlines", t("Outlines"), t("Outlines of the regions"));
+    this.heard = this.#switch("muted", t("Sound"));
+    this.looped = this.#switch("loop", t("Loop"));
+    const range = { "aria-label": t("Line between A and B, in percent"), "aria-valuemin": 0, "aria-valuemax": 100 };
     this.line = element("div", { class: "divider", role: "slider", tabIndex: 0, ...range });
     this.stage.element.append(this.line);
     const whole = () => (document.fullscreenElement ? document.exitFullscreen() : this.element.requestFullscreen());
     const near = [
-      button("One pixel of the frame as one of the screen", () => this.stage.actual(), "1:1"),
-      button("Show all of the frame", () => this.stage.zoom(1), "Fit"),
-      button("Full screen", whole, "⤢"),
+      button(t("One pixel of the frame as one of the screen"), () => this.stage.actual(), "1:1"),
+      button(t("Show all of the frame"), () => this.stage.zoom(1), t("Fit")),
+      button(t("Full screen"), whole, "⤢"),
     ];
     this.transport = new Transport(this.playhead);
     this.element = framed(

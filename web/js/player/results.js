@@ -1,6 +1,7 @@
 // The last results of a node as small pictures, of which any two are A and B.
 
 import { button, element, refill, row, styled } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 
 styled(
   `.evenframe .results { flex: none; flex-wrap: nowrap; overflow-x: auto; font-size: 11px; }
@@ -18,8 +19,8 @@ export function cards(results) {
   for (const result of results) {
     const [before, after] = result.strips;
     const names = [
-      [before, sources.size > 1 ? `Source ${result.number}` : "Source", true],
-      [after, `Result ${result.number}`, false],
+      [before, sources.size > 1 ? t("Source {number}", result) : t("Source"), true],
+      [after, t("Result {number}", result), false],
     ];
     for (const [frames, label, source] of names) {
       const id = frames?.url(0);
@@ -33,7 +34,7 @@ export class Results {
   // choose(slot, id): called where a clip is chosen as "a" or "b".
   constructor(choose) {
     this.choose = choose;
-    this.element = element("div", { class: "row results", role: "group", "aria-label": "Last results" });
+    this.element = element("div", { class: "row results", role: "group", "aria-label": t("Last results") });
   }
 
   set(all, chosen) {
@@ -45,7 +46,7 @@ export class Results {
     const pick = (slot) => {
       const name = slot.toUpperCase();
       const props = { "aria-pressed": chosen[slot] === id, "data-pick": `${slot} ${id}` };
-      return button(`${label} as ${name}`, () => this.choose(slot, id), name, props);
+      return button(t("{label} as {name}", { label, name }), () => this.choose(slot, id), name, props);
     };
     const image = element("img", { src: frames.url(0), alt: "", draggable: false });
     const name = element("div", { textContent: label });

@@ -2,15 +2,16 @@
 
 import { clamp, dragged, listen, taken } from "../lib/dom.js";
 import { Stage } from "../lib/stage.js";
+import { t } from "../lib/words.js";
 import { around, boxBetween, cursorOf, handlesOf, holds, pulled, shifted } from "./shapes.js";
 import { cells, dashed, handle as drawHandle, mark, named, outline } from "./paint.js";
 
 const REACH = 8; // CSS pixels around a handle in which it is meant
 const LEAST = 4; // CSS pixels of a drag that is no click
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const NAME =
+const nameOf = () => t(
   "Regions on the clip. Drag to draw a box, Alt and click for the points of a polygon; arrows move " +
-  "the selected region by a pixel, with Shift by eight, with Alt its lower right corner; Delete removes it.";
+  "the selected region by a pixel, with Shift by eight, with Alt its lower right corner; Delete removes it.");
 
 export class RegionCanvas {
   #gesture = null; // {kind, ...} while a pointer or an arrow is down
@@ -23,7 +24,7 @@ export class RegionCanvas {
     this.act = act;
     this.stage = new Stage((context) => this.#paint(context));
     this.element = this.stage.element;
-    Object.assign(this.element, { tabIndex: 0, role: "application", ariaLabel: NAME });
+    Object.assign(this.element, { tabIndex: 0, role: "application", ariaLabel: nameOf() });
     dragged(this.element, {
       begin: (event) => this.#down(event),
       move: (event) => this.#move(event),

@@ -3,12 +3,14 @@
 import { choice, element, framed, note, row } from "../lib/dom.js";
 import { Playhead } from "../lib/playhead.js";
 import { Transport } from "../lib/transport.js";
+import { t } from "../lib/words.js";
 import { RegionCanvas } from "./canvas.js";
 import "./look.js";
 import { fromFractions, toFractions } from "./model.js";
 import { Timeline } from "./timeline.js";
 
-const CELLS = [["0", "no grid"], ["8", "latent cells, 8 px"], ["16", "cells of 16 px"], ["32", "attention cells, 32 px"]];
+const grids = () =>
+  [["0", t("no grid")], ["8", t("latent cells, 8 px")], ["16", t("cells of 16 px")], ["32", t("attention cells, 32 px")]];
 
 // A kind of editor says how its text is read and written, and what is drawn of it:
 // model: {EMPTY, parse(text), write(state)}; bar(): its buttons; side(): elements beside the clip;
@@ -39,10 +41,10 @@ export class ClipEditor {
     this.canvas.element.append(this.hint);
     this.transport = new Transport(this.playhead);
     this.note = note();
-    this.text = element("textarea", { "aria-label": "The text", spellcheck: false, on: { change: () => this.#typed() } });
-    const cells = choice("Grid of cells", CELLS, (cell) => this.look({ cell: Number(cell) }));
+    this.text = element("textarea", { "aria-label": t("The text"), spellcheck: false, on: { change: () => this.#typed() } });
+    const cells = choice(t("Grid of cells"), grids(), (cell) => this.look({ cell: Number(cell) }));
     cells.value = this.view.cell;
-    const advanced = element("details", {}, element("summary", {}, "Advanced: text, grid"), this.text, cells);
+    const advanced = element("details", {}, element("summary", {}, t("Advanced: text, grid")), this.text, cells);
     const film = element("div", { class: "film" }, this.canvas.element, this.transport.element, this.timeline.element);
     const listed = this.side();
     const side = element("div", { class: listed.length ? "side" : "side slim" }, ...listed, advanced);
@@ -75,7 +77,7 @@ export class ClipEditor {
       this.#wrong = "";
     } catch (error) {
       this.state = this.model.EMPTY;
-      this.#wrong = `${error.message} Mend the text under Advanced: it is left as it is.`;
+      this.#wrong = `${error.message} ${t("Mend the text under Advanced: it is left as it is.")}`;
     }
     this.canvas.cancel();
     this.timeline.cancel();
@@ -83,7 +85,7 @@ export class ClipEditor {
   }
 
   // Another clip, or none; hint: what to say where there is none.
-  setFrames(frames, hint = "Link a clip, or run this node once, to see it here.") {
+  setFrames(frames, hint = t("Link a clip, or run this node once, to see it here.")) {
     const { frame } = this.view;
     this.frames = frames;
     this.hint.textContent = frames ? "" : hint;

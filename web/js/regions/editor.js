@@ -1,6 +1,7 @@
 // The editor of regions: the clip with its outlines, when they are where, and what they are called.
 
 import { button, colour, ink, pressed } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 import { ClipEditor } from "./clip_editor.js";
 import { RegionList } from "./list.js";
 import * as model from "./model.js";
@@ -13,15 +14,16 @@ export class RegionEditor extends ClipEditor {
   }
 
   bar() {
-    this.keyButton = button("Key frame here: set or delete (K)", () => this.toggleKey(), "◆ key");
-    this.pasteButton = button("Paste the copied shape as a key frame here", () => this.paste(), "paste", { disabled: true });
+    this.keyButton = button(t("Key frame here: set or delete (K)"), () => this.toggleKey(), t("◆ key"));
+    const label = t("Paste the copied shape as a key frame here");
+    this.pasteButton = button(label, () => this.paste(), t("paste"), { disabled: true });
     return [
-      button("Add a box", () => this.add("box", FIRST), "+ box"),
+      button(t("Add a box"), () => this.add("box", FIRST), t("+ box")),
       this.keyButton,
-      button("Copy the shape of the selected region on this frame", () => this.copy(), "copy"),
+      button(t("Copy the shape of the selected region on this frame"), () => this.copy(), t("copy")),
       this.pasteButton,
-      button("To the key frame before", () => this.#toNeighbour(0), "‹◆"),
-      button("To the key frame after", () => this.#toNeighbour(1), "◆›"),
+      button(t("To the key frame before"), () => this.#toNeighbour(0), "‹◆"),
+      button(t("To the key frame after"), () => this.#toNeighbour(1), "◆›"),
     ];
   }
 
@@ -42,7 +44,7 @@ export class RegionEditor extends ClipEditor {
   }
 
   add(kind, shape) {
-    if (this.state.regions.length >= model.MOST) return this.say(`A text has ${model.MOST} regions at most.`, true);
+    if (this.state.regions.length >= model.MOST) return this.say(t("A text has {most} regions at most.", { most: model.MOST }), true);
     const own = this.own(shape);
     if (!own) return;
     const state = model.added(this.state, kind, this.frame, own);
@@ -106,14 +108,14 @@ export class RegionEditor extends ClipEditor {
     const region = this.state.regions[this.view.selected];
     if (!region) return;
     if (region.kind !== kind || region.keys[0].shape.length !== shape.length)
-      return this.say("What was copied has another shape than this region.", true);
+      return this.say(t("What was copied has another shape than this region."), true);
     this.#edit(this.view.selected, () => model.setKey(region, this.frame, shape));
   }
 
   // A region that is locked is only looked at.
   #isOpen(index) {
     const { locked, name } = this.items[index] ?? {};
-    if (locked) this.say(`${name} is locked: unlock it in the list.`, true);
+    if (locked) this.say(t("{name} is locked: unlock it in the list.", { name }), true);
     return !locked;
   }
 
@@ -168,7 +170,8 @@ export class RegionEditor extends ClipEditor {
   told() {
     const { count } = this.playhead;
     const behind = this.frames ? this.items.filter((item) => item.frames.some((frame) => frame >= count)) : [];
-    if (behind.length) return `Key frames behind the clip's end are kept: ${behind.map((item) => item.name).join(", ")}.`;
-    return this.items.length ? "" : "Drag on the clip to draw a box; Alt and click for a polygon.";
+    const names = behind.map((item) => item.name).join(", ");
+    if (names) return t("Key frames behind the clip's end are kept: {names}.", { names });
+    return this.items.length ? "" : t("Drag on the clip to draw a box; Alt and click for a polygon.");
   }
 }

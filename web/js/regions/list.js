@@ -1,10 +1,10 @@
 // The regions as a list: names and words, what is seen and locked, and which lies on top.
 
 import { button, clamp, dragged, element, pressed, refill, row, taken } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 import { EDGES, occurs, phrases, toggled, wordsOf } from "./model.js";
 
 const toggle = (label, press, text) => button(label, press, text, { class: "icon" });
-const WORDS = "Words of the target prompt";
 const LOCK = ["M5 7V5a3 3 0 0 1 6 0", "M5 7V5a3 3 0 0 1 6 0v2"]; // the bow of a padlock, open and closed
 const padlock = (closed) =>
   `<svg viewBox="0 0 16 16" width="12" height="12" aria-hidden="true" fill="none" stroke="currentColor"
@@ -16,7 +16,7 @@ export class RegionList {
   // act: the editor, which does what the user asks for.
   constructor(act) {
     this.act = act;
-    this.element = element("div", { class: "regions", role: "list", "aria-label": "Regions, the last on top" });
+    this.element = element("div", { class: "regions", role: "list", "aria-label": t("Regions, the last on top") });
   }
 
   // items: as the canvas has them. prompt: the text whose words are offered, or null.
@@ -38,19 +38,20 @@ class Row {
       target.value = value;
       act.change(index, { [name]: value });
     };
-    const pixels = (name) =>
-      element("label", { title: `${name}, in pixels` }, `${name} `,
+    const pixels = (name, label) =>
+      element("label", { title: t("{label}, in pixels", { label }) }, `${label} `,
         field(name, { type: "number", min: 0, max: EDGES }, (text) => Math.round(clamp(Number(text), 0, EDGES))));
     Object.assign(this, { act, index });
     this.grip = this.#handle(index, act, gripOf);
-    this.eye = toggle("Show on the clip", () => act.toggle(index, "hidden"));
-    this.lock = toggle("Lock", () => act.toggle(index, "locked"));
-    const name = field("name", { class: "name", "aria-label": "Name" });
+    this.eye = toggle(t("Show on the clip"), () => act.toggle(index, "hidden"));
+    this.lock = toggle(t("Lock"), () => act.toggle(index, "locked"));
+    const name = field("name", { class: "name", "aria-label": t("Name") });
     name.addEventListener("focus", () => act.select(index));
-    const words = field("words", { class: "name", "aria-label": WORDS, placeholder: "words, with commas" });
-    this.chips = element("div", { class: "row", role: "group", "aria-label": WORDS });
-    this.more = element("div", { class: "more" }, this.chips, row(words, pixels("grow"), pixels("soften")));
-    this.remove = toggle("Delete this region", () => act.remove(index), "✕");
+    const label = t("Words of the target prompt");
+    const words = field("words", { class: "name", "aria-label": label, placeholder: t("words, with commas") });
+    this.chips = element("div", { class: "row", role: "group", "aria-label": label });
+    this.more = element("div", { class: "more" }, this.chips, row(words, pixels("grow", t("grow")), pixels("soften", t("soften"))));
+    this.remove = toggle(t("Delete this region"), () => act.remove(index), "✕");
     this.element = element(
       "div",
       { class: "region", role: "listitem", on: { pointerdown: () => act.select(index) } },
@@ -61,7 +62,7 @@ class Row {
 
   // Dragged to another place in the list, or moved there with the arrow keys.
   #handle(index, act, gripOf) {
-    const grip = toggle("Move up or down: drag, or arrow keys", () => act.select(index), "⠿");
+    const grip = toggle(t("Move up or down: drag, or arrow keys"), () => act.select(index), "⠿");
     const move = (to) => {
       if (!gripOf(to) || to === index || this.locked) return;
       act.move(index, to);
@@ -107,7 +108,7 @@ class Row {
     if (wanted === this.shown) return;
     this.shown = wanted;
     const chip = (word, missing) => {
-      const label = missing ? `${word}: not in the target prompt; remove it` : word;
+      const label = missing ? t("{word}: not in the target prompt; remove it", { word }) : word;
       const press = () => this.act.change(this.index, { words: toggled(words, word) });
       const on = mine.some((phrase) => occurs(word, phrase));
       const look = { class: missing ? "chip wrong" : "chip", "aria-pressed": on, "data-word": word };

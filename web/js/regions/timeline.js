@@ -1,6 +1,7 @@
 // When each region is where: a row a region, a diamond a key frame, a line at the frame shown.
 
 import { along, button, clamp, dragged, element, taken } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 
 export class Timeline {
   #drag = null;
@@ -11,7 +12,7 @@ export class Timeline {
     this.act = act;
     this.line = element("div", { class: "now" });
     this.rows = element("div");
-    this.element = element("div", { class: "timeline", role: "group", "aria-label": "Key frames" }, this.rows, this.line);
+    this.element = element("div", { class: "timeline", role: "group", "aria-label": t("Key frames") }, this.rows, this.line);
   }
 
   // Let go of what is dragged, which a new text may not have.
@@ -60,8 +61,9 @@ export class Timeline {
   }
 
   #key({ index, name, colour, locked }, frame) {
-    const behind = frame >= this.count ? ", behind the clip's end" : "";
-    const label = `Key of ${name} on frame ${frame + 1}${behind}: drag, with Alt a copy; arrow keys; Delete`;
+    const behind = frame >= this.count;
+    const where = { name, at: frame + 1, behind: behind ? t(", behind the clip's end") : "" };
+    const label = t("Key of {name} on frame {at}{behind}: drag, with Alt a copy; arrow keys; Delete", where);
     const style = { left: this.#left(frame), background: colour };
     const made = button(label, () => this.act.go(frame), "", { class: behind ? "key behind" : "key", style });
     Object.assign(made.dataset, { index, at: frame });

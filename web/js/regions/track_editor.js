@@ -1,6 +1,7 @@
 // The editor of Track Region: the object on one frame, where a tracker found it, and corrections.
 
 import { button, colour, ink } from "../lib/dom.js";
+import { t } from "../lib/words.js";
 import { ClipEditor } from "./clip_editor.js";
 import { pairs } from "./model.js";
 import { FIRST } from "./shapes.js";
@@ -13,12 +14,12 @@ export class TrackEditor extends ClipEditor {
   }
 
   bar() {
-    this.solidButton = button("Take the dotted box as a correction here", () => this.addKey(0, this.frame), "◆ keep");
+    this.solidButton = button(t("Take the dotted box as a correction here"), () => this.addKey(0, this.frame), t("◆ keep"));
     return [
-      button("Draw a box on this frame", () => this.add("box", FIRST), "+ box"),
+      button(t("Draw a box on this frame"), () => this.add("box", FIRST), t("+ box")),
       this.solidButton,
-      button("Delete what is drawn on this frame", () => this.remove(), "✕"),
-      button("Follow the object through the clip, both ways: runs this node alone", () => this.onTrack(), "Track from here"),
+      button(t("Delete what is drawn on this frame"), () => this.remove(), "✕"),
+      button(t("Follow the object through the clip, both ways: runs this node alone"), () => this.onTrack(), t("Track from here")),
     ];
   }
 
@@ -89,8 +90,8 @@ export class TrackEditor extends ClipEditor {
     const sure = tracked?.confidence?.[frame];
     const dots = (tracked?.bounds ?? []).flatMap((bounds, at) =>
       bounds ? [{ frame: at, share: tracked.confidence?.[at] ?? 1 }] : []);
-    const name = drawing ? (drawing === state.drawings[0] ? "prompt" : "correction")
-      : `tracked${sure == null ? "" : ` ${Math.round(100 * sure)} %`}`;
+    const name = drawing ? (drawing === state.drawings[0] ? t("prompt") : t("correction"))
+      : `${t("tracked")}${sure == null ? "" : ` ${Math.round(100 * sure)} %`}`;
     const look = { colour: colour(0), ink: ink(0), ghosts: [], index: 0, kind: "box", words: "" };
     const frames = state.drawings.map((each) => each.frame);
     const now = { shape: box ?? FIRST, hidden: !box, dotted: !drawing?.box, key: Boolean(drawing) };
@@ -102,7 +103,7 @@ export class TrackEditor extends ClipEditor {
   }
 
   told() {
-    if (!this.state.drawings.length) return "Drag a box around the object, or click on it; Alt and click beside it.";
-    return this.tracked ? "Dotted: as tracked. Drag it where it is wrong, and track again." : "";
+    if (!this.state.drawings.length) return t("Drag a box around the object, or click on it; Alt and click beside it.");
+    return this.tracked ? t("Dotted: as tracked. Drag it where it is wrong, and track again.") : "";
   }
 }
