@@ -388,6 +388,8 @@ def test_an_interrupt_ends_inversion_and_edit_within_a_step(
     assert last["value"] < last["max"]
     after = comfyui.run(edit_workflow())
     assert after.outcome == "execution_success", failure(after)
+    told = [told["text"] for told in run.of("evenframe.told") if told["node"] == "edit"]
+    assert node == "invert" or "passes with 2 prompts" in told[0]
 
 
 @pytest.mark.slow

@@ -200,6 +200,12 @@ def test_how_far_it_is_stands_on_the_node(page: Page):
     assert start == "Editing: 10 of 50, window 2 of 3"
     assert 7 <= int(left.removesuffix(" s left")) <= 12, "39.5 of 50 at 5 a second"
     assert page.evaluate(send, [told | {"done": 50}, 0]).startswith("Editing: 50 of 50, ")
+    said = """([id, text]) => { const detail = { node: "4", prompt_id: id, text };
+      window.app.api.dispatchEvent(new CustomEvent("evenframe.told", { detail })); }"""
+    page.evaluate(said, ["y", "50 passes"])
+    line = page.evaluate(send, [told | {"prompt_id": "y", "done": 0}, 0])
+    assert line == "50 passes\nEditing: 0 of 50"
+    assert page.evaluate(send, [told | {"prompt_id": "z", "done": 0}, 0]) == "Editing: 0 of 50"
 
 
 def test_a_node_in_a_subgraph_is_found_by_the_servers_name_and_back(page: Page):

@@ -29,7 +29,7 @@ from .comfy_film import FilmVideo
 from .door import Item, Model, ModelHandle, ModelKind, SavedFile
 from .lending import Loan
 from .submitted import Submitted
-from .ticks import Ticker
+from .ticks import Ticker, tell
 
 if TYPE_CHECKING:
     from ...pipelines.models import model as models
@@ -87,11 +87,7 @@ class ComfyHost:
         return ComfyProgress(ProgressBar(total), Ticker(total, label))
 
     def tell(self, text: str) -> None:
-        from server import PromptServer
-
-        server, now = getattr(PromptServer, "instance", None), get_executing_context()
-        if server is not None and now is not None:
-            server.send_progress_text(text, now.node_id)
+        tell(text)
 
     def check_interrupt(self) -> None:
         memory.throw_exception_if_processing_interrupted()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
@@ -13,6 +14,21 @@ from server import PromptServer
 EVENT = "evenframe.progress"
 PAUSE = 0.1
 """Seconds in which at most one event is sent: frames may be done faster than anyone reads."""
+
+
+TOLD = "evenframe.told"
+
+
+def tell(text: str) -> None:
+    """Show a line on the running node, above how far it is."""
+    _send(TOLD, {"text": text})
+
+
+def _send(event: str, told: dict[str, Any]) -> None:
+    context, server = get_executing_context(), getattr(PromptServer, "instance", None)
+    if context is not None and server is not None:
+        running = {"node": context.node_id, "prompt_id": context.prompt_id}
+        server.send_sync(event, running | told, server.client_id)
 
 
 @dataclass
@@ -35,11 +51,9 @@ class Ticker:
         self._send(share, what, always=False)
 
     def _send(self, share: float, what: str, always: bool) -> None:
-        context, now = get_executing_context(), time.monotonic()
-        server = getattr(PromptServer, "instance", None)
-        if context is None or server is None or not (always or now - self._sent >= PAUSE):
+        now = time.monotonic()
+        if not (always or now - self._sent >= PAUSE):
             return
         self._sent = now
-        told = {"node": context.node_id, "prompt_id": context.prompt_id, "label": self.label}
-        told |= {"done": self.done, "total": self.total, "share": share, "what": what}
-        server.send_sync(EVENT, told, server.client_id)
+        told = {"label": self.label, "done": self.done, "total": self.total}
+        _send(EVENT, told | {"share": share, "what": what})

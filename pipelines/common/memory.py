@@ -10,7 +10,7 @@ FreeMemory = Callable[[torch.device], int]
 
 def in_bytes(count: float) -> str:
     """So many bytes, for people."""
-    return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def free_memory(device: torch.device) -> int:

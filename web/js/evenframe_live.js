@@ -9,6 +9,7 @@ import { showText } from "./lib/text.js";
 import { t } from "./lib/words.js";
 
 const begun = new Map(); // id of a node -> where the bar that it shows began, and when
+const said = new Map(); // id of a node -> what it said of its work before the first step
 
 const span = (seconds) =>
   seconds < 90
@@ -32,11 +33,21 @@ function heard({ detail }) {
   if (!node?.comfyClass?.startsWith("Evenframe")) return; // the host's own keep their look
   const [now, run] = [performance.now() / 1000, `${prompt_id} ${label}`];
   if (begun.get(id)?.run !== run) begun.set(id, { run, now, from: done + share });
-  const first = begun.get(id);
-  showText(node, line(detail, now - first.now, first.from));
+  const [first, before] = [begun.get(id), said.get(id)];
+  const told = line(detail, now - first.now, first.from);
+  showText(node, before?.prompt_id === prompt_id ? `${before.text}\n${told}` : told);
+}
+
+function announced({ detail }) {
+  said.set(detail.node, detail);
+  const node = nodeAt(detail.node);
+  if (node) showText(node, detail.text);
 }
 
 app.registerExtension({
   name: "evenframe.Live",
-  setup: () => api.addEventListener("evenframe.progress", heard),
+  setup() {
+    api.addEventListener("evenframe.progress", heard);
+    api.addEventListener("evenframe.told", announced);
+  },
 });
