@@ -13,7 +13,7 @@ from ..pipelines.regions.regions import Regions
 from ..pipelines.regions.text import parse_regions
 from ..pipelines.video.clip import rgb_frames
 from .common import feedback, sockets
-from .common.filmstrips import shown_or_said, shown_strips
+from .common.filmstrips import UI, shown_or_said, shown_strips
 from .common.inputs import input_of
 from .host import io
 
@@ -85,16 +85,19 @@ def region_result(
     note: str = "",
     confidence: Tensor | None = None,
     ui: Mapping[str, Any] | None = None,
+    pictured: bool = True,
 ) -> io.NodeOutput:
     """The values of `region_outputs`, some frames to show, and what to say beside their names.
 
     confidence: (f,) in 0..1, drawn as a bar on each frame. ui: further parts for the editor.
+    pictured: off where the editor shows the regions itself.
     """
     picture = heat(regions.painted(), frames)
     if confidence is not None:
         picture = bars(confidence, picture)
     text = "\n".join(line for line in (regions.describe(), note) if line)
-    shown = feedback.merged(feedback.shown(spread(picture, 4), text), ui or {})
+    told = feedback.shown(spread(picture, 4), text) if pictured else {"text": [text]}
+    shown = feedback.merged(told, ui or {})
     return io.NodeOutput(regions, regions.coverage(regions.frame_size), picture, ui=shown)
 
 
@@ -145,7 +148,10 @@ class EvenframeDrawRegions(io.ComfyNode):
         else:
             drawn = found.over(regions)
         shown = shown_or_said("clip", lambda: shown_strips(frames))
-        return region_result(drawn, frames, "\n".join(notes), ui=shown)
+        more = boxes is not None or regions is not None  # which the editor does not show
+        return region_result(
+            drawn, frames, "\n".join(notes), ui=shown, pictured=more or UI not in shown
+        )
 
 
 class EvenframeMaskRegion(io.ComfyNode):

@@ -113,6 +113,17 @@ def test_regions_are_drawn_one_above_the_other(clip: Tensor):
     assert len(drawn.ui["images"]) == 3
 
 
+def test_the_editor_shows_its_regions_itself_but_not_those_of_others(
+    clip: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(type(host), "strips_folder", lambda self: tmp_path)
+    monkeypatch.setattr(type(host), "saved", lambda self, path: {"subfolder": "s", "type": "temp"})
+    alone = EvenframeDrawRegions.execute(clip, EXAMPLE)
+    assert alone.ui.keys() == {"text", "evenframe_strips"}
+    over = EvenframeDrawRegions.execute(clip, EXAMPLE, alone[0])
+    assert len(over.ui["images"]) == 3
+
+
 def test_key_frames_behind_the_end_are_named_by_the_node(clip: Tensor):
     keys = [{"frame": frame, "box": BOX["box"]} for frame in (0, 3, 9)]
     told = json.dumps({"version": 1, "regions": [{"name": "left", "keyframes": keys}]})
