@@ -87,7 +87,7 @@ def page(browser: Browser, comfyui: ComfyServer) -> Iterator[Page]:
         yield page
 
 
-def opened(page: Page) -> None:
+def opened(page: Page, frames: int = 4) -> None:
     """The view at the node, and the clip on its stage, before anything has run."""
     page.evaluate(
         "() => { const { ds } = window.app.canvas; ds.scale = 1; ds.offset = [200, 120]; }"
@@ -95,7 +95,8 @@ def opened(page: Page) -> None:
     page.locator(".evenframe.editor").wait_for()
     page.evaluate("() => window.app.canvas.setDirty(true, true)")
     page.wait_for_function(
-        "() => document.querySelector('.evenframe.editor output')?.value === '1 / 4'"
+        "told => document.querySelector('.evenframe.editor output')?.value === told",
+        arg=f"1 / {frames}",
     )
 
 
@@ -284,6 +285,31 @@ def test_it_is_for_everybody_in_both_palettes(page: Page, palette: str):
     report = axe.run(page, ".evenframe.editor")
     page.evaluate(choose, "dark")
     assert report.violations_count == 0, report.generate_report()
+
+
+PICTURE = """() => { const canvas = document.querySelector(".evenframe.editor .stage canvas");
+  const { width, height } = canvas, context = canvas.getContext("2d");
+  return String(context.getImageData(width / 2, height / 2, 1, 1).data); }"""
+
+
+def test_another_clip_is_on_stage_as_soon_as_it_is_chosen(page: Page):
+    """And a new node has room for it."""
+    page.evaluate(VUE, False)
+    loader = GRAPH["nodes"][0] | {"type": "EvenframeLoadVideo", "widgets_values": []}
+    page.evaluate(LOAD, GRAPH | {"nodes": [loader, *GRAPH["nodes"][1:]]})
+    opened(page, 16)
+    page.mouse.move(5, 500)
+    page.wait_for_function(f"() => !({PICTURE})().startsWith('0,0,0,')")
+    before = page.evaluate(PICTURE)
+    page.evaluate("""() => {
+      const file = window.app.graph.getNodeById(1).widgets.find(({ name }) => name === "file");
+      file.value = "demo: a doctor";
+      file.callback(file.value); }""")
+    page.wait_for_function(f"before => ({PICTURE})() !== before", arg=before)
+    sizes = """() => { const made = LiteGraph.createNode("EvenframeDrawRegions");
+      return [made.size[1] - made.computeSize()[1], window.app.graph.getNodeById(2).size[1]]; }"""
+    more, loaded = page.evaluate(sizes)
+    assert more > 100 and loaded == 560
 
 
 TRACK = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from comfyui_server import ROOT, ComfyServer
-from editor_page import LOAD, READY, RUN, SAVED, SENT, TEXTS, VUE_NODES, editor
+from editor_page import LOAD, READY, RUN, SAVED, SENT, TEXTS, VUE_NODES, editor, ready
 from whole_edit import save_tiny_model
 
 from evenframe.nodes import node_classes
@@ -225,7 +225,7 @@ CHOOSE = """([title, name, value]) => {
   canvas.emitAfterChange();
 }"""
 PLAN = """() => window.app.graph.nodes.find(node => node.type === "EvenframeLoadVideo")
-  .widgets.find(widget => widget.name === "evenframe_text")?.value ?? ''"""
+  ?.widgets.find(widget => widget.name === "evenframe_text")?.value ?? ''"""
 
 
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
@@ -294,7 +294,7 @@ def test_nodes_and_widgets_speak_the_editors_language(page: Page):
     page.evaluate(speak, "zh")
     try:
         page.reload()
-        page.wait_for_function(READY)
+        ready(page)
         page.evaluate("""() => { const { graph } = window.app;
           graph.clear();
           graph.add(LiteGraph.createNode("EvenframeFairnessTargets")); }""")

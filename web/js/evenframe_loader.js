@@ -47,6 +47,7 @@ class Plan {
     if (signal.aborted || !isAlive(this.node)) return;
     showText(this.node, said);
     this.picture(signal);
+    for (const one of this.node.graph.nodes) one.evenframeLook?.(); // who draws on its clip
   }
 
   picture(signal) {

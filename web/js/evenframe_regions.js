@@ -13,6 +13,7 @@ const STRIPS = "evenframe_strips";
 const EDITORS = { EvenframeDrawRegions: [RegionEditor, 400], EvenframeTrackRegion: [TrackEditor, 300] };
 const HANDED_ON = ["EVENFRAME_REGIONS", "EVENFRAME_CONTROLS", "*"]; // what leads on to the edit
 const MANY = 100;
+const [WIDE, ROOM] = [440, 160]; // of a new node: there is a clip to draw on
 
 const views = new Map(); // what was looked at, by node: undo makes nodes anew
 
@@ -82,7 +83,10 @@ class Mounted {
     const { element } = this.editor;
     for (const event of ["pointerenter", "focusin"]) element.addEventListener(event, () => this.look());
     mount(node, WIDGET, element, { getMinHeight: () => height, close: () => this.close() });
+    node.evenframeLook = () => this.look();
     this.#conceal();
+    const [wide, high] = node.computeSize();
+    node.setSize([Math.max(wide, WIDE), high + ROOM]); // one that was saved has its own size
   }
 
   // The editor has the text under its own "advanced"; it is shown where it comes from another node.

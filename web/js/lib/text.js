@@ -11,8 +11,14 @@ import { t } from "./words.js";
 const WIDGET = "evenframe_text";
 const LINE_HEIGHT = 16;
 const MAX_LINES = 8;
+const LETTER = 6; // CSS pixels of one, about
+const MARGIN = 40; // left and right of a line
 
-const lines = (text) => String(text ?? "").split("\n").length;
+// How many lines a text takes on a node so wide.
+function lines(text, width) {
+  const most = Math.max(10, (width - MARGIN) / LETTER);
+  return String(text ?? "").split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / most)), 0);
+}
 
 function makeWidget(node) {
   const { widget } = app.widgets.STRING(node, WIDGET, ["STRING", { multiline: true }], app);
@@ -21,7 +27,7 @@ function makeWidget(node) {
   Object.assign(widget.options, {
     serialize: false, // not in what is sent to the server
     read_only: true,
-    getMinHeight: () => LINE_HEIGHT * (1 + Math.min(MAX_LINES, lines(widget.value) + 1)),
+    getMinHeight: () => LINE_HEIGHT * (1 + Math.min(MAX_LINES, lines(widget.value, node.size[0]) + 1)),
   });
   if (widget.element) {
     widget.element.readOnly = true;
