@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .pixels import COLOUR_TOLERANCE, Array, Mask, components, nearest, opened
+from .pixels import COLOUR_TOLERANCE, Array, Mask, components, nearest, no_cover, opened
 from .vocabulary import BADGE, COAT, HAIR, OBJECT_COLOURS, SIZE, SKIN
 
 _MIN_FACE = 110
@@ -29,35 +30,46 @@ _FACE_TO_HEM = 65.0
 
 @dataclass(frozen=True)
 class FoundFigure:
-    """A figure in a picture: profession and presentation (None: undetermined), centre in px."""
+    """A figure in a picture: profession and presentation (None: undetermined), centre in px.
+
+    cover: as of an object.
+    """
 
     profession: str | None
     presentation: str | None
     x: float
     y: float
+    cover: Array = field(default_factory=no_cover, compare=False, repr=False)
 
 
-def _part_map(pixels: Array) -> NDArray:
-    """Index into ``_PARTS`` per pixel, -1 where no part is near."""
+def _part_map(pixels: Array, where: Mask) -> NDArray:
+    """Index into ``_PARTS`` per pixel of a mask, -1 where no part is near."""
     # The object colours take part, so that a purple or red blob is no skin or hair.
     extra = [OBJECT_COLOURS[name] for name in ("red", "purple")]
-    index, distance = nearest(pixels, [*_PARTS.values(), *extra])
+    index, distance = nearest(pixels, [*_PARTS.values(), *extra], where)
     return np.where((distance < COLOUR_TOLERANCE) & (index < len(_PARTS)), index, -1)
 
 
 def find_faces(pixels: Array, blob: Mask) -> list[Mask]:
-    skin = (_part_map(pixels) == list(_PARTS).index("skin")) & blob
+    skin = _part_map(pixels, blob) == list(_PARTS).index("skin")
     return components(opened(skin, 5), _MIN_FACE)
 
 
-def read_figures(pixels: Array, blob: Mask, faces: list[Mask]) -> list[FoundFigure]:
-    """Read each figure of a blob; figures that touch are cut apart halfway between their faces."""
+def read_figures(pixels: Array, blob: Mask, faces: list[Mask], cover: Array) -> list[FoundFigure]:
+    """Read each figure of a blob; figures that touch are cut apart halfway between their faces.
+
+    cover: (128, 128), the share of each pixel that is not the background's.
+    """
     columns = np.arange(SIZE)
     centres = np.array([np.nonzero(face)[1].mean() for face in faces])
     owner = np.abs(columns[:, None] - centres[None, :]).argmin(1)
-    return [
-        _read_figure(pixels, blob & (owner == k)[None, :], face) for k, face in enumerate(faces)
-    ]
+    near = cv2.dilate(blob.astype(np.uint8), np.ones((5, 5))) > 0
+    found = []
+    for k, face in enumerate(faces):
+        own = (owner == k)[None, :]
+        figure = _read_figure(pixels, blob & own, face)
+        found.append(replace(figure, cover=np.where(near & own, cover, 0)))
+    return found
 
 
 def _read_figure(pixels: Array, body: Mask, face: Mask) -> FoundFigure:
@@ -65,12 +77,12 @@ def _read_figure(pixels: Array, body: Mask, face: Mask) -> FoundFigure:
     face_y = float(np.nonzero(face)[0].mean())
     bottom = float(np.quantile(rows, 0.995))
     unit = max((bottom - face_y) / _FACE_TO_HEM, 1e-3)
-    parts = _part_map(pixels)
+    parts = _part_map(pixels, body)
     area = {}
     below = np.arange(SIZE)[:, None] > face_y
     chest = np.arange(SIZE)[:, None] > face_y + 14 * unit
     for index, name in enumerate(_PARTS):
-        mask = (parts == index) & body
+        mask = parts == index
         area[name] = float(mask.sum()) / unit**2
         area[name, "below"] = float((mask & below).sum()) / unit**2
         area[name, "chest"] = float((mask & chest).sum()) / unit**2

@@ -1,0 +1,134 @@
+"""Compares what the judge of time saw with what a clip's prompt asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..judge import Analysis, FoundFigure, FoundObject
+from ..verdict import Verdict, judge_scene
+from ..verdict import tally as tally_frames
+from .judge import Path, Watched
+from .motions import CLIP, PANS, Motion
+from .world import Clip
+
+# Of the least that the world shows, about half: what is asked is what happens, and how far it goes
+# is measured beside.
+GOES = {False: 0.45, True: 0.35}
+"""Pixels a frame from which a thing goes somewhere, and a figure walks."""
+STAYS = 0.3
+"""Pixels a frame up to which a thing stays where it is."""
+TURNS, GROWS = 0.25, 1.16
+"""Radians, and last over first extent, of a whole clip, from which a thing turns, and grows."""
+STILL_TURN, STILL_GROWTH = 0.15, 1.08
+
+
+@dataclass(frozen=True)
+class ClipVerdict:
+    """Answers about a clip.
+
+    Attributes:
+        frames: what is said of each picture; things that cross hide one another, so of those
+            frames nothing is said but the background.
+        motion: for each told motion, the camera's last, whether it is followed.
+        identity: for each thing, whether it is one and the same from the first frame to the last.
+        paths: of each thing, None where it is not found.
+        travels: (measured, true) pixels from the first frame to the last, of things that are found.
+    """
+
+    frames: tuple[Verdict, ...]
+    motion: tuple[bool, ...]
+    identity: tuple[bool, ...]
+    paths: tuple[Path | None, ...]
+    travels: tuple[tuple[float, float], ...]
+
+    @property
+    def right(self) -> bool:
+        """Everything that the prompt says of pictures is right on every frame."""
+        return all(frame.right for frame in self.frames)
+
+
+def judge_clip(clip: Clip, seen: Watched) -> ClipVerdict:
+    """Check a clip, of which as many frames were watched as there are, against its prompt."""
+    matched = _matched(clip, seen)
+    tracks = [None if k is None else seen.tracks[k] for k in matched]
+    paths = tuple(None if k is None else seen.paths[k] for k in matched)
+    last = len(seen.frames) - 1
+    frames = tuple(_judge_frame(clip, seen, frame) for frame in range(last + 1))
+    told = zip(clip.movers, paths, strict=True)
+    motion = [
+        path is not None and follows(path, mover.motion, mover.item.is_figure, last)
+        for mover, path in told
+        if mover.told and mover.motion is not None
+    ]
+    if clip.pan:
+        motion.append(_is_panned(clip, paths))
+    travels = []
+    for index, path in enumerate(paths):
+        if path is not None and clip.scene.kind != "crossing":
+            first, end = clip.pose(index, 0), clip.pose(index, last)
+            # The bob of a walk is none of its way.
+            true = np.hypot(end.x - first.x, clip.movers[index].vy * last)
+            travels.append((path.speed * last, float(true)))
+    identity = tuple(track is not None and track.is_steady for track in tracks)
+    return ClipVerdict(frames, tuple(motion) if last else (), identity, paths, tuple(travels))
+
+
+def follows(path: Path, motion: Motion, is_figure: bool, last: int) -> bool:
+    """Whether a path of so many frames, less one, is a motion that a prompt told."""
+    share, goes = last / (CLIP - 1), GOES[is_figure]
+    growth = path.growth ** (1 if motion.grow >= 0 else -1)
+    if motion.way != (0, 0):
+        x, y = motion.way
+        along, aside = path.vx * x + path.vy * y, path.vx * y + path.vy * x
+        return along >= goes and abs(aside) <= 0.5 * along
+    if motion.turn:
+        return path.speed < goes and abs(path.turn) >= TURNS * share
+    if motion.grow:
+        return path.speed < goes and growth >= GROWS**share
+    still = abs(path.turn) < STILL_TURN and abs(np.log(path.growth)) < np.log(STILL_GROWTH)
+    return path.speed < STAYS and bool(still)
+
+
+def _is_panned(clip: Clip, paths: tuple[Path | None, ...]) -> bool:
+    """Whether everything goes the other way than the camera."""
+    way = PANS["right" if clip.pan > 0 else "left"]
+    return all(
+        path is not None and -path.vx * way >= GOES[False] and abs(path.vy) <= 0.5 * abs(path.vx)
+        for path in paths
+    )
+
+
+def _matched(clip: Clip, seen: Watched) -> tuple[int | None, ...]:
+    """The track of each thing, so that most words are right of what the tracks usually show."""
+    lasting = {
+        id(track.usual()): place for place, track in enumerate(seen.tracks) if track.is_lasting
+    }
+    found = [seen.tracks[place].usual() for place in lasting.values()]
+    objects = tuple(each for each in found if isinstance(each, FoundObject))
+    figures = tuple(each for each in found if isinstance(each, FoundFigure))
+    verdict = judge_scene(clip.scene, Analysis(None, objects, figures))
+    return tuple(None if each is None else lasting[id(each)] for each in verdict.matched)
+
+
+def _judge_frame(clip: Clip, seen: Watched, frame: int) -> Verdict:
+    verdict = judge_scene(clip.scene, seen.frames[frame])
+    if clip.scene.kind != "crossing" or not any(t.hidden[frame] for t in seen.tracks):
+        return verdict
+    told = {name: said for name, said in verdict.answers.items() if name == "background"}
+    return Verdict(told, verdict.matched)
+
+
+def tally(verdicts: Iterable[ClipVerdict]) -> dict[str, tuple[int, int]]:
+    """(right, asked) by aspect: those of pictures over all frames, `all` whole clips, `motion` and
+    `identity` their things."""
+    verdicts = list(verdicts)
+    counts = tally_frames(frame for each in verdicts for frame in each.frames)
+    counts["frames"] = counts.pop("all", (0, 0))
+    counts["all"] = sum(each.right for each in verdicts), len(verdicts)
+    for name in ("motion", "identity"):
+        answers = [answer for each in verdicts for answer in getattr(each, name)]
+        counts[name] = sum(answers), len(answers)
+    return counts
