@@ -43,7 +43,7 @@ def write_linear_encoder(autoencoder: Any, latent_map: LatentMap) -> None:
             if resnet.conv_shortcut is not None:
                 _copy(resnet.conv_shortcut.weight, range(4))
         if block.downsamplers:
-            taps = _halving(level)
+            taps = halving(level)
             convolution = block.downsamplers[0].conv
             if level < 2:
                 convolution.weight[:4, :4, :2, :2] = taps
@@ -110,7 +110,7 @@ def _clear(convolution: Any, rows: list[int]) -> None:
     convolution.bias[rows] = 0
 
 
-def _halving(level: int) -> Tensor:
+def halving(level: int) -> Tensor:
     """Taps (4, 4, 2, 2) that halve the size: mean RGB, and the gradient gathered so far.
 
     The ramp of a cell is the sum of the ramps of its levels, so each level adds its own part of
