@@ -117,6 +117,19 @@ def test_what_is_gone_for_a_while_is_not_the_same():
     assert tally([verdict])["frames"] == (FEW - 1, FEW)
 
 
+def test_what_comes_and_goes_among_others_is_followed():
+    rng = np.random.default_rng(0)
+    frames = frames_of(clip_of(going("standing still")), FEW)
+    colours = np.array([(1, 0, 0), (0.1, 0.8, 0.2), (1, 1, 1)])
+    for frame in frames:  # two blocks of any colour, anywhere
+        for x, y in rng.integers(0, 100, (2, 2)):
+            frame[y : y + 20, x : x + 20] = colours[rng.integers(3)]
+    seen = watch(frames)
+    assert len(seen.tracks) > 3
+    assert sum(len(track.shown()) for track in seen.tracks) >= FEW
+    assert not judge_clip(clip_of(going("standing still")), seen).right
+
+
 def test_uneven_paths_and_outlines_are_measured():
     still = going("standing still", shape="circle")
     jumps = [replace(still, item=replace(still.item, x=64 + 2.0 * (n % 2))) for n in range(FEW)]

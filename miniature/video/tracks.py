@@ -128,8 +128,8 @@ def _track(path: dict[int, Found], paths: Sequence[dict[int, Found]], count: int
         others = [other[frame] for other in paths if other is not path and frame in other]
         own = path.get(frame)
         if own is None:
-            place = (np.interp(frame, list(path), values) for values in ways)
-            hidden.append(any(_holds(other, *place) for other in others))
+            x, y = (float(np.interp(frame, list(path), values)) for values in ways)
+            hidden.append(any(_holds(other, x, y) for other in others))
         else:
             near = _around(own)
             hidden.append(any((near & (other.cover > 0.5)).any() for other in others))
