@@ -101,6 +101,7 @@ bench: $(INSTALLED)
 
 miniature: $(INSTALLED)
 	$(BIN)/python -m evenframe.miniature
+	$(BIN)/python -m evenframe.miniature.video
 
 clean:
 	rm -rf output build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

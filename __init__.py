@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import miniature
+from .miniature import video
 from .pipelines.models import families
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 WEB_DIRECTORY = "./web"
 
 families.register(miniature.FAMILY)
+families.register(video.FAMILY)
 
 
 async def comfy_entrypoint() -> EvenframeExtension:

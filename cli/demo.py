@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ..miniature.demo import DemoEdit
     from ..pipelines.controls.fatezero.fusion import Fusion
     from ..pipelines.models.model import Model
     from ..pipelines.source.inversion import Inversion
@@ -51,6 +52,11 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--video-model",
+        action="store_true",
+        help="edit with the built-in video model, which sees a clip as a whole",
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("output/demo"), metavar="DIR", help="where results go"
     )
     parser.add_argument(
@@ -61,11 +67,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Edit, write a video, a sheet and a JSON file, and print where they are."""
     from .. import miniature
+    from ..miniature import demo, video
+    from ..miniature.video import demo as video_demo
     from ..nodes.host.folders import check_new
     from ..pipelines.models.families import load
 
     check_new(options.output, NAME, ".mp4")  # rather now than after the edit
-    result = edit_clip(load(miniature.NAME), STEPS, console.progress())
+    if options.video_model:
+        shown, model = video_demo.demo_edit(), load(video.NAME)
+    else:
+        shown, model = demo.demo_edit(FRAMES), load(miniature.NAME)
+    result = edit_clip(model, STEPS, console.progress(), shown)
     files = write(result, options.output)
     print(f"{result.settings['source_prompt']}\n  -> {result.settings['target_prompt']}")
     print(console.table(result.figures))
@@ -76,17 +88,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def edit_clip(model: Model, steps: int, report: Report) -> Result:
-    """Invert the built-in clip, check the inversion, and edit it with FateZero's fusion."""
+def edit_clip(model: Model, steps: int, report: Report, shown: DemoEdit) -> Result:
+    """Invert a built-in clip, check the inversion, and edit it with FateZero's fusion."""
     import torch
 
-    from ..miniature.demo import demo_clip
     from ..pipelines.editing import edit
     from ..pipelines.source.inversion import invert
     from ..pipelines.source.reconstruction import checked, compare
 
-    pixels, before, after, _ = demo_clip(FRAMES)
-    source, fusion, seconds = torch.from_numpy(pixels), recolouring(), {}
+    before, after = shown.source, shown.target
+    source, fusion, seconds = torch.from_numpy(shown.frames), recolouring(), {}
     settings = {"steps": steps, "key_frames": KEY_FRAMES, "guidance_scale": GUIDANCE}
 
     @contextmanager
@@ -95,23 +106,23 @@ def edit_clip(model: Model, steps: int, report: Report) -> Result:
         yield lambda step: report(label, step.done, step.total)
         seconds[f"seconds.{name}"] = round(time.perf_counter() - start, 2)
 
-    with part("inversion", "Inverting") as shown:
-        inversion = invert(model, source, before, steps=steps, keyframes=KEY_FRAMES, on_step=shown)
-    with part("check", "Checking") as shown:
-        inversion = checked(model, inversion, shown)
+    with part("inversion", "Inverting") as told:
+        inversion = invert(model, source, before, steps=steps, keyframes=KEY_FRAMES, on_step=told)
+    with part("check", "Checking") as told:
+        inversion = checked(model, inversion, told)
         _, rebuilt = compare(model, inversion, source)
-    with part("edit", "Editing") as shown:
-        how = {"controls": [fusion], "guidance_scale": GUIDANCE, "on_step": shown}
+    with part("edit", "Editing") as told:
+        how = {"controls": [fusion], "guidance_scale": GUIDANCE, "on_step": told}
         edited = model.codec.decode(edit(model, inversion, after, **how))
     prompts = {"model": model.name, "source_prompt": before, "target_prompt": after}
     pasted = {"words": EDITED, "grow": GROW, "feather": FEATHER}
     used = {"attention": inversion.mode, "fusion": asdict(fusion), "pasted": pasted}
-    psnr = {"reconstruction_psnr_db": rebuilt, "kept_psnr_db": kept_psnr(source, edited)}
+    psnr = {"reconstruction_psnr_db": rebuilt, "kept_psnr_db": kept_psnr(shown, edited)}
     return Result(
         source,
         edited,
         only_words(model, inversion, source, edited),
-        prompts | {"frames": FRAMES} | settings | used,
+        prompts | {"frames": len(source)} | settings | used,
         {name: round(value, 2) for name, value in psnr.items()} | seconds,
     )
 
@@ -150,23 +161,19 @@ def only_words(model: Model, inversion: Inversion, source: Tensor, edited: Tenso
     return only_there(clip, edited, Regions((region,), frames, size), Edge(feather=FEATHER))
 
 
-def kept_psnr(source: Tensor, edited: Tensor) -> float:
+def kept_psnr(shown: DemoEdit, edited: Tensor) -> float:
     """PSNR of what the prompt does not mention changing: all pixels but the edited shape's.
 
     Of the edit as the editor gave it: in what is saved, most of these are the source's own.
     """
-    import numpy as np
     import torch
 
-    from ..miniature.demo import demo_scene
-    from ..miniature.scenes import render
     from ..pipelines.measure.psnr import psnr
 
-    shapes = np.stack([render(demo_scene(), frame)[1][0] for frame in range(len(source))])
     # A ring around the shape is left out too: its edge is softened over a few pixels.
-    near = torch.nn.functional.max_pool2d(torch.from_numpy(shapes), 9, stride=1, padding=4)
+    near = torch.nn.functional.max_pool2d(torch.from_numpy(shown.masks), 9, stride=1, padding=4)
     kept = near == 0
-    return psnr(edited[kept], source[kept])
+    return psnr(edited[kept], torch.from_numpy(shown.frames)[kept])
 
 
 def write(result: Result, folder: Path) -> dict[str, Path]:

@@ -20,13 +20,14 @@ def run(options: argparse.Namespace) -> int:
     """Print every model by kind and name, and each package that is missing."""
     from ..nodes.host import ModelKind, host
     from ..nodes.host.standalone import Session, StandaloneHost
-    from ..nodes.model import MINIATURE
+    from ..nodes.model import BUILT_IN, model_options
     from ..pipelines.regions.tracking import packages
 
     assert isinstance(host, StandaloneHost)
     session = Session.from_environment(**folders(options))
-    print(f"built in     {MINIATURE}")
     with host.using(session):
+        for name in filter(BUILT_IN.__contains__, model_options()):
+            print(f"built in     {name}")
         for kind in get_args(ModelKind):
             for name in host.model_names(kind):
                 print(f"{kind:<12} {one_line(name)}")

@@ -23,17 +23,18 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="where the weights go; the package's own folder")
     args = parser.parse_args()
     pool, run = args.cache / "pool", args.cache / "run"
-    _part("pool", str(pool), "--shards", str(args.shards))
+    run_part("pool", str(pool), "--shards", str(args.shards))
     # Numbers are the hardest part of the world, and rare in it.
-    _part("pool", str(pool), "--shards", str(args.shards // 4), "--kind", "count")
+    run_part("pool", str(pool), "--shards", str(args.shards // 4), "--kind", "count")
     if not (run / "autoencoder.pt").exists():
-        _part("train_decoder", "--out", str(run), "--minutes", str(args.decoder_minutes))
+        run_part("train_decoder", "--out", str(run), "--minutes", str(args.decoder_minutes))
     steps = ("--steps", str(args.steps), "--decay-steps", str(args.decay_steps))
-    _part("train", "--pool", str(pool), "--out", str(run), *steps)
-    _part("export", "--run", str(run), *(("--to", str(args.to)) if args.to else ()))
+    run_part("train", "--pool", str(pool), "--out", str(run), *steps)
+    run_part("export", "--run", str(run), *(("--to", str(args.to)) if args.to else ()))
 
 
-def _part(module: str, *arguments: str) -> None:
+def run_part(module: str, *arguments: str) -> None:
+    """Run a module of this package in a process of its own, and tell of it."""
     package = __package__ or "evenframe.miniature"
     print(f"{module} {' '.join(arguments)}", flush=True)
     subprocess.run([sys.executable, "-m", f"{package}.{module}", *arguments], check=True)

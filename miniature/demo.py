@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,20 @@ from .vocabulary import FRAMES
 SOURCE_PROMPT = "a red circle left of a blue square on a gray background"
 TARGET_PROMPT = "a yellow circle left of a blue square on a gray background"
 EDITED_WORD = "yellow"
+
+
+@dataclass(frozen=True)
+class DemoEdit:
+    """A built-in clip and the edit that is shown on it.
+
+    frames: (f, 128, 128, 3) float32 in 0..1. masks: (f, 128, 128) in 0..1, what is edited. source,
+    target: prompts.
+    """
+
+    frames: NDArray[np.float32]
+    masks: NDArray[np.float32]
+    source: str
+    target: str
 
 
 def demo_scene() -> Scene:
@@ -62,3 +77,10 @@ def demo_clip(frames: int = 8) -> tuple[NDArray[np.float32], str, str, str]:
     """
     clip, _ = scene_clip("two shapes", frames)
     return clip, SOURCE_PROMPT, TARGET_PROMPT, EDITED_WORD
+
+
+def demo_edit(frames: int = 8) -> DemoEdit:
+    """The circle of `demo_clip` becomes yellow. frames: 1..16, else ValueError."""
+    pixels, source, target, _ = demo_clip(frames)
+    masks = np.stack([render(demo_scene(), frame)[1][0] for frame in range(frames)])
+    return DemoEdit(pixels, masks, source, target)

@@ -36,12 +36,12 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
     size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
     if size > LIMIT:
         raise ValueError(f"the weights take {size} bytes, more than {LIMIT}")
-    _write_json(partial / HASHES, hash_folder(partial))
+    write_json(partial / HASHES, hash_folder(partial))
     facts = {"sample": sample_statistics(partial)} | (facts or {})
     training = {"recipe": snapshot["recipe"], "size": snapshot["size"], **snapshot["counters"]}
-    _write_json(partial / "training.json", training | facts)
+    write_json(partial / "training.json", training | facts)
     (partial / "README.md").write_text(model_card(training, size, facts), encoding="utf-8")
-    _replace(partial, folder)
+    replace_folder(partial, folder)
 
 
 def sample_statistics(folder: Path) -> dict[str, Any]:
@@ -62,12 +62,12 @@ def _write_modules(model: Miniature, folder: Path) -> None:
     named = ((model.unet, "unet"), (model.text, "text_encoder"), (model.autoencoder, "vae"))
     for module, name in named:
         module.half().save_pretrained(folder / name, safe_serialization=True)
-    _name_as_published(folder / "text_encoder" / "model.safetensors")
+    name_as_published(folder / "text_encoder" / "model.safetensors")
     for path in folder.rglob("*.safetensors"):
         path.chmod(0o644)
 
 
-def _name_as_published(path: Path) -> None:
+def name_as_published(path: Path) -> None:
     """Give each tensor the name that it has in published checkpoints."""
     from safetensors.torch import load_file, save_file
 
@@ -95,14 +95,14 @@ def _write_pipeline(folder: Path) -> None:
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
     }
-    _write_json(folder / "model_index.json", index)
+    write_json(folder / "model_index.json", index)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def _replace(partial: Path, folder: Path) -> None:
+def replace_folder(partial: Path, folder: Path) -> None:
     """Put a finished folder in the place of the old one."""
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import miniature
 from ..pipelines import video as videos
 from ..pipelines.models.checks import size_notes
 from ..pipelines.video import Choice, Fitting, Length
@@ -18,7 +17,7 @@ from .common.inputs import input_of, inputs_of
 from .common.sound import audio_of, audio_value
 from .common.verdict import verdict
 from .host import host, io
-from .model import OWN_WORLD
+from .model import BUILT_IN, OWN_WORLD
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +86,7 @@ class Wanted(NamedTuple):
         told = [remark] if remark else []
         if self.model is not None:
             told += size_notes(self.model, (clip.height, clip.width))
-            told += [] if demo or self.model.name != miniature.NAME else [OWN_WORLD]
+            told += [] if demo or self.model.name not in BUILT_IN.values() else [OWN_WORLD]
         return told
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import miniature
+from ..miniature import video as video_miniature
 from ..pipelines.models.family import PRECISIONS
 from ..pipelines.models.noise_schedule import config_name
 from .common import sockets
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from ..pipelines.models.model import Model
 
 MINIATURE = "miniature (built in)"
+BUILT_IN = {MINIATURE: miniature.NAME, "video miniature (built in)": video_miniature.NAME}
+"""What the pack carries itself, by the names of `models.families`."""
 OWN_WORLD = (
     "It knows its own world of moving shapes and figures, and no footage: for a video of yours, "
     "choose another model."
@@ -44,7 +47,7 @@ class EvenframeLoadModel(io.ComfyNode):
                     "model",
                     options=model_options(),
                     default=MINIATURE,
-                    tooltip="The built-in miniature edits its own world of shapes only. Others are "
+                    tooltip="What is built in edits its own world of shapes only. Others are "
                     "Stable Diffusion 1.x or 2.1, files of models/checkpoints and folders of "
                     "models/diffusers, and folders of Wan.",
                 ),
@@ -80,10 +83,10 @@ class EvenframeLoadModel(io.ComfyNode):
     def execute(cls, model: str, dtype: str, prediction: Prediction) -> io.NodeOutput:
         from ..pipelines.models import families
 
-        source = miniature.NAME if model == MINIATURE else locate(model)
+        source = BUILT_IN[model] if model in BUILT_IN else locate(model)
         loaded = families.load(source, dtype=torch_dtype(dtype), prediction=prediction)
         said = [describe(loaded)]
-        if model == MINIATURE:
+        if model in BUILT_IN:
             said.append(OWN_WORLD)
         return io.NodeOutput(host.hold(loaded, loaded.modules), ui={"text": said})
 
@@ -138,14 +141,15 @@ class EvenframeAdoptModel(io.ComfyNode):
 
 
 def model_options() -> list[str]:
-    """The built-in model, checkpoint files, folders in the diffusers layout."""
-    return [MINIATURE, *host.model_names("checkpoints"), *host.model_names("diffusers")]
+    """What is built in, checkpoint files, folders in the diffusers layout."""
+    own = [name for name in BUILT_IN if name == MINIATURE or video_miniature.is_there()]
+    return [*own, *host.model_names("checkpoints"), *host.model_names("diffusers")]
 
 
 def locate(model: str) -> Path:
     """Where an option of `model_options` lies, a file or a folder."""
-    if model == MINIATURE:
-        return miniature.weights_dir()
+    if model in BUILT_IN:
+        return (miniature if model == MINIATURE else video_miniature).weights_dir()
     kind = "diffusers" if model in host.model_names("diffusers") else "checkpoints"
     return host.model_path(kind, model)
 

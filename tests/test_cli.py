@@ -255,18 +255,17 @@ def test_the_demo_writes_a_video_a_sheet_and_figures(
 
 
 @pytest.mark.slow
-def test_the_demo_is_equal_to_the_source_outside_of_the_circle(monkeypatch: pytest.MonkeyPatch):
-    from evenframe.miniature.demo import demo_scene
-    from evenframe.miniature.scenes import render
+def test_the_demo_is_equal_to_the_source_outside_of_the_circle():
+    from evenframe.miniature.demo import demo_edit
     from evenframe.pipelines.common.pictures import to_bytes
     from evenframe.pipelines.models import families
     from evenframe.pipelines.regions.edges import grown
 
-    monkeypatch.setattr(demo, "FRAMES", 3)
-    result = demo.edit_clip(families.load("miniature"), 2, lambda *_: None)
+    shown = demo_edit(3)
+    result = demo.edit_clip(families.load("miniature"), 2, lambda *_: None, shown)
     source, edited = to_bytes(result.source), to_bytes(result.edited)
     kept = torch.stack([torch.from_numpy(shot.pixels) for shot in result.kept.shots()])
-    circle = torch.stack([torch.from_numpy(render(demo_scene(), n)[1][0]) for n in range(3)])
+    circle = torch.from_numpy(shown.masks)
     far = grown(circle, 24) == 0  # attention has cells of 8 pixels
     assert far.float().mean() > 0.4 and (edited != source)[far].any()
     assert torch.equal(kept[far], source[far])

@@ -91,7 +91,7 @@ def _set_in_motion(rng: np.random.Generator, scene: Scene, plan: _Plan) -> Clip:
         movers = tuple(replace(first, item=item) for item in items)
     else:
         movers = tuple(_mover(rng, item, plan, slot) for slot, item in enumerate(items))
-    return Clip(scene, movers, plan.pan, _said(scene, movers, plan.pan))
+    return Clip(scene, movers, plan.pan, said(scene, movers, plan.pan))
 
 
 def _in_the_middle(item: Item) -> Item:
@@ -127,7 +127,7 @@ def _crossing(scene: Scene, told: bool) -> tuple[Mover, ...]:
     return tuple(movers)
 
 
-def _said(scene: Scene, movers: tuple[Mover, ...], pan: float) -> tuple[tuple[str, int], ...]:
+def said(scene: Scene, movers: tuple[Mover, ...], pan: float) -> tuple[tuple[str, int], ...]:
     """The scene's prompt with the motion behind each thing, and the camera's at the end."""
     words: list[tuple[str, int]] = []
     for position, (word, slot) in enumerate(scene.words):

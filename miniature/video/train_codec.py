@@ -4,6 +4,7 @@ fixed. Seeded by its step, resumable, on one CPU core or a GPU."""
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -112,7 +113,8 @@ class CodecTrainer(BaseTrainer):
         from safetensors.torch import save_file
 
         weights = {name: value.contiguous() for name, value in self.averaged().items()}
-        whole_file.replace(folder / self.AVERAGES, partial(save_file, weights))
+        facts = {"training": json.dumps({"counters": self.counters()})}
+        whole_file.replace(folder / self.AVERAGES, partial(save_file, weights, metadata=facts))
         mean, lowest = self.evaluate()
         write_line(folder / self.LOG, self.counters() | {"psnr": mean, "psnr_min": lowest})
 

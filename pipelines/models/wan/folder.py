@@ -13,7 +13,7 @@ from ...common.errors import EvenframeError
 from ..files import assemble, fingerprint, folder
 from ..files.folder_files import read_settings
 from ..flow_schedule import FlowSchedule
-from ..model import Model
+from ..model import Model, TextEncoder
 from .codec import ClipCodec
 from .configs import PARTS, WANTED, build
 from .denoiser import denoiser_of
@@ -71,19 +71,26 @@ def from_parts(
     modules: Mapping[str, Any],
     tokenizer: Any,
     schedule: FlowSchedule,
+    text: TextEncoder | None = None,
+    native_size: int = 0,
 ) -> Model:
     """A model of loaded modules by part; the transformer gets this package's attention
-    processors. identity: its fingerprint."""
-    transformer, vae, text = (modules[part] for part in PARTS)
+    processors.
+
+    identity: its fingerprint. text: what reads prompts, where that is not umT5. native_size: side
+    of the frames that it was trained on, in pixels; 0 for what Wan's schedule tells.
+    """
+    transformer, vae, encoder = (modules[part] for part in PARTS)
     for module in modules.values():
         module.eval().requires_grad_(False)
-    stride, native = vae.config.scale_factor_spatial, 960 if schedule.shift >= FINER else 640
+    usual = 960 if schedule.shift >= FINER else 640
+    stride, native = vae.config.scale_factor_spatial, native_size or usual
     multiple = stride * transformer.config.patch_size[-1]
     return Model(
         name=name,
         fingerprint=identity,
         codec=ClipCodec(name, vae, stride, vae.config.scale_factor_temporal, multiple),
-        text=T5Text(identity, text, tokenizer),
+        text=text or T5Text(identity, encoder, tokenizer),
         denoiser=denoiser_of(transformer, name, native, stride),
         schedule=schedule,
         native_size=native,
