@@ -16,6 +16,7 @@ from evenframe.__main__ import parser
 from evenframe.cli import bench
 from evenframe.nodes import node_classes
 from evenframe.nodes.host import io
+from evenframe.nodes.video_miniature import EvenframeVideoMiniature
 from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
@@ -47,7 +48,8 @@ def blocks(path: Path, language: str = "python") -> list[str]:
 
 
 def test_every_node_has_a_page_and_every_page_a_node():
-    assert {path.stem for path in PAGES.glob("*.md")} == set(SCHEMAS)
+    later = {EvenframeVideoMiniature.GET_SCHEMA().node_id}  # a node once its weights are there
+    assert {path.stem for path in PAGES.glob("*.md")} == set(SCHEMAS) | later
 
 
 @pytest.mark.parametrize("node_id", SCHEMAS)

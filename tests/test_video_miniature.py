@@ -20,6 +20,7 @@ from evenframe.miniature import video
 from evenframe.miniature.integrity import HASHES
 from evenframe.miniature.video import sampling
 from evenframe.miniature.video.card import model_card
+from evenframe.miniature.video.comfyui import write_files
 from evenframe.miniature.video.demo import demo_clip, demo_edit
 from evenframe.miniature.video.export import sample_statistics
 from evenframe.miniature.video.judge import watch
@@ -29,6 +30,7 @@ from evenframe.miniature.video.verdict import judge_clip
 from evenframe.nodes import model as nodes
 from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
+from evenframe.nodes.video_miniature import EvenframeVideoMiniature
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models import families
@@ -36,6 +38,7 @@ from evenframe.pipelines.source.inversion import invert
 
 PROMPT = "a red circle moving left on a gray background"
 OPTION = "video miniature (built in)"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,29 @@ def test_load_model_loads_it_and_tells_what_it_knows(shipped: Path, session: Non
     [note] = model.text.encode("a red circle jumping on a gray background").notes
     assert "never trained on 'jumping'" in note
     assert nodes.EvenframeLoadModel.fingerprint_inputs(OPTION)
+
+
+def test_its_sockets_are_comfyuis(shipped: Path, session: None):
+    assert EvenframeVideoMiniature.fingerprint_inputs()
+    with pytest.raises(EvenframeError, match="only inside ComfyUI: use Load Model"):
+        EvenframeVideoMiniature.execute()
+    page = ROOT / "web" / "docs" / f"{EvenframeVideoMiniature.GET_SCHEMA().node_id}.md"
+    text = page.read_text()
+    for output in EvenframeVideoMiniature.GET_SCHEMA().outputs:
+        assert f"| `{output.display_name}` |" in text
+
+
+def test_its_files_have_the_names_of_wan(weights: Path, tmp_path: Path):
+    transformer, vae = (load_file(file) for file in write_files(tmp_path, weights))
+    assert transformer["text_embedding.0.weight"].shape[1] == 4096
+    assert "blocks.0.self_attn.q.weight" in transformer and "head.modulation" in transformer
+    assert vae["encoder.downsamples.5.time_conv.weight"].shape == (32, 32, 3, 1, 1)
+    assert vae["decoder.upsamples.7.time_conv.weight"].shape == (128, 64, 3, 1, 1)
+    assert vae["conv1.weight"].shape == (32, 32, 1, 1, 1)
+    assert not any("resnets" in name or "_blocks" in name for name in vae)
+    assert len(vae) == len(load_file(weights / FILES["vae"]))
+    with pytest.raises(EvenframeError, match="weights are missing"):
+        write_files(tmp_path, tmp_path / "none")
 
 
 def test_it_predicts_as_plain_sampling_does(shipped: Path):

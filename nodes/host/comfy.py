@@ -117,6 +117,11 @@ class ComfyHost:
             return ModelHandle(opened, (), (model,))
         return ModelHandle(with_low_noise(opened, low_noise, switch_at), (), (model, low_noise))
 
+    def video_miniature(self, folder: Path) -> tuple[Any, Any, Any]:
+        from .native.miniature import open_miniature
+
+        return open_miniature(folder)
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         if not handle.modules:  # its session loads what it needs, as much as fits
             from .native.session import with_room

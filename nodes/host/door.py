@@ -116,6 +116,13 @@ class Host(Protocol):
         """
         ...
 
+    def video_miniature(self, folder: Path) -> tuple[Any, Any, Any]:
+        """What its MODEL, CLIP and VAE sockets carry of an exported video miniature.
+
+        EvenframeError where weights are missing or altered, or there is no such host.
+        """
+        ...
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         """Bring a model's weights, whole, to `device()` and return the model; the host's own models
         are brought there when they run.

@@ -171,6 +171,12 @@ class StandaloneHost:
             "use the node that loads a model from a file."
         )
 
+    def video_miniature(self, folder: Path) -> tuple[Any, Any, Any]:
+        raise EvenframeError(
+            "The video miniature has MODEL, CLIP and VAE sockets only inside ComfyUI: use Load "
+            "Model."
+        )
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         for module in handle.modules:
             module.to(self.device())

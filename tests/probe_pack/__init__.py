@@ -80,9 +80,11 @@ class ProbeRun(io.ComfyNode):
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from evenframe.tests.probe_pack.lending import ProbeLoan
+        from evenframe.tests.probe_pack.miniature import ProbeVideoMiniature
         from evenframe.tests.probe_pack.wan import ProbeClip, ProbeWanFiles
 
-        return [ProbeModel, ProbeRun, ProbeLoan, ProbeClip, ProbeWanFiles]
+        probes = [ProbeModel, ProbeRun, ProbeLoan, ProbeClip, ProbeWanFiles]
+        return [*probes, ProbeVideoMiniature]
 
 
 async def comfy_entrypoint() -> ComfyExtension:
