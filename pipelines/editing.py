@@ -1,7 +1,7 @@
 """Edits: an inverted clip, denoised under another prompt, steered by controls."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,12 +11,12 @@ from .common.checks import MAX_SEED, require_whole
 from .common.memory import FreeMemory, free_memory
 from .common.progress import OnPart, OnPass, carry_on
 from .common.settings import check, setting
-from .controls.base import Control, Edit, Step, attending
+from .controls.at_work import AtWork
+from .controls.base import Control, Edit
 from .models.checks import require_model, require_prompt
 from .models.schedule import MAX_STEPS, Level
 from .passes import Passes
 from .source.held import HeldAttention
-from .source.store import SourceAttention
 from .text.conditioning import Conditioning
 from .walk import OnStep, Pass, walk
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .models.model import Model
     from .source.inversion import Inversion
 
-NOTHING = SourceAttention({}, {})
 OnBegin = Callable[[Passes], None]
 """Called before the first step with what is to be done."""
 
@@ -139,19 +138,8 @@ def _encoded(model: "Model", prompt: str | Conditioning, what: str) -> Condition
 
 def _parts(plan: Edit) -> list[Edit]:
     """The edit, or of a clip in windows one for each."""
-    inversion, length = plan.inversion, plan.inversion.latent_frames
-    if len(inversion.windows) == 1:
-        return [plan]
-    return [
-        replace(
-            plan,
-            inversion=inversion.part(window),
-            prompt=plan.prompt.over(window, length),
-            window=window,
-            length=length,
-        )
-        for window in inversion.windows
-    ]
+    windows = plan.inversion.windows
+    return [plan] if len(windows) == 1 else [plan.over(window) for window in windows]
 
 
 class EditPass(Pass):
@@ -161,11 +149,11 @@ class EditPass(Pass):
     """
 
     def __init__(self, plan: Edit, negative: Conditioning, guidance_scale: float):
-        self._runs = [control.begin(plan) for control in plan.controls]
+        self._work = AtWork(plan)
         table, length = plan.inversion.keyframe_table(), plan.length or len(plan.latent_frames)
         both = {"negative": negative.over(plan.latent_frames, length), "target": plan.prompt}
         self._plan, self._both, self._scale = plan, both, guidance_scale
-        super().__init__(plan.latent_frames, self._used(plan.model), table, attending(self._runs))
+        super().__init__(plan.latent_frames, self._used(plan.model), table, self._work.attend)
 
     @property
     def prompts(self) -> Mapping[str, Conditioning]:
@@ -179,8 +167,7 @@ class EditPass(Pass):
         self._model, self._source = model, self._plan.inversion.source_attention(model)
         if self._plan.window is None:  # of several windows, all would be held: memory would grow
             self._source = HeldAttention(self._source)
-        for run in self._runs:
-            run.ready(model)
+        self._work.ready(model)
 
     def _used(self, model: "Model") -> Mapping[str, Conditioning]:
         unused = model.unused.get(self._scale)
@@ -189,39 +176,27 @@ class EditPass(Pass):
     def done(self) -> None:
         """Let go of kept attention: a host may take its memory for the next model."""
         del self._model, self._source
-        for run in self._runs:
-            run.done()
+        self._work.done()
 
     def repeats(self, index: int) -> int:
         """As often as the control says that wants it most often."""
-        return max((run.repeats(index) for run in self._runs), default=1)
+        return self._work.repeats(index)
 
     def recomputed(self, index: int, turns: int) -> int:
         """Passes of the source again, at a step that is taken so often."""
-        asked = not self._plan.inversion.records and any(
-            run.source_sites(index) for run in self._runs
-        )
+        asked = not self._plan.inversion.records and bool(self._work.sites(index))
         return asked * (1 if self._plan.window is None else turns)
 
     def gradients(self, index: int) -> int:
         """Passes through which controls take a gradient, at least, each time a step is taken."""
-        return sum(run.gradients(index) for run in self._runs)
+        return self._work.gradients(index)
 
     def prepare(self, index: int, here: Level, there: Level, latents: Tensor) -> Tensor:
         """Get the source's attention, and let the controls move the latents."""
         self._plan.on_pass()
-        sites = tuple({site for run in self._runs for site in run.source_sites(index)})
-        self._step = step = Step(
-            index,
-            here,
-            there,
-            self._source.at(index, sites) if sites else NOTHING,
-            self._plan.inversion.trajectory[self._plan.steps - 1 - index].to(latents),
-        )
-        for run in self._runs:
-            run.prepare(step)
-        for run in self._runs:
-            latents = run.guide(latents, step)
+        arrival = self._plan.inversion.trajectory[self._plan.steps - 1 - index].to(latents)
+        self._step = self._work.prepare(self._source, index, here, there, arrival)
+        latents = self._work.guide(latents, self._step)
         self._asked = latents, here
         return latents
 
@@ -231,7 +206,7 @@ class EditPass(Pass):
 
     def settle(self, latents: Tensor) -> Tensor:
         """Let the controls change what was reached."""
-        for run in self._runs:
-            latents = run.settle(latents, self._step)
+        latents = self._work.settle(latents, self._step)
+        self._work.end()
         del self._step, self._asked  # and with them the source's attention
         return latents

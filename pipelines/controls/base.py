@@ -6,7 +6,7 @@ against one edit and returns a run, which may hold state; the run ends with the 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
@@ -81,6 +81,17 @@ class Edit:
         """(height, width) of a frame in pixels."""
         return self.clip.size
 
+    def over(self, window: range) -> "Edit":
+        """Of these of the clip's latent frames alone."""
+        length = self.inversion.latent_frames
+        return replace(
+            self,
+            inversion=self.inversion.part(window),
+            prompt=self.prompt.over(window, length),
+            window=window,
+            length=length,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -140,6 +151,9 @@ class ControlRun:
         """Change the latents (t, c, h, w) after the step."""
         return latents
 
+    def end(self) -> None:
+        """After all else of a step: let go of the source's attention."""
+
 
 def attending(runs: Iterable[ControlRun]) -> Attend:
     """The `attend` of all runs as one: those that replace attention first, else in their order.
@@ -178,6 +192,10 @@ class Control:
     @property
     def draws(self) -> bool:
         """Whether it has the edit draw fresh noise, from the editor's seed."""
+        return False
+
+    def guides(self, model: "Model") -> bool:
+        """Whether it moves latents before a prediction, by passes of its own."""
         return False
 
     def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:

@@ -223,11 +223,13 @@ class FusionRun(ControlRun):
     def settle(self, latents: Tensor, step: Step) -> Tensor:
         """Keep the source's latents outside the mask, at the noise level that was reached."""
         mask = self._latent_mask() if step.index in self._blend_range else None
-        # Let go now: the next step's attention may be computed before `prepare` is called again.
-        self._masks, self._source = {}, SourceAttention({}, {})
         if mask is None:
             return latents
         return step.arrival + mask.to(latents)[:, None] * (latents - step.arrival)
+
+    def end(self) -> None:
+        """Let go: the next step's attention may be computed before `prepare` is called again."""
+        self._masks, self._source = {}, SourceAttention({}, {})
 
     def _latent_mask(self) -> Tensor | None:
         """(f, h, w): where the source looks at the blend words or the edit at the target's."""

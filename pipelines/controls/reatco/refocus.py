@@ -151,7 +151,7 @@ class Refocus(Control):
     def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """What a gradient needs, which a host is asked for before the edit. "auto" asks for all of
         it, and makes do with less where that cannot be had."""
-        if self._boosts(model):
+        if not self.guides(model):
             return 0
         return model.denoiser.gradient_bytes(
             frames, frame_size, checkpointed=self.checkpointing == "on"
@@ -160,15 +160,16 @@ class Refocus(Control):
     def begin(self, edit: Edit) -> ControlRun:
         """Check the regions against the clip and the target prompt, and start."""
         self.regions.require(edit.clip.frames, edit.frame_size)
-        if self._boosts(edit.model):
+        if not self.guides(edit.model):
             return BoostRun(self.regions, edit, self.boost, self.steps.steps(edit.steps))
         # A model that has no gradient says so now, and not in the middle of the edit.
         self.working_bytes(edit.model, len(edit.latent_frames), edit.frame_size)
         return RefocusRun(self, edit)
 
-    def _boosts(self, model: "Model") -> bool:
+    def guides(self, model: "Model") -> bool:
+        """Whether it is by a gradient."""
         auto = model.denoiser.layout.whole_clip
-        return self.guide_by == "boost" or (self.guide_by == "auto" and auto)
+        return self.guide_by != "boost" and not (self.guide_by == "auto" and auto)
 
 
 class RefocusRun(ControlRun):
