@@ -26,3 +26,17 @@ def classifier_free(
         return next(iter(outputs.values()))
     negative, target = outputs["negative"], outputs["target"]
     return negative + scale * (target - negative)
+
+
+def source_oriented(source: Tensor, clean: Tensor, apart: Tensor, strength: float) -> Tensor:
+    """What to add to a prediction of the clean latents: where the edit goes the source's way, by
+    how much the model has missed the source, which is known.
+
+    source: the clean latents (t, c, h, w) that it makes of the source at this level; clean: those
+    that the source has. apart: (t, c, h, w), by how much the two predictions of noise - clean
+    differ, the edit's and the source's. strength: 0..1.
+    Source: "StreamEdit" (arXiv 2605.21466), source-oriented guidance.
+    """
+    much = apart.abs().mean(1, keepdim=True)  # t 1 h w
+    low, high = much.amin(), much.amax()
+    return strength * (1 - (much - low) / (high - low + 1e-7)) * (clean - source)

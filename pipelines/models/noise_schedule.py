@@ -73,15 +73,20 @@ class NoiseSchedule:
 
     def at(self, time: float) -> Level:
         """The level of a timestep; a negative one means the clean end, where it is that of 0.
+        Between two timesteps, the logarithm of noise over signal runs evenly, as in ComfyUI.
 
         Raises EvenframeError beyond the last timestep.
         """
-        if not time < len(self.alphas_cumprod):
+        if not time <= len(self.alphas_cumprod) - 1:
             raise EvenframeError(
                 f"The timestep {time:g} is beyond the model's noise levels, 0 to "
                 f"{len(self.alphas_cumprod) - 1}: invert the clip again with this model."
             )
-        alpha = float(self.alphas_cumprod[max(int(time), 0)])
+        first, part = divmod(max(time, 0), 1)
+        alpha = float(self.alphas_cumprod[int(first)])
+        if part:
+            logits = torch.logit(self.alphas_cumprod[int(first) : int(first) + 2])
+            alpha = float(torch.lerp(*logits, part).sigmoid())
         return Level(time, sqrt(alpha), sqrt(1 - alpha))
 
     def times(self, steps: int) -> tuple[int, ...]:

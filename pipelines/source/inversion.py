@@ -145,7 +145,7 @@ class Inversion:
         levels = self.levels(model.schedule)
         return RecomputedAttention(
             model,
-            partial(self._asked, levels, model.device),
+            partial(self.asked, levels, device=model.device),
             self.prompt,
             levels,
             self.keyframe_table(),
@@ -153,16 +153,21 @@ class Inversion:
             rounded=self.mode != "recompute",
         )
 
-    def _asked(self, levels: Sequence[Level], device: torch.device, step: int) -> Tensor:
-        """What the source is asked about at the level of a denoising step: where it was inverted,
-        the latents of the level below it, or what these were predicted to become."""
+    def asked(
+        self, levels: Sequence[Level], step: int, device: torch.device | None = None
+    ) -> Tensor:
+        """What the source is asked about at the level of a denoising step, (t, c, h, w): where it
+        was inverted, the latents of the level below it, or what these were predicted to become.
+
+        levels: its own. device: where that is reckoned; None for where the trajectory is.
+        """
         below = self.steps - 1 - step
         if self.noise_seed is not None:
             return self.trajectory[below + 1]
-        latents = self.trajectory[below].to(device)
+        latents = self.trajectory[below].to(device or self.trajectory.device)
         if self.solver == "ddim" or not below:
             return latents
-        before = self.trajectory[below - 1].to(device)  # where the walk was: the same to the bit
+        before = self.trajectory[below - 1].to(latents.device)  # as the walk was: same to the bit
         return ahead(latents, levels[step + 1], before, levels[step + 2], levels[step])
 
 
@@ -227,7 +232,7 @@ def invert_clip(
         passes = [
             SourcePass(part, prompt.over(part, length), table, keeper, predicts) for part in parts
         ]
-        trajectory = _inverted(model, latents, levels, passes, windowing.weights, on_step, on_part)
+        trajectory = climb(model, latents, levels, passes, windowing.weights, on_step, on_part)
     else:
         trajectory = blurred(latents.float().cpu(), levels, settings.noise_seed)
     return Inversion(
@@ -246,16 +251,19 @@ def invert_clip(
     )
 
 
-def _inverted(
+def climb(
     model: "Model",
     latents: Tensor,
     levels: Sequence[Level],
     passes: Sequence[SourcePass],
-    weights: str,
-    on_step: OnStep | None,
-    on_part: OnPart | None,
+    weights: str = "uniform",
+    on_step: OnStep | None = None,
+    on_part: OnPart | None = None,
 ) -> Tensor:
-    """The trajectory of clean latents, which a walk upwards finds."""
+    """The trajectory (N+1, t, c, h, w) of clean latents (t, c, h, w), which a walk upwards finds.
+
+    levels: N+1, the clean one first.
+    """
     trajectory = [latents.float().cpu()]
 
     def keep(report: StepReport) -> None:
