@@ -22,12 +22,13 @@ import torch
 from torch import Tensor
 
 from ..pipelines.common.errors import EvenframeError
+from ..pipelines.controls.at_work import NOTHING
 from ..pipelines.controls.base import Control, Edit, Step
 from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
 from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import WHOLE
-from ..pipelines.editing import NOTHING, edit
+from ..pipelines.editing import edit
 from ..pipelines.models.model import Model
 from ..pipelines.models.noise_schedule import NoiseSchedule
 from ..pipelines.models.stable_diffusion import shipped
