@@ -1,4 +1,4 @@
-"""The source's latents at levels that a sampler chooses, against a reference in double precision."""
+"""The source's latents at levels that a sampler chooses, against a reference by hand."""
 
 from __future__ import annotations
 

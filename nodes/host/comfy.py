@@ -122,6 +122,11 @@ class ComfyHost:
 
         return open_miniature(folder)
 
+    def samplers(self) -> Any:
+        from .native import samplers
+
+        return samplers
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         if not handle.modules:  # its session loads what it needs, as much as fits
             from .native.session import with_room

@@ -123,6 +123,11 @@ class Host(Protocol):
         """
         ...
 
+    def samplers(self) -> Any:
+        """What nodes for the host's own samplers do: the functions of `native/samplers.py`.
+        EvenframeError where there is no such host."""
+        ...
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         """Bring a model's weights, whole, to `device()` and return the model; the host's own models
         are brought there when they run.

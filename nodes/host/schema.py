@@ -83,6 +83,9 @@ Model = Custom("MODEL")
 Clip = Custom("CLIP")
 Conditioning = Custom("CONDITIONING")
 Vae = Custom("VAE")
+Sampler = Custom("SAMPLER")
+Sigmas = Custom("SIGMAS")
+Noise = Custom("NOISE")
 
 
 class _MultiTypeInput(Input):

@@ -177,6 +177,11 @@ class StandaloneHost:
             "Model."
         )
 
+    def samplers(self) -> Any:
+        raise EvenframeError(
+            "ComfyUI's own samplers run only inside ComfyUI: edit with Video Editor here."
+        )
+
     def load(self, handle: ModelHandle[Model], memory_bytes: int = 0) -> Model:
         for module in handle.modules:
             module.to(self.device())

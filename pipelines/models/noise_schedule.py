@@ -85,8 +85,8 @@ class NoiseSchedule:
         first, part = divmod(max(time, 0), 1)
         alpha = float(self.alphas_cumprod[int(first)])
         if part:
-            logits = torch.logit(self.alphas_cumprod[int(first) : int(first) + 2])
-            alpha = float(torch.lerp(*logits, part).sigmoid())
+            low, high = torch.logit(self.alphas_cumprod[int(first) : int(first) + 2])
+            alpha = float(torch.lerp(low, high, part).sigmoid())
         return Level(time, sqrt(alpha), sqrt(1 - alpha))
 
     def times(self, steps: int) -> tuple[int, ...]:

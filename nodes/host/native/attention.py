@@ -154,6 +154,8 @@ class Controlled(Layer):
 
     def _changed(self, site: Site, branch: str, part: Asked, main: bool) -> Tensor | None:
         """(b, heads, n, d), or None where the model's own attention is to stay."""
+        if not main and (self.keyframes is None or self.joined > 1):
+            return None
         call = self._call(site, branch, *part.heads_apart())
         plain = call.plain()
         terms = self.attend(call, plain) if main else plain
@@ -184,5 +186,5 @@ class Controlled(Layer):
         elif own and self.keyframes is not None and site.stride >= self.keyframe_stride:
             keyframes = self.keyframes.to(q.device)
         if not own:  # beside a longer prompt, the host repeats the tokens of a shorter one
-            k, v = (tensor[:, :, : self.tokens[branch]] for tensor in (k, v))
+            k, v = (tensor[:, :, : self.tokens.get(branch)] for tensor in (k, v))
         return Call(site, branch, grid, q, k, v, keyframes)

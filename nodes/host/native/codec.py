@@ -1,4 +1,4 @@
-"""The host's VAE as a `Codec` (pipelines/models/model.py)."""
+"""The host's latents, and its VAE, as a `Codec` (pipelines/models/model.py)."""
 
 from __future__ import annotations
 
@@ -16,19 +16,68 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class HostCodec(ModuleCodec):
-    """A `Codec` of a VAE that the host loads and moves.
+class LatentCodec(ModuleCodec):
+    """As much of a `Codec` as a MODEL's latent format tells: all but frames from latents and back.
 
-    vae: the host's, which holds the module. latent_format: the MODEL's, which scales its latents.
+    latent_format: the MODEL's, which scales its latents.
     """
 
-    vae: Any
     latent_format: Any
 
     @property
     def channels(self) -> int:
         """Of the latents."""
         return int(self.latent_format.latent_channels)
+
+    def encode(
+        self,
+        frames: Tensor,
+        seed: int | None = None,
+        on_frame: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Refused: there is no VAE."""
+        raise EvenframeError(
+            f"'{self.name}' has come without a VAE: encode frames with ComfyUI's VAE Encode."
+        )
+
+    def preview(self, latents: Tensor) -> Tensor:
+        """As ComfyUI's own quick previews: the colours that its channels stand for.
+
+        Decoded, it would cost the model its place on the device in the middle of its work.
+        """
+        colours = self.latent_format.latent_rgb_factors
+        if colours is None:
+            return self.decode(latents)[0]
+        bias = self.latent_format.latent_rgb_factors_bias or [0.0] * 3
+        factors, bias = (latents.new_tensor(x) for x in (colours, bias))
+        picture = latents[0].movedim(0, -1) @ factors + bias  # h w 3
+        return (picture / 2 + 0.5).clamp(0, 1)
+
+    def exported(self, latents: Tensor) -> Tensor:
+        """Latents (f, c, h, w) as a LATENT holds them, of video models (1, c, f, h, w)."""
+        laid = latents.transpose(0, 1)[None] if self.joined else latents
+        return self.latent_format.process_out(laid)
+
+    def imported(self, samples: Tensor) -> Tensor:
+        """The inverse of `exported`."""
+        laid = self.latent_format.process_in(samples)
+        return laid[0].transpose(0, 1) if self.joined else laid
+
+    def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
+        """The host makes room for its VAE itself."""
+        return 0
+
+    @property
+    def joined(self) -> bool:
+        """Whether all frames of a clip are one row of a LATENT."""
+        return int(self.latent_format.latent_dimensions) == 3
+
+
+@dataclass(frozen=True, eq=False)
+class HostCodec(LatentCodec):
+    """A `Codec` of a VAE that the host loads and moves. vae: the host's, which holds the module."""
+
+    vae: Any
 
     @torch.no_grad()
     def encode(
@@ -44,7 +93,7 @@ class HostCodec(ModuleCodec):
                 "it to -1."
             )
         encoded, done = [], 0
-        for part in [frames] if self._joined else frames.split(1):
+        for part in [frames] if self.joined else frames.split(1):
             encoded.append(self.vae.encode(part).float())
             done += len(part)
             if on_frame is not None:
@@ -58,7 +107,7 @@ class HostCodec(ModuleCodec):
         """Latents to frames (f, h, w, 3); see `Codec`."""
         self.require_latents(latents, "frames", "rows, columns")
         decoded, done = [], 0
-        for part in [latents] if self._joined else latents.split(slice_size):
+        for part in [latents] if self.joined else latents.split(slice_size):
             pixels = self.vae.decode(self.exported(part)).float().cpu()
             decoded.append(pixels.reshape(-1, *pixels.shape[-3:]))
             done += len(part)
@@ -66,42 +115,15 @@ class HostCodec(ModuleCodec):
                 on_frame(done)
         return torch.cat(decoded).clamp(0, 1)
 
-    def preview(self, latents: Tensor) -> Tensor:
-        """As ComfyUI's own quick previews: the colours that its channels stand for.
-
-        Decoded, it would cost the model its place on the device in the middle of its work.
-        """
-        colours = self.latent_format.latent_rgb_factors
-        if colours is None:
-            return self.decode(latents)[0]
-        factors, bias = (latents.new_tensor(x or [0.0] * 3) for x in (colours, self._bias))
-        picture = latents[0].movedim(0, -1) @ factors + bias  # h w 3
-        return (picture / 2 + 0.5).clamp(0, 1)
-
-    def exported(self, latents: Tensor) -> Tensor:
-        """Latents (f, c, h, w) as a LATENT holds them, of video VAEs (1, c, f, h, w)."""
-        laid = latents.transpose(0, 1)[None] if self._joined else latents
-        return self.latent_format.process_out(laid)
-
-    def imported(self, samples: Tensor) -> Tensor:
-        """The inverse of `exported`."""
-        laid = self.latent_format.process_in(samples)
-        return laid[0].transpose(0, 1) if self._joined else laid
-
-    def decoding_bytes(self, frames: int, frame_size: tuple[int, int]) -> int:
-        """The host makes room for its VAE itself."""
-        return 0
-
-    @property
-    def _bias(self) -> Any:
-        return self.latent_format.latent_rgb_factors_bias
-
-    @property
-    def _joined(self) -> bool:
-        return self.vae.latent_dim == 3
-
 
 def codec_of(vae: Any, latent_format: Any, name: str) -> HostCodec:
     """The codec of a VAE, beside a MODEL of this latent format and name."""
     space, time = int(vae.spacial_compression_encode()), int(vae.temporal_compression_decode() or 1)
-    return HostCodec(name, vae.first_stage_model, space, time, space, vae, latent_format)
+    return HostCodec(name, vae.first_stage_model, space, time, space, latent_format, vae)
+
+
+def latents_of(latent_format: Any, name: str) -> LatentCodec:
+    """The codec of a MODEL of this latent format and name alone."""
+    space = int(latent_format.spacial_downscale_ratio)
+    time = int(latent_format.temporal_downscale_ratio)
+    return LatentCodec(name, None, space, time, space, latent_format)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,19 +102,8 @@ class HostDenoiser:
         ready = self._ready()
         ready.over(next(iter(branches.values())).window)
         asked = self._asked(latents, level, branches)
-        whole, width = self.layout.whole_clip, None if keyframes is None else keyframes.width
-        layer = Controlled(
-            Calls(_per_block(self.places)),
-            names=asked.names,
-            sites=self.places,
-            main=ready.main,
-            tokens={name: len(prompt.states["tokens"]) for name, prompt in branches.items()},
-            frame_size=(latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
-            joined=len(latents) if whole else 1,
-            keyframes=None if keyframes is None or whole else keyframes.rows,
-            keyframe_stride=self.layout.looks_from(width, self.space_stride),
-            attend=attend,
-        )
+        tokens = {name: len(prompt.states["tokens"]) for name, prompt in branches.items()}
+        layer = self.layer(asked.names, ready.main, tokens, latents, keyframes, attend)
         ready.at(float(asked.sigmas[0]))
         options = ready.during = chained(ready.options, layer)
         given = (ready.inner, asked.conditions, asked.x, asked.sigmas, options)
@@ -124,6 +113,31 @@ class HostDenoiser:
             for name, clean in zip(asked.names, outputs, strict=True)
         }
         return {name: said[name] for name in branches}
+
+    def layer(
+        self,
+        names: Sequence[str],
+        main: Collection[Any],
+        tokens: Mapping[str, int],
+        latents: Tensor,
+        keyframes: KeyFrameTable | None,
+        attend: Attend,
+    ) -> Controlled:
+        """The override for a call over latents (f, c, h, w), by branches of these names in the
+        host's order; the others: see `Controlled`."""
+        whole, width = self.layout.whole_clip, None if keyframes is None else keyframes.width
+        return Controlled(
+            Calls(_per_block(self.places)),
+            names=names,
+            sites=self.places,
+            main=main,
+            tokens=tokens,
+            frame_size=(latents.shape[2] * self.space_stride, latents.shape[3] * self.space_stride),
+            joined=len(latents) if whole else 1,
+            keyframes=None if keyframes is None or whole else keyframes.rows,
+            keyframe_stride=self.layout.looks_from(width, self.space_stride),
+            attend=attend,
+        )
 
     def guided(
         self, outputs: Mapping[str, Tensor], scale: float, latents: Tensor, level: Level

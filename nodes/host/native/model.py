@@ -28,6 +28,7 @@ from .text import HostText
 
 if TYPE_CHECKING:
     from ....pipelines.models.model import Codec, TextEncoder
+    from ....pipelines.models.schedule import Schedule
     from ....pipelines.text.conditioning import Conditioning
 
 PROBE = (10, 6)
@@ -46,16 +47,21 @@ def open_sockets(model: Any, clip: Any, vae: Any) -> Model:
     that controls cannot reach.
     """
     require_family(model, kind_of(model))
-    _require(getattr(vae, "first_stage_model", None), "VAE", "none", "VAE")
-    _require(clip, "CLIP", "no text encoder", "CLIP")
+    require_socket(getattr(vae, "first_stage_model", None), "VAE", "none", "VAE")
+    require_socket(clip, "CLIP", "no text encoder", "CLIP")
     patcher, name = model.clone(), kind_of(model)
     require_workable(patcher, name)
     latent_format = patcher.get_model_object("latent_format")
     _require_fitting(name, latent_format, vae, is_joined(patcher))
-    facts = clip.layer_idx, clip.tokenizer_options, *facts_of(clip.patcher)
-    text = HostText(of_patchers(clip.patcher, facts=facts), clip, width_of(patcher))
+    text = text_of(clip, patcher)
     weights = of_patchers(patcher, vae.patcher, facts=facts_of(patcher, vae.patcher))
     return host_model(patcher, text, codec_of(vae, latent_format, name), weights)
+
+
+def text_of(clip: Any, patcher: Any) -> HostText:
+    """The text encoder of a CLIP that belongs to a MODEL."""
+    facts = clip.layer_idx, clip.tokenizer_options, *facts_of(clip.patcher)
+    return HostText(of_patchers(clip.patcher, facts=facts), clip, width_of(patcher))
 
 
 def kind_of(patcher: Any) -> str:
@@ -80,8 +86,20 @@ def host_model(
     name = kind_of(patcher)
     require_family(patcher, name)
     require_workable(patcher, name)
-    joined = is_joined(patcher)
     schedule = schedule_of(patcher.get_model_object("model_sampling"))
+    return reached(patcher, text, codec, fingerprint, schedule, native_size)
+
+
+def reached(
+    patcher: Any,
+    text: TextEncoder,
+    codec: Codec,
+    fingerprint: str,
+    schedule: Schedule,
+    native_size: int = 0,
+) -> Model:
+    """`host_model`, whatever stands on the MODEL, with a schedule."""
+    name, joined = kind_of(patcher), is_joined(patcher)
     stride, prompt = codec.space_stride, text.encode("")
     words, width = prompt.states["tokens"].shape
     _require_width(name, width, width_of(patcher))
@@ -122,7 +140,7 @@ def _require_width(name: str, width: int, wanted: int) -> None:
         )
 
 
-def _require(value: Any, socket: str, lacks: str, loader: str) -> None:
+def require_socket(value: Any, socket: str, lacks: str, loader: str) -> None:
     if value is None:
         raise EvenframeError(
             f"The {socket} is empty: the checkpoint it comes from has {lacks}. Load one with "

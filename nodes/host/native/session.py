@@ -106,7 +106,7 @@ class Work:
         require_frames(conditions, others[1].shape)
         require_prompts(conditions, others[1].shape)
         if "source" in given:
-            conditions["source"] = _as_given(conditions["source"], given["source"])
+            conditions["source"] = as_given(conditions["source"], given["source"])
         main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
         options, models = extra_args["model_options"], tuple(guider.loaded_models)
         ready = Ready(guider.inner_model, options, conditions, others[1].shape, main, models)
@@ -188,7 +188,7 @@ def _all(conditions: Mapping[str, list[Any]], name: str) -> list[Any]:
     return [entry[name] for entry in entries if entry.get(name) is not None]
 
 
-def _as_given(entries: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+def as_given(entries: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     """The entries of a prompt without what the host has copied to them from the positive one."""
     before = {entry["uuid"]: entry for entry in given}
     return [

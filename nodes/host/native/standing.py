@@ -29,6 +29,10 @@ PLACES = (
 """Where nodes put things on a patcher, but for its options and objects."""
 SKIPPING = {"easycache", "teacache", "rel_l1_thresh"}
 """Options by which nodes leave out passes."""
+OURS = "evenframe"
+"""The option, and the key of the wrapper, by which this pack goes with a MODEL to samplers."""
+RUN = "evenframe_run"
+"""The option by which this pack's parts find the run of a sampler that they are asked in."""
 SAMPLERS = ("sampler_calc_cond_batch_function", "denoise_mask_function")
 """Model options that only the host's own samplers look at."""
 RETOKENED = {
@@ -78,7 +82,8 @@ def unused_of(options: Mapping[str, Any]) -> Mapping[float, str]:
 
 
 def require_workable(patcher: Any, name: str) -> None:
-    """Raise EvenframeError, naming the node, where something on the MODEL breaks edits."""
+    """Raise EvenframeError, naming the node, where something on the MODEL breaks edits, or this
+    pack's own loop would not honour it."""
     options = patcher.model_options
     inner = options.get("transformer_options", {})
     if options.get("context_handler") is not None:
@@ -86,13 +91,8 @@ def require_workable(patcher: Any, name: str) -> None:
             "Context Windows stands on the MODEL, which cuts the clip behind the controls' back: "
             "take that node away, and link Windows to the inverter of this pack."
         )
+    require_reachable(patcher, name)
     wrappers = _wrappers(patcher.wrappers, inner.get("wrappers", {}))
-    caches = [key for _, key, _ in wrappers if "cache" in str(key).lower()]
-    if caches or SKIPPING & inner.keys():
-        raise EvenframeError(
-            "A node that skips passes (EasyCache, LazyCache, TeaCache or the like) stands on the "
-            "MODEL, and controls would miss those that it leaves out: take that node away."
-        )
     ignored = [_who(each) for kind, _, each in wrappers if kind == "predict_noise"]
     ignored += [_who(options[name]) for name in SAMPLERS if options.get(name) is not None]
     if ignored:
@@ -100,6 +100,24 @@ def require_workable(patcher: Any, name: str) -> None:
             f"A node changes the steps of ComfyUI's own samplers ({ignored[0]}: Skip Layer "
             "Guidance, CFG Override, Differential Diffusion or the like), and would do nothing "
             "here, where this pack samples: take that node away, or connect the MODEL before it."
+        )
+    if OURS in inner:
+        raise EvenframeError(
+            "Source for Controls stands on the MODEL, which is for ComfyUI's own samplers: connect "
+            "the MODEL before it."
+        )
+
+
+def require_reachable(patcher: Any, name: str) -> None:
+    """Raise EvenframeError, naming the node, where something on the MODEL keeps controls from its
+    attention."""
+    inner = patcher.model_options.get("transformer_options", {})
+    wrappers = _wrappers(patcher.wrappers, inner.get("wrappers", {}))
+    caches = [key for _, key, _ in wrappers if "cache" in str(key).lower()]
+    if caches or SKIPPING & inner.keys():
+        raise EvenframeError(
+            "A node that skips passes (EasyCache, LazyCache, TeaCache or the like) stands on the "
+            "MODEL, and controls would miss those that it leaves out: take that node away."
         )
     if patcher.additional_models.get("multigpu"):
         raise EvenframeError(

@@ -118,3 +118,33 @@ def _frames_of(value: Any, frames: range, axis: int = 0) -> Any:
     return value.index_select(
         axis, torch.tensor([at % count for at in frames], device=value.device)
     )
+
+
+def window_of(options: Mapping[str, Any], x: torch.Tensor, clip: Sequence[int]) -> range | None:
+    """The frames of a clip that a call is about, by the host's context windows; None for all.
+
+    x: the latents of the call; clip: the shape of all. Raises EvenframeError for others than frames
+    in a row.
+    """
+    window = options.get("transformer_options", {}).get("context_window")
+    if tuple(x.shape) == tuple(clip):
+        return None
+    frames: list[int] = [] if window is None else list(window.index_list)
+    anchor = getattr(window, "causal_anchor_index", None)
+    frames = frames if anchor is None else [anchor, *frames]
+    dim = 2 if len(clip) == 5 else 0
+    if not frames or (*clip[:dim], len(frames), *clip[dim + 1 :]) != tuple(x.shape):
+        raise EvenframeError(
+            f"The sampler asks the model about latents of the shape {tuple(x.shape)}, but the "
+            f"source's are {tuple(clip)}: choose a sampler that takes the clip whole (no tiles), "
+            "and latents of the clip's size and length."
+        )
+    handler = options.get("context_handler")
+    row = range(frames[0], frames[0] + len(frames))
+    if frames != [*row] or getattr(handler, "latent_retain_index_list", None):
+        raise EvenframeError(
+            f"Context Windows asks about frames that are not in a row ({frames[:8]}...), and "
+            "controls hold on to whole windows: set context_schedule to a standard one, stride to "
+            "1, closed_loop to off, and retain no latents."
+        )
+    return row

@@ -1,0 +1,93 @@
+"""What is looked at before a sampler of the host's starts, so that no work is done in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from ....pipelines.common.errors import EvenframeError
+from .levels import scaling_of
+from .prompts import bearing, conditioning_of, same_states
+from .standing import require_reachable
+from .stepwise import Stepwise
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ....pipelines.controls.base import Control
+    from ....pipelines.models.model import Model
+    from ....pipelines.text.conditioning import Conditioning
+    from .attached import Attached
+
+STEPWISE = "put Refocus Sampler between your sampler and SamplerCustom or SamplerCustomAdvanced"
+
+
+def require_before(
+    guider: Any, attached: Attached, noise: Any, latents: Any, sampler: Any, sigmas: Tensor
+) -> None:
+    """Raise EvenframeError, saying what to do, for what cannot be sampled with this source and
+    these controls."""
+    source, patcher = attached.source, guider.model_patcher
+    require_reachable(patcher, source.model.name)
+    scaling_of(patcher.get_model_object("model_sampling"))
+    _require_shape(latents, source.model, source.clean)
+    if any(float(low) > float(high) for high, low in pairwise(sigmas)):
+        raise EvenframeError(
+            "The SIGMAS rise, from less noise to more, and controls act on the way down: for an "
+            "inversion, use Invert for Sampler with the SIGMAS of the edit."
+        )
+    source.require_noise(noise)
+    target_entries(guider, source.target)
+    if isinstance(sampler, Stepwise):
+        sampler.require(guider)
+    else:
+        require_foreign(attached.controls, source.model)
+
+
+def require_foreign(controls: Iterable[Control], model: Model) -> None:
+    """Raise EvenframeError for a control that needs more of a sampler than one calls on."""
+    for control in controls:
+        if control.guides(model):
+            raise EvenframeError(
+                f"{control.unique} moves the latents before each step, which your sampler does not "
+                f"do: set its guide_by to 'boost', or {STEPWISE}."
+            )
+        if control.draws:
+            raise EvenframeError(
+                f"{control.unique} draws fresh noise or takes steps again, which your sampler does "
+                f"not do: set its noise to 'inversion' and its repeats to 1, or {STEPWISE}."
+            )
+
+
+def target_entries(guider: Any, target: Conditioning) -> set[Any]:
+    """The uuids of the entries of a guider's prompts that bear the target's words.
+
+    Raises EvenframeError where there are none.
+    """
+    own = conditioning_of(target)
+    states = [own[at][0] for at in bearing(target.host or own)]
+    found = {
+        entry["uuid"]
+        for name, entries in guider.conds.items()
+        if name != "negative"
+        for entry in entries
+        if any(same_states(entry.get("cross_attn"), each) for each in states)
+    }
+    if not found:
+        raise EvenframeError(
+            "The sampler's positive prompt is not the one of Source for Controls, by which "
+            "controls know its words: link positive from that node to your sampler, with a "
+            "ControlNet or the like in between, but no other text."
+        )
+    return found
+
+
+def _require_shape(latents: Any, model: Model, clean: Tensor) -> None:
+    denoiser: Any = model.denoiser
+    want, have = tuple(denoiser.outward(clean).shape), tuple(latents.shape)
+    if getattr(latents, "is_nested", False) or want != have:
+        raise EvenframeError(
+            f"The sampler's latents have the shape {have}, but the source's {want}: give the "
+            "sampler latents of the clip's size and length, the clip's own or empty ones."
+        )

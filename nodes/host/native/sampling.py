@@ -1,0 +1,239 @@
+"""Controls in a sampler of the host's, from its start to its end.
+
+`outer_sample` is the one wrapper that goes with a MODEL. It makes a `Sampling` when a sampler
+starts, whose own wrappers live in the options that the host makes for that run and throws away.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_management as memory
+import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from comfy.sampler_helpers import cleanup_models, convert_cond
+from comfy.samplers import calc_cond_batch
+
+from ....pipelines.common.errors import EvenframeError
+from ....pipelines.common.window import merged
+from ....pipelines.controls.base import Edit
+from ....pipelines.models.listed_schedule import ListedSchedule
+from ....pipelines.source.inversion import Inversion
+from .attached import Attached, attached_in
+from .attention import chained
+from .before_sampling import require_before, target_entries
+from .levels import entering, leaving, level_of, scaling_of, step_at
+from .part import CLEAN, Part
+from .prompts import bearing, conditioning_of
+from .session import Ready, Work, as_given
+from .standing import OURS, RUN
+from .stepwise import Stepwise
+from .windows import require_frames, window_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ....pipelines.models.schedule import Kind
+
+
+def outer_sample(
+    executor: Any, noise: Any, latents: Any, sampler: Any, sigmas: Any, *more: Any, **others: Any
+) -> Any:
+    """The wrapper (OUTER_SAMPLE): checks all before the work, and lets go of all after it."""
+    guider, given = executor.class_obj, (noise, latents, sampler, sigmas, *more)
+    attached = attached_in(guider.model_options)
+    if attached is None or isinstance(sampler, Work) or len(sigmas) < 2:
+        return executor(*given, **others)
+    require_before(guider, attached, noise, latents, sampler, sigmas)
+    run = Sampling(guider, attached, noise, sampler, sigmas)
+    run.join()
+    try:
+        samples = executor(*given, **others)
+    except BaseException:
+        run.tidy()
+        raise
+    run.require_called()
+    return samples
+
+
+class Sampling:
+    """One run of one sampler. ready: what the host has prepared for it."""
+
+    ready: Ready
+
+    def __init__(
+        self, guider: Any, attached: Attached, noise: Tensor, sampler: Any, sigmas: Tensor
+    ):
+        self._guider, self._attached, source = guider, attached, attached.source
+        self._sampling = guider.model_patcher.get_model_object("model_sampling")
+        self.kind: Kind = scaling_of(self._sampling)
+        self.sigmas = [float(each) for each in sigmas]
+        self.levels = [level_of(self._sampling, each) for each in self.sigmas]
+        own: Any = source.model.denoiser
+        noise = own.inward(noise).float().cpu() * getattr(self._sampling, "noise_scale", 1.0)
+        self.latents = source.latents(noise)
+        self._given = convert_cond(conditioning_of(source.prompt))
+        places = bearing(source.prompt.host or [[None, {}]])
+        self._main = target_entries(guider, source.target)
+        self._asking = {self._given[at]["uuid"] for at in places}
+        self._negative = {entry["uuid"] for entry in guider.conds.get("negative") or ()}
+        self._stepwise = isinstance(sampler, Stepwise)
+        self._acts = bool(attached.controls) or source.keyframes != ("own",)
+        self._parts: dict[range | None, Part] = {}
+        self._used: dict[range | None, Part] = {}
+        self._own, self._calls, self._seed = False, 0, 0
+
+    def join(self) -> None:
+        """Take part in what the guider does: the source is one of its prompts."""
+        options = self._guider.model_options
+        self._guider.conds["source"] = [dict(entry) for entry in self._given]
+        options["transformer_options"][RUN] = self
+        for kind, wrapper in (
+            (WrappersMP.SAMPLER_SAMPLE, self._sampler_sample),
+            (WrappersMP.PREDICT_NOISE, self._predict_noise),
+            (WrappersMP.CALC_COND_BATCH, self._calc_cond_batch),
+        ):
+            add_wrapper_with_key(kind, OURS, wrapper, options, is_model_options=True)
+
+    def _sampler_sample(
+        self, executor: Any, guider: Any, sigmas: Any, extra: Any, back: Any, noise: Any, *more: Any
+    ) -> Any:
+        """Where all is prepared, and nothing done: the controls begin."""
+        conditions = dict(guider.conds)
+        require_frames(conditions, noise.shape)
+        conditions["source"] = as_given(conditions["source"], self._given)
+        options, models = extra["model_options"], tuple(guider.loaded_models)
+        main = frozenset(self._main | self._asking)
+        self.ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
+        self._seed = int(extra.get("seed") or 0)
+        self._plan = self._planned()
+        if self._acts and options.get("context_handler") is None:
+            self.part(None, options)
+        return executor(guider, sigmas, extra, back, noise, *more)
+
+    def _planned(self) -> Edit:
+        """The edit of the whole clip, at the sampler's levels."""
+        source, schedule = self._attached.source, ListedSchedule(self.kind, self.levels)
+        own: Any = source.model.denoiser
+        bound = replace(own, patcher=self._guider.model_patcher, kind=self.kind, ready=self.ready)
+        model = replace(source.model, denoiser=bound, schedule=schedule, session=None)
+        trajectory = [self.latents.at(level) for level in reversed(self.levels)]
+        trajectory[0] = self.latents.clean if self.sigmas[-1] == 0 else trajectory[0]
+        inversion = Inversion(
+            torch.stack(trajectory),
+            source.prompt,
+            schedule.times(len(self.levels) - 1),
+            source.keyframes,
+            model.fingerprint,
+            noise_seed=0,
+        )
+        return Edit(
+            model,
+            inversion,
+            source.target,
+            seed=self._seed,
+            controls=self._attached.controls,
+            on_pass=memory.throw_exception_if_processing_interrupted,
+            free=memory.get_free_memory,
+        )
+
+    def part(self, window: range | None, options: Any) -> Part:
+        """The frames of a window, or all."""
+        if window not in self._parts:
+            plan = self._plan if window is None else self._plan.over(window)
+            with self.asking(options):
+                self._parts[window] = Part(plan, self.latents)
+        return self._parts[window]
+
+    @property
+    def denoiser(self) -> Any:
+        """The model that the sampler asks."""
+        return self._plan.model.denoiser
+
+    @contextmanager
+    def asking(self, options: Any) -> Iterator[None]:
+        """Inside, the model is asked by this pack itself, with these model options: about a window
+        as it is, and steered by nobody else."""
+        before, self._own = self._own, True
+        self.ready.options = {**options, "context_handler": None}
+        try:
+            yield
+        finally:
+            self._own = before
+
+    def _calc_cond_batch(
+        self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any
+    ) -> Any:
+        """A call of the model, with controls in it."""
+        if self._own or not self._acts or model is not self.ready.inner:
+            return executor(model, conds, x, timestep, options)
+        self._calls += 1
+        window = window_of(options, x, self.ready.clip)
+        part, sigma = self.part(window, options), float(timestep[0])
+        self._used[window], denoiser = part, self.denoiser
+        index, level = step_at(self.sigmas, sigma), level_of(self._sampling, sigma)
+        latents = leaving(denoiser.inward(x), level, self.kind)
+        with self.asking(options):
+            part.prepare(index, level, self.levels[index + 1], latents)
+        if not self._stepwise:
+            kept = part.settled(latents, level)
+            if kept is not latents:
+                x = denoiser.outward(entering(kept, level, self.kind)[0])
+        layer = part.layer([self._name(cond) for cond in conds], self._main, latents)
+        self.ready.at(sigma)
+        return executor(model, conds, x, timestep, chained(options, layer))
+
+    def _predict_noise(self, executor: Any, x: Tensor, timestep: Tensor, *more: Any) -> Any:
+        """What the sampler gets of a call: clean latents, in which controls keep the source's as
+        the host's inpainting does, whatever guidance has made of them."""
+        self._used = {}
+        clean = executor(x, timestep, *more)
+        if self._used and not self._stepwise:
+            latents = self.denoiser.inward(clean)
+            parts = sorted(self._used.values(), key=lambda part: part.frames.start)
+            pieces = [latents[part.frames.start : part.frames.stop] for part in parts]
+            kept = [part.settled(one, CLEAN) for part, one in zip(parts, pieces, strict=True)]
+            if any(new is not old for new, old in zip(kept, pieces, strict=True)):
+                frames = [part.frames for part in parts]
+                clean = self.denoiser.outward(merged(frames, "uniform", [[one] for one in kept])[0])
+        for part in () if self._stepwise else self._used.values():
+            part.end()
+        return clean
+
+    def source_says(self, timestep: Tensor, options: Any) -> tuple[Tensor, Tensor]:
+        """The source at a sampler's level, and the clean latents that the model makes of it under
+        its own prompt, as the host scales and lays them out."""
+        level, device = level_of(self._sampling, float(timestep[0])), self.ready.inner.device
+        latents, sigma = entering(self.latents.at(level).to(device), level, self.kind)
+        x, conditions = self.denoiser.outward(latents), [self.ready.whole["source"], None]
+        before, self._own = self._own, True
+        try:
+            self.ready.at(sigma)
+            said = calc_cond_batch(self.ready.inner, conditions, x, timestep, options)[0]
+        finally:
+            self._own = before
+        return x, said
+
+    def _name(self, cond: Sequence[Any] | None) -> str:
+        """Of a branch. The host adds entries of others where there are areas."""
+        uuids = {entry["uuid"] for entry in cond or ()}
+        return "target" if uuids & self._main and not uuids & self._negative else "negative"
+
+    def require_called(self) -> None:
+        """Raise EvenframeError where the sampler has ended without ever asking the model."""
+        if self._acts and not self._calls:
+            raise EvenframeError(
+                "The sampler has never asked the model about latents of the source's shape, so no "
+                "control could act: choose another sampler."
+            )
+
+    def tidy(self) -> None:
+        """What the host leaves out after an error: else a ControlNet keeps its last hint."""
+        models = getattr(self._guider, "loaded_models", None)
+        if models is not None:
+            cleanup_models(self._guider.conds, models)

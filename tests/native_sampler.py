@@ -1,0 +1,202 @@
+"""Run by test_native_sampler.py in a process of its own: controls in ComfyUI's own samplers,
+against the samplers alone and against this pack's own loop.
+
+Not a test itself: it ends with an AssertionError where a sampler does something else.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evenframe.benchmarks import host_models, native
+from evenframe.pipelines.controls.base import Control
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.refocus import Refocus
+from evenframe.pipelines.controls.span import WHOLE
+from evenframe.pipelines.editing import edit
+from evenframe.pipelines.models.listed_schedule import ListedSchedule
+from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.source.between import Blurred
+from evenframe.pipelines.source.inversion import Inversion
+
+FAMILIES = {
+    "SD": host_models.sd,
+    "SDXL": host_models.sdxl,
+    "Wan": partial(host_models.wan, layers=2, heads=2),
+}
+SAMPLERS = ("euler", "heun", "dpmpp_2m", "ipndm", "uni_pc", "ddim")
+STEPS, SCALE, SIZE, SEED, NEGATIVE = 8, 3.0, (8, 8), 3, "blurry"
+OPEN = Fusion("reweight", self_steps=0, blend_words=("circle",), threshold=0, latent_blend=True)
+"""Masks are read from the source, and all is free: it changes nothing."""
+
+
+def video_frames(model: Model) -> int:
+    return 9 if model.codec.time_stride > 1 else 3
+
+
+def latents(model: Model, seed: int = 1) -> Tensor:
+    """A clip (3, c, h, w) of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((3, model.codec.channels, *SIZE), generator=generator)
+
+
+def patcher_of(model: Model) -> Any:
+    return model.denoiser.patcher  # type: ignore[attr-defined]
+
+
+def sampling_of(model: Model) -> Any:
+    return patcher_of(model).get_model_object("model_sampling")
+
+
+def source(model: Model, **given: Any) -> Any:
+    from evenframe.nodes.host.native.attached import Source
+
+    before, target = (model.text.encode(text) for text in (native.SOURCE, native.TARGET))
+    return Source(model, before, target, latents(model), **given)
+
+
+def sigmas_of(model: Model, steps: int = STEPS, scheduler: str = "simple") -> Tensor:
+    from comfy.samplers import calculate_sigmas
+
+    return calculate_sigmas(sampling_of(model), scheduler, steps)
+
+
+def steered(
+    model: Model, own: Any, *controls: Control, patcher: Any = None, attached: Any = None
+) -> Any:
+    """The MODEL with a source, and controls if there are any. attached: one that has a source."""
+    from evenframe.nodes.host.native.attached import Attached
+    from evenframe.nodes.host.native.samplers import apply, put
+
+    attached = attached or put(patcher or patcher_of(model), Attached(own))
+    return apply(attached, controls) if controls else attached
+
+
+def conditioned(prompt: Any) -> Any:
+    """CONDITIONING of a prompt."""
+    from evenframe.nodes.host.native.prompts import conditioning_of
+
+    return conditioning_of(prompt)
+
+
+def sampled(patcher: Any, model: Model, sampler: Any = "euler", **given: Any) -> Tensor:
+    """What a sampler of ComfyUI's ends with, as the model scales latents: (t, c, h, w).
+
+    given: what else than usual: positive, scale, noise and start (in ComfyUI's layout), sigmas, and
+    what goes to the guider.
+    """
+    from comfy.samplers import CFGGuider, sampler_object
+
+    denoiser: Any = model.denoiser
+    noise = given.pop("noise", denoiser.outward(latents(model, SEED)))
+    positive = given.pop("positive", None) or conditioned(model.text.encode(native.TARGET))
+    guider = CFGGuider(patcher)
+    guider.set_conds(positive, conditioned(model.text.encode(NEGATIVE)))
+    guider.set_cfg(given.pop("scale", SCALE))
+    start, sigmas = given.pop("start", torch.zeros_like(noise)), given.pop("sigmas", None)
+    chosen = sampler_object(sampler) if isinstance(sampler, str) else sampler
+    sigmas = sigmas_of(model) if sigmas is None else sigmas
+    given = {"disable_pbar": True, "seed": 0, **given}
+    return scaled(model, guider.sample(noise, start, chosen, sigmas, **given))
+
+
+def scaled(model: Model, samples: Tensor) -> Tensor:
+    """(t, c, h, w) of a LATENT's samples, as the model scales them."""
+    denoiser: Any = model.denoiser
+    return denoiser.inward(patcher_of(model).model.process_latent_in(samples))
+
+
+def regions(model: Model) -> Any:
+    [control] = native.controls(video_frames(model), (64, 64))["RAD, one step"]
+    assert isinstance(control, Refocus)
+    return control.regions
+
+
+def boost(model: Model, factor: float = 4.0) -> Refocus:
+    return Refocus(regions(model), guide_by="boost", boost=factor, steps=WHOLE)
+
+
+def neutral(model: Model) -> None:
+    """What changes nothing leaves a sampler's latents as they are, of any sampler."""
+    own, plain = source(model), patcher_of(model)
+    for name in SAMPLERS:
+        without = sampled(plain, model, name)
+        idle = sampled(steered(model, own, boost(model, 1.0)), model, name)
+        assert torch.equal(idle, without), name
+        opened = sampled(steered(model, own, OPEN), model, name)
+        assert native.rel_error(opened, without) < 1e-5, name
+    assert torch.equal(sampled(steered(model, own), model, name), without), "of a source alone"
+    assert torch.equal(sampled(plain, model, name), without), "something was left behind"
+
+
+def by_loop(model: Model, own: Any, controls: Any, **given: Any) -> Tensor:
+    """This pack's own edit at the sampler's levels, from the source's shared noise."""
+    from evenframe.nodes.host.native.levels import level_of, scaling_of
+
+    denoiser: Any = model.denoiser
+    sampling = sampling_of(model)
+    kind = scaling_of(sampling)
+    levels = [level_of(sampling, float(sigma)) for sigma in sigmas_of(model)]
+    schedule, rising = ListedSchedule(kind, levels), [*reversed(levels)]
+    own_model = replace(model, schedule=schedule, denoiser=replace(denoiser, kind=kind))
+    trajectory = torch.stack([Blurred(own.clean, own.shared).at(level) for level in rising])
+    inversion = Inversion(
+        trajectory,
+        own.prompt,
+        schedule.times(STEPS),
+        own.keyframes,
+        model.fingerprint,
+        noise_seed=0,
+    )
+    given = {"negative": NEGATIVE, "guidance_scale": SCALE, **given}
+    return edit(own_model, inversion, own.target, controls=controls, **given)
+
+
+def from_source(model: Model, own: Any) -> dict[str, Any]:
+    """A start at the source's latents, of ComfyUI's samplers."""
+    denoiser: Any = model.denoiser
+    noise, first = denoiser.outward(own.shared), float(sigmas_of(model)[0])
+    if model.schedule.kind != "flow":  # at the most noise, there is a little more of it
+        noise = noise * first / (1 + first**2) ** 0.5
+    return {"start": over_clip(model, own), "noise": noise}
+
+
+def over_clip(model: Model, own: Any) -> Tensor:
+    """The clip's samples, as a LATENT holds them."""
+    denoiser: Any = model.denoiser
+    return patcher_of(model).model.process_latent_out(denoiser.outward(own.clean))
+
+
+def same_edit(model: Model) -> None:
+    """By this pack's own loop and by ComfyUI's euler; with key frames, where there are any."""
+    names = ("own",) if model.codec.time_stride > 1 else ("own", "mid")
+    own = source(model, shared=latents(model, SEED), keyframes=names)
+    edits = native.controls(video_frames(model), (64, 64))
+    edits |= {"RAD, one step": [boost(model)], "bridge": [Fusion(bridge=2.0)]}
+    plain = None
+    for name, controls in edits.items():
+        ours = by_loop(model, own, controls)
+        theirs = sampled(steered(model, own, *controls), model, **from_source(model, own))
+        assert native.rel_error(theirs, ours) < 1e-4, name
+        plain = ours if plain is None else plain
+        assert name == "plain" or native.rel_error(ours, plain) > 1e-3, f"{name} does nothing"
+
+
+def main() -> None:
+    assert not host_models.find()
+    with torch.inference_mode():
+        for make in FAMILIES.values():
+            model = make()
+            same_edit(model)
+            neutral(model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Run by test_native_sampler.py in a process of its own: manners of controls in ComfyUI's samplers.
+
+Not a test itself: it ends with an AssertionError where something else comes out, or is left behind.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import native_sampler as own
+import pytest
+import torch
+from native_manners import Stopped, state
+from native_sampler import boost, regions, sampled, source, steered
+from torch import Tensor
+
+from evenframe.benchmarks import host_models, native
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
+
+
+@dataclass(frozen=True, eq=False)
+class Noting(Control):
+    """Notes what its run is told, and does as `then` says."""
+
+    steps: list[tuple[int, float]] = field(default_factory=list)
+    windows: list[Any] = field(default_factory=list)
+    then: Callable[[], None] = lambda: None
+
+    def begin(self, edit: Edit) -> ControlRun:
+        noting = self
+        noting.windows.append(edit.window)
+
+        class Run(ControlRun):
+            def prepare(self, step: Step) -> None:
+                noting.steps.append((step.index, step.here.noise / max(step.here.signal, 1e-9)))
+                noting.then()
+
+        return Run()
+
+
+def soft(model: Model) -> Regions:
+    """A box whose edges lie within latent cells."""
+    frames, size = own.video_frames(model), (64, 64)
+    box = box_region([(13, 13, 44, 44)] * frames, size, name="it", words="yellow, circle")
+    return Regions((box,), frames, size)
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    return native.rel_error(one, other)
+
+
+def branches_may_come_in_one_call_or_two(model: Model, patcher: Any) -> None:
+    given = steered(model, source(model), Fusion(blend_words=("circle",)))
+    together, inner = sampled(given, model), patcher.model
+    whole = inner.memory_required
+    inner.memory_required = lambda *_, **__: 1e30
+    try:
+        assert apart(sampled(given, model), together) < 1e-5
+    finally:
+        inner.memory_required = whole
+    alone = sampled(given, model, scale=1.0)
+    assert apart(alone, sampled(patcher, model, scale=1.0)) > 1e-3
+    assert apart(alone, together) > 1e-3
+
+
+def the_level_is_that_of_the_call(model: Model, patcher: Any) -> None:
+    """Between steps, too: each call falls into the step that it lies in."""
+    for name in ("dpm_2", "heun", "dpmpp_sde", "dpmpp_2m_sde", "res_multistep"):
+        asked: list[float] = []
+
+        def noted(apply: Any, args: Any, asked: list[float] = asked) -> Any:
+            asked.append(float(args["timestep"][0]))
+            return apply(args["input"], args["timestep"], **args["c"])
+
+        watched, noting = patcher.clone(), Noting()
+        watched.set_model_unet_function_wrapper(noted)
+        given = steered(model, source(model), noting, patcher=watched)
+        sampled(given, model, name, sigmas=own.sigmas_of(model, 4))
+        sigmas = [float(sigma) for sigma in own.sigmas_of(model, 4)]
+        assert len(noting.steps) == len(asked) >= 4, name
+        flow = model.schedule.kind == "flow"
+        for (index, ratio), sigma in zip(noting.steps, asked, strict=True):
+            level = (
+                ratio / (1 + ratio) if flow and ratio < 1e8 else min(ratio, 1.0) if flow else ratio
+            )
+            assert level == pytest.approx(sigma, rel=1e-4), name
+            assert sigmas[index + 1] <= sigma * 1.00001, (name, index, sigma)
+            assert sigma <= sigmas[index] * 1.00001, (name, index, sigma)
+        assert name == "dpmpp_2m_sde" or len(asked) > 4 or name == "res_multistep"
+
+
+def outside_is_the_source(model: Model, patcher: Any) -> None:
+    """Of IRJS and any sampler, a mask of the user's own with it, and whatever guidance does."""
+    clip, kept = source(model), JointSampling(regions(model))
+    mask = regions(model).on_latents(model.codec.lattice(own.video_frames(model), (64, 64)))
+    cells = mask.coverage(own.SIZE)[:, None]  # t 1 h w
+    outside = (cells == 0).expand_as(clip.clean)
+    inside = ~outside
+
+    def shout(args: Any) -> Any:
+        return args["denoised"] * 1.7 + 0.3
+
+    loud = patcher.clone()
+    loud.set_model_sampler_post_cfg_function(shout)
+    for name, on in (("euler", patcher), ("dpmpp_2m", loud), ("euler_ancestral", patcher)):
+        found = sampled(steered(model, clip, kept, patcher=on), model, name)
+        assert torch.allclose(found[outside], clip.clean[outside], atol=2e-5), name
+        assert apart(found[inside], clip.clean[inside]) > 0.1, name
+    denoiser: Any = model.denoiser
+    start = patcher.model.process_latent_out(denoiser.outward(clip.clean))
+    free = torch.ones_like(cells)
+    free[..., : own.SIZE[1] // 2] = 0  # the left half stays
+    laid = denoiser.outward(free.expand_as(clip.clean))[:, :1]
+    found = sampled(steered(model, clip, kept), model, start=start, denoise_mask=laid)
+    either = outside | (free == 0)
+    assert torch.allclose(found[either], clip.clean[either], atol=2e-5)
+    assert apart(found[~either], clip.clean[~either]) > 0.1
+    short = own.sigmas_of(model, 16)[-9:]  # denoise 0.5
+    given = {"start": start, "sigmas": short}
+    found = sampled(steered(model, clip, Fusion(), kept), model, **given)
+    assert torch.allclose(found[outside], clip.clean[outside], atol=2e-5)
+    assert apart(found, sampled(patcher, model, **given)) > 1e-3
+
+
+def two_samplers_do_not_know_of_each_other(model: Model, patcher: Any) -> None:
+    """From one MODEL with different controls, or one within the other where ComfyUI can do it; the
+    MODEL is as before."""
+    clip, before, other = source(model), state(model), host_models.sd()
+    strong = steered(model, clip, boost(model, 50.0))
+    theirs = steered(other, source(other), boost(other, 50.0))
+    alone, within = [sampled(each, model) for each in (patcher, strong)], list[Tensor]()
+
+    def sample_another() -> None:
+        if not within:
+            within.append(sampled(theirs, other))
+
+    outer = steered(model, clip, Fusion(), Noting(then=sample_another))
+    assert torch.equal(sampled(outer, model), sampled(steered(model, clip, Fusion()), model))
+    assert torch.equal(within[0], alone[1]), "controls of the one are in the other"
+    assert torch.equal(sampled(strong, model), alone[1])
+    assert torch.equal(sampled(patcher, model), alone[0])
+    for error in (Stopped, torch.OutOfMemoryError, EvenframeError):
+
+        def stop(error: type[BaseException] = error) -> None:
+            raise error("stopped")
+
+        with pytest.raises(error):
+            sampled(steered(model, clip, Fusion(), Noting(then=stop)), model)
+        assert state(model) == before, "something was left behind"
+        assert torch.equal(sampled(patcher, model), alone[0])
+        assert torch.equal(sampled(strong, model), alone[1])
+
+
+def a_controlnet_stays_with_its_prompt(model: Model) -> None:
+    """On the positive prompt: the source has none, as in this pack's own loop."""
+    clip = source(model, shared=own.latents(model, own.SEED))
+    led = host_models.with_controlnet(model, (64, 64), len(clip.clean)).text.encode(native.TARGET)
+    given = {"positive": own.conditioned(led), **own.from_source(model, clip)}
+    theirs = sampled(steered(model, clip, Fusion()), model, **given)
+    ours = own.by_loop(model, replace(clip, target=led), [Fusion()])
+    assert apart(theirs, ours) < 1e-4
+    control = led.host[0][1]["control"]
+    assert control.cond_hint is None, "a hint was kept"
+    assert apart(theirs, sampled(steered(model, clip, Fusion()), model)) > 1e-3
+    with pytest.raises(Stopped):
+        sampled(steered(model, clip, Fusion(), Noting(then=stopped)), model, **given)
+    assert control.cond_hint is None, "an interrupt left a hint"
+
+
+def stopped() -> None:
+    raise Stopped
+
+
+def windows_are_edited_each(model: Model, patcher: Any) -> None:
+    """ComfyUI's Context Windows cut the clip, and the source with it."""
+    clip, noting = source(model), Noting()
+    kept = JointSampling(regions(model))
+    cut = windowed(patcher, model)
+    found = sampled(steered(model, clip, Fusion(), kept, noting, patcher=cut), model)
+    assert noting.windows == [range(2), range(1, 3)], noting.windows
+    whole = apart(found, sampled(steered(model, clip, Fusion(), kept), model))
+    # Frames that look at none but themselves know of no windows.
+    assert whole > 1e-3 if model.codec.time_stride > 1 else whole < 1e-5
+    far = torch.zeros(own.SIZE, dtype=torch.bool)
+    far[-1], far[0] = True, True
+    assert torch.allclose(found[..., far], clip.clean[..., far], atol=2e-5)
+    idle = steered(model, clip, boost(model, 1.0), patcher=cut)
+    assert torch.equal(sampled(idle, model), sampled(cut, model))
+    with pytest.raises(EvenframeError, match="^Context Windows asks about frames .* not in a row"):
+        looped = windowed(patcher, model, lambda *_: [[0, 2], [1, 2]])
+        sampled(steered(model, clip, Fusion(), patcher=looped), model)
+
+
+def windowed(patcher: Any, model: Model, cut: Any = None) -> Any:
+    from comfy.context_windows import (
+        ContextFuseMethods,
+        ContextSchedule,
+        IndexListContextHandler,
+        get_matching_fuse_method,
+    )
+
+    whole = ContextSchedule("two", cut or (lambda *_: [[0, 1], [1, 2]]))
+    method = get_matching_fuse_method(ContextFuseMethods.FLAT)
+    dim = 2 if model.codec.time_stride > 1 else 0
+    clone = patcher.clone()
+    clone.model_options["context_handler"] = IndexListContextHandler(
+        whole, method, 2, 1, dim=dim, causal_window_fix=False
+    )
+    return clone
+
+
+def main() -> None:
+    assert not host_models.find()
+    with torch.inference_mode():
+        for make in (host_models.sd, own.FAMILIES["Wan"]):
+            model = make()
+            patcher = own.patcher_of(model)
+            branches_may_come_in_one_call_or_two(model, patcher)
+            the_level_is_that_of_the_call(model, patcher)
+            outside_is_the_source(model, patcher)
+            windows_are_edited_each(model, patcher)
+            if make is host_models.sd:
+                a_controlnet_stays_with_its_prompt(model)
+                two_samplers_do_not_know_of_each_other(model, patcher)
+
+
+if __name__ == "__main__":
+    main()
