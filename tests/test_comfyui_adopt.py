@@ -91,10 +91,10 @@ def errors(run: Run) -> list[str]:
     return [data["exception_message"] for data in run.of("execution_error")]
 
 
-def latents(comfyui: ComfyServer, outputs: dict[str, Any]) -> torch.Tensor:
+def latents(comfyui: ComfyServer, outputs: dict[str, Any], saved: str = "saved") -> torch.Tensor:
     """What an edit ended with."""
-    [saved] = outputs["saved"]["latents"]
-    path = comfyui.base / "output" / saved["subfolder"] / saved["filename"]
+    [file] = outputs[saved]["latents"]
+    path = comfyui.base / "output" / file["subfolder"] / file["filename"]
     return load_file(path)["latent_tensor"]
 
 
@@ -112,6 +112,39 @@ def test_what_other_nodes_put_on_a_model_counts(
     names = [outputs["model"]["text"][0] for outputs in (plain, patched)]
     assert names[0] != names[1], "the LoRA goes unnoticed"
     assert described(comfyui, adopted(checkpoint, skip=-2)) != names[0], "so does clip skip"
+
+
+def test_controls_go_with_a_checkpoint_to_ksampler(comfyui: ComfyServer, checkpoint: str) -> None:
+    """The same prompt without a source, and with controls that hold on to one."""
+    model, clip, vae = (["loaded", at] for at in range(3))
+    prompts = {"source_prompt": SOURCE, "target_prompt": TARGET, "key_frames": "own, mid"}
+    steps = {"seed": 1, "steps": 2, "cfg": 4.0, "sampler_name": "dpmpp_2m", "denoise": 0.7}
+    steps |= {"scheduler": "karras", "latent_image": ["encoded", 0], "negative": ["negative", 0]}
+    nodes = {
+        "loaded": theirs("CheckpointLoaderSimple", ckpt_name=checkpoint),
+        "frames": node("DemoClip", max_frames=2),
+        "encoded": theirs("VAEEncode", pixels=["frames", 0], vae=vae),
+        "negative": theirs("CLIPTextEncode", text="blurry", clip=clip),
+        "source": theirs(
+            "EvenframeSourceForControls",
+            **{"model": model, "clip": clip, "latent": ["encoded", 0], **prompts},
+            noise="shared",
+            noise_seed=1,
+        ),
+        "fusion": node("AttentionFusion", blend_words="circle", latent_blend=True),
+        "steered": theirs("EvenframeApplyControls", model=["source", 0], controls=["fusion", 0]),
+        "plain": theirs("KSampler", model=model, positive=["source", 1], **steps),
+        "edited": theirs("KSampler", model=["steered", 0], positive=["source", 1], **steps),
+        "saved": theirs("SaveLatent", samples=["edited", 0], filename_prefix="steered"),
+        "unsteered": theirs("SaveLatent", samples=["plain", 0], filename_prefix="plain"),
+    }
+    outputs = done(comfyui, nodes)
+    edited, plain = (latents(comfyui, outputs, name) for name in ("saved", "unsteered"))
+    assert edited.isfinite().all() and float((edited - plain).norm() / plain.norm()) > 1e-5
+    nodes["again"] = theirs("EvenframeApplyControls", model=["steered", 0], controls=["fusion", 0])
+    nodes["edited"]["inputs"]["model"] = ["again", 0]
+    run = comfyui.run(nodes, seconds=600)
+    assert errors(run)[0].startswith("There are controls on the MODEL already: link all into one")
 
 
 def test_conditioning_of_other_nodes_takes_the_place_of_the_prompts_own(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from comfyui_server import ComfyServer
+from safetensors.torch import load_file
 
 from evenframe.benchmarks.unchanged import node
 from evenframe.pipelines.video import load
@@ -66,6 +67,79 @@ def test_every_control_edits_a_clip_of_wan(comfyui: ComfyServer, wan: str) -> No
     assert outputs["target_prompt"]["text"][0] == (
         "a[0] yellow[1] circle[2] left[3] of[4] a[5] square[6]"
     )
+
+
+def sampled(file: str) -> dict[str, Any]:
+    """ComfyUI's own text to video, with a clip, a source and controls put in: once by KSampler over
+    an empty latent, once by SamplerCustomAdvanced from an inversion."""
+    encoded = {"clip": ["clip", 0], "text": "blurry"}
+    empty = {"width": 128, "height": 128, "length": 9, "batch_size": 1}
+    prompts = {"source_prompt": "a red circle", "target_prompt": "a yellow circle"}
+    drawn = {"regions": [{"name": "it", "words": "yellow", "box": [0.25, 0.25, 0.75, 0.75]}]}
+    given = {"model": ["steered", 0], "positive": ["source", 1], "negative": ["negative", 0]}
+    ends = {"guider": ["guider", 0], "sampler": ["euler", 0], "sigmas": ["sigmas", 0]}
+    return {
+        "unet": theirs("UNETLoader", unet_name=file, weight_dtype="default"),
+        "clip": theirs("ProbeClip"),
+        "vae": theirs("VAELoader", vae_name=file),
+        "negative": theirs("CLIPTextEncode", **encoded),
+        "empty": theirs("EmptyHunyuanLatentVideo", **empty),
+        "frames": node("DemoClip", max_frames=9),
+        "encoded": theirs("VAEEncode", pixels=["frames", 0], vae=["vae", 0]),
+        "source": theirs(
+            "EvenframeSourceForControls",
+            model=["unet", 0],
+            clip=["clip", 0],
+            latent=["encoded", 0],
+            **{"noise": "sampler", "noise_seed": 0, **prompts},
+        ),
+        "regions": node("DrawRegions", "frames", text=json.dumps({"version": 1, **drawn})),
+        "fusion": node("AttentionFusion"),
+        "irjs": node("JointSampling", "regions", controls=["fusion", 0]),
+        "steered": theirs("EvenframeApplyControls", model=["source", 0], controls=["irjs", 0]),
+        "sampled": theirs(
+            "KSampler",
+            seed=5,
+            steps=2,
+            cfg=3.0,
+            sampler_name="euler",
+            denoise=1.0,
+            **{"scheduler": "simple", "latent_image": ["empty", 0], **given},
+        ),
+        "sigmas": theirs(
+            "BasicScheduler", model=["unet", 0], scheduler="simple", steps=2, denoise=1.0
+        ),
+        "inverted": theirs(
+            "EvenframeInvertForSampler", model=["source", 0], sigmas=["sigmas", 0], solver="ddim"
+        ),
+        "guided": theirs("EvenframeSourceGuidance", model=["inverted", 0], strength=0.5),
+        "steered_too": theirs("EvenframeApplyControls", model=["guided", 0], controls=["irjs", 0]),
+        "guider": theirs("CFGGuider", **{**given, "model": ["steered_too", 0], "cfg": 2.0}),
+        "select": theirs("KSamplerSelect", sampler_name="euler"),
+        "euler": theirs("EvenframeRefocusSampler", sampler=["select", 0]),
+        "advanced": theirs(
+            "SamplerCustomAdvanced", noise=["inverted", 2], latent_image=["empty", 0], **ends
+        ),
+        **{
+            f"save_{name}": theirs("SaveLatent", samples=[name, 0], filename_prefix=name)
+            for name in ("encoded", "sampled", "advanced")
+        },
+    }
+
+
+def test_controls_go_with_a_model_to_comfyuis_own_samplers(comfyui: ComfyServer, wan: str) -> None:
+    run = comfyui.run(sampled(wan), seconds=600)
+    assert run.outcome == "execution_success", run.of("execution_error")
+    outputs, found = comfyui.outputs(run), {}
+    for name in ("encoded", "sampled", "advanced"):
+        [saved] = outputs[f"save_{name}"]["latents"]
+        path = comfyui.base / "output" / saved["subfolder"] / saved["filename"]
+        found[name] = load_file(path)["latent_tensor"]
+    clip = found["encoded"]
+    for name in ("sampled", "advanced"):
+        kept = (found[name] - clip).abs()
+        assert found[name].shape == clip.shape == (1, 16, 3, 16, 16)
+        assert kept[..., :4, :].max() < 1e-3 < kept[..., 4:12, 4:12].mean(), name
 
 
 def test_frames_that_wan_does_not_take_are_refused_with_those_that_it_does(
