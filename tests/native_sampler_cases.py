@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import native_sampler as own
 import pytest
 import torch
 from native_manners import Stopped, state
-from native_sampler import boost, regions, sampled, source, steered
 from torch import Tensor
 
 from evenframe.benchmarks import host_models, native
+from evenframe.benchmarks import sampler as own
+from evenframe.benchmarks.sampler import boost, regions, sampled, source, steered
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
@@ -219,9 +219,28 @@ def windowed(patcher: Any, model: Model, cut: Any = None) -> Any:
     return clone
 
 
+def figures_are_met(model: Model) -> None:
+    """Neutral controls, and the same edit by both loops; none of these does nothing. The bench has
+    six samplers for each family."""
+    some = own.SAMPLERS[:1] if model.name == "SDXL" else own.SAMPLERS[::2]
+    assert max(own.neutral(model, some).values()) < own.TARGETS["sampler.neutral_rel_error"]
+    found = own.engines(model)
+    assert max(found.values()) < own.TARGETS["sampler.engines_rel_error"], found
+    clip = source(model)
+    plain, alone = sampled(own.patcher_of(model), model), sampled(steered(model, clip), model)
+    assert torch.equal(alone, plain), "a source alone, or what was there before, changes something"
+    for name, controls in own.edits_of(model).items():
+        given = {"sigmas": own.sigmas_of(model, 2)}
+        plain = sampled(own.patcher_of(model), model, **given) if not controls else plain
+        moved = apart(sampled(steered(model, clip, *controls), model, **given), plain)
+        assert moved > 1e-3 or not controls, f"{name} does nothing"
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
+        for make in own.FAMILIES.values():
+            figures_are_met(make())
         for make in (host_models.sd, own.FAMILIES["Wan"]):
             model = make()
             patcher = own.patcher_of(model)

@@ -13,13 +13,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import native_sampler as own
 import native_sampler_cases as cases
 import pytest
 import torch
-from native_sampler import regions, sampled, source, steered
 
 from evenframe.benchmarks import host_models, native
+from evenframe.benchmarks import sampler as own
+from evenframe.benchmarks.sampler import regions, sampled, source, steered
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
@@ -279,7 +279,6 @@ def distilled(model: Model, patcher: Any) -> None:
 
 
 def main() -> None:
-    own.main()
     cases.main()
     with torch.inference_mode():
         for make in (host_models.sd, own.FAMILIES["Wan"]):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from evenframe.nodes import node_classes
 from evenframe.nodes.common import early
+from evenframe.nodes.control import EvenframeAttentionFusion
 from evenframe.nodes.host import host, workflow
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.submitted import Submitted
@@ -156,3 +157,30 @@ def test_what_is_refused_the_tokenizers_words_do_not_have_either(
         assert str(caught.value) == str(error), "one error, in one place"
     else:
         assert find_places(tokens, phrase) == found
+
+
+def test_words_of_controls_in_a_sampler_are_those_of_its_source():
+    prompts = {"source_prompt": "a red car", "target_prompt": "a blue owl"}
+    link = {"model": ["loaded", 0], "clip": ["loaded", 1], "latent": ["encoded", 0]}
+    graph: Graph = {
+        "source": {"class_type": "EvenframeSourceForControls", "inputs": {**link, **prompts}},
+        "fusion": {"class_type": "EvenframeAttentionFusion", "inputs": {}},
+        "applied": {
+            "class_type": "EvenframeApplyControls",
+            "inputs": {"model": ["source", 0], "controls": ["fusion", 0]},
+        },
+        "sampler": {"class_type": "KSampler", "inputs": {"model": ["applied", 0]}},
+    }
+
+    def said(**words: str) -> bool | str:
+        graph["fusion"]["inputs"] = words
+        with host.checking(Submitted(graph, "fusion")):  # type: ignore[attr-defined]
+            return EvenframeAttentionFusion.validate_inputs(**words)
+
+    assert said(blend_words="car", weights="owl: 2") is True
+    assert "blend_words: The word 'owl' is not in the prompt" in str(said(blend_words="owl"))
+    assert "weights" in str(said(weights="car: 2"))
+    graph["source"]["inputs"]["source_prompt"] = ["text", 0]
+    assert said(blend_words="owl") is True, "a linked text is not known yet"
+    graph["applied"]["inputs"]["model"] = ["loaded", 0]
+    assert said(weights="car: 2") is True

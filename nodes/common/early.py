@@ -25,6 +25,7 @@ Prompt = Literal["source", "target"]
 Named = tuple[str, Prompt, Iterable[str]]
 """An input, the prompt whose words it holds, and these words."""
 EDITOR, INVERTER, PROMPT = "EvenframeEdit", "EvenframeInvert", "EvenframePrompt"
+SAMPLED, SOURCE = "EvenframeApplyControls", "EvenframeSourceForControls"
 PASSED_ON = {"EvenframeFairnessPrompt": "target_prompt"}
 """Nodes that give a prompt's words as they are, and where they take them."""
 REGIONS = {
@@ -107,10 +108,7 @@ def words_verdict(
 
 
 def _find(node: Place, edit: Place, named: Iterable[Named], regions: bool) -> None:
-    prompts: dict[str, Tokens | None] = {"target": _words(edit.behind("target_prompt"))}
-    inverter = edit.behind("inversion")
-    if inverter is not None and inverter.kind == INVERTER:
-        prompts["source"] = _words(inverter.behind("source_prompt"))
+    prompts = _sampled(edit) if edit.kind == SAMPLED else _edited(edit)
     for field, which, words in named:
         with _told(node, field):
             _require(prompts.get(which), words)
@@ -118,6 +116,26 @@ def _find(node: Place, edit: Place, named: Iterable[Named], regions: bool) -> No
         for place, field, name, words in _regions(node.behind("regions")):
             with _told(place, f"{field}, region {quoted(name)}"):
                 _require(prompts["target"], parse_phrases(words))
+
+
+def _edited(edit: Place) -> dict[str, Tokens | None]:
+    """The words of an editor's prompts."""
+    prompts, inverter = {"target": _words(edit.behind("target_prompt"))}, edit.behind("inversion")
+    if inverter is not None and inverter.kind == INVERTER:
+        prompts["source"] = _words(inverter.behind("source_prompt"))
+    return prompts
+
+
+def _sampled(applied: Place) -> dict[str, Tokens | None]:
+    """Those of a source for a sampler, which are typed into it."""
+    source = applied.behind("model")
+    if source is None or source.kind != SOURCE:
+        return {"target": None}
+    typed = {name: f"{name}_prompt" for name in ("source", "target")}
+    return {
+        name: None if source.links(field) else words_alone(source.text(field))
+        for name, field in typed.items()
+    }
 
 
 def _require(prompt: Tokens | None, words: Iterable[str]) -> None:
@@ -178,7 +196,7 @@ def _edits(control: Place) -> Sequence[Place]:
             seen.add(reader.id)
             if not reader.kind.startswith("Evenframe"):
                 return []
-            (edits if reader.kind == EDITOR else chain).append(reader)
+            (edits if reader.kind in (EDITOR, SAMPLED) else chain).append(reader)
     return [] if any(_may_not_run(edit) for edit in edits) else edits
 
 

@@ -1,13 +1,15 @@
-"""Run by test_native_sampler.py in a process of its own: controls in ComfyUI's own samplers,
-against the samplers alone and against this pack's own loop.
+"""Controls in ComfyUI's own samplers: the keys `sampler.*`.
 
-Not a test itself: it ends with an AssertionError where a sampler does something else.
+Needs a ComfyUI ($COMFYUI_PATH, else ~/comfy/ComfyUI); without one it says so and measures nothing.
+The models are small and random, in ComfyUI's own classes (`host_models.py`). Work is counted as
+operations of a whole run, over those of the sampler alone.
 """
 
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,17 +17,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evenframe.benchmarks import host_models, native
-from evenframe.pipelines.controls.base import Control
-from evenframe.pipelines.controls.fatezero.fusion import Fusion
-from evenframe.pipelines.controls.reatco.refocus import Refocus
-from evenframe.pipelines.controls.span import WHOLE
-from evenframe.pipelines.editing import edit
-from evenframe.pipelines.models.listed_schedule import ListedSchedule
-from evenframe.pipelines.models.model import Model
-from evenframe.pipelines.source.between import Blurred
-from evenframe.pipelines.source.inversion import Inversion
+from ..pipelines.controls.base import Control
+from ..pipelines.controls.fatezero.fusion import Fusion
+from ..pipelines.controls.reatco.refocus import Refocus
+from ..pipelines.controls.span import WHOLE
+from ..pipelines.editing import edit
+from ..pipelines.models.listed_schedule import ListedSchedule
+from ..pipelines.models.model import Model
+from ..pipelines.source.between import Blurred
+from ..pipelines.source.inversion import Inversion
+from . import host_models, main, native
+from .counting import flops
 
+TARGETS = {
+    "sampler.neutral_rel_error": 1e-5,
+    "sampler.engines_rel_error": 1e-4,
+    "sampler.overhead_fusion": 1.55,
+    "sampler.overhead_boost": 1.01,
+}
+"""The most that a figure may be."""
 FAMILIES = {
     "SD": host_models.sd,
     "SDXL": host_models.sdxl,
@@ -35,6 +45,26 @@ SAMPLERS = ("euler", "heun", "dpmpp_2m", "ipndm", "uni_pc", "ddim")
 STEPS, SCALE, SIZE, SEED, NEGATIVE = 8, 3.0, (8, 8), 3, "blurry"
 OPEN = Fusion("reweight", self_steps=0, blend_words=("circle",), threshold=0, latent_blend=True)
 """Masks are read from the source, and all is free: it changes nothing."""
+ALL_STEPS = Fusion(cross_steps=1.0, self_steps=1.0)
+
+
+def run() -> dict[str, float]:
+    """Measure, on the CPU."""
+    reason = host_models.find()
+    if reason:
+        print(f"sampler: not measured, {reason}")
+        return {}
+    with torch.inference_mode():
+        models = [make() for make in FAMILIES.values()]
+        changed = [found for model in models for found in neutral(model).values()]
+        apart = [found for model in models for found in engines(model).values()]
+        wan = host_models.wan(layers=4, heads=4, ffn_dim=512)
+        return {
+            "sampler.neutral_rel_error": max(changed),
+            "sampler.engines_rel_error": max(apart),
+            "sampler.overhead_fusion": overhead(wan, ALL_STEPS),
+            "sampler.overhead_boost": overhead(wan, boost(wan)),
+        }
 
 
 def video_frames(model: Model) -> int:
@@ -56,7 +86,7 @@ def sampling_of(model: Model) -> Any:
 
 
 def source(model: Model, **given: Any) -> Any:
-    from evenframe.nodes.host.native.attached import Source
+    from ..nodes.host.native.attached import Source
 
     before, target = (model.text.encode(text) for text in (native.SOURCE, native.TARGET))
     return Source(model, before, target, latents(model), **given)
@@ -72,8 +102,8 @@ def steered(
     model: Model, own: Any, *controls: Control, patcher: Any = None, attached: Any = None
 ) -> Any:
     """The MODEL with a source, and controls if there are any. attached: one that has a source."""
-    from evenframe.nodes.host.native.attached import Attached
-    from evenframe.nodes.host.native.samplers import apply, put
+    from ..nodes.host.native.attached import Attached
+    from ..nodes.host.native.samplers import apply, put
 
     attached = attached or put(patcher or patcher_of(model), Attached(own))
     return apply(attached, controls) if controls else attached
@@ -81,7 +111,7 @@ def steered(
 
 def conditioned(prompt: Any) -> Any:
     """CONDITIONING of a prompt."""
-    from evenframe.nodes.host.native.prompts import conditioning_of
+    from ..nodes.host.native.prompts import conditioning_of
 
     return conditioning_of(prompt)
 
@@ -123,22 +153,22 @@ def boost(model: Model, factor: float = 4.0) -> Refocus:
     return Refocus(regions(model), guide_by="boost", boost=factor, steps=WHOLE)
 
 
-def neutral(model: Model) -> None:
-    """What changes nothing leaves a sampler's latents as they are, of any sampler."""
-    own, plain = source(model), patcher_of(model)
-    for name in SAMPLERS:
+def neutral(model: Model, samplers: Sequence[str] = SAMPLERS) -> dict[str, float]:
+    """By sampler, how far controls that change nothing move the latents that it ends with: some
+    that ask for the source. Raises AssertionError where those that do not move a bit."""
+    own, plain, found = source(model), patcher_of(model), {}
+    for name in samplers:
         without = sampled(plain, model, name)
         idle = sampled(steered(model, own, boost(model, 1.0)), model, name)
         assert torch.equal(idle, without), name
         opened = sampled(steered(model, own, OPEN), model, name)
-        assert native.rel_error(opened, without) < 1e-5, name
-    assert torch.equal(sampled(steered(model, own), model, name), without), "of a source alone"
-    assert torch.equal(sampled(plain, model, name), without), "something was left behind"
+        found[name] = native.rel_error(opened, without)
+    return found
 
 
 def by_loop(model: Model, own: Any, controls: Any, **given: Any) -> Tensor:
     """This pack's own edit at the sampler's levels, from the source's shared noise."""
-    from evenframe.nodes.host.native.levels import level_of, scaling_of
+    from ..nodes.host.native.levels import level_of, scaling_of
 
     denoiser: Any = model.denoiser
     sampling = sampling_of(model)
@@ -174,29 +204,29 @@ def over_clip(model: Model, own: Any) -> Tensor:
     return patcher_of(model).model.process_latent_out(denoiser.outward(own.clean))
 
 
-def same_edit(model: Model) -> None:
-    """By this pack's own loop and by ComfyUI's euler; with key frames, where there are any."""
-    names = ("own",) if model.codec.time_stride > 1 else ("own", "mid")
-    own = source(model, shared=latents(model, SEED), keyframes=names)
+def edits_of(model: Model) -> dict[str, list[Control]]:
+    """Those by which the two loops are compared."""
     edits = native.controls(video_frames(model), (64, 64))
-    edits |= {"RAD, one step": [boost(model)], "bridge": [Fusion(bridge=2.0)]}
-    plain = None
-    for name, controls in edits.items():
-        ours = by_loop(model, own, controls)
+    return edits | {"RAD, one step": [boost(model)], "bridge": [Fusion(bridge=2.0)]}
+
+
+def engines(model: Model) -> dict[str, float]:
+    """|a - b| / |b| of the final latents, by edit: by ComfyUI's euler and by this pack's own loop;
+    with key frames, where there are any."""
+    names = ("own",) if model.codec.time_stride > 1 else ("own", "mid")
+    own, found = source(model, shared=latents(model, SEED), keyframes=names), {}
+    for name, controls in edits_of(model).items():
         theirs = sampled(steered(model, own, *controls), model, **from_source(model, own))
-        assert native.rel_error(theirs, ours) < 1e-4, name
-        plain = ours if plain is None else plain
-        assert name == "plain" or native.rel_error(ours, plain) > 1e-3, f"{name} does nothing"
+        found[name] = native.rel_error(theirs, by_loop(model, own, controls))
+    return found
 
 
-def main() -> None:
-    assert not host_models.find()
-    with torch.inference_mode():
-        for make in FAMILIES.values():
-            model = make()
-            same_edit(model)
-            neutral(model)
+def overhead(model: Model, *controls: Control) -> float:
+    """Operations of a run with controls over those of one without."""
+    own, two = source(model), {"sigmas": sigmas_of(model, 2)}
+    plain = flops(lambda: sampled(patcher_of(model), model, **two))
+    return flops(lambda: sampled(steered(model, own, *controls), model, **two)) / plain
 
 
 if __name__ == "__main__":
-    main()
+    main(__file__)
