@@ -9,7 +9,7 @@ operations of a whole run, over those of the sampler alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -57,7 +57,7 @@ def run() -> dict[str, float]:
     with torch.inference_mode():
         models = [make() for make in FAMILIES.values()]
         changed = [found for model in models for found in neutral(model).values()]
-        apart = [found for model in models for found in engines(model).values()]
+        apart = [found for model in models for found in engines(model, edits_of(model)).values()]
         wan = host_models.wan(layers=4, heads=4, ffn_dim=512)
         return {
             "sampler.neutral_rel_error": max(changed),
@@ -210,12 +210,12 @@ def edits_of(model: Model) -> dict[str, list[Control]]:
     return edits | {"RAD, one step": [boost(model)], "bridge": [Fusion(bridge=2.0)]}
 
 
-def engines(model: Model) -> dict[str, float]:
+def engines(model: Model, edits: Mapping[str, list[Control]]) -> dict[str, float]:
     """|a - b| / |b| of the final latents, by edit: by ComfyUI's euler and by this pack's own loop;
     with key frames, where there are any."""
     names = ("own",) if model.codec.time_stride > 1 else ("own", "mid")
     own, found = source(model, shared=latents(model, SEED), keyframes=names), {}
-    for name, controls in edits_of(model).items():
+    for name, controls in edits.items():
         theirs = sampled(steered(model, own, *controls), model, **from_source(model, own))
         found[name] = native.rel_error(theirs, by_loop(model, own, controls))
     return found

@@ -136,39 +136,58 @@ def two_samplers_do_not_know_of_each_other(model: Model, patcher: Any) -> None:
     """From one MODEL with different controls, or one within the other where ComfyUI can do it; the
     MODEL is as before."""
     clip, before, other = source(model), state(model), host_models.sd()
-    strong = steered(model, clip, boost(model, 50.0))
+    few = {"sigmas": own.sigmas_of(model, 3)}
+    strong, fused = (steered(model, clip, each) for each in (boost(model, 50.0), Fusion()))
     theirs = steered(other, source(other), boost(other, 50.0))
-    alone, within = [sampled(each, model) for each in (patcher, strong)], list[Tensor]()
+    alone = [sampled(each, model, **few) for each in (patcher, strong, fused)]
+    within: list[Tensor] = []
 
     def sample_another() -> None:
         if not within:
-            within.append(sampled(theirs, other))
+            within.append(sampled(theirs, other, **few))
 
     outer = steered(model, clip, Fusion(), Noting(then=sample_another))
-    assert torch.equal(sampled(outer, model), sampled(steered(model, clip, Fusion()), model))
+    assert torch.equal(sampled(outer, model, **few), alone[2])
     assert torch.equal(within[0], alone[1]), "controls of the one are in the other"
-    assert torch.equal(sampled(strong, model), alone[1])
-    assert torch.equal(sampled(patcher, model), alone[0])
-    for error in (Stopped, torch.OutOfMemoryError, EvenframeError):
+    for error in (Stopped, torch.OutOfMemoryError):
 
         def stop(error: type[BaseException] = error) -> None:
             raise error("stopped")
 
         with pytest.raises(error):
-            sampled(steered(model, clip, Fusion(), Noting(then=stop)), model)
+            sampled(steered(model, clip, Fusion(), Noting(then=stop)), model, **few)
         assert state(model) == before, "something was left behind"
-        assert torch.equal(sampled(patcher, model), alone[0])
-        assert torch.equal(sampled(strong, model), alone[1])
+        for each, given in zip((patcher, strong, fused), alone, strict=True):
+            assert torch.equal(sampled(each, model, **few), given)
+
+
+def a_sampler_may_go_on_where_another_left_off(model: Model, patcher: Any) -> None:
+    """As KSamplerAdvanced hands noise on, and Wan's two experts do."""
+    given = {"noise": model.denoiser.outward(own.latents(model, own.SEED))}  # type: ignore[attr-defined]
+    clip = source(model, shared=own.latents(model, own.SEED))
+    steered_by = Fusion(cross_steps=1.0, self_steps=1.0), JointSampling(regions(model))
+    on = steered(model, clip, *steered_by)
+    whole, sigmas = sampled(on, model, **given), own.sigmas_of(model)
+    denoiser: Any = model.denoiser
+    first = sampled(on, model, sigmas=sigmas[:5], **given)
+    start = patcher.model.process_latent_out(denoiser.outward(first))
+    rest = {"start": start, "noise": torch.zeros_like(start), "sigmas": sigmas[4:]}
+    assert apart(sampled(on, model, **rest), whole) < 1e-4
 
 
 def a_controlnet_stays_with_its_prompt(model: Model) -> None:
-    """On the positive prompt: the source has none, as in this pack's own loop."""
+    """On the positive prompt: the source has none, as in the pack's own loop; or one of its own."""
     clip = source(model, shared=own.latents(model, own.SEED))
     led = host_models.with_controlnet(model, (64, 64), len(clip.clean)).text.encode(native.TARGET)
     given = {"positive": own.conditioned(led), **own.from_source(model, clip)}
     theirs = sampled(steered(model, clip, Fusion()), model, **given)
     ours = own.by_loop(model, replace(clip, target=led), [Fusion()])
     assert apart(theirs, ours) < 1e-4
+    shown = host_models.with_controlnet(model, (64, 64), len(clip.clean)).text.encode(native.SOURCE)
+    clip, plain = replace(clip, prompt=shown), own.from_source(model, clip)
+    both = sampled(steered(model, clip, Fusion()), model, **plain)
+    assert apart(both, own.by_loop(model, clip, [Fusion()])) < 1e-4
+    assert apart(both, own.by_loop(model, source(model, shared=clip.shared), [Fusion()])) > 1e-3
     control = led.host[0][1]["control"]
     assert control.cond_hint is None, "a hint was kept"
     assert apart(theirs, sampled(steered(model, clip, Fusion()), model)) > 1e-3
@@ -221,17 +240,19 @@ def windowed(patcher: Any, model: Model, cut: Any = None) -> Any:
 
 def figures_are_met(model: Model) -> None:
     """Neutral controls, and the same edit by both loops; none of these does nothing. The bench has
-    six samplers for each family."""
-    some = own.SAMPLERS[:1] if model.name == "SDXL" else own.SAMPLERS[::2]
+    six samplers for each family, and all edits."""
+    few, edits = model.name == "SDXL", own.edits_of(model)
+    some = own.SAMPLERS[:1] if few else own.SAMPLERS[::2]
     assert max(own.neutral(model, some).values()) < own.TARGETS["sampler.neutral_rel_error"]
-    found = own.engines(model)
+    edits = {name: edits[name] for name in (("fusion with masks", "FAME") if few else edits)}
+    found = own.engines(model, edits)
     assert max(found.values()) < own.TARGETS["sampler.engines_rel_error"], found
-    clip = source(model)
-    plain, alone = sampled(own.patcher_of(model), model), sampled(steered(model, clip), model)
+    clip, given = source(model), {"sigmas": own.sigmas_of(model, 2)}
+    plain, alone = (
+        sampled(each, model, **given) for each in (own.patcher_of(model), steered(model, clip))
+    )
     assert torch.equal(alone, plain), "a source alone, or what was there before, changes something"
-    for name, controls in own.edits_of(model).items():
-        given = {"sigmas": own.sigmas_of(model, 2)}
-        plain = sampled(own.patcher_of(model), model, **given) if not controls else plain
+    for name, controls in edits.items():
         moved = apart(sampled(steered(model, clip, *controls), model, **given), plain)
         assert moved > 1e-3 or not controls, f"{name} does nothing"
 
@@ -248,6 +269,7 @@ def main() -> None:
             the_level_is_that_of_the_call(model, patcher)
             outside_is_the_source(model, patcher)
             windows_are_edited_each(model, patcher)
+            a_sampler_may_go_on_where_another_left_off(model, patcher)
             if make is host_models.sd:
                 a_controlnet_stays_with_its_prompt(model)
                 two_samplers_do_not_know_of_each_other(model, patcher)

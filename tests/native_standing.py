@@ -132,7 +132,8 @@ def refused(patcher: Any) -> None:
         return host_model(each, WordStates(64, 77), RandomLatents(4), "")
 
     shrink = 3, 2.0, 0.0, 0.35, True, "bicubic", "bicubic"
-    windows, other, several = patcher.clone(), patcher.clone(), patcher.clone()
+    windows, other, several, sourced = (patcher.clone() for _ in range(4))
+    sourced.model_options["transformer_options"]["evenframe"] = "a source"
     several.set_additional_models("multigpu", [patcher.clone()])
     windows.model_options["context_handler"] = Handler.__new__(Handler)
     other.set_model_attn2_replace(_scaled(1), "input", 4)
@@ -147,6 +148,7 @@ def refused(patcher: Any) -> None:
             "DifferentialDiff",
         ),
         (several, "MultiGPU"),
+        (sourced, "Source for Controls stands on the MODEL"),
         (node("nodes_hypertile", "HyperTile", patcher, 32, 2, 0, False), "HyperTile"),
         (node("nodes_tomesd", "TomePatchModel", patcher, 0.3), "Token Merging"),
         (node("nodes_model_downscale", "PatchModelAddDownscale", patcher, *shrink), "Deep Shrink"),
