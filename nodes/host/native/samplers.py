@@ -161,10 +161,10 @@ def _clean(codec: LatentCodec, latent: Mapping[str, Any]) -> Tensor:
     nested = getattr(samples, "is_nested", False)  # of sound as well
     if joined and not nested and samples.ndim == 4:
         samples = samples[:, :, None]  # a picture is a clip of one frame
-    shape: tuple[int, ...] = () if nested else tuple(samples.shape)
+    shape = [] if nested else list(samples.shape)
     if len(shape) != 4 + joined or shape[1] != codec.channels:
         raise EvenframeError(
-            f"The latent has the shape {shape}, but '{codec.name}' takes {codec.channels} "
+            f"The latent has the shape {tuple(shape)}, but '{codec.name}' takes {codec.channels} "
             f"channels, {'of clips' if joined else 'of single frames'}: encode the clip's frames "
             "with ComfyUI's VAE Encode and the VAE that belongs to the MODEL."
         )

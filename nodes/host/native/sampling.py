@@ -208,8 +208,8 @@ class Sampling:
     def source_says(self, timestep: Tensor, options: Any) -> tuple[Tensor, Tensor]:
         """The source at a sampler's level, and the clean latents that the model makes of it under
         its own prompt, as the host scales and lays them out."""
-        level, device = level_of(self._sampling, float(timestep[0])), self.ready.inner.device
-        latents, sigma = entering(self.latents.at(level).to(device), level, self.kind)
+        level = level_of(self._sampling, float(timestep[0]))
+        latents, sigma = entering(self.latents.at(level).to(timestep.device), level, self.kind)
         x, conditions = self.denoiser.outward(latents), [self.ready.whole["source"], None]
         before, self._own = self._own, True
         try:

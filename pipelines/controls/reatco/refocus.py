@@ -153,9 +153,8 @@ class Refocus(Control):
         it, and makes do with less where that cannot be had."""
         if not self.guides(model):
             return 0
-        return model.denoiser.gradient_bytes(
-            frames, frame_size, checkpointed=self.checkpointing == "on"
-        )
+        checkpointed = self.checkpointing == "on"
+        return model.denoiser.gradient_bytes(frames, frame_size, checkpointed)
 
     def begin(self, edit: Edit) -> ControlRun:
         """Check the regions against the clip and the target prompt, and start."""
