@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from native_manners import Stopped, state
+from native_prompts import hooked
 from torch import Tensor
 
 from evenframe.benchmarks import host_models, native
@@ -196,6 +197,41 @@ def a_controlnet_stays_with_its_prompt(model: Model) -> None:
     assert control.cond_hint is None, "an interrupt left a hint"
 
 
+def hooks_of_the_source_are_the_samplers(model: Model) -> None:
+    """A LoRA on both prompts, as in this pack's own loop; ComfyUI registers none of the source."""
+    clip = source(model, shared=own.latents(model, own.SEED))
+    led = hooked(clip.target, (0, 1))
+    both = replace(clip, prompt=replace(clip.prompt, host=led.host), target=led)
+    given = {"positive": own.conditioned(led), **own.from_source(model, clip)}
+    theirs = sampled(steered(model, both, Fusion()), model, **given)
+    assert apart(theirs, own.by_loop(model, both, [Fusion()])) < 1e-4
+    assert apart(theirs, own.by_loop(model, replace(clip, target=led), [Fusion()])) > 1e-3
+    with pytest.raises(EvenframeError, match="^The source prompt has hooks"):
+        sampled(steered(model, replace(both, target=clip.target), Fusion()), model)
+
+
+def a_sampler_may_be_run_again_from_outside(model: Model, patcher: Any) -> None:
+    """By another node's wrapper."""
+    clip, noting, few = source(model), Noting(), {"sigmas": own.sigmas_of(model, 3)}
+    on = steered(model, clip, Fusion(), noting)
+    once = sampled(on, model, **few)
+    twice = steered(model, clip, Fusion(), noting, patcher=twofold(patcher))
+    noting.steps.clear()
+    assert torch.equal(sampled(twice, model, **few), once)
+    assert [index for index, _ in noting.steps] == [0, 1, 2] * 2
+
+
+def twofold(patcher: Any) -> Any:
+    clone = patcher.clone()
+    clone.add_wrapper("outer_sample", lambda run, *given, **more: again(run, given, more))
+    return clone
+
+
+def again(run: Any, given: Any, more: Any) -> Any:
+    run(*given, **more)
+    return run(*given, **more)
+
+
 def stopped() -> None:
     raise Stopped
 
@@ -272,6 +308,8 @@ def main() -> None:
             a_sampler_may_go_on_where_another_left_off(model, patcher)
             if make is host_models.sd:
                 a_controlnet_stays_with_its_prompt(model)
+                hooks_of_the_source_are_the_samplers(model)
+                a_sampler_may_be_run_again_from_outside(model, patcher)
                 two_samplers_do_not_know_of_each_other(model, patcher)
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as memory
 import torch
-from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from comfy.patcher_extension import WrappersMP
 from comfy.sampler_helpers import cleanup_models, convert_cond
-from comfy.samplers import calc_cond_batch
+from comfy.samplers import calc_cond_batch, filter_registered_hooks_on_conds
 
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.common.window import merged
@@ -90,15 +90,25 @@ class Sampling:
 
     def join(self) -> None:
         """Take part in what the guider does: the source is one of its prompts."""
-        options = self._guider.model_options
-        self._guider.conds["source"] = [dict(entry) for entry in self._given]
-        options["transformer_options"][RUN] = self
+        options, entries = self._guider.model_options, [dict(entry) for entry in self._given]
+        hooks = [entry.get("hooks") for entry in entries]
+        filter_registered_hooks_on_conds({"source": entries}, options)
+        if hooks != [entry.get("hooks") for entry in entries]:
+            raise EvenframeError(
+                "The source prompt has hooks (a LoRA on its conditioning) that the sampler's own "
+                "prompts do not have, and ComfyUI knows no others: put them on positive too, or "
+                "leave them out of source_conditioning."
+            )
+        self._guider.conds["source"] = entries
+        inner = options["transformer_options"]
+        inner[RUN], wrappers = self, inner.setdefault("wrappers", {})
         for kind, wrapper in (
             (WrappersMP.SAMPLER_SAMPLE, self._sampler_sample),
             (WrappersMP.PREDICT_NOISE, self._predict_noise),
             (WrappersMP.CALC_COND_BATCH, self._calc_cond_batch),
         ):
-            add_wrapper_with_key(kind, OURS, wrapper, options, is_model_options=True)
+            # Another node's wrapper may sample again: in the place of what was there.
+            wrappers.setdefault(kind, {})[OURS] = [wrapper]
 
     def _sampler_sample(
         self, executor: Any, guider: Any, sigmas: Any, extra: Any, back: Any, noise: Any, *more: Any
