@@ -259,6 +259,12 @@ def sockets_are_looked_at(model: Model, patcher: Any) -> None:
         inversion = native.noise(model, (64, 64))
         with pytest.raises(EvenframeError, match="^The inversion is of another clip than the lat"):
             opened(inversion=inversion)
+        own_clip = torch.cat([clean[None], inversion.trajectory[1:, :3]])
+        found, _ = opened(inversion=replace(inversion, trajectory=own_clip))
+        followed = found.model_options["transformer_options"]["evenframe"].source
+        assert followed.latents(clean).at(model.schedule.at(inversion.times[2])).equal(own_clip[-3])
+        fused = steered(model, None, Fusion(), attached=found)
+        assert native.rel_error(sampled(fused, model), sampled(patcher, model)) > 1e-3
         other = replace(inversion, prompt=model.text.encode("a dog"))
         with pytest.raises(EvenframeError, match="^source_prompt is .*, but the clip was inverted"):
             opened(inversion=other)
