@@ -119,8 +119,8 @@ def conditioned(prompt: Any) -> Any:
 def sampled(patcher: Any, model: Model, sampler: Any = "euler", **given: Any) -> Tensor:
     """What a sampler of ComfyUI's ends with, as the model scales latents: (t, c, h, w).
 
-    given: what else than usual: positive, scale, noise and start (in ComfyUI's layout), sigmas, and
-    what goes to the guider.
+    given: what else than usual: positive, negative (a text), scale, noise and start (in ComfyUI's
+    layout), sigmas, and what goes to the guider.
     """
     from comfy.samplers import CFGGuider, sampler_object
 
@@ -128,7 +128,7 @@ def sampled(patcher: Any, model: Model, sampler: Any = "euler", **given: Any) ->
     noise = given.pop("noise", denoiser.outward(latents(model, SEED)))
     positive = given.pop("positive", None) or conditioned(model.text.encode(native.TARGET))
     guider = CFGGuider(patcher)
-    guider.set_conds(positive, conditioned(model.text.encode(NEGATIVE)))
+    guider.set_conds(positive, conditioned(model.text.encode(given.pop("negative", NEGATIVE))))
     guider.set_cfg(given.pop("scale", SCALE))
     start, sigmas = given.pop("start", torch.zeros_like(noise)), given.pop("sigmas", None)
     chosen = sampler_object(sampler) if isinstance(sampler, str) else sampler

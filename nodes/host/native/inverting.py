@@ -86,10 +86,10 @@ def inverted(
     )
     followed = replace(source.model, schedule=schedule)
     found = with_source(attached, inversion=inversion, shared=None, model=followed)
-    return found, inversion, SourceNoise(_start(source, sampling, steps[0], trajectory[-1]))
+    return found, inversion, SourceNoise(starting_noise(source, sampling, steps[0], trajectory[-1]))
 
 
-def _start(source: Source, sampling: Any, sigma: float, latents: Tensor) -> Tensor:
+def starting_noise(source: Source, sampling: Any, sigma: float, latents: Tensor) -> Tensor:
     """What a sampler multiplies by its first sigma, or adds more of at the most noise that there
     is, to start with these latents (t, c, h, w)."""
     own: Any = source.model.denoiser
