@@ -62,7 +62,7 @@ ADD_EDIT = """text => {
   const graph = window.app.graph, controls = graph.getNodeById(3);
   const edit = LiteGraph.createNode("EvenframeEdit");
   const prompt = LiteGraph.createNode("EvenframePrompt");
-  edit.pos = [720, 260]; prompt.pos = [0, 260];
+  edit.pos = [720, 260]; prompt.pos = [-440, 260];
   for (const node of [edit, prompt]) graph.add(node);
   prompt.widgets.find(widget => widget.name === "text").value = text;
   controls.connect(0, edit, edit.inputs.findIndex(one => one.name === "controls"));

@@ -33,14 +33,18 @@ export function mount(node, name, element, { close, ...options }) {
   return widget;
 }
 
+const owners = new WeakMap(); // element -> its node
+
 // Nodes 2.0 goes on showing the element of the node before, where undo or a reload of the graph has
-// made the node anew.
+// made the node anew, or put it into a subgraph.
 function settle(node, name, element) {
   const swap = () => {
-    const id = `${name}:${node.graph?.id}:${node.id}`;
+    const id = `${name}:${node.id}`;
     element.dataset.evenframe = id;
+    owners.set(element, node);
     if (!isVueNodes() || element.isConnected) return;
-    document.querySelector(`[data-evenframe="${CSS.escape(id)}"]`)?.replaceWith(element);
+    const shown = [...document.querySelectorAll(`[data-evenframe="${CSS.escape(id)}"]`)];
+    shown.find((one) => !isAlive(owners.get(one)))?.replaceWith(element);
   };
   requestAnimationFrame(() => requestAnimationFrame(swap));
 }
