@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from widget_page import numbered, strip
+from widget_page import mounted, numbered, strip
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -128,3 +129,53 @@ def test_the_keys_of_the_row(stage: Page):
     assert stage.evaluate("() => playhead.frame") == 1
     assert stage.locator("output").inner_text() == "2 / 10"
     assert stage.locator("output").get_attribute("aria-live") == "off", "or play is read aloud"
+
+
+TEXT = json.dumps({"version": 1, "regions": [{"name": "a very long name of a region " * 3,
+    "words": "yellow square", "box": [0.1, 0.2, 0.4, 0.6]}]})  # fmt: skip
+MAPS = {
+    "of": "source",
+    "words": ["a", "red", "circle"] * 5,
+    "chosen": 1,
+    "steps": [0, 1],
+    "total": 2,
+    "frames": 3,
+    "rows": 2,
+    "columns": 2,
+    "cell": [0.5, 0.5],
+    "time_stride": 1,
+}
+WIDGETS: dict[tuple[str, str], dict[str, Any]] = {
+    ("regions/editor", "RegionEditor"): {"value": TEXT, "words": "a yellow square"},
+    ("regions/track_editor", "TrackEditor"): {"value": ""},
+    ("player/player", "Player"): {},
+    ("attention/viewer", "AttentionViewer"): {"maps": [{**MAPS, "url": "/maps.bin"}]},
+    ("fairness/panel", "SharesPanel"): {"text": "female: 1, male: 2", "presets": {"age": ["old"]}},
+    ("fairness/panel", "StrengthPanel"): {"attribute": "elderly", "strength": 0.3},
+}
+CUT_OFF = """() => [...widget.element.querySelectorAll("*")].filter(one => {
+  const { left, right, width } = one.getBoundingClientRect();
+  return width && !one.closest(".results, details, .timeline") && (left < -1 || right > 321);
+}).map(one => one.outerHTML.slice(0, 80))"""
+LIGHT = {"bg": "#fff", "input-bg": "#c9c9c9", "menu-bg": "#f5f5f5"}
+LIGHT |= {"border-color": "#888", "input-text": "#222", "descrip-text": "#444"}
+
+
+@pytest.mark.parametrize("widget", WIDGETS, ids=lambda widget: widget[1])
+def test_at_200_percent_on_light_nothing_is_cut_off_or_unreadable(
+    alone: Page, tmp_path: Path, widget: tuple[str, str]
+):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    zoom = {"width": 330, "height": 760, "deviceScaleFactor": 2, "mobile": False}
+    alone.context.new_cdp_session(alone).send("Emulation.setDeviceMetricsOverride", zoom)
+    names = {"input-bg": "comfy-input-bg", "menu-bg": "comfy-menu-bg"}
+    look = "".join(f"--{names.get(name, name)}: {value};" for name, value in LIGHT.items())
+    style = f"main {{ width: 320px !important; {look} }} body {{ background: #fff !important }}"
+    alone.add_style_tag(content=style)
+    (tmp_path / "maps.bin").write_bytes(bytes(2 * 15 * 3 * 4))
+    clips = [strip(tmp_path, name, numbered(3)) for name in ("a", "b")]
+    mounted(alone, *widget, WIDGETS[widget], *clips)
+    alone.wait_for_timeout(200)
+    assert alone.evaluate(CUT_OFF) == []
+    report = axe.run(alone, ".evenframe")
+    assert report.violations_count == 0, report.generate_report()
