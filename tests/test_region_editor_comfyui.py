@@ -15,6 +15,7 @@ from evenframe.nodes.host import host
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import StandaloneHost
 from evenframe.nodes.host.workflow import parse
+from evenframe.pipelines.regions.region import BoxRegion
 from evenframe.pipelines.regions.text import parse_regions
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ def test_in_a_subgraph_as_outside_of_one(page: Page, comfyui: ComfyServer, nodes
     alone = Executor(standalone(), node_classes()).run(parse(sent)).results[name]
     [drawn] = parse_regions(written, 4, (128, 128)).items
     [read] = alone.values[0].items
+    assert isinstance(drawn, BoxRegion)
     assert (read.name, read.boxes.tolist()) == (drawn.name, drawn.boxes.tolist())
     page.evaluate(GONE)
     page.evaluate(COMMAND, "Comfy.Undo")
