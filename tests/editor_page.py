@@ -20,7 +20,7 @@ RUN = """async () => {
   await window.app.queuePrompt(0);
 }"""
 TEXTS = """() => window.app.graph.nodes.map(node =>
-  node.widgets.find(widget => widget.name === "evenframe_text")?.value ?? "")"""
+  node.widgets?.find(widget => widget.name === "evenframe_text")?.value ?? "")"""
 SENT = "async () => JSON.stringify((await window.app.graphToPrompt()).output)"
 SAVED = "() => JSON.stringify(window.app.graph.serialize())"
 
