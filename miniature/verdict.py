@@ -77,21 +77,28 @@ def _all(pairs: Sequence[tuple[Item, Found | None]], wanted: str, shown: str) ->
 
 
 def _match(items: Sequence[Item], seen: Analysis) -> tuple[Found | None, ...]:
-    """Assign what was found to the items, so that most words are right.
+    """The first of `matches`."""
+    return matches(items, seen)[0]
 
-    The assignment never looks at places: two items that the judge could not tell apart by their
-    own words may not be swapped to make a relation right.
+
+def matches(items: Sequence[Item], seen: Analysis) -> list[tuple[Found | None, ...]]:
+    """Assignments of what was found to the items by which most words are right: the best one, then
+    those that are as good.
+
+    They never look at places: two items that the judge could not tell apart by their own words may
+    not be swapped to make a relation right.
     """
     found: list[Found | None] = [*seen.objects, *seen.figures][:6]
     found += [None] * len(items)
-    best = max(
-        set(permutations(range(len(found)), len(items))),
-        key=lambda order: (
-            sum(_agreement(i, found[k]) for i, k in zip(items, order, strict=True)),
-            tuple(-k for k in order),
-        ),
+
+    def agreement(order: tuple[int, ...]) -> float:
+        return sum(_agreement(i, found[k]) for i, k in zip(items, order, strict=True))
+
+    orders = sorted(
+        set(permutations(range(len(found)), len(items))), key=lambda o: (-agreement(o), o)
     )
-    return tuple(found[k] for k in best)
+    best = [order for order in orders if agreement(order) == agreement(orders[0])]
+    return [tuple(found[k] for k in order) for order in best]
 
 
 def _agreement(item: Item, found: Found | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 import cv2
 import numpy as np
@@ -24,8 +24,10 @@ that exchange their colours in their places are not."""
 ROOM = 2
 """Pixels between things, at least, for both to be seen whole."""
 WHOLE = 0.92
-"""Overlap with its shape from which a thing is seen whole although another one is near: the one in
-front."""
+"""Overlap with its shape from which a thing may be seen whole although another one is near."""
+FRONT = 0.8
+"""Share of the frames on which a thing is near another one that must show it whole, for it to be
+the one in front: now and then what is behind has the outline of a shape, too."""
 _ABSENT = -1
 
 
@@ -90,8 +92,30 @@ def follow(frames: Sequence[Analysis]) -> tuple[Track, ...]:
 
 
 def _largest(found: list[Found]) -> list[Found]:
-    covered = [each for each in found if (each.cover > 0.5).any()]
+    covered = _joined([each for each in found if (each.cover > 0.5).any()])
     return sorted(covered, key=lambda each: -float(each.cover.sum()))[:MOST]
+
+
+def _joined(found: list[Found]) -> list[Found]:
+    """With parts of one colour on both sides of another thing, behind which they are, as one."""
+    for one, other in combinations(found, 2):
+        if isinstance(one, FoundFigure) or isinstance(other, FoundFigure):
+            continue
+        between = [each for each in found if each is not one and each is not other]
+        apart = [each for each in between if look(each)[1] != one.colour]
+        if one.colour == other.colour and any(
+            _is_near(one, each) and _is_near(other, each) for each in apart
+        ):
+            return _joined([_both(one, other), *between])
+    return found
+
+
+def _both(one: FoundObject, other: FoundObject) -> FoundObject:
+    cover = np.maximum(one.cover, other.cover)
+    rows, columns = np.nonzero(cover > 0.5)
+    x, y = (float(each.min() + each.max() + 1) / 2 for each in (columns, rows))
+    radius = max(float(np.ptp(columns)), float(np.ptp(rows))) / 2 + 0.5
+    return FoundObject(one.colour, None, x, y, radius, cover=cover)
 
 
 def _assigned(paths: Sequence[dict[int, Found]], found: Sequence[Found], frame: int) -> list[int]:
@@ -122,7 +146,7 @@ def _expected(path: dict[int, Found], frame: int) -> tuple[float, float]:
 
 
 def _track(path: dict[int, Found], paths: Sequence[dict[int, Found]], count: int) -> Track:
-    clear, hidden = [], []
+    hidden, whole = [], []
     ways = [found.x for found in path.values()], [found.y for found in path.values()]
     for frame in range(count):
         others = [other[frame] for other in paths if other is not path and frame in other]
@@ -131,11 +155,19 @@ def _track(path: dict[int, Found], paths: Sequence[dict[int, Found]], count: int
             x, y = (float(np.interp(frame, list(path), values)) for values in ways)
             hidden.append(any(_holds(other, x, y) for other in others))
         else:
-            near = _around(own)
-            hidden.append(any((near & (other.cover > 0.5)).any() for other in others))
-        whole = isinstance(own, FoundObject) and own.fit >= WHOLE
-        clear.append(own is not None and (whole or not hidden[-1]))
+            hidden.append(any(_is_near(own, other) for other in others))
+        whole.append(isinstance(own, FoundObject) and own.fit >= WHOLE)
+    near = [frame for frame in path if hidden[frame]]
+    in_front = sum(whole[frame] for frame in near) >= FRONT * len(near)
+    clear = [
+        frame in path and (not hidden[frame] or (in_front and whole[frame]))
+        for frame in range(count)
+    ]
     return Track(tuple(path.get(frame) for frame in range(count)), tuple(clear), tuple(hidden))
+
+
+def _is_near(one: Found, other: Found) -> bool:
+    return bool((_around(one) & (other.cover > 0.5)).any())
 
 
 def _around(thing: Found) -> Mask:

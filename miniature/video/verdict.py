@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..judge import Analysis, FoundFigure, FoundObject
-from ..verdict import Verdict, judge_scene
+from ..judge import Analysis, FoundFigure, FoundObject, relations
+from ..verdict import Verdict, judge_scene, matches
 from ..verdict import tally as tally_frames
 from .judge import Path, Watched
 from .motions import CLIP, PANS, Motion
+from .tracks import Found, Track, look
 from .world import Clip
 
 # Of the least that the world shows, about half: what is asked is what happens, and how far it goes
@@ -56,13 +57,8 @@ def judge_clip(clip: Clip, seen: Watched) -> ClipVerdict:
     tracks = [None if k is None else seen.tracks[k] for k in matched]
     paths = tuple(None if k is None else seen.paths[k] for k in matched)
     last = len(seen.frames) - 1
-    frames = tuple(_judge_frame(clip, seen, frame) for frame in range(last + 1))
-    told = zip(clip.movers, paths, strict=True)
-    motion = [
-        path is not None and follows(path, mover.motion, mover.item.is_figure, last)
-        for mover, path in told
-        if mover.told and mover.motion is not None
-    ]
+    frames = tuple(_judge_frame(clip, seen, tracks, frame) for frame in range(last + 1))
+    motion = list(_followed(clip, paths, last))
     if clip.pan:
         motion.append(_is_panned(clip, paths))
     travels = []
@@ -101,24 +97,58 @@ def _is_panned(clip: Clip, paths: tuple[Path | None, ...]) -> bool:
     )
 
 
+def _followed(clip: Clip, paths: Sequence[Path | None], last: int) -> Iterator[bool]:
+    """Whether each told motion is followed."""
+    for mover, path in zip(clip.movers, paths, strict=True):
+        if mover.told and mover.motion is not None:
+            is_figure = mover.item.is_figure
+            yield path is not None and follows(path, mover.motion, is_figure, last)
+
+
 def _matched(clip: Clip, seen: Watched) -> tuple[int | None, ...]:
-    """The track of each thing, so that most words are right of what the tracks usually show."""
-    lasting = {
-        id(track.usual()): place for place, track in enumerate(seen.tracks) if track.is_lasting
-    }
-    found = [seen.tracks[place].usual() for place in lasting.values()]
-    objects = tuple(each for each in found if isinstance(each, FoundObject))
-    figures = tuple(each for each in found if isinstance(each, FoundFigure))
-    verdict = judge_scene(clip.scene, Analysis(None, objects, figures))
-    return tuple(None if each is None else lasting[id(each)] for each in verdict.matched)
+    """The track of each thing, so that most words are right of what the tracks usually show.
+
+    Of things that look alike the words do not tell which is which: there the motions do, if they
+    are told, and then the places.
+    """
+    usual = {place: track.usual() for place, track in enumerate(seen.tracks) if track.is_lasting}
+    objects = tuple(each for each in usual.values() if isinstance(each, FoundObject))
+    figures = tuple(each for each in usual.values() if isinstance(each, FoundFigure))
+    places = {id(each): place for place, each in usual.items()}
+    best = matches(clip.scene.items, Analysis(None, objects, figures))
+    as_good = [tuple(None if f is None else places[id(f)] for f in each) for each in best]
+
+    def right(order: tuple[int | None, ...]) -> tuple[int, bool]:
+        paths = [None if k is None else seen.paths[k] for k in order]
+        told = sum(_followed(clip, paths, len(seen.frames) - 1))
+        found = [None if k is None else usual[k] for k in order]
+        return told, clip.scene.relation is None or _is_related(clip, found)
+
+    # Only those in which the same looks stand in the same places are as good for what is said.
+    looks = [_looks(usual, order) for order in as_good]
+    alike = [order for order, each in zip(as_good, looks, strict=True) if each == looks[0]]
+    return max(alike, key=right)
 
 
-def _judge_frame(clip: Clip, seen: Watched, frame: int) -> Verdict:
+def _looks(usual: Mapping[int, Found], order: Iterable[int | None]) -> list[object]:
+    return [None if k is None else look(usual[k]) for k in order]
+
+
+def _is_related(clip: Clip, found: Sequence[Found | None]) -> bool:
+    one, other = found
+    return bool(one and other and clip.scene.relation in relations(one, other))
+
+
+def _judge_frame(clip: Clip, seen: Watched, tracks: Sequence[Track | None], frame: int) -> Verdict:
     verdict = judge_scene(clip.scene, seen.frames[frame])
-    if clip.scene.kind != "crossing" or not any(t.hidden[frame] for t in seen.tracks):
-        return verdict
-    told = {name: said for name, said in verdict.answers.items() if name == "background"}
-    return Verdict(told, verdict.matched)
+    answers = dict(verdict.answers)
+    if clip.scene.kind == "crossing" and any(track.hidden[frame] for track in seen.tracks):
+        answers = {name: said for name, said in answers.items() if name == "background"}
+    elif clip.scene.relation is not None:
+        found = [track.seen[frame] if track is not None else None for track in tracks]
+        if len({look(each) for each in found if each is not None}) == 1 and None not in found:
+            answers["relation"] = (_is_related(clip, found),)  # only time tells which is which
+    return Verdict(answers, verdict.matched)
 
 
 def tally(verdicts: Iterable[ClipVerdict]) -> dict[str, tuple[int, int]]:
