@@ -8,6 +8,7 @@ show one thing is ``None``: undetermined, which never counts as right.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,11 @@ def relations(a: FoundObject | FoundFigure, b: FoundObject | FoundFigure) -> fro
     return frozenset(held)
 
 
+@cache
+def _backgrounds() -> dict[str, Array]:
+    return {name: drawing.background(name) for name in BACKGROUNDS}
+
+
 def _read_background(pixels: Array, panned: bool) -> tuple[str, Array, float]:
     """(name, picture, share): the background that the largest share of the pixels is near to.
 
@@ -94,7 +100,7 @@ def _read_background(pixels: Array, panned: bool) -> tuple[str, Array, float]:
         apart = distance(pixels[::every], picture[::every])
         return float((apart < BACKGROUND_TOLERANCE).mean())
 
-    pictures = {name: drawing.background(name) for name in BACKGROUNDS}
+    pictures = _backgrounds()
     shares = {name: near(picture) for name, picture in pictures.items()}
     best = max(shares, key=lambda name: shares[name])
     picture, share = pictures[best], shares[best]

@@ -15,7 +15,7 @@ from .vocabulary import OBJECT_COLOURS, SHAPES, SIZE
 MIN_AREA = 120
 _MIN_SHAPE_IOU = 0.80
 _MIN_SHAPE_MARGIN = 0.01
-_AROUND = 16
+_AROUND = 10
 """Pixels around a mask in which shapes are drawn to be compared with it."""
 
 
