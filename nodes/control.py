@@ -7,6 +7,7 @@ from typing import Any
 from ..pipelines.controls.base import Control, chained
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.fatezero.presets import PRESETS
+from ..pipelines.controls.first_frame.first_frame import FirstFrame
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.text.prompt import parse_phrases, parse_weights
@@ -15,6 +16,9 @@ from .common.chain import control_schema
 from .common.early import Named, Place, words_verdict
 from .common.inputs import inputs_of, settings_of
 from .host import io
+
+MOST_FRAMES = 100_000
+"""An input of a node has an end."""
 
 
 class EvenframeAttentionFusion(io.ComfyNode):
@@ -174,4 +178,67 @@ class EvenframeJointSampling(io.ComfyNode):
         return io.NodeOutput(chained(controls, settings_of(JointSampling, settings)))
 
 
-NODES = [EvenframeAttentionFusion, EvenframeFusionPreset, EvenframeRefocus, EvenframeJointSampling]
+class EvenframeFirstFrame(io.ComfyNode):
+    """An edited frame that the rest of the clip follows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return control_schema(
+            node_id="EvenframeFirstFrame",
+            display_name="First Frame (Evenframe)",
+            description="Edit one frame as you like, with any image editor or by hand, and let the "
+            "clip follow it.",
+            search_aliases=[
+                "edited first frame",
+                "keyframe",
+                "propagate",
+                "reference frame",
+                "anchor",
+                "anyv2v",
+            ],
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The edited frame, one picture of the clip's size.",
+                ),
+                *inputs_of(FirstFrame, "frame", max=MOST_FRAMES),
+                *inputs_of(FirstFrame, "strength", "decay"),
+                *inputs_of(FirstFrame, "carry", "attention", "steps", advanced=True),
+                io.Latent.Input(
+                    "latents",
+                    optional=True,
+                    tooltip="The edited frame from VAE Encode, in the place of image: where your "
+                    "own sampler runs, which has no VAE.",
+                ),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="Where the other frames follow; everywhere where nothing is linked.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        latents: dict[str, Any] | None = None,
+        controls: tuple[Control, ...] = (),
+        **settings: Any,
+    ) -> io.NodeOutput:
+        image = settings.pop("image", None)
+        given = {
+            "image": None if image is None else image[..., :3],  # a mask may come as a fourth
+            "latents": None if latents is None else latents["samples"],
+        }
+        control = settings_of(FirstFrame, {**given, **settings})
+        return io.NodeOutput(chained(controls, control))
+
+
+NODES = [
+    EvenframeAttentionFusion,
+    EvenframeFusionPreset,
+    EvenframeRefocus,
+    EvenframeJointSampling,
+    EvenframeFirstFrame,
+]

@@ -81,6 +81,14 @@ class Call:
         """Concatenate the key frames' tokens: (f, heads, m, d) -> (f, heads, j*m, d)."""
         return gather_keyframes(tokens, self.keyframes)
 
+    def looking_at(self, frame: int) -> "Call":
+        """The same where each frame looks at this one as well, behind those that it looks at."""
+        own = torch.arange(len(self.k), device=self.k.device)[:, None]
+        rows = own if self.keyframes is None else self.keyframes  # f j, or 1 j
+        return replace(
+            self, keyframes=torch.cat([rows, torch.full_like(rows[:, :1], frame)], dim=1)
+        )
+
     @cached_property
     def values(self) -> Tensor:
         """`v` of the key frames, (f, heads, j*m, d): what every term of self-attention sums."""

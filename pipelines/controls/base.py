@@ -35,8 +35,8 @@ class Edit:
 
     Raises EvenframeError for controls that do not go together, see `require_together`.
     inversion: of the latent frames at work. window: which of the clip's latent frames these are, or
-    None for all. length: latent frames of the whole clip where there is a window. seed: of fresh
-    noise.
+    None for all. length: latent frames of the whole clip where there is a window, and whole_clip:
+    the inversion of all of them. seed: of fresh noise.
     controls: all of the edit's. on_pass: to be called before a control's own passes. free: free
     bytes of a device, for choices that depend on it.
     """
@@ -50,6 +50,7 @@ class Edit:
     controls: "tuple[Control, ...]" = ()
     on_pass: OnPass = carry_on
     free: FreeMemory = free_memory
+    whole_clip: "Inversion | None" = None
 
     def __post_init__(self) -> None:
         require_together(self.controls)
@@ -58,6 +59,11 @@ class Edit:
     def steps(self) -> int:
         """Denoising steps N."""
         return self.inversion.steps
+
+    @property
+    def whole(self) -> "Inversion":
+        """The inversion of the whole clip, of which a window is a part."""
+        return self.whole_clip or self.inversion
 
     @property
     def latent_frames(self) -> range:
@@ -90,6 +96,7 @@ class Edit:
             prompt=self.prompt.over(window, length),
             window=window,
             length=length,
+            whole_clip=self.inversion,
         )
 
 
@@ -139,6 +146,11 @@ class ControlRun:
     def prepare(self, step: Step) -> None:
         """Before anything else of a step."""
 
+    def look(self, call: Call) -> Call:
+        """Before anybody rewrites an attention call, let its frames look at others as well;
+        branches other than "target" must be left alone."""
+        return call
+
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Rewrite one attention call; branches other than "target" must be left alone."""
         return terms
@@ -164,8 +176,12 @@ def attending(runs: Iterable[ControlRun]) -> Attend:
     ordered = sorted(runs, key=lambda run: not run.replaces)
 
     def attend(call: Call, terms: Terms) -> Terms:
+        seen = call
         for run in ordered:
-            terms = run.attend(call, terms)
+            seen = run.look(seen)
+        terms = terms if seen is call else seen.plain()
+        for run in ordered:
+            terms = run.attend(seen, terms)
         return terms
 
     return attend
@@ -234,7 +250,7 @@ def require_together(controls: Iterable[Control]) -> None:
         raise EvenframeError(
             "Two controls keep the source's latents, one at fresh noise and one at the "
             "inversion's: set noise of IRJS Blender to 'inversion', or latent_blend of Attention "
-            "Fusion to off."
+            "Fusion to off, or leave First Frame out."
         )
 
 
