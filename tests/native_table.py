@@ -17,7 +17,9 @@ from evenframe.pipelines.controls.base import Control
 from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.streamedit.presets import PRESETS
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.inversion import Inversion, Settings, invert_clip
@@ -61,6 +63,8 @@ def rows() -> dict[str, Callable[[Model], torch.Tensor]]:
         "RAD Refocuser, `gradient`": with_control(replace(rad, guide_by="gradient")),
         "RAD Refocuser, `boost`": with_control(replace(rad, guide_by="boost")),
         "IRJS Blender": with_control(JointSampling(regions)),
+        "First Frame": with_control(FirstFrame(torch.rand(1, *SIZE, 3))),
+        "StreamEdit Preset": with_control(*PRESETS["colour"].controls(("circle",), (), None)),
         "Self Modulator": with_control(SelfModulator(regions=regions)),
         "Cross Reweighter": with_control(CrossReweighter(("yellow",), regions=regions)),
         "Windows": lambda model: edit(
