@@ -143,8 +143,8 @@ class _View:
                     for axis in range(3)
                     for sign in (-1, 1)
                 ]
-                large = ((overlap(p), p) for p in tried if p[2] > 4)
-                score, candidate = max(large, default=(0.0, place))  # type: ignore
+                large = ((overlap(p), p) for p in tried if p[2] > 4)  # type: ignore
+                score, candidate = max(large, default=(0.0, place))
                 if score <= best:
                     break
                 best, place = score, candidate  # type: ignore[assignment]

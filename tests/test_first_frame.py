@@ -12,7 +12,7 @@ from evenframe.nodes.control import EvenframeFirstFrame
 from evenframe.pipelines.attention.terms import Call, evaluate
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import Windowing
-from evenframe.pipelines.controls.base import Edit, Step, in_turn
+from evenframe.pipelines.controls.base import Edit, Step, attending
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
@@ -148,7 +148,7 @@ def test_the_edited_frame_counts_as_often_as_it_says(
         if not held:
             keys[-1].append(0)
             weights[-1].append(weight.clamp(min=1e-6))
-    found = evaluate(in_turn([run])(call, call.plain()))
+    found = evaluate(attending([run])(call, call.plain()))
     assert (found - slow_attention(call, keys, weights)).abs().max() < 2e-6
 
 
@@ -161,7 +161,7 @@ def test_it_leaves_other_branches_layers_and_steps_alone(
     for kind, branch in (("self", "target"), ("self", "negative"), ("cross", "target")):
         call = Call(sites[kind], branch, (2, 4), tokens, tokens, tokens)
         plain = call.plain()
-        assert in_turn([run])(call, plain) is plain
+        assert attending([run])(call, plain) is plain
         assert torch.equal(run.settle(tokens, step), tokens)
 
 
@@ -279,7 +279,7 @@ def test_fused_attention_of_the_source_sees_the_source_of_that_frame(
     for run in runs:
         run.prepare(step)
     q = torch.randn_like(source.queries[site.name])
-    [term] = in_turn(runs)(
+    [term] = attending(runs)(
         call := Call(site, "target", site.grid((64, 128)), q, q, q), call.plain()
     )
     keys, tokens = source.keys[site.name], q.shape[2]
@@ -323,7 +323,7 @@ def test_on_wan_the_first_latent_is_held_and_counts_for_more(wan: Any):
     site = model.denoiser.sites[0]
     q, k, v = (torch.randn(3, 2, 16, 24) for _ in range(3))
     call = Call(site, "target", (4, 4), q, k, v, torch.arange(3)[None])
-    terms = in_turn([run])(call, call.plain())
+    terms = attending([run])(call, call.plain())
     assert terms[0].k.shape[2] == 3 * 16 and terms[0].k.stride(0) == 0
     one, more = torch.ones(1, 1).double(), torch.full((1, 1), 4.0).double()
     wanted = slow_attention(call, [[0, 1, 2]] * 3, [[more, one, one]] * 3)
