@@ -35,6 +35,9 @@ FIRST_SHARE = 0.15
 """Of the steps, those of a clip's first latent frame, which is one frame."""
 WHOLE_SHARE = 0.1
 """Of the steps, those of whole frames, for what is at their borders."""
+MEASURE_EVERY = 200
+"""Steps between two measurements, which cost as much as thirty: a save may come after one, where
+others need the machine."""
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
@@ -78,7 +81,7 @@ class CodecTrainer(BaseTrainer):
         self.codec.decoder.mid_block.attentions.requires_grad_(False)
         optimiser = MatrixOptimiser(learned.values(), rate, 1e-4, inner=lambda *_: False)
         super().__init__(learned, optimiser, average=0.998)
-        self.frames_seen = 0
+        self.frames_seen, self._measured = 0, 0
 
     def decode(self, latents: Tensor, first: bool, codec: nn.Module | None = None) -> Tensor:
         """Frames (n, 3 f, 8 h, 8 w) in -1..1 of the map's latents (n, 16, h, w)."""
@@ -109,14 +112,16 @@ class CodecTrainer(BaseTrainer):
         return whole | self.named_averages()
 
     def save_averages(self, folder: Path) -> None:
-        """Write them as a whole autoencoder, and how well it does."""
+        """Write them as a whole autoencoder, and now and then how well it does."""
         from safetensors.torch import save_file
 
         weights = {name: value.contiguous() for name, value in self.averaged().items()}
         facts = {"training": json.dumps({"counters": self.counters()})}
         whole_file.replace(folder / self.AVERAGES, partial(save_file, weights, metadata=facts))
-        mean, lowest = self.evaluate()
-        write_line(folder / self.LOG, self.counters() | {"psnr": mean, "psnr_min": lowest})
+        if self.step - self._measured >= MEASURE_EVERY:
+            mean, lowest = self.evaluate()
+            write_line(folder / self.LOG, self.counters() | {"psnr": mean, "psnr_min": lowest})
+            self._measured = self.step
 
     @torch.no_grad()
     def evaluate(self, count: int = 16) -> tuple[float, float]:
