@@ -92,10 +92,10 @@ def source(model: Model, **given: Any) -> Any:
     return Source(model, before, target, latents(model), **given)
 
 
-def sigmas_of(model: Model, steps: int = STEPS, scheduler: str = "simple") -> Tensor:
+def sigmas_of(model: Model, steps: int = 0, scheduler: str = "simple") -> Tensor:
     from comfy.samplers import calculate_sigmas
 
-    return calculate_sigmas(sampling_of(model), scheduler, steps)
+    return calculate_sigmas(sampling_of(model), scheduler, steps or STEPS)
 
 
 def steered(
