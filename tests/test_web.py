@@ -270,7 +270,8 @@ def test_a_loader_tells_of_the_file_that_is_chosen(page: Page, own_clip: str):
     at_first = f"() => ({PLAN})().startsWith('Edited at 128x128')"
     chosen = f"() => ({PLAN})().startsWith('Edited at 130x70')"
     page.wait_for_function(at_first)
-    page.wait_for_timeout(700)  # the picture of the built-in clip comes last
+    page.wait_for_function("""() => { const [node] = window.app.graph.nodes;
+      return node.imgs?.length && node.size[1] >= node.computeSize()[1]; }""")
     page.evaluate(CHOOSE, ("Load Video", "file", own_clip))
     page.wait_for_function(chosen)
     for command, told in (("Undo", at_first), ("Redo", chosen)):

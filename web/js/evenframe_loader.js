@@ -3,7 +3,7 @@
 import { app } from "../../../scripts/app.js";
 import { RESULT, isOfNow } from "./evenframe_results.js";
 import { askOfLoader, chained, isAlive, remembered, showAsRun, value } from "./lib/graph.js";
-import { whenGone } from "./lib/mount.js";
+import { fit, whenGone } from "./lib/mount.js";
 import { showText } from "./lib/text.js";
 
 const PAUSE = 400; // ms without a change of the widgets, until the server is asked
@@ -22,6 +22,7 @@ async function showDemo(node, signal) {
     images: [{ filename: "00000.jpg", subfolder, type }],
   };
   showAsRun(node, output, RESULT);
+  setTimeout(() => isAlive(node) && fit(node), PAUSE); // the editor draws it below a node without room
 }
 
 // One question at a time for each node; of answers that come late, none is shown.
