@@ -23,6 +23,7 @@ from evenframe.benchmarks.sampler import boost, regions, sampled, source, steere
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Control, ControlRun, Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.regions.region import box_region
@@ -236,6 +237,21 @@ def stopped() -> None:
     raise Stopped
 
 
+def an_edited_frame_is_followed(model: Model, patcher: Any) -> None:
+    """By any sampler, also from a window that does not have the frame."""
+    clip, codec = source(model), model.codec
+    edited = clip.clean[:1] + 3 * regions(model).coverage(own.SIZE)[:1, None]
+    control = FirstFrame(latents=codec.exported(edited))
+    cut, few = windowed(patcher, model), {"sigmas": own.sigmas_of(model, 4)}
+    for name, on in (("euler", patcher), ("dpmpp_2m", patcher), ("heun", cut)):
+        found = sampled(steered(model, clip, control, patcher=on), model, name, **few)
+        assert torch.allclose(found[:1], edited, atol=2e-5), name
+        without = sampled(steered(model, clip, patcher=on), model, name, **few)
+        rest = slice(1, 2 if on is cut and codec.time_stride > 1 else None)
+        pairs = zip(found[rest], without[rest], strict=True)
+        assert all(apart(one, other) > 1e-3 for one, other in pairs), name
+
+
 def windows_are_edited_each(model: Model, patcher: Any) -> None:
     """ComfyUI's Context Windows cut the clip, and the source with it."""
     clip, noting = source(model), Noting()
@@ -305,6 +321,7 @@ def main() -> None:
             branches_may_come_in_one_call_or_two(model, patcher)
             the_level_is_that_of_the_call(model, patcher)
             outside_is_the_source(model, patcher)
+            an_edited_frame_is_followed(model, patcher)
             windows_are_edited_each(model, patcher)
             a_sampler_may_go_on_where_another_left_off(model, patcher)
             if make is host_models.sd:
