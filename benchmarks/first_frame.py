@@ -148,7 +148,7 @@ def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
     """Figures of every arm, and what First Frame adds under the clip's own prompt."""
     followed = {arm: [all(o.followed) for o in found] for arm, found in outcomes.items()}
     without, held = followed["without"], followed["first_frame"]
-    figures: Figures = share_of("sampler.first_frame_share", held)
+    figures: Figures = {**share_of("sampler.first_frame_share", held)}
     figures["sampler.first_frame_gain"] = gain(without, held)
     figures["sampler.first_frame_p"] = paired_p(without, held)
     for arm, found in outcomes.items():

@@ -14,7 +14,7 @@ from evenframe.benchmarks.first_frame import (
     make_tasks,
     summary,
 )
-from evenframe.miniature.read_objects import _best_overlap
+from evenframe.miniature.read_objects import _fit_shape
 from evenframe.miniature.vocabulary import HELD_OUT_OBJECTS
 
 
@@ -49,9 +49,9 @@ def test_the_summary_counts_clips_that_follow_in_every_frame():
 
 
 def test_the_judge_reads_a_speck_as_nothing():
-    speck = np.zeros((128, 128), bool)
-    speck[60:63, 60:63] = True
-    assert _best_overlap(speck, "circle", 61.5, 61.5, 0.5) < 1
+    speck = np.zeros((128, 128), np.float32)
+    speck[60, 60] = 1
+    assert _fit_shape(speck, "red", turned=False).shape is None
 
 
 @pytest.mark.slow

@@ -38,6 +38,12 @@ def inversion(model: Model, clip: Tensor) -> Inversion:
 
 
 @pytest.fixture(scope="module")
+def shared(model: Model, clip: Tensor) -> Inversion:
+    """With key frames."""
+    return invert(model, clip, SOURCE, steps=3, keyframes="own, mid")
+
+
+@pytest.fixture(scope="module")
 def image(clip: Tensor) -> Tensor:
     """The first frame, with a bright square in it."""
     changed = clip[:1].clone()
@@ -254,11 +260,10 @@ def test_latents_of_the_frame_do_as_well_as_its_picture(
     ],
     ids=["fusion", "bridge", "IRJS", "RAD", "boost", "FAME"],
 )
-@pytest.mark.parametrize("keyframes", ["own", "own, mid"])
 def test_it_goes_with_the_other_controls(
-    others: Any, keyframes: str, model: Model, clip: Tensor, image: Tensor
+    others: Any, model: Model, image: Tensor, shared: Inversion, inversion: Inversion
 ):
-    made = invert(model, clip, SOURCE, steps=3, keyframes=keyframes)
+    made = shared if isinstance(others[0], Fusion) else inversion
     control = FirstFrame(image, carry=0.5, decay=4.0)
     alone, found = edited(model, made, *others), edited(model, made, control, *others)
     assert found.isfinite().all() and not torch.equal(found[1:], alone[1:])
