@@ -16,10 +16,14 @@ SEVERAL = {
     "mask": "a picture's; how words are masked",
     "max_frames": "0 is all of a file; a demo clip has an end",
     "model": "the pack's own; a name to load; ComfyUI's own",
+    "noise": "where the source is kept; what it has at every level",
+    "noise_seed": "-1 inverts a clip; where noise is all that there is, a seed",
     "preset": "of fusion; of fairness",
     "seed": "of noise; of a batch's order",
     "smooth": "a mask or not; a window's path in frames",
+    "source_prompt": "encoded; text that is to be encoded with ComfyUI's CLIP",
     "stride": "of a file's frames; of windows",
+    "target_prompt": "encoded; text that is to be encoded with ComfyUI's CLIP",
     "weights": "of words; of a window's frames",
 }
 """Names that mean several things."""
