@@ -236,8 +236,8 @@ def test_learning_rate_warms_up_and_falls():
 @pytest.mark.slow
 def test_the_loss_of_a_tiny_run_falls(pool):
     torch.set_num_threads(1)
-    trainer = Trainer(Recipe(batch=16, learning_rate=3e-3, warmup=10), TINY)
-    errors = [float(trainer.train_step(pool, 3e-3)["error"].mean()) for _ in range(80)]
+    trainer = Trainer(Recipe(batch=8, learning_rate=5e-3, warmup=10), TINY)
+    errors = [float(trainer.train_step(pool, 5e-3)["error"].mean()) for _ in range(50)]
     assert np.mean(errors[-20:]) < 0.75 * np.mean(errors[:10])
 
 
