@@ -76,6 +76,22 @@ def test_it_edits_wan_without_an_inversion(regions: Regions | None):
     assert not torch.equal(found, edit(model, inversion, "a red jeep"))
 
 
+def test_a_word_that_two_phrases_name_counts_once():
+    """In the mask: seen twice, it would drown the other words."""
+    model = tiny_wan()
+    frames = torch.rand(FRAMES, *SIZE, 3, generator=torch.Generator().manual_seed(0))
+    inversion = invert(model, frames, "a silver jeep", steps=3, noise_seed=1)
+    plan = Edit(model, inversion, model.text.encode("a red jeep"))
+    here, there = inversion.levels(model.schedule)[:2]
+    masks = []
+    for words in (("silver jeep", "jeep"), ("silver", "jeep")):
+        run = WordBoost(("red jeep", "red"), words, threshold=0.9).begin(plan)
+        source = inversion.source_attention(model).at(0, tuple(run.source_sites(0)))
+        run.prepare(Step(0, here, there, source, inversion.trajectory[0]))
+        masks.append(torch.cat([rows.flatten() for rows in run._rows.values()]))
+    assert 0 < masks[0].mean() < 1 and torch.equal(*masks)
+
+
 def test_a_boosted_word_counts_so_many_times_where_the_source_looks():
     """Against whole maps, in a mask that is half of the places."""
     model = tiny_wan()

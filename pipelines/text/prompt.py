@@ -1,7 +1,7 @@
 """What people write of prompts: words and phrases to look for, lists of them, and weights."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 from ..common.errors import EvenframeError
@@ -16,6 +16,12 @@ def find_tokens(prompt: Tokens, phrase: str) -> tuple[int, ...]:
     EvenframeError naming the word and the prompt where it does not occur.
     """
     return tuple(token for place in find_places(prompt, phrase) for token in prompt.at(place))
+
+
+def tokens_of(prompt: Tokens, phrases: Iterable[str]) -> list[int]:
+    """Token positions of words or phrases; one that two of them name counts once. See
+    `find_tokens`."""
+    return list(dict.fromkeys(token for each in phrases for token in find_tokens(prompt, each)))
 
 
 def find_places(prompt: Tokens, phrase: str) -> tuple[Place, ...]:

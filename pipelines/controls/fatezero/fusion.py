@@ -28,8 +28,7 @@ from ...common.settings import setting
 from ...models.schedule import Level
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
 from ...source.store import SourceAttention, kept_sites
-from ...text.prompt import find_tokens, parse_phrases, parse_weights
-from ...text.tokens import Tokens
+from ...text.prompt import parse_phrases, parse_weights, tokens_of
 from ..base import Control, ControlRun, Edit, Step
 from ..span import NEVER, Span, span_setting
 from .token_mix import token_mix
@@ -165,8 +164,8 @@ class FusionRun(ControlRun):
         self._mix = token_mix(
             settings.method, source.tokens, target.tokens, length, settings.weights, theirs
         )
-        self._blend_tokens = _tokens(source.tokens, settings.blend_words)
-        target_tokens = _tokens(target.tokens, settings.target_blend_words)
+        self._blend_tokens = tokens_of(source.tokens, settings.blend_words)
+        target_tokens = tokens_of(target.tokens, settings.target_blend_words)
         self._threshold, self._bridge, self._own = settings.threshold, settings.bridge, 0.0
         self._uses_source = bool(self._mix.from_source.any())
         self._uses_own = bool(self._mix.own.any())
@@ -288,8 +287,3 @@ def own_share(level: Level, bridge: float) -> float:
 
 def _times(gate: Tensor | None, factor: Tensor) -> Tensor:
     return factor if gate is None else gate * factor
-
-
-def _tokens(prompt: Tokens, words: Iterable[str]) -> list[int]:
-    """Positions of the words' tokens; a word that two phrases name counts once."""
-    return list(dict.fromkeys(token for word in words for token in find_tokens(prompt, word)))

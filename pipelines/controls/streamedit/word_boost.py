@@ -17,7 +17,7 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Terms, extended
 from ...common.settings import setting
 from ...source.maps import blend_mask, mask_sites, word_maps
-from ...text.prompt import find_tokens
+from ...text.prompt import tokens_of
 from ..base import Control, ControlRun, Edit, Step
 from ..span import WHOLE, Span
 
@@ -50,15 +50,12 @@ class WordBoostRun(ControlRun):
         denoiser, source, target = edit.model.denoiser, edit.inversion.prompt, edit.prompt
         self._threshold, self._size = settings.threshold, edit.frame_size
         self._steps, self._coarse = settings.steps.steps(edit.steps), denoiser.layout.control_stride
-        self._looked = [
-            t for word in settings.source_words for t in find_tokens(source.tokens, word)
-        ]
+        self._looked = tokens_of(source.tokens, settings.source_words)
         self._mask_sites = mask_sites(denoiser.sites, denoiser.layout.mask_stride)
         sites = [site for site in denoiser.sites if self._inside(site)]
         self._grids = {site.grid(self._size) for site in sites}
         self._columns = torch.zeros(len(target.states["tokens"]), 1, device=edit.model.device)
-        for word in settings.new_words:
-            self._columns[list(find_tokens(target.tokens, word))] = math.log(settings.boost)
+        self._columns[tokens_of(target.tokens, settings.new_words)] = math.log(settings.boost)
         self._rows: dict[tuple[int, int], Tensor] = {}
 
     def source_sites(self, step: int) -> Collection[Site]:
