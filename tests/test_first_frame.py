@@ -306,6 +306,32 @@ def test_windows_without_the_frame_carry_it_too(model: Model, clip: Tensor, imag
     assert (found - wanted).abs().max() < 1e-3 and not torch.equal(found[4], plain[4])
 
 
+def test_what_all_windows_share_is_found_once_and_may_be_interrupted(
+    model: Model, clip: Tensor, image: Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    frames = torch.cat([clip, clip.flip(0)[1:]])  # 5
+    made = invert(model, frames, SOURCE, steps=2, windowing=Windowing(2, 2), keyframes="own")
+    control, encode = FirstFrame(image), type(model.codec).encode
+    encoded, looks = list[Any](), list[int]()
+
+    def counted(codec: Any, *given: Any) -> Tensor:
+        encoded.append(given)
+        return encode(codec, *given)
+
+    def stopped() -> None:
+        looks.append(1)
+        if len(looks) == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(model.codec), "encode", counted)
+    plan = Edit(model, made, model.text.encode(TARGET), controls=(control,), on_pass=stopped)
+    for window in made.windows:
+        control.begin(plan.over(window))
+    assert len(encoded) == 1 and len(looks) == 4  # a look before each other frame
+    with pytest.raises(KeyboardInterrupt):
+        control.begin(replace(plan, _found={}))
+
+
 # Wan
 
 

@@ -5,9 +5,9 @@ itself when it is made, so that a wrong setting is reported where it was set; `b
 against one edit and returns a run, which may hold state; the run ends with the edit.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -51,6 +51,7 @@ class Edit:
     on_pass: OnPass = carry_on
     free: FreeMemory = free_memory
     whole_clip: "Inversion | None" = None
+    _found: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         require_together(self.controls)
@@ -86,6 +87,12 @@ class Edit:
     def frame_size(self) -> tuple[int, int]:
         """(height, width) of a frame in pixels."""
         return self.clip.size
+
+    def once(self, key: Hashable, find: Callable[[], Any]) -> Any:
+        """What is the same in every window of the edit: found by the first that asks."""
+        if key not in self._found:
+            self._found[key] = find()
+        return self._found[key]
 
     def over(self, window: range) -> "Edit":
         """Of these of the clip's latent frames alone."""

@@ -111,11 +111,21 @@ class FirstFrame(Control):
         _require_end(edit)
         if self.regions is not None:
             self.regions.require(edit.clip.frames, edit.frame_size)
+        difference = edit.once((self, "difference"), lambda: self._difference(edit))
+        return ControlRun() if difference is None else FirstFrameRun(self, edit, difference)
+
+    def _difference(self, edit: Edit) -> Tensor | None:
+        """(c, h, w), the edited frame's clean latents less the source's; None where they are the
+        same."""
         clean = edit.whole.trajectory[0][self.frame]
         difference = self._encoded(edit, clean) - clean
-        if difference.abs().max() <= UNEDITED * clean.abs().max():
-            return ControlRun()
-        return FirstFrameRun(self, edit, difference)
+        edited = difference.abs().max() > UNEDITED * clean.abs().max()
+        return difference if edited else None
+
+    def carried(self, edit: Edit, difference: Tensor) -> Tensor:
+        """(t, c, h, w), a difference where it has moved to in each frame of the whole clip."""
+        clean, part = edit.whole.trajectory[0], changed_part(difference)
+        return moved(difference, shifts(clean, part, self.frame, edit.on_pass))
 
     def _encoded(self, edit: Edit, like: Tensor) -> Tensor:
         """(c, h, w), on the CPU."""
@@ -191,18 +201,18 @@ class FirstFrameRun(ControlRun):
         falls = 0.5 ** (away / settings.decay) if settings.decay else torch.ones(len(frames))
         self._share = (settings.strength * falls)[:, None, None].to(device)  # t 1 1
         self._held = (away == 0)[:, None, None, None].to(device)
+        self._holds = bool((away == 0).any())
         self._steps = settings.steps.steps(edit.steps)
         self._carried = range(0)
         self._more = difference.expand(len(frames), -1, -1, -1)
         if edit.model.codec.time_stride == 1 and settings.carry:
             self._carried = Span(0, settings.carry).steps(edit.steps)
-            clean = edit.whole.trajectory[0]
-            found = shifts(clean, changed_part(difference), settings.frame)
-            self._more = moved(difference, found[frames.start : frames.stop])
+            more = edit.once((settings, "carried"), lambda: settings.carried(edit, difference))
+            self._more = more[frames.start : frames.stop]
         self._more = self._more.to(device)
         self._masks: dict[tuple[int, int], Tensor] = {}
         self._biases: dict[str, tuple[Tensor, Tensor]] = {}
-        self._beside, self._acts = set[str](), False
+        self._beside, self._acts = dict[str, bool](), False
 
     def prepare(self, step: Step) -> None:
         """Look up whether it acts in this step."""
@@ -210,10 +220,11 @@ class FirstFrameRun(ControlRun):
 
     def look(self, call: Call) -> Call:
         """Let frames look at the edited one, unless all do."""
-        if not self._changes(call) or self._seen(call):
+        if not self._changes(call):
             return call
-        self._beside.add(call.site.name)
-        return call.looking_at(self._at)
+        if call.site.name not in self._beside:
+            self._beside[call.site.name] = not self._seen(call)
+        return call.looking_at(self._at) if self._beside[call.site.name] else call
 
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Weigh its tokens: where they came in beside the others by w, else by 1 + w."""
@@ -234,7 +245,7 @@ class FirstFrameRun(ControlRun):
 
     def _kept(self, latents: Tensor, source: Tensor, index: int, level: Level) -> Tensor:
         """source: (t, c, h, w) at this level, of which its noise is taken."""
-        if index not in self._steps or not (self._held.any() or self._carried):
+        if index not in self._steps or not (self._holds or self._carried):
             return latents
         rows, columns = latents.shape[-2:]
         share = self._share * self._mask((rows, columns)) * (index in self._carried)
@@ -259,7 +270,7 @@ class FirstFrameRun(ControlRun):
         tokens, frames = call.k.shape[2], call.keyframes
         if frames is None:
             raise ValueError("frames that look at another have key frames")
-        if call.site.name in self._beside:
+        if self._beside[call.site.name]:
             last = torch.arange(frames.shape[1], device=frames.device) == frames.shape[1] - 1
             return weight.clamp(min=LEAST).log(), last[:, None].expand(-1, tokens).flatten()[
                 :, None

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...common.progress import OnPass, carry_on
+
 REACH = 4
 """Latents that a part may move from one frame to the next, in each direction."""
 FINER = (0.5, 0.25)
@@ -29,16 +31,18 @@ def changed_part(difference: Tensor) -> Tensor:
     return F.max_pool2d(part[None], 3, 1, 1)[0]
 
 
-def shifts(clean: Tensor, part: Tensor, at: int) -> Tensor:
+def shifts(clean: Tensor, part: Tensor, at: int, on_frame: OnPass = carry_on) -> Tensor:
     """How far a part of one frame has moved in every frame: (t, 2), in latents, (down, right).
 
     clean: (t, c, h, w), of the source. part: (h, w), the weight of each place. at: its frame, from
-    which the search goes outwards, from each frame to the next.
+    which the search goes outwards, from each frame to the next. on_frame: called before each; what
+    it raises (an interrupt) ends the search.
     """
     found = torch.zeros(len(clean), 2)
     for way in (range(at + 1, len(clean)), range(at - 1, -1, -1)):
         near = found[at]
         for frame in way:
+            on_frame()
             near = found[frame] = _match(clean[at], clean[frame], part, near)
     return found
 
