@@ -349,7 +349,7 @@ def test_on_wan_the_first_latent_is_held_and_counts_for_more(wan: Any):
     plain = edit(model, inversion, "a red jeep")
     assert (found[:1] - model.codec.encode(frame)).abs().max() < 1e-5
     assert not torch.equal(found[1:], plain[1:])
-    run, step = started(FirstFrame(frame), model, inversion)
+    run, step = started(FirstFrame(frame, decay=4.0), model, inversion)
     mine = torch.randn_like(found)
     assert torch.equal(run.settle(mine, step)[1:], mine[1:])
     site = model.denoiser.sites[0]
@@ -357,8 +357,10 @@ def test_on_wan_the_first_latent_is_held_and_counts_for_more(wan: Any):
     call = Call(site, "target", (4, 4), q, k, v, torch.arange(3)[None])
     terms = attending([run])(call, call.plain())
     assert terms[0].k.shape[2] == 3 * 16 and terms[0].k.stride(0) == 0
-    one, more = torch.ones(1, 1).double(), torch.full((1, 1), 4.0).double()
-    wanted = slow_attention(call, [[0, 1, 2]] * 3, [[more, one, one]] * 3)
+    one, weights = torch.ones(1, 1).double(), []
+    for away in (0, 1, 5):  # frames from the first to those that a latent holds
+        weights.append([one + 3.0 * 0.5 ** (away / 4), one, one])
+    wanted = slow_attention(call, [[0, 1, 2]] * 3, weights)
     assert (evaluate(terms) - wanted).abs().max() < 2e-6
 
 

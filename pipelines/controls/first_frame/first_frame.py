@@ -197,7 +197,8 @@ class FirstFrameRun(ControlRun):
         device = edit.model.device
         # In a window without it, frames look at the nearest, which looks at it in its own window.
         self._at = min(max(settings.frame, frames.start), frames.stop - 1) - frames.start
-        away = (torch.tensor(frames) - settings.frame).abs()
+        starts = [edit.clip.held(latent).start for latent in frames]  # decay counts frames
+        away = (torch.tensor(starts) - settings.frame).abs()
         falls = 0.5 ** (away / settings.decay) if settings.decay else torch.ones(len(frames))
         self._share = (settings.strength * falls)[:, None, None].to(device)  # t 1 1
         self._held = (away == 0)[:, None, None, None].to(device)
