@@ -44,6 +44,15 @@ def test_a_mask_that_is_there_goes_on_holding(shape: tuple[int, ...], size: tupl
     assert torch.equal(both[..., :5], plain[..., :5]) and both[..., 7:].sum() == 0
 
 
+def test_a_mask_of_frames_frees_each_latent_that_holds_a_free_one():
+    regions, before = moving(9), torch.zeros(9, *SIZE)
+    before[3] = 1
+    plain = latent_mask(regions, (1, 16, 3, 8, 12))
+    both = latent_mask(regions, (1, 16, 3, 8, 12), before)
+    assert torch.equal(both[:, :, 1], plain[:, :, 1]) and plain[:, :, 1].any()
+    assert not both[:, :, 0].any() and not both[:, :, 2].any()
+
+
 @pytest.mark.parametrize(
     "shape", [(8, 4, 8, 12), (9, 4, 8, 11), (1, 16, 4, 8, 12), (9, 4, 0, 12), (9, 8, 12)]
 )

@@ -19,14 +19,14 @@ def latent_mask(regions: "Regions", shape: Sequence[int], before: Tensor | None 
     may change, the union of all regions.
 
     shape: of the latents, (f, c, rows, columns) or (1, c, t, rows, columns). A latent frame is free
-    where any frame is that it holds. before: a mask that is there already, of any size, which goes
-    on holding: the smaller of both counts.
+    where any frame is that it holds. before: a mask that is there already, of any size, of the
+    clip's frames or of latent ones, which goes on holding: the smaller of both counts.
     Raises EvenframeError for latents of another clip.
     """
     lattice = lattice_under(regions, shape)
     mask = regions.on_latents(lattice).coverage(lattice.latent_size)
     laid = mask[None, None] if len(shape) == 5 else mask[:, None]
-    return laid if before is None else torch.minimum(laid, _fitted(before.float(), laid))
+    return laid if before is None else torch.minimum(laid, _fitted(before.float(), laid, lattice))
 
 
 def lattice_under(regions: "Regions", shape: Sequence[int]) -> Lattice:
@@ -46,11 +46,15 @@ def lattice_under(regions: "Regions", shape: Sequence[int]) -> Lattice:
     return Lattice(frames, (height, width), time, stride, stride)
 
 
-def _fitted(mask: Tensor, like: Tensor) -> Tensor:
+def _fitted(mask: Tensor, like: Tensor, lattice: Lattice) -> Tensor:
     """A mask (.., rows, columns) of any size, over space and time, on that of another."""
     if like.ndim == 5:
         mask = mask if mask.ndim == 5 else mask.reshape(1, 1, -1, *mask.shape[-2:])
-        return F.interpolate(mask[:, :1], size=like.shape[2:], mode="trilinear")
+        mask = mask[:, :1]
+        if mask.shape[2] == lattice.frames:
+            held = [lattice.held(latent) for latent in range(lattice.latent_frames)]
+            mask = torch.stack([mask[:, :, at.start : at.stop].amax(2) for at in held], dim=2)
+        return F.interpolate(mask, size=like.shape[2:], mode="trilinear")
     flat = mask.reshape(-1, 1, *mask.shape[-2:])
     small = F.interpolate(flat, size=like.shape[2:], mode="bilinear")
     times = -(-len(like) // len(small))
