@@ -135,7 +135,8 @@ def _further_inputs() -> list[io.Input]:
             optional=True,
             advanced=True,
             tooltip="The frames that each frame attends to, of models that make single frames: "
-            "own, mid, first, last, all, or offsets such as -1. 'own, mid' steadies a clip.",
+            "own, mid, first, last, all, or offsets such as -1. 'own, mid' steadies a clip. An "
+            "inversion brings its own.",
         ),
         io.Conditioning.Input(
             "source_conditioning",

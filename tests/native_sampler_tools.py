@@ -226,6 +226,8 @@ def tiled(asked: Any, x: Any, sigmas: Any, extra: Any) -> Any:
 
 def sockets_are_looked_at(model: Model, patcher: Any) -> None:
     """What the node opens: MODEL, CLIP and LATENT that do not go together."""
+    from comfy.sample import prepare_noise
+
     from evenframe.nodes.host.native import samplers
 
     clean = own.latents(model)
@@ -234,7 +236,7 @@ def sockets_are_looked_at(model: Model, patcher: Any) -> None:
 
     def opened(**given: Any) -> Any:
         prompts = (native.SOURCE, None), (native.TARGET, None)
-        latent = {"samples": given.pop("samples", samples)}
+        latent = {"samples": given.pop("samples", samples), **given.pop("latent", {})}
         return samplers.source(
             given.pop("on", patcher), SimpleNamespace(), latent, prompts, **given
         )
@@ -246,6 +248,11 @@ def sockets_are_looked_at(model: Model, patcher: Any) -> None:
         assert torch.allclose(clip.clean, clean, atol=1e-5)
         drawn = torch.randn(samples.shape, generator=torch.Generator().manual_seed(7))
         assert torch.equal(denoiser.outward(clip.shared), drawn)
+        places = [2, 0, 2][: len(samples)]
+        part, _ = opened(noise="shared", seed=7, latent={"batch_index": places})
+        drawn = prepare_noise(samples, 7, places)
+        shared = part.model_options["transformer_options"]["evenframe"].source.shared
+        assert torch.equal(denoiser.outward(shared), drawn)
         assert torch.equal(positive[0][0][0], clip.target.states["tokens"])
         with refused("^There is a source on the MODEL already"):
             opened(on=found)
@@ -263,6 +270,10 @@ def sockets_are_looked_at(model: Model, patcher: Any) -> None:
         found, _ = opened(inversion=replace(inversion, trajectory=own_clip))
         followed = found.model_options["transformer_options"]["evenframe"].source
         assert followed.latents(clean).at(model.schedule.at(inversion.times[2])).equal(own_clip[-3])
+        framed = replace(inversion, trajectory=own_clip, keyframes=("own", "first"), layers="all")
+        framed = opened(inversion=framed)[0].model_options["transformer_options"]["evenframe"]
+        looked = ("own",) if model.codec.time_stride > 1 else ("own", "first")
+        assert (framed.source.keyframes, framed.source.layers) == (looked, "all")
         fused = steered(model, None, Fusion(), attached=found)
         assert native.rel_error(sampled(fused, model), sampled(patcher, model)) > 1e-3
         other = replace(inversion, prompt=model.text.encode("a dog"))

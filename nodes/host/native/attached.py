@@ -40,6 +40,11 @@ class Source:
     inversion: Inversion | None = None
     keyframes: KeyFrames = ("own",)
 
+    @property
+    def layers(self) -> str:
+        """Which of them look at key frames, see `Inversion`."""
+        return "auto" if self.inversion is None else self.inversion.layers
+
     def latents(self, noise: Tensor) -> SourceLatents:
         """The source at every level. noise: (t, c, h, w), what the sampler starts with."""
         if self.inversion is None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ....pipelines.attention.keyframes import table
 from ....pipelines.controls.at_work import AtWork
 from ....pipelines.models.schedule import Level
 from ....pipelines.source.recompute import RecomputedAttention
@@ -65,7 +64,7 @@ class Part:
 
     def __init__(self, plan: Edit, latents: SourceLatents):
         self.frames, self._plan, self._latents = plan.latent_frames, plan, latents
-        self.keyframes = table(plan.inversion.keyframes, len(self.frames))
+        self.keyframes = plan.inversion.keyframe_table()
         whole = plan.window is None
         self._source = Following(plan.model, plan, latents, self.keyframes, holds=whole)
         self._work = AtWork(plan)

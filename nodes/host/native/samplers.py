@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy.sample import prepare_noise
 
 from ....pipelines.attention.keyframes import parse
 from ....pipelines.common.errors import EvenframeError
@@ -59,7 +60,8 @@ def source(
     """A MODEL whose samplers know the clip, and the positive CONDITIONING of the edit.
 
     prompts: of the source and of the target, a text each and CONDITIONING of it, or None. noise:
-    "sampler" or "shared", with a seed. Raises EvenframeError for what does not go together.
+    "sampler" or "shared", with a seed. An inversion has key frames of its own. Raises
+    EvenframeError for what does not go together.
     """
     if attached_in(model.model_options) is not None:
         raise EvenframeError(
@@ -75,8 +77,11 @@ def source(
     if inversion is not None:
         _require_same_clip(opened, inversion, clean, before)
         clean = inversion.trajectory[0]
-    shared = _shared(opened, clean, seed) if noise == "shared" else None
-    names = ("own",) if opened.denoiser.layout.whole_clip else parse(key_frames)
+    shared = None
+    if noise == "shared":
+        shared = _shared(opened, clean, seed, latent.get("batch_index"))
+    names = parse(key_frames) if inversion is None else inversion.keyframes
+    names = ("own",) if opened.denoiser.layout.whole_clip else names
     found = Source(opened, before, target, clean, shared, inversion, names)
     return put(model, Attached(found)), conditioning_of(target)
 
@@ -180,11 +185,12 @@ def _clean(codec: LatentCodec, latent: Mapping[str, Any]) -> Tensor:
     return codec.imported(samples.float()).cpu()
 
 
-def _shared(opened: Model, clean: Tensor, seed: int) -> Tensor:
-    """(t, c, h, w): the noise that the host's samplers make of this seed."""
+def _shared(opened: Model, clean: Tensor, seed: int, places: Sequence[int] | None) -> Tensor:
+    """(t, c, h, w): the noise that the host's samplers make of this seed. places: of the frames in
+    a batch of which they are a part, or None."""
     own: Any = opened.denoiser
-    generator = torch.Generator().manual_seed(seed)
-    return own.inward(torch.randn(own.outward(clean).shape, generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        return own.inward(prepare_noise(own.outward(clean), seed, places))
 
 
 def _require_same_clip(

@@ -140,6 +140,7 @@ class Sampling:
             schedule.times(len(self.levels) - 1),
             source.keyframes,
             model.fingerprint,
+            layers=source.layers,
             noise_seed=0,
         )
         return Edit(
