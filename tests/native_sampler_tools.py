@@ -180,6 +180,10 @@ def what_cannot_be_is_said_before_the_work(model: Model, patcher: Any) -> None:
         sampled(given, model, noise=torch.zeros_like(model.denoiser.outward(clip.clean)))  # type: ignore[attr-defined]
     with refused("^The sampler's positive prompt is not the one of Source for Controls"):
         sampled(given, model, positive=own.conditioned(model.text.encode("a dog")))
+    pictured = own.conditioned(clip.target)
+    pictured = [[pictured[0][0], {**pictured[0][1], "concat_latent_image": torch.zeros(1)}]]
+    with refused(r"^The sampler's positive prompt has a picture .* to source_conditioning"):
+        sampled(given, model, positive=pictured)
     rad = Refocus(regions(model), guide_by="gradient")
     with refused("^RAD Refocuser moves the latents .* or put Refocus Sampler between"):
         sampled(steered(model, clip, rad), model)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ....pipelines.text.conditioning import Conditioning
     from .attached import Attached
 
+PICTURES = ("concat_latent_image", "clip_vision_output", "reference_latents")
+"""What models that go on from a picture find on conditioning."""
 STEPWISE = "put Refocus Sampler between your sampler and SamplerCustom or SamplerCustomAdvanced"
 
 
@@ -38,7 +40,7 @@ def require_before(
             "inversion, use Invert for Sampler with the SIGMAS of the edit."
         )
     source.require_noise(noise)
-    target_entries(guider, source.target)
+    _require_pictures(guider, target_entries(guider, source.target), source.prompt)
     if isinstance(sampler, Stepwise):
         sampler.require(guider)
     else:
@@ -81,6 +83,25 @@ def target_entries(guider: Any, target: Conditioning) -> set[Any]:
             "ControlNet or the like in between, but no other text."
         )
     return found
+
+
+def _require_pictures(guider: Any, target: set[Any], prompt: Conditioning) -> None:
+    """The source must be asked about with a picture too, where the edit is: without, a model that
+    makes clips of one sees another clip."""
+    own = {name for _, more in conditioning_of(prompt) for name in more}
+    entries = [entry for entries in guider.conds.values() for entry in entries]
+    missing = [
+        name
+        for entry in entries
+        for name in PICTURES
+        if entry["uuid"] in target and entry.get(name) is not None and name not in own
+    ]
+    if missing:
+        raise EvenframeError(
+            f"The sampler's positive prompt has a picture ({missing[0]}), as for image to video, "
+            "and the source prompt has none: give a prompt of the source the clip's own picture by "
+            "the same node, and link it to source_conditioning of Source for Controls."
+        )
 
 
 def _require_shape(latents: Any, model: Model, clean: Tensor) -> None:
