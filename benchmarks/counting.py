@@ -20,7 +20,14 @@ from ..pipelines.models.model import Model
 from ..pipelines.models.schedule import Level
 from ..pipelines.source.inversion import Inversion
 from ..pipelines.source.recompute import RecomputedAttention
-from ..pipelines.source.store import AttentionSource, Recorder, SourceAttention, keep, kept_sites
+from ..pipelines.source.store import (
+    NOTHING,
+    AttentionSource,
+    Recorder,
+    SourceAttention,
+    keep,
+    kept_sites,
+)
 from ..pipelines.text.conditioning import Conditioning
 from ..pipelines.text.tokens import tokenize
 from .baseline import MapStore, map_layers
@@ -142,7 +149,7 @@ def edit_work(
 
     def step(index: int) -> None:
         sites = tuple({site for run in runs for site in run.source_sites(index)})
-        seen = source.at(index, sites) if sites else SourceAttention({}, {})
+        seen = source.at(index, sites) if sites else NOTHING
         latents = inversion.trajectory[0]
         for run in runs:
             run.prepare(Step(index, ASKED, ASKED, seen, latents))

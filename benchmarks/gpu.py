@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from ..pipelines.common.errors import EvenframeError
-from ..pipelines.controls.at_work import NOTHING
 from ..pipelines.controls.base import Control, Edit, Step
 from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
 from ..pipelines.controls.fame.self_modulator import SelfModulator
@@ -35,6 +34,7 @@ from ..pipelines.models.stable_diffusion import shipped
 from ..pipelines.models.stable_diffusion.components import empty
 from ..pipelines.models.stable_diffusion.denoiser import denoiser_of
 from ..pipelines.source.inversion import Inversion, invert
+from ..pipelines.source.store import NOTHING
 from . import host_models, main, native_cost
 from .counting import flops
 from .native import rel_error

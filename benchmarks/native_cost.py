@@ -31,7 +31,7 @@ from ..pipelines.regions.region import BoxRegion
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, Settings, invert_clip
 from ..pipelines.source.maps import MapCollector, word_maps
-from ..pipelines.source.store import SourceAttention
+from ..pipelines.source.store import NOTHING, SourceAttention
 from ..pipelines.text.conditioning import Conditioning
 from . import main
 from .guidance import Alive
@@ -105,7 +105,7 @@ def overhead(model: Model, control: Control) -> float:
     both = {"negative": negative, "target": target}
 
     def controlled() -> None:
-        seen = attention.at(0, sites) if sites else SourceAttention({}, {})
+        seen = attention.at(0, sites) if sites else NOTHING
         run.prepare(Step(0, levels[0], levels[1], seen, trajectory[1]))
         model.denoiser.predict(trajectory[2], levels[0], both, None, attending([run]))
 

@@ -6,13 +6,11 @@ from torch import Tensor
 
 from ..attention.sites import Site
 from ..models.schedule import Level
-from ..source.store import AttentionSource, SourceAttention
+from ..source.store import NOTHING, AttentionSource
 from .base import Edit, Step, attending
 
 if TYPE_CHECKING:
     from ..models.model import Model
-
-NOTHING = SourceAttention({}, {})
 
 
 class AtWork:

@@ -15,7 +15,7 @@ from ..models.schedule import Level, ahead, mix
 if TYPE_CHECKING:
     from .inversion import Inversion
 
-SAME = 1e-4
+SAME_LEVEL = 1e-4
 """Of its noise: two levels that differ by less are one; hosts round them to float32."""
 
 
@@ -89,7 +89,7 @@ class Inverted:
     def _stored(self, level: Level) -> int | None:
         """The step that begins at this level, N for the clean end; None between two."""
         for step, one in enumerate(self.levels):
-            if abs(_ratio(one) - _ratio(level)) <= SAME * _ratio(one):
+            if abs(_ratio(one) - _ratio(level)) <= SAME_LEVEL * _ratio(one):
                 return step
         return None
 

@@ -70,6 +70,10 @@ class SourceAttention:
         return self.each(locked)
 
 
+NOTHING = SourceAttention({}, {})
+"""Where nobody asks for any."""
+
+
 @dataclass
 class Recorder:
     """Collects the source's queries and keys at some sites during one forward pass.

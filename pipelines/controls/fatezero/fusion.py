@@ -27,7 +27,7 @@ from ...common.errors import EvenframeError
 from ...common.settings import setting
 from ...models.schedule import Level
 from ...source.maps import TargetWords, blend_mask, mask_sites, word_maps
-from ...source.store import SourceAttention, kept_sites
+from ...source.store import NOTHING, kept_sites
 from ...text.prompt import parse_phrases, parse_weights, tokens_of
 from ..base import Control, ControlRun, Edit, Step
 from ..span import NEVER, Span, span_setting
@@ -179,7 +179,7 @@ class FusionRun(ControlRun):
         self._frame_size = edit.frame_size
         height, width = edit.inversion.trajectory.shape[-2:]
         self._latent_size = (height, width)
-        self._source = SourceAttention({}, {})
+        self._source = NOTHING
         self._masks: Mapping[tuple[int, int], Tensor] = {}
         self._cross_on = self._self_on = self._gated = False
 
@@ -228,7 +228,7 @@ class FusionRun(ControlRun):
 
     def end(self) -> None:
         """Let go: the next step's attention may be computed before `prepare` is called again."""
-        self._masks, self._source = {}, SourceAttention({}, {})
+        self._masks, self._source = {}, NOTHING
 
     def _latent_mask(self) -> Tensor | None:
         """(f, h, w): where the source looks at the blend words or the edit at the target's."""
