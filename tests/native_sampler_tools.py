@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import native_sampler_cases as cases
+import native_sampler_runs as runs
 import pytest
 import torch
 
@@ -300,6 +301,7 @@ def distilled(model: Model, patcher: Any) -> None:
 
 def main() -> None:
     cases.main()
+    runs.main()
     with torch.inference_mode():
         for make in (host_models.sd, own.FAMILIES["Wan"]):
             model = make()

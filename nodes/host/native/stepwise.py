@@ -67,7 +67,8 @@ class Stepwise:
             asked.noise = torch.randn(noise.shape, generator=random).to(noise)
         sampling, most = guider.inner_model.model_sampling, self.inner.max_denoise(guider, sigmas)
         x = sampling.noise_scaling(sigmas[0], noise, latent_image, most)
-        draws, told = torch.Generator().manual_seed(seed), dict[str, Any]()
+        # Noise that is added again, and the seeds of what the inner sampler draws in each step.
+        draws, told = [torch.Generator().manual_seed(seed ^ at) for at in (0, 1)], dict[str, Any]()
         for index in range(len(sigmas) - 1):
             given = asked, sigmas[index : index + 2].clone(), extra_args
             x = self._step(run, index, x, given, draws, told.update)
@@ -77,21 +78,23 @@ class Stepwise:
 
     def _step(self, run: Any, index: int, x: Any, given: Any, draws: Any, tell: Any) -> Any:
         """One step of a run, as often as a control wants it. given: the model that is asked, the
-        two sigmas, and what else it gets; draws: noise to add again."""
+        two sigmas, and what else it gets; draws: of noise to add again, and of seeds."""
         asked, sigmas, extra = given
         options, denoiser, kind = extra["model_options"], run.denoiser, run.kind
         here, there, part = run.levels[index], run.levels[index + 1], run.part(None, options)
         for turn in range(part.repeats(index)):
             latents = leaving(denoiser.inward(x), there if turn else here, kind)
             if turn:
-                fresh = torch.randn(latents.shape, generator=draws).to(latents)
+                fresh = torch.randn(latents.shape, generator=draws[0]).to(latents)
                 latents = add_noise(latents, fresh, there, here)
             with run.asking(options):
                 step = part.prepare(index, here, there, latents)
                 guided = part.guide(latents, step)
             if turn or guided is not latents:
                 x = denoiser.outward(entering(guided, here, kind)[0])
-            more = {"extra_args": extra, "callback": tell, "disable": True}
+            # The host draws from the seed anew in each run, which a step is here.
+            own = {**extra, "seed": int(torch.randint(2**31, (), generator=draws[1]))}
+            more = {"extra_args": own, "callback": tell, "disable": True}
             x = self.inner.sampler_function(asked, x, sigmas, **more, **self.inner.extra_options)
             latents = leaving(denoiser.inward(x), there, kind)
             settled = part.settle(latents, step)

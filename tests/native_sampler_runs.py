@@ -1,0 +1,52 @@
+"""Run by native_sampler_tools.py: one run of a sampler of ComfyUI's, from its start to its end.
+
+Not a test itself: it ends with an AssertionError where something else comes out, or is left behind.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evenframe.benchmarks import host_models
+from evenframe.benchmarks import sampler as own
+from evenframe.benchmarks.sampler import sampled, source, steered
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.models.model import Model
+
+
+def each_step_draws_noise_of_its_own(model: Model, patcher: Any) -> None:
+    """Refocus Sampler runs a sampler for each step, which draws from the seed that it is given."""
+    from comfy.samplers import KSAMPLER
+
+    from evenframe.nodes.host.native.samplers import refocus
+
+    drawn: list[Tensor] = []
+
+    def noisy(asked: Any, x: Tensor, sigmas: Tensor, extra_args: Any, **_: Any) -> Tensor:
+        generator = torch.Generator().manual_seed(extra_args["seed"])
+        drawn.append(torch.randn(x.shape, generator=generator))
+        return asked(x, sigmas[0] * x.new_ones(len(x)), **extra_args)
+
+    given = steered(model, source(model), Fusion())
+    for _ in range(2):
+        sampled(given, model, refocus(KSAMPLER(noisy)), sigmas=own.sigmas_of(model, 3), seed=3)
+    assert not any(torch.equal(drawn[0], later) for later in drawn[1:3])
+    assert all(torch.equal(*both) for both in zip(drawn[:3], drawn[3:], strict=True))
+
+
+def main() -> None:
+    assert not host_models.find()
+    with torch.inference_mode():
+        for make in (host_models.sd,):
+            model = make()
+            patcher = own.patcher_of(model)
+            each_step_draws_noise_of_its_own(model, patcher)
+
+
+if __name__ == "__main__":
+    main()
