@@ -36,11 +36,13 @@ class Noting(Control):
 
     steps: list[tuple[int, float]] = field(default_factory=list)
     windows: list[Any] = field(default_factory=list)
+    begun: list[Edit] = field(default_factory=list)
     then: Callable[[], None] = lambda: None
 
     def begin(self, edit: Edit) -> ControlRun:
         noting = self
         noting.windows.append(edit.window)
+        noting.begun.append(edit)
 
         class Run(ControlRun):
             def prepare(self, step: Step) -> None:

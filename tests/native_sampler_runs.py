@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from native_sampler_cases import Noting
 from torch import Tensor
 
 from evenframe.benchmarks import host_models
 from evenframe.benchmarks import sampler as own
 from evenframe.benchmarks.sampler import sampled, source, steered
+from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
 from evenframe.pipelines.models.model import Model
 
 
@@ -39,6 +42,19 @@ def each_step_draws_noise_of_its_own(model: Model, patcher: Any) -> None:
     assert all(torch.equal(*both) for both in zip(drawn[:3], drawn[3:], strict=True))
 
 
+def a_run_that_leaves_noise_knows_the_clip(model: Model, patcher: Any) -> None:
+    """KSamplerAdvanced with leftover noise, and the first of two Wan experts: controls begin with
+    the clip, and an unedited frame moves nothing."""
+    clip, begun = source(model), list[Edit]()
+    few, noting = {"sigmas": own.sigmas_of(model, 4)[:3]}, Noting(begun=begun)
+    same = FirstFrame(latents=model.codec.exported(clip.clean[:1]))
+    found = sampled(steered(model, clip, noting, same), model, **few)
+    assert torch.equal(begun[0].inversion.trajectory[0], clip.clean)
+    assert torch.equal(found, sampled(patcher, model, **few))
+    edited = FirstFrame(latents=model.codec.exported(clip.clean[:1] + 1))
+    assert not torch.equal(sampled(steered(model, clip, edited), model, **few), found)
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -46,6 +62,7 @@ def main() -> None:
             model = make()
             patcher = own.patcher_of(model)
             each_step_draws_noise_of_its_own(model, patcher)
+            a_run_that_leaves_noise_knows_the_clip(model, patcher)
 
 
 if __name__ == "__main__":

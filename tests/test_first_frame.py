@@ -1,6 +1,5 @@
 """First Frame: an edited frame that the rest of the clip follows."""
 
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -411,12 +410,6 @@ def test_what_does_not_fit_the_clip_is_told_before_the_first_step(
     with pytest.raises(EvenframeError) as told:
         edited(model, inversion, FirstFrame(**{"image": image, **given}), on_step=steps.append)
     assert str(told.value).startswith(starts) and not steps
-
-
-def test_a_sampler_that_leaves_noise_is_refused(model: Model, inversion: Inversion, image: Tensor):
-    partial = replace(inversion, times=(900, 800, 700, 600, 500))
-    with pytest.raises(EvenframeError, match="The steps end at a noise level of 0.8.*last step"):
-        edited(model, partial, FirstFrame(image))
 
 
 def test_fresh_noise_of_irjs_is_refused_beside_it(image: Tensor):

@@ -132,10 +132,10 @@ class Sampling:
         own: Any = source.model.denoiser
         bound = replace(own, patcher=self._guider.model_patcher, kind=self.kind, ready=self.ready)
         model = replace(source.model, denoiser=bound, schedule=schedule, session=None)
-        trajectory = [self.latents.at(level) for level in reversed(self.levels)]
-        trajectory[0] = self.latents.clean if self.sigmas[-1] == 0 else trajectory[0]
+        # By its clean latents controls know the clip, also where the sampler leaves noise.
+        noisy = [self.latents.at(level) for level in self.levels[-2::-1]]
         inversion = Inversion(
-            torch.stack(trajectory),
+            torch.stack([self.latents.clean, *noisy]),
             source.prompt,
             schedule.times(len(self.levels) - 1),
             source.keyframes,

@@ -27,8 +27,6 @@ from .motion import changed_part, moved, shifts
 
 UNEDITED = 1e-4
 """Of the largest latent: a smaller difference is rounding, and no edit."""
-MOST_LEFT = 0.1
-"""Noise at the end of an edit; models that are trained so leave .03."""
 LEAST = 1e-6
 """Weight of tokens that do not count; a logarithm cannot say 0."""
 
@@ -108,7 +106,6 @@ class FirstFrame(Control):
         if not self.strength:
             return ControlRun()
         _require_place(self.frame, edit)
-        _require_end(edit)
         if self.regions is not None:
             self.regions.require(edit.clip.frames, edit.frame_size)
         difference = edit.once((self, "difference"), lambda: self._difference(edit))
@@ -173,16 +170,6 @@ def _require_place(frame: int, edit: Edit) -> None:
         raise EvenframeError(
             f"frame of First Frame is {frame}, but '{edit.model.name}' holds {time} frames in one "
             "latent, all but the first, which has its own: edit frame 0, and set frame to 0."
-        )
-
-
-def _require_end(edit: Edit) -> None:
-    """The edited frame is told from the source's by its clean latents."""
-    left = edit.inversion.levels(edit.model.schedule)[-1].noise
-    if left > MOST_LEFT:
-        raise EvenframeError(
-            f"The steps end at a noise level of {left:.2f}, and First Frame knows an edit by what "
-            "is left without noise: let the sampler go to its last step."
         )
 
 
