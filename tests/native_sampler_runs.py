@@ -7,15 +7,18 @@ Not a test itself: it ends with an AssertionError where something else comes out
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
-from native_sampler_cases import Noting
+from native_sampler_cases import Noting, apart, windowed
 from torch import Tensor
 
-from evenframe.benchmarks import host_models
+from evenframe.benchmarks import host_models, native
 from evenframe.benchmarks import sampler as own
 from evenframe.benchmarks.sampler import sampled, source, steered
+from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
@@ -55,6 +58,48 @@ def a_run_that_leaves_noise_knows_the_clip(model: Model, patcher: Any) -> None:
     assert not torch.equal(sampled(steered(model, clip, edited), model, **few), found)
 
 
+def guided(on: Any, model: Model, positive: Any, negative: Any) -> Tensor:
+    """Sampled with CONDITIONING of both."""
+    from comfy.samplers import CFGGuider, sampler_object
+
+    guider, denoiser = CFGGuider(on), model.denoiser
+    guider.set_conds(positive, negative)
+    guider.set_cfg(own.SCALE)
+    noise = denoiser.outward(own.latents(model, own.SEED))  # type: ignore[attr-defined]
+    given = torch.zeros_like(noise), sampler_object("euler"), own.sigmas_of(model, 3)
+    return own.scaled(model, guider.sample(noise, *given, disable_pbar=True, seed=0))
+
+
+def over(prompt: Any, *areas: tuple[int, int, int, int]) -> Any:
+    """CONDITIONING of a prompt in some areas (rows, columns, top, left), and everywhere."""
+    [[states, others]] = own.conditioned(prompt)
+    return [*([states, {**others, "area": area}] for area in areas), [states, others]]
+
+
+def a_negative_prompt_may_have_areas(model: Model, patcher: Any) -> None:
+    """Of which ComfyUI adds copies to the positive one."""
+    target, negative = (model.text.encode(text) for text in (native.TARGET, own.NEGATIVE))
+    given = own.conditioned(target), over(negative, (4, 4, 0, 0))
+    cut = windowed(patcher, model)
+    cut.model_options["context_handler"].split_conds_to_windows = True
+    for on in (patcher, cut):
+        steered_by = steered(model, source(model), own.boost(model, 50.0), patcher=on)
+        if on is cut:
+            with pytest.raises(EvenframeError, match="^Context Windows gives each window one"):
+                guided(steered_by, model, *given)
+        else:
+            moved = apart(guided(steered_by, model, *given), guided(on, model, *given))
+            assert moved > 1e-3, "no control acts"
+
+
+def areas_of_the_source_are_its_own(model: Model, patcher: Any) -> None:
+    """ComfyUI would add copies of them to the other prompts."""
+    clip, few = source(model), {"sigmas": own.sigmas_of(model, 3)}
+    placed = replace(clip.prompt, host=over(clip.prompt, (4, 4, 0, 0)))
+    found = sampled(steered(model, replace(clip, prompt=placed)), model, **few)
+    assert torch.equal(found, sampled(patcher, model, **few))
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -63,6 +108,8 @@ def main() -> None:
             patcher = own.patcher_of(model)
             each_step_draws_noise_of_its_own(model, patcher)
             a_run_that_leaves_noise_knows_the_clip(model, patcher)
+            a_negative_prompt_may_have_areas(model, patcher)
+            areas_of_the_source_are_its_own(model, patcher)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def require_before(
         )
     source.require_noise(noise)
     _require_pictures(guider, target_entries(guider, source.target), source.prompt)
+    _require_unsplit(guider)
     if isinstance(sampler, Stepwise):
         sampler.require(guider)
     else:
@@ -101,6 +102,18 @@ def _require_pictures(guider: Any, target: set[Any], prompt: Conditioning) -> No
             f"The sampler's positive prompt has a picture ({missing[0]}), as for image to video, "
             "and the source prompt has none: give a prompt of the source the clip's own picture by "
             "the same node, and link it to source_conditioning of Source for Controls."
+        )
+
+
+def _require_unsplit(guider: Any) -> None:
+    """Of an area, the host adds a copy to the other prompts, which no window may have alone."""
+    handler = guider.model_options.get("context_handler")
+    if getattr(handler, "split_conds_to_windows", False) and any(
+        "area" in entry for entries in guider.conds.values() for entry in entries
+    ):
+        raise EvenframeError(
+            "Context Windows gives each window one entry of a prompt (split_conds_to_windows), and "
+            "a prompt has areas, of which the others get copies: take one of the two away."
         )
 
 

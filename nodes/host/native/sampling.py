@@ -231,9 +231,11 @@ class Sampling:
         return x, said
 
     def _name(self, cond: Sequence[Any] | None) -> str:
-        """Of a branch. The host adds entries of others where there are areas."""
-        uuids = {entry["uuid"] for entry in cond or ()}
-        return "target" if uuids & self._main and not uuids & self._negative else "negative"
+        """Of a branch. Where there are areas, the host adds copies of other branches' behind
+        its own entries."""
+        uuids = [entry["uuid"] for entry in cond or ()]
+        own = bool(uuids) and uuids[0] not in self._negative
+        return "target" if own and not self._main.isdisjoint(uuids) else "negative"
 
     def require_called(self) -> None:
         """Raise EvenframeError where the sampler has ended without ever asking the model."""
