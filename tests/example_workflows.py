@@ -21,8 +21,8 @@ from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 3
-WAN = "Wan video edit"
-"""The recipe whose model is in files of its own."""
+WAN, OWN_WAN = "Wan video edit", "Own sampler Wan"
+"""The recipes whose model is in files of its own."""
 LIGHT = {
     "steps": 2,
     "max_frames": FRAMES,
@@ -63,8 +63,9 @@ def light(path: Path) -> dict[str, Any]:
         for name in inputs.keys() & LIGHT.keys():
             if inputs[name] and not isinstance(inputs[name], list):  # 0 means "as it comes"
                 inputs[name] = LIGHT[name]
-        if "model" in inputs and inputs.get("width") == 0:  # else frames get a real model's size
-            inputs |= {"width": LIGHT["width"], "height": LIGHT["height"]} if host else {}
+        sized = (host and "model" in inputs) or inputs.get("target", "own") != "own"
+        if sized and inputs.get("width") == 0:  # else frames get a real model's size
+            inputs |= {"width": LIGHT["width"], "height": LIGHT["height"]}
     return graph
 
 

@@ -22,7 +22,7 @@ from whole_edit import edit_workflow, save_tiny_model
 from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
 from evenframe.pipelines.common.pictures import to_image
-from example_workflows import WAN, api_examples, check_video, light, provide_files
+from example_workflows import OWN_WAN, WAN, api_examples, check_video, light, provide_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -429,7 +429,9 @@ def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_mo
 
 
 SAVED = ROOT / "tests" / "saved_workflows" / "ReAtCo tracked object.json"
-EXAMPLES = [path for path in api_examples() if path.stem != WAN]  # see test_comfyui_wan.py
+EXAMPLES = [  # see test_comfyui_wan.py for those of Wan
+    path for path in api_examples() if path.stem not in (WAN, OWN_WAN)
+]
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from comfyui_server import ComfyServer
+from comfyui_server import ComfyServer, Run
 from safetensors.torch import load_file
 
 from evenframe.benchmarks.unchanged import node
 from evenframe.pipelines.video import load
-from example_workflows import ROOT, WAN, light, provide_files
+from example_workflows import OWN_WAN, ROOT, WAN, light, provide_files
 
 pytestmark = pytest.mark.slow
 REGIONS = {
@@ -161,29 +161,45 @@ def test_a_vae_of_another_kind_is_refused(comfyui: ComfyServer, wan: str, checkp
     )
 
 
-@pytest.mark.parametrize("experts", [1, 2])
-def test_the_recipe_runs_with_one_expert_and_with_two(
-    comfyui: ComfyServer, wan: str, experts: int
-) -> None:
-    graph = light(ROOT / "examples_workflows" / "api" / f"{WAN}.json")
+def recipe(comfyui: ComfyServer, wan: str, name: str) -> dict[str, Any]:
+    """With the small model, and a clip of five frames."""
+    graph = light(ROOT / "examples_workflows" / "api" / f"{name}.json")
     by_class = {each["class_type"]: each for each in graph.values()}
-    for kind, name in (("UNETLoader", "unet_name"), ("VAELoader", "vae_name")):
-        by_class[kind]["inputs"][name] = wan
+    for kind, file in (("UNETLoader", "unet_name"), ("VAELoader", "vae_name")):
+        by_class[kind]["inputs"][file] = wan
     by_class["CLIPLoader"] |= theirs("ProbeClip")
     by_class["EvenframeLoadVideo"]["inputs"] |= {"max_frames": 5, "width": 96, "height": 64}
     by_class["EvenframeLoadVideo"]["inputs"]["file"] = "wan.mp4"  # other recipes make a clip.mp4
-    by_class["EvenframeEdit"]["inputs"]["start_step"] = 0
-    if experts == 2:
-        graph["low"] = theirs("UNETLoader", unet_name=wan, weight_dtype="fp8_e4m3fn")
-        by_class["EvenframeAdoptModel"]["inputs"]["low_noise_model"] = ["low", 0]
-        by_class["EvenframeAdoptModel"]["inputs"]["switch_at"] = 0.95  # of two steps the second
     provide_files(graph, comfyui.base / "input", comfyui.base / "output")
-    run = comfyui.run(graph, seconds=600)
+    return graph
+
+
+def require_videos(comfyui: ComfyServer, run: Run) -> None:
+    """The edit of a recipe, and the comparison."""
     assert run.outcome == "execution_success", run.of("execution_error")
     videos = [file for file in comfyui.files(run) if file.suffix == ".mp4"]
     assert [load(file).frames.shape for file in sorted(videos)] == [
         (5, 96, 130, 3),  # brought back to the size of the file
         (5, 64, 192, 3),
     ]
+
+
+@pytest.mark.parametrize("experts", [1, 2])
+def test_the_recipe_runs_with_one_expert_and_with_two(
+    comfyui: ComfyServer, wan: str, experts: int
+) -> None:
+    graph = recipe(comfyui, wan, WAN)
+    by_class = {each["class_type"]: each for each in graph.values()}
+    by_class["EvenframeEdit"]["inputs"]["start_step"] = 0
+    if experts == 2:
+        graph["low"] = theirs("UNETLoader", unet_name=wan, weight_dtype="fp8_e4m3fn")
+        by_class["EvenframeAdoptModel"]["inputs"]["low_noise_model"] = ["low", 0]
+        by_class["EvenframeAdoptModel"]["inputs"]["switch_at"] = 0.95  # of two steps the second
+    run = comfyui.run(graph, seconds=600)
+    require_videos(comfyui, run)
     [told] = [each["text"][0] for each in comfyui.outputs(run).values() if "flow," in str(each)]
     assert ("two experts that switch at 0.95" in told) == (experts == 2)
+
+
+def test_the_recipe_of_an_own_sampler_runs(comfyui: ComfyServer, wan: str) -> None:
+    require_videos(comfyui, comfyui.run(recipe(comfyui, wan, OWN_WAN), seconds=600))
