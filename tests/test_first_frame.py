@@ -1,5 +1,6 @@
 """First Frame: an edited frame that the rest of the clip follows."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
