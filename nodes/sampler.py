@@ -75,8 +75,8 @@ class EvenframeSourceForControls(io.ComfyNode):
         noise_seed: int,
         inversion: Inversion | None = None,
         key_frames: str = "own",
-        source_conditioning: Any = None,
         target_conditioning: Any = None,
+        source_conditioning: Any = None,
     ) -> io.NodeOutput:
         prompts = (source_prompt, source_conditioning), (target_prompt, target_conditioning)
         given = {"noise": noise, "seed": noise_seed, "inversion": inversion}
@@ -138,16 +138,18 @@ def _further_inputs() -> list[io.Input]:
             "own, mid, first, last, all, or offsets such as -1. 'own, mid' steadies a clip. An "
             "inversion brings its own.",
         ),
+        # The first of this kind, for that is what positive is where the node is bypassed.
+        io.Conditioning.Input(
+            "target_conditioning",
+            optional=True,
+            tooltip="The target prompt as other nodes have encoded it, your sampler's positive: it "
+            "goes on to the sampler where this node is bypassed.",
+        ),
         io.Conditioning.Input(
             "source_conditioning",
             optional=True,
             tooltip="The source prompt as other nodes have encoded it, with a ControlNet of the "
             "clip's own or the like.",
-        ),
-        io.Conditioning.Input(
-            "target_conditioning",
-            optional=True,
-            tooltip="The target prompt as other nodes have encoded it.",
         ),
     ]
 
