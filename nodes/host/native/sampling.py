@@ -114,6 +114,10 @@ class Sampling:
         self, executor: Any, guider: Any, sigmas: Any, extra: Any, back: Any, noise: Any, *more: Any
     ) -> Any:
         """Where all is prepared, and nothing done: the controls begin."""
+        theirs = {entry["uuid"] for entry in self._given}
+        for role in guider.conds.keys() - {"source"}:  # without copies of the source's areas
+            entries = guider.conds[role]
+            guider.conds[role] = [entry for entry in entries if entry["uuid"] not in theirs]
         conditions = dict(guider.conds)
         require_frames(conditions, noise.shape)
         conditions["source"] = as_given(conditions["source"], self._given)
