@@ -23,6 +23,7 @@ from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
 from evenframe.pipelines.models.model import Model
+from evenframe.pipelines.source.between import Blurred
 
 
 def each_step_draws_noise_of_its_own(model: Model, patcher: Any) -> None:
@@ -100,6 +101,30 @@ def areas_of_the_source_are_its_own(model: Model, patcher: Any) -> None:
     assert torch.equal(found, sampled(patcher, model, **few))
 
 
+def the_source_has_the_noise_that_the_sampler_starts_with(model: Model, patcher: Any) -> None:
+    """Also where FreeNoise of Context Windows has shuffled it, and where it is sampled again."""
+    from comfy.context_windows import create_sampler_sample_wrapper
+
+    cut, begun, started = windowed(patcher, model), list[Edit](), list[Tensor]()
+    cut.model_options["context_handler"].freenoise = True
+    create_sampler_sample_wrapper(cut)
+
+    def note(run: Any, *given: Any) -> Any:
+        started.append(model.denoiser.inward(given[4]).clone())  # type: ignore[attr-defined]
+        return run(*given)
+
+    cut.add_wrapper("sampler_sample", lambda run, *given: (run(*given), run(*given))[1])
+    on = steered(model, source(model), Noting(begun=begun), patcher=cut)
+    on.add_wrapper("sampler_sample", note)
+    sampled(on, model, sigmas=own.sigmas_of(model, 2))
+    assert len(started) == 2 and len(begun) == 2, "of each window"
+    for noise, edit in zip(started, begun, strict=True):
+        first = Blurred(edit.whole.trajectory[0], noise).at(
+            edit.inversion.levels(edit.model.schedule)[0]
+        )
+        assert apart(edit.whole.trajectory[-1], first) < 1e-6
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -110,6 +135,7 @@ def main() -> None:
             a_run_that_leaves_noise_knows_the_clip(model, patcher)
             a_negative_prompt_may_have_areas(model, patcher)
             areas_of_the_source_are_its_own(model, patcher)
+            the_source_has_the_noise_that_the_sampler_starts_with(model, patcher)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ....pipelines.models.schedule import Kind
+    from ....pipelines.source.between import SourceLatents
 
 
 def outer_sample(
@@ -50,7 +51,7 @@ def outer_sample(
     if attached is None or isinstance(sampler, Work) or len(sigmas) < 2:
         return executor(*given, **others)
     require_before(guider, attached, noise, latents, sampler, sigmas)
-    run = Sampling(guider, attached, noise, sampler, sigmas)
+    run = Sampling(guider, attached, sampler, sigmas)
     run.join()
     try:
         samples = executor(*given, **others)
@@ -62,21 +63,17 @@ def outer_sample(
 
 
 class Sampling:
-    """One run of one sampler. ready: what the host has prepared for it."""
+    """One run of one sampler. ready: what the host has prepared for it. latents: the source's."""
 
     ready: Ready
+    latents: SourceLatents
 
-    def __init__(
-        self, guider: Any, attached: Attached, noise: Tensor, sampler: Any, sigmas: Tensor
-    ):
+    def __init__(self, guider: Any, attached: Attached, sampler: Any, sigmas: Tensor):
         self._guider, self._attached, source = guider, attached, attached.source
         self._sampling = guider.model_patcher.get_model_object("model_sampling")
         self.kind: Kind = scaling_of(self._sampling)
         self.sigmas = [float(each) for each in sigmas]
         self.levels = [level_of(self._sampling, each) for each in self.sigmas]
-        own: Any = source.model.denoiser
-        noise = own.inward(noise).float().cpu() * getattr(self._sampling, "noise_scale", 1.0)
-        self.latents = source.latents(noise)
         self._given = convert_cond(conditioning_of(source.prompt))
         places = bearing(source.prompt.host or [[None, {}]])
         self._main = target_entries(guider, source.target)
@@ -123,6 +120,10 @@ class Sampling:
         conditions["source"] = as_given(conditions["source"], self._given)
         options, models = extra["model_options"], tuple(guider.loaded_models)
         main = frozenset(self._main | self._asking)
+        # Only now is it the noise that the sampler starts with: FreeNoise has shuffled it.
+        own: Any = self._attached.source.model.denoiser
+        scale = getattr(self._sampling, "noise_scale", 1.0)
+        self.latents = self._attached.source.latents(own.inward(noise).float().cpu() * scale)
         self.ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
         self._seed = int(extra.get("seed") or 0)
         self._plan = self._planned()
