@@ -106,5 +106,9 @@ class Part:
         self._work.end()
         self._step = None
 
+    def done(self) -> None:
+        """After all calls: let go of the model."""
+        self._work.done()
+
     def _at(self, level: Level) -> Tensor:
         return self._latents.at(level)[self.frames.start : self.frames.stop]

@@ -126,6 +126,7 @@ class Sampling:
         self.latents = self._attached.source.latents(own.inward(noise).float().cpu() * scale)
         self.ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
         self._seed = int(extra.get("seed") or 0)
+        self._let_go()  # another node's wrapper may sample again within this run
         self._plan = self._planned()
         if self._acts and options.get("context_handler") is None:
             self.part(None, options)
@@ -249,6 +250,11 @@ class Sampling:
                 "The sampler has never asked the model about latents of the source's shape, so no "
                 "control could act: choose another sampler."
             )
+
+    def _let_go(self) -> None:
+        for part in self._parts.values():
+            part.done()
+        self._parts, self._used = {}, {}
 
     def tidy(self) -> None:
         """What the host leaves out after an error: else a ControlNet keeps its last hint."""
