@@ -7,8 +7,11 @@ Not a test itself: it ends with an AssertionError where something else comes out
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -125,6 +128,40 @@ def the_source_has_the_noise_that_the_sampler_starts_with(model: Model, patcher:
         assert apart(edit.whole.trajectory[-1], first) < 1e-6
 
 
+def nothing_outlives_its_use(model: Model, patcher: Any) -> None:
+    """The source's attention goes when no control asks any more, and all else with the run."""
+    from evenframe.nodes.host.native import part
+
+    left: list[Any] = []
+    alive: list[int] = []
+
+    class Watched(part.RecomputedAttention):
+        def at(self, step: int, sites: Any) -> Any:
+            found = super().at(step, sites)
+            left.append(weakref.ref(found))
+            return found
+
+    def made(run: Any, *given: Any) -> Any:
+        options = given[2]["model_options"]["transformer_options"]
+        left.append(weakref.ref(options["evenframe_run"]))
+        return run(*given)
+
+    def note() -> None:
+        alive.append(sum(each() is not None for each in left[1:]))
+
+    on = steered(model, source(model), Fusion(cross_steps=0, self_steps=0.5), Noting(then=note))
+    on.add_wrapper("sampler_sample", made)
+    gc.collect()
+    gc.disable()
+    with patch.object(part, "RecomputedAttention", Watched):
+        sampled(on, model, sigmas=own.sigmas_of(model, 4))
+    try:
+        assert alive == [1, 1, 0, 0], alive
+        assert isinstance(left[0], weakref.ref) and not any(each() for each in left)
+    finally:
+        gc.enable()
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -136,6 +173,7 @@ def main() -> None:
             a_negative_prompt_may_have_areas(model, patcher)
             areas_of_the_source_are_its_own(model, patcher)
             the_source_has_the_noise_that_the_sampler_starts_with(model, patcher)
+            nothing_outlives_its_use(model, patcher)
 
 
 if __name__ == "__main__":

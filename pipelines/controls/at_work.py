@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..attention.sites import Site
 from ..models.schedule import Level
+from ..source.held import HeldAttention
 from ..source.store import NOTHING, AttentionSource
 from .base import Edit, Step, attending
 
@@ -50,6 +51,8 @@ class AtWork:
     ) -> Step:
         """A step, with the source's attention where any control asks for it, and all prepared."""
         sites = self.sites(index)
+        if not sites and isinstance(source, HeldAttention):
+            source.let_go()  # else the last one asked for stays to the end of the edit
         seen = source.at(index, sites) if sites else NOTHING
         step = Step(index, here, there, seen, arrival)
         for run in self._runs:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....pipelines.controls.at_work import AtWork
 from ....pipelines.models.schedule import Level
+from ....pipelines.source.held import HeldAttention
 from ....pipelines.source.recompute import RecomputedAttention
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ....pipelines.attention.keyframes import KeyFrameTable
     from ....pipelines.attention.sites import Site
     from ....pipelines.controls.base import Edit, Step
-    from ....pipelines.models.model import Model
     from ....pipelines.source.between import SourceLatents
     from ....pipelines.source.store import SourceAttention
     from .attention import Controlled
@@ -26,33 +26,22 @@ CLEAN = Level(0.0, 1.0, 0.0)
 
 @dataclass(eq=False)
 class Following:
-    """An AttentionSource of whatever level a sampler is at.
+    """An AttentionSource of whatever level a sampler is at: the step only tells two of them apart.
 
-    latents: of the whole clip; frames: of it. holds: whether the attention of a level is held while
-    the sampler asks there again, as those of second order do.
+    latents: of the whole clip; frames: of it.
     """
 
-    model: Model
     plan: Edit
     latents: SourceLatents
     keyframes: KeyFrameTable | None
-    holds: bool
     level: Level = CLEAN
-    _held: tuple[Any, SourceAttention] | None = None
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         """At these sites, by a pass of the source that is left after the last of them."""
-        asked = self.level, sites
-        if self._held is not None and self._held[0] == asked:
-            return self._held[1]
-        self._held = None  # before the next is there
         frames, prompt = self.plan.latent_frames, self.plan.inversion.prompt
         own = self.latents.asked(self.level)[frames.start : frames.stop]
-        again = RecomputedAttention(
-            self.model, lambda _: own, prompt, [self.level], self.keyframes
-        ).at(0, sites)
-        self._held = (asked, again) if self.holds else None
-        return again
+        again = (lambda _: own), prompt, [self.level], self.keyframes
+        return RecomputedAttention(self.plan.model, *again).at(0, sites)
 
 
 class Part:
@@ -65,16 +54,20 @@ class Part:
     def __init__(self, plan: Edit, latents: SourceLatents):
         self.frames, self._plan, self._latents = plan.latent_frames, plan, latents
         self.keyframes = plan.inversion.keyframe_table()
-        whole = plan.window is None
-        self._source = Following(plan.model, plan, latents, self.keyframes, holds=whole)
+        self._follows = Following(plan, latents, self.keyframes)
+        # Samplers of second order ask twice at a level. Of several windows, all would be held.
+        self._held = HeldAttention(self._follows) if plan.window is None else None
         self._work = AtWork(plan)
         self._work.ready(plan.model)
         self.repeats, self._step = self._work.repeats, None
 
     def prepare(self, index: int, here: Level, there: Level, like: Tensor) -> Step:
         """Get the source's attention at the level that the sampler is at, within a step."""
-        self._source.level, arrival = here, self._at(there).to(like)
-        self._step = self._work.prepare(self._source, index, here, there, arrival)
+        self._follows.level, arrival = here, self._at(there).to(like)
+        if self._held is not None:
+            self._held.key = here
+        source = self._held or self._follows
+        self._step = self._work.prepare(source, index, here, there, arrival)
         return self._step
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
@@ -107,8 +100,10 @@ class Part:
         self._step = None
 
     def done(self) -> None:
-        """After all calls: let go of the model."""
+        """After all calls: let go of the model, and of the source's attention."""
         self._work.done()
+        if self._held is not None:
+            self._held.let_go()
 
     def _at(self, level: Level) -> Tensor:
         return self._latents.at(level)[self.frames.start : self.frames.stop]

@@ -52,14 +52,16 @@ def outer_sample(
         return executor(*given, **others)
     require_before(guider, attached, noise, latents, sampler, sigmas)
     run = Sampling(guider, attached, sampler, sigmas)
-    run.join()
     try:
+        run.join()
         samples = executor(*given, **others)
+        run.require_called()
+        return samples
     except BaseException:
         run.tidy()
         raise
-    run.require_called()
-    return samples
+    finally:
+        run.leave()
 
 
 class Sampling:
@@ -99,13 +101,18 @@ class Sampling:
         self._guider.conds["source"] = entries
         inner = options["transformer_options"]
         inner[RUN], wrappers = self, inner.setdefault("wrappers", {})
-        for kind, wrapper in (
-            (WrappersMP.SAMPLER_SAMPLE, self._sampler_sample),
-            (WrappersMP.PREDICT_NOISE, self._predict_noise),
-            (WrappersMP.CALC_COND_BATCH, self._calc_cond_batch),
-        ):
+        for kind, wrapper in self._wrappers.items():
             # Another node's wrapper may sample again: in the place of what was there.
             wrappers.setdefault(kind, {})[OURS] = [wrapper]
+
+    @property
+    def _wrappers(self) -> dict[str, Any]:
+        """By the host's names of what they go around."""
+        return {
+            WrappersMP.SAMPLER_SAMPLE: self._sampler_sample,
+            WrappersMP.PREDICT_NOISE: self._predict_noise,
+            WrappersMP.CALC_COND_BATCH: self._calc_cond_batch,
+        }
 
     def _sampler_sample(
         self, executor: Any, guider: Any, sigmas: Any, extra: Any, back: Any, noise: Any, *more: Any
@@ -250,6 +257,17 @@ class Sampling:
                 "The sampler has never asked the model about latents of the source's shape, so no "
                 "control could act: choose another sampler."
             )
+
+    def leave(self) -> None:
+        """Take no part any more, and let go of all: nothing waits for Python to find a circle."""
+        self._let_go()
+        if ready := vars(self).pop("ready", None):
+            ready.options, ready.during = {}, {}  # where this run is found
+        vars(self).pop("_plan", None)
+        inner = self._guider.model_options["transformer_options"]
+        inner.pop(RUN, None)
+        for kind in self._wrappers:
+            inner.get("wrappers", {}).get(kind, {}).pop(OURS, None)
 
     def _let_go(self) -> None:
         for part in self._parts.values():
