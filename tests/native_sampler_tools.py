@@ -177,6 +177,16 @@ def what_cannot_be_is_said_before_the_work(model: Model, patcher: Any) -> None:
             sampled(given, model, start=laid, noise=laid)
     with refused("^The SIGMAS rise"):
         sampled(given, model, sigmas=own.sigmas_of(model).flip(0))
+    sigmas = own.sigmas_of(model)
+    with refused("^Two SIGMAS in a row are equal"):
+        sampled(given, model, sigmas=torch.cat([sigmas[:2], sigmas[1:] * (1 - 1e-6)]))
+    many = torch.linspace(1, 0, 1002)
+    for long in (
+        lambda: sampled(given, model, sigmas=many),
+        lambda: invert(given, many, "ddim", print),
+    ):
+        with refused("^The SIGMAS have 1001 steps"):
+            long()
     with refused("^The sampler starts without noise .* 'shared'"):
         sampled(given, model, noise=torch.zeros_like(model.denoiser.outward(clip.clean)))  # type: ignore[attr-defined]
     with refused("^The sampler's positive prompt is not the one of Source for Controls"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from ....pipelines.common.errors import EvenframeError
-from .levels import scaling_of
+from ....pipelines.models.schedule import MAX_STEPS
+from .levels import is_one, scaling_of
 from .prompts import bearing, conditioning_of, same_states
 from .standing import require_reachable
 from .stepwise import Stepwise
@@ -34,11 +35,7 @@ def require_before(
     require_reachable(patcher, source.model.name)
     scaling_of(patcher.get_model_object("model_sampling"))
     _require_shape(latents, source.model, source.clean)
-    if any(float(low) > float(high) for high, low in pairwise(sigmas)):
-        raise EvenframeError(
-            "The SIGMAS rise, from less noise to more, and controls act on the way down: for an "
-            "inversion, use Invert for Sampler with the SIGMAS of the edit."
-        )
+    _require_way_down(sigmas.tolist())
     source.require_noise(noise)
     _require_pictures(guider, target_entries(guider, source.target), source.prompt)
     _require_unsplit(guider)
@@ -102,6 +99,30 @@ def _require_pictures(guider: Any, target: set[Any], prompt: Conditioning) -> No
             f"The sampler's positive prompt has a picture ({missing[0]}), as for image to video, "
             "and the source prompt has none: give a prompt of the source the clip's own picture by "
             "the same node, and link it to source_conditioning of Source for Controls."
+        )
+
+
+def _require_way_down(sigmas: Sequence[float]) -> None:
+    require_steps(len(sigmas) - 1)
+    for high, low in pairwise(sigmas):
+        if low > high:
+            raise EvenframeError(
+                "The SIGMAS rise, from less noise to more, and controls act on the way down: for "
+                "an inversion, use Invert for Sampler with the SIGMAS of the edit."
+            )
+        if is_one(low, high):
+            raise EvenframeError(
+                f"Two SIGMAS in a row are equal ({high:g}), a step in which controls could do "
+                "nothing: take fewer steps, or another scheduler."
+            )
+
+
+def require_steps(steps: int) -> None:
+    """Raise EvenframeError for more than the latents of the source are made ready for."""
+    if steps > MAX_STEPS:
+        raise EvenframeError(
+            f"The SIGMAS have {steps} steps, and the source's latents are kept at each: give at "
+            f"most {MAX_STEPS}."
         )
 
 

@@ -15,6 +15,7 @@ from ....pipelines.models.listed_schedule import ListedSchedule
 from ....pipelines.source.inversion import Inversion, climb
 from ....pipelines.source.keeper import Keeper, SourcePass
 from .attached import attached_to, with_source
+from .before_sampling import require_steps
 from .levels import entering, level_of, scaling_of, schedule_of, time_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def inverted(
             "The SIGMAS do not fall from step to step: give those of the edit itself, from a "
             "scheduler, and not flipped; the inversion walks them backwards."
         )
+    require_steps(len(steps) - 1)
     steps = steps if steps[-1] == 0 else [*steps, 0.0]
     levels = [level_of(sampling, sigma) for sigma in steps]
     listed = ListedSchedule(scaling_of(sampling), levels)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ....pipelines.models.schedule import Kind, Schedule
 
-SAME = 1e-5
+ROUNDED = 1e-5
 """Of a sigma: what float32 may have made of one."""
 PREDICTIONS: dict[type, Kind] = {
     host_sampling.EPS: "epsilon",
@@ -82,7 +82,12 @@ def level_of(sampling: Any, sigma: float) -> Level:
 
 def step_at(sigmas: Sequence[float], sigma: float) -> int:
     """The step of a sampler's that a level falls into: of two, the one that begins there."""
-    return sum(each >= sigma * (1 - SAME) for each in sigmas[1:-1])
+    return sum(each >= sigma * (1 - ROUNDED) for each in sigmas[1:-1])
+
+
+def is_one(low: float, high: float) -> bool:
+    """Whether two sigmas of a sampler's are the same level, as `step_at` tells them apart."""
+    return low >= high * (1 - ROUNDED)
 
 
 def time_of(sampling: Any, sigma: float) -> float:
