@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import weakref
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 from unittest.mock import patch
 
@@ -162,6 +163,34 @@ def nothing_outlives_its_use(model: Model, patcher: Any) -> None:
         gc.enable()
 
 
+def others_may_hand_on_by_name(model: Model, patcher: Any) -> None:
+    """Other nodes' wrappers, by the names that ComfyUI has."""
+    from comfy.k_diffusion.sampling import sample_euler
+    from comfy.samplers import KSAMPLER, CFGGuider, _calc_cond_batch
+
+    from evenframe.nodes.host.native.stepwise import Stepwise
+
+    named = patcher.clone()
+    wrapped: dict[str, Any] = {
+        "outer_sample": CFGGuider.outer_sample,
+        "sampler_sample": KSAMPLER.sample,
+        "predict_noise": CFGGuider.predict_noise,
+        "calc_cond_batch": _calc_cond_batch,
+    }
+    for kind, function in wrapped.items():
+        names = [name for name in signature(function).parameters if name != "self"]
+
+        def by_name(run: Any, *given: Any, names: list[str] = names, **more: Any) -> Any:
+            return run(**dict(zip(names, given, strict=False)), **more)
+
+        named.add_wrapper(kind, by_name)
+    few, clip = {"sigmas": own.sigmas_of(model, 2)}, source(model)
+    without = sampled(steered(model, clip, Fusion()), model, **few)
+    for sampler in ("euler", Stepwise(KSAMPLER(sample_euler))):
+        on = steered(model, clip, Fusion(), patcher=named)
+        assert torch.equal(sampled(on, model, sampler, **few), without)
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -174,6 +203,7 @@ def main() -> None:
             areas_of_the_source_are_its_own(model, patcher)
             the_source_has_the_noise_that_the_sampler_starts_with(model, patcher)
             nothing_outlives_its_use(model, patcher)
+            others_may_hand_on_by_name(model, patcher)
 
 
 if __name__ == "__main__":

@@ -43,14 +43,20 @@ if TYPE_CHECKING:
 
 
 def outer_sample(
-    executor: Any, noise: Any, latents: Any, sampler: Any, sigmas: Any, *more: Any, **others: Any
+    executor: Any,
+    noise: Any,
+    latent_image: Any,
+    sampler: Any,
+    sigmas: Any,
+    *more: Any,
+    **others: Any,
 ) -> Any:
     """The wrapper (OUTER_SAMPLE): checks all before the work, and lets go of all after it."""
-    guider, given = executor.class_obj, (noise, latents, sampler, sigmas, *more)
+    guider, given = executor.class_obj, (noise, latent_image, sampler, sigmas, *more)
     attached = attached_in(guider.model_options)
     if attached is None or isinstance(sampler, Work) or len(sigmas) < 2:
         return executor(*given, **others)
-    require_before(guider, attached, noise, latents, sampler, sigmas)
+    require_before(guider, attached, noise, latent_image, sampler, sigmas)
     run = Sampling(guider, attached, sampler, sigmas)
     try:
         run.join()
@@ -115,9 +121,18 @@ class Sampling:
         }
 
     def _sampler_sample(
-        self, executor: Any, guider: Any, sigmas: Any, extra: Any, back: Any, noise: Any, *more: Any
+        self,
+        executor: Any,
+        model_wrap: Any,
+        sigmas: Any,
+        extra_args: Any,
+        callback: Any,
+        noise: Any,
+        *more: Any,
+        **others: Any,
     ) -> Any:
         """Where all is prepared, and nothing done: the controls begin."""
+        guider = model_wrap
         theirs = {entry["uuid"] for entry in self._given}
         for role in guider.conds.keys() - {"source"}:  # without copies of the source's areas
             entries = guider.conds[role]
@@ -125,19 +140,19 @@ class Sampling:
         conditions = dict(guider.conds)
         require_frames(conditions, noise.shape)
         conditions["source"] = as_given(conditions["source"], self._given)
-        options, models = extra["model_options"], tuple(guider.loaded_models)
+        options, models = extra_args["model_options"], tuple(guider.loaded_models)
         main = frozenset(self._main | self._asking)
         # Only now is it the noise that the sampler starts with: FreeNoise has shuffled it.
         own: Any = self._attached.source.model.denoiser
         scale = getattr(self._sampling, "noise_scale", 1.0)
         self.latents = self._attached.source.latents(own.inward(noise).float().cpu() * scale)
         self.ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
-        self._seed = int(extra.get("seed") or 0)
+        self._seed = int(extra_args.get("seed") or 0)
         self._let_go()  # another node's wrapper may sample again within this run
         self._plan = self._planned()
         if self._acts and options.get("context_handler") is None:
             self.part(None, options)
-        return executor(guider, sigmas, extra, back, noise, *more)
+        return executor(guider, sigmas, extra_args, callback, noise, *more, **others)
 
     def _planned(self) -> Edit:
         """The edit of the whole clip, at the sampler's levels."""
@@ -191,9 +206,16 @@ class Sampling:
             self._own = before
 
     def _calc_cond_batch(
-        self, executor: Any, model: Any, conds: Any, x: Tensor, timestep: Tensor, options: Any
+        self,
+        executor: Any,
+        model: Any,
+        conds: Any,
+        x_in: Tensor,
+        timestep: Tensor,
+        model_options: Any,
     ) -> Any:
         """A call of the model, with controls in it."""
+        x, options = x_in, model_options
         if self._own or not self._acts or model is not self.ready.inner:
             return executor(model, conds, x, timestep, options)
         self._calls += 1
@@ -212,11 +234,13 @@ class Sampling:
         self.ready.at(sigma)
         return executor(model, conds, x, timestep, chained(options, layer))
 
-    def _predict_noise(self, executor: Any, x: Tensor, timestep: Tensor, *more: Any) -> Any:
+    def _predict_noise(
+        self, executor: Any, x: Tensor, timestep: Tensor, *more: Any, **others: Any
+    ) -> Any:
         """What the sampler gets of a call: clean latents, in which controls keep the source's as
         the host's inpainting does, whatever guidance has made of them."""
         self._used = {}
-        clean = executor(x, timestep, *more)
+        clean = executor(x, timestep, *more, **others)
         if self._used and not self._stepwise:
             latents = self.denoiser.inward(clean)
             parts = sorted(self._used.values(), key=lambda part: part.frames.start)

@@ -94,24 +94,29 @@ class Work:
     begun: Any = None
 
     def sample(
-        self, guider: Any, sigmas: Tensor, extra_args: dict[str, Any], *others: Any
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        *_: Any,
+        **__: Any,
     ) -> Tensor:
-        """Called by the guider between what it prepares and what it tidies up.
-
-        others: (callback, noise, latent image, mask, whether to show no bar).
-        """
+        """Called by the guider, model_wrap, between what it prepares and what it tidies up."""
+        guider = model_wrap
         self.begun = guider.conds, guider.loaded_models
         given = guider.original_conds
         conditions = dict(guider.conds)
-        require_frames(conditions, others[1].shape)
-        require_prompts(conditions, others[1].shape)
+        require_frames(conditions, noise.shape)
+        require_prompts(conditions, noise.shape)
         if "source" in given:
             conditions["source"] = as_given(conditions["source"], given["source"])
         main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
         options, models = extra_args["model_options"], tuple(guider.loaded_models)
-        ready = Ready(guider.inner_model, options, conditions, others[1].shape, main, models)
+        ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
         self.result = self.work(ready)
-        return others[1]
+        return noise
 
     def tidy(self) -> None:
         """What the host leaves out after an error: else a ControlNet keeps its last hint."""
@@ -204,11 +209,12 @@ def _with_room(
     memory_bytes: int,
     prepare: Any,
     model: Any,
-    _: Any,
+    noise_shape: Any,
     *args: Any,
     **more: Any,
 ) -> Any:
-    """Let the host prepare as for a batch of this shape that needs so many bytes."""
+    """Let the host prepare as for a batch of this shape, instead of noise_shape, that needs so many
+    bytes."""
     own = max(1, model.memory_required(list(shape)))
     batch = shape[0] * max(1, -(-memory_bytes // own))
     return prepare(model, [batch, *shape[1:]], *args, **more)

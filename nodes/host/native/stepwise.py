@@ -43,7 +43,7 @@ class Stepwise:
 
     def sample(
         self,
-        guider: Any,
+        model_wrap: Any,
         sigmas: Any,
         extra_args: dict[str, Any],
         callback: Any,
@@ -52,7 +52,8 @@ class Stepwise:
         denoise_mask: Any = None,
         disable_pbar: bool = False,
     ) -> Any:
-        """Called by the host's guider in the place of the inner sampler's."""
+        """Called by the host's guider, model_wrap, in the place of the inner sampler's."""
+        guider = model_wrap
         run = extra_args["model_options"]["transformer_options"].get(RUN)
         if run is None:
             raise EvenframeError(
