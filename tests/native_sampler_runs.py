@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
 from typing import Any
@@ -28,6 +29,28 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.between import Blurred
+
+
+@contextmanager
+def refused(match: str) -> Any:
+    """Said before any pass of the model."""
+    from comfy import samplers
+
+    asked: list[int] = []
+    real = samplers._calc_cond_batch
+
+    def counted(*given: Any) -> Any:
+        asked.append(1)
+        return real(*given)
+
+    samplers._calc_cond_batch = counted
+    try:
+        with pytest.raises(EvenframeError, match=match) as error:
+            yield
+    finally:
+        samplers._calc_cond_batch = real
+    assert not asked, "work was done"
+    assert "\n" not in str(error.value).strip()
 
 
 def each_step_draws_noise_of_its_own(model: Model, patcher: Any) -> None:
@@ -191,6 +214,41 @@ def others_may_hand_on_by_name(model: Model, patcher: Any) -> None:
         assert torch.equal(sampled(on, model, sampler, **few), without)
 
 
+def the_source_prompt_holds_in_every_step(model: Model, patcher: Any) -> None:
+    """A part of them is refused, in the pack's own loop too; two that make a whole are not."""
+    clip, few = source(model), {"sigmas": own.sigmas_of(model, 3)}
+    [[states, others]] = own.conditioned(clip.prompt)
+
+    def held(*parts: tuple[float, float]) -> Any:
+        times = [{"start_percent": start, "end_percent": end} for start, end in parts]
+        host = [[states, {**others, **each}] for each in times]
+        return replace(clip, prompt=replace(clip.prompt, host=host), shared=own.latents(model, 7))
+
+    part, gap = held((0.5, 1.0)), held((0.0, 0.4), (0.6, 1.0))
+    with refused("^The source prompt holds for a part of the steps alone"):
+        sampled(steered(model, gap, Fusion()), model, **few)
+    with refused("^The source prompt holds for a part of the steps alone"):
+        own.by_loop(model, part, [Fusion()])
+    both = held((0.0, 0.4), (0.4, 1.0))
+    found = sampled(steered(model, both, Fusion()), model, **few)
+    whole = replace(both, prompt=clip.prompt)
+    assert apart(found, sampled(steered(model, whole, Fusion()), model, **few)) < 1e-6
+
+
+def what_is_lost_on_the_way_is_said(model: Model, patcher: Any) -> None:
+    """Another node may drop what stands on the MODEL, in part."""
+    from evenframe.nodes.host.native.samplers import guide
+
+    given = guide(steered(model, source(model), Fusion()), 0.5)
+    bare, unwrapped = given.clone(), given.clone()
+    bare.model_options["transformer_options"] = {}
+    unwrapped.wrappers = {}
+    with refused("^A node behind Source for Controls has replaced the MODEL's options"):
+        sampled(bare, model)
+    with pytest.raises(EvenframeError, match="^There is no source on the MODEL any more"):
+        sampled(unwrapped, model)
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -204,6 +262,8 @@ def main() -> None:
             the_source_has_the_noise_that_the_sampler_starts_with(model, patcher)
             nothing_outlives_its_use(model, patcher)
             others_may_hand_on_by_name(model, patcher)
+            the_source_prompt_holds_in_every_step(model, patcher)
+            what_is_lost_on_the_way_is_said(model, patcher)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Not a test itself: it ends with an AssertionError where something is done or sai
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ import native_sampler_cases as cases
 import native_sampler_runs as runs
 import pytest
 import torch
+from native_sampler_runs import refused
 
 from evenframe.benchmarks import host_models, native
 from evenframe.benchmarks import sampler as own
@@ -138,28 +138,6 @@ def a_mask_may_hold_for_some_steps(model: Model, patcher: Any) -> None:
     )
     sampled(mask_steps(watched, Span(0.5, 1)), model, **given)
     assert len(seen) == own.STEPS // 2 and max(seen) < 1
-
-
-@contextmanager
-def refused(match: str) -> Any:
-    """Said before any pass of the model."""
-    from comfy import samplers
-
-    asked: list[int] = []
-    real = samplers._calc_cond_batch
-
-    def counted(*given: Any) -> Any:
-        asked.append(1)
-        return real(*given)
-
-    samplers._calc_cond_batch = counted
-    try:
-        with pytest.raises(EvenframeError, match=match) as error:
-            yield
-    finally:
-        samplers._calc_cond_batch = real
-    assert not asked, "work was done"
-    assert "\n" not in str(error.value).strip()
 
 
 def what_cannot_be_is_said_before_the_work(model: Model, patcher: Any) -> None:

@@ -33,7 +33,7 @@ from .prompts import bearing, conditioning_of
 from .session import Ready, Work, as_given
 from .standing import OURS, RUN
 from .stepwise import Stepwise
-from .windows import require_frames, window_of
+from .windows import require_frames, require_prompts, window_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,8 +54,13 @@ def outer_sample(
     """The wrapper (OUTER_SAMPLE): checks all before the work, and lets go of all after it."""
     guider, given = executor.class_obj, (noise, latent_image, sampler, sigmas, *more)
     attached = attached_in(guider.model_options)
-    if attached is None or isinstance(sampler, Work) or len(sigmas) < 2:
+    if isinstance(sampler, Work) or len(sigmas) < 2:
         return executor(*given, **others)
+    if attached is None:
+        raise EvenframeError(
+            "A node behind Source for Controls has replaced the MODEL's options, and with them the "
+            "source and the controls: take that node away, or connect the MODEL before them."
+        )
     require_before(guider, attached, noise, latent_image, sampler, sigmas)
     run = Sampling(guider, attached, sampler, sigmas)
     try:
@@ -142,6 +147,7 @@ class Sampling:
         conditions["source"] = as_given(conditions["source"], self._given)
         options, models = extra_args["model_options"], tuple(guider.loaded_models)
         main = frozenset(self._main | self._asking)
+        require_prompts({"source": conditions["source"]}, noise.shape, main)
         # Only now is it the noise that the sampler starts with: FreeNoise has shuffled it.
         own: Any = self._attached.source.model.denoiser
         scale = getattr(self._sampling, "noise_scale", 1.0)

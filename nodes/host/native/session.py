@@ -109,10 +109,10 @@ class Work:
         given = guider.original_conds
         conditions = dict(guider.conds)
         require_frames(conditions, noise.shape)
-        require_prompts(conditions, noise.shape)
+        main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
+        require_prompts(conditions, noise.shape, main)
         if "source" in given:
             conditions["source"] = as_given(conditions["source"], given["source"])
-        main = frozenset(given[role][at]["uuid"] for role, at in self.bearing)
         options, models = extra_args["model_options"], tuple(guider.loaded_models)
         ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
         self.result = self.work(ready)

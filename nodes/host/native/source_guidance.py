@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ....pipelines.common.errors import EvenframeError
 from ....pipelines.models.guidance import source_oriented
 from .standing import RUN
 
@@ -24,7 +25,12 @@ class SourceGuidance:
 
     def __call__(self, args: dict[str, Any]) -> list[Tensor]:
         outputs, options = list(args["conds_out"]), args["model_options"]
-        run, sigma = options["transformer_options"][RUN], args["sigma"]
+        run, sigma = options.get("transformer_options", {}).get(RUN), args["sigma"]
+        if run is None:
+            raise EvenframeError(
+                "There is no source on the MODEL any more, so that Source Guidance has nothing to "
+                "guide by: take away the node behind Source for Controls that has dropped it."
+            )
         x, said = run.source_says(sigma, options)
         inward, flow = run.denoiser.inward, run.kind == "flow"
 

@@ -13,7 +13,7 @@ from comfy.context_windows import IndexListContextHandler, IndexListContextWindo
 from ....pipelines.common.errors import EvenframeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 Conditions = dict[str, list[Any]]
 CACHED = ("cond_hint", "extra_concat", "control_input")
@@ -32,9 +32,14 @@ def require_frames(conditions: Mapping[str, list[Any]], clip: Sequence[int]) -> 
             )
 
 
-def require_prompts(conditions: Mapping[str, list[Any]], clip: Sequence[int]) -> None:
+def require_prompts(
+    conditions: Mapping[str, list[Any]], clip: Sequence[int], main: Collection[Any]
+) -> None:
     """Raise EvenframeError for a branch of whose areas none lies over some of the latent frames:
-    the host would predict nothing there."""
+    the host would predict nothing there; and for a source prompt that does not hold at every level.
+
+    main: the entries that bear a prompt's tokens, by their uuids.
+    """
     frames = clip[2] if len(clip) == 5 else clip[0]
     for role, entries in conditions.items():
         spans = [_span(entry.get("area"), frames) for entry in entries]
@@ -44,6 +49,27 @@ def require_prompts(conditions: Mapping[str, list[Any]], clip: Sequence[int]) ->
                 f"No {role} prompt reaches latent frame {left[0] + 1} of {frames}: its area has "
                 f"other frames. Combine it with a prompt that has no area."
             )
+    _require_lasting([each for each in conditions.get("source", ()) if each["uuid"] in main])
+
+
+def _require_lasting(source: Sequence[Mapping[str, Any]]) -> None:
+    """Raise EvenframeError where in some of the steps there is no entry."""
+    reached = 0.0
+    for begins, ends in sorted(map(_share, source)):
+        reached = max(reached, ends) if begins <= reached else reached
+    if source and reached < 1:
+        raise EvenframeError(
+            "The source prompt holds for a part of the steps alone "
+            "(ConditioningSetTimestepRange), and the source is asked about in all: leave that "
+            "node out, or combine its conditioning with the same text for the other steps."
+        )
+
+
+def _share(entry: Mapping[str, Any]) -> tuple[float, float]:
+    """From where to where an entry holds, 0..1 of the way down: of a schedule on the CLIP, and of
+    the conditioning itself."""
+    begins = max(entry.get(name, 0.0) for name in ("start_percent", "clip_start_percent"))
+    return begins, min(entry.get(name, 1.0) for name in ("end_percent", "clip_end_percent"))
 
 
 def _span(area: Any, frames: int) -> range:
