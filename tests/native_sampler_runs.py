@@ -27,6 +27,7 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.between import Blurred
 
@@ -249,6 +250,88 @@ def what_is_lost_on_the_way_is_said(model: Model, patcher: Any) -> None:
         sampled(unwrapped, model)
 
 
+def a_step_taken_alone_is_one_step(model: Model, patcher: Any) -> None:
+    """Also for the second call of heun's, which falls where the next one begins."""
+    from comfy.samplers import sampler_object
+
+    from evenframe.nodes.host.native.samplers import refocus
+
+    noting, heun = Noting(), sampler_object("heun")
+    on = steered(model, source(model), noting)
+    sampled(on, model, refocus(heun), sigmas=own.sigmas_of(model, 3))
+    assert {index for index, _ in noting.steps[:3]} == {0}, noting.steps
+    assert noting.steps[2][1] < noting.steps[1][1], "the level is that of the call"
+
+
+def a_run_may_end_without_asking(model: Model, patcher: Any) -> None:
+    """dpm_fast makes no step of one; and another node's wrapper may sample in its place."""
+    on = steered(model, source(model), Fusion())
+    for name in ("dpm_fast", "dpm_adaptive"):
+        sampled(on, model, name, sigmas=own.sigmas_of(model, 1))
+    instead = on.clone()
+
+    def once(run: Any, noise: Any, *given: Any, **_: Any) -> Any:
+        guider = run.class_obj
+        if vars(guider).setdefault("within", False):
+            return run(noise, *given, **_)
+        guider.within = True
+        kept = guider.conds
+        try:
+            return guider.sample(noise, *given[:3], disable_pbar=True, seed=0)
+        finally:
+            guider.conds = kept
+
+    instead.add_wrapper("outer_sample", once)
+    few = {"sigmas": own.sigmas_of(model, 2)}
+    assert torch.equal(sampled(instead, model, **few), sampled(on, model, **few))
+
+
+def room_is_made_for_the_controls(model: Model, patcher: Any) -> None:
+    """Before the model is loaded, where they need more than ComfyUI's own estimate."""
+    from comfy import sampler_helpers
+
+    asked: list[Any] = []
+    real = sampler_helpers._prepare_sampling
+
+    def prepared(model: Any, shape: Any, *given: Any, **more: Any) -> Any:
+        asked.append(list(shape))
+        return real(model, shape, *given, **more)
+
+    class Large(Fusion):
+        def working_bytes(self, model: Model, frames: int, frame_size: tuple[int, int]) -> int:
+            return 10 * model.denoiser.working_bytes(frames, frame_size, branches=1)
+
+    few, clip = {"sigmas": own.sigmas_of(model, 1)}, source(model)
+    with patch.object(sampler_helpers, "_prepare_sampling", prepared):
+        for control in (Fusion(), Large()):
+            sampled(steered(model, clip, control), model, **few)
+    assert asked[1] == [10 * asked[0][0], *asked[0][1:]], asked
+    assert asked[0] == [*model.denoiser.outward(clip.clean).shape]  # type: ignore[attr-defined]
+
+
+def source_guidance_is_by_what_was_asked(model: Model, patcher: Any) -> None:
+    """Where controls keep the source, the model has been asked about that and not about noise."""
+    from evenframe.nodes.host.native import source_guidance
+    from evenframe.nodes.host.native.samplers import guide
+
+    seen: list[Tensor] = []
+
+    def noted(said: Tensor, clean: Tensor, apart: Tensor, strength: float) -> Tensor:
+        seen.append(apart)
+        return said * 0
+
+    kept = JointSampling(own.regions(model))
+    lattice = model.codec.lattice(own.video_frames(model), (64, 64))
+    outside = own.regions(model).on_latents(lattice).coverage(own.SIZE)[:, None] == 0
+    for on in (patcher, windowed(patcher, model)):
+        seen.clear()
+        given = guide(steered(model, source(model), kept, patcher=on), 1.0)
+        with patch.object(source_guidance, "source_oriented", noted):
+            sampled(given, model, sigmas=torch.tensor([0.5, 0.25, 0.0]), scale=1.0)
+        size = seen[0].abs().mean(1, keepdim=True)
+        assert size[outside].mean() < size[~outside].mean(), "it is by the sampler's noise"
+
+
 def main() -> None:
     assert not host_models.find()
     with torch.inference_mode():
@@ -264,6 +347,10 @@ def main() -> None:
             others_may_hand_on_by_name(model, patcher)
             the_source_prompt_holds_in_every_step(model, patcher)
             what_is_lost_on_the_way_is_said(model, patcher)
+            a_step_taken_alone_is_one_step(model, patcher)
+            a_run_may_end_without_asking(model, patcher)
+            room_is_made_for_the_controls(model, patcher)
+            source_guidance_is_by_what_was_asked(model, patcher)
 
 
 if __name__ == "__main__":

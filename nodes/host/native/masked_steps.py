@@ -26,7 +26,7 @@ class MaskedSteps:
     earlier: Any = None
 
     def __call__(self, sigma: Tensor, denoise_mask: Tensor, extra_options: Any) -> Tensor:
-        sigmas = [float(each) for each in extra_options["sigmas"]]
+        sigmas = extra_options["sigmas"].tolist()
         if step_at(sigmas, float(sigma.max())) not in self.span.steps(len(sigmas) - 1):
             return torch.ones_like(denoise_mask)
         if self.earlier is None:

@@ -8,9 +8,10 @@ starts, whose own wrappers live in the options that the host makes for that run 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as memory
@@ -21,7 +22,7 @@ from comfy.samplers import calc_cond_batch, filter_registered_hooks_on_conds
 
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.common.window import merged
-from ....pipelines.controls.base import Edit
+from ....pipelines.controls.base import Edit, working_bytes
 from ....pipelines.models.listed_schedule import ListedSchedule
 from ....pipelines.source.inversion import Inversion
 from .attached import Attached, attached_in
@@ -30,7 +31,7 @@ from .before_sampling import require_before, target_entries
 from .levels import entering, leaving, level_of, scaling_of, step_at
 from .part import CLEAN, Part
 from .prompts import bearing, conditioning_of
-from .session import Ready, Work, as_given
+from .session import Ready, Work, as_given, with_bytes
 from .standing import OURS, RUN
 from .stepwise import Stepwise
 from .windows import require_frames, require_prompts, window_of
@@ -76,10 +77,15 @@ def outer_sample(
 
 
 class Sampling:
-    """One run of one sampler. ready: what the host has prepared for it. latents: the source's."""
+    """One run of one sampler.
+
+    ready: what the host has prepared for it. latents: the source's. step: the one that is taken,
+    where steps are taken one by one; else None, and calls tell.
+    """
 
     ready: Ready
     latents: SourceLatents
+    step: int | None = None
 
     def __init__(self, guider: Any, attached: Attached, sampler: Any, sigmas: Tensor):
         self._guider, self._attached, source = guider, attached, attached.source
@@ -95,8 +101,11 @@ class Sampling:
         self._stepwise = isinstance(sampler, Stepwise)
         self._acts = bool(attached.controls) or source.keyframes != ("own",)
         self._parts: dict[range | None, Part] = {}
-        self._used: dict[range | None, Part] = {}
+        self._used: dict[range, Part] = {}
+        self._asked: dict[range, Tensor] = {}
         self._own, self._calls, self._seed = False, 0, 0
+        options = guider.model_options["transformer_options"]
+        self._around: Sampling | None = options.get(RUN)
 
     def join(self) -> None:
         """Take part in what the guider does: the source is one of its prompts."""
@@ -120,10 +129,24 @@ class Sampling:
     def _wrappers(self) -> dict[str, Any]:
         """By the host's names of what they go around."""
         return {
+            WrappersMP.PREPARE_SAMPLING: self._prepare_sampling,
             WrappersMP.SAMPLER_SAMPLE: self._sampler_sample,
             WrappersMP.PREDICT_NOISE: self._predict_noise,
             WrappersMP.CALC_COND_BATCH: self._calc_cond_batch,
         }
+
+    def _prepare_sampling(
+        self, executor: Any, model: Any, noise_shape: Any, *more: Any, **others: Any
+    ) -> Any:
+        """Room for the controls' own passes, too. noise_shape: of a window, where there are any."""
+        clip, given = self._attached.source.clean, list(noise_shape)
+        source = self._attached.source.model
+        frames = given[2] if len(given) == 5 else given[0]
+        size = source.codec.lattice_of(clip).size
+        needed = working_bytes(self._attached.controls, source, frames, size)
+        if needed > source.denoiser.working_bytes(frames, size, branches=2):  # which the host sees
+            executor = partial(with_bytes, given, needed, executor)
+        return executor(model, noise_shape, *more, **others)
 
     def _sampler_sample(
         self,
@@ -136,7 +159,7 @@ class Sampling:
         *more: Any,
         **others: Any,
     ) -> Any:
-        """Where all is prepared, and nothing done: the controls begin."""
+        """Where all is prepared and the sampler has not begun: the controls do."""
         guider = model_wrap
         theirs = {entry["uuid"] for entry in self._given}
         for role in guider.conds.keys() - {"source"}:  # without copies of the source's areas
@@ -175,7 +198,7 @@ class Sampling:
             source.keyframes,
             model.fingerprint,
             layers=source.layers,
-            noise_seed=0,
+            noise_seed=0,  # so that its latents are those asked about, whatever made them
         )
         return Edit(
             model,
@@ -227,15 +250,18 @@ class Sampling:
         self._calls += 1
         window = window_of(options, x, self.ready.clip)
         part, sigma = self.part(window, options), float(timestep[0])
-        self._used[window], denoiser = part, self.denoiser
-        index, level = step_at(self.sigmas, sigma), level_of(self._sampling, sigma)
+        denoiser = self.denoiser
+        index = step_at(self.sigmas, sigma) if self.step is None else self.step
+        level = level_of(self._sampling, sigma)
         latents = leaving(denoiser.inward(x), level, self.kind)
         with self.asking(options):
             part.prepare(index, level, self.levels[index + 1], latents)
+        self._used[part.frames] = part
         if not self._stepwise:
             kept = part.settled(latents, level)
             if kept is not latents:
-                x = denoiser.outward(entering(kept, level, self.kind)[0])
+                asked = self._asked[part.frames] = entering(kept, level, self.kind)[0]
+                x = denoiser.outward(asked)
         layer = part.layer([self._name(cond) for cond in conds], self._main, latents)
         self.ready.at(sigma)
         return executor(model, conds, x, timestep, chained(options, layer))
@@ -245,19 +271,28 @@ class Sampling:
     ) -> Any:
         """What the sampler gets of a call: clean latents, in which controls keep the source's as
         the host's inpainting does, whatever guidance has made of them."""
-        self._used = {}
+        self._used, self._asked = {}, {}
         clean = executor(x, timestep, *more, **others)
-        if self._used and not self._stepwise:
-            latents = self.denoiser.inward(clean)
-            parts = sorted(self._used.values(), key=lambda part: part.frames.start)
-            pieces = [latents[part.frames.start : part.frames.stop] for part in parts]
-            kept = [part.settled(one, CLEAN) for part, one in zip(parts, pieces, strict=True)]
-            if any(new is not old for new, old in zip(kept, pieces, strict=True)):
-                frames = [part.frames for part in parts]
-                clean = self.denoiser.outward(merged(frames, "uniform", [[one] for one in kept])[0])
-        for part in () if self._stepwise else self._used.values():
-            part.end()
+        if not self._stepwise:
+            pieces, changed = {}, False
+            for frames, part in self._used.items():
+                one = self.denoiser.inward(clean)[frames.start : frames.stop]
+                pieces[frames] = part.settled(one, CLEAN)
+                changed |= pieces[frames] is not one
+                part.end()
+            clean = self._whole(pieces) if changed else clean
         return clean
+
+    def asked(self, x: Tensor) -> Tensor:
+        """What the model has just been asked about, where the sampler has given it these latents:
+        they, with what controls keep of the source."""
+        own = {frames: self.denoiser.inward(x)[frames.start : frames.stop] for frames in self._used}
+        return self._whole({**own, **self._asked}) if self._asked else x
+
+    def _whole(self, pieces: Mapping[range, Tensor]) -> Tensor:
+        """The clip's latents, as the host lays them out, of those of its windows."""
+        frames = sorted(pieces, key=lambda each: each.start)
+        return self.denoiser.outward(merged(frames, "uniform", [[pieces[at]] for at in frames])[0])
 
     def source_says(self, timestep: Tensor, options: Any) -> tuple[Tensor, Tensor]:
         """The source at a sampler's level, and the clean latents that the model makes of it under
@@ -265,12 +300,9 @@ class Sampling:
         level = level_of(self._sampling, float(timestep[0]))
         latents, sigma = entering(self.latents.at(level).to(timestep.device), level, self.kind)
         x, conditions = self.denoiser.outward(latents), [self.ready.whole["source"], None]
-        before, self._own = self._own, True
-        try:
+        with self.asking(options):
             self.ready.at(sigma)
             said = calc_cond_batch(self.ready.inner, conditions, x, timestep, options)[0]
-        finally:
-            self._own = before
         return x, said
 
     def _name(self, cond: Sequence[Any] | None) -> str:
@@ -282,7 +314,10 @@ class Sampling:
 
     def require_called(self) -> None:
         """Raise EvenframeError where the sampler has ended without ever asking the model."""
-        if self._acts and not self._calls:
+        if self._around is not None:  # another node's wrapper samples in the place of that one
+            self._around._calls += self._calls
+        # Of one step, dpm_fast and dpm_adaptive make none.
+        if self._acts and not self._calls and len(self.sigmas) > 2:
             raise EvenframeError(
                 "The sampler has never asked the model about latents of the source's shape, so no "
                 "control could act: choose another sampler."
@@ -302,7 +337,7 @@ class Sampling:
     def _let_go(self) -> None:
         for part in self._parts.values():
             part.done()
-        self._parts, self._used = {}, {}
+        self._parts, self._used, self._asked = {}, {}, {}
 
     def tidy(self) -> None:
         """What the host leaves out after an error: else a ControlNet keeps its last hint."""

@@ -147,7 +147,7 @@ def in_guider(
     taken = Work(work, [(role, at) for role in entries for at in bearing(entries[role])])
     guider.inner_set_conds(named)
     guider.model_options = create_model_options_clone(guider.model_options)
-    roomy = partial(_with_room, tuple(latents.shape), memory_bytes)
+    roomy = partial(with_bytes, tuple(latents.shape), memory_bytes)
     add_wrapper(WrappersMP.PREPARE_SAMPLING, roomy, guider.model_options, is_model_options=True)
     # Zeros for a start: the work brings its own, and only the shape counts.
     empty = torch.zeros(clip or latents.shape)
@@ -204,7 +204,7 @@ def as_given(entries: Sequence[Any], given: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _with_room(
+def with_bytes(
     shape: Sequence[int],
     memory_bytes: int,
     prepare: Any,

@@ -39,7 +39,7 @@ class SourceGuidance:
             noise = (latents - clean) / sigma[0]
             return noise if flow else noise - clean
 
-        apart = inward(way(args["input"], outputs[0]) - way(x, said))
+        apart = inward(way(run.asked(args["input"]), outputs[0]) - way(x, said))
         source, clean = inward(said), run.latents.clean.to(said)
         more = run.denoiser.outward(source_oriented(source, clean, apart, self.strength))
         return [each + more for each in outputs]

@@ -66,12 +66,13 @@ class Stepwise:
         if self.inner.inpaint_options.get("random", False):
             random = torch.Generator().manual_seed(seed + 1)
             asked.noise = torch.randn(noise.shape, generator=random).to(noise)
-        sampling, most = guider.inner_model.model_sampling, self.inner.max_denoise(guider, sigmas)
-        x = sampling.noise_scaling(sigmas[0], noise, latent_image, most)
+        sampling, whole = guider.inner_model.model_sampling, self.inner.max_denoise(guider, sigmas)
+        x = sampling.noise_scaling(sigmas[0], noise, latent_image, whole)
         # Noise that is added again, and the seeds of what the inner sampler draws in each step.
         draws, told = [torch.Generator().manual_seed(seed ^ at) for at in (0, 1)], dict[str, Any]()
         for index in range(len(sigmas) - 1):
             given = asked, sigmas[index : index + 2].clone(), extra_args
+            run.step = index  # for all calls of it, though some fall where the next begins
             x = self._step(run, index, x, given, draws, told.update)
             if callback is not None:
                 callback(index, told.get("denoised", x), x, len(sigmas) - 1)
