@@ -36,6 +36,10 @@ class SourceLatents(Protocol):
         """(t, c, h, w): what the model is asked about for the source's attention at a level."""
         ...
 
+    def part(self, frames: range) -> "SourceLatents":
+        """Of these frames alone."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Blurred:
@@ -51,6 +55,11 @@ class Blurred:
     def asked(self, level: Level) -> Tensor:
         """The same."""
         return self.at(level)
+
+    def part(self, frames: range) -> "Blurred":
+        """Of these frames alone."""
+        own = slice(frames.start, frames.stop)
+        return Blurred(self.clean[own], self.noise[own])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +94,10 @@ class Inverted:
         if same is None or same == self.inversion.steps:
             return self.at(level)
         return self.inversion.asked(self.levels, same)
+
+    def part(self, frames: range) -> "Inverted":
+        """Of these frames alone."""
+        return Inverted(self.inversion.part(frames), self.levels)
 
     def _stored(self, level: Level) -> int | None:
         """The step that begins at this level, N for the clean end; None between two."""

@@ -1,10 +1,14 @@
 """What is looked at before a sampler of the host's starts, so that no work is done in vain."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from comfy.samplers import filter_registered_hooks_on_conds
 
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.models.schedule import MAX_STEPS
@@ -100,6 +104,22 @@ def _require_pictures(guider: Any, target: set[Any], prompt: Conditioning) -> No
             "and the source prompt has none: give a prompt of the source the clip's own picture by "
             "the same node, and link it to source_conditioning of Source for Controls."
         )
+
+
+def with_hooks(source: Sequence[Any], options: Any) -> list[Any]:
+    """A copy of the source's entries, with hooks as the host knows them in model options.
+
+    Raises EvenframeError where it does not.
+    """
+    entries = [dict(entry) for entry in source]
+    filter_registered_hooks_on_conds({"source": entries}, options)
+    if any(one.get("hooks") != two.get("hooks") for one, two in zip(source, entries, strict=True)):
+        raise EvenframeError(
+            "The source prompt has hooks (a LoRA on its conditioning) that the sampler's own "
+            "prompts do not have, and ComfyUI knows no others: put them on positive too, or "
+            "leave them out of source_conditioning."
+        )
+    return entries
 
 
 def _require_way_down(sigmas: Sequence[float]) -> None:

@@ -28,7 +28,7 @@ CLEAN = Level(0.0, 1.0, 0.0)
 class Following:
     """An AttentionSource of whatever level a sampler is at: the step only tells two of them apart.
 
-    latents: of the whole clip; frames: of it.
+    latents: of the frames that are edited.
     """
 
     plan: Edit
@@ -38,23 +38,23 @@ class Following:
 
     def at(self, step: int, sites: Sequence[Site]) -> SourceAttention:
         """At these sites, by a pass of the source that is left after the last of them."""
-        frames, prompt = self.plan.latent_frames, self.plan.inversion.prompt
-        own = self.latents.asked(self.level)[frames.start : frames.stop]
-        again = (lambda _: own), prompt, [self.level], self.keyframes
+        own = self.latents.asked(self.level)
+        again = (lambda _: own), self.plan.inversion.prompt, [self.level], self.keyframes
         return RecomputedAttention(self.plan.model, *again).at(0, sites)
 
 
 class Part:
     """The frames of a window, or all, in the hands of their controls.
 
-    plan: what is edited; its controls begin here. Raises EvenframeError as they do. keyframes: who
-    looks at whom.
+    plan: what is edited; its controls begin here. latents: of the whole clip's source. Raises
+    EvenframeError as they do. keyframes: who looks at whom.
     """
 
     def __init__(self, plan: Edit, latents: SourceLatents):
-        self.frames, self._plan, self._latents = plan.latent_frames, plan, latents
+        self.frames, self._plan = plan.latent_frames, plan
+        self._latents = latents.part(self.frames)
         self.keyframes = plan.inversion.keyframe_table()
-        self._follows = Following(plan, latents, self.keyframes)
+        self._follows = Following(plan, self._latents, self.keyframes)
         # Samplers of second order ask twice at a level. Of several windows, all would be held.
         self._held = HeldAttention(self._follows) if plan.window is None else None
         self._work = AtWork(plan)
@@ -63,7 +63,7 @@ class Part:
 
     def prepare(self, index: int, here: Level, there: Level, like: Tensor) -> Step:
         """Get the source's attention at the level that the sampler is at, within a step."""
-        self._follows.level, arrival = here, self._at(there).to(like)
+        self._follows.level, arrival = here, self._latents.at(there).to(like)
         if self._held is not None:
             self._held.key = here
         source = self._held or self._follows
@@ -78,14 +78,20 @@ class Part:
         """As in this pack's own loop: the latents (t, c, h, w) that a step ends with."""
         return self._work.settle(latents, step)
 
-    def settled(self, latents: Tensor, level: Level) -> Tensor:
+    def settled_at(self, level: Level, latents: Tensor) -> Tensor:
         """Latents (t, c, h, w) of a level with what controls keep of the source there; the same
         where they keep nothing."""
+        return self._settled(level, latents, self._latents.at(level))
+
+    def settled_clean(self, latents: Tensor) -> Tensor:
+        """The same of clean latents."""
+        return self._settled(CLEAN, latents, self._latents.clean)
+
+    def _settled(self, level: Level, latents: Tensor, arrival: Tensor) -> Tensor:
         if self._step is None:
             return latents
-        arrival = (self._latents.clean if level is CLEAN else self._at(level)).to(latents)
-        own = arrival[self.frames.start : self.frames.stop] if level is CLEAN else arrival
-        return self._work.settle(latents, replace(self._step, there=level, arrival=own))
+        here = replace(self._step, there=level, arrival=arrival.to(latents))
+        return self._work.settle(latents, here)
 
     def layer(self, names: Sequence[str], main: Any, latents: Tensor) -> Controlled:
         """The override for a call over latents (t, c, h, w)."""
@@ -104,6 +110,3 @@ class Part:
         self._work.done()
         if self._held is not None:
             self._held.let_go()
-
-    def _at(self, level: Level) -> Tensor:
-        return self._latents.at(level)[self.frames.start : self.frames.stop]

@@ -10,28 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import comfy.model_management as memory
-import torch
 from comfy.patcher_extension import WrappersMP
-from comfy.sampler_helpers import cleanup_models, convert_cond
-from comfy.samplers import calc_cond_batch, filter_registered_hooks_on_conds
+from comfy.sampler_helpers import convert_cond
+from comfy.samplers import calc_cond_batch
 
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.common.window import merged
-from ....pipelines.controls.base import Edit, working_bytes
 from ....pipelines.models.listed_schedule import ListedSchedule
-from ....pipelines.source.inversion import Inversion
 from .attached import Attached, attached_in
 from .attention import chained
-from .before_sampling import require_before, target_entries
+from .before_sampling import require_before, target_entries, with_hooks
 from .levels import entering, leaving, level_of, scaling_of, step_at
-from .part import CLEAN, Part
+from .part import Part
+from .planning import needed_bytes, planned
 from .prompts import bearing, conditioning_of
-from .session import Ready, Work, as_given, with_bytes
+from .session import Ready, Work, as_given, tidy, with_bytes
 from .standing import OURS, RUN
 from .stepwise import Stepwise
 from .windows import require_frames, require_prompts, window_of
@@ -70,7 +66,7 @@ def outer_sample(
         run.require_called()
         return samples
     except BaseException:
-        run.tidy()
+        tidy(guider)
         raise
     finally:
         run.leave()
@@ -103,22 +99,14 @@ class Sampling:
         self._parts: dict[range | None, Part] = {}
         self._used: dict[range, Part] = {}
         self._asked: dict[range, Tensor] = {}
-        self._own, self._calls, self._seed = False, 0, 0
+        self._own, self._calls = False, 0
         options = guider.model_options["transformer_options"]
         self._around: Sampling | None = options.get(RUN)
 
     def join(self) -> None:
         """Take part in what the guider does: the source is one of its prompts."""
-        options, entries = self._guider.model_options, [dict(entry) for entry in self._given]
-        hooks = [entry.get("hooks") for entry in entries]
-        filter_registered_hooks_on_conds({"source": entries}, options)
-        if hooks != [entry.get("hooks") for entry in entries]:
-            raise EvenframeError(
-                "The source prompt has hooks (a LoRA on its conditioning) that the sampler's own "
-                "prompts do not have, and ComfyUI knows no others: put them on positive too, or "
-                "leave them out of source_conditioning."
-            )
-        self._guider.conds["source"] = entries
+        options = self._guider.model_options
+        self._guider.conds["source"] = with_hooks(self._given, options)
         inner = options["transformer_options"]
         inner[RUN], wrappers = self, inner.setdefault("wrappers", {})
         for kind, wrapper in self._wrappers.items():
@@ -138,14 +126,10 @@ class Sampling:
     def _prepare_sampling(
         self, executor: Any, model: Any, noise_shape: Any, *more: Any, **others: Any
     ) -> Any:
-        """Room for the controls' own passes, too. noise_shape: of a window, where there are any."""
-        clip, given = self._attached.source.clean, list(noise_shape)
-        source = self._attached.source.model
-        frames = given[2] if len(given) == 5 else given[0]
-        size = source.codec.lattice_of(clip).size
-        needed = working_bytes(self._attached.controls, source, frames, size)
-        if needed > source.denoiser.working_bytes(frames, size, branches=2):  # which the host sees
-            executor = partial(with_bytes, given, needed, executor)
+        """Room for the controls' own passes, too."""
+        needed = needed_bytes(self._attached, noise_shape)
+        if needed:
+            executor = partial(with_bytes, [*noise_shape], needed, executor)
         return executor(model, noise_shape, *more, **others)
 
     def _sampler_sample(
@@ -176,39 +160,13 @@ class Sampling:
         scale = getattr(self._sampling, "noise_scale", 1.0)
         self.latents = self._attached.source.latents(own.inward(noise).float().cpu() * scale)
         self.ready = Ready(guider.inner_model, options, conditions, noise.shape, main, models)
-        self._seed = int(extra_args.get("seed") or 0)
         self._let_go()  # another node's wrapper may sample again within this run
-        self._plan = self._planned()
+        seed = int(extra_args.get("seed") or 0)
+        plan = self._attached, guider.model_patcher, self.ready, self.latents
+        self._plan = planned(*plan, ListedSchedule(self.kind, self.levels), seed)
         if self._acts and options.get("context_handler") is None:
             self.part(None, options)
         return executor(guider, sigmas, extra_args, callback, noise, *more, **others)
-
-    def _planned(self) -> Edit:
-        """The edit of the whole clip, at the sampler's levels."""
-        source, schedule = self._attached.source, ListedSchedule(self.kind, self.levels)
-        own: Any = source.model.denoiser
-        bound = replace(own, patcher=self._guider.model_patcher, kind=self.kind, ready=self.ready)
-        model = replace(source.model, denoiser=bound, schedule=schedule, session=None)
-        # By its clean latents controls know the clip, also where the sampler leaves noise.
-        noisy = [self.latents.at(level) for level in self.levels[-2::-1]]
-        inversion = Inversion(
-            torch.stack([self.latents.clean, *noisy]),
-            source.prompt,
-            schedule.times(len(self.levels) - 1),
-            source.keyframes,
-            model.fingerprint,
-            layers=source.layers,
-            noise_seed=0,  # so that its latents are those asked about, whatever made them
-        )
-        return Edit(
-            model,
-            inversion,
-            source.target,
-            seed=self._seed,
-            controls=self._attached.controls,
-            on_pass=memory.throw_exception_if_processing_interrupted,
-            free=memory.get_free_memory,
-        )
 
     def part(self, window: range | None, options: Any) -> Part:
         """The frames of a window, or all."""
@@ -258,7 +216,7 @@ class Sampling:
             part.prepare(index, level, self.levels[index + 1], latents)
         self._used[part.frames] = part
         if not self._stepwise:
-            kept = part.settled(latents, level)
+            kept = part.settled_at(level, latents)
             if kept is not latents:
                 asked = self._asked[part.frames] = entering(kept, level, self.kind)[0]
                 x = denoiser.outward(asked)
@@ -277,7 +235,7 @@ class Sampling:
             pieces, changed = {}, False
             for frames, part in self._used.items():
                 one = self.denoiser.inward(clean)[frames.start : frames.stop]
-                pieces[frames] = part.settled(one, CLEAN)
+                pieces[frames] = part.settled_clean(one)
                 changed |= pieces[frames] is not one
                 part.end()
             clean = self._whole(pieces) if changed else clean
@@ -338,9 +296,3 @@ class Sampling:
         for part in self._parts.values():
             part.done()
         self._parts, self._used, self._asked = {}, {}, {}
-
-    def tidy(self) -> None:
-        """What the host leaves out after an error: else a ControlNet keeps its last hint."""
-        models = getattr(self._guider, "loaded_models", None)
-        if models is not None:
-            cleanup_models(self._guider.conds, models)

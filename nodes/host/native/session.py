@@ -91,7 +91,6 @@ class Work:
     work: Callable[[Ready], Any]
     bearing: Collection[tuple[str, int]]
     result: Any = None
-    begun: Any = None
 
     def sample(
         self,
@@ -105,7 +104,6 @@ class Work:
     ) -> Tensor:
         """Called by the guider, model_wrap, between what it prepares and what it tidies up."""
         guider = model_wrap
-        self.begun = guider.conds, guider.loaded_models
         given = guider.original_conds
         conditions = dict(guider.conds)
         require_frames(conditions, noise.shape)
@@ -118,10 +116,12 @@ class Work:
         self.result = self.work(ready)
         return noise
 
-    def tidy(self) -> None:
-        """What the host leaves out after an error: else a ControlNet keeps its last hint."""
-        if self.begun is not None:
-            cleanup_models(*self.begun)
+
+def tidy(guider: Any) -> None:
+    """What the host leaves out after an error: else a ControlNet keeps its last hint."""
+    models = getattr(guider, "loaded_models", None)
+    if models is not None:
+        cleanup_models(guider.conds, models)
 
 
 def in_guider(
@@ -156,7 +156,7 @@ def in_guider(
         levels = torch.tensor([most, 0.0])
         guider.sample(empty, empty, taken, levels, disable_pbar=True, seed=0)  # unCLIP's noise
     except BaseException:
-        taken.tidy()
+        tidy(guider)
         raise
     return taken.result
 
