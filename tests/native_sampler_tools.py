@@ -197,6 +197,9 @@ def what_cannot_be_is_said_before_the_work(model: Model, patcher: Any) -> None:
             work()
     with refused("^The SIGMAS do not fall"):
         invert(given, own.sigmas_of(model).flip(0), "ddim", print)
+    if model.schedule.kind != "flow":
+        with refused("^The SIGMAS 0.02, 0.01 are one level to the MODEL, which knows 0.0"):
+            invert(given, torch.tensor([10, 1, 0.02, 0.01, 0]), "ddim", print)
     cached = put(patcher, given.model_options["transformer_options"]["evenframe"])
     cached.add_wrapper_with_key("outer_sample", "easycache", print)
     with refused("^A node that skips passes"):

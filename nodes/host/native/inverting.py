@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ def inverted(
         )
     require_steps(len(steps) - 1)
     steps = steps if steps[-1] == 0 else [*steps, 0.0]
+    times = tuple(time_of(sampling, sigma) for sigma in steps)
+    _require_apart(sampling, steps, times)
     levels = [level_of(sampling, sigma) for sigma in steps]
     listed = ListedSchedule(scaling_of(sampling), levels)
     own: Any = source.model.denoiser
@@ -81,7 +84,7 @@ def inverted(
     inversion = Inversion(
         trajectory,
         source.prompt,
-        tuple(time_of(sampling, sigma) for sigma in steps),
+        times,
         source.keyframes,
         source.model.fingerprint,
         solver=solver,
@@ -89,6 +92,17 @@ def inverted(
     followed = replace(source.model, schedule=schedule)
     found = with_source(attached, inversion=inversion, shared=None, model=followed)
     return found, inversion, SourceNoise(starting_noise(source, sampling, steps[0], trajectory[-1]))
+
+
+def _require_apart(sampling: Any, sigmas: Sequence[float], times: Sequence[float]) -> None:
+    """Raise EvenframeError for levels beyond those of the model, which are one to it."""
+    least, most = float(sampling.sigma_min), float(sampling.sigma_max)
+    beyond = [f"{sigma:g}" for sigma in sigmas if sigma and not least <= sigma <= most]
+    if any(low >= high for high, low in pairwise(times)):
+        raise EvenframeError(
+            f"The SIGMAS {', '.join(beyond) or 'of two steps'} are one level to the MODEL, which "
+            f"knows {least:g} to {most:g}: give those of a scheduler for this MODEL."
+        )
 
 
 def starting_noise(source: Source, sampling: Any, sigma: float, latents: Tensor) -> Tensor:
