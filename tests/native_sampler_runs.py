@@ -217,7 +217,7 @@ def others_may_hand_on_by_name(model: Model, patcher: Any) -> None:
 
 def the_source_prompt_holds_in_every_step(model: Model, patcher: Any) -> None:
     """A part of them is refused, in the pack's own loop too; two that make a whole are not."""
-    clip, few = source(model), {"sigmas": own.sigmas_of(model, 3)}
+    clip, few = source(model), {"sigmas": own.sigmas_of(model, 2)}
     [[states, others]] = own.conditioned(clip.prompt)
 
     def held(*parts: tuple[float, float]) -> Any:
@@ -266,8 +266,7 @@ def a_step_taken_alone_is_one_step(model: Model, patcher: Any) -> None:
 def a_run_may_end_without_asking(model: Model, patcher: Any) -> None:
     """dpm_fast makes no step of one; and another node's wrapper may sample in its place."""
     on = steered(model, source(model), Fusion())
-    for name in ("dpm_fast", "dpm_adaptive"):
-        sampled(on, model, name, sigmas=own.sigmas_of(model, 1))
+    sampled(on, model, "dpm_fast", sigmas=own.sigmas_of(model, 1))
     instead = on.clone()
 
     def once(run: Any, noise: Any, *given: Any, **_: Any) -> Any:
