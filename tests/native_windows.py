@@ -190,9 +190,9 @@ def videos() -> None:
     assert _area((2, 4, 4, 0, 0, 0), range(2, 6)) is None
     assert _area((4, 4, 0, 0), range(2, 6)) == {} == _area(None, range(2, 6))
     entries = [{"area": (2, 4, 4, at, 0, 0)} for at in (0, 2)]
-    require_prompts({"target": entries, "negative": [{}], "source": []}, (1, 16, 4, 8, 8))
+    require_prompts({"target": entries, "negative": [{}], "source": []}, (1, 16, 4, 8, 8), ())
     with pytest.raises(EvenframeError, match="No target prompt reaches latent frame 3 of 5"):
-        require_prompts({"negative": [{}], "target": entries[:1]}, (1, 16, 5, 8, 8))
+        require_prompts({"negative": [{}], "target": entries[:1]}, (1, 16, 5, 8, 8), ())
 
 
 def looked_at_and_rebuilt(model: Model) -> None:
