@@ -19,7 +19,6 @@ from ..models import PUBLISHED_PREFIX, Size, make_text_encoder
 from ..sampling import Miniature
 from ..sampling import load as load_still
 from ..tokenizer import vocabulary
-from ..training import autocast
 from .codec import decode_each, make_codec, normalised, wans_own
 from .latents import CELLS, COPIES, frames_of
 from .motions import CLIP
@@ -167,9 +166,8 @@ def sample(
         context = model.embed(prompts[start : start + batch])
         both = torch.cat([empty.expand_as(context), context])  # (b n) 77 c
         for now, then in pairwise(times):
-            with autocast(latents.device):
-                told = torch.full((2 * len(latents),), now)
-                said = model.transformer(latents.repeat(2, 1, 1, 1, 1), told, both).sample
+            told = torch.full((2 * len(latents),), now)
+            said = model.transformer(latents.repeat(2, 1, 1, 1, 1), told, both).sample
             free, asked = said.float().chunk(2)
             latents = latents + (then - now) / 1000 * (free + guidance * (asked - free))
         done.append(latents)
