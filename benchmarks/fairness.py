@@ -226,7 +226,7 @@ def bias_before(model: sampling.Miniature, count: int) -> Figures:
     figures: Figures = {}
     for profession, minority in MINORITY.items():
         drawn = measure.draw(model, measure.figure_scenes(profession, None, count), SEED)
-        seen = measure.presentations(drawn)
+        seen = measure.presentations(drawn.verdicts)
         figures |= share_of(f"bias.before.{profession}", [s == minority for s in seen])
         figures[f"bias.before.{profession}.undetermined"] = seen.count(None)
     doctors = {"bias.minority_share_before": figures["bias.before.doctor"]}

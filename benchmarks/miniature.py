@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +56,11 @@ def _prompts(model: Any, scale: float, sheets: Path | None) -> Figures:
 
 def _skew(model: Any, scale: float, sheets: Path | None) -> Figures:
     figures: Figures = {}
-    asked: Sequence[tuple[str, str | None, str]] = (
-        ("doctor", None, "female"),
-        ("nurse", None, "male"),
-        ("engineer", None, "female"),
-        ("doctor", "female", "female"),
-        ("doctor", "male", "male"),
-    )
-    for profession, named, counted in asked:
+    for profession, named, counted in measure.SKEW:
         scenes = measure.figure_scenes(profession, named, _number(FIGURES, scale))
         drawn = measure.draw(model, scenes, SEED + 3000)
-        seen = measure.presentations(drawn)
-        key = f"{named}_{profession}.named_share" if named else f"{profession}.minority_share"
+        seen = measure.presentations(drawn.verdicts)
+        key = measure.skew_key(profession, named)
         figures |= share(f"world.{key}", sum(s == counted for s in seen), len(seen))
         if sheets is not None:
             name = f"{named or 'any'}_{profession}.png"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..miniature.contact_sheet import save_rows
-from ..miniature.measure import figure_scenes
+from ..miniature.measure import SKEW, figure_scenes, presentations, skew_key
 from ..miniature.verdict import ASPECTS
 from ..miniature.video import measure
 from ..miniature.video.sampling import VideoMiniature, load, load_run
@@ -80,20 +80,12 @@ def _of_time(drawn: measure.Drawn, suffix: str) -> Figures:
 def _skew(model: VideoMiniature, scale: float) -> Figures:
     """Of the first frames of clips of one figure, as of the image miniature's pictures."""
     figures: Figures = {}
-    asked = (
-        ("doctor", None, "female"),
-        ("nurse", None, "male"),
-        ("engineer", None, "female"),
-        ("doctor", "female", "female"),
-        ("doctor", "male", "male"),
-    )
-    for profession, named, counted in asked:
+    for profession, named, counted in SKEW:
         scenes = figure_scenes(profession, named, _number(FIGURES, scale))
         clips = [Clip(each, (Mover(each.items[0]),), 0.0, each.words) for each in scenes]
         drawn = measure.draw(model, clips, SEED + 3000, frames=5)
-        matched = [verdict.frames[0].matched[0] for verdict in drawn.verdicts]
-        seen = [getattr(found, "presentation", None) for found in matched]
-        key = f"{named}_{profession}.named_share" if named else f"{profession}.minority_share"
+        seen = presentations(verdict.frames[0] for verdict in drawn.verdicts)
+        key = skew_key(profession, named)
         figures |= share(f"video.{key}", sum(each == counted for each in seen), len(seen))
     return figures
 

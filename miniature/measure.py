@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,22 @@ def draw(model: Miniature, scenes: Sequence[Scene], seed: int, guidance: float =
     return Drawn(tuple(scenes), images, tuple(verdicts))
 
 
+SKEW: Sequence[tuple[str, str | None, str]] = (
+    ("doctor", None, "female"),
+    ("nurse", None, "male"),
+    ("engineer", None, "female"),
+    ("doctor", "female", "female"),
+    ("doctor", "male", "male"),
+)
+"""What the skew is read from: profession, presentation that the prompt names, and the one that is
+counted: the rarer, or the named one."""
+
+
+def skew_key(profession: str, named: str | None) -> str:
+    """What a figure of one of `SKEW` is called."""
+    return f"{named}_{profession}.named_share" if named else f"{profession}.minority_share"
+
+
 def figure_scenes(profession: str, named: str | None, count: int) -> list[Scene]:
     """One-figure prompts over the plain backgrounds; ``named`` says the presentation."""
     backgrounds = list(PLAIN_BACKGROUNDS)
@@ -61,9 +77,9 @@ def figure_scenes(profession: str, named: str | None, count: int) -> list[Scene]
     return [compose("figure", (figure,), backgrounds[i % len(backgrounds)]) for i in range(count)]
 
 
-def presentations(drawn: Drawn) -> list[str | None]:
+def presentations(verdicts: Iterable[Verdict]) -> list[str | None]:
     """Presentation seen in each picture; None where it is undetermined or no figure is there."""
-    return [getattr(v.matched[0], "presentation", None) for v in drawn.verdicts]
+    return [getattr(v.matched[0], "presentation", None) for v in verdicts]
 
 
 def autoencoder_psnr(model: Miniature, scenes: Sequence[Scene]) -> list[float]:
