@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,31 @@ def export(run: Path, folder: Path, facts: dict[str, Any] | None = None) -> None
     _write_modules(load_run(run), partial)
     save_tokenizer(partial / "tokenizer")
     _write_pipeline(partial)
-    size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
-    if size > LIMIT:
-        raise ValueError(f"the weights take {size} bytes, more than {LIMIT}")
-    write_json(partial / HASHES, hash_folder(partial))
-    facts = {"sample": sample_statistics(partial)} | (facts or {})
     training = {"recipe": snapshot["recipe"], "size": snapshot["size"], **snapshot["counters"]}
+    finish(partial, folder, LIMIT, training, sample_statistics, model_card, facts)
+
+
+def finish(
+    partial: Path,
+    folder: Path,
+    limit: int,
+    training: dict[str, Any],
+    statistics: Callable[[Path], dict[str, Any]],
+    card: Callable[[dict[str, Any], int, dict[str, Any]], str],
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Write hashes, facts and model card beside weights, and put all in the place of a folder.
+
+    limit: bytes of all weights, at most; ValueError where they are more. statistics: of a sample
+    that the weights draw.
+    """
+    size = sum(path.stat().st_size for path in partial.rglob("*.safetensors"))
+    if size > limit:
+        raise ValueError(f"the weights take {size} bytes, more than {limit}")
+    write_json(partial / HASHES, hash_folder(partial))
+    facts = {"sample": statistics(partial)} | (facts or {})
     write_json(partial / "training.json", training | facts)
-    (partial / "README.md").write_text(model_card(training, size, facts), encoding="utf-8")
+    (partial / "README.md").write_text(card(training, size, facts), encoding="utf-8")
     replace_folder(partial, folder)
 
 

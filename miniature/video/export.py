@@ -8,8 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..export import name_as_published, replace_folder, write_json
-from ..integrity import HASHES, hash_folder
+from ..export import finish, name_as_published, write_json
 from ..tokenizer import save_tokenizer
 from . import weights_dir
 from .card import model_card
@@ -51,15 +50,7 @@ def export(run: Path, codec: Path, folder: Path, facts: dict[str, Any] | None = 
     name_as_published(partial / FILES["text_encoder"])
     save_tokenizer(partial / "tokenizer", words())
     _write_pipeline(partial)
-    size = sum((partial / name).stat().st_size for name in FILES.values())
-    if size > LIMIT:
-        raise ValueError(f"the weights take {size} bytes, more than {LIMIT}")
-    write_json(partial / HASHES, hash_folder(partial))
-    facts = {"sample": sample_statistics(partial)} | (facts or {})
-    write_json(partial / "training.json", _training(run, codec) | facts)
-    card = model_card(_training(run, codec), size, facts)
-    (partial / "README.md").write_text(card, encoding="utf-8")
-    replace_folder(partial, folder)
+    finish(partial, folder, LIMIT, _training(run, codec), sample_statistics, model_card, facts)
 
 
 def _training(run: Path, codec: Path) -> dict[str, Any]:
