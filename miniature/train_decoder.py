@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from .latents import LatentMap, load_latent_map
 from .models import Size, load_published, make_autoencoder
 from .optimiser import MatrixOptimiser
 from .sample_scenes import sample_scene
-from .scenes import render
+from .scenes import Array, render
 from .training import BaseTrainer, run, save_at_once, write_line
 from .vocabulary import FRAMES
 
@@ -36,9 +36,15 @@ def scene_batch(
     stack = np.stack(images)
     latents = torch.from_numpy(latent_map.encode(stack))
     target = torch.from_numpy(stack).permute(0, 3, 1, 2) * 2 - 1
-    near = nn.functional.max_pool2d(torch.from_numpy(np.stack(weights))[:, None], 9, 1, 4)
+    return target, latents, things_first(weights)
+
+
+def things_first(covers: Sequence[Array]) -> Tensor:
+    """Weights (n, 1, 128, 128) of pictures, whose mean is 1, from what things cover (128, 128):
+    these, and what is next to them, count five times as much."""
+    near = nn.functional.max_pool2d(torch.from_numpy(np.stack(covers))[:, None], 9, 1, 4)
     weight = 1 + 4 * near
-    return target, latents, weight / weight.mean((1, 2, 3), keepdim=True)
+    return weight / weight.mean((1, 2, 3), keepdim=True)
 
 
 def crop(
@@ -103,10 +109,7 @@ class DecoderTrainer(BaseTrainer):
 
     def averaged(self) -> dict[str, Tensor]:
         """State dict of the whole autoencoder with the averaged decoder."""
-        return {
-            **{name: value.cpu() for name, value in self.autoencoder.state_dict().items()},
-            **self.named_averages(),
-        }
+        return self.with_averages(self.autoencoder)
 
     def save_averages(self, folder: Path) -> None:
         """Write them as a whole autoencoder, and how well it does."""

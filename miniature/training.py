@@ -80,6 +80,11 @@ class BaseTrainer:
             name: average.cpu() for name, average in zip(self.names, self.averages, strict=True)
         }
 
+    def with_averages(self, module: nn.Module) -> dict[str, Tensor]:
+        """State dict of a whole module, of which parts are trained: these as averages."""
+        whole = {name: value.cpu() for name, value in module.state_dict().items()}
+        return whole | self.named_averages()
+
     def counters(self) -> dict[str, float]:
         """How far it is."""
         return {name: getattr(self, name) for name in self.COUNTED}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...pipelines.common import whole_file
 from ..latents import LatentMap, load_latent_map
 from ..optimiser import MatrixOptimiser
-from ..train_decoder import LATENT_NOISE, crop, psnr
+from ..train_decoder import LATENT_NOISE, crop, psnr, things_first
 from ..training import BaseTrainer, autocast, run, write_line
 from .codec import (
     decode_each,
@@ -57,11 +57,8 @@ def clip_batch(rng: np.random.Generator, latent_map: LatentMap, count: int, firs
         latents.append(pack(each)[:, 0] if first else each.reshape(-1, *each.shape[2:]))
         images.append(stack.transpose(0, 3, 1, 2).reshape(-1, *stack.shape[1:3]))
         weights.append(np.max([masks.max(0) for _, masks in drawn], 0))
-    near = nn.functional.max_pool2d(torch.from_numpy(np.stack(weights))[:, None], 9, 1, 4)
-    weight = 1 + 4 * near
     target = torch.from_numpy(np.stack(images)) * 2 - 1
-    whole = weight / weight.mean((1, 2, 3), keepdim=True)
-    return target, torch.from_numpy(np.stack(latents)), whole
+    return target, torch.from_numpy(np.stack(latents)), things_first(weights)
 
 
 class CodecTrainer(BaseTrainer):
@@ -108,8 +105,7 @@ class CodecTrainer(BaseTrainer):
 
     def averaged(self) -> dict[str, Tensor]:
         """State dict of the whole autoencoder with the averaged decoder."""
-        whole = {name: value.cpu() for name, value in self.codec.state_dict().items()}
-        return whole | self.named_averages()
+        return self.with_averages(self.codec)
 
     def save_averages(self, folder: Path) -> None:
         """Write them as a whole autoencoder, and now and then how well it does."""
