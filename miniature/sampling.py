@@ -37,9 +37,7 @@ class Miniature:
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """Embeddings (n, 77, c) of prompts of known words."""
-        encoder = WordEncoder()
-        ids = torch.tensor([encoder(prompt.split()) for prompt in prompts])
-        return self.text(input_ids=ids).last_hidden_state
+        return states_of(self.text, WordEncoder(), prompts)
 
     @torch.no_grad()
     def encode(self, images: NDArray) -> Tensor:
@@ -52,6 +50,12 @@ class Miniature:
         """Images (n, 128, 128, 3) float32 in 0..1."""
         parts = [self.autoencoder.decode(part).sample for part in latents.split(16)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1).movedim(1, -1).numpy()
+
+
+def states_of(text: Any, encoder: WordEncoder, prompts: Sequence[str]) -> Tensor:
+    """What a text encoder makes of prompts of known words: (n, 77, c)."""
+    ids = torch.tensor([encoder(prompt.split()) for prompt in prompts])
+    return text(input_ids=ids).last_hidden_state
 
 
 def load(folder: Path | None = None) -> Miniature:

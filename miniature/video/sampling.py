@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...pipelines.models.flow_schedule import FlowSchedule
 from ..models import PUBLISHED_PREFIX, Size, make_text_encoder
-from ..sampling import Miniature
+from ..sampling import Miniature, states_of
 from ..sampling import load as load_still
 from ..tokenizer import vocabulary
 from .codec import decode_each, make_codec, normalised, wans_own
@@ -46,9 +46,7 @@ class VideoMiniature:
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Tensor:
         """States (n, 77, c) of prompts of known words."""
-        encoder = word_encoder()
-        ids = torch.tensor([encoder(prompt.split()) for prompt in prompts])
-        return self.text(input_ids=ids).last_hidden_state
+        return states_of(self.text, word_encoder(), prompts)
 
     @torch.no_grad()
     def encode(self, frames: NDArray[np.float32]) -> Tensor:
