@@ -17,6 +17,7 @@ from ...attention.sites import Site
 from ...attention.terms import Call, Terms, extended
 from ...common.settings import setting
 from ...source.maps import blend_mask, mask_sites, word_maps
+from ...source.store import kept_sites
 from ...text.prompt import tokens_of
 from ..base import Control, ControlRun, Edit, Step
 from ..span import WHOLE, Span
@@ -49,11 +50,12 @@ class WordBoostRun(ControlRun):
     def __init__(self, settings: WordBoost, edit: Edit):
         denoiser, source, target = edit.model.denoiser, edit.inversion.prompt, edit.prompt
         self._threshold, self._size = settings.threshold, edit.frame_size
-        self._steps, self._coarse = settings.steps.steps(edit.steps), denoiser.layout.control_stride
+        self._steps = settings.steps.steps(edit.steps)
         self._looked = tokens_of(source.tokens, settings.source_words)
         self._mask_sites = mask_sites(denoiser.sites, denoiser.layout.mask_stride)
-        sites = [site for site in denoiser.sites if self._inside(site)]
-        self._grids = {site.grid(self._size) for site in sites}
+        kept = kept_sites(denoiser.sites, denoiser.layout)
+        self._sites = {site for site in kept if site.kind == "cross"}
+        self._grids = {site.grid(self._size) for site in self._sites}
         self._columns = torch.zeros(len(target.states["tokens"]), 1, device=edit.model.device)
         self._columns[tokens_of(target.tokens, settings.new_words)] = math.log(settings.boost)
         self._rows: dict[tuple[int, int], Tensor] = {}
@@ -76,10 +78,7 @@ class WordBoostRun(ControlRun):
 
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Raise the new words' columns; the source's own attention has none of them."""
-        if call.branch != "target" or not self._inside(call.site) or call.grid not in self._rows:
+        if call.branch != "target" or call.site not in self._sites or call.grid not in self._rows:
             return terms
         bias = self._rows[call.grid], self._columns
         return tuple(term if term.source else extended(term, *bias) for term in terms)
-
-    def _inside(self, site: Site) -> bool:
-        return site.kind == "cross" and site.stride >= self._coarse
