@@ -71,12 +71,12 @@ def text_encoder(folder: Path) -> Any:
         embedding_key=NAME,
     )
     network = partial(
-        SDClipModel,
+        _Wide,
         textmodel_json_config=config,
         special_tokens=special,
         return_projected_pooled=False,
     )
-    make: Any = _Text
+    make: Any = SD1ClipModel
     target = SimpleNamespace(
         params={},
         clip=partial(make, name=NAME, clip_model=network),
@@ -85,9 +85,22 @@ def text_encoder(folder: Path) -> Any:
     return comfy.sd.CLIP(target, state_dict=[state], model_options={"dtype": torch.float32})
 
 
-class _Text(SD1ClipModel):
-    """Gives states as wide as umT5's."""
+class _Wide(torch.nn.Module):
+    """A text encoder of the host's, within, that gives states as wide as umT5's."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        self.inner: Any = SDClipModel(**given)
+
+    def set_clip_options(self, options: Any) -> None:
+        self.inner.set_clip_options(options)
+
+    def reset_clip_options(self) -> None:
+        self.inner.reset_clip_options()
+
+    def load_sd(self, sd: Any) -> Any:
+        return self.inner.load_sd(sd)
 
     def encode_token_weights(self, token_weight_pairs: Any) -> Any:
-        states, *others = super().encode_token_weights(token_weight_pairs)
+        states, *others = self.inner.encode_token_weights(token_weight_pairs)
         return F.pad(states, (0, TEXT_WIDTH - states.shape[-1])), *others
