@@ -24,7 +24,7 @@ in time too. It says nothing about footage or people.
 
 Prompts are read by a CLIP text encoder of 77 tokens whose padding is the encoder's own, and not by
 umT5: the library's own pipeline does not run this folder; `evenframe.miniature.video` does, and
-ComfyUI with the files that `python -m evenframe.miniature.video.to_comfyui` writes.
+ComfyUI with the files that `python -m evenframe.miniature.video.comfyui` writes.
 
 ## Data
 
