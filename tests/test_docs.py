@@ -129,6 +129,17 @@ def messages() -> Iterator[str]:
                 yield node.value
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*GUIDES, *sorted((ROOT / "miniature").rglob("*.py"))],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_modules_that_commands_name_exist(path: Path):
+    for name in re.findall(r"-m evenframe((?:\.\w+)+)", path.read_text(encoding="utf-8")):
+        module = ROOT.joinpath(*name.split(".")[1:])
+        assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), name
+
+
 def test_the_errors_of_the_readme_are_those_of_the_code():
     section = (ROOT / "README.md").read_text().split("## Troubleshooting")[1].split("\n## ")[0]
     quoted = [found.group(1) for found in re.finditer(r"^\| `([^`]+)`", section, flags=re.M)]
