@@ -13,6 +13,8 @@ BENCH ?=
 # What `make fresh` installs; `make fresh VERSIONS=` takes the newest of everything.
 VERSIONS ?= --constraint constraints-dev.txt
 PYTEST_ARGS ?=
+# Processes that `make test` tests in, each with a thread of its own.
+WORKERS ?= 2
 # Of the cheapest fuzzers in `make fuzz`, and of `make soak`.
 CASES ?= 2000
 EDITS ?= 100
@@ -64,7 +66,8 @@ demo: $(INSTALLED)
 	$(BIN)/python -m evenframe demo --output $(OUTPUT)
 
 test: lint typecheck $(SERVER) $(REGISTRY)/.installed
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile \
+		--no-loadscope-reorder $(PYTEST_ARGS)
 
 fresh: $(INSTALLED) $(SERVER) $(REGISTRY)/.installed
 	rm -rf $(VENV)/fresh

@@ -29,9 +29,18 @@ BROWSER = [
     *("--disable-component-update", "--disable-sync"),
 ]
 
+LONGEST = ("native_sampler", "native", "sampler_web", "comfyui_adopt", "miniature_training")
+"""Files of tests that take minutes: begun first, or one process would wait for another."""
+
 # The same examples on every machine and in every run: a failure can be repeated.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")
