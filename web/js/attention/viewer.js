@@ -1,6 +1,6 @@
 // Where a clip looks at the words of its prompt: words as chips below it, maps and outlines on it.
 
-import { button, colour, element, framed, listen, note, pressed, row, slider, styled } from "../lib/dom.js";
+import { button, colour, element, framed, listen, note, pressed, row, slider } from "../lib/dom.js";
 import { stroked, within } from "../lib/draw.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
@@ -10,15 +10,6 @@ import { WordMaps } from "./maps.js";
 
 const MOST_PINNED = 3;
 const OPACITY = 0.7;
-
-styled(
-  `.evenframe .words { max-height: 84px; overflow-y: auto; padding: 2px; flex-shrink: 0; }
-  .evenframe .words .chip[aria-pressed="true"] { background: var(--chip); color: #000;
-    border-color: var(--chip); }
-  .evenframe .words .asked { border-style: dashed; }
-  .evenframe label.row { flex: 1 1 190px; min-width: 0; flex-wrap: nowrap; }
-  .evenframe label.row output { min-width: 5.5em; text-align: right; }`,
-);
 
 export class AttentionViewer {
   #pins = []; // {word, slot}, that pinned longest ago first

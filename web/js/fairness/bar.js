@@ -1,19 +1,9 @@
 // A bar of coloured segments, each as wide as its share; the borders between them can be moved.
 
-import { along, clamp, colour, dragged, element, ink, round, styled, taken } from "../lib/dom.js";
+import { along, clamp, colour, dragged, element, ink, round, taken } from "../lib/dom.js";
 import { t } from "../lib/words.js";
 
 const STEPS = 100; // of the whole, by which borders move
-
-styled(
-  `.evenframe .shares { position: relative; display: flex; height: 32px; flex-shrink: 0; }
-  .evenframe .shares .part { overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
-    line-height: 32px; text-align: center; min-width: 0; flex-basis: 0; }
-  .evenframe .shares [role="slider"] { position: absolute; top: 0; height: 32px; width: 14px;
-    margin-left: -7px; cursor: col-resize; touch-action: none; }
-  .evenframe .shares [role="slider"]::before { content: ""; position: absolute; inset: 0 6px;
-    background: #fff; box-shadow: 0 0 0 1px #0008; }`,
-);
 
 const percent = (share) => `${round(100 * share, 1)} %`;
 

@@ -97,36 +97,11 @@ export function refill(made, name, children) {
   if (data) made.querySelector(`[data-${name}="${CSS.escape(data)}"]`)?.focus();
 }
 
-// Puts a style sheet on the page: called by a module, which the page loads once. All its selectors
-// begin with .evenframe, so that it meets nothing of other packs.
-export function styled(css) {
-  const { head } = document;
-  head.append(element("style", { textContent: css }));
-}
-
-styled(
-  `.evenframe { display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%;
-    min-height: 0; box-sizing: border-box; font: 12px/1.4 system-ui, sans-serif;
-    color: var(--input-text, #ddd); }
-  .evenframe *, .evenframe *::before { box-sizing: border-box; }
-  .evenframe [hidden] { display: none !important; }
-  .evenframe :is(button, input, select, textarea) { font: inherit; color: inherit;
-    background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #666);
-    border-radius: 4px; padding: 2px 6px; min-height: 24px; }
-  .evenframe button { cursor: pointer; }
-  .evenframe button:disabled { cursor: default; opacity: .5; }
-  .evenframe button[aria-pressed="true"] { background: var(--p-primary-color, #0b6bcb);
-    color: var(--p-primary-contrast-color, #fff); }
-  .evenframe :focus-visible { outline: 2px solid var(--p-primary-color, #64b5f6); outline-offset: 1px; }
-  .evenframe .row { display: flex; flex-wrap: wrap; align-items: center; gap: 4px; }
-  .evenframe .stage { position: relative; flex: 1 1 auto; min-height: 80px; overflow: hidden;
-    background: #111; border-radius: 4px; touch-action: none; }
-  .evenframe .chip { border-radius: 12px; padding: 1px 8px; }
-  .evenframe .stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
-  .evenframe .note { color: var(--descrip-text, #999); min-height: 1.4em; }
-  .evenframe .note.wrong { color: var(--error-text, #ff6b6b); }
-  .evenframe input[type="range"] { flex: 1 1 80px; padding: 0; min-width: 60px; }`,
-);
+// The look is there before any widget is; without it they still work.
+const look = element("link", { rel: "stylesheet", href: new URL("../look.css", import.meta.url).href });
+const { head } = document;
+head.append(look);
+await new Promise((done) => listen(look, { load: done, error: done }));
 
 // Colours of regions and words, in their order: apart for most kinds of colour vision (Okabe, Ito).
 const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2"];

@@ -1,6 +1,6 @@
 // Plays two clips together: always the same frame of both, at the clip's rate, in four views.
 
-import { along, button, clamp, dragged, element, framed, note, pressed, row, styled, taken } from "../lib/dom.js";
+import { along, button, clamp, dragged, element, framed, note, pressed, row, taken } from "../lib/dom.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
 import { Transport } from "../lib/transport.js";
@@ -13,16 +13,6 @@ import { Sound } from "./sound.js";
 const BLINK = 500; // ms: well below three flashes a second
 const NEAR = 14; // pixels at which the line is taken and not the frame
 const START = { frame: 0, mode: "wipe", divider: 0.5, outlines: true, muted: false, loop: true };
-
-styled(
-  `.evenframe .divider { position: absolute; inset: 0 auto 0 50%; width: 2px; margin-left: -1px;
-    background: #fff; box-shadow: 0 0 3px #000; cursor: ew-resize; }
-  .evenframe .divider::after { content: "⇔"; position: absolute; top: 50%; left: -10px; width: 22px;
-    height: 22px; margin-top: -11px; border-radius: 11px; background: #fff; color: #222;
-    text-align: center; line-height: 21px; box-shadow: 0 0 3px #000; }
-  .evenframe .views button { padding: 2px 4px; }
-  .evenframe:fullscreen { background: var(--comfy-menu-bg, #181818); padding: 8px; }`,
-);
 
 export class Player {
   #pair = null; // the pictures of A and B that are shown

@@ -1,15 +1,7 @@
 // The last results of a node as small pictures, of which any two are A and B.
 
-import { button, element, refill, row, styled } from "../lib/dom.js";
+import { button, element, refill, row } from "../lib/dom.js";
 import { t } from "../lib/words.js";
-
-styled(
-  `.evenframe .results { flex: none; flex-wrap: nowrap; overflow-x: auto; font-size: 11px; }
-  .evenframe .card { flex: none; }
-  .evenframe .card .row { gap: 2px; }
-  .evenframe .card button { padding: 0 6px; }
-  .evenframe .card img { height: 40px; display: block; border-radius: 3px; }`,
-);
 
 // What can be A or B: each clip once. results: oldest first, see player.js.
 // Gives {id, label, frames, result, source: whether it is what was edited}.

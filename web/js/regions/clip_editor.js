@@ -5,7 +5,6 @@ import { Playhead } from "../lib/playhead.js";
 import { Transport } from "../lib/transport.js";
 import { t } from "../lib/words.js";
 import { RegionCanvas } from "./canvas.js";
-import "./look.js";
 import { fromFractions, toFractions } from "./model.js";
 import { Timeline } from "./timeline.js";
 
