@@ -8,8 +8,8 @@ import { nodeAt } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 import { t } from "./lib/words.js";
 
-const begun = new Map(); // id of a node -> where the bar that it shows began, and when
-const said = new Map(); // id of a node -> what it said of its work before the first step
+const begun = new Map(); // by id of a node, where the bar that it shows began, and when
+const said = new Map(); // by id of a node, what it said of its work before the first step
 
 const span = (seconds) =>
   seconds < 90

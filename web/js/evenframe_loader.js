@@ -67,9 +67,7 @@ class Plan {
   }
 }
 
-function onChoice(node, heard) {
-  for (const widget of node.widgets ?? []) chained(widget, "callback", heard);
-}
+const onChoice = ({ widgets = [] }, heard) => widgets.forEach((one) => chained(one, "callback", heard));
 
 app.registerExtension({
   name: "evenframe.Loader",

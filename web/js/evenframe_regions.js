@@ -1,8 +1,8 @@
-// The editors of regions on their nodes: finds clip, prompt and text in the graph for them.
+// The editors of regions on their nodes.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { chained, isAlive, loaderOf, loadersFrames, onRun, ranFrames, remembered, slotOf, upstream, value, widgetOf } from "./lib/graph.js";
+import { chained, isAlive, leadingTo, loaderOf, loadersFrames, onRun, ranFrames, remembered, slotOf, upstream, value, widgetOf } from "./lib/graph.js";
 import { mount, setValue } from "./lib/mount.js";
 import { t } from "./lib/words.js";
 import { RegionEditor } from "./regions/editor.js";
@@ -56,13 +56,7 @@ async function runAlone(node) {
   const mine = Object.keys(output).filter((id) =>
     id.split(":").at(-1) === String(node.id) && output[id].class_type === node.comfyClass);
   if (mine.length !== 1) throw new Error(t("This node is muted, or in a subgraph that is there twice: run the workflow."));
-  const needed = {};
-  const waiting = [...mine];
-  for (const id of waiting) {
-    if (needed[id] || !output[id]) continue;
-    needed[id] = output[id];
-    waiting.push(...Object.values(output[id].inputs).filter(Array.isArray).map(([from]) => String(from)));
-  }
+  const needed = leadingTo(mine[0], output);
   const result = node.outputs.findIndex((one) => one.name === "regions");
   needed.evenframe_looked_at = { class_type: "PreviewAny", inputs: { source: [mine[0], result] } };
   await api.queuePrompt(0, { output: needed, workflow });
@@ -97,7 +91,7 @@ class Mounted {
     if (linked) this.editor.say(t("The text comes from another node."));
   }
 
-  // Look at the graph again: the text, the prompt's words, and which clip is linked.
+  // At the graph again: the text, the prompt's words, and which clip is linked.
   look() {
     if (!isAlive(this.node) || this.closed) return;
     if (!this.placed) this.editor.look(views.get(keyOf(this.node)) ?? {});

@@ -2,8 +2,7 @@
 // pictures and video again.
 //
 // ComfyUI shows a node's pictures by itself, but its text only on its own preview nodes, and after a
-// reload neither. What a node told last is kept for as long as the browser tab lives, by workflow
-// and node.
+// reload neither.
 
 import { isThere, settingsOf, showAsRun, showsRuns } from "./lib/graph.js";
 import { showText } from "./lib/text.js";

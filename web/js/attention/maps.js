@@ -4,9 +4,10 @@ import { round } from "../lib/dom.js";
 import { border } from "../lib/draw.js";
 import { t } from "../lib/words.js";
 import { write } from "../regions/model.js";
+import { around } from "../regions/shapes.js";
 
 export class WordMaps {
-  // told: see WordsSeen.told; url: of the file.
+  // As WordsSeen.told has it; url: of the file.
   constructor({ url, ...told }) {
     Object.assign(this, { url, ...told });
   }
@@ -45,18 +46,15 @@ export class WordMaps {
     return mask;
   }
 
-  outline(mask) {
-    return border(mask, this.columns, this.rows, this.cell);
-  }
+  outline = (mask) => border(mask, this.columns, this.rows, this.cell);
 
-  // The box around a mask, [left, top, right, bottom] in fractions; null around nothing.
+  // The box around a mask in fractions; null around nothing.
   box(mask) {
     const cells = [...mask.keys()].filter((cell) => mask[cell]);
     if (!cells.length) return null;
-    const [xs, ys] = [cells.map((cell) => cell % this.columns), cells.map((cell) => Math.floor(cell / this.columns))];
-    const corners = [Math.min(...xs), Math.min(...ys), Math.max(...xs) + 1, Math.max(...ys) + 1];
+    const corners = cells.flatMap((cell) => [cell % this.columns, Math.floor(cell / this.columns)]);
     // The last cells may reach over the frame's edge.
-    return corners.map((at, edge) => round(Math.min(1, at * this.cell[edge % 2])));
+    return around(corners).map((at, edge) => round(Math.min(1, (at + (edge > 1)) * this.cell[edge % 2])));
   }
 
   // Words as the text of Draw Regions: the box around the mask of each, a key where it changes.

@@ -1,6 +1,6 @@
 // Where a clip looks at the words of its prompt: words as chips below it, maps and outlines on it.
 
-import { button, colour, element, framed, listen, note, pressed, row, slider } from "../lib/dom.js";
+import { button, colour, element, framed, group, listen, note, pressed, row, slider } from "../lib/dom.js";
 import { stroked, within } from "../lib/draw.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
@@ -16,9 +16,9 @@ export class AttentionViewer {
   #hovered = null;
   #open = new AbortController(); // until close()
 
-  // strips: clips as Frames, in the order of maps: what WordMaps takes, of the source and perhaps of
-  // an edit. threshold: 0..1. state: as `state` gave it. onChange({threshold}): the user has let
-  // go; onState(): what is looked at is another; onRegion(text): a mask became a region.
+  // strips: Frames, in the order of maps: what WordMaps takes, of the source and perhaps of an edit.
+  // state: as `state` gave it. onChange({threshold}): the user has let go; onState(): what is looked at
+  // is another; onRegion(text): a mask became a region.
   constructor({ strips, maps, threshold = 0.3, state = {}, onChange, onState, onRegion }) {
     Object.assign(this, { strips, threshold, onChange, onState, onRegion });
     this.maps = maps.map((each) => new WordMaps(each));
@@ -54,7 +54,7 @@ export class AttentionViewer {
       const name = each.of === "edit" ? t("Edit") : t("Source");
       return button(name, () => this.#choose(at), name);
     });
-    this.chips = element("div", { class: "row words", role: "group", "aria-label": t("Words") });
+    this.chips = group(t("Words"), "row words");
     this.step = this.#slider(t("Step"), {}, (at) => this.#go(at));
     this.above = this.#slider(t("Threshold"), { max: 1, step: 0.01 }, (at) => {
       this.threshold = at;
@@ -125,7 +125,7 @@ export class AttentionViewer {
     return chip;
   }
 
-  // Keep a word, or let it go; of too many the one that was kept longest goes.
+  // Of too many, the one that was kept longest goes.
   #pin(word) {
     const kept = this.#pins.filter((pin) => pin.word !== word);
     if (kept.length === this.#pins.length) {
@@ -168,7 +168,7 @@ export class AttentionViewer {
     this.onState?.();
   }
 
-  // What is shown: a word that is pointed at alone, else those that are kept.
+  // A word that is pointed at alone, else those that are kept.
   get #shown() {
     if (this.#hovered === null) return this.#pins;
     const pin = this.#pins.find(({ word }) => word === this.#hovered);

@@ -1,6 +1,6 @@
 // A bar of coloured segments, each as wide as its share; the borders between them can be moved.
 
-import { along, clamp, colour, dragged, element, ink, round, taken } from "../lib/dom.js";
+import { along, clamp, colour, dragged, element, group, ink, keyed, round } from "../lib/dom.js";
 import { t } from "../lib/words.js";
 
 const STEPS = 100; // of the whole, by which borders move
@@ -11,7 +11,7 @@ export class ShareBar {
   // onChange(shares): the user has let go of a border, or pressed a key on it.
   constructor(onChange) {
     this.onChange = onChange;
-    this.element = element("div", { class: "shares", role: "group", "aria-label": t("Shares") });
+    this.element = group(t("Shares"), "shares");
     this.set([]);
   }
 
@@ -70,19 +70,18 @@ export class ShareBar {
       end: () => this.#tell(),
       cancel: () => this.#draw(this.segments.map(({ share }) => share)),
     });
-    border.addEventListener("keydown", (event) => this.#key(event, at));
+    keyed(border, (event) => this.#keys(event, at));
     return border;
   }
 
-  #key(event, at) {
-    const step = (this.total / STEPS) * (event.shiftKey ? 10 : 1);
-    const here = this.shares[at];
-    const to = { ArrowLeft: here - step, ArrowDown: here - step, ArrowRight: here + step,
-      ArrowUp: here + step, Home: 0, End: this.total }[event.key];
-    if (to === undefined) return;
-    taken(event);
-    this.#draw(this.#moved(at, to));
-    this.#tell();
+  #keys({ shiftKey }, at) {
+    const step = (this.total / STEPS) * (shiftKey ? 10 : 1);
+    const to = (share) => () => {
+      this.#draw(this.#moved(at, share));
+      this.#tell();
+    };
+    const [less, more] = [-step, step].map((by) => to(this.shares[at] + by));
+    return { ArrowLeft: less, ArrowDown: less, ArrowRight: more, ArrowUp: more, Home: to(0), End: to(this.total) };
   }
 
   #tell() {

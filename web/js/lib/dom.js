@@ -1,11 +1,11 @@
-// Elements and their look: all that the widgets have in common on a page.
+// Elements, pointer and keys: all that the widgets have in common on a page.
 
 export function listen(made, heard) {
   for (const [event, act] of Object.entries(heard)) made.addEventListener(event, act);
 }
 
-// A new element. props: its properties; `class`, `role` and names with a hyphen become attributes,
-// functions under `on` listeners. children: elements and texts.
+// props: properties; `class`, `role` and names with a hyphen become attributes, functions under `on`
+// listeners.
 export function element(tag, props = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
@@ -23,11 +23,14 @@ export const button = (label, press, textContent, props = {}) =>
 
 export const row = (...parts) => element("div", { class: "row" }, ...parts);
 
+export const group = (label, look, ...parts) => element("div", { class: look, role: "group", "aria-label": label }, ...parts);
+
 export const pressed = (made, on) => made.setAttribute("aria-pressed", on);
 
-// A slider; moved(value) at each of its steps.
-export const slider = (label, props, moved) =>
-  element("input", { type: "range", "aria-label": label, min: 0, ...props, on: { input: ({ target }) => moved(Number(target.value)) } });
+export const slider = (label, props, moved) => {
+  const input = ({ target }) => moved(Number(target.value));
+  return element("input", { type: "range", "aria-label": label, min: 0, ...props, on: { input } });
+};
 
 // A choice of [value, name].
 export const choice = (label, options, chosen) =>
@@ -35,8 +38,8 @@ export const choice = (label, options, chosen) =>
     ...options.map(([value, textContent]) => element("option", { value, textContent })));
 
 // Where a widget says what is wrong, or what to do.
-export function note(props) {
-  const made = element("div", { class: "note", role: "status", ...props });
+export function note() {
+  const made = element("div", { class: "note", role: "status" });
   made.say = (text, wrong = false) => {
     made.textContent = text;
     made.classList.toggle("wrong", wrong);
@@ -61,6 +64,16 @@ export function taken(event) {
   kept(event);
 }
 
+// acts(event): what the keys do that an element takes for itself, by their names.
+export function keyed(made, acts) {
+  made.addEventListener("keydown", (event) => {
+    const act = acts(event)[event.key];
+    if (!act) return;
+    taken(event);
+    act();
+  });
+}
+
 // Follows a pointer from where it goes down until it is let go. begin(event): whether it is a drag.
 export function dragged(made, { begin, move, end, cancel = end }) {
   let pointer = null;
@@ -82,14 +95,14 @@ export function dragged(made, { begin, move, end, cancel = end }) {
   });
 }
 
-// How far a pointer is along an element, 0 to 1; inset: CSS pixels at its ends that do not count.
+// How far a pointer is along an element, 0 to 1, but for so many CSS pixels at its ends.
 export function along(event, made, inset = 0) {
   const box = made.getBoundingClientRect();
   const edge = (inset * box.width) / (made.offsetWidth || 1); // the graph may be zoomed
   return clamp((event.clientX - box.left - edge) / (box.width - 2 * edge || 1), 0, 1);
 }
 
-// Puts other children into an element; the focus stays at the one that has the same data.
+// The focus stays at the child that has the same data.
 export function refill(made, name, children) {
   const { activeElement: focused } = document;
   const data = made.contains(focused) && focused.dataset[name];

@@ -2,7 +2,6 @@
 
 import { clamp } from "./dom.js";
 
-// Draws only within a rectangle.
 export function within(context, rectangle, draw) {
   context.save();
   context.beginPath();
@@ -11,6 +10,8 @@ export function within(context, rectangle, draw) {
   draw();
   context.restore();
 }
+
+export const boxed = ([left, top, right, bottom]) => new Path2D(`M${left} ${top}H${right}V${bottom}H${left}Z`);
 
 // Strokes a path over a dark line, so that it shows on any picture.
 export function stroked(context, path, colour, width, dash = []) {
@@ -23,7 +24,7 @@ export function stroked(context, path, colour, width, dash = []) {
   context.setLineDash([]);
 }
 
-// A text in a box whose corner is at x, y, or as near as it fits on a stage so wide.
+// A text in a box at x, y, or as near as fits on a stage so wide.
 export function tag(context, text, [x, y], room, fill = "#000a", ink = "#fff") {
   context.font = "11px system-ui, sans-serif";
   const width = Math.min(context.measureText(text).width + 8, room);
@@ -35,8 +36,8 @@ export function tag(context, text, [x, y], room, fill = "#000a", ink = "#fff") {
   within(context, box, () => context.fillText(text, box[0] + 4, box[1] + 8));
 }
 
-// The border of those cells of a grid that are on, in fractions of the frame. cell: how large one is;
-// the last ones may reach over the frame's edge.
+// The border of the cells that are on, in fractions of the frame. cell: how large one is; the last
+// ones may reach over the frame's edge.
 export function border(cells, columns, rows, cell = [1 / columns, 1 / rows]) {
   const path = new Path2D();
   const on = (x, y) => Boolean(x >= 0 && x < columns && cells[y * columns + x]);

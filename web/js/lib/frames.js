@@ -10,8 +10,7 @@ export class Frames {
   #wanted = new AbortController(); // until close()
   shown = null; // the index of the one on a stage: kept however long ago it was asked for
 
-  // url: of the picture of a frame. count; width, height: of a frame in pixels; rate: frames a
-  // second.
+  // url(frame): of its picture. width, height: pixels; rate: frames a second.
   constructor({ url, count, width, height, rate }) {
     Object.assign(this, { url, count, width, height, rate });
   }
@@ -23,17 +22,15 @@ export class Frames {
     return new Frames({ url, count, width, height, rate });
   }
 
-  // The picture of a frame, decoded.
   picture(index) {
     const found = this.#pictures.get(index);
     this.#pictures.delete(index);
     const picture = found ?? this.#fetched(index);
-    this.#pictures.set(index, picture); // now the last that was used
+    this.#pictures.set(index, picture); // as the last that was used
     if (this.#pictures.size > DECODED) this.#drop([...this.#pictures.keys()].find((one) => one !== this.shown));
     return picture;
   }
 
-  // Fetch what is shown next, in play.
   prepare(index) {
     for (let next = index + 1; next <= index + AHEAD; next++) {
       const wrapped = next % this.count;

@@ -4,17 +4,19 @@ import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { Frames } from "./frames.js";
 
+const rootOf = (graph) => graph?.rootGraph ?? graph;
+
 // Whether a node is still in its graph, and that in the workflow: one that was taken with all the
 // others keeps naming it.
 export function isAlive(node) {
   const { graph } = node;
-  const root = graph?.rootGraph ?? graph;
+  const root = rootOf(graph);
   return graph?.getNodeById(node.id) === node && (graph === root || root.subgraphs.get(graph.id) === graph);
 }
 
 export const slotOf = (node, input) => node.inputs?.findIndex(({ name }) => name === input) ?? -1;
 
-// The node that an input is linked to, through reroutes, or null.
+// Through reroutes; null where nothing is linked.
 export function upstream(node, input) {
   const slot = slotOf(node, input);
   let found = slot < 0 ? null : node.getInputNode(slot);
@@ -26,25 +28,21 @@ export const widgetOf = (node, name) => node?.widgets?.find((one) => one.name ==
 
 export const value = (node, name) => widgetOf(node, name)?.value;
 
-const values = (node) =>
-  Object.fromEntries(
-    (node.widgets ?? [])
-      .filter((one) => one.options?.serialize !== false && typeof one.value !== "object")
-      .map((one) => [one.name, one.value]),
-  );
+function values({ widgets = [] }) {
+  const sent = widgets.filter((one) => one.options?.serialize !== false && typeof one.value !== "object");
+  return Object.fromEntries(sent.map((one) => [one.name, one.value]));
+}
 
 // Nodes that hand on a clip's frames as they are: the input that they come from.
 const HANDED_ON = { EvenframeCompare: "before" };
 
-// The loader of a node's clip and its settings, as the server is asked for its frames; null where
-// nothing is linked.
+// What the server is asked about the loader of a node's clip; null where nothing is linked.
 export function loaderOf(node) {
   let loader = upstream(node, "frames");
   while (loader && HANDED_ON[loader.comfyClass]) loader = upstream(loader, HANDED_ON[loader.comfyClass]);
   return loader && asked(loader);
 }
 
-// What the server is asked for about a loader: its id, and its settings.
 function asked(loader) {
   const inputs = values(loader);
   const video = upstream(loader, "video"); // one of ComfyUI's own, that has the file
@@ -54,33 +52,31 @@ function asked(loader) {
   return { node: loader.comfyClass ?? loader.type, inputs };
 }
 
-// The frames of a clip that a loader gives, which the server decodes before anything has run.
-// Null where nothing is linked. Throws what the server says. signal: of who may no longer wait.
+// The frames of a node's clip, which the server decodes before anything has run; null where nothing
+// is linked. Throws what the server says. signal: of who may no longer wait.
 export async function loadersFrames(node, signal) {
   const loader = loaderOf(node);
   return loader && framesOf(await ask("filmstrip", loader, signal));
 }
 
-// What the server says of a loader's clip. Throws what it says where that cannot be.
 export const askOfLoader = (what, loader, signal) => ask(what, asked(loader), signal);
 
-// A loader's settings, to tell whether they are others.
 export const settingsOf = (loader) => JSON.stringify(asked(loader));
 
-async function ask(what, question, signal) {
+export async function ask(what, question, signal) {
   const answer = await api.fetchApi(`/evenframe/${what}`, { method: "POST", body: JSON.stringify(question), signal });
   const told = await answer.json();
   if (told.error) throw new Error(told.error);
   return told;
 }
 
-// The URL of a file in a folder that a node has named.
+// Of a file in a folder that a node has named.
 export const fileUrl = (filename, { subfolder, type }) =>
   api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
 
 export const framesOf = (strip) => Frames.of(strip, fileUrl);
 
-// The clips that a node has named when it ran, as Frames, in their order.
+// The clips that a node has named when it ran.
 export const ranFrames = (output) => (output.evenframe_strips ?? []).map(framesOf);
 
 // What a node told last, for as long as the browser tab lives: shown again after a reload.
@@ -89,9 +85,7 @@ const key = (node, what) => `${what}:${node.graph?.id}:${node.id}`;
 export function remember(node, what, told) {
   try {
     sessionStorage.setItem(key(node, what), JSON.stringify(told));
-  } catch {
-    // Storage is full or switched off: it is shown all the same.
-  }
+  } catch {} // full or switched off: it is shown all the same
 }
 
 export function remembered(node, what) {
@@ -102,8 +96,7 @@ export function remembered(node, what) {
   }
 }
 
-// Whether the server still has a file that a node has named: it empties its folder for previews
-// when it starts.
+// Whether the server still has a file: it empties its folder for previews when it starts.
 export const isThere = (filename, folder) =>
   fetch(fileUrl(filename, folder), { method: "HEAD" }).then(({ ok }) => ok, () => false);
 
@@ -111,7 +104,7 @@ export const isThere = (filename, folder) =>
 // node of such an id, or null.
 export function executionId(node) {
   const { graph } = node;
-  const root = graph?.rootGraph ?? graph;
+  const root = rootOf(graph);
   const all = [root, ...(root?.subgraphs?.values() ?? [])].flatMap((one) => one?.nodes ?? []);
   const around = graph === root ? null : all.find((one) => one.subgraph === graph);
   return around ? `${executionId(around)}:${node.id}` : String(node.id);
@@ -126,7 +119,19 @@ export function nodeAt(id) {
   return node;
 }
 
-// Has a method of a node or of a widget followed by another call, with what it was given.
+// A node and all that lead to it, of a workflow in API format.
+export function leadingTo(id, output) {
+  const needed = {};
+  const waiting = [id];
+  for (const here of waiting) {
+    if (needed[here] || !output[here]) continue;
+    needed[here] = output[here];
+    waiting.push(...Object.values(output[here].inputs).filter(Array.isArray).map(([from]) => String(from)));
+  }
+  return needed;
+}
+
+// Has a method followed by another call, with what it was given.
 export function chained(object, name, after) {
   const before = object[name];
   object[name] = function (...given) {
@@ -139,8 +144,7 @@ export function chained(object, name, after) {
 // The editor's own way to show what a node has made, as when it runs. what: who says so.
 export function showAsRun(node, output, what) {
   const id = executionId(node);
-  const detail = { node: id, display_node: id, output, prompt_id: what };
-  api.dispatchEvent(new CustomEvent("executed", { detail }));
+  api.dispatchCustomEvent("executed", { node: id, display_node: id, output, prompt_id: what });
 }
 
 // Remembers and shows what a node tells when it runs. keep(output, before, node): what of it, or
@@ -154,7 +158,7 @@ export function onRun(node, what, keep, show) {
   });
 }
 
-// The extension of nodes that show what their runs have told, also after a reload of the page.
+// An extension: nodes show what their runs have told, also after a reload of the page.
 // left(kept, node): a promise of what of it is still to be shown, or of nothing; show(node, kept, again).
 export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
   app.registerExtension({

@@ -6,7 +6,7 @@ import { chained, isAlive, isVueNodes, widgetOf } from "./graph.js";
 
 const closing = new Set(); // {node, close} of nodes that are in a graph
 
-// Calls close once, when a node goes: alone, with a subgraph, or with the whole graph.
+// Calls close once: when a node goes alone, with a subgraph, or with the whole graph.
 export function whenGone(node, close) {
   const here = { node, close };
   chained(node, "onAdded", () => closing.add(here));
@@ -22,8 +22,7 @@ const sweep = () => [...closing].filter(({ node }) => !isAlive(node)).forEach(go
 app.registerExtension({ name: "evenframe.Gone", afterConfigureGraph: sweep });
 api.addEventListener("graphCleared", sweep);
 
-// Puts an element on a node, as no input: neither saved nor sent. close(): called when the node
-// goes; options: see addDOMWidget. Gives the widget.
+// Puts an element on a node, as no input: neither saved nor sent. close(): when the node goes.
 export function mount(node, name, element, { close, ...options }) {
   const widget = node.addDOMWidget(name, name, element, { serialize: false, hideOnZoom: false, ...options });
   widget.serialize = false;
@@ -74,7 +73,6 @@ export function once(act, settles = 0) {
   }
 }
 
-// A value of a node's own widget.
 export function setValue(node, name, value) {
   const widget = widgetOf(node, name);
   if (!widget || widget.value === value) return;

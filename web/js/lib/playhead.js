@@ -20,14 +20,13 @@ export class Playhead extends EventTarget {
     return this.#started !== null;
   }
 
-  // Show a frame; tells "frame" where it is another one.
   go(frame) {
     const wanted = clamp(Math.round(frame), 0, this.count - 1);
     if (this.playing) this.#started = { time: this.clock(), frame: wanted };
     this.#show(wanted);
   }
 
-  // Another clip takes its place.
+  // Another clip.
   set(count, rate) {
     Object.assign(this, { count, rate });
     this.#frame = clamp(this.#frame, 0, count - 1);
@@ -53,8 +52,7 @@ export class Playhead extends EventTarget {
   }
 
   toggle() {
-    if (this.playing) this.pause();
-    else this.play();
+    this.playing ? this.pause() : this.play();
   }
 
   #advance() {

@@ -23,13 +23,12 @@ export class Stage {
     this.observer.observe(this.element);
   }
 
-  // Show the frame of a playhead; the next ones are fetched in play.
   follow(frames, { frame, playing }) {
     if (playing) frames.prepare(frame);
     return this.show(frames, frame);
   }
 
-  // Show a frame of a clip; a later call wins. Resolves when it is on the canvas.
+  // A later call wins. Resolves when the frame is on the canvas.
   async show(frames, index) {
     const asked = ++this.#asked;
     const picture = await frames.picture(index).catch((error) => {
@@ -42,14 +41,13 @@ export class Stage {
     this.render();
   }
 
-  // Show no frame, nor one that is on its way: its clip may be closed.
+  // Nor is a frame shown that is on its way: its clip may be closed.
   clear() {
     this.#asked += 1;
     this.picture = null;
     this.draw();
   }
 
-  // Draw again at the next occasion.
   draw() {
     if (this.#waiting) return;
     this.#waiting = true;
@@ -59,10 +57,9 @@ export class Stage {
     });
   }
 
-  // Draw again now.
   render() {
     const { clientWidth: width, clientHeight: height } = this.element;
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = window.devicePixelRatio;
     const pixels = [Math.round(width * ratio), Math.round(height * ratio)];
     if (this.canvas.width !== pixels[0] || this.canvas.height !== pixels[1])
       [this.canvas.width, this.canvas.height] = pixels;
@@ -92,7 +89,7 @@ export class Stage {
     return made;
   }
 
-  // Where the frame lies in the element, or in each pane: left, top in CSS pixels, and the scale of its own pixels.
+  // Where the frame lies in each pane, in CSS pixels, and the scale of its own.
   view() {
     const [width, height] = [this.element.clientWidth / this.panes, this.element.clientHeight];
     const [wide, high] = this.size;
@@ -101,23 +98,19 @@ export class Stage {
     return { left: width / 2 - x * wide * scale, top: height / 2 - y * high * scale, scale };
   }
 
-  // From fractions of the frame to CSS pixels of the element, and back.
+  // From fractions of the frame to CSS pixels of the element; `at` leads back.
   place([x, y]) {
     const { left, top, scale } = this.view();
     return [left + x * this.size[0] * scale, top + y * this.size[1] * scale];
   }
 
-  // The fractions of the frame at a pointer's event; beyond 0..1 outside of it.
   at(event) {
     const { box, shrink } = this.#laid();
     const { left, top, scale } = this.view();
     const [wide, high] = this.size;
     const [x, pane] = [(event.clientX - box.left) * shrink, this.element.clientWidth / this.panes];
     const across = x - pane * clamp(Math.floor(x / pane), 0, this.panes - 1);
-    return [
-      (across - left) / (wide * scale),
-      ((event.clientY - box.top) * shrink - top) / (high * scale),
-    ];
+    return [(across - left) / (wide * scale), ((event.clientY - box.top) * shrink - top) / (high * scale)];
   }
 
   // The graph may be zoomed: what the page shows is larger or smaller than what was laid out.
@@ -126,15 +119,15 @@ export class Stage {
     return { box, shrink: this.element.clientWidth / (box.width || 1) };
   }
 
-  // Move the frame along with a pointer that was at x, y; gives where it is now.
+  // With a pointer that was at x, y; gives where it is now.
   drag({ clientX, clientY }, { x, y }) {
     const { shrink } = this.#laid();
     this.pan([(x - clientX) * shrink, (y - clientY) * shrink]);
     return { x: clientX, y: clientY };
   }
 
-  // How much nearer than fitting: 1 fits; less only as far as a pixel of a small frame is one of
-  // the screen. about: fractions of the frame that stay where they are.
+  // 1 fits; less only as far as a pixel of a small frame is one of the screen. about: what stays
+  // where it is.
   zoom(factor, about = [0.5, 0.5]) {
     const before = this.place(about);
     this.#zoom = clamp(factor, Math.min(1, this.#actual()), MOST_ZOOM);
@@ -147,15 +140,10 @@ export class Stage {
   }
 
   // One pixel of the frame as one of the screen.
-  actual() {
-    this.zoom(this.#actual());
-  }
+  actual = () => this.zoom(this.#actual());
 
-  #actual() {
-    return this.#zoom / this.view().scale / (window.devicePixelRatio || 1);
-  }
+  #actual = () => this.#zoom / this.view().scale / window.devicePixelRatio;
 
-  // Move the view by CSS pixels.
   pan(by) {
     const { scale } = this.view();
     const half = Math.min(0.5, 0.5 / this.#zoom);

@@ -14,7 +14,6 @@ const MAX_LINES = 8;
 const LETTER = 6; // CSS pixels of one, about
 const MARGIN = 40; // left and right of a line
 
-// How many lines a text takes on a node so wide.
 function lines(text, width) {
   const most = Math.max(10, (width - MARGIN) / LETTER);
   return String(text ?? "").split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / most)), 0);
@@ -29,10 +28,7 @@ function makeWidget(node) {
     read_only: true,
     getMinHeight: () => LINE_HEIGHT * (1 + Math.min(MAX_LINES, lines(widget.value, node.size[0]) + 1)),
   });
-  if (widget.element) {
-    widget.element.readOnly = true;
-    widget.element.style.opacity = 0.75;
-  }
+  if (widget.element) Object.assign(widget.element, { readOnly: true, style: "opacity: .75" });
   return widget;
 }
 

@@ -8,8 +8,7 @@ export class Transport {
     this.playhead = playhead;
     this.play = button(t("Play (Space)"), () => playhead.toggle());
     this.slider = slider(t("Frame"), {}, (frame) => playhead.go(frame));
-    // Not read aloud: it changes with every frame in play.
-    this.count = element("output", { "aria-live": "off", style: { minWidth: "6em", textAlign: "right" } });
+    this.count = element("output", { "aria-live": "off" }); // it changes with every frame in play
     this.element = row(
       this.play,
       button(t("One frame back (,)"), () => this.step(-1), "◂"),
@@ -29,11 +28,10 @@ export class Transport {
 
   // The keys, for the element around the whole widget; true where one was ours.
   key(event) {
-    if (event.target.closest?.("input:not([type=range]), textarea, select")) return false;
-    if (event.target.closest?.("button") && event.key === " ") return false;
-    const act = { " ": () => this.playhead.toggle(), ",": () => this.step(-1), ".": () => this.step(1) };
-    if (!act[event.key]) return false;
-    act[event.key]();
+    const others = `input:not([type=range]), textarea, select, summary${event.key === " " ? ", button" : ""}`;
+    const act = { " ": () => this.playhead.toggle(), ",": () => this.step(-1), ".": () => this.step(1) }[event.key];
+    if (!act || event.target.closest?.(others)) return false;
+    act();
     taken(event);
     return true;
   }

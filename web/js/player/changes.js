@@ -17,8 +17,7 @@ function svg(tag, attributes) {
 export class Changes {
   // go(frame): called where a frame is chosen.
   constructor(go) {
-    this.curve = svg("svg", { preserveAspectRatio: "none", width: "100%", height: 36, role: "img" });
-    this.curve.style.cssText = "flex: none; background: #111; border-radius: 4px; cursor: pointer";
+    this.curve = svg("svg", { class: "curve", preserveAspectRatio: "none", width: "100%", height: 36, role: "img" });
     const pick = (event) => {
       if (event.buttons) go(Math.round(along(event, this.curve) * (this.count - 1)));
     };
@@ -29,10 +28,10 @@ export class Changes {
 
   // changes: lists of 0..1 or null, by name (nodes/common/playing.py). count: frames.
   set(changes, count) {
-    this.lists = Object.entries(changes ?? {}).filter(([name, list]) => LOOK[name] && list?.length);
-    if (this.lists.length > 1) this.lists = this.lists.filter(([name]) => name !== "whole");
+    const all = Object.entries(changes ?? {}).filter(([name, list]) => LOOK[name] && list?.length);
+    this.lists = all.filter(([name]) => all.length < 2 || name !== "whole");
     this.count = count;
-    this.curve.style.display = this.lists.length ? "block" : "none";
+    this.curve.style.display = all.length ? "block" : "none";
     const most = this.lists.map(([, list]) => Math.max(...list)); // null counts as 0
     this.height = 1.05 * Math.max(LEAST, ...most.map((value) => LEVELS * value));
     this.curve.setAttribute("viewBox", `0 0 ${Math.max(count - 1, 1)} ${this.height}`);

@@ -1,10 +1,10 @@
 // Draws the same frame of two clips onto a stage, and outlines over it.
 
 import { colour } from "../lib/dom.js";
-import { border, stroked, tag, within } from "../lib/draw.js";
+import { border, boxed, stroked, tag, within } from "../lib/draw.js";
 import { t } from "../lib/words.js";
 
-// The views, each with what is on its button and what that does.
+// What is on the button of each view, and what it does.
 export const views = () => ({
   wipe: [t("Wipe"), t("Wipe: A left of the line, B right of it")],
   side: [t("Sides"), t("Side by side")],
@@ -12,8 +12,8 @@ export const views = () => ({
   blink: [t("Blink"), t("Blink: A and B in turn")],
 });
 
-// pair: the pictures of A and B. divider: where the line is, 0..1 of the stage. second: whether it
-// is B's turn to be seen. outline: draws over a frame that begins so far to the right, or null.
+// pair: pictures of A and B. divider: 0..1 of the stage. second: whether it is B's turn to be seen.
+// outline(context, right): draws over a frame that begins so far to the right, or null.
 export function compose(context, stage, { pair, mode, divider, second, outline }) {
   const { clientWidth: width, clientHeight: height } = stage.element;
   const put = (picture, right = 0) => {
@@ -57,25 +57,19 @@ export function filled({ columns, rows, regions }) {
   return { columns, rows, regions: all, traced: new WeakMap() };
 }
 
-// A function that draws the outlines of a frame on a stage, as `compose` takes it.
+// As `compose` takes it.
 export const outlining = (outlines, frame, stage) => (context, right) => {
   outlines.regions.forEach(({ name, isBox, frames }, index) => {
     const shape = frames[frame];
     if (!shape) return;
     let traced = outlines.traced.get(shape);
-    if (!traced) outlines.traced.set(shape, (traced = isBox ? around(shape) : trace(shape, outlines)));
+    if (!traced) outlines.traced.set(shape, (traced = isBox ? { path: boxed(shape), from: shape } : trace(shape, outlines)));
     stroked(context, stage.placed(traced.path, right), colour(index), 1.5);
     if (!traced.from) return;
     const [x, y] = stage.place(traced.from);
     tag(context, name, [x + right, y - 15], stage.element.clientWidth);
   });
 };
-
-function around([left, top, right, bottom]) {
-  const path = new Path2D();
-  path.rect(left, top, right - left, bottom - top);
-  return { path, from: [left, top] };
-}
 
 // A mask's runs, see outlines.py. from: where the first cell is, for a name; null where there is none.
 function trace(runs, { columns, rows }) {

@@ -1,6 +1,6 @@
 // Plays two clips together: always the same frame of both, at the clip's rate, in four views.
 
-import { along, button, clamp, dragged, element, framed, note, pressed, row, taken } from "../lib/dom.js";
+import { along, button, clamp, dragged, element, framed, keyed, note, pressed, row } from "../lib/dom.js";
 import { Playhead } from "../lib/playhead.js";
 import { Stage } from "../lib/stage.js";
 import { Transport } from "../lib/transport.js";
@@ -33,13 +33,13 @@ export class Player {
     this.stage = new Stage((context) => this.#paint(context));
     this.changes = new Changes((frame) => this.go(frame));
     this.results = new Results((slot, id) => this.choose(slot, id));
-    this.note = note({ style: { minHeight: 0 } });
+    this.note = note();
     this.#build();
     this.#listen();
     this.show(results ?? [{ number: 1, ...single }], this.view);
   }
 
-  // Other results take the place of those shown; the last one becomes B, or what is chosen.
+  // The last of them becomes B, or what is chosen.
   show(results, chosen = {}) {
     const wasSource = this.#card("a")?.source ?? true;
     this.#cards = cards(results);
@@ -50,14 +50,14 @@ export class Player {
     return this.#use();
   }
 
-  // Make one of the clips A or B. slot: "a" or "b".
+  // slot: "a" or "b".
   choose(slot, id) {
     this.view[slot] = id;
     this.#tell();
     return this.#use();
   }
 
-  // Show a frame; resolves when it is on the stage.
+  // Resolves when the frame is on the stage.
   async go(frame) {
     this.playhead.go(frame);
     await this.#busy;
@@ -160,7 +160,6 @@ export class Player {
     compose(context, stage, { ...view, pair: this.#pair, second: this.#second, outline });
   }
 
-  // Brings buttons and line to what the view says.
   #dress() {
     const { mode, divider, outlines, muted, loop } = this.view;
     for (const [name, made] of Object.entries(this.modes)) pressed(made, name === mode);
@@ -234,7 +233,15 @@ export class Player {
     });
     playhead.addEventListener("play", () => this.#start());
     playhead.addEventListener("pause", () => this.#stand());
-    this.line.addEventListener("keydown", (event) => this.#divideByKey(event));
+    keyed(this.line, ({ shiftKey }) => {
+      const { divider } = this.view;
+      const step = shiftKey ? 0.1 : 0.01;
+      const to = (at) => () => {
+        this.divide(at);
+        this.#tell();
+      };
+      return { ArrowLeft: to(divider - step), ArrowRight: to(divider + step), Home: to(0), End: to(1) };
+    });
     dragged(this.stage.element, {
       begin: (event) => this.#down(event),
       move: (event) => this.#move(event),
@@ -253,16 +260,6 @@ export class Player {
     this.sound.pause();
     this.view.frame = this.playhead.frame;
     this.#tell();
-  }
-
-  #divideByKey(event) {
-    const step = event.shiftKey ? 0.1 : 0.01;
-    const { divider } = this.view;
-    const to = { ArrowLeft: divider - step, ArrowRight: divider + step, Home: 0, End: 1 }[event.key];
-    if (to === undefined) return;
-    this.divide(to);
-    this.#tell();
-    taken(event);
   }
 
   #down(event) {

@@ -1,6 +1,6 @@
 // The last results of a node as small pictures, of which any two are A and B.
 
-import { button, element, refill, row } from "../lib/dom.js";
+import { button, element, group, refill, row } from "../lib/dom.js";
 import { t } from "../lib/words.js";
 
 // What can be A or B: each clip once. results: oldest first, see player.js.
@@ -26,7 +26,7 @@ export class Results {
   // choose(slot, id): called where a clip is chosen as "a" or "b".
   constructor(choose) {
     this.choose = choose;
-    this.element = element("div", { class: "row results", role: "group", "aria-label": t("Last results") });
+    this.element = group(t("Last results"), "row results");
   }
 
   set(all, chosen) {

@@ -1,9 +1,9 @@
 // Regions over a frame of the clip: outlines that are drawn, moved and pulled with pointer and keys.
 
-import { clamp, dragged, listen, taken } from "../lib/dom.js";
+import { dragged, listen, taken } from "../lib/dom.js";
 import { Stage } from "../lib/stage.js";
 import { t } from "../lib/words.js";
-import { around, boxBetween, cursorOf, handlesOf, holds, pulled, shifted } from "./shapes.js";
+import { around, boxBetween, cursorOf, handlesOf, holds, inFrame, pulled, shifted } from "./shapes.js";
 import { cells, dashed, handle as drawHandle, mark, named, outline } from "./paint.js";
 
 const REACH = 8; // CSS pixels around a handle in which it is meant
@@ -17,9 +17,9 @@ export class RegionCanvas {
   #gesture = null; // {kind, ...} while a pointer or an arrow is down
   #points = []; // of the polygon that is begun
 
-  // act: the editor, which does what the user asks for. Its items: [{index, kind, shape, ghosts, name,
-  // words, colour, key, hidden, locked, dotted}], shapes in fractions, later ones on top. Where it has
-  // point(place, outside), clicks are points, with Alt those outside, and no polygons are drawn.
+  // act: the editor. Its items: [{index, kind, shape, ghosts, name, words, colour, key, hidden, locked,
+  // dotted}], shapes in fractions, later ones on top. Where it has point(place, outside), clicks are
+  // points, with Alt those outside, and no polygons are drawn.
   constructor(act) {
     this.act = act;
     this.stage = new Stage((context) => this.#paint(context));
@@ -48,23 +48,23 @@ export class RegionCanvas {
     this.stage.draw();
   }
 
-  // The shape of an item, as the gesture has it so far.
-  #shape(item) {
-    const { index, draft } = this.#gesture ?? {};
-    return index === item.index && draft ? draft : item.shape;
+  // As the gesture has it so far.
+  #shape({ index, shape }) {
+    const { index: mine, draft } = this.#gesture ?? {};
+    return (index === mine && draft) || shape;
   }
 
-  // How far apart two places are in CSS pixels, across and down.
+  // In CSS pixels, across and down.
   #between(one, other) {
-    const [[ax, ay], [bx, by]] = [this.stage.place(one), this.stage.place(other)];
-    return [Math.abs(ax - bx), Math.abs(ay - by)];
+    const [from, to] = [one, other].map((at) => this.stage.place(at));
+    return from.map((part, axis) => Math.abs(part - to[axis]));
   }
 
-  near(one, other) {
-    return Math.hypot(...this.#between(one, other)) <= REACH;
-  }
+  #distance = (one, other) => Math.hypot(...this.#between(one, other));
 
-  // What is at a place: a handle of the selected region, the selected one, or the topmost.
+  near = (one, other) => this.#distance(one, other) <= REACH;
+
+  // A handle of the selected region, the selected one, or the topmost.
   #hit(at) {
     const { items, view: { selected } } = this.act;
     const open = items.filter((item) => !item.hidden && !item.locked);
@@ -75,7 +75,7 @@ export class RegionCanvas {
       if (holds(mine.kind, mine.shape, at)) return { item: mine };
     }
     const item = open.findLast((one) => holds(one.kind, one.shape, at));
-    return item ? { item } : null;
+    return item && { item };
   }
 
   // Whether a gesture begins.
@@ -115,7 +115,7 @@ export class RegionCanvas {
 
   #pixel = () => this.stage.size.map((side) => 1 / side);
 
-  #apart = (one, other) => Math.hypot(...this.#between(one, other)) >= LEAST / 2;
+  #apart = (one, other) => this.#distance(one, other) >= LEAST / 2;
 
   #hover(event) {
     const at = this.stage.at(event);
@@ -123,9 +123,8 @@ export class RegionCanvas {
       this.reaching = at;
       return this.stage.draw();
     }
-    const hit = this.stage.picture && this.#hit(at);
-    const handle = hit?.handle === undefined ? null : cursorOf(hit.item.kind, hit.handle);
-    this.element.style.cursor = !hit ? "crosshair" : (handle ?? "move");
+    const { item, handle } = (this.stage.picture && this.#hit(at)) || {};
+    this.element.style.cursor = !item ? "crosshair" : handle === undefined ? "move" : cursorOf(item.kind, handle);
   }
 
   #end() {
@@ -145,7 +144,7 @@ export class RegionCanvas {
     const [first] = this.#points;
     if (this.#points.length > 2 && this.near(first, at)) return this.#close();
     const last = this.#points.at(-1);
-    if (!last || this.#apart(last, at)) this.#points.push(at.map((part) => clamp(part, 0, 1)));
+    if (!last || this.#apart(last, at)) this.#points.push(inFrame(at));
     this.stage.draw();
   }
 
@@ -162,8 +161,8 @@ export class RegionCanvas {
 
   #key(event) {
     const { items, view: { selected } } = this.act;
-    const item = items.find((one) => one.index === selected && !one.locked);
     if (event.ctrlKey || event.metaKey) return;
+    const item = items.find((one) => one.index === selected && !one.locked);
     const { kind = "nudge" } = this.#gesture ?? {};
     if (event.key === "Escape" && (this.#gesture || this.#points.length)) this.cancel();
     else if (kind !== "nudge") return taken(event); // a pointer has hold of what a key might remove

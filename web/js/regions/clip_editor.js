@@ -11,18 +11,16 @@ import { Timeline } from "./timeline.js";
 const grids = () =>
   [["0", t("no grid")], ["8", t("latent cells, 8 px")], ["16", t("cells of 16 px")], ["32", t("attention cells, 32 px")]];
 
-// A kind of editor says how its text is read and written, and what is drawn of it:
-// model: {EMPTY, parse(text), write(state)}; bar(): its buttons; side(): elements beside the clip;
-// seen(): the items; shown(): after they changed; told(): a note; and what canvas and timeline ask for:
-// select(index or null), setShape(index, shape), add(kind, shape), remove(index), addKey(index, frame),
-// removeKey(index, frame), placeKey(index, from, to, copy).
+// A kind of editor has model: {EMPTY, parse(text), write(state)}; bar(): its buttons; side(): elements
+// beside the clip; seen(): the items; shown(): after they changed; told(): a note; and what canvas and
+// timeline ask for: select(index or null), setShape(index, shape), add(kind, shape), remove(index),
+// addKey(index, frame), removeKey(index, frame), placeKey(index, from, to, copy).
 export class ClipEditor {
-  #wrong = ""; // what is wrong with the text, which is then left alone
-  #text = ""; // as it was set or told last, whatever is being typed
+  wrong = ""; // what is wrong with the text, which is then left alone
+  value = ""; // as it was set or told last, whatever is being typed
 
-  // value: the text. frames: of the clip (lib/frames.js), or null. view: {frame, selected, hidden,
-  // locked, cell} of an earlier editor. onChange(value): once a gesture. onView(view): what is
-  // looked at has changed.
+  // frames: of the clip (lib/frames.js), or null. view: {frame, selected, hidden, locked, cell} of an
+  // earlier editor. onChange(value): once a gesture. onView(view): what is looked at has changed.
   constructor({ value, frames = null, view = {}, onChange, onView = () => {}, ...own }) {
     Object.assign(this, { onChange, onView, ...own });
     this.view = { frame: 0, selected: 0, hidden: [], locked: [], cell: 0, ...view };
@@ -60,23 +58,14 @@ export class ClipEditor {
     return [];
   }
 
-  get wrong() {
-    return Boolean(this.#wrong);
-  }
-
-  get value() {
-    return this.#text;
-  }
-
-  // Another text: read and shown; one that is wrong is told, and left as it is.
   setValue(text) {
-    this.#text = this.text.value = text;
+    this.value = this.text.value = text;
+    this.wrong = "";
     try {
       this.state = this.model.parse(text);
-      this.#wrong = "";
     } catch (error) {
       this.state = this.model.EMPTY;
-      this.#wrong = `${error.message} ${t("Mend the text under Advanced: it is left as it is.")}`;
+      this.wrong = `${error.message} ${t("Mend the text under Advanced: it is left as it is.")}`;
     }
     this.canvas.cancel();
     this.timeline.cancel();
@@ -85,7 +74,7 @@ export class ClipEditor {
 
   // Another clip, or none; hint: what to say where there is none.
   setFrames(frames, hint = t("Link a clip, or run this node once, to see it here.")) {
-    const { frame } = this.view;
+    const { frame } = this.view; // which the playhead tells anew
     this.frames = frames;
     this.hint.textContent = frames ? "" : hint;
     this.canvas.stage.clear();
@@ -119,9 +108,9 @@ export class ClipEditor {
 
   commit(state) {
     const text = this.model.write(state);
-    const changed = text !== this.#text;
+    const changed = text !== this.value;
     this.state = state;
-    this.#text = this.text.value = text;
+    this.value = this.text.value = text;
     if (changed) this.onChange(text); // first: to refresh may move the focus, and so be heard
     this.refresh();
     this.onView(this.view);
@@ -138,16 +127,15 @@ export class ClipEditor {
   }
 
   key(event) {
-    return !event.target.closest("summary") && this.transport.key(event);
+    this.transport.key(event);
   }
 
-  // Draw all of it anew.
   refresh() {
     this.items = this.seen();
     this.timeline.show(this.items, this.view.selected, this.frame, this.playhead.count);
     this.shown();
     this.canvas.stage.draw();
-    this.say(this.#wrong || this.told(), this.wrong);
+    this.say(this.wrong || this.told(), Boolean(this.wrong));
   }
 
   #typed() {

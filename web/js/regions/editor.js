@@ -8,7 +8,7 @@ import * as model from "./model.js";
 import { FIRST } from "./shapes.js";
 
 export class RegionEditor extends ClipEditor {
-  // As the common editor; words: the target prompt, or null.
+  // words: the target prompt, if there is one.
   constructor(options) {
     super({ words: null, model, ...options });
   }
@@ -32,7 +32,6 @@ export class RegionEditor extends ClipEditor {
     return [this.list.element];
   }
 
-  // The target prompt whose words are offered, or null where it is not known.
   setWords(words) {
     if (words === this.words) return;
     this.words = words;
@@ -87,7 +86,7 @@ export class RegionEditor extends ClipEditor {
   }
 
   placeKey(index, from, to, copy) {
-    this.#edit(index, (region) => (copy ? model.copyKey : model.moveKey)(region, from, to));
+    this.#edit(index, (region) => model.placeKey(region, from, to, copy));
   }
 
   toggleKey() {
@@ -125,7 +124,7 @@ export class RegionEditor extends ClipEditor {
     if (changed && changed !== region) this.commit(model.replaced(this.state, index, changed));
   }
 
-  // Hide or show a region, lock or unlock it. what: "hidden" or "locked".
+  // what: "hidden" or "locked".
   toggle(index, what) {
     const { name } = this.state.regions[index];
     const names = this.view[what];

@@ -1,6 +1,6 @@
 // The regions as a list: names and words, what is seen and locked, and which lies on top.
 
-import { button, clamp, dragged, element, pressed, refill, row, taken } from "../lib/dom.js";
+import { button, clamp, dragged, element, group, keyed, pressed, refill, row } from "../lib/dom.js";
 import { t } from "../lib/words.js";
 import { EDGES, occurs, phrases, toggled, wordsOf } from "./model.js";
 
@@ -13,7 +13,6 @@ const padlock = (closed) =>
 export class RegionList {
   #rows = [];
 
-  // act: the editor, which does what the user asks for.
   constructor(act) {
     this.act = act;
     this.element = element("div", { class: "regions", role: "list", "aria-label": t("Regions, the last on top") });
@@ -49,15 +48,11 @@ class Row {
     name.addEventListener("focus", () => act.select(index));
     const label = t("Words of the target prompt");
     const words = field("words", { class: "name", "aria-label": label, placeholder: t("words, with commas") });
-    this.chips = element("div", { class: "row", role: "group", "aria-label": label });
+    this.chips = group(label, "row");
     this.more = element("div", { class: "more" }, this.chips, row(words, pixels("grow", t("grow")), pixels("soften", t("soften"))));
     this.remove = toggle(t("Delete this region"), () => act.remove(index), "✕");
-    this.element = element(
-      "div",
-      { class: "region", role: "listitem", on: { pointerdown: () => act.select(index) } },
-      row(this.grip, name, this.eye, this.lock, this.remove),
-      this.more,
-    );
+    const props = { class: "region", role: "listitem", on: { pointerdown: () => act.select(index) } };
+    this.element = element("div", props, row(this.grip, name, this.eye, this.lock, this.remove), this.more);
   }
 
   // Dragged to another place in the list, or moved there with the arrow keys.
@@ -68,12 +63,7 @@ class Row {
       act.move(index, to);
       gripOf(to).focus();
     };
-    grip.addEventListener("keydown", (event) => {
-      const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-      if (!step) return;
-      taken(event);
-      move(index + step);
-    });
+    keyed(grip, () => ({ ArrowUp: () => move(index - 1), ArrowDown: () => move(index + 1) }));
     const end = ({ clientX, clientY }) => {
       const over = document.elementFromPoint(clientX, clientY)?.closest(".region");
       if (over) move([...over.parentElement.children].indexOf(over));

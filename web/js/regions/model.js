@@ -1,6 +1,6 @@
-// Regions as the text of the node has them (pipelines/regions/text.py), read, changed and written.
-// Nothing here is changed in place. Numbers stay in the text's own unit: what is not touched is
-// written as it was read. A shape is a flat list: left, top, right, bottom, or x, y of each point.
+// Regions as the text of the node has them (pipelines/regions/text.py), read, changed and written;
+// nothing is changed in place. Numbers stay in the text's own unit: what is not touched is written
+// as it was read. A shape is a flat list: left, top, right, bottom, or x, y of each point.
 
 const VERSION = 1;
 const UNITS = ["fraction", "pixel"];
@@ -22,8 +22,8 @@ export const only = (value, known, where) => {
   return value;
 };
 
-// A text to {unit, regions: [{name, words, grow, soften, kind, keys: [{frame, shape}]}]}; throws
-// what is wrong with it. Stricter checks, of what lies outside of the frame, are the node's.
+// To {unit, regions: [{name, words, grow, soften, kind, keys: [{frame, shape}]}]}; throws what is
+// wrong. Stricter checks, of what lies outside of the frame, are the node's.
 export function parse(text) {
   if (!text.trim()) return EMPTY;
   const { unit, regions } = readText(text, ["regions"]);
@@ -32,7 +32,6 @@ export function parse(text) {
   return { unit, regions: regions.map((one, at) => readRegion(one, `regions[${at}]`, unit)) };
 }
 
-// What a text has under those names, and its unit.
 export function readText(text, names) {
   let data;
   try {
@@ -105,14 +104,13 @@ function written({ name, words, grow, soften, kind, keys }) {
   return { ...made, keyframes: keys.map(({ frame, shape }) => ({ frame, [kind]: shaped(shape) })) };
 }
 
-// JSON on one line with spaces; a string in it has no line break of its own.
+// JSON on one line; a string in it has no line break of its own.
 export const spaced = (value) => JSON.stringify(value, null, 1).replace(/,\n */g, ", ").replace(/\n */g, "");
 
 export const pairs = (shape) =>
   Array.from({ length: shape.length / 2 }, (_, at) => [shape[2 * at], shape[2 * at + 1]]);
 
-// Between the text's unit and fractions of a frame of [width, height]; what is drawn is rounded to
-// less than a tenth of a pixel.
+// size: [width, height]; what is drawn is rounded to less than a tenth of a pixel.
 export const toFractions = (shape, unit, size) =>
   unit === "pixel" ? shape.map((number, at) => number / size[at % 2]) : shape;
 
@@ -121,7 +119,7 @@ export function fromFractions(shape, unit, size) {
   return shape.map((number, at) => Number((number * scale[at % 2]).toFixed(digits)) + 0);
 }
 
-// The shape on a frame: moved evenly between key frames, held before and after them.
+// Moved evenly between key frames, held before and after them.
 export function interpolate(keys, frame) {
   const after = keys.findIndex((key) => key.frame > frame);
   if (after < 1) return keys.at(after).shape;
@@ -149,12 +147,11 @@ export const setKey = (region, frame, shape) => ({
 export const deleteKey = (region, frame) =>
   region.keys.length > 1 ? { ...region, keys: others(region, frame) } : region;
 
-export const copyKey = (region, from, to) => setKey(region, to, keyAt(region, from).shape);
+// A key frame moved to another frame, or copied.
+export const placeKey = (region, from, to, copy) =>
+  setKey(copy ? region : { ...region, keys: others(region, from) }, to, keyAt(region, from).shape);
 
-export const moveKey = (region, from, to) =>
-  from === to ? region : setKey({ ...region, keys: others(region, from) }, to, keyAt(region, from).shape);
-
-// With a new region on top, whose first key frame this is.
+// With a new region on top.
 export function added(state, kind, frame, shape) {
   let number = state.regions.length + 1;
   while (state.regions.some(({ name }) => name === `region ${number}`)) number += 1;

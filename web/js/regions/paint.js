@@ -1,17 +1,11 @@
 // Outlines, tags and handles of regions on a stage: thin, so that the picture is seen.
 
-import { stroked, tag } from "../lib/draw.js";
+import { boxed, stroked, tag } from "../lib/draw.js";
 import { pairs } from "./model.js";
 import { around } from "./shapes.js";
 
-function traced({ kind, shape }, stage, open) {
-  const path = new Path2D();
-  const [left, top, right, bottom] = shape;
-  const corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
-  for (const spot of kind === "box" ? corners : pairs(shape)) path.lineTo(...spot);
-  if (!open) path.closePath();
-  return stage.placed(path);
-}
+const traced = ({ kind, shape }, stage, open) =>
+  stage.placed(kind === "box" ? boxed(shape) : new Path2D(`M${pairs(shape).join("L")}${open ? "" : "Z"}`));
 
 function lined(context, path, strokeStyle, lineWidth) {
   Object.assign(context, { strokeStyle, lineWidth });
@@ -29,8 +23,7 @@ export function dashed(context, item, ghost, stage) {
 }
 
 export function handle(context, [x, y], colour) {
-  const path = new Path2D();
-  path.rect(x - 3.5, y - 3.5, 7, 7);
+  const path = boxed([x - 3.5, y - 3.5, x + 3.5, y + 3.5]);
   context.fillStyle = "#fff";
   context.fill(path);
   lined(context, path, colour === "#fff" ? "#000" : colour, 1.5);

@@ -9,23 +9,21 @@ const CURSORS = ["nwse", "ns", "nesw", "ew", "nwse", "ns", "nesw", "ew"].map((wa
 
 export const cursorOf = (kind, handle) => (kind === "box" ? CURSORS[handle] : "grab");
 
-// A box that is added without a pointer.
+// Of what is added without a pointer.
 export const FIRST = [0.3, 0.3, 0.7, 0.7];
 
-// The places of a shape's handles, in their order.
 export const handlesOf = (kind, shape) =>
   kind === "polygon"
     ? pairs(shape)
     : EDGES.map((edges) => edges.map((edge, axis) => (edge === null ? (shape[axis] + shape[axis + 2]) / 2 : shape[edge])));
 
-// A shape whose handle is pulled to a place in the frame. least: the sides of a pixel.
-export function pulled(kind, shape, handle, [x, y], least) {
+export const inFrame = (at) => at.map((part) => clamp(part, 0, 1));
+
+// A shape whose handle is pulled to a place. least: the sides of a pixel.
+export function pulled(kind, shape, handle, at, least) {
+  const place = inFrame(at);
+  if (kind === "polygon") return shape.toSpliced(2 * handle, 2, ...place);
   const made = [...shape];
-  const place = [clamp(x, 0, 1), clamp(y, 0, 1)];
-  if (kind === "polygon") {
-    [made[2 * handle], made[2 * handle + 1]] = place;
-    return made;
-  }
   EDGES[handle].forEach((edge, axis) => {
     if (edge === null) return;
     const facing = shape[(edge + 2) % 4];
@@ -36,24 +34,16 @@ export function pulled(kind, shape, handle, [x, y], least) {
 
 // A shape moved as a whole; it stays in the frame, or no further outside of it than it was.
 export function shifted(shape, by) {
-  const step = by.map((wanted, axis) => {
-    const along = shape.filter((_, at) => at % 2 === axis);
-    return clamp(wanted, Math.min(0, -Math.min(...along)), Math.max(0, 1 - Math.max(...along)));
-  });
+  const bounds = around(shape);
+  const step = by.map((wanted, axis) => clamp(wanted, Math.min(0, -bounds[axis]), Math.max(0, 1 - bounds[axis + 2])));
   return shape.map((number, at) => number + step[at % 2]);
 }
 
-// The box between two places.
-export const boxBetween = (one, other) => {
-  const [low, high] = [Math.min, Math.max].map((pick) =>
-    [0, 1].map((axis) => clamp(pick(one[axis], other[axis]), 0, 1)));
-  return [...low, ...high];
-};
+// The box around places, as a flat list or [left, top, right, bottom] itself.
+export const around = (shape) =>
+  [Math.min, Math.max].flatMap((pick) => [0, 1].map((axis) => pick(...shape.filter((_, at) => at % 2 === axis))));
 
-export const around = (shape) => {
-  const [xs, ys] = [0, 1].map((axis) => shape.filter((_, at) => at % 2 === axis));
-  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-};
+export const boxBetween = (one, other) => around([...inFrame(one), ...inFrame(other)]);
 
 export function holds(kind, shape, [x, y]) {
   if (kind === "box") return x >= shape[0] && y >= shape[1] && x <= shape[2] && y <= shape[3];

@@ -1,21 +1,20 @@
 // When each region is where: a row a region, a diamond a key frame, a line at the frame shown.
 
-import { along, button, clamp, dragged, element, taken } from "../lib/dom.js";
+import { along, button, clamp, dragged, element, group, keyed } from "../lib/dom.js";
 import { t } from "../lib/words.js";
 
 export class Timeline {
   #drag = null;
   #wanted = "";
 
-  // act: the editor, which does what the user asks for.
   constructor(act) {
     this.act = act;
     this.line = element("div", { class: "now" });
     this.rows = element("div");
-    this.element = element("div", { class: "timeline", role: "group", "aria-label": t("Key frames") }, this.rows, this.line);
+    this.element = group(t("Key frames"), "timeline", this.rows, this.line);
   }
 
-  // Let go of what is dragged, which a new text may not have.
+  // A new text may not have what is dragged.
   cancel() {
     this.#drag = null;
     this.#wanted = "";
@@ -52,12 +51,8 @@ export class Timeline {
       const style = { left: this.#left(frame), opacity: 0.25 + 0.75 * share, background: item.colour };
       return element("i", { title: `${frame + 1}: ${share.toFixed(2)}`, style });
     });
-    return element(
-      "div",
-      { class: selected ? "track chosen" : "track", title: item.name, on },
-      ...dots,
-      ...item.frames.map((frame) => this.#key(item, frame)),
-    );
+    const keys = item.frames.map((frame) => this.#key(item, frame));
+    return element("div", { class: selected ? "track chosen" : "track", title: item.name, on }, ...dots, ...keys);
   }
 
   #key({ index, name, colour, locked }, frame) {
@@ -88,16 +83,15 @@ export class Timeline {
       },
     });
     made.addEventListener("dblclick", (event) => event.stopPropagation());
-    made.addEventListener("keydown", (event) => this.#pressed(event, index, frame));
+    const place = (step, copy) => () => frame + step >= 0 && this.#place(index, frame, frame + step, copy);
+    const remove = () => this.act.removeKey(index, frame);
+    keyed(made, ({ altKey }) => ({
+      ArrowLeft: place(-1, altKey),
+      ArrowRight: place(1, altKey),
+      Delete: remove,
+      Backspace: remove,
+    }));
     return made;
-  }
-
-  #pressed(event, index, frame) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (step && frame + step >= 0) this.#place(index, frame, frame + step, event.altKey);
-    else if (["Delete", "Backspace"].includes(event.key)) this.act.removeKey(index, frame);
-    else return;
-    taken(event);
   }
 
   #place(index, from, to, copy) {

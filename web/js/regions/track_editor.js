@@ -8,7 +8,7 @@ import { FIRST } from "./shapes.js";
 import * as model from "./track_model.js";
 
 export class TrackEditor extends ClipEditor {
-  // As the common editor; onTrack(): the object shall be followed now.
+  // onTrack(): the object shall be followed now.
   constructor(options) {
     super({ tracked: null, model, ...options });
   }
@@ -23,15 +23,15 @@ export class TrackEditor extends ClipEditor {
     ];
   }
 
-  // What a run found: {bounds: of each frame in fractions, or null; confidence: or null}.
+  // What a run found: {bounds: of each frame in fractions or null, confidence: of each, or null}.
   setTracked(tracked) {
     this.tracked = tracked;
     this.refresh();
   }
 
-  setShape(_, shape) {
-    const box = this.own(shape);
-    if (box) this.commit(model.changed(this.state, this.frame, { box }));
+  setShape(_, shape, frame = this.frame) {
+    const box = shape && this.own(shape);
+    if (box) this.commit(model.changed(this.state, frame, { box }));
   }
 
   add(_, shape) {
@@ -54,9 +54,7 @@ export class TrackEditor extends ClipEditor {
 
   // Where the tracker had it becomes what the user says.
   addKey(_, frame) {
-    const bounds = this.tracked?.bounds[frame];
-    const box = bounds && this.own(bounds);
-    if (box) this.commit(model.changed(this.state, frame, { box }));
+    this.setShape(0, this.tracked?.bounds[frame], frame);
   }
 
   // One more point on the object, or outside of it; one that is there is taken away.

@@ -7,8 +7,8 @@ const DRAWN = ["box", "points", "outside"];
 
 export const EMPTY = { unit: "fraction", drawings: [] };
 
-// A text to {unit, drawings: [{frame, box, points, outside}]}, the prompt first, then its
-// corrections; throws what is wrong with it. box: null where none is drawn.
+// To {unit, drawings: [{frame, box or null, points, outside}]}, the prompt first, then its
+// corrections; throws what is wrong.
 export function parse(text) {
   if (!text.trim()) return EMPTY;
   const { unit, corrections = [], ...prompt } = readText(text, ["frame", "corrections", ...DRAWN]);
@@ -44,25 +44,20 @@ export function write({ unit, drawings }) {
 export const drawingAt = (state, frame) => state.drawings.find((each) => each.frame === frame);
 
 // With some of what is drawn on a frame changed; a frame on which nothing was yet is a correction.
-export function changed(state, frame, fields) {
-  const drawing = { frame, box: null, points: [], outside: [], ...drawingAt(state, frame), ...fields };
-  const others = state.drawings.some((each) => each.frame === frame);
-  const drawings = others
-    ? state.drawings.map((each) => (each.frame === frame ? drawing : each))
-    : [...state.drawings, drawing];
-  return { ...state, drawings };
+export function changed({ unit, drawings }, frame, fields) {
+  const found = drawings.findIndex((each) => each.frame === frame);
+  const at = found < 0 ? drawings.length : found;
+  const drawing = { frame, box: null, points: [], outside: [], ...drawings[at], ...fields };
+  return { unit, drawings: drawings.toSpliced(at, 1, drawing) };
 }
 
-// Without what is drawn on a frame; of the prompt's, the first correction takes its place.
+// Of the prompt's, the first correction takes its place.
 export const removed = (state, frame) => ({
   ...state,
   drawings: state.drawings.filter((each) => each.frame !== frame),
 });
 
 export function placed(state, from, to, copy) {
-  const { frame: _, ...drawing } = drawingAt(state, from);
-  if (from === to) return state;
-  if (copy) return changed(state, to, drawing);
-  const kept = removed(state, to).drawings;
-  return { ...state, drawings: kept.map((each) => (each.frame === from ? { ...each, frame: to } : each)) };
+  const drawing = { ...drawingAt(state, from), frame: to };
+  return copy ? changed(state, to, drawing) : changed(removed(state, to), from, drawing);
 }
