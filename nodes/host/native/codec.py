@@ -41,13 +41,16 @@ class LatentCodec(ModuleCodec):
         )
 
     def preview(self, latents: Tensor) -> Tensor:
-        """As ComfyUI's own quick previews: the colours that its channels stand for.
+        """As ComfyUI's own quick previews: the colours that its channels stand for; where it tells
+        none, their mean in grey.
 
         Decoded, it would cost the model its place on the device in the middle of its work.
         """
         colours = self.latent_format.latent_rgb_factors
         if colours is None:
-            return self.decode(latents)[0]
+            grey = latents[0].mean(0)  # h w
+            even = (grey - grey.mean()) / (4 * grey.std(correction=0)).clamp(min=1e-6) + 0.5
+            return even.clamp(0, 1)[..., None].expand(-1, -1, 3)
         bias = self.latent_format.latent_rgb_factors_bias or [0.0] * 3
         factors, bias = (latents.new_tensor(x) for x in (colours, bias))
         picture = latents[0].movedim(0, -1) @ factors + bias  # h w 3
