@@ -1,8 +1,9 @@
 """Edits by ComfyUI's euler, paired with this pack's own loop: the keys `sampler.*` that need clips.
 
-Clips of the built-in world in which one object takes another colour, edited by four chains of
-controls. Both loops run ComfyUI's own classes over the miniature's weights, from one inversion.
-Needs a ComfyUI, as `sampler` does.
+Clips of the built-in world in which one object takes another colour, edited by one control alone.
+Both run ComfyUI's own classes over the miniature's weights, at the same levels but for the last,
+each from its own inversion: that of the loop ends where its schedule does, with a little noise, and
+that of Invert for Sampler at 0, as every scheduler there does. Needs a ComfyUI, as `sampler` does.
 """
 
 # pyright: reportMissingImports=false
@@ -10,7 +11,9 @@ Needs a ComfyUI, as `sampler` does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -18,6 +21,7 @@ import torch
 
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.fame.cross_reweighter import CrossReweighter
+from ..pipelines.controls.fame.self_modulator import SelfModulator
 from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
@@ -26,31 +30,51 @@ from ..pipelines.models.model import Model
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
 from . import host_models, main, sampler
-from .clips import Array, Clip, inverted, outcomes
-from .fusion import FRAMES, GUIDANCE, Outcome, Task, assess, make_tasks
-from .shares import RIGHT_FRAMES, Figures, share_of
+from .clips import Array, Clip, inverted
+from .fusion import GUIDANCE, Outcome, Task, assess, make_tasks
+from .kept import each_kept
+from .shares import RIGHT_FRAMES, Figures, paired_p, share_of, with_interval
 
-CLIPS, STEPS, REACH = 40, 25, 8
+CLIPS, FRAMES, STEPS, REACH = 40, 5, 12, 8
 """REACH: pixels by which a region is larger than its object."""
 CHAINS = "fusion", "boost", "irjs", "fame"
-BY_SAMPLER = ".ksampler"
+WAYS = "loop", "ksampler"
+TARGETS = {
+    f"sampler.{chain}.{figure}": most
+    for chain in CHAINS
+    for figure, most in (("beyond_interval", 0.0), ("background_change_db", 0.5))
+}
+"""The most that a figure may be."""
 
 
-def run(clips: int = CLIPS, steps: int = STEPS) -> Figures:
+def run(clips: int = CLIPS, steps: int = STEPS, kept: Path | None = None) -> Figures:
     """Measure; each share comes with its 95 % Wilson interval."""
     reason = host_models.find()
     if reason:
         print(f"sampler_shares: not measured, {reason}")
         return {}
-    arms = [f"{chain}{by}" for chain in CHAINS for by in ("", BY_SAMPLER)]
     with torch.inference_mode():
         _, model = host_models.miniature()
-        made = inverted(model, make_tasks(clips), FRAMES, steps, keyframes="mid")
-        return summary(outcomes(made, arms, partial(edited, model), assess))
+        facts = {"steps": steps, "frames": FRAMES, "model": model.fingerprint}
+        told = each_kept(kept, facts, make_tasks(clips), partial(measured, model, steps))
+        return summary([{arm: Outcome(**o) for arm, o in one.items()} for one in told])
+
+
+def measured(model: Model, steps: int, task: Task) -> dict[str, dict[str, float]]:
+    """The outcome of every arm, `CHAIN.WAY`, for a clip."""
+    [clip] = inverted(model, [task], FRAMES, steps, keyframes="mid")
+    pair = Pair(model, clip)
+    found: dict[str, dict[str, float]] = {}
+    for chain in CHAINS:
+        for way, latents in zip(WAYS, (pair.by_loop, pair.by_sampler), strict=True):
+            frames: Array = model.codec.decode(latents(controls(clip, chain))).numpy()
+            outcome = assess(task, clip.frames, clip.inside, frames)
+            found[f"{chain}.{way}"] = asdict(outcome)
+    return found
 
 
 def controls(clip: Clip, chain: str) -> list[Control]:
-    """Of a chain: fusion, and what else there is."""
+    """Of a chain: each acts alone, for fusion's attention knows nothing of what others raise."""
     task: Task = clip.task
     item, [fusion] = task.target.items[task.item], task.controls("fusion")
     size = clip.frames.shape[1], clip.frames.shape[2]
@@ -58,57 +82,83 @@ def controls(clip: Clip, chain: str) -> list[Control]:
     named |= {"grow": REACH, "soften": 0}
     mask = torch.from_numpy(clip.inside >= 0.5).float()
     regions = Regions((mask_region(mask, len(mask), size, **named),), len(mask), size)
-    more: dict[str, list[Control]] = {
-        "fusion": [],
+    own: Fusion = fusion
+    words = CrossReweighter((str(item.colour),), regions=regions)
+    every: dict[str, list[Control]] = {
+        "fusion": [own],
         "boost": [Refocus(regions, guide_by="boost")],
         "irjs": [JointSampling(regions)],
-        "fame": [CrossReweighter((str(item.colour),), regions=regions)],
+        "fame": [SelfModulator(regions=regions), words],
     }
-    own: Fusion = fusion
-    return [own, *more[chain]]
+    return every[chain]
 
 
-def edited(model: Model, clip: Clip, arm: str) -> Array:
-    """Edited frames (f, 128, 128, 3)."""
-    chain = controls(clip, arm.removesuffix(BY_SAMPLER))
-    way = by_sampler if arm.endswith(BY_SAMPLER) else by_loop
-    return model.codec.decode(way(model, clip, chain)).numpy()
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A clip in the hands of both."""
+
+    model: Model
+    clip: Clip
+
+    def by_loop(self, chain: Sequence[Control]) -> torch.Tensor:
+        """The latents (f, c, h, w) that this pack's own loop ends with."""
+        prompt, inversion = self.clip.task.target.prompt, self.clip.inversion
+        return edit(self.model, inversion, prompt, controls=chain, guidance_scale=GUIDANCE)
+
+    def by_sampler(self, chain: Sequence[Control]) -> torch.Tensor:
+        """Those of ComfyUI's euler, over an empty latent."""
+        source, noise = self._inverted
+        given: dict[str, Any] = {"sigmas": self._sigmas, "scale": GUIDANCE, "negative": ""}
+        given |= {"noise": noise.noise, "positive": sampler.conditioned(source.source.target)}
+        steered = sampler.steered(self.model, None, *chain, attached=self._attach(source))
+        return sampler.sampled(steered, self.model, **given)
+
+    @property
+    def _sigmas(self) -> torch.Tensor:
+        levels = self.clip.inversion.levels(self.model.schedule)[:-1]
+        return torch.tensor([*(level.noise / level.signal for level in levels), 0.0])
+
+    @cached_property
+    def _inverted(self) -> tuple[Any, Any]:
+        """What goes with the MODEL, and the noise to start with, by Invert for Sampler."""
+        from ..nodes.host.native.attached import Source
+        from ..nodes.host.native.inverting import inverted
+
+        own = self.clip.inversion
+        target = self.model.text.encode(self.clip.task.target.prompt)
+        known: dict[str, Any] = {"keyframes": own.keyframes}
+        source = Source(self.model, own.prompt, target, own.trajectory[0], **known)
+        given = sampler.steered(self.model, source), self._sigmas, own.solver
+        attached, _, noise = inverted(*given, on_step=lambda _: None)
+        return attached, noise
+
+    def _attach(self, attached: Any) -> Any:
+        from ..nodes.host.native.samplers import put
+
+        return put(sampler.patcher_of(self.model), attached)
 
 
-def by_loop(model: Model, clip: Clip, chain: Sequence[Control]) -> torch.Tensor:
-    """The latents that this pack's own loop ends with."""
-    prompt = clip.task.target.prompt
-    return edit(model, clip.inversion, prompt, controls=chain, guidance_scale=GUIDANCE)
+def summary(clips: Sequence[Mapping[str, Outcome]]) -> Figures:
+    """Shares of clips that show what was asked, and how far a control's two ways are apart.
 
-
-def by_sampler(model: Model, clip: Clip, chain: Sequence[Control]) -> torch.Tensor:
-    """Those of ComfyUI's euler, from the inversion's noise at its levels."""
-    from ..nodes.host.native.attached import Source
-    from ..nodes.host.native.inverting import starting_noise
-
-    inversion, target = clip.inversion, model.text.encode(clip.task.target.prompt)
-    known: dict[str, Any] = {"inversion": inversion, "keyframes": inversion.keyframes}
-    source = Source(model, inversion.prompt, target, inversion.trajectory[0], **known)
-    levels = inversion.levels(model.schedule)[:-1]
-    sigmas = [level.noise / level.signal for level in levels]
-    patcher: Any = sampler.patcher_of(model)
-    sampling = patcher.get_model_object("model_sampling")
-    given: dict[str, Any] = {"sigmas": torch.tensor([*sigmas, 0.0]), "scale": GUIDANCE}
-    given["noise"] = starting_noise(source, sampling, sigmas[0], inversion.trajectory[-1])
-    given |= {"positive": sampler.conditioned(target), "negative": ""}
-    return sampler.sampled(sampler.steered(model, source, *chain), model, **given)
-
-
-def summary(outcomes: Mapping[str, Sequence[Outcome]]) -> Figures:
-    """Shares of clips that show what was asked, and by how much the background differs, in dB."""
+    beyond_interval: by how much the share of the sampler lies outside the loop's interval.
+    background_change_db: |loop - sampler|, of their means.
+    """
     figures: Figures = {}
-    for arm, found in outcomes.items():
-        figures |= share_of(f"sampler.{arm}.share", [o.right >= RIGHT_FRAMES for o in found])
     for chain in CHAINS:
-        ours, theirs = (
-            fmean(o.background_psnr for o in outcomes[f"{chain}{by}"]) for by in ("", BY_SAMPLER)
-        )
-        figures[f"sampler.{chain}.background_change_db"] = round(theirs - ours, 2)
+        arms = [f"{chain}.{way}" for way in WAYS]
+        right = [[clip[arm].right >= RIGHT_FRAMES for clip in clips] for arm in arms]
+        for arm, held in zip(arms, right, strict=True):
+            figures |= share_of(f"sampler.{arm}.share", held)
+        key = f"sampler.{chain}"
+        _, low, high = with_interval(figures, f"{key}.loop.share")
+        share = fmean(right[1])
+        figures[f"{key}.beyond_interval"] = round(max(0.0, low - share, share - high), 3)
+        figures[f"{key}.paired_p"] = paired_p(*right)
+        background = [fmean(clip[arm].background_psnr for clip in clips) for arm in arms]
+        for arm, mean in zip(arms, background, strict=True):
+            figures[f"sampler.{arm}.background_psnr_db"] = round(mean, 2)
+        figures[f"{key}.background_change_db"] = round(abs(background[1] - background[0]), 2)
     return figures
 
 

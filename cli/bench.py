@@ -22,6 +22,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "run": {"type": Path, "metavar": "DIR", "help": "a training to measure, not the weights"},
     "sheet": {"type": Path, "metavar": "FILE", "help": "a picture of the clips to write"},
     "sheets": {"type": Path, "metavar": "DIR", "help": "a folder for contact sheets"},
+    "kept": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "what is measured of each clip; a run that was stopped goes on there",
+    },
     "sweep": {"action": "store_true", "help": "the strengths instead"},
     "plot": {"type": Path, "metavar": "FILE", "help": "a picture of the shares to write"},
     "seconds": {"type": int, "metavar": "N", "help": "to keep to; parts are left out"},
