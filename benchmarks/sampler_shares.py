@@ -78,7 +78,7 @@ def controls(clip: Clip, chain: str) -> list[Control]:
     task: Task = clip.task
     item, [fusion] = task.target.items[task.item], task.controls("fusion")
     size = clip.frames.shape[1], clip.frames.shape[2]
-    named: dict[str, Any] = {"name": "it", "words": f"{item.colour}, {item.word}"}
+    named: dict[str, Any] = {"name": "it", "words": item.phrase()}
     named |= {"grow": REACH, "soften": 0}
     mask = torch.from_numpy(clip.inside >= 0.5).float()
     regions = Regions((mask_region(mask, len(mask), size, **named),), len(mask), size)
