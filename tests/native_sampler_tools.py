@@ -14,6 +14,7 @@ from typing import Any
 
 import native_sampler_cases as cases
 import native_sampler_runs as runs
+import native_sampler_windows as windows
 import pytest
 import torch
 from native_sampler_runs import refused
@@ -293,6 +294,7 @@ def distilled(model: Model, patcher: Any) -> None:
 def main() -> None:
     cases.main()
     runs.main()
+    windows.main()
     with torch.inference_mode():
         for make in (host_models.sd, own.FAMILIES["Wan"]):
             model = make()

@@ -16,6 +16,7 @@ from .levels import is_one, scaling_of
 from .prompts import bearing, conditioning_of, same_states
 from .standing import require_reachable
 from .stepwise import Stepwise
+from .windows import require_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,7 @@ def require_before(
     source.require_noise(noise)
     _require_pictures(guider, target_entries(guider, source.target), source.prompt)
     _require_unsplit(guider)
+    require_rows(guider.model_options, tuple(latents.shape), len(sigmas) - 1)
     if isinstance(sampler, Stepwise):
         sampler.require(guider)
     else:

@@ -59,10 +59,11 @@ class Part:
         self._held = HeldAttention(self._follows) if plan.window is None else None
         self._work = AtWork(plan)
         self._work.ready(plan.model)
-        self.repeats, self._step = self._work.repeats, None
+        self.repeats, self._step, self.last = self._work.repeats, None, 0
 
     def prepare(self, index: int, here: Level, there: Level, like: Tensor) -> Step:
         """Get the source's attention at the level that the sampler is at, within a step."""
+        self.last = index
         self._follows.level, arrival = here, self._latents.at(there).to(like)
         if self._held is not None:
             self._held.key = here

@@ -176,6 +176,12 @@ class Sampling:
                 self._parts[window] = Part(plan, self.latents)
         return self._parts[window]
 
+    def _forget_before(self, step: int) -> None:
+        """Let go of windows that were last asked about before a step: uniform ones lie elsewhere in
+        each."""
+        for window in [at for at, part in self._parts.items() if at and part.last < step]:
+            self._parts.pop(window).done()
+
     @property
     def denoiser(self) -> Any:
         """The model that the sampler asks."""
@@ -193,13 +199,7 @@ class Sampling:
             self._own = before
 
     def _calc_cond_batch(
-        self,
-        executor: Any,
-        model: Any,
-        conds: Any,
-        x_in: Tensor,
-        timestep: Tensor,
-        model_options: Any,
+        self, executor: Any, model: Any, conds: Any, x_in: Any, timestep: Any, model_options: Any
     ) -> Any:
         """A call of the model, with controls in it."""
         x, options = x_in, model_options
@@ -207,9 +207,10 @@ class Sampling:
             return executor(model, conds, x, timestep, options)
         self._calls += 1
         window = window_of(options, x, self.ready.clip)
-        part, sigma = self.part(window, options), float(timestep[0])
-        denoiser = self.denoiser
+        sigma, denoiser = float(timestep[0]), self.denoiser
         index = step_at(self.sigmas, sigma) if self.step is None else self.step
+        self._forget_before(index - 1)
+        part = self.part(window, options)
         level = level_of(self._sampling, sigma)
         latents = leaving(denoiser.inward(x), level, self.kind)
         with self.asking(options):

@@ -8,7 +8,11 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from comfy.context_windows import IndexListContextHandler, IndexListContextWindow
+from comfy.context_windows import (
+    CONTEXT_MAPPING,
+    IndexListContextHandler,
+    IndexListContextWindow,
+)
 
 from ....pipelines.common.errors import EvenframeError
 
@@ -165,12 +169,44 @@ def window_of(options: Mapping[str, Any], x: torch.Tensor, clip: Sequence[int]) 
             f"source's are {tuple(clip)}: choose a sampler that takes the clip whole (no tiles), "
             "and latents of the clip's size and length."
         )
-    handler = options.get("context_handler")
-    row = range(frames[0], frames[0] + len(frames))
-    if frames != [*row] or getattr(handler, "latent_retain_index_list", None):
+    _require_no_retained(options.get("context_handler"))
+    return _row(frames)
+
+
+def require_rows(options: Mapping[str, Any], clip: Sequence[int], steps: int) -> None:
+    """Raise EvenframeError for Context Windows that ask about frames which are not in a row, in any
+    of the steps. Those of other packs are looked at when they ask.
+
+    clip: the shape of all latents.
+    """
+    handler, dim = options.get("context_handler"), 2 if len(clip) == 5 else 0
+    known = isinstance(handler, IndexListContextHandler) and handler.dim == dim
+    if not known or clip[dim] <= handler.context_length:
+        return
+    _require_no_retained(handler)
+    if handler.context_schedule.func in CONTEXT_MAPPING.values():
+        own = copy(handler)
+        for step in range(steps):
+            own._step = step  # by which it moves uniform windows
+            for frames in own.context_schedule.func(clip[dim], own, options):
+                _row(frames)
+
+
+def _require_no_retained(handler: Any) -> None:
+    if retained := getattr(handler, "latent_retain_index_list", None):
         raise EvenframeError(
-            f"Context Windows asks about frames that are not in a row ({frames[:8]}...), and "
-            "controls hold on to whole windows: set context_schedule to a standard one, stride to "
-            "1, closed_loop to off, and retain no latents."
+            f"Context Windows retains latents ({retained}) in every window, and controls know them "
+            "by their place in the clip: leave latent_retain_index_list empty."
+        )
+
+
+def _row(frames: Sequence[int]) -> range:
+    """Frames as a range. Raises EvenframeError where they are none."""
+    row = range(frames[0], frames[0] + len(frames))
+    if [*frames] != [*row]:
+        raise EvenframeError(
+            f"Context Windows asks about frames that are not in a row ({[*frames][:8]}...), and "
+            "controls hold on to whole windows: set context_schedule to standard_static, "
+            "standard_uniform or batched, context_stride to 1, and closed_loop to off."
         )
     return row
