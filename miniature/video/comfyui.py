@@ -76,10 +76,10 @@ def diffusion_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def vae(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The autoencoder's weights by the names that ComfyUI's Wan VAE has."""
-    return {_counted(name): value for name, value in _renamed(weights, _VAE).items()}
+    return {_as_one_list(name): value for name, value in _renamed(weights, _VAE).items()}
 
 
-def _counted(name: str) -> str:
+def _as_one_list(name: str) -> str:
     """Levels and blocks of the decoder as one list."""
 
     def place(found: re.Match[str]) -> str:
