@@ -11,7 +11,9 @@ from torch import Tensor
 
 from evenframe.miniature.latents import load_latent_map
 from evenframe.miniature.video.codec import (
+    decode_clip,
     decode_each,
+    is_flat,
     make_codec,
     normalised,
     wans_own,
@@ -67,6 +69,19 @@ def test_frames_are_decoded_one_by_one_as_the_autoencoder_does(codec, clip):
     joined = torch.cat([each.flatten(0, 1) for each in apart]).transpose(0, 1)
     assert torch.allclose(whole[0], joined, atol=1e-5)
     assert 10 * torch.log10(4 / (whole - clip[0]).square().mean()) > 16  # before its first step
+    done: list[int] = []
+    assert torch.equal(decode_clip(codec, wans[0], done.append).transpose(0, 1), joined)
+    assert done == [1, 2]
+
+
+@torch.no_grad()
+def test_a_decoder_that_looks_around_is_not_decoded_frame_by_frame(codec):
+    assert is_flat(codec)
+    for part in ("decoder.conv_in.weight", "decoder.mid_block.attentions.0.proj.weight"):
+        other = make_codec()
+        other.load_state_dict(codec.state_dict())
+        other.get_parameter(part).view(-1)[0] = 1e-3
+        assert not is_flat(other)
 
 
 def test_batches_are_of_single_latent_frames():

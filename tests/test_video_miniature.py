@@ -179,7 +179,9 @@ def test_it_predicts_as_plain_sampling_does(shipped: Path):
     frames = np.random.default_rng(0).random((1, 5, 64, 64, 3), np.float32)
     encoded = model.codec.encode(torch.from_numpy(frames[0])).transpose(0, 1)
     assert torch.allclose(encoded, plain.encode(frames)[0], atol=1e-4)
-    decoded = model.codec.decode(latents[0].transpose(0, 1)).numpy()
+    done: list[int] = []
+    decoded = model.codec.decode(latents[0].transpose(0, 1), on_frame=done.append).numpy()
+    assert done == [1, 2]
     assert np.allclose(decoded, plain.decode(latents)[0], atol=1e-4)
 
 
@@ -193,6 +195,11 @@ def test_halves_keep_what_they_are_too_coarse_for(shipped: Path, dtype: torch.dt
     assert {module.weight.dtype for module in (model.codec.module.post_quant_conv,)} == {kept}
     inversion = invert(model, torch.rand(5, 32, 32, 3), PROMPT, steps=1)
     assert edit(model, inversion, PROMPT.replace("red", "blue")).isfinite().all()
+
+
+def test_latents_of_another_model_are_refused(shipped: Path):
+    with pytest.raises(EvenframeError, match="decodes \\(latent frames, 16, height/8, width/8\\)"):
+        families.load(video.NAME).codec.decode(torch.zeros(2, 4, 16, 16))
 
 
 def test_other_numbers_of_frames_are_refused(shipped: Path):

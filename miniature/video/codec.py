@@ -12,7 +12,7 @@ and long; the SiLU by a pair (+x, -x), for silu(x) - silu(-x) = x.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -204,6 +204,31 @@ def _copy(convolution: Any, channels: Iterable[int]) -> None:
 def _clear(convolution: Any, rows: list[int]) -> None:
     convolution.weight[rows] = 0
     convolution.bias[rows] = 0
+
+
+def is_flat(codec: Any) -> bool:
+    """Whether its decoder looks at one latent frame at a time, as `decode_each` does: no tap into
+    the past, and no attention."""
+    decoder = codec.decoder
+    past = (m.weight[:, :, :-1] for m in decoder.modules() if isinstance(m, torch.nn.Conv3d))
+    attention = decoder.mid_block.attentions[0].proj.parameters()
+    return not any(each.any() for each in (*past, *attention))
+
+
+@torch.no_grad()
+def decode_clip(
+    codec: Any, latents: Tensor, on_frame: Callable[[int], None] | None = None
+) -> Tensor:
+    """Pixels (f, 3, 8 h, 8 w) of about -1..1, of the autoencoder's own latents (16, t, h, w).
+
+    Where `is_flat`; on_frame: called with the number of latents done.
+    """
+    parts = []
+    for place, latent in enumerate(latents.unbind(1)):
+        parts.append(decode_each(codec, latent[None], first=not place)[0])
+        if on_frame is not None:
+            on_frame(place + 1)
+    return torch.cat(parts)
 
 
 def decode_each(codec: Any, latents: Tensor, first: bool) -> Tensor:

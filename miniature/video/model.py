@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from ...pipelines.common.errors import EvenframeError
 from ...pipelines.models.files import fingerprint
 from ...pipelines.models.flow_schedule import FlowSchedule
 from ...pipelines.models.stable_diffusion.text import ClipText
+from ...pipelines.models.wan.codec import ClipCodec
 from ...pipelines.models.wan.folder import from_parts
 from ...pipelines.text.vocabulary import Vocabulary
 from .. import vocabulary as still
@@ -18,6 +22,7 @@ from ..integrity import check_weights
 from ..tokenizer import LENGTH
 from ..vocabulary import SIZE
 from . import NAME, is_there, weights_dir
+from .codec import decode_clip, is_flat
 from .motions import FIGURE_MOTIONS, MOTION_WORDS, OBJECT_MOTIONS
 from .sampling import SHIFT, load_codec, networks_of
 
@@ -47,7 +52,26 @@ def load_model(dtype: torch.dtype = torch.float32, folder: Path | None = None) -
     identity = fingerprint.of_files([folder / name for name in FILES.values()], f"shift {SHIFT}")
     tokenizer = _tokenizer(folder / "tokenizer")
     text = ClipText(identity, modules["text_encoder"], tokenizer, words())
-    return from_parts(NAME, identity, modules, tokenizer, FlowSchedule(SHIFT), text, SIZE)
+    model = from_parts(NAME, identity, modules, tokenizer, FlowSchedule(SHIFT), text, SIZE)
+    if not is_flat(modules["vae"]):
+        return model
+    return replace(model, codec=FrameCodec(**vars(model.codec)))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameCodec(ClipCodec):
+    """The miniature's autoencoder, whose decoder needs no frame but its own: the same pixels as
+    `ClipCodec`, in an eighth of the time."""
+
+    @torch.no_grad()
+    def decode(
+        self, latents: Tensor, slice_size: int = 1, on_frame: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """Latents (t, c, h, w) to frames (f, h, w, 3), one by one; see `Codec`."""
+        self.require_latents(latents, "latent frames", "height/8, width/8")
+        own = self.exported(latents.float()).transpose(0, 1)  # c t h w
+        pixels = decode_clip(self.module, own.to(self.device, self.dtype), on_frame)
+        return (pixels.float() / 2 + 0.5).clamp(0, 1).movedim(1, -1).cpu()
 
 
 def load_modules(folder: Path) -> dict[str, Any]:

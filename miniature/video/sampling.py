@@ -19,7 +19,7 @@ from ..models import PUBLISHED_PREFIX, Size, make_text_encoder
 from ..sampling import Miniature, states_of
 from ..sampling import load as load_still
 from ..tokenizer import vocabulary
-from .codec import decode_each, make_codec, normalised, wans_own
+from .codec import decode_clip, make_codec, normalised, wans_own
 from .latents import CELLS, COPIES, frames_of
 from .motions import CLIP
 from .text import word_encoder, words
@@ -59,12 +59,7 @@ class VideoMiniature:
         """Clips (n, f, 128, 128, 3) float32 in 0..1."""
         if self.codec is None:
             return self._decode_still(latents)
-        clips = []
-        for each in wans_own(self.codec, latents):
-            first, *later = each.unbind(1)
-            parts = [decode_each(self.codec, first[None], first=True)[0]]
-            parts += [decode_each(self.codec, latent[None], first=False)[0] for latent in later]
-            clips.append(torch.cat(parts))  # f 3 h w
+        clips = [decode_clip(self.codec, each) for each in wans_own(self.codec, latents)]
         return (torch.stack(clips) / 2 + 0.5).clamp(0, 1).movedim(2, -1).numpy()
 
     def _decode_still(self, latents: Tensor) -> NDArray[np.float32]:
