@@ -32,9 +32,11 @@ from evenframe.nodes.host import host
 from evenframe.nodes.host.standalone import Session, StandaloneHost
 from evenframe.nodes.video_miniature import EvenframeVideoMiniature
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models import families
 from evenframe.pipelines.source.inversion import invert
+from evenframe.pipelines.source.report import report
 
 PROMPT = "a red circle moving left on a gray background"
 OPTION = "video miniature (built in)"
@@ -195,6 +197,22 @@ def test_halves_keep_what_they_are_too_coarse_for(shipped: Path, dtype: torch.dt
     assert {module.weight.dtype for module in (model.codec.module.post_quant_conv,)} == {kept}
     inversion = invert(model, torch.rand(5, 32, 32, 3), PROMPT, steps=1)
     assert edit(model, inversion, PROMPT.replace("red", "blue")).isfinite().all()
+
+
+def test_a_clip_longer_than_it_was_trained_on_is_told_and_cut_into_windows(
+    shipped: Path, caplog: pytest.LogCaptureFixture
+):
+    model, clip = families.load(video.NAME), torch.rand(21, 32, 32, 3)
+    whole = invert(model, clip, PROMPT, steps=1)
+    told = "21 frames are denoised at once, and 'video miniature' was trained on 17 at most: "
+    assert told + "cut the clip into windows of 17 frames" in caplog.text
+    assert any(told in line for line in report(model, whole, clip, False, False).lines)
+    caplog.clear()
+    cut = invert(model, clip, PROMPT, steps=1, windowing=Windowing(size=17, stride=12))
+    assert cut.windows == [range(5), range(1, 6)] and not caplog.text
+    assert not any("at once" in line for line in report(model, cut, clip, False, False).lines)
+    edited = edit(model, cut, PROMPT.replace("red", "blue"), guidance_scale=1)
+    assert model.codec.decode(edited).shape == clip.shape and edited.isfinite().all()
 
 
 def test_latents_of_another_model_are_refused(shipped: Path):

@@ -23,7 +23,7 @@ from ..tokenizer import LENGTH
 from ..vocabulary import SIZE
 from . import NAME, is_there, weights_dir
 from .codec import decode_clip, is_flat
-from .motions import FIGURE_MOTIONS, MOTION_WORDS, OBJECT_MOTIONS
+from .motions import CLIP, FIGURE_MOTIONS, MOTION_WORDS, OBJECT_MOTIONS
 from .sampling import SHIFT, load_codec, networks_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load_model(dtype: torch.dtype = torch.float32, folder: Path | None = None) -
     identity = fingerprint.of_files([folder / name for name in FILES.values()], f"shift {SHIFT}")
     tokenizer = _tokenizer(folder / "tokenizer")
     text = ClipText(identity, modules["text_encoder"], tokenizer, words())
-    model = from_parts(NAME, identity, modules, tokenizer, FlowSchedule(SHIFT), text, SIZE)
+    model = from_parts(NAME, identity, modules, tokenizer, FlowSchedule(SHIFT), text, SIZE, CLIP)
     if not is_flat(modules["vae"]):
         return model
     return replace(model, codec=FrameCodec(**vars(model.codec)))

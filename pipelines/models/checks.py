@@ -50,6 +50,22 @@ def size_notes(model: Model, frame_size: tuple[int, int]) -> tuple[str, ...]:
     return (note,)
 
 
+def length_notes(model: Model, at_once: int) -> tuple[str, ...]:
+    """What to say of more frames at once than a model that sees them together was trained on; else
+    nothing.
+
+    at_once: frames of the video, of the clip or of its longest window.
+    """
+    native = model.native_frames
+    if not native or at_once <= native:
+        return ()
+    note = (
+        f"{at_once} frames are denoised at once, and '{model.name}' was trained on {native} at "
+        f"most: cut the clip into windows of {native} frames."
+    )
+    return (note,)
+
+
 def require_model(model: Model, fingerprint: str, what: str) -> None:
     """Values made by one model cannot be used with another."""
     if fingerprint != model.fingerprint:

@@ -193,6 +193,8 @@ class Model:
 
     name: for people. fingerprint: identifies the weights and how they are used; what one model made
     is refused by another. native_size: side of the square frames it was trained on, in pixels.
+    native_frames: of the longest clip that it was trained on, where it sees more than frames and
+    that is known; else 0.
     guidance, unused: how branches' answers become one, and by scale the branch that it need not
     have. session: prepares the model for work and tidies up after it, see `run`; None where there
     is nothing to prepare. low_noise: of a model that is two experts the one that is asked below
@@ -211,6 +213,7 @@ class Model:
     session: "Session | None" = None
     low_noise: "Model | None" = None
     switch_at: float = 0.0
+    native_frames: int = 0
 
     def expert(self, level: Level) -> "Model":
         """The model that is asked at a level: where it is two, this one from `switch_at` upwards.

@@ -22,7 +22,6 @@ from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame, OnPart
 from ..common.window import WHOLE_CLIP, Windowing
 from ..models.checks import require_frames, require_prompt
-from ..models.lattice import latents_for
 from ..models.schedule import Level, Schedule, add_noise, ahead
 from ..text.conditioning import Conditioning
 from ..walk import OnStep, StepReport, walk
@@ -220,8 +219,7 @@ def invert_clip(
     require_frames(frames, model)
     require_prompt(model, prompt, "source prompt")
     settings, times = settings.for_model(model), model.schedule.times(settings.steps)
-    windowing = settings.windowing.in_latents(model.codec.time_stride)
-    parts = windowing.cut(latents_for(len(frames), model.codec.time_stride))
+    windowing, parts = settings.cut(model, len(frames))
     _require_unkept(settings, len(parts))
     latents = model.codec.encode(frames, settings.seed, on_frame).to(model.device)
     keeper = Keeper(model, settings.store, settings.steps, len(parts), free)

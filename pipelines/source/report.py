@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..models.checks import size_notes
+from ..models.checks import length_notes, size_notes
+from ..models.lattice import frames_in
 from .reconstruction import compare
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def report(
 
     found: whether it was found on disk.
     """
-    notes = size_notes(model, (frames.shape[1], frames.shape[2]))
+    at_once = frames_in(inversion.at_once, model.codec.time_stride)
+    notes = size_notes(model, (frames.shape[1], frames.shape[2])) + length_notes(model, at_once)
     origin = "found on disk" if found else f"{inversion.steps} steps"
     if inversion.noise_seed is not None:
         origin = f"noise of seed {inversion.noise_seed}, no inversion"

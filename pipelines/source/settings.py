@@ -11,6 +11,8 @@ from ..common.checks import MAX_SEED
 from ..common.errors import EvenframeError
 from ..common.settings import check, setting
 from ..common.window import WHOLE_CLIP, Windowing
+from ..models.checks import length_notes
+from ..models.lattice import frames_in, latents_for
 from ..models.schedule import MAX_STEPS
 from .store import MODES
 
@@ -107,3 +109,13 @@ class Settings:
                 model.name,
             )
         return replace(self, keyframes=WHOLE, layers="auto", store=store)
+
+    def cut(self, model: "Model", frames: int) -> tuple[Windowing, list[range]]:
+        """How the latents of a clip of so many frames are cut into windows, and the windows; more
+        at once than this model was trained on is told."""
+        stride = model.codec.time_stride
+        windowing = self.windowing.in_latents(stride)
+        windows = windowing.cut(latents_for(frames, stride))
+        for note in length_notes(model, frames_in(len(windows[0]), stride)):
+            log.warning("%s", note)
+        return windowing, windows

@@ -73,12 +73,14 @@ def from_parts(
     schedule: FlowSchedule,
     text: TextEncoder | None = None,
     native_size: int = 0,
+    native_frames: int = 0,
 ) -> Model:
     """A model of loaded modules by part; the transformer gets this package's attention
     processors.
 
     identity: its fingerprint. text: what reads prompts, where that is not umT5. native_size: side
-    of the frames that it was trained on, in pixels; 0 for what Wan's schedule tells.
+    of the frames that it was trained on, in pixels; 0 for what Wan's schedule tells. native_frames:
+    see `Model`.
     """
     transformer, vae, encoder = (modules[part] for part in PARTS)
     for module in modules.values():
@@ -94,6 +96,7 @@ def from_parts(
         denoiser=denoiser_of(transformer, name, native, stride),
         schedule=schedule,
         native_size=native,
+        native_frames=native_frames,
     )
 
 
