@@ -24,6 +24,7 @@ from ..pipelines.models.schedule import Level
 from ..pipelines.regions.region import MaskRegion, Raster
 from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import invert
+from ..pipelines.source.store import kept_sites
 from . import main
 from .models import with_predict
 
@@ -61,8 +62,7 @@ def run() -> dict[str, float]:
     count(CrossReweighter(regions=regions), SelfModulator(regions=regions))
     drawn = sum(len(person.drawn) for person in people)
     denoiser = model.denoiser
-    sites = (site for site in denoiser.sites if site.stride >= denoiser.layout.control_stride)
-    grids = {site.grid(SIZE) for site in sites}
+    grids = {site.grid(SIZE) for site in kept_sites(denoiser.sites, denoiser.layout)}
     repeated = count(Fusion(cross_steps=1, self_steps=1), JointSampling(regions, repeats=REPEATS))
     return {
         "once.rasters_per_grid": drawn / (len(people) * len(grids)),

@@ -4,9 +4,11 @@ A processor holds only its site. What a forward pass wants of it travels with th
 denoiser's `cross_attention_kwargs`, so nothing is left behind in the model between two passes.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +17,8 @@ from .sites import Site
 from .terms import Call, Terms, evaluate
 
 Attend = Callable[[Call, Terms], Terms]
+Norm = Literal["frame", "clip"]
+"""What a group norm takes its statistics over: each frame, or all frames of a branch."""
 
 
 class EarlyExit(Exception):
@@ -29,7 +33,9 @@ class ForwardPass:
     frame_size: (height, width) of a frame in pixels.
     keyframes: (f, j) or (1, j) frame indices for self-attention from `keyframe_stride` on, or None.
     attend: rewrites the terms of each call; runs once per branch.
-    frames: of the latents, where they are not the batch.
+    frames: of the latents.
+    added, norm: weights of layers over the frames that the denoiser has not, by the module that
+        they stand behind, and over what its group norms take their statistics, see `Delta`.
     """
 
     branches: tuple[str, ...]
@@ -38,6 +44,31 @@ class ForwardPass:
     keyframe_stride: int
     attend: Attend
     frames: int = 0
+    added: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    norm: Norm = "frame"
+
+
+class Passing:
+    """The forward pass that is under way, for what a library's blocks hand nothing on to.
+
+    Each thread has its own, and nothing is left when a pass has ended.
+    """
+
+    def __init__(self) -> None:
+        self._now: ContextVar[ForwardPass | None] = ContextVar("pass", default=None)
+
+    @contextmanager
+    def through(self, forward: ForwardPass) -> Iterator[None]:
+        """Inside, this is the pass."""
+        token = self._now.set(forward)
+        try:
+            yield
+        finally:
+            self._now.reset(token)
+
+    def now(self) -> ForwardPass | None:
+        """The pass that is under way, if one is."""
+        return self._now.get()
 
 
 class SiteProcessor:
@@ -81,7 +112,7 @@ class SiteProcessor:
         return evaluate(forward.attend(call, call.plain()))
 
     def _call(self, forward: ForwardPass, branch: str, q: Tensor, k: Tensor, v: Tensor) -> Call:
-        temporal = self.site.kind == "self" and self.site.stride >= forward.keyframe_stride
+        looks = self.site.kind == "self" and self.site.stride >= forward.keyframe_stride
         return Call(
             site=self.site,
             branch=branch,
@@ -89,7 +120,7 @@ class SiteProcessor:
             q=q,
             k=k,
             v=v,
-            keyframes=forward.keyframes if temporal else None,
+            keyframes=forward.keyframes if looks else None,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from ..common.errors import EvenframeError
 from ..common.grids import grid_of
 
-SiteKind = Literal["self", "cross"]
+SiteKind = Literal["self", "cross", "temporal"]
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class Site:
     """One attention layer.
 
     name: its module's name in the denoiser, the key of everything kept for it.
-    kind: "self" (tokens attend to tokens) or "cross" (tokens attend to the prompt).
+    kind: "self" (tokens attend to tokens), "cross" (tokens attend to the prompt) or "temporal" (the
+        same pixel's tokens of all frames attend to each other: a layer that a `Delta` adds).
     stride: pixels of the frame along one side of a token (8, 16, 32, 64 for Stable Diffusion).
-    order: its place in the forward pass.
+    order: its place in the forward pass; a temporal layer has that of the layer before it.
     """
 
     name: str

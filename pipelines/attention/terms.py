@@ -65,6 +65,8 @@ class Call:
     keyframes: (f, j) indices of the frames whose tokens each frame attends to, (1, j) where they
         are the same for all, or None for its own.
 
+    In a temporal layer the tokens of a pixel are its frames: q, k and v are (h*w, heads, f, d).
+
     f are the frames of the latents. A video transformer, whose tokens attend to those of the whole
     clip, shows its one long row so, too: with all of the frames as key frames of each.
     """

@@ -43,8 +43,8 @@ def ordinary_weights(module: nn.Module) -> Iterator[None]:
 def checkpointed(module: Any, last: Any) -> Iterator[None]:
     """Inside, the blocks of a diffusers model keep only their input for the backward pass.
 
-    last: the block in which the forward pass is left. It keeps everything: an exception must not
-    leave a block that is to be run again.
+    last: the block in which the forward pass is left, if it is. It keeps everything: an exception
+    must not leave a block that is to be run again.
     """
 
     def run_again(block: nn.Module, *inputs: Any) -> Tensor:

@@ -158,6 +158,21 @@ class Denoiser(Protocol):
         """Another with these weights changed, which shares all others; see `Model.with_delta`."""
         ...
 
+    def tuning_start(self, layers: str, draw: torch.Generator) -> Delta:
+        """A difference of nothing in float32: what a one-shot tuning trains, as it begins.
+
+        layers: "all", or "mid and up". draw: of first weights.
+        Raises EvenframeError where it cannot be tuned.
+        """
+        ...
+
+    def training(self, checkpointing: bool = True) -> AbstractContextManager[None]:
+        """Inside, `predict` can be differentiated with respect to a difference that is on it.
+
+        checkpointing: keep only the input of each block, and compute it again for the gradient.
+        """
+        ...
+
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:
         """About what a forward pass needs beside the weights, for hosts that make room first.
 
@@ -198,7 +213,8 @@ class Model:
     guidance, unused: how branches' answers become one, and by scale the branch that it need not
     have. session: prepares the model for work and tidies up after it, see `run`; None where there
     is nothing to prepare. low_noise: of a model that is two experts the one that is asked below
-    `switch_at`, with the same schedule, attention layers, codec and text; see `expert`.
+    `switch_at`, with the same schedule, attention layers, codec and text; see `expert`. tuned_on:
+    frames of the clip that it was tuned on, if it was.
     """
 
     name: str
@@ -214,6 +230,7 @@ class Model:
     low_noise: "Model | None" = None
     switch_at: float = 0.0
     native_frames: int = 0
+    tuned_on: int = 0
 
     def expert(self, level: Level) -> "Model":
         """The model that is asked at a level: where it is two, this one from `switch_at` upwards.
@@ -250,14 +267,16 @@ class Model:
 
         Both share their memory, and go where a host moves it. Prompts are good for both; what else
         one of them made, the other refuses. A second difference is added to the first.
-        Raises EvenframeError where the difference is of another kind of model.
+        Raises EvenframeError where the difference is of another model, or kind of model.
         """
+        delta.require_base(self.name, self.fingerprint)
         facts = f"{self.fingerprint} {delta.fingerprint}"
         return replace(
             self,
             name=f"{self.name} + {delta.name}",
             fingerprint=hashlib.sha256(facts.encode()).hexdigest(),
             denoiser=self.denoiser.with_delta(delta),
+            tuned_on=delta.frames or self.tuned_on,
         )
 
     @property

@@ -1,6 +1,7 @@
 """What denoisers have in common that are a library's module: its weights, and changes to them."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -38,6 +39,15 @@ class ModuleDenoiser:
 
     def with_delta(self, delta: Delta) -> Self:
         """Another over the same module; see `Model.with_delta`."""
+        if delta.over_frames:
+            raise EvenframeError(
+                f"The difference '{delta.name}' has layers over frames, which '{self.name}' has "
+                "no place for: use Stable Diffusion 1.x or 2.1, from Load Model."
+            )
+        return self.with_changes(delta)
+
+    def with_changes(self, delta: Delta) -> Self:
+        """Another whose parameters are changed, and no more."""
         name = f"{self.name} + {delta.name}"
         delta.require_fitting(dict(self.module.named_parameters()), self.name)
         changes = dict(self.changes)
@@ -45,10 +55,26 @@ class ModuleDenoiser:
             changes[key] = changes[key] + change.to(changes[key]) if key in changes else change
         return replace(self, name=name, changes=changes)
 
+    def tuning_start(self, layers: str, draw: torch.Generator) -> Delta:
+        """Refused: there are no published layers over frames for it."""
+        raise self._untunable()
+
+    def training(self, checkpointing: bool = True) -> AbstractContextManager[None]:
+        """Refused."""
+        raise self._untunable()
+
+    def _untunable(self) -> EvenframeError:
+        return EvenframeError(
+            f"'{self.name}' cannot be tuned on a clip: load Stable Diffusion 1.x or 2.1 with Load "
+            "Model."
+        )
+
     def changed(self) -> dict[str, Tensor]:
         """The parameters that are others than the module's own, where and as those are now."""
         own = {key: self.module.get_parameter(key) for key in self.changes}
-        return {key: weight + self.changes[key].to(weight) for key, weight in own.items()}
+        changes = {key: self.changes[key].to(weight.device) for key, weight in own.items()}
+        # Added in the wider type: a change may be smaller than the weight's own precision.
+        return {key: (changes[key] + weight).to(weight.dtype) for key, weight in own.items()}
 
     def require_fitting(
         self, latents: Tensor, branches: Mapping[str, Conditioning], channels: int, width: int

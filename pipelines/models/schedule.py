@@ -107,6 +107,14 @@ def mix(clean: Tensor, noise: Tensor, level: Level) -> Tensor:
     return level.signal * clean + level.noise * noise
 
 
+def output(clean: Tensor, noise: Tensor, level: Level, kind: str) -> Tensor:
+    """What a model says of latents that are mixed of these two at a level, if it is right."""
+    if kind == "v":
+        return level.signal * noise - level.noise * clean
+    said = {"epsilon": noise, "flow": noise - clean, "clean": clean}
+    return said[kind]
+
+
 def step(z: Tensor, out: Tensor, here: Level, there: Level, kind: str) -> Tensor:
     """Latents z of `here` at `there`, along the model's output at `here`."""
     a, b, c, d = matrix(kind, here)

@@ -133,7 +133,8 @@ class KeptAttention:
 
 def kept_sites(sites: Iterable[Site], layout: Layout) -> tuple[Site, ...]:
     """The sites whose source attention methods may use: the coarse grids, self and cross."""
-    return tuple(site for site in sites if site.stride >= layout.control_stride)
+    spatial = (site for site in sites if site.kind in ("self", "cross"))
+    return tuple(site for site in spatial if site.stride >= layout.control_stride)
 
 
 def keep(record: SourceAttention, mode: str) -> SourceAttention:

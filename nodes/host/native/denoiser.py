@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +195,20 @@ class HostDenoiser:
         """Refused: the host has its own way of changing weights."""
         raise EvenframeError(
             f"'{self.name}' is ComfyUI's: put '{delta.name}' on the MODEL with ComfyUI's own nodes."
+        )
+
+    def tuning_start(self, layers: str, draw: torch.Generator) -> Delta:
+        """Refused: the host's blocks have no place for layers over frames."""
+        raise self._untunable()
+
+    def training(self, checkpointing: bool = True) -> AbstractContextManager[None]:
+        """Refused."""
+        raise self._untunable()
+
+    def _untunable(self) -> EvenframeError:
+        return EvenframeError(
+            f"'{self.name}' is ComfyUI's, which has no place for layers over frames: load Stable "
+            "Diffusion 1.x or 2.1 with Load Model to tune it on a clip."
         )
 
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:

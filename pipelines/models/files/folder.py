@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def check_index(
-    path: Path, pipelines: Sequence[str], classes: Mapping[str, str], wanted: str
+    path: Path, pipelines: Sequence[str], classes: Mapping[str, str | Sequence[str]], wanted: str
 ) -> dict[str, Any]:
     """The model_index.json of a folder; EvenframeError where it names another kind of model.
 
-    pipelines: the names that it may have. classes: those of its parts. wanted: what to choose.
+    pipelines: the names that it may have. classes: those of its parts, or several that one may
+    have, the usual first. wanted: what to choose.
     """
     if not path.is_dir():
         raise EvenframeError(f"No such model folder: '{path}'. Check the name and the place.")
@@ -40,9 +41,10 @@ def check_index(
     for part, needed in classes.items():
         named = index.get(part)
         found = named[1] if isinstance(named, list) and len(named) == 2 else None
-        if found != needed:
+        may_be = [needed] if isinstance(needed, str) else needed
+        if found not in may_be:
             raise EvenframeError(
-                f"'{path.name}' has {found!r:.60} as its {part}, where '{needed}' is needed: "
+                f"'{path.name}' has {found!r:.60} as its {part}, where '{may_be[0]}' is needed: "
                 f"{wanted}."
             )
     return index
@@ -62,7 +64,8 @@ def weight_files(part: Path, stem: str, dtype: torch.dtype) -> list[Path]:
     if pickles:
         raise EvenframeError(
             f"The folder '{part.parent.name}' holds '{part.name}/{pickles[0]}' but no safetensors: "
-            "pickles can run code, so download the safetensors version of the model."
+            "pickles can run code, so download the safetensors version of the model, or write one: "
+            "safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW_FILE)."
         )
     raise EvenframeError(
         f"The folder '{part.parent.name}' has no weights in '{part.name}' "

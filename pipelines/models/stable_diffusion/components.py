@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
     from ...text.vocabulary import Vocabulary
+    from ..delta import Delta
 
 PARTS: Mapping[str, str] = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}
 """The parts with weights, and how an error names them."""
@@ -33,6 +34,7 @@ class Components:
         have another fingerprint.
     name: for people.
     vocabulary: the words of the prompts it was trained on, where these are few; else None.
+    delta: what belongs to the model beside its UNet, such as layers over frames; else None.
     """
 
     unet: UNet2DConditionModel
@@ -44,6 +46,7 @@ class Components:
     fingerprint: str
     name: str
     vocabulary: Vocabulary | None = None
+    delta: Delta | None = None
 
 
 def empty(part: str, config: Mapping[str, Any]) -> Any:

@@ -2,27 +2,54 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
 
 from ...attention.keyframes import KeyFrameTable
-from ...attention.processor import Attend, ForwardPass, SiteProcessor
+from ...attention.processor import Attend, ForwardPass, Norm, Passing, SiteProcessor
 from ...attention.sites import Site, layout_of
 from ...attention.terms import as_it_is
+from ...common.errors import EvenframeError
 from ...text.conditioning import Conditioning
+from ..delta import Delta
 from ..gradients import checkpointed, ordinary_weights
 from ..module_denoiser import ModuleDenoiser
 from ..schedule import Level
+from . import over_frames
 from .codec import SPACE_STRIDE
 
 
 @dataclass(frozen=True, eq=False)
 class UNetDenoiser(ModuleDenoiser):
-    """A `Denoiser` (model.py) of diffusers' UNet2DConditionModel."""
+    """A `Denoiser` (model.py) of diffusers' UNet2DConditionModel.
+
+    passing: hands a pass on to hooks. added, norm: see `ForwardPass`.
+    """
+
+    passing: Passing = field(default_factory=Passing, kw_only=True)
+    added: Mapping[str, over_frames.Layer] = field(default_factory=dict, kw_only=True)
+    norm: Norm = field(default="frame", kw_only=True)
+
+    def with_delta(self, delta: Delta) -> Self:
+        """Another over the same module; see `Model.with_delta`."""
+        changed = self.with_changes(delta)
+        if not delta.over_frames:
+            return changed
+        if self.added and delta.added:
+            raise EvenframeError(
+                f"'{self.name}' has layers over frames already, and '{delta.name}' has others: "
+                "put only one of the two on the model."
+            )
+        over_frames.require_fitting(delta, self.module, self.name)
+        added = over_frames.by_place(delta.added) or self.added
+        more = over_frames.temporal_sites(added, self.sites).values() if delta.added else ()
+        sites = tuple(sorted((*self.sites, *more), key=lambda site: site.order))
+        norm = "frame" if self.norm == delta.norm == "frame" else "clip"
+        return replace(changed, added=added, norm=norm, sites=sites)
 
     def predict(
         self,
@@ -46,16 +73,18 @@ class UNetDenoiser(ModuleDenoiser):
             keyframes=None if keyframes is None else keyframes.rows.to(self.device),
             keyframe_stride=self.layout.looks_from(width, SPACE_STRIDE),
             attend=attend,
+            frames=frames,
+            added=self.added,
+            norm=self.norm,
         )
         given = {
             "encoder_hidden_states": context.to(self.device, self.dtype),
             "cross_attention_kwargs": {"forward": forward},
         }
         inputs = (batch.to(self.device, self.dtype), level.time)
-        output = functional_call(
-            self.module, self.changed(), inputs, given, tie_weights=False
-        ).sample.float()
-        return dict(zip(branches, output.chunk(len(branches)), strict=True))
+        with self.passing.through(forward):
+            output = functional_call(self.module, self.changed(), inputs, given, tie_weights=False)
+        return dict(zip(branches, output.sample.float().chunk(len(branches)), strict=True))
 
     @contextmanager
     def differentiable(self, checkpoint_to: Site | None = None) -> Iterator[None]:
@@ -65,6 +94,21 @@ class UNetDenoiser(ModuleDenoiser):
                 name = checkpoint_to.name
                 holder = self.module.get_submodule(name.partition(".transformer_blocks")[0])
                 stack.enter_context(checkpointed(self.module, holder))
+            yield
+
+    def tuning_start(self, layers: str, draw: torch.Generator) -> Delta:
+        """The queries of its attention, and attention over frames; see `Denoiser`."""
+        return over_frames.tuning_start(self.module, self.sites, layers, draw)
+
+    @contextmanager
+    def training(self, checkpointing: bool = True) -> Iterator[None]:
+        """Inside, `predict` can be differentiated with respect to a `Delta`.
+
+        checkpointing: keep only the input of each block, and compute it again for the gradient.
+        """
+        with ordinary_weights(self.module), ExitStack() as stack:
+            if checkpointing:
+                stack.enter_context(checkpointed(self.module, None))
             yield
 
     def working_bytes(self, frames: int, frame_size: tuple[int, int], branches: int) -> int:
@@ -93,7 +137,9 @@ def denoiser_of(unet: Any, name: str, native_size: int) -> UNetDenoiser:
     sites = unet_sites(unet)
     processors: dict[str, Any] = {f"{site.name}.processor": SiteProcessor(site) for site in sites}
     unet.set_attn_processor(processors)
-    return UNetDenoiser(name, unet, sites, layout_of(sites, native_size))
+    passing = Passing()
+    over_frames.attach(unet, sites, passing)
+    return UNetDenoiser(name, unet, sites, layout_of(sites, native_size), passing=passing)
 
 
 def unet_sites(unet: Any) -> tuple[Site, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def from_components(components: Components) -> Model:
     for module in (unet, vae, text):
         module.eval().requires_grad_(False)
     name, fingerprint = components.name, components.fingerprint
-    return Model(
+    model = Model(
         name=name,
         fingerprint=fingerprint,
         codec=FrameCodec(name, vae),
@@ -65,6 +66,9 @@ def from_components(components: Components) -> Model:
         schedule=NoiseSchedule.from_config(components.scheduler_config),
         native_size=components.native_size,
     )
+    if components.delta is None:
+        return model
+    return replace(model.with_delta(components.delta), name=name)
 
 
 STABLE_DIFFUSION = Family("Stable Diffusion 1.x and 2.x", recognise, load)

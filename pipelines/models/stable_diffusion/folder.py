@@ -11,14 +11,18 @@ import torch
 from ..files import assemble, fingerprint, folder
 from ..files.folder_files import read_settings
 from ..noise_schedule import NoiseSchedule
-from . import ldm
+from . import ldm, tuned_folder
 from .components import PARTS, Components, native_size, part_dtype
 from .configs import build
 from .tokenizer import read_tokenizer, tokenizer_files
 
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+PIPELINES = (
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    *tuned_folder.PIPELINES,
+)
 CLASSES = {
-    "unet": "UNet2DConditionModel",
+    "unet": ("UNet2DConditionModel", *tuned_folder.CLASSES),
     "vae": "AutoencoderKL",
     "text_encoder": "CLIPTextModel",
 }
@@ -40,6 +44,8 @@ def load_folder(
         Weights of that type stay mapped from the disk until they are first used or moved.
     name: for people; None takes the folder's.
 
+    A folder of Tune-A-Video's or FateZero's is one, too, with layers over frames as its `delta`.
+
     Raises:
         EvenframeError: not such a folder; another kind of model, by name; no safetensors; a text
             encoder that does not fit the UNet, with both widths.
@@ -47,6 +53,7 @@ def load_folder(
     path = Path(path)
     check_index(path)
     configs = {part: read_settings(path / part / "config.json") for part in PARTS}
+    configs["unet"] = tuned_folder.as_2d(configs["unet"])
     scheduler = read_settings(path / "scheduler" / "scheduler_config.json")
     NoiseSchedule.from_config(scheduler)
     tokenizer = read_tokenizer(path / "tokenizer")
@@ -54,8 +61,10 @@ def load_folder(
     files = folder.part_files(path, STEMS, types)
     with torch.inference_mode(False):
         modules = build(configs)
+        tensors = {part: folder.read_weights(files[part]) for part in modules}
+        delta = tuned_folder.over_frames_of(tensors["unet"], configs["unet"], types["unet"])
         for part, module in modules.items():
-            _fill(part, module, files[part], types[part])
+            _fill(part, module, tensors.pop(part), types[part])
     every = [*chain.from_iterable(files.values()), *tokenizer_files(path / "tokenizer")]
     facts = map(folder.as_fact, (*configs.values(), scheduler))
     return Components(
@@ -65,6 +74,7 @@ def load_folder(
         native_size=native_size(modules["unet"], modules["vae"]),
         fingerprint=fingerprint.of_files(every, *facts),
         name=name or path.name,
+        delta=delta,
     )
 
 
@@ -74,8 +84,7 @@ def check_index(path: Path) -> None:
     folder.check_index(path, PIPELINES, CLASSES, WANTED)
 
 
-def _fill(part: str, module: Any, files: list[Path], dtype: torch.dtype) -> None:
-    tensors = folder.read_weights(files)
+def _fill(part: str, module: Any, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
     if part == "text_encoder":
         plain = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
         tensors = ldm.convert(part, plain, module)

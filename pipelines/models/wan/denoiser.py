@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ...attention.keyframes import KeyFrameTable
-from ...attention.processor import Attend, ForwardPass
+from ...attention.processor import Attend, ForwardPass, Passing
 from ...attention.sites import Site, layout_of
 from ...attention.terms import as_it_is
 from ...text.conditioning import Conditioning
 from ..gradients import checkpointed, ordinary_weights
 from ..module_denoiser import ModuleDenoiser
 from ..schedule import Level
-from .processor import ClipProcessor, Passing
+from .processor import ClipProcessor
 from .text import MAX_TOKENS
 
 

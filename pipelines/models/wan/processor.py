@@ -5,40 +5,14 @@ of t frames with the tokens of all as keys, which is the same; `evaluate` makes 
 In cross-attention each token attends to the prompt alone, so there every frame has the prompt.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...attention.processor import ForwardPass
+from ...attention.processor import ForwardPass, Passing
 from ...attention.sites import Site
 from ...attention.terms import Call, evaluate
-
-
-class Passing:
-    """The forward pass that is under way: diffusers' blocks hand nothing on to their attention.
-
-    Each thread has its own, and nothing is left when a pass has ended.
-    """
-
-    def __init__(self) -> None:
-        self._now: ContextVar[ForwardPass] = ContextVar("pass")
-
-    @contextmanager
-    def through(self, forward: ForwardPass) -> Iterator[None]:
-        """Inside, this is the pass."""
-        token = self._now.set(forward)
-        try:
-            yield
-        finally:
-            self._now.reset(token)
-
-    def now(self) -> ForwardPass:
-        """The pass that is under way."""
-        return self._now.get()
 
 
 class ClipProcessor:
@@ -65,6 +39,7 @@ class ClipProcessor:
         if rotary_emb is not None:
             q, k = rotated(q, *rotary_emb), rotated(k, *rotary_emb)
         forward = self._passing.now()
+        assert forward is not None, "the denoiser alone runs this module"
         branches = zip(forward.branches, q, k, v, strict=True)
         outputs = [self._attend(forward, *branch) for branch in branches]
         out = torch.stack(outputs).flatten(2)  # b (t n) (heads d)
