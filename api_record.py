@@ -23,7 +23,7 @@ def record(
     notes = [*clip.warnings, *size_notes(model, (clip.height, clip.width))]
     if clip.count is not None and clip.count.kept != clip.count.chosen:
         notes += [str(clip.count), *said]
-    if preset and PRESETS[preset].tuned:
+    if preset and PRESETS[preset].tuned and not model.tuned_on:
         notes.append(f"The preset '{preset}' was found on models that had been tuned on the clip.")
     return {
         "model": {"name": model.name, "fingerprint": model.fingerprint},

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..common.code_hash import code_hash
-from ..common.errors import EvenframeError
+from ..common.file_cache import FileCache
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPart
-from ..common.tensor_file import SUFFIX, drop_oldest, hash_tensors, touch
+from ..common.tensor_file import hash_tensors
 from ..text.conditioning import Conditioning
 from ..walk import OnStep
 from .file import FORMAT, load, save
@@ -24,8 +23,6 @@ from .reconstruction import checked
 
 if TYPE_CHECKING:
     from ..models.model import Model
-
-log = logging.getLogger(__name__)
 
 
 def find_or_invert(
@@ -75,7 +72,7 @@ def find_or_invert(
             inversion = checked(model, inversion, on_check)
     finally:  # an interrupt of the check does not cost the inversion
         if kept is None or unchecked:
-            _put(cache, key, inversion)
+            cache.offer(key, inversion)
     return inversion, kept is not None
 
 
@@ -106,40 +103,8 @@ def inversion_key(model: "Model", prompt: Conditioning, settings: Settings, orig
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _put(cache: "InversionCache", key: str, inversion: Inversion) -> None:
-    try:
-        cache.put(key, inversion)
-    except EvenframeError as error:
-        # A full disk must not cost the inversion: it is used now, and made again another day.
-        log.warning("%s", error)
-
-
-class InversionCache:
-    """A folder of inversions by key; the ones used longest ago go when it grows too large.
-
-    limit_bytes: a single inversion that is larger is kept all the same; 0 keeps and finds none.
-    """
+class InversionCache(FileCache[Inversion]):
+    """A folder of inversions by key; see `FileCache`."""
 
     def __init__(self, folder: Path, limit_bytes: int):
-        self._folder, self._limit = folder, limit_bytes
-
-    def get(self, key: str) -> Inversion | None:
-        """The inversion of this key, or None; a damaged file counts as absent."""
-        path = self._path(key)
-        if self._limit <= 0 or not path.is_file():
-            return None
-        try:
-            inversion = load(path, key)
-        except EvenframeError:
-            return None
-        touch(path)
-        return inversion
-
-    def put(self, key: str, inversion: Inversion) -> None:
-        """Keep an inversion. Raises EvenframeError where it cannot be written."""
-        if self._limit > 0:
-            path = save(inversion, self._path(key), key)
-            drop_oldest(self._folder, self._limit, keep=path)
-
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}{SUFFIX}"
+        super().__init__(folder, limit_bytes, load, save)

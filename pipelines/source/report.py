@@ -33,6 +33,11 @@ def report(
     """
     at_once = frames_in(inversion.at_once, model.codec.time_stride)
     notes = size_notes(model, (frames.shape[1], frames.shape[2])) + length_notes(model, at_once)
+    if model.tuned_on not in (0, inversion.at_once):
+        notes += (
+            f"The model was tuned on {model.tuned_on} frames at once, and here it sees "
+            f"{inversion.at_once}: its layers over frames know no others.",
+        )
     origin = "found on disk" if found else f"{inversion.steps} steps"
     if inversion.noise_seed is not None:
         origin = f"noise of seed {inversion.noise_seed}, no inversion"

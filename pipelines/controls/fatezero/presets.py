@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from ...common.errors import EvenframeError
+from ...tuning.settings import FATEZERO, Tuning
 from .fusion import Fusion
 
 
@@ -18,7 +19,7 @@ class Preset:
 
     example: the edit it was published for. needs_blend_words: where the object is must be named.
     keyframes, layers, steps: of the inversion that was edited, see `inversion.Settings`.
-    tuned: whether the model had been tuned on the clip, which this package does not do.
+    tuning: how the model had been tuned on the clip, if it was.
     """
 
     example: str
@@ -28,7 +29,12 @@ class Preset:
     keyframes: str = "mid"
     layers: str = "auto"
     steps: int = 50
-    tuned: bool = False
+    tuning: Tuning | None = None
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the model had been tuned on the clip."""
+        return self.tuning is not None
 
     def settings(self, new_words: tuple[str, ...], blend_words: tuple[str, ...]) -> Fusion:
         """The fusion for an edit with these new words and this edited object."""
@@ -47,13 +53,22 @@ class Preset:
             f"key_frame_layers '{self.layers}' and {self.steps} steps: set these in the DDIM "
             "Inverter."
         )
-        if self.tuned:
-            note += " The model had been tuned on the clip: expect less of one that was not."
+        if self.tuning is not None:
+            note += (
+                f" The model had been tuned on the clip in {self.tuning.steps} steps, as by Tune "
+                "On Clip with the preset of this name: expect less of one that was not."
+            )
         return note
 
 
 def _shape(
-    example: str, method: str, cross: float, own: float, threshold: float, steps: int = 50
+    name: str,
+    example: str,
+    method: str,
+    cross: float,
+    own: float,
+    threshold: float,
+    steps: int = 50,
 ) -> Preset:
     """An edit whose blend words name what changes its shape."""
     return Preset(
@@ -63,7 +78,7 @@ def _shape(
         keyframes="-1, first",
         layers="all",
         steps=steps,
-        tuned=True,
+        tuning=FATEZERO[name],
     )
 
 
@@ -78,10 +93,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "attribute, added words": Preset(
             "rabbit, strawberries -> white rabbit, leaves", Fusion("refine", 0.5, 0.5), 10.0
         ),
-        "shape, rigid": _shape("jeep -> Porsche", "replace", 0.5, 0.5, 0.3),
-        "shape, free": _shape("swan -> duck", "replace", 0.0, 0.5, 0.2, steps=30),
-        "shape, longer neck": _shape("swan -> flamingo", "replace", 0.3, 0.5, 0.2, steps=30),
-        "person, loose": _shape("man -> Spider-Man", "refine", 0.3, 0.3, 0.3),
-        "person, close": _shape("man -> Batman", "refine", 0.9, 0.9, 0.3),
+        "shape, rigid": _shape("shape, rigid", "jeep -> Porsche", "replace", 0.5, 0.5, 0.3),
+        "shape, free": _shape("shape, free", "swan -> duck", "replace", 0.0, 0.5, 0.2, steps=30),
+        "shape, longer neck": _shape(
+            "shape, longer neck", "swan -> flamingo", "replace", 0.3, 0.5, 0.2, steps=30
+        ),
+        "person, loose": _shape("person, loose", "man -> Spider-Man", "refine", 0.3, 0.3, 0.3),
+        "person, close": _shape("person, close", "man -> Batman", "refine", 0.9, 0.9, 0.3),
     }
 )

@@ -1,0 +1,1 @@
+"""A model fitted to one clip before it is edited."""
