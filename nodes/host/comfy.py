@@ -218,6 +218,10 @@ class ComfyHost:
     def presets_dir(self) -> Path:
         return _own_dir() / "presets"
 
+    def judges_dir(self) -> Path | None:
+        root = Path(folder_paths.models_dir) / folders.JUDGES
+        return root if root.is_dir() else None
+
     def cache_dir(self) -> Path:
         path = _own_dir()
         path.mkdir(parents=True, exist_ok=True)

@@ -230,6 +230,10 @@ class Host(Protocol):
         """A folder for the user's own preset files; it need not exist."""
         ...
 
+    def judges_dir(self) -> Path | None:
+        """The user's folder of models that judge edits; None where there is none."""
+        ...
+
     def cache_dir(self) -> Path:
         """A folder of the pack's own that outlives the process, made if need be."""
         ...

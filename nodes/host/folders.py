@@ -20,6 +20,8 @@ NAME_BYTES, PATH_BYTES = 255, 4096
 NO_NAME = '<>:"|?*' + "".join(map(chr, range(32))) if os.name == "nt" else "\0"
 """Characters that no file name has. Windows writes what follows a colon where nobody finds it."""
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
+JUDGES = "judges"
+"""Of the models' folder: where the models lie that judge edits."""
 MAX_DEPTH = 16
 """Folders within folders that are looked into."""
 

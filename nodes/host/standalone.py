@@ -285,6 +285,10 @@ class StandaloneHost:
     def presets_dir(self) -> Path:
         return self.session.presets
 
+    def judges_dir(self) -> Path | None:
+        roots = (root / folders.JUDGES for root in self.session.models)
+        return next((root for root in roots if root.is_dir()), None)
+
     def cache_dir(self) -> Path:
         remedy = "Choose another with EVENFRAME_CACHE, or none with --no-cache."
         folders.make_folder(self.session.cache, remedy)

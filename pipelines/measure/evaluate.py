@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from types import ModuleType
@@ -40,28 +40,38 @@ name, or raises NotMeasured for all."""
 NAMES = tuple(name for technique in TECHNIQUES for name in technique.FORMULAS)
 
 
-def evaluate(asked: Asked, names: Sequence[str] = NAMES) -> tuple[Measured, ...]:
-    """The rows of these measures, in the order of `NAMES`. Raises EvenframeError for clips of
-    unlike shape, a mask of another clip, and for a judge that is something else."""
+def evaluate(
+    asked: Asked, names: Sequence[str] = NAMES, on_technique: Callable[[int], None] | None = None
+) -> tuple[Measured, ...]:
+    """The rows of these measures, in the order of `NAMES`.
+
+    on_technique: called after each of `TECHNIQUES` with how many are done. Raises EvenframeError
+    for clips of unlike shape, a mask of another clip, and for a judge that is something else.
+    """
     _require_alike(asked)
     rows: list[Measured] = []
-    for technique in TECHNIQUES:
-        formulas = {name: how for name, how in technique.FORMULAS.items() if name in names}
-        if not formulas:
-            continue
-        asked.on_pass()
-        try:
-            found, reason = technique.measure(asked), "nothing says it of this clip"
-        except NotMeasured as why:
-            found, reason = {}, str(why)
-        for name, formula in formulas.items():
-            value = found.get(name, reason)
-            if (isinstance(value, float) and isfinite(value)) or isinstance(value, int):
-                rows.append(Measured(name, formula, float(value)))
-            else:
-                why = value if isinstance(value, str) else "the clips are equal there: no end"
-                rows.append(Measured(name, formula, None, why))
+    for done, technique in enumerate(TECHNIQUES, start=1):
+        if formulas := {name: how for name, how in technique.FORMULAS.items() if name in names}:
+            asked.on_pass()
+            rows += _rows(technique, formulas, asked)
+        if on_technique is not None:
+            on_technique(done)
     return tuple(rows)
+
+
+def _rows(technique: ModuleType, formulas: Mapping[str, str], asked: Asked) -> Iterator[Measured]:
+    try:
+        found, reason = technique.measure(asked), "nothing says it of this clip"
+    except NotMeasured as why:
+        found, reason = {}, str(why)
+    for name, formula in formulas.items():
+        value = found.get(name, reason)
+        if isinstance(value, str):
+            yield Measured(name, formula, None, value)
+        elif isfinite(value):
+            yield Measured(name, formula, float(value))
+        else:
+            yield Measured(name, formula, None, "there is no number: nothing of it is visible")
 
 
 def _require_alike(asked: Asked) -> None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .asked import Asked, Values
 
 PSNR, SSIM = "outside PSNR", "outside SSIM"
+MOST = 120.0
+"""Decibels of what is equal, so that it counts in means."""
 FORMULAS = {
-    PSNR: "10 log10(1 / MSE) in dB over the pixels that the mask leaves out, all frames together",
+    PSNR: "10 log10(1 / MSE) in dB, at most 120, over all pixels that the mask leaves out",
     SSIM: "Gaussian windows of 11 pixels, sigma 1.5, mean over those that hold no masked pixel",
     lpips.NAME: lpips.FORMULA,
 }
@@ -33,7 +35,7 @@ def measure(asked: Asked) -> Values:
     outside = asked.mask == 0
     if not outside.any():
         raise NotMeasured("the mask covers every pixel of every frame")
-    value = psnr(asked.result[outside], asked.source[outside])
+    value = min(psnr(asked.result[outside], asked.source[outside]), MOST)
     found: dict[str, float | str] = {PSNR: value, SSIM: _ssim(asked, asked.mask)}
     try:
         found[lpips.NAME] = lpips.outside(asked, outside)
