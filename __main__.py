@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .cli import bench, console, demo, evaluate, models, only_there, run
+from .cli import bench, compare, console, demo, evaluate, models, only_there, run
 from .pipelines.common.errors import EvenframeError, one_line
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "run": (run, "run a workflow in ComfyUI's API format"),
     "only-there": (only_there, "keep an editor's result only in regions of the source"),
     "evaluate": (evaluate, "measure an edit by the published formulas"),
+    "compare": (compare, "edit the clips of a table by several methods and compare"),
     "models": (models, "list the models that workflows can name"),
     "bench": (bench, "measure the figures again"),
 }

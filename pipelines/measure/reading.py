@@ -65,7 +65,7 @@ def read_frames(path: Path, most: int) -> Tensor:
     files = files[: most or None]
     if not files:
         raise EvenframeError(f"The folder '{path}' holds no pictures ({', '.join(PICTURES)}).")
-    first, *others = pictures = [_picture(each) for each in files]
+    first, *others = pictures = [read_picture(each) for each in files]
     if odd := next((at for at, each in enumerate(others, 1) if each.shape != first.shape), 0):
         raise EvenframeError(
             f"The pictures of '{path}' differ in size from '{files[odd].name}' on: give frames of "
@@ -83,7 +83,8 @@ def read_mask(path: Path, count: int, size: tuple[int, int]) -> Tensor:
     if path.suffix.lower() == ".json":
         return (_regions(path, count, size) > 0.5).float()
     picture = path.suffix.lower() in PICTURES
-    grey = (_picture(path)[None] if picture else read_frames(path, count)).mean(-1, keepdim=True)
+    frames = read_picture(path)[None] if picture else read_frames(path, count)
+    grey = frames.mean(-1, keepdim=True)
     if len(grey) == 1:
         grey = grey.expand(count, -1, -1, -1)
     if len(grey) < count:
@@ -112,7 +113,7 @@ def _regions(path: Path, count: int, size: tuple[int, int]) -> Tensor:
     return parse_regions(_read(path, text), count, size, size).coverage(size)
 
 
-def _picture(path: Path) -> Tensor:
+def read_picture(path: Path) -> Tensor:
     """(h, w, 3) in 0..1."""
     from PIL import Image
 

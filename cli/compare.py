@@ -1,0 +1,260 @@
+"""`evenframe compare TABLE`: methods side by side on the clips of a table, in one table.
+
+TABLE is a CSV file with the columns clip, source and target, and as they are needed words,
+new_words, mask, attribute, kind, video, edit and others (see docs/methods.md). What is done is
+kept: run the command again, and it goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import console
+from .evaluate import JUDGES, judging_by
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines.comparing.editing import Shared
+    from ..pipelines.comparing.methods import Method
+    from ..pipelines.comparing.results import Results
+    from ..pipelines.comparing.table import Row
+    from ..pipelines.models.model import Model
+    from .recipes import Recipe
+
+USUAL = "plain,fatezero,reatco,bridge,fame"
+SHEET_SIDE = 192
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", type=Path, metavar="TABLE", help="a CSV file, a row for each edit")
+    parser.add_argument(
+        "--methods",
+        default=USUAL,
+        metavar="NAMES",
+        help=f"with commas between them, or recipes by their files; the first is what the others "
+        f"are compared with ({USUAL})",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="a folder of the comparison's own"
+    )
+    parser.add_argument("--model", default="miniature", metavar="NAME", help="or a path")
+    parser.add_argument("--frames", type=int, default=16, metavar="N", help="of each clip (16)")
+    parser.add_argument("--max-side", type=int, default=0, metavar="PIXELS", help="the model's own")
+    parser.add_argument("--steps", type=int, default=50, metavar="N", help="of each walk (50)")
+    parser.add_argument("--guidance", type=float, default=7.5, metavar="SCALE", help="of edits")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what draws noise")
+    parser.add_argument("--judges", type=Path, metavar="DIR", help=JUDGES)
+
+
+@dataclass
+class Work:
+    """A comparison under way. failed: what came to no result, and why."""
+
+    model: Model
+    shared: Shared
+    frames: int
+    max_side: int
+    judging: Mapping[str, Any]
+    results: Results
+    failed: list[str] = field(default_factory=list)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the whole table, do what is missing, write the tables and the sheet.
+
+    Exit code 1 where an edit came to no result; the others are kept.
+    """
+    from ..pipelines.comparing.results import Results, require_free_names
+    from ..pipelines.comparing.table import read_table
+
+    rows, methods = read_table(options.table), _methods(options.methods)
+    require_free_names(list(methods))
+    todo = list(_plan(rows, methods))
+    work = _begin(options, Results(options.output))
+    for number, (name, method, row) in enumerate(todo, start=1):
+        if work.results.measured(name, row) is None:
+            console.tell(f"[{number}/{len(todo)}] {name}: {row.video}, {row.edit}")
+            _do(work, name, method, row)
+    for path in _write(work.results, [(name, row) for name, _, row in todo], rows, methods):
+        print(path)
+    for line in work.failed:
+        console.tell(f"no result: {line}")
+    return int(bool(work.failed))
+
+
+def _methods(names: str) -> dict[str, Method | Recipe]:
+    """By the names of their folders."""
+    from ..pipelines.comparing.methods import chosen
+    from .recipes import read_recipe
+
+    found: dict[str, Method | Recipe] = {}
+    for name in filter(None, map(str.strip, names.split(","))):
+        if name.endswith(".json"):
+            found[Path(name).stem] = read_recipe(Path(name))
+        else:
+            found |= chosen(name)
+    return found or dict(chosen(names))
+
+
+def _plan(
+    rows: list[Row], methods: Mapping[str, Method | Recipe]
+) -> Iterator[tuple[str, Method | Recipe, Row]]:
+    """What is to be done; what cannot be is told now, with what the table lacks."""
+    from ..pipelines.comparing.methods import Method, require_kind
+
+    for row in rows:
+        require_kind(row.kind, f"line {row.number}")
+        for name, method in methods.items():
+            lacks = method.lacks(row) if isinstance(method, Method) else ""
+            if lacks:
+                console.tell(f"line {row.number}: {name} is left out, it needs {lacks}")
+            else:
+                yield name, method, row
+
+
+def _begin(options: argparse.Namespace, results: Results) -> Work:
+    from ..nodes.host import host
+    from ..pipelines.comparing.editing import Shared
+    from ..pipelines.models.families import load
+
+    judging = judging_by(options)
+    shared = Shared(options.steps, options.guidance, seed=options.seed)
+    shared.check()
+    how = {"device": host.device(), "dtype": host.dtype()}
+    model = load(options.model, **how)
+    side = options.max_side or model.native_size
+    told = {"model": model.name, "fingerprint": model.fingerprint, **asdict(shared)}
+    results.begin(told | {"frames": options.frames, "max_side": side})
+    return Work(model, shared, options.frames, side, judging, results)
+
+
+def _do(work: Work, name: str, method: Method | Recipe, row: Row) -> None:
+    """Edit, measure, keep; an error is told and noted, and the next edit begins."""
+    from ..pipelines.common.errors import EvenframeError
+
+    try:
+        source, mask = _clip(work, row)
+        frames, seconds = _edited(work, method, row, source, mask)
+        count = min(len(source), len(frames))
+        measured = _measured(work, row, source[:count], frames[:count], mask)
+        work.results.keep_source(row, source, mask)
+        told = {"values": measured | {"seconds": seconds}, "frames": count}
+        work.results.keep(name, row, frames[:count], told)
+    except EvenframeError as error:
+        work.failed.append(f"{name}, line {row.number}: {error}")
+        console.tell(f"  {error}")
+
+
+def _clip(work: Work, row: Row) -> tuple[Tensor, Tensor | None]:
+    """(f, h, w, 3) at the size of the edit, and the mask (f, h, w)."""
+    from ..pipelines.measure.reading import read_mask
+    from ..pipelines.video import Choice, Fitting, Length, load
+
+    codec = work.model.codec
+    choice = Choice(max_frames=work.frames, length=Length(step=codec.time_stride))
+    fitting = Fitting(multiple=codec.size_multiple, max_side=work.max_side)
+    frames = load(row.clip, choice, fitting, audio=False).frames
+    size = frames.shape[1], frames.shape[2]
+    return frames, None if row.mask is None else read_mask(row.mask, len(frames), size)
+
+
+def _edited(
+    work: Work, method: Method | Recipe, row: Row, source: Tensor, mask: Tensor | None
+) -> tuple[Tensor, float]:
+    """Frames of the source's size, and seconds."""
+    from time import perf_counter
+
+    from ..pipelines.comparing.editing import make
+    from ..pipelines.comparing.methods import Method, Task
+    from ..pipelines.measure.reading import resized
+
+    if not isinstance(method, Method):
+        start = perf_counter()
+        frames = method.edit(row, work.frames, work.max_side)
+        took = perf_counter() - start
+        return resized(frames, (source.shape[1], source.shape[2])), took
+    task = Task(row.source, row.target, row.words, row.new_words, mask, row.attribute, row.kind)
+    made = make(work.model, source, task, method, work.shared, console.progress())
+    return made.frames, made.seconds
+
+
+def _measured(
+    work: Work, row: Row, source: Tensor, result: Tensor, mask: Tensor | None
+) -> dict[str, float]:
+    from ..nodes.host import host
+    from ..pipelines.measure.asked import Asked
+    from ..pipelines.measure.evaluate import evaluate
+
+    asked = Asked(
+        source,
+        result.float().cpu().clamp(0, 1),
+        row.source,
+        row.target,
+        None if mask is None else mask[: len(source)],
+        work.judging["judges"],
+        (row.questions,) if row.questions else (),
+        host.device(),
+    )
+    return {each.name: each.value for each in evaluate(asked) if each.value is not None}
+
+
+def _write(
+    results: Results, pairs: list[tuple[str, Row]], rows: list[Row], methods: Mapping[str, Any]
+) -> Iterator[Path]:
+    """The tables, the sheet of pictures and FiVE's annotation; what there is so far."""
+    from ..pipelines.comparing.summary import as_csv, as_markdown, summarise
+
+    found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in methods}
+    for name, row in pairs:
+        if told := results.measured(name, row):
+            found[name][row.key] = told["values"]
+    results.annotate(rows)
+    entries = summarise(found)
+    texts = {
+        "results.csv": _each(found),
+        "summary.csv": as_csv(entries),
+        "summary.md": as_markdown(entries),
+    }
+    for name, text in texts.items():
+        yield results.write(name, lambda at, text=text: at.write_text(text, encoding="utf-8"))
+    if sheet := _sheet(results, rows, methods):
+        yield results.write("sheet.png", sheet.save)
+
+
+def _each(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Every value: a row for each method and clip."""
+    measures = list(dict.fromkeys(n for clips in found.values() for v in clips.values() for n in v))
+    out = io.StringIO()
+    written = csv.writer(out, lineterminator="\n")
+    written.writerow(["method", "edit", *measures])
+    for method, clips in found.items():
+        for key, values in clips.items():
+            written.writerow([method, key, *(values.get(name, "") for name in measures)])
+    return out.getvalue()
+
+
+def _sheet(results: Results, rows: list[Row], methods: Mapping[str, Any]) -> Any:
+    """A row for each edit: the source's middle frame, then each method's."""
+    import torch
+
+    from ..pipelines.common.pictures import sheet
+    from ..pipelines.measure.reading import read_picture, resized
+
+    lines = []
+    for row in rows:
+        files = {name or "source": results.middle(name, row) for name in ("", *methods)}
+        here = {name: read_picture(path) for name, path in files.items() if path is not None}
+        if here:
+            wide = [
+                resized(each[None], (round(SHEET_SIDE * each.shape[0] / each.shape[1]), SHEET_SIDE))
+                for each in here.values()
+            ]
+            lines.append((f"{row.video}, {row.target}: {', '.join(here)}", torch.cat(wide)))
+    return sheet(lines, columns=len(methods) + 1) if lines else None

@@ -1,0 +1,82 @@
+"""A recipe as a method of a comparison: a workflow, run for each clip of the table."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..pipelines.common.errors import EvenframeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..nodes.host.workflow import Workflow
+    from ..pipelines.comparing.table import Row
+
+LOADER, SOURCE, TARGET = "EvenframeLoadVideo", "Source prompt", "Target prompt"
+COMPARED = "compared"
+"""In the names of what recipes save beside their result."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A workflow in API format with a node Load Video, and nodes titled Source and Target prompt.
+
+    Its own words stay as they are, unless the table has a column NODE.input for them.
+    """
+
+    path: Path
+    workflow: Workflow
+
+    def edit(self, row: Row, frames: int, most: int) -> Tensor:
+        """The frames (f, h, w, 3) that it saves of a clip, at most `frames` of them and `most` on
+        the longer side. Raises EvenframeError where it saves no video."""
+        from ..nodes import node_classes
+        from ..nodes.host import host
+        from ..nodes.host.executor import Executor
+        from ..nodes.host.standalone import Session, StandaloneHost
+        from ..pipelines.video import load
+
+        assert isinstance(host, StandaloneHost)
+        given = {
+            f"{LOADER}.file": str(row.clip),
+            f"{LOADER}.max_frames": frames,
+            f"{LOADER}.max_side": most,
+            f"{SOURCE}.text": row.source,
+            f"{TARGET}.text": row.target,
+            **(row.more or {}),
+        }
+        with tempfile.TemporaryDirectory(prefix="evenframe-") as name:
+            temp = Path(name)
+            saved: list[Path] = []
+            session = Session.from_environment(
+                files=(row.clip,), output=temp / "output", temp=temp, cache=temp / "cache"
+            )
+            with host.using(session):
+                executor, graph = Executor(host, node_classes()), self.workflow
+                for target, value in given.items():
+                    graph = executor.assign(graph, f"{target}={value}")
+                executor.run(graph, on_done=lambda done: saved.extend(_files(done, temp)))
+            results = [path for path in saved if COMPARED not in path.name]
+            if not results:
+                raise EvenframeError(f"The recipe '{self.path}' saves no video of its edit.")
+            return load(results[0], audio=False).frames
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises EvenframeError for what is no workflow, or has not the nodes that are set."""
+    from ..nodes.host import workflow
+
+    graph = workflow.read(path)
+    for name in (LOADER, SOURCE, TARGET):
+        graph.find(name)
+    return Recipe(path, graph)
+
+
+def _files(done: Any, temp: Path) -> list[Path]:
+    entries = (entry for entries in done.ui.values() for entry in entries)
+    kept = (e for e in entries if isinstance(e, dict) and e.get("type") == "output")
+    files = [temp / "output" / each["subfolder"] / each["filename"] for each in kept]
+    return [path for path in files if path.suffix in (".mp4", ".mov", ".mkv", ".webm", ".gif")]

@@ -1,0 +1,198 @@
+"""The methods that are compared, an entry each.
+
+A new one is a function of a `Task` that returns controls, and a line in `METHODS`. What it needs
+beside controls it says in its entry: another way to invert, another prompt, a model that is changed
+for the clip first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..attention.keyframes import parse
+from ..common.errors import EvenframeError
+from ..controls.fame.cross_reweighter import CrossReweighter
+from ..controls.fame.self_modulator import SelfModulator
+from ..controls.fatezero.fusion import Fusion
+from ..controls.fatezero.presets import PRESETS, Preset
+from ..controls.reatco.joint_sampling import JointSampling
+from ..controls.reatco.refocus import Refocus
+from ..controls.streamedit.presets import PRESETS as STREAMEDIT
+from ..fairness.encoder import Wish, encode_fair
+from ..regions.region import mask_region
+from ..regions.regions import Regions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..controls.base import Control
+    from ..models.model import Model
+    from ..text.conditioning import Conditioning
+
+ADDED = "attribute, added words"
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "style": "style",
+        "attribute": "attribute, one word for one",
+        "shape": "shape, rigid",
+        "person": "person, loose",
+    }
+)
+"""FateZero's published preset for a kind of edit; its shapes and persons were of tuned models."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """An edit that every method is asked for.
+
+    words: of the source prompt, what is edited; new_words: of the target prompt, what it becomes.
+    mask: (f, h, w) of 0 and 1, where; None where nobody says. attribute: FAME's. kind: one of
+    `KINDS`.
+    """
+
+    source: str
+    target: str
+    words: tuple[str, ...] = ()
+    new_words: tuple[str, ...] = ()
+    mask: Tensor | None = None
+    attribute: str = ""
+    kind: str = "attribute"
+
+    @property
+    def regions(self) -> Regions | None:
+        """The mask as a region that has the new words, or else those that are edited."""
+        if self.mask is None:
+            return None
+        count, size = len(self.mask), (self.mask.shape[1], self.mask.shape[2])
+        words = ", ".join(self.new_words or self.words)
+        region = mask_region(self.mask, count, size, name="mask", words=words)
+        return Regions((region,), count, size)
+
+
+def _unchanged(model: Model, frames: Tensor, task: Task) -> Model:
+    return model
+
+
+def _usual(task: Task) -> Mapping[str, Any]:
+    return {}
+
+
+def _target(model: Model, task: Task) -> str | Conditioning:
+    return task.target
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How one method edits.
+
+    title: as tables have it. controls: of a task. needs: fields of a task without which it has
+    nothing to do. walk: settings of the inversion that are its own. prompt: of the edit. prepare:
+    the model that edits this clip (f, h, w, 3), such as one tuned on it; it inverts the clip, too.
+    differs: what its paper has beside this.
+    """
+
+    title: str
+    controls: Callable[[Task], tuple[Control, ...]]
+    needs: tuple[str, ...] = ()
+    walk: Callable[[Task], Mapping[str, Any]] = _usual
+    prompt: Callable[[Model, Task], str | Conditioning] = _target
+    prepare: Callable[[Model, Tensor, Task], Model] = _unchanged
+    differs: str = ""
+
+    def lacks(self, task: Any) -> str:
+        """What of its needs a task, or a row of a table, has not; "" where it has all."""
+        return " and ".join(name for name in self.needs if getattr(task, name) in (None, "", ()))
+
+
+def _plain(task: Task) -> tuple[Control, ...]:
+    return ()
+
+
+def _published(task: Task) -> Preset:
+    """FateZero's preset; one word for one needs prompts of equally many."""
+    alike = len(task.source.split()) == len(task.target.split())
+    preset = PRESETS[KINDS[task.kind]]
+    return preset if alike or preset.fusion.method != "replace" else PRESETS[ADDED]
+
+
+def _fatezero(task: Task) -> tuple[Control, ...]:
+    return (_published(task).settings(task.new_words, task.words),)
+
+
+def _fatezero_walk(task: Task) -> Mapping[str, Any]:
+    preset = _published(task)
+    return {"keyframes": parse(preset.keyframes), "layers": preset.layers}
+
+
+def _reatco(task: Task) -> tuple[Control, ...]:
+    assert task.regions is not None
+    return Refocus(task.regions), JointSampling(task.regions)
+
+
+def _bridge(task: Task) -> tuple[Control, ...]:
+    return STREAMEDIT["colour"].controls(task.words, task.new_words, None)
+
+
+def _fame(task: Task) -> tuple[Control, ...]:
+    subject: dict[str, Any] = {"regions": task.regions, "subject": task.words}
+    fusion = Fusion("refine", 1.0, 0.5)
+    return fusion, SelfModulator(**subject), CrossReweighter(**subject)
+
+
+def _fair(model: Model, task: Task) -> Conditioning:
+    words = ", ".join(task.words)
+    wish = Wish(task.attribute, words)
+    return encode_fair(model, task.source, [wish], strength=1.0, eos_scope="first+padding").prompt
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "plain": Method("Inversion and prompt alone", _plain),
+        "fatezero": Method(
+            "FateZero",
+            _fatezero,
+            walk=_fatezero_walk,
+            differs="shapes and persons were edited on models tuned on the clip",
+        ),
+        "reatco": Method(
+            "ReAtCo",
+            _reatco,
+            needs=("mask", "new_words"),
+            differs="edits on Tune-A-Video, with the clip's group norm and its own refinement",
+        ),
+        "bridge": Method(
+            "StreamEdit's bridge",
+            _bridge,
+            needs=("words", "new_words"),
+            differs="edits a video model of few steps without an inversion",
+        ),
+        "fame": Method(
+            "FAME",
+            _fame,
+            needs=("attribute", "words"),
+            prompt=_fair,
+            differs="its formulas are not public: these are this project's",
+        ),
+    }
+)
+"""By the names that a command takes."""
+
+
+def chosen(names: str) -> dict[str, Method]:
+    """The methods of a text with commas. Raises EvenframeError for one that there is not."""
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name not in METHODS]
+    if unknown or not wanted:
+        raise EvenframeError(
+            f"There is no method '{', '.join(unknown)}': there are {', '.join(METHODS)}."
+        )
+    return {name: METHODS[name] for name in wanted}
+
+
+def require_kind(kind: str, where: str) -> None:
+    """Raise EvenframeError for a kind of edit that there is not."""
+    if kind not in KINDS:
+        raise EvenframeError(f"{where}: kind is '{kind}': use {', '.join(KINDS)}.")
