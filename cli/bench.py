@@ -30,6 +30,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sweep": {"action": "store_true", "help": "the strengths instead"},
     "plot": {"type": Path, "metavar": "FILE", "help": "a picture of the shares to write"},
     "seconds": {"type": int, "metavar": "N", "help": "to keep to; parts are left out"},
+    "keep": {"type": Path, "metavar": "DIR", "help": "where to keep what is done, to go on with"},
+    "table": {"type": Path, "metavar": "FILE", "help": "write prompts for real models instead"},
     "list": {"choices": ("develop", "held_out"), "help": "phrases that are read wrongly instead"},
 }
 """What a benchmark takes if its `run` has a parameter of that name."""
