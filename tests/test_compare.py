@@ -22,10 +22,12 @@ from evenframe.miniature.scenes import compose, make_object
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.pictures import to_image
 from evenframe.pipelines.comparing import methods
+from evenframe.pipelines.comparing.editing import Shared, make
 from evenframe.pipelines.comparing.results import Results
 from evenframe.pipelines.comparing.summary import as_markdown, summarise
 from evenframe.pipelines.comparing.table import Row, read_table
 from evenframe.pipelines.measure.statistics import bootstrap, wilcoxon
+from evenframe.pipelines.models.families import load
 from evenframe.pipelines.video import save
 
 SOURCE = "a red circle on a gray background"
@@ -117,20 +119,24 @@ def test_every_method_and_a_recipe_edit_the_miniatures_clip(
     assert all(float(row["seconds"]) > 0 and row["Warp-Err"] for row in each)
 
 
+@pytest.mark.slow
 def test_fame_asks_for_the_attribute_by_its_prompt():
-    from evenframe.pipelines.models.families import load
-
     model = load(miniature.NAME)
-    scene = "a doctor on a gray background"
-    task = methods.Task(scene, scene, words=("doctor",), attribute="female")
+    prompt = "a doctor on a gray background"
+    mask = torch.zeros(2, 128, 128)
+    mask[:, 20:110, 40:90] = 1
+    task = methods.Task(prompt, prompt, words=("doctor",), attribute="female", mask=mask)
     fame = methods.METHODS["fame"]
-    asked, plain = fame.prompt(model, task), model.text.encode(scene)
-    assert not torch.equal(asked.states["tokens"], plain.states["tokens"])  # type: ignore
-    assert [type(one).__name__ for one in fame.controls(task)] == [
-        "Fusion",
-        "SelfModulator",
-        "CrossReweighter",
-    ]
+    asked = fame.prompt(model, task)
+    assert not isinstance(asked, str)
+    plain = model.text.encode(prompt)
+    assert not torch.equal(asked.states["tokens"], plain.states["tokens"])
+    kinds = [type(one).__name__ for one in fame.controls(task)]
+    assert kinds == ["Fusion", "SelfModulator", "CrossReweighter"]
+    frames, shared = torch.rand(2, 128, 128, 3), Shared(2, 3.0)
+    plain, made = (make(model, frames, task, methods.METHODS[m], shared) for m in ("plain", "fame"))
+    assert made.frames.shape == frames.shape and not torch.equal(plain.frames, made.frames)
+    assert made.seconds > 0
 
 
 def test_fatezero_takes_the_published_settings_of_a_kind():

@@ -61,14 +61,12 @@ class Task:
     attribute: str = ""
     kind: str = "attribute"
 
-    @property
-    def regions(self) -> Regions | None:
-        """The mask as a region that has the new words, or else those that are edited."""
+    def regions(self, words: tuple[str, ...]) -> Regions | None:
+        """The mask as a region with these words of the edit's prompt."""
         if self.mask is None:
             return None
         count, size = len(self.mask), (self.mask.shape[1], self.mask.shape[2])
-        words = ", ".join(self.new_words or self.words)
-        region = mask_region(self.mask, count, size, name="mask", words=words)
+        region = mask_region(self.mask, count, size, name="mask", words=", ".join(words))
         return Regions((region,), count, size)
 
 
@@ -128,8 +126,9 @@ def _fatezero_walk(task: Task) -> Mapping[str, Any]:
 
 
 def _reatco(task: Task) -> tuple[Control, ...]:
-    assert task.regions is not None
-    return Refocus(task.regions), JointSampling(task.regions)
+    regions = task.regions(task.new_words)
+    assert regions is not None  # it is among the needs
+    return Refocus(regions), JointSampling(regions)
 
 
 def _bridge(task: Task) -> tuple[Control, ...]:
@@ -137,7 +136,7 @@ def _bridge(task: Task) -> tuple[Control, ...]:
 
 
 def _fame(task: Task) -> tuple[Control, ...]:
-    subject: dict[str, Any] = {"regions": task.regions, "subject": task.words}
+    subject: dict[str, Any] = {"regions": task.regions(task.words), "subject": task.words}
     fusion = Fusion("refine", 1.0, 0.5)
     return fusion, SelfModulator(**subject), CrossReweighter(**subject)
 

@@ -1,0 +1,235 @@
+"""Every method on the same clips, where the truth is known: the keys `methods.*`.
+
+Clips of the built-in world in which one thing takes another colour, or another shape, or a person
+another presentation. Each method inverts the clip anew and edits it at the settings that
+`pipelines/comparing/methods.py` has for it. The judge reads pixels; FAME is asked for people alone,
+which is what it is for. `p` is against the plain edit, on the clips that both have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..miniature import NAME
+from ..miniature.judge import analyse
+from ..miniature.sample_scenes import sample_scene
+from ..miniature.scenes import Scene, compose
+from ..miniature.verdict import judge_scene
+from ..miniature.video.judge import watch
+from ..miniature.vocabulary import HELD_OUT_OBJECTS, SHAPES
+from ..pipelines.common.code_hash import code_hash
+from ..pipelines.common.whole_file import replace as write
+from ..pipelines.comparing.editing import Shared, make
+from ..pipelines.comparing.methods import METHODS, Task
+from ..pipelines.comparing.summary import RIGHT_FRAMES, summarise
+from ..pipelines.models.families import load
+from ..pipelines.models.model import Model
+from ..pipelines.regions.edges import grown
+from . import fairness, fusion, main
+from .clips import Array, psnr_where, rendered
+from .peaks import alone, peak
+from .shares import Figures, share_of
+
+BY_NAME = True
+SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7700, 42, 8, 25, 4.0
+ROOM = 4
+"""Pixels around what was and what shall be there that belong to the edit: edges are soft."""
+MEASURES = ("right", "outside_db", "wobble", "flicker", "seconds")
+ORDER = ("colour", "shape", "person")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A clip and its edit: `item` of the source becomes that of the target. kind: of `ORDER`."""
+
+    kind: str
+    source: Scene
+    target: Scene
+    item: int
+
+    def task(self, mask: Array) -> Task:
+        """What every method is asked for. mask: (f, 128, 128)."""
+        person = self.kind == "person"
+        return Task(
+            self.source.prompt,
+            self.target.prompt,
+            (self.source.items[self.item].phrase(),),
+            (self.target.items[self.item].phrase(),),
+            torch.from_numpy(mask),
+            str(self.target.items[self.item].presentation) if person else "",
+            {"colour": "attribute"}.get(self.kind, self.kind),
+        )
+
+
+def run(
+    clips: int | None = None,
+    steps: int = STEPS,
+    scale: float = 1.0,
+    keep: Path | None = None,
+    sheet: Path | None = None,
+) -> Figures:
+    """Measure; each share comes with its 95 % Wilson interval.
+
+    clips, or scale as a share of them all. keep: a folder in which what is done is kept, for a run
+    that is stopped. sheet: a picture of middle frames to write, of clips that are edited anew.
+    """
+    start, model = perf_counter(), load(NAME)
+    cases = make_cases(clips or max(len(ORDER), round(scale * CLIPS)))
+    found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in METHODS}
+    rows: list[tuple[str, list[Array]]] = []
+    for number, case in enumerate(cases):
+        frames, mask = clip_of(case)
+        pictures = [frames[FRAMES // 2]]
+        for name, method in METHODS.items():
+            if method.lacks(case.task(mask)):
+                continue
+            path = None if keep is None else keep / f"{name}-{number:03}.json"
+            key = f"{code_hash()} steps {steps} {case}"
+            told = _kept(path, key)
+            if told is None:
+                told, middle = _measured(model, case, name, steps)
+                pictures.append(middle)
+                _keep(path, key, told)
+            found[name][f"{number:03} {case.kind}"] = told
+        rows.append((case.target.prompt, pictures))
+    if sheet is not None:
+        _save_sheet(sheet, rows)
+    took = {"methods.clips": len(cases), "methods.duration_seconds": perf_counter() - start}
+    return summary(found) | memory(steps) | took
+
+
+def make_cases(count: int) -> list[Case]:
+    """Seeded, of each kind in turn."""
+    number = -(-count // len(ORDER))
+    colours = [Case("colour", t.source, t.target, t.item) for t in fusion.make_tasks(number, SEED)]
+    people = []
+    for each in fairness.make_tasks(number, SEED):
+        item = replace(each.source.items[0], presentation=each.target, explicit=True)
+        target = compose("figure", (item,), each.source.background)
+        people.append(Case("person", each.source, target, 0))
+    by_kind = zip(colours, _shapes(number), people, strict=True)
+    return [case for group in by_kind for case in group][:count]
+
+
+def _shapes(count: int) -> list[Case]:
+    """One of one or two things takes another shape; nothing that training never showed."""
+    rng = np.random.default_rng(SEED + 1)
+    cases: list[Case] = []
+    while len(cases) < count:
+        scene = sample_scene(rng, ("one", "two")[len(cases) % 2])
+        nouns = [item.noun for item in scene.items]
+        if len(set(nouns)) < len(nouns) or not scene.says_background:
+            continue
+        at = int(rng.integers(len(scene.items)))
+        item = scene.items[at]
+        allowed = [s for s in SHAPES if s not in nouns and (item.colour, s) not in HELD_OUT_OBJECTS]
+        shape = str(rng.choice(allowed))
+        items = list(scene.items)
+        items[at] = replace(item, noun=shape, word=shape)
+        target = compose(scene.kind, tuple(items), scene.background, scene.relation)
+        cases.append(Case("shape", scene, target, at))
+    return cases
+
+
+def clip_of(case: Case) -> tuple[Array, Array]:
+    """Frames (f, 128, 128, 3), and where the edit belongs, (f, 128, 128) of 0 and 1."""
+    (frames, before), (_, after) = (rendered(each, FRAMES) for each in (case.source, case.target))
+    both = torch.from_numpy(np.maximum(before[case.item], after[case.item]))
+    return frames, (grown(both, ROOM) > 0).float().numpy()
+
+
+def _measured(model: Model, case: Case, name: str, steps: int) -> tuple[dict[str, float], Array]:
+    """What a method reached, and its middle frame."""
+    frames, mask = clip_of(case)
+    shared = Shared(steps, GUIDANCE)
+    made = make(model, torch.from_numpy(frames), case.task(mask), METHODS[name], shared)
+    result = made.frames.numpy()
+    return assess(case, frames, mask, result) | {"seconds": made.seconds}, result[FRAMES // 2]
+
+
+def assess(case: Case, source: Array, mask: Array, result: Array) -> dict[str, float]:
+    """right: whether nearly all frames show everything that the target says. outside_db: PSNR to
+    the source outside of the mask. wobble, flicker: of things that move and of what stands still,
+    as `miniature/video/judge.py` has them; nan where nothing was clear."""
+    seen = [judge_scene(case.target, analyse(frame)).right for frame in result]
+    watched = watch(result)
+    wobbles = [p.wobble for p in watched.paths if p is not None and p.wobble is not None]
+    return {
+        "right": float(fmean(seen) >= RIGHT_FRAMES),
+        "outside_db": psnr_where(result, source, mask == 0),
+        "wobble": fmean(wobbles) if wobbles else float("nan"),
+        "flicker": float("nan") if watched.flicker is None else watched.flicker,
+    }
+
+
+def summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figures:
+    """Of each method: each measure, its interval and p against the plain edit; right by kind."""
+    figures: Figures = {}
+    for entry in summarise(found):
+        key = f"methods.{entry.method}.{entry.measure}"
+        values = {key: entry.mean, f"{key}.low": entry.low, f"{key}.high": entry.high}
+        if entry.p is not None:
+            values[f"{key}.p"] = entry.p
+        figures |= {name: round(value, 4) for name, value in values.items()}
+        figures[f"{key}.n"] = entry.n
+    for method, clips in found.items():
+        for kind in ORDER:
+            right = [told["right"] == 1 for name, told in clips.items() if name.endswith(kind)]
+            figures |= share_of(f"methods.{method}.right.{kind}", right)
+    return figures
+
+
+def memory(steps: int) -> Figures:
+    """Megabytes that an edit takes at most beside the model, each in a process of its own."""
+    return {f"methods.{name}.peak_mb": round(alone(_peak, name, steps), 1) for name in METHODS}
+
+
+def _peak(name: str, steps: int) -> float:
+    case = next(each for each in make_cases(len(ORDER)) if each.kind == "person")
+    (frames, mask), model = clip_of(case), load(NAME)
+    clip, task = torch.from_numpy(frames), case.task(mask)
+    make(model, clip, task, METHODS[name], Shared(1, GUIDANCE))  # what is loaded once
+    most, _ = peak(lambda: make(model, clip, task, METHODS[name], Shared(steps, GUIDANCE)))
+    return most / 1e6
+
+
+def _save_sheet(path: Path, rows: Sequence[tuple[str, list[Array]]]) -> None:
+    from ..pipelines.common.pictures import sheet
+
+    lines = [(f"{text}: source, {', '.join(METHODS)}", _stack(each)) for text, each in rows]
+    write(path, sheet(lines, columns=1 + len(METHODS)).save)
+
+
+def _stack(pictures: Sequence[Array]) -> Any:
+    return torch.from_numpy(np.stack(pictures))
+
+
+def _kept(path: Path | None, key: str) -> dict[str, float] | None:
+    """What an earlier run of the same code kept."""
+    if path is None or not path.is_file():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    values = {name: float("nan") if v is None else v for name, v in told["values"].items()}
+    return values if told["made_by"] == key else None
+
+
+def _keep(path: Path | None, key: str, told: Mapping[str, float]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = {name: value if isfinite(value) else None for name, value in told.items()}
+        text = json.dumps({"made_by": key, "values": values})
+        write(path, lambda at: at.write_text(text, encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main(__file__)
