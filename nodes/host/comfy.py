@@ -180,6 +180,20 @@ class ComfyHost:
             )
         return path
 
+    def named_file(self, name: str) -> Path | None:
+        kinds = folder_paths.folder_names_and_paths
+        roots = {Path(root) for kind in kinds for root in kinds[kind][0] if kind != "custom_nodes"}
+        weights = next(filter(None, (folders.weights_at(root, name) for root in roots)), None)
+        return weights or self._input_named(name)
+
+    def _input_named(self, name: str) -> Path | None:
+        try:
+            path = self.input_path(name)
+        except EvenframeError:
+            return None
+        inputs = Path(folder_paths.get_input_directory())
+        return path if folders.is_inside(inputs, path) else None
+
     def check_output(self, prefix: str, suffix: str) -> None:
         folders.check_new(Path(folder_paths.get_output_directory()), prefix, suffix)
 

@@ -177,6 +177,11 @@ class Host(Protocol):
         """
         ...
 
+    def named_file(self, name: str) -> Path | None:
+        """The weights (a file, or a folder of a model) or the input file that a text of a workflow
+        names; None for a text that names neither."""
+        ...
+
     def check_output(self, prefix: str, suffix: str) -> None:
         """EvenframeError where `new_output` or the writing would fail, as things stand now.
 

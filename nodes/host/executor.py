@@ -135,6 +135,10 @@ class Executor:
         self._kept = {key: self._kept[key] for key in keys.values() if key in self._kept}
         return RunResult(results, tuple(node_id for node_id in results if found[node_id] is None))
 
+    def forget_files(self) -> None:
+        """Let what has saved files save them again: whoever took them away has them no more."""
+        self._kept = {key: done for key, done in self._kept.items() if not _saved_files(done)}
+
     def _found(self, tasks: list[Task], keys: Mapping[str, str]) -> dict[str, Done | None]:
         """The nodes that this run needs, with the results that are there already.
 
@@ -171,6 +175,11 @@ def _unread(tasks: Iterable[Task]) -> set[str]:
     tasks = tuple(tasks)
     read = {link.node for task in tasks for _, link in task.node.links}
     return {task.node.id for task in tasks if task.schema.is_output_node} - read
+
+
+def _saved_files(done: Done) -> bool:
+    shown = (entry for entries in done.ui.values() for entry in entries)
+    return any(isinstance(entry, dict) and entry.get("type") == "output" for entry in shown)
 
 
 def _typed(socket: io.Input, text: str) -> Any:

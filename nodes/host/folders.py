@@ -22,6 +22,9 @@ NO_NAME = '<>:"|?*' + "".join(map(chr, range(32))) if os.name == "nt" else "\0"
 CHECKPOINT_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 JUDGES = "judges"
 """Of the models' folder: where the models lie that judge edits."""
+WEIGHTS = (*CHECKPOINT_EXTENSIONS, ".gguf", ".onnx")
+MODEL_FILES = ("model_index.json", "config.json")
+"""Of which a folder of a model has one."""
 MAX_DEPTH = 16
 """Folders within folders that are looked into."""
 
@@ -55,6 +58,19 @@ def list_models(kind: ModelKind, root: Path) -> list[str]:
         inside = tuple(f"{folder}/" for folder in list_folders(root, "config.json"))
         names = [name for name in names if not name.startswith(inside)]
     return names
+
+
+def weights_at(root: Path, name: str) -> Path | None:
+    """The file of weights, or the folder of a model, that a name below `root` is; else None.
+
+    Models are often links to another disk: the name alone must lie inside.
+    """
+    path = Path(os.path.normpath(root / name))
+    if path == root or not path.is_relative_to(os.path.normpath(root)):
+        return None
+    if os.path.isfile(path):
+        return path if path.suffix.lower() in WEIGHTS else None
+    return path if any(os.path.isfile(path / file) for file in MODEL_FILES) else None
 
 
 def list_folders(root: Path, holding: str) -> list[str]:

@@ -23,7 +23,7 @@ def register() -> None:
     from . import host
     from .comfy import ComfyHost
 
-    making, planning = asyncio.Lock(), asyncio.Lock()
+    making, planning, reading = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
     if isinstance(host, ComfyHost):
         PromptServer.instance.add_on_prompt_handler(host.posted)
 
@@ -40,6 +40,18 @@ def register() -> None:
         from ..common.plans import loaders_plan
 
         return await _answer(request, loaders_plan, planning)
+
+    @PromptServer.instance.routes.post("/evenframe/made-by")
+    async def made_by(request: web.Request) -> web.Response:
+        """{"names": [a text of a workflow, ...]} to what `made_by` gives."""
+        from ..common.made_by import asked_names, facts
+
+        try:
+            names = asked_names((await _body(request)).decode(errors="replace"))
+            async with reading:
+                return web.json_response(await asyncio.to_thread(facts, names))
+        except (EvenframeError, OSError) as error:
+            return web.json_response({"error": str(error)}, status=400)
 
 
 async def _answer(
@@ -60,13 +72,18 @@ async def _answer(
 
 async def _asked(request: web.Request) -> dict[str, Any]:
     example = '{"node": "EvenframeLoadVideo", "inputs": {"file": "clip.mp4"}}'
-    text = bytearray()
-    async for chunk in request.content.iter_any():
-        text += chunk
-        if len(text) > LONGEST:
-            raise EvenframeError(f"The question is longer than {LONGEST} bytes: ask for one node.")
-    value = read_json(text.decode(errors="replace"), "questions for a clip", example)
+    text = (await _body(request)).decode(errors="replace")
+    value = read_json(text, "questions for a clip", example)
     asked = read_object(value, "The question", {"node", "inputs"}, set(), example)
     names = asked["inputs"] if isinstance(asked["inputs"], dict) else ()
     read_object(asked["inputs"], "inputs", set(), set(names), example)
     return {"node": read_text(asked["node"], "node"), "inputs": asked["inputs"]}
+
+
+async def _body(request: web.Request) -> bytes:
+    text = bytearray()
+    async for chunk in request.content.iter_any():
+        text += chunk
+        if len(text) > LONGEST:
+            raise EvenframeError(f"The question is longer than {LONGEST} bytes: ask for less.")
+    return bytes(text)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -249,6 +249,11 @@ class StandaloneHost:
         if name.endswith(folders.SAVED):
             roots, name = (self.session.output,), name.removesuffix(folders.SAVED)
         return [root / name for root in roots if folders.is_inside(root, root / name)]
+
+    def named_file(self, name: str) -> Path | None:
+        roots = {root for kind in get_args(ModelKind) for root in self._model_roots(kind)}
+        weights = next(filter(None, (folders.weights_at(root, name) for root in roots)), None)
+        return weights or next(filter(os.path.isfile, self._input_candidates(name)), None)
 
     def check_output(self, prefix: str, suffix: str) -> None:
         folders.check_new(self.session.output, prefix, suffix)

@@ -105,7 +105,7 @@ def _aside(target: Path) -> Iterator[Path]:
         raise _refused(target, error) from error
     try:
         with (own / LOCK).open("xb") as lock:
-            _lock(lock.fileno())
+            try_lock(lock.fileno())
             yield own / f"partial{target.suffix}"
     finally:
         shutil.rmtree(own, ignore_errors=True)
@@ -115,7 +115,7 @@ def _publish(partial: Path, names: Iterable[Path]) -> Path:
     """Give a complete file the first of some names that is free."""
     for name in names:
         try:
-            _move(partial, name)
+            move_new(partial, name)
         except FileExistsError:
             # A network's file system may say so of a link that it has just made.
             if not (name.exists() and partial.exists() and name.samefile(partial)):
@@ -124,7 +124,7 @@ def _publish(partial: Path, names: Iterable[Path]) -> Path:
     raise _taken(name)
 
 
-def _move(partial: Path, name: Path) -> None:
+def move_new(partial: Path, name: Path) -> None:
     """Give a file a name in one step; FileExistsError where it is taken."""
     if os.name == "nt":
         os.rename(partial, name)  # which never overwrites there
@@ -158,20 +158,20 @@ def _is_dead(left: Path) -> bool:
     seconds = time.time() - touched
     if seconds < JUST_BEGUN_SECONDS:  # its lock may not be held yet
         return False
-    held = _is_held(left / LOCK)
+    held = is_held(left / LOCK)
     # A lock that is free says nothing where another machine may hold it unseen.
     sure = held is False and left.name.startswith(_ours())
     return sure or (not held and seconds > ABANDONED_SECONDS)
 
 
-def _is_held(lock: Path) -> bool | None:
+def is_held(lock: Path) -> bool | None:
     """Whether a process holds a lock; None where there is none, or locks are not known."""
     try:
         if os.name == "nt":
             lock.unlink()  # refused while a process has it open
             return False
         with lock.open("rb+") as file:
-            locked = _lock(file.fileno())
+            locked = try_lock(file.fileno())
             return None if locked is None else not locked
     except PermissionError:
         return True
@@ -179,7 +179,7 @@ def _is_held(lock: Path) -> bool | None:
         return None
 
 
-def _lock(file: int) -> bool | None:
+def try_lock(file: int) -> bool | None:
     """Lock an open file for this process: False where another holds it, None without locks."""
     try:
         import fcntl
