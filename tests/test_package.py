@@ -135,7 +135,7 @@ FORBIDDEN_IMPORTS = {"marshal", "shelve", "evenframe", "subprocess", "pip"}
 
 
 def source_files() -> list[Path]:
-    folders = ("cli", "nodes", "pipelines", "miniature")
+    folders = ("batch", "cli", "nodes", "pipelines", "miniature")
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 

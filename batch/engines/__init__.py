@@ -1,0 +1,1 @@
+"""What rows run on: processes of this machine, a Ray cluster, ComfyUI servers."""

@@ -1,0 +1,191 @@
+"""A batch's folder: what lies where, who may work in it, what is done.
+
+batch.json    format and workflow          lock       held by the driver
+table.jsonl   the rows and their keys      status.json  how far it is
+results/KEY.json  a record is the commit   clips/NAME/  the files of a record
+aside/NAME/   what is being made: locked by who makes it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..pipelines.common import untrusted_json
+from ..pipelines.common.errors import EvenframeError, short_repr
+from ..pipelines.common.whole_file import LOCK, is_held, move_new, try_lock
+from .key import FORMAT
+
+KEY = re.compile("[0-9a-f]{64}")
+NAME = re.compile("[0-9a-f]{16}-[0-9a-f]{12}")
+MAX_RECORD = 2**24
+RECORD = ".json"
+NEW = ".new"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one batch."""
+
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def clips(self) -> Path:
+        return self.root / "clips"
+
+    @property
+    def aside(self) -> Path:
+        return self.root / "aside"
+
+    @property
+    def table(self) -> Path:
+        return self.root / "table.jsonl"
+
+    @property
+    def status(self) -> Path:
+        return self.root / "status.json"
+
+    def record_path(self, key: str) -> Path:
+        return self.results / f"{key}{RECORD}"
+
+    def open(self, workflow: str, new_workflow: bool = False) -> None:
+        """Make the folder, or check that it is of this version and workflow (a digest)."""
+        path = self.root / "batch.json"
+        if not path.exists() and self.root.exists() and any(_visible(self.root)):
+            raise EvenframeError(
+                f"'{self.root}' holds other files and is no batch's folder: name a new one with "
+                "--out."
+            )
+        there = read_object(path) if path.exists() else {"format": FORMAT, "workflow": workflow}
+        if there.get("format") != FORMAT:
+            raise EvenframeError(
+                f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and this "
+                f"version goes on with {FORMAT}: name another folder with --out."
+            )
+        if there.get("workflow") != workflow and not new_workflow:
+            raise EvenframeError(
+                f"'{self.root}' is a batch of another workflow: name another folder with --out, or "
+                "say --new-workflow to go on in this one."
+            )
+        for folder in (self.results, self.clips, self.aside):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"format": FORMAT, "workflow": workflow})
+
+    def require(self) -> None:
+        """EvenframeError where this is no batch's folder of this version."""
+        path = self.root / "batch.json"
+        if not path.is_file() or read_object(path).get("format") != FORMAT:
+            raise EvenframeError(f"'{self.root}' is no folder of a batch (of format {FORMAT}).")
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        """Be the one driver of the folder; EvenframeError where another is."""
+        with (self.root / LOCK).open("a+") as lock:
+            if try_lock(lock.fileno()) is False:
+                lock.seek(0)
+                raise EvenframeError(
+                    f"Another batch works in '{self.root}' ({lock.read(200).strip()}): wait for "
+                    "its end, or look at it with `evenframe batch status`."
+                )
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}\n")
+            lock.flush()
+            yield
+
+    def committed(self) -> set[str]:
+        """The keys that are committed, by listing; no record is read."""
+        with os.scandir(self.results) as entries:
+            names = {entry.name for entry in entries if entry.name.endswith(RECORD)}
+        return {key for name in names if KEY.fullmatch(key := name.removesuffix(RECORD))}
+
+    def record(self, key: str) -> dict[str, Any]:
+        """What was committed for a key; an error in words where it cannot be read."""
+        try:
+            return read_object(self.record_path(key))
+        except EvenframeError as error:
+            return {"key": key, "state": "error", "error": str(error), "files": []}
+
+    def forget_errors(self) -> int:
+        """Let rows that failed be done again: their records are kept aside; how many."""
+        failed = [key for key in self.committed() if self.record(key).get("state") == "error"]
+        kept = self.root / "retried"
+        for key in failed:
+            kept.mkdir(exist_ok=True)
+            os.replace(self.record_path(key), kept / f"{key}-{secrets.token_hex(4)}{RECORD}")
+        return len(failed)
+
+    def sweep(self, everything: bool = False) -> None:
+        """Remove what dead workers left; what a living one makes is locked.
+
+        everything: also what no lock can tell of, for when no worker runs.
+        """
+        for fresh in self.root.glob(f"*{NEW}") if everything else ():
+            fresh.unlink(missing_ok=True)
+        for left in self.aside.iterdir():
+            held = is_held(left / LOCK)
+            if held is True or (held is None or not NAME.fullmatch(left.name)) > everything:
+                continue
+            with suppress(OSError):
+                key = (left / LOCK).read_text(encoding="utf-8").strip()
+                if NAME.fullmatch(left.name) and self.folder_of(key) != left.name:
+                    shutil.rmtree(self.clips / left.name, ignore_errors=True)
+            shutil.rmtree(left, ignore_errors=True)  # last: it says that the other may be left
+
+    def folder_of(self, key: str) -> Any:
+        """The folder of clips that a key's record names; None without a record."""
+        there = KEY.fullmatch(key) and self.record_path(key).exists()
+        return self.record(key).get("folder") if there else None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object of a file, read as untrusted; EvenframeError where it is none."""
+    try:
+        if path.stat().st_size > MAX_RECORD:
+            raise ValueError(f"it has more than {MAX_RECORD} bytes")
+        value = untrusted_json.parse(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError("it is no object")
+    except (OSError, ValueError) as error:
+        raise EvenframeError(f"'{path}' cannot be read ({error}): delete it.") from error
+    return value
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """A JSON object in the place of a file, whole."""
+    write_lines(path, [json.dumps(value, indent=1), "\n"])
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Text in the place of a file, whole: what a driver that was killed left, the next takes over,
+    because there is one at a time."""
+    fresh = path.with_name(f"{path.name}{NEW}")
+    with fresh.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(lines)
+    os.replace(fresh, path)
+
+
+def link(aside: Path, name: Path) -> bool:
+    """Give a record its name, if nobody has: the commit."""
+    try:
+        move_new(aside, name)
+    except FileExistsError:
+        # A network's file system may say so of a link that it has just made.
+        return name.exists() and aside.exists() and name.samefile(aside)
+    return True
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if not path.name.startswith("."))

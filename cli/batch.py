@@ -1,0 +1,222 @@
+"""`evenframe batch TABLE --workflow FILE --out DIR`: a workflow for each row of a table, once."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..pipelines.common.errors import EvenframeError, one_line
+from . import console
+
+if TYPE_CHECKING:
+    from ..batch.engines.engine import Engine
+    from ..batch.plan import Plan, Rules
+    from ..batch.status import Progress
+    from ..batch.store import Store
+
+STATUS = "status"
+MOST_SHOWN = 200
+"""Lines of what is wrong with rows."""
+MOST_WORKERS = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", type=Path, help="CSV or JSON lines; or 'status', with the folder")
+    parser.add_argument("folder", type=Path, nargs="?", help="of `evenframe batch status DIR`")
+    parser.add_argument("--workflow", type=Path, metavar="FILE", help="in ComfyUI's API format")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where records and clips go")
+    parser.add_argument("--engine", choices=("local", "ray", "comfyui"), default="local")
+    parser.add_argument("--workers", type=int, metavar="N", help="of local and ray; 1")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each worker")
+    parser.add_argument("--gpus-per-worker", type=float, metavar="X", help="of ray, as in .5")
+    parser.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster that there is")
+    parser.add_argument(
+        "--server", action="append", default=[], metavar="URL", help="a ComfyUI; may be given again"
+    )
+    parser.add_argument(
+        "--input", action="append", type=Path, metavar="DIR", help="of clips; the table's folder"
+    )
+    parser.add_argument(
+        "--models", action="append", type=Path, metavar="DIR", help="a folder of models"
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where inversions are kept")
+    parser.add_argument("--retry-errors", action="store_true", help="do failed rows once more")
+    parser.add_argument("--new-workflow", action="store_true", help="go on with another workflow")
+    parser.add_argument("--dry-run", action="store_true", help="check the table, and do nothing")
+    parser.set_defaults(usage=parser.error)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check the whole table, do what has no record yet, write the report."""
+    from ..batch import results
+    from ..batch.status import read
+    from ..batch.store import Store
+
+    if str(options.table) == STATUS:
+        if options.folder is None:
+            options.usage("status needs the folder of a batch")
+        print("\n".join(read(Store(options.folder))))
+        return 0
+    if options.folder is not None or options.workflow is None or options.out is None:
+        options.usage("a batch needs TABLE, --workflow FILE and --out DIR")
+    require_counts(options)
+    store = Store(options.out.absolute())
+    plan, connect = planned(options, store)
+    if options.dry_run:
+        return _dry(plan, store)
+    store.open(workflow_digest(plan), options.new_workflow)
+    with store.driving():
+        progress = _drive(options, store, plan, connect)
+        table, page, counts = results.rebuild(store)
+    console.tell(f"{console_line(progress)}; {progress.inversions} inversions")
+    print(f"{table}\n{page}")
+    if progress.left:
+        return 128 + signal.SIGINT
+    return 1 if counts.get("error") else 0
+
+
+def require_counts(options: argparse.Namespace) -> None:
+    """EvenframeError for options out of range, or of another engine."""
+    of_engines = {
+        "workers": ("local", "ray"),
+        "threads": ("local", "ray"),
+        "gpus_per_worker": ("ray",),
+        "address": ("ray",),
+        "server": ("comfyui",),
+        "models": ("local", "ray"),
+        "cache": ("local", "ray"),
+    }
+    for name, engines in of_engines.items():
+        if getattr(options, name) and options.engine not in engines:
+            there = " and ".join(engines)
+            raise EvenframeError(
+                f"--{name.replace('_', '-')} is of --engine {there}: leave it out."
+            )
+    for name in ("workers", "threads"):
+        number = getattr(options, name)
+        if number is not None and not 1 <= number <= MOST_WORKERS:
+            raise EvenframeError(f"--{name} is {number}: give 1 to {MOST_WORKERS}.")
+    share = options.gpus_per_worker
+    if share is not None and not 0 <= share <= 64:
+        raise EvenframeError(f"--gpus-per-worker is {share}: give 0 to 64, as in .5.")
+    if options.engine == "comfyui" and not options.server:
+        raise EvenframeError("--engine comfyui needs a server: --server http://127.0.0.1:8188")
+
+
+def planned(options: argparse.Namespace, store: Store) -> tuple[Plan, Callable[[], Engine]]:
+    """The rows of the table, and what makes the engine for them."""
+    from ..batch import plan as plans
+    from ..batch import table as tables
+    from ..nodes.host import workflow as workflows
+
+    workflow, table = workflows.read(options.workflow), tables.read(options.table)
+    rules, connect = _engine(options, store)
+    return plans.plan(table, workflow, rules), connect
+
+
+def _engine(options: argparse.Namespace, store: Store) -> tuple[Rules, Callable[[], Engine]]:
+    from ..batch import edits
+    from ..batch.here import HereRules
+    from ..batch.job import Setup
+
+    inputs = tuple(path.absolute() for path in options.input or [options.table.absolute().parent])
+    models = tuple(path.absolute() for path in options.models or ())
+    cache = None if options.cache is None else options.cache.absolute()
+    workers = options.workers or 1
+    setup = Setup(store.root, edits.make, models, inputs, cache, threads_of(options, workers))
+    rules = HereRules(edits.session(setup))
+
+    def connect() -> Engine:
+        from ..batch.engines.local import LocalEngine
+
+        return LocalEngine(setup, workers)
+
+    return rules, connect
+
+
+def threads_of(options: argparse.Namespace, workers: int) -> int:
+    """What each worker takes: what is asked for, or its share of what torch would take."""
+    import torch
+
+    return options.threads or max(1, torch.get_num_threads() // workers)
+
+
+def workflow_digest(plan: Plan) -> str:
+    from ..batch.key import digest
+
+    return digest(plan.workflow.as_prompt())
+
+
+def _drive(
+    options: argparse.Namespace, store: Store, plan: Plan, connect: Callable[[], Engine]
+) -> Progress:
+    from ..batch.driver import Driver
+    from ..batch.store import write_lines
+
+    store.sweep(everything=True)
+    if options.retry_errors:
+        console.tell(f"{store.forget_errors()} rows that failed are done again")
+    there = store.committed()
+    require_rows(plan, [key for key in plan.first if key not in there])
+    write_lines(store.table, plan.lines())
+    watch = Watch()
+    driver = Driver(store, plan, connect(), tell=watch.tell, on_tick=watch.tick)
+    return driver.run()
+
+
+def require_rows(plan: Plan, keys: list[str]) -> None:
+    """Say all that is wrong with the rows, and raise EvenframeError where something is."""
+    bar = console.progress()
+    wrong = plan.wrong(keys, lambda done, total: bar("Checking rows", done, total))
+    for line in wrong[:MOST_SHOWN]:
+        console.tell(one_line(line))
+    if wrong:
+        more = f" (the first {MOST_SHOWN} are shown)" if len(wrong) > MOST_SHOWN else ""
+        raise EvenframeError(
+            f"{len(wrong)} of {len(keys)} rows cannot be done{more}: nothing was started. Correct "
+            "these lines of the table."
+        )
+
+
+def _dry(plan: Plan, store: Store) -> int:
+    there = store.committed() if store.results.is_dir() else set[str]()
+    waiting = [key for key in plan.first if key not in there]
+    require_rows(plan, waiting)
+    rows, works = len(plan.keys), len(plan.first)
+    groups = {plan.groups[plan.first[key]] for key in waiting}
+    print(
+        f"{rows} rows, {rows - works} of them twice; {works - len(waiting)} works are done, "
+        f"{len(waiting)} to do, with {len(groups)} inversions"
+    )
+    return 0
+
+
+def console_line(progress: Progress) -> str:
+    return progress.line().split(", 0 at work")[0]
+
+
+class Watch:
+    """Shows how far a batch is: on a terminal a line that changes, in a log a line a minute."""
+
+    def __init__(self) -> None:
+        import sys
+        import time
+
+        self._clock, self._out, self._next = time.monotonic, sys.stderr, 0.0
+        self._moving = self._out is not None and self._out.isatty()
+
+    def tell(self, text: str) -> None:
+        console.tell(("\r\033[K" if self._moving else "") + one_line(text))
+
+    def tick(self, progress: Progress) -> None:
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + (0.5 if self._moving else 60.0)
+        if self._moving:
+            console.tell(f"\r\033[K{one_line(progress.line())}", end="")
+        else:
+            console.tell(one_line(progress.line()))
