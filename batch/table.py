@@ -16,7 +16,6 @@ from ..pipelines.common.typed_text import half_character
 MAX_BYTES = 2**29
 MAX_ROWS, MAX_COLUMNS, MAX_CELL = 1_000_000, 100, 100_000
 SEPARATORS = ",;\t|"
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 NOTE = "#"
 """How the name of a column begins that is for people: it changes no edit."""
 

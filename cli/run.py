@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,27 @@ if TYPE_CHECKING:
     from ..nodes.host.workflow import Workflow
 
 RESULTS_BYTES = 2 * 10**9
-MAX_RUNS = 1_000_000
+MAX_RUNS, MOST_WRONG = 1_000_000, 200
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""Of tables."""
+OWN_CLIP = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero own clip.json"
+PLAIN = ("source", "target", "model")
 RANGE = re.compile(r"(-?[0-9]{1,18})\.\.(-?[0-9]{1,18})")
 """Of --each: numbers that any input takes, bounded before they are read."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workflow", type=Path, help="a workflow in ComfyUI's API format")
+    parser.add_argument(
+        "workflow",
+        type=Path,
+        nargs="?",
+        help=f"a workflow in ComfyUI's API format; with --clip, '{OWN_CLIP.stem}'",
+    )
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="the clip to edit")
+    parser.add_argument("--source", metavar="TEXT", help="what it shows")
+    parser.add_argument("--target", metavar="TEXT", help="what it shall show")
+    parser.add_argument("--model", metavar="NAME", help="a name that `evenframe models` lists")
+    parser.set_defaults(usage=parser.error)
     parser.add_argument(
         "--set",
         action="append",
@@ -40,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--each",
         action="append",
         default=[],
-        metavar="NODE.INPUT=FIRST..LAST",
-        help="run once for each whole number: a batch, as with Targets.index=0..9",
+        metavar="NODE.INPUT=FIRST..LAST|TABLE",
+        help="run once for each whole number, as with Targets.index=0..9, or for each row of a "
+        "table, whose columns are as for `evenframe batch`",
     )
     parser.add_argument(
         "--input", action="append", type=Path, metavar="DIR", help="a folder to read clips from"
@@ -65,20 +80,22 @@ def run(options: argparse.Namespace) -> int:
     from ..nodes.host.standalone import Session, StandaloneHost
 
     assert isinstance(host, StandaloneHost)
-    graph = workflow.read(options.workflow)
+    if options.workflow is None and options.clip is None:
+        options.usage("name a workflow, or a clip with --clip")
+    graph = workflow.read(options.workflow or OWN_CLIP)
     with tempfile.TemporaryDirectory(prefix="evenframe-") as temp:
         settings = folders(options)
         if options.no_cache:  # an empty one, gone at the end
             settings["cache"] = Path(temp) / "cache"
         session = Session.from_environment(
             **settings,
-            files=tuple(_named_files(options.set)),
+            files=_named_files(options),
             temp=Path(temp),
             report=console.progress(),
         )
         with host.using(session):
             executor = Executor(host, node_classes(), kept_results(host))
-            for assignment in options.set:
+            for assignment in [*_plain(graph, options), *options.set]:
                 graph = executor.assign(graph, assignment)
             for one in _runs(executor, graph, options.each):
                 # As it comes: what was saved is told even where a later node fails.
@@ -96,6 +113,9 @@ def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[
         return
     if len(each) > 1:
         raise EvenframeError(f"--each is given {len(each)} times: a batch counts up one input.")
+    if (table := Path(each[0])).suffix.lower() in ENDINGS and "=" not in each[0]:
+        yield from _rows(executor, graph, table)
+        return
     target, numbers = _numbers(each[0])
     for end in (numbers[0], numbers[-1]):  # what lies out of range is said before the first runs
         executor.check(executor.assign(graph, f"{target}={end}"))
@@ -103,6 +123,46 @@ def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[
         assignment = f"{target}={number}"
         console.tell(f"run {position} of {len(numbers)}: {assignment}")
         yield executor.assign(graph, assignment)
+
+
+def _rows(executor: Executor, graph: Workflow, path: Path) -> Iterator[Workflow]:
+    """The workflow of each row of a table: all of them are checked before the first runs."""
+    from ..batch import table as tables
+    from ..batch.columns import find
+
+    table, wrong = tables.read(path), list[str]()
+    columns = {c.name: c for c in find(graph, (n for n in table.columns if n[0] != tables.NOTE))}
+
+    def of(row: tables.Row) -> Workflow:
+        made = graph
+        for name, cell in row.cells.items():
+            if column := columns.get(name):
+                made = executor.assign(made, f"{column.target}={column.written(cell)}")
+        return made
+
+    for row in table.rows:
+        try:
+            executor.check(of(row))
+        except EvenframeError as error:
+            wrong.append(f"line {row.line}: {error}")
+    for line in wrong[:MOST_WRONG]:
+        console.tell(one_line(line))
+    if wrong:
+        raise EvenframeError(f"{len(wrong)} of {len(table.rows)} rows cannot be run: none was.")
+    for position, row in enumerate(table.rows, start=1):
+        console.tell(f"run {position} of {len(table.rows)}: line {row.line}")
+        yield of(row)
+
+
+def _plain(graph: Workflow, options: argparse.Namespace) -> Iterator[str]:
+    """What the options with plain names set, as assignments."""
+    from ..batch.columns import find
+
+    given = {name: text for name in PLAIN if (text := getattr(options, name)) is not None}
+    if options.clip is not None:
+        given["file"] = str(options.clip)
+    for column in find(graph, given):
+        yield f"{column.target}={given[column.name]}"
 
 
 def _numbers(each: str) -> tuple[str, range]:
@@ -151,12 +211,12 @@ def folders(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value}
 
 
-def _named_files(assignments: Iterable[str]) -> Iterator[Path]:
+def _named_files(options: argparse.Namespace) -> tuple[Path, ...]:
     """Files that the user named by hand: a workflow may then read them, wherever they lie."""
-    for assignment in assignments:
-        value = assignment.partition("=")[2]
-        if value and "\0" not in value and os.path.isfile(value):  # no error for a long text
-            yield Path(value)
+    values = [assignment.partition("=")[2] for assignment in options.set]
+    values += [] if options.clip is None else [str(options.clip)]
+    # No error for a long text.
+    return tuple(Path(v) for v in values if v and "\0" not in v and os.path.isfile(v))
 
 
 def _show_node(node: Any, position: int, total: int, cached: bool) -> None:

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from evenframe.__main__ import main
 from evenframe.batch import columns, table
 from evenframe.batch.columns import box_of, find
+from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.workflow import parse
 from evenframe.pipelines.common.errors import EvenframeError
 
@@ -164,3 +167,73 @@ def test_a_box_becomes_the_text_of_its_node():
     for wrong in ("", "1 2 3", "0 0 2 1", "0.5 0 0.5 1", "a b c d", "0 0 1 1 1", "0 0 nan 1"):
         with pytest.raises(EvenframeError, match="give four shares of the frame"):
             box_of(wrong)
+
+
+# `evenframe run` with the same names
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two clips, and a workflow that loads and saves one of them."""
+    from evenframe.pipelines import video
+
+    monkeypatch.setenv("EVENFRAME_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    frames = torch.rand(2, 32, 32, 3)
+    for name in ("a.mp4", "b.mp4"):
+        video.save(tmp_path / name, frames, 8)
+    save = {"frames": ["load", 0], "filename_prefix": "%EvenframeLoadVideo.file%", "format": "mp4"}
+    save |= {"frame_rate": 8.0, "undo_fit": False, "crf": -1}
+    load = {"file": "none.mp4", "max_frames": 2, "skip": 0, "stride": 1, "frame_rate": 0.0}
+    load |= {"fit": "stretch", "max_side": 32, "width": 0, "height": 0, "multiple": "8"}
+    graph = {
+        "load": {"class_type": "EvenframeLoadVideo", "inputs": load},
+        "save": {"class_type": "EvenframeSaveVideo", "inputs": save},
+    }
+    (tmp_path / "w.json").write_text(json.dumps(graph))
+    return tmp_path
+
+
+def test_one_clip_is_edited_without_touching_the_workflow(clips: Path, tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (clips / "a.mp4").rename(tmp_path / "elsewhere" / "a.mp4")
+    clip = str(tmp_path / "elsewhere" / "a.mp4")
+    assert main(["run", "w.json", "--clip", clip, "--output", "out"]) == 0
+    assert len(list((clips / "out").glob("*.mp4"))) == 1
+
+
+def test_a_clip_and_two_prompts_are_a_workflow(
+    clips: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    seen = []
+    monkeypatch.setattr(Executor, "run", lambda self, graph, *_: seen.append(graph.as_prompt()))
+    prompts = ["--source", "a cat", "--target", "a dog", "--model", "sd15.safetensors"]
+    assert main(["run", "--clip", "a.mp4", *prompts]) == 0
+    inputs = {k: v for node in seen[0].values() for k, v in node["inputs"].items()}
+    texts = {node["inputs"].get("text") for node in seen[0].values()}
+    assert {"a cat", "a dog"} <= texts
+    models = [node["inputs"]["model"] for node in seen[0].values() if "dtype" in node["inputs"]]
+    assert models == ["sd15.safetensors"] and inputs["file"] == "a.mp4"
+    with pytest.raises(SystemExit):
+        main(["run", "--source", "a cat"])
+    assert "name a workflow, or a clip with --clip" in capsys.readouterr().err
+    assert main(["run", "w.json", "--clip", "a.mp4", "--target", "x"]) == 1
+    assert "target: the workflow has no such input" in capsys.readouterr().err
+
+
+def test_each_runs_the_rows_of_a_table(clips: Path, capsys: pytest.CaptureFixture[str]):
+    (clips / "t.csv").write_text("file,#who\na.mp4,me\nb.mp4,you\n")
+    assert main(["run", "w.json", "--each", "t.csv", "--output", "out"]) == 0
+    told = capsys.readouterr()
+    assert "run 2 of 2: line 3" in told.err
+    assert len(list((clips / "out").glob("[ab].mp4_*.mp4"))) == 2
+
+
+def test_each_refuses_all_rows_before_the_first(clips: Path, capsys: pytest.CaptureFixture[str]):
+    (clips / "t.csv").write_text("file\na.mp4\nnone.mp4\n../b.mp4\n")
+    assert main(["run", "w.json", "--each", "t.csv", "--output", "out"]) == 1
+    told = capsys.readouterr().err
+    assert "line 3: node load (EvenframeLoadVideo): No such input file: 'none.mp4'" in told
+    assert "line 4: node load (EvenframeLoadVideo): '../b.mp4' lies outside" in told
+    assert "2 of 3 rows cannot be run: none was." in told
+    assert not (clips / "out").exists()
