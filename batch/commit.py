@@ -18,7 +18,7 @@ from typing import Any
 
 from ..pipelines.common.errors import EvenframeError, one_line
 from ..pipelines.common.whole_file import LOCK, NO_SPACE, try_lock
-from .job import Job, Made, Outcome, State
+from .job import Job, Lost, Made, Outcome, State
 from .key import FORMAT
 from .store import Store, link
 
@@ -38,6 +38,8 @@ def perform(store: Store, job: Job, edit: Callable[[Job, Path], Made], worker: s
             try:
                 _require_unchanged(job)
                 made = edit(job, files)
+            except Lost:
+                raise
             except Exception as error:
                 if _is_full(error):
                     raise
@@ -46,7 +48,7 @@ def perform(store: Store, job: Job, edit: Callable[[Job, Path], Made], worker: s
                 files.mkdir()
             seconds = time.perf_counter() - start
             _commit(store, job, own, made, failed, {"worker": worker, "seconds": round(seconds, 3)})
-    except Exception as error:  # what the row itself raises is dealt with above
+    except (OSError, EvenframeError) as error:  # what the row itself raises is dealt with above
         if not _is_full(error):
             raise
         return Outcome(job.key, "full", _said(error))

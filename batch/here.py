@@ -30,6 +30,9 @@ class HereRules:
         self._prompts = Prompts()
         self._contents: dict[str, str | None] = {}
 
+    def require(self, workflow: Workflow, column: Column) -> None:
+        self.assign(workflow, column, "")
+
     def assign(self, workflow: Workflow, column: Column, text: str) -> Workflow:
         with self._host.using(self._session):
             return self._executor.assign(workflow, f"{column.target}={text}")
@@ -45,15 +48,18 @@ class HereRules:
                 self._contents[name] = content_hash(name)
         return self._contents[name]
 
+    def upload(self, name: str) -> None:
+        return None
+
     def files(self, name: str) -> tuple[File, ...]:
         if self.content(name) is None:
             return ()
         with self._host.using(self._session):
             path = self._host.named_file(name)
-        return () if path is None else _stamps(path.absolute())
+        return () if path is None else stamps_of(path.absolute())
 
 
 @lru_cache(maxsize=100_000)
-def _stamps(path: Path) -> tuple[File, ...]:
+def stamps_of(path: Path) -> tuple[File, ...]:
     """As they were when the batch began."""
     return tuple(stamps(path))

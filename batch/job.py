@@ -16,7 +16,8 @@ class Job:
 
     key: see `key.py`. line: the first of the table's that asks for it. prompt: the workflow, in API
     format. group: rows of equal ones share their inversion. files: path, size and time of change of
-    what the key counts the content of. record: what the record tells beside what is made.
+    what the key counts the content of. uploads: by `node.input`, files that a server is sent.
+    record: what the record tells beside what is made.
     """
 
     key: str
@@ -24,6 +25,7 @@ class Job:
     prompt: Mapping[str, Any]
     group: str = ""
     files: tuple[tuple[str, int, int], ...] = ()
+    uploads: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,3 +69,7 @@ class Setup:
 
 Edit = Callable[[Job, Path], Made]
 """Makes what a job asks for, in a folder. EvenframeError for what the user can put right."""
+
+
+class Lost(Exception):
+    """Who does a row cannot end it, such as a server that is gone: another does it."""

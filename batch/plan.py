@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..nodes.host.workflow import Link, Workflow
@@ -25,6 +26,10 @@ class Rules(Protocol):
 
     made_by: Mapping[str, Any]
 
+    def require(self, workflow: Workflow, column: Column) -> None:
+        """EvenframeError for an input that there is not."""
+        ...
+
     def assign(self, workflow: Workflow, column: Column, text: str) -> Workflow:
         """The workflow with a typed value; EvenframeError for one that the input cannot have."""
         ...
@@ -39,6 +44,10 @@ class Rules(Protocol):
 
     def files(self, name: str) -> tuple[File, ...]:
         """Path, size and time of change of what a text names on this machine."""
+        ...
+
+    def upload(self, name: str) -> Path | None:
+        """The file that a text names, where it must be sent to who runs the workflow."""
         ...
 
 
@@ -75,6 +84,11 @@ class Plan:
         cells = [cell for name, cell in row.cells.items() if name in self.columns]
         files = tuple(file for cell in cells for file in self.rules.files(cell))
         content = {c: found for c in cells if (found := self.rules.content(c))}
+        uploads = {
+            self.columns[name].target: str(path)
+            for name, cell in row.cells.items()
+            if name in self.columns and (path := self.rules.upload(cell))
+        }
         record = {
             "row": dict(row.cells),
             "content": content | {name: found for _, name, found in self.fixed},
@@ -82,7 +96,7 @@ class Plan:
             "made_by": dict(self.rules.made_by),
         }
         prompt = self.graph(row).as_prompt()
-        return Job(key, row.line, prompt, self.groups[index], files, record)
+        return Job(key, row.line, prompt, self.groups[index], files, uploads, record)
 
     @cached_property
     def fixed(self) -> tuple[tuple[str, str, str], ...]:
@@ -115,7 +129,7 @@ def plan(table: Table, workflow: Workflow, rules: Rules) -> Plan:
     found = find(workflow, [name for name in table.columns if not name.startswith(NOTE)])
     columns = {column.name: column for column in found}
     for column in found:
-        rules.assign(workflow, column, "")  # an input that there is not is told now
+        rules.require(workflow, column)
     fixed, base = list(_fixed(workflow, rules)), digest(workflow.as_prompt())
     grouping = [column.name for column in _before_inversion(workflow, found)]
     keys, groups = list[str](), list[str]()

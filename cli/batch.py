@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ..batch.plan import Plan, Rules
     from ..batch.status import Progress
     from ..batch.store import Store
+    from ..nodes.host.standalone import Session
+    from ..nodes.host.workflow import Workflow
 
 STATUS = "status"
 MOST_SHOWN = 200
@@ -113,11 +116,13 @@ def planned(options: argparse.Namespace, store: Store) -> tuple[Plan, Callable[[
     from ..nodes.host import workflow as workflows
 
     workflow, table = workflows.read(options.workflow), tables.read(options.table)
-    rules, connect = _engine(options, store)
+    rules, connect = _engine(options, store, workflow)
     return plans.plan(table, workflow, rules), connect
 
 
-def _engine(options: argparse.Namespace, store: Store) -> tuple[Rules, Callable[[], Engine]]:
+def _engine(
+    options: argparse.Namespace, store: Store, workflow: Workflow
+) -> tuple[Rules, Callable[[], Engine]]:
     from ..batch import edits
     from ..batch.here import HereRules
     from ..batch.job import Setup
@@ -127,14 +132,35 @@ def _engine(options: argparse.Namespace, store: Store) -> tuple[Rules, Callable[
     cache = None if options.cache is None else options.cache.absolute()
     workers = options.workers or 1
     setup = Setup(store.root, edits.make, models, inputs, cache, threads_of(options, workers))
-    rules = HereRules(edits.session(setup))
+    session = edits.session(setup)
+    if options.engine == "comfyui":
+        return _servers(options, store, session, workflow)
+
+    rules = HereRules(session)
 
     def connect() -> Engine:
         from ..batch.engines.local import LocalEngine
+        from ..batch.engines.ray import RayEngine, cache_of
 
-        return LocalEngine(setup, workers)
+        if options.engine == "local":
+            return LocalEngine(setup, workers)
+        anywhere = replace(setup, cache=cache_of(setup))
+        gpus = options.gpus_per_worker or 0.0
+        return RayEngine(anywhere, workers, rules.made_by, gpus, options.address)
 
     return rules, connect
+
+
+def _servers(
+    options: argparse.Namespace, store: Store, session: Session, workflow: Workflow
+) -> tuple[Rules, Callable[[], Engine]]:
+    from ..batch.engines.comfyui import ComfyUIEngine
+    from ..batch.engines.server import Server
+    from ..batch.there import ThereRules
+
+    servers = [Server(url) for url in dict.fromkeys(options.server)]
+    rules = ThereRules(servers, session, workflow)
+    return rules, lambda: ComfyUIEngine(store, servers, rules.fits)
 
 
 def threads_of(options: argparse.Namespace, workers: int) -> int:

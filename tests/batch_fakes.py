@@ -51,6 +51,12 @@ class FakeRules:
     def content(self, name: str) -> str | None:
         return digest(name) if name.endswith(".mp4") else None
 
+    def require(self, workflow: Workflow, column: Column) -> None:
+        pass
+
+    def upload(self, name: str) -> None:
+        return None
+
     def files(self, name: str) -> tuple[Any, ...]:
         return ()
 
@@ -96,5 +102,5 @@ def leftovers(store: Store) -> list[str]:
     left += [path.name for path in store.aside.iterdir()]
     left += [path.name for path in store.results.iterdir() if path.suffix != ".json"]
     known = {"batch.json", "lock", "status.json", "table.jsonl", "results.csv", "index.html"}
-    known |= {"results", "clips", "aside", "retried"}
+    known |= {"results", "clips", "aside", "retried", "cache"}
     return left + [path.name for path in store.root.iterdir() if path.name not in known]

@@ -94,7 +94,8 @@ def test_what_the_code_imports_is_required():
     names = map(named, DEPENDENCIES)
     required = {modules.get(name, name.replace("-", "_")) for name in names}
     hosts = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "nodes", "server", "aiohttp"}
-    known = set(sys.stdlib_module_names) | required | hosts
+    clusters = {named(line) for line in PROJECT["project"]["optional-dependencies"]["cluster"]}
+    known = set(sys.stdlib_module_names) | required | hosts | clusters
     unknown = {
         f"{path.relative_to(ROOT)}: {name}"
         for path in source_files()

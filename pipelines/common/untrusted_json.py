@@ -25,7 +25,7 @@ class Refused(ValueError):
         self.held, self.remedy = held, remedy
 
 
-def parse(text: str | bytes, *, strict: bool = False) -> Any:
+def parse(text: str | bytes, *, strict: bool = False, whole: int = MAX_WHOLE) -> Any:
     """The value that a text stands for.
 
     strict: as people and browsers write it. Refused are `NaN` and `Infinity`, which model libraries
@@ -36,7 +36,7 @@ def parse(text: str | bytes, *, strict: bool = False) -> Any:
     try:
         return json.loads(
             text,
-            parse_int=partial(_number, int, MAX_STRICT if strict else MAX_WHOLE),
+            parse_int=partial(_number, int, MAX_STRICT if strict else whole),
             parse_float=_finite if strict else partial(_number, float, MAX_OTHER),
             parse_constant=_no_constant if strict else None,
             object_pairs_hook=_unique if strict else None,

@@ -1,0 +1,188 @@
+"""The rules of ComfyUI servers: their nodes, their weights, and the clips of this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..nodes import node_classes
+from ..nodes.common.made_by import LONGEST_NAME, MOST_NAMES, content_hash
+from ..nodes.host.folders import WEIGHTS
+from ..nodes.host.standalone import Session
+from ..nodes.host.submitted import Submitted
+from ..nodes.host.workflow import Link, Workflow
+from ..pipelines.common.errors import EvenframeError, short_repr
+from .columns import Column
+from .edits import standalone
+from .engines.server import Gone, Refused, Server
+from .here import stamps_of
+from .plan import File
+
+PATIENCE = 60.0
+"""Seconds in which one of the servers must answer when a batch begins."""
+VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi")
+WORDY = (
+    "EvenframeAttentionFusion",
+    "EvenframeFusionPreset",
+    "EvenframeStreamEditPreset",
+    "EvenframeSelfModulator",
+    "EvenframeCrossReweighter",
+)
+"""Nodes that find words in prompts, which needs no weights."""
+
+
+class ThereRules:
+    """`Rules` of servers that all compute alike; the first that answers says how."""
+
+    def __init__(self, servers: list[Server], session: Session, workflow: Workflow) -> None:
+        self._session, self._host = session, standalone()
+        self._contents: dict[str, str | None] = {}
+        values = (value for node in workflow.nodes.values() for value in node.inputs.values())
+        self._names = list(dict.fromkeys(v for v in values if _may_name(v)))[:MOST_NAMES]
+        self._first, facts = _first(servers, self._names or ["none"])
+        self._files = dict(facts["files"])
+        self.made_by: dict[str, Any] = {name: facts[name] for name in ("code", "versions")}
+        self._nodes: Mapping[str, Any] = self._first.get("/object_info")
+        own = {cls.GET_SCHEMA().node_id: cls for cls in node_classes()}
+        self._wordy = {name: own[name] for name in WORDY if name in own}
+
+    def fits(self, server: Server) -> None:
+        """EvenframeError where a server computes otherwise than the first, by code or weights."""
+        facts = server.made_by([*self._names, *self._files] or ["none"])
+        differ = [name for name, value in self.made_by.items() if facts.get(name) != value]
+        theirs = facts.get("files", {})
+        differ += [repr(n) for n, found in self._files.items() if theirs.get(n) != found]
+        if differ:
+            raise EvenframeError(
+                f"{server.url} gets no rows, because it differs from {self._first.url} in "
+                f"{', '.join(differ)}: install the same there."
+            )
+
+    def require(self, workflow: Workflow, column: Column) -> None:
+        self._input(workflow, column)
+
+    def assign(self, workflow: Workflow, column: Column, text: str) -> Workflow:
+        kind, settings = self._input(workflow, column)
+        label = workflow.nodes[column.node].label
+        value = text if self._local(text) else _typed(kind, settings, text, label, column.socket)
+        return workflow.with_value(workflow.nodes[column.node], column.socket, value)
+
+    def check(self, workflow: Workflow) -> None:
+        prompt = workflow.as_prompt()
+        for node in workflow.nodes.values():
+            if node.class_type not in self._nodes:
+                raise EvenframeError(f"{node.label} is no node of {self._first.url}.")
+            cls = self._wordy.get(node.class_type)
+            if cls is None:
+                continue
+            known = {k: None if isinstance(v, Link) else v for k, v in node.inputs.items()}
+            named = cls.validate_inputs.__code__.co_varnames
+            with self._host.checking(Submitted(prompt, node.id)):
+                said = cls.validate_inputs(**{k: v for k, v in known.items() if k in named})
+            if said is not True:
+                raise EvenframeError(f"{node.label}: {said}")
+
+    def content(self, name: str) -> str | None:
+        if self._local(name):
+            return self._contents[name]
+        if name not in self._files and _may_name(name) and name not in self._names:
+            self._names.append(name)
+            self._files |= self._first.made_by([name])["files"]
+        return self._files.get(name)
+
+    def files(self, name: str) -> tuple[File, ...]:
+        path = self.upload(name)
+        return () if path is None else stamps_of(path)
+
+    def upload(self, name: str) -> Path | None:
+        """The file of this machine that a cell names: servers are sent it."""
+        if not self._local(name):
+            return None
+        with self._host.using(self._session):
+            path = self._host.named_file(name)
+        return None if path is None else path.absolute()
+
+    def _local(self, name: str) -> bool:
+        if name not in self._contents:
+            with self._host.using(self._session):
+                video = Path(name).suffix.lower() in VIDEOS
+                self._contents[name] = content_hash(name) if video else None
+        return self._contents[name] is not None
+
+    def _input(self, workflow: Workflow, column: Column) -> tuple[Any, Mapping[str, Any]]:
+        """Type and settings of an input, as the server tells them."""
+        node = workflow.nodes[column.node]
+        told = self._nodes.get(node.class_type)
+        if told is None:
+            raise EvenframeError(f"{node.label} is no node of {self._first.url}.")
+        groups = told.get("input", {})
+        inputs = {**groups.get("required", {}), **groups.get("optional", {})}
+        if column.socket not in inputs:
+            known = ", ".join(inputs)
+            raise EvenframeError(f"{node.label} has no input {column.socket!r}: it has {known}.")
+        kind, *settings = inputs[column.socket]
+        return kind, settings[0] if settings else {}
+
+
+def _may_name(value: Any) -> bool:
+    """Whether a text may name weights or a clip on a server."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= LONGEST_NAME
+        and value == value.strip()
+        and Path(value).suffix.lower() in (*WEIGHTS, *VIDEOS)
+    )
+
+
+def _first(servers: Iterable[Server], names: list[str]) -> tuple[Server, dict[str, Any]]:
+    """The first server that answers, and what it is made of."""
+    servers, end = list(servers), time.monotonic() + PATIENCE
+    while True:
+        refused, said = 0, ""
+        for server in servers:
+            try:
+                return server, server.made_by(names)
+            except Gone as error:
+                said = str(error)
+            except Refused as error:
+                refused += 1
+                said = (
+                    f"{server.url} does not tell what it computes with ({error}): install this "
+                    "version of Evenframe there"
+                )
+        if refused == len(servers) or time.monotonic() > end:
+            raise EvenframeError(f"No server can be used: {said}.")
+        time.sleep(1)
+
+
+def _typed(kind: Any, settings: Mapping[str, Any], text: str, label: str, socket: str) -> Any:
+    """A cell as an input of this type takes it."""
+    options = kind if isinstance(kind, list) else settings.get("options")
+    if isinstance(options, list):
+        found = [option for option in options if str(option) == text]
+        if not found:
+            shown = ", ".join(map(repr, options[:12]))
+            raise EvenframeError(f"{label}: {socket} is {text!r}, must be one of {shown}.")
+        return found[0]
+    convert: dict[Any, Callable[[str], Any]] = {"INT": int, "FLOAT": float, "BOOLEAN": _boolean}
+    try:
+        value = convert[kind](text[:100]) if kind in convert else text
+    except ValueError:
+        raise EvenframeError(f"{label}: {socket} is {short_repr(text)}, not {kind}.") from None
+    low, high = settings.get("min"), settings.get("max")
+    if (
+        kind in ("INT", "FLOAT")
+        and low is not None
+        and high is not None
+        and not low <= value <= high
+    ):
+        raise EvenframeError(f"{label}: {socket} is {text}, must be from {low} to {high}.")
+    return value
+
+
+def _boolean(text: str) -> bool:
+    if text.casefold() not in ("true", "false"):
+        raise ValueError
+    return text.casefold() == "true"
