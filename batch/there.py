@@ -48,8 +48,9 @@ class ThereRules:
         own = {cls.GET_SCHEMA().node_id: cls for cls in node_classes()}
         self._wordy = {name: own[name] for name in WORDY if name in own}
 
-    def fits(self, server: Server) -> None:
-        """EvenframeError where a server computes otherwise than the first, by code or weights."""
+    def fits(self, server: Server) -> dict[str, Any]:
+        """What a server is, for records; EvenframeError where its code or weights are others than
+        the first one's."""
         facts = server.made_by([*self._names, *self._files] or ["none"])
         differ = [name for name, value in self.made_by.items() if facts.get(name) != value]
         theirs = facts.get("files", {})
@@ -59,6 +60,7 @@ class ThereRules:
                 f"{server.url} gets no rows, because it differs from {self._first.url} in "
                 f"{', '.join(differ)}: install the same there."
             )
+        return {name: facts.get(name) for name in ("versions", "device", "threads")}
 
     def require(self, workflow: Workflow, column: Column) -> None:
         self._input(workflow, column)

@@ -116,7 +116,7 @@ def handler(state: State) -> type[BaseHTTPRequestHandler]:
                     self.answer({}, 404)
                     return
                 files = {n: "1" for n in asked["names"] if n == "sd15.safetensors"}
-                self.answer({"code": state.code, "versions": {}, "files": files})
+                self.answer({"code": state.code, "versions": {}, "threads": 3, "files": files})
             elif self.path == "/prompt":
                 number = asked["prompt_id"]
                 if asked["prompt"]["target"]["inputs"]["text"] == "refused":

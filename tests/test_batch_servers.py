@@ -74,7 +74,7 @@ def test_rows_are_done_by_several_servers(store: Store, tmp_path: Path):
     assert records["error"]["error"] == "node edit (EvenframeEdit): It cannot be done"
     assert "invalid; node 5: Value not in list text" in records["refused"]["error"]
     assert {r["worker"] for r in records.values()} == {one.url, two.url}
-    assert records["a"]["made_by"]["code"] == "c"
+    assert records["a"]["made_by"]["code"] == "c" and records["a"]["process"]["threads"] == 3
     assert leftovers(store) == []
 
 

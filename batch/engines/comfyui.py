@@ -25,16 +25,19 @@ FULL = ("No space left on device", "The disk is full")
 INVERTER, STEPS = "EvenframeInvert", re.compile("[0-9]+ steps")
 """The node that inverts, and what it shows unless it found an inversion."""
 
+Fits = Callable[[Server], Mapping[str, Any]]
+
 
 class ComfyUIEngine:
     """`Engine` of several servers, which each keep inversions of their own.
 
-    fits: raises EvenframeError where a server computes otherwise than the batch's keys say.
+    fits: what a server is, for records; raises EvenframeError where it computes otherwise than the
+        batch's keys say.
     """
 
     name, shared = "comfyui", False
 
-    def __init__(self, store: Store, servers: list[Server], fits: Callable[[Server], None]) -> None:
+    def __init__(self, store: Store, servers: list[Server], fits: Fits) -> None:
         self._store, self._servers = store, {server.url: server for server in servers}
         self._fits = fits
         self._jobs: dict[str, Job | None] = {}
@@ -82,16 +85,16 @@ class ComfyUIEngine:
         server = self._servers[url]
         while not self._stopped.is_set():
             try:
-                self._fits(server)
+                told = self._fits(server)
                 cancel(server, self._client)
                 self._up[url] = ""
-            except (Gone, Refused, EvenframeError) as error:
+            except (Gone, EvenframeError) as error:
                 self._up[url] = str(error)
                 self._stopped.wait(RETRY)
                 continue
-            self._do_rows(url, server)
+            self._do_rows(url, server, told)
 
-    def _do_rows(self, url: str, server: Server) -> None:
+    def _do_rows(self, url: str, server: Server, told: Mapping[str, Any]) -> None:
         """Until the server is gone."""
         while not self._stopped.is_set():
             try:
@@ -100,7 +103,7 @@ class ComfyUIEngine:
                 continue
             outcome = Outcome(job.key, "lost", f"{url}: its row could not be ended")
             try:
-                run = Run(server, self._client, self._stopped)
+                run = Run(server, self._client, self._stopped, told)
                 outcome = perform(self._store, job, run, url)
             except (Lost, OSError, EvenframeError) as error:
                 outcome = Outcome(job.key, "lost", str(error))
@@ -125,8 +128,11 @@ class Interrupted(Lost):
 class Run:
     """An `Edit` on a server."""
 
-    def __init__(self, server: Server, client: str, stopped: threading.Event) -> None:
-        self._server, self._client, self._stopped = server, client, stopped
+    def __init__(
+        self, server: Server, client: str, stopped: threading.Event, told: Mapping[str, Any]
+    ) -> None:
+        """client: see `ComfyUIEngine`. stopped: ends the run. told: of the server, for records."""
+        self._server, self._client, self._stopped, self._told = server, client, stopped, told
 
     def __call__(self, job: Job, folder: Path) -> Made:
         number = str(uuid.uuid4())
@@ -180,7 +186,7 @@ class Run:
         inverters -= _cached(told)
         shown = [list(_entries({n: outputs[n]})) for n in inverters & outputs.keys()]
         made = sum(any(isinstance(e, str) and STEPS.match(e) for e in each) for each in shown)
-        return Made(made, {"process": {"server": self._server.url}})
+        return Made(made, {"process": dict(self._told)})
 
 
 def cancel(server: Server, client: str) -> None:

@@ -167,7 +167,9 @@ class RayEngine:
 
     def _ask(self, name: str) -> None:
         """Have an actor say that it is ready, be it new or made anew."""
-        self._asked[self._actors[name].ready.remote()] = name
+        # Of an actor that Ray is making anew, a question without retries fails at once.
+        ready = self._actors[name].ready.options(max_task_retries=-1)
+        self._asked[ready.remote()] = name
 
     def _died(self, name: str, error: Exception) -> list[tuple[str, Outcome]]:
         self._starts[name] = self._starts.get(name, 0) + 1

@@ -24,8 +24,8 @@ SECONDS = 60
 MAX_ANSWER = 64 * 2**20
 MAX_FILE = 64 * 2**30
 CHUNK = 2**20
-MAX_DIGITS = 20
-"""Of a seed's largest value, which has 64 bits and no sign."""
+MAX_DIGITS = 24
+"""Of a seed's range, which may have 64 bits beside its sign."""
 UPLOADS = "evenframe_batch"
 NAME = re.compile(r"[^\w.() +,=@-]", re.ASCII)
 
@@ -34,7 +34,7 @@ class Gone(Lost):
     """The server does not answer."""
 
 
-class Refused(Exception):
+class Refused(EvenframeError):
     """The server answers that it will not, and why."""
 
 
