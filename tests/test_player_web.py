@@ -207,6 +207,10 @@ def test_how_far_it_is_stands_on_the_node(page: Page):
     line = page.evaluate(send, [told | {"prompt_id": "y", "done": 0}, 0])
     assert line == "50 passes\nEditing: 0 of 50"
     assert page.evaluate(send, [told | {"prompt_id": "z", "done": 0}, 0]) == "Editing: 0 of 50"
+    mine = page.evaluate("() => window.app.graph.id")
+    for at, (workflow, wanted) in enumerate([("another", 0), (mine, 2), (None, 3)], 1):
+        line = page.evaluate(send, [told | {"done": at, "workflow": workflow}, 0])
+        assert line.startswith(f"Editing: {wanted} of 50"), "and not of a graph in another tab"
 
 
 def test_a_node_in_a_subgraph_is_found_by_the_servers_name_and_back(page: Page):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,17 @@ def _send(event: str, told: dict[str, Any]) -> None:
     context, server = get_executing_context(), getattr(PromptServer, "instance", None)
     if context is not None and server is not None:
         running = {"node": context.node_id, "prompt_id": context.prompt_id}
+        running["workflow"] = _workflow(server, context.prompt_id)
         server.send_sync(event, running | told, server.client_id)
+
+
+def _workflow(server: Any, prompt_id: str) -> str | None:
+    """The id of the graph that was sent to run: another tab has nodes of the same numbers."""
+    with suppress(AttributeError, LookupError, TypeError):  # a script sends none
+        for _, running, _, extra, *_ in list(server.prompt_queue.currently_running.values()):
+            if running == prompt_id:
+                return str(extra["extra_pnginfo"]["workflow"]["id"])
+    return None
 
 
 @dataclass

@@ -4,7 +4,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { nodeAt } from "./lib/graph.js";
+import { nodeAt, openGraph } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 import { t } from "./lib/words.js";
 
@@ -27,9 +27,12 @@ export function line({ label, done, total, share, what }, after, from) {
   return told.join(", ");
 }
 
+// The node that is told of, where its graph is the one that is open.
+const nodeOf = ({ node, workflow }) => (!workflow || workflow === openGraph().id ? nodeAt(node) : null);
+
 function heard({ detail }) {
   const { node: id, prompt_id, label, done, share } = detail;
-  const node = nodeAt(id);
+  const node = nodeOf(detail);
   if (!node?.comfyClass?.startsWith("Evenframe")) return; // the host's own keep their look
   const [now, run] = [performance.now() / 1000, `${prompt_id} ${label}`];
   if (begun.get(id)?.run !== run) begun.set(id, { run, now, from: done + share });
@@ -40,7 +43,7 @@ function heard({ detail }) {
 
 function announced({ detail }) {
   said.set(detail.node, detail);
-  const node = nodeAt(detail.node);
+  const node = nodeOf(detail);
   if (node) showText(node, detail.text);
 }
 

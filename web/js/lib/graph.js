@@ -4,6 +4,8 @@ import { api } from "../../../../scripts/api.js";
 import { app } from "../../../../scripts/app.js";
 import { Frames } from "./frames.js";
 
+export const openGraph = () => app.rootGraph ?? app.graph;
+
 const rootOf = (graph) => graph?.rootGraph ?? graph;
 
 // Whether a node is still in its graph, and that in the workflow: one that was taken with all the
@@ -111,7 +113,7 @@ export function executionId(node) {
 }
 
 export function nodeAt(id) {
-  let [graph, node] = [app.rootGraph ?? app.graph, null];
+  let [graph, node] = [openGraph(), null];
   for (const part of String(id).split(":")) {
     node = graph?.getNodeById(part) ?? null;
     graph = node?.subgraph;
@@ -160,12 +162,15 @@ export function onRun(node, what, keep, show) {
 
 // An extension: nodes show what their runs have told, also after a reload of the page.
 // left(kept, node): a promise of what of it is still to be shown, or of nothing; show(node, kept, again).
-export const showsRuns = (name, isOurs, what, { keep, left, show }) =>
+// width: of a new node, for what it will show.
+export const showsRuns = (name, isOurs, what, { keep, left, show, width = 0 }) =>
   app.registerExtension({
     name,
 
     nodeCreated(node) {
-      if (isOurs(node)) onRun(node, what, keep, show);
+      if (!isOurs(node)) return;
+      onRun(node, what, keep, show);
+      if (width) node.setSize([Math.max(node.size[0], width), node.size[1]]);
     },
 
     async loadedGraphNode(node) {
