@@ -15,6 +15,7 @@ from evenframe.nodes.host import host
 from evenframe.nodes.host.executor import Executor
 from evenframe.nodes.host.standalone import StandaloneHost
 from evenframe.nodes.host.workflow import parse
+from evenframe.nodes.region import EXAMPLE
 from evenframe.pipelines.regions.region import BoxRegion
 from evenframe.pipelines.regions.text import parse_regions
 
@@ -204,6 +205,22 @@ def test_an_editor_goes_on_after_its_node_was_made_anew(page: Page, comfyui: Com
     [region] = regions(page)
     assert region["name"] == "again"
     assert region["box"][2:] == pytest.approx([0.5, 0.5], abs=0.02)
+
+
+NEW = """async ([linked, saved]) => {
+  const { graph } = window.app, node = LiteGraph.createNode("EvenframeDrawRegions");
+  graph.add(node);
+  if (saved) node.configure(node.serialize());
+  if (linked) graph.getNodeById(1).connect(0, node, "frames");
+  await new Promise(done => setTimeout(done, 500));
+  return node.widgets.find(widget => widget.name === "text").value; }"""
+
+
+def test_a_new_node_begins_empty_on_a_clip_and_a_saved_one_as_it_was(page: Page):
+    page.evaluate(LOAD, GRAPH)
+    assert page.evaluate(NEW, [True, False]) == ""
+    assert page.evaluate(NEW, [False, False]) == EXAMPLE, "it runs without an editor, too"
+    assert page.evaluate(NEW, [True, True]) == EXAMPLE
 
 
 IN_A_SUBGRAPH = """() => { const { graph, canvas } = window.app;

@@ -91,6 +91,12 @@ class Mounted {
     if (linked) this.editor.say(t("The text comes from another node."));
   }
 
+  // On a clip a new node begins with nothing: its example is for those who run it without.
+  begin() {
+    if (this.example === this.text.value) this.editor.setValue((this.text.value = ""));
+    this.example = null;
+  }
+
   // At the graph again: the text, the prompt's words, and which clip is linked.
   look() {
     if (!isAlive(this.node) || this.closed) return;
@@ -123,6 +129,7 @@ class Mounted {
   #show(frames, loaded, hint) {
     const before = this.editor.frames;
     this.loaded = loaded;
+    if (frames) this.begin();
     this.editor.setFrames(frames, hint);
     if (before !== frames) before?.close();
   }
@@ -153,6 +160,10 @@ app.registerExtension({
     // Links and values are there only when the graph around the node is.
     const look = () => setTimeout(() => mounted.look());
     for (const event of ["onAdded", "onConfigure", "onConnectionsChange"]) chained(node, event, look);
+    mounted.example = text.value;
+    chained(node, "onConfigure", () => (mounted.example = null)); // as it was saved
+    // With the link, so that they are one in the history.
+    chained(node, "onConnectionsChange", () => isAlive(node) && loaderOf(node)?.node.startsWith("Evenframe") && mounted.begin());
     onRun(node, STRIPS, (output) => output[STRIPS] && output, (_, output) => mounted.onRan(output));
   },
 });
