@@ -10,6 +10,7 @@ from ..pipelines.editing import Settings
 from ..pipelines.source.reconstruction import shown_frame
 from .common import feedback, sockets
 from .common.cost import Cost
+from .common.estimate import submitted_upstream
 from .common.inputs import input_of, inputs_of
 from .common.memory import ATTENTION_ADVICE, DECODER_ADVICE, advice
 from .host import host, io
@@ -69,6 +70,7 @@ class EvenframeEdit(io.ComfyNode):
                     display_name="latents", tooltip="For the decoder, or any node that takes them."
                 )
             ],
+            hidden=[io.Hidden.prompt],
         )
 
     @classmethod
@@ -85,7 +87,9 @@ class EvenframeEdit(io.ComfyNode):
         Settings(**settings).require(inversion.steps)
         size = model.model.codec.lattice_of(inversion.trajectory[0]).size
         needed = working_bytes(controls, model.model, inversion.at_once, size)
-        cost = Cost((model.model.fingerprint, inversion.at_once, size), needed)
+        like = (model.model.fingerprint, inversion.at_once, size)
+        known = submitted_upstream(getattr(cls.hidden, "prompt", None), host.running())
+        cost = Cost(like, needed, inversion.steps, known)
         loaded = host.load(model, needed)
         bar = host.progress(inversion.steps, "Editing")
         with advice(ATTENTION_ADVICE):

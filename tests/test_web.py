@@ -217,7 +217,8 @@ def tiny_diffusers(comfyui: ComfyServer) -> str:
 
 
 CHOOSE = """([title, name, value]) => {
-  const { graph, canvas } = window.app, node = graph.nodes.find(node => node.title === title);
+  const { graph, canvas } = window.app;
+  const node = graph.nodes.find(one => [one.title, one.type].includes(title));
   const widget = node.widgets.find(widget => widget.name === name);
   canvas.emitBeforeChange();
   widget.value = value;
@@ -226,6 +227,11 @@ CHOOSE = """([title, name, value]) => {
 }"""
 PLAN = """() => window.app.graph.nodes.find(node => node.type === "EvenframeLoadVideo")
   ?.widgets.find(widget => widget.name === "evenframe_text")?.value ?? ''"""
+
+SAYS = """text => window.app.graph.nodes.find(node => node.type === "EvenframeEdit")
+  .widgets.find(widget => widget.name === "evenframe_text")?.value.includes(text)"""
+HEAR = """() => window.app.api.addEventListener("evenframe.told",
+  ({ detail }) => { window.told = detail.workflow; })"""
 
 
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
@@ -250,10 +256,16 @@ def test_from_a_template_to_an_own_clip_in_five_actions(
     page.wait_for_function(f"() => ({PLAN})().startsWith('The model says at which size')")
     assert "Saved at 130x70" in page.evaluate(PLAN)
     page.evaluate(CHOOSE, ("DDIM Inverter", "steps", 2))  # for the sake of time alone
+    page.wait_for_function(SAYS, arg="At least 2 passes with 2 prompts (2 steps")
+    page.evaluate(HEAR)
     page.evaluate(RUN)
     assert len(actions) + 1 <= 5
     page.wait_for_function("() => window.ended")
     assert page.evaluate("() => window.ended") == "execution_success"
+    assert page.evaluate("() => window.told === window.app.graph.id"), "and no other tab's"
+    page.evaluate(CHOOSE, ("EvenframeEdit", "guidance_scale", 1))
+    page.wait_for_function(SAYS, arg="2 passes with 1 prompt (2 steps")
+    page.wait_for_function(SAYS, arg="if it goes as fast as last time.")
     page.evaluate(VUE_NODES, False)
     for name in ("style", "style_compared"):
         clip = load(max((comfyui.base / "output" / "evenframe").glob(f"{name}_0*.mp4")))

@@ -13,7 +13,18 @@ from ..host import host
 if TYPE_CHECKING:
     from ...pipelines.passes import Passes
 
-MOST_PACES = 64
+MOST_KEPT = 64
+"""Edits of which it is known what they took."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an edit took. steps: of its inversion. memory: bytes. pace: seconds for a row."""
+
+    steps: int
+    passes: Passes
+    memory: int
+    pace: float
 
 
 @dataclass
@@ -22,33 +33,45 @@ class Cost:
     it takes where its like was done before in this process; and afterwards how long it took.
 
     like: model, size and frames at once, on which the time of a pass depends. memory: bytes.
+    steps: of the inversion. upstream: what decides on model and clip in the workflow, under which
+    an estimate finds it before the next run; "" where there is none.
     """
 
     like: Hashable
     memory: int
+    steps: int = 0
+    upstream: str = ""
     lines: list[str] = field(default_factory=list)
-    _rows: int = 0
+    _passes: Passes | None = None
     _since: float = 0.0
 
     def begin(self, passes: Passes) -> None:
         """The edit is about to take its first step."""
-        line = f"{passes.describe()}. {in_bytes(self.memory)} asked for beside the weights"
-        pace = host.paces.get(self.like)
-        if pace is not None:
-            line += f"; about {_time(pace * passes.rows)}, if it goes as fast as last time"
-        self.lines.append(f"{line}.")
-        self._rows, self._since = passes.rows, monotonic()
+        self.lines.append(line(passes, self.memory, host.paces.get(self.like)))
+        self._passes, self._since = passes, monotonic()
         host.tell(self.lines[0])
 
     def end(self) -> None:
         """The edit is done."""
-        took = monotonic() - self._since
+        took, passes = monotonic() - self._since, self._passes
         host.paces.pop(self.like, None)
-        if self._rows:
-            host.paces[self.like] = took / self._rows
-        if len(host.paces) > MOST_PACES:
-            del host.paces[next(iter(host.paces))]
+        if passes is not None and passes.rows:
+            pace = host.paces[self.like] = took / passes.rows
+            if self.upstream:
+                host.costs.pop(self.upstream, None)
+                host.costs[self.upstream] = Seen(self.steps, passes, self.memory, pace)
+        for kept in (host.paces, host.costs):
+            if len(kept) > MOST_KEPT:
+                del kept[next(iter(kept))]
         self.lines.append(f"It took {_time(took)}.")
+
+
+def line(passes: Passes, memory: int, pace: float | None) -> str:
+    """What an edit takes, for people."""
+    told = f"{passes.describe()}. {in_bytes(memory)} asked for beside the weights"
+    if pace is not None:
+        told += f"; about {_time(pace * passes.rows)}, if it goes as fast as last time"
+    return f"{told}."
 
 
 def _time(seconds: float) -> str:

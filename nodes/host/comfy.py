@@ -69,6 +69,7 @@ class ComfyHost:
 
     def __init__(self) -> None:
         self.paces: dict[Any, float] = {}
+        self.costs: dict[str, Any] = {}
         # Of the request that is being answered: several may come at once.
         self._posted: ContextVar[Any] = ContextVar("evenframe_posted", default=None)
 
@@ -82,6 +83,10 @@ class ComfyHost:
         if now is None or not isinstance(prompt, Mapping) or now.node_id not in prompt:
             return None
         return Submitted(prompt, now.node_id, _may_skip)
+
+    def running(self) -> str | None:
+        now = get_executing_context()
+        return None if now is None else now.node_id
 
     def progress(self, total: int, label: str) -> ComfyProgress:
         return ComfyProgress(ProgressBar(total), Ticker(total, label))

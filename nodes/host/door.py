@@ -82,6 +82,13 @@ class Host(Protocol):
     paces: dict[Any, float]
     """Seconds that such a piece of work took, when it was last done in this process."""
 
+    costs: dict[str, Any]
+    """What edits took (`Seen`), by what decides on their model and clip."""
+
+    def running(self) -> str | None:
+        """The id of the node that runs, in the workflow that was sent; None where nobody asks."""
+        ...
+
     def tell(self, text: str) -> None:
         """Show a line on the running node, before it has a result."""
         ...

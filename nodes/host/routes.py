@@ -53,6 +53,13 @@ def register() -> None:
         except (EvenframeError, OSError) as error:
             return web.json_response({"error": str(error)}, status=400)
 
+    @PromptServer.instance.routes.post("/evenframe/estimate")
+    async def estimate(request: web.Request) -> web.Response:
+        """{"node": an editor's id, "inputs": the workflow in API format} to `edits_estimate`."""
+        from ..common.estimate import edits_estimate
+
+        return await _answer(request, edits_estimate, planning)
+
 
 async def _answer(
     request: web.Request,

@@ -115,6 +115,7 @@ class StandaloneHost:
     def __init__(self) -> None:
         self._session: ContextVar[Session | None] = ContextVar("evenframe_session", default=None)
         self.paces: dict[Any, float] = {}
+        self.costs: dict[str, Any] = {}
         self._checked: ContextVar[Submitted | None] = ContextVar("evenframe_checked", default=None)
 
     @property
@@ -129,6 +130,9 @@ class StandaloneHost:
             yield session
         finally:
             self._session.reset(token)
+
+    def running(self) -> str | None:
+        return None
 
     @contextmanager
     def checking(self, workflow: Submitted) -> Iterator[None]:
