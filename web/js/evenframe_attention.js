@@ -9,7 +9,7 @@ import { t } from "./lib/words.js";
 const WIDGET = "evenframe_attention";
 const TOLD = "evenframe_maps";
 const FILE = "maps.bin";
-const HEIGHT = 380;
+const [WIDTH, HEIGHT] = [400, 380];
 
 const mounted = new WeakMap(); // node -> {place, viewer}
 
@@ -55,4 +55,5 @@ showsRuns("evenframe.Attention", ({ comfyClass }) => comfyClass === "EvenframeAt
   keep: (output) => output[TOLD] && output,
   left: async (output) => (await isThere(FILE, output[TOLD][0])) && output,
   show,
+  width: WIDTH,
 });

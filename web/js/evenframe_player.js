@@ -7,7 +7,7 @@ import { Player } from "./player/player.js";
 const NAME = "evenframe_player";
 const VIEW = `${NAME}_view`;
 const KEPT = 8; // results
-const HEIGHT = 440;
+const [WIDTH, HEIGHT] = [440, 440];
 const WAIT = 300; // ms after the last change of the view until it is kept
 
 // A run's result as the player takes it, from what is kept of it.
@@ -54,4 +54,6 @@ async function left(kept) {
   return found.length ? found : null;
 }
 
-showsRuns("evenframe.Player", ({ comfyClass }) => comfyClass === "EvenframeCompare", NAME, { keep, left, show });
+showsRuns("evenframe.Player", ({ comfyClass }) => comfyClass === "EvenframeCompare", NAME, {
+  keep, left, show, width: WIDTH,
+});

@@ -19,6 +19,8 @@ function lines(text, width) {
   return String(text ?? "").split("\n").reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / most)), 0);
 }
 
+const rows = ({ value }, { size }) => 1 + Math.min(MAX_LINES, lines(value, size[0]) + 1); // with its label
+
 function makeWidget(node) {
   const { widget } = app.widgets.STRING(node, WIDGET, ["STRING", { multiline: true }], app);
   widget.label = t("result");
@@ -26,7 +28,7 @@ function makeWidget(node) {
   Object.assign(widget.options, {
     serialize: false, // not in what is sent to the server
     read_only: true,
-    getMinHeight: () => LINE_HEIGHT * (1 + Math.min(MAX_LINES, lines(widget.value, node.size[0]) + 1)),
+    getMinHeight: () => LINE_HEIGHT * rows(widget, node),
   });
   if (widget.element) Object.assign(widget.element, { readOnly: true, style: "opacity: .75" });
   return widget;
@@ -35,5 +37,6 @@ function makeWidget(node) {
 export function showText(node, text) {
   const widget = widgetOf(node, WIDGET) ?? makeWidget(node);
   widget.value = text;
+  widget.options.rows = rows(widget, node); // Nodes 2.0 asks for no height
   fit(node);
 }
