@@ -75,6 +75,23 @@ def test_a_users_clip_needs_no_other_node(path: Path):
             assert '"pixel"' not in inputs["text"], "regions fit any size"
 
 
+GROWN = {"LoadModel": 222, "LoadVideo": 830, "Prompt": 313, "Invert": 578, "DrawRegions": 632}
+GROWN |= {"Edit": 616, "Decode": 179, "PasteSource": 350, "SaveVideo": 650, "Compare": 538}
+"""How high nodes become by what they show after a run, measured in Nodes 2.0."""
+
+
+@pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)
+def test_no_node_grows_over_the_one_below(path: Path):
+    nodes = json.loads(in_editors_format(path).read_text(encoding="utf-8"))["nodes"]
+    for node, below in combinations(sorted(nodes, key=lambda node: node["pos"][1]), 2):
+        left = max(node["pos"][0], below["pos"][0])
+        right = min(each["pos"][0] + each["size"][0] for each in (node, below))
+        grown = GROWN.get(node["type"].removeprefix("Evenframe"), 0)
+        bottom = node["pos"][1] + max(node["size"][1], grown)
+        title = 30
+        assert right <= left or bottom <= below["pos"][1] - title, (node["type"], below["type"])
+
+
 def test_a_recipe_crops_only_to_a_size_that_it_names():
     graphs = [json.loads(path.read_text(encoding="utf-8")) for path in api_examples()]
     inputs = [node["inputs"] for graph in graphs for node in graph.values()]
