@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from comfyui_server import ROOT
 from widget_page import mounted, numbered, strip
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.slow
+
+MOST_SCRIPT = 150_000
+"""Bytes of all scripts. Whoever raises it says for what."""
+
+
+def test_the_scripts_stay_small():
+    scripts = [path.read_bytes() for path in (ROOT / "web" / "js").rglob("*.js")]
+    assert 100_000 < sum(map(len, scripts)) <= MOST_SCRIPT
+
 
 STAGE = """async strip => {
   const [{ Frames }, { Stage }, { Playhead }, { Transport }] = await Promise.all(

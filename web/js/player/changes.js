@@ -8,16 +8,11 @@ const LEAST = 4; // levels that the curve's height stands for at least: noise sh
 const LOOK = { whole: "#56b4e9", inside: "#e69f00", outside: "#56b4e9" };
 const nameOf = (list) => ({ whole: t("whole"), inside: t("inside"), outside: t("outside") })[list];
 
-function svg(tag, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-}
-
 export class Changes {
   // go(frame): called where a frame is chosen.
   constructor(go) {
-    this.curve = svg("svg", { class: "curve", preserveAspectRatio: "none", width: "100%", height: 36, role: "img" });
+    const around = element("div", { innerHTML: '<svg class="curve" preserveAspectRatio="none" role="img"></svg>' });
+    this.curve = around.firstChild;
     const pick = (event) => {
       if (event.buttons) go(Math.round(along(event, this.curve) * (this.count - 1)));
     };
@@ -35,8 +30,9 @@ export class Changes {
     const most = this.lists.map(([, list]) => Math.max(...list)); // null counts as 0
     this.height = 1.05 * Math.max(LEAST, ...most.map((value) => LEVELS * value));
     this.curve.setAttribute("viewBox", `0 0 ${Math.max(count - 1, 1)} ${this.height}`);
-    this.mark = this.#line({ stroke: "#fff", y1: 0, y2: this.height });
-    this.curve.replaceChildren(...this.lists.map(([name, list]) => this.#path(name, list)), this.mark);
+    const paths = this.lists.map(([name, list]) => `<path stroke="${LOOK[name]}" d="${this.#traced(list)}"/>`);
+    this.curve.innerHTML = `${paths.join("")}<line stroke="#fff" y2="${this.height}"/>`;
+    this.mark = this.curve.lastChild;
     const told = this.lists.map(([name], at) => t("{name} up to {most}", { name: nameOf(name), most: this.#levels(most[at]) }));
     this.curve.setAttribute("aria-label", t("Change of each frame: {told} of 255", { told: told.join(", ") }));
     this.show(0);
@@ -50,14 +46,9 @@ export class Changes {
 
   #levels = (value) => (value == null ? t("none") : (LEVELS * value).toFixed(1));
 
-  #path(name, list) {
+  #traced(list) {
     const pen = (frame) => (list[frame - 1] == null ? "M" : "L"); // a gap where there is no value
-    const d = list.map((value, frame) =>
-      value == null ? "" : `${pen(frame)}${frame} ${this.height - LEVELS * value}`);
-    return this.#line({ d: d.join(""), stroke: LOOK[name], fill: "none" }, "path");
-  }
-
-  #line(attributes, tag = "line") {
-    return svg(tag, { "vector-effect": "non-scaling-stroke", "stroke-width": 1.5, ...attributes });
+    const point = (value, frame) => (value == null ? "" : `${pen(frame)}${frame} ${this.height - LEVELS * value}`);
+    return list.map(point).join("");
   }
 }
