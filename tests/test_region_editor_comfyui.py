@@ -223,6 +223,46 @@ def test_a_new_node_begins_empty_on_a_clip_and_a_saved_one_as_it_was(page: Page)
     assert page.evaluate(NEW, [True, True]) == EXAMPLE
 
 
+LOADER = """() => { const { app } = window, node = LiteGraph.createNode("EvenframeLoadVideo");
+  app.graph.clear();
+  node.pos = [0, 0];
+  app.graph.add(node);
+  Object.assign(app.canvas.ds, { scale: 1, offset: [100, 100] }); }"""
+SLOT = """([type, kind, name]) => {
+  const node = window.app.graph.nodes.find(node => node.type === type);
+  const at = node?.[`${kind}puts`].findIndex(slot => slot.name === name);
+  const slot = document.querySelector(`[data-slot-key="${node?.id}-${kind}-${at}"]`);
+  if (!slot) return null;
+  const { left, top, width, height } = slot.getBoundingClientRect();
+  return [left + width / 2, top + height / 2]; }"""
+
+
+def test_by_mouse_alone_in_nodes_2_from_the_search_to_a_region(page: Page):
+    page.evaluate(VUE, True)
+    page.evaluate(LOADER)
+    page.wait_for_timeout(500)
+    page.mouse.dblclick(900, 250)
+    page.keyboard.type("evenframe draw regions", delay=20)
+    page.get_by_text("Draw Regions (Evenframe)").first.wait_for()
+    page.keyboard.press("Enter")
+    page.locator(".evenframe.editor").wait_for()
+    for at in (950, 900):  # it hangs on the pointer until a click
+        page.mouse.move(at, 250)
+    page.mouse.click(900, 250)
+    ends = [("EvenframeLoadVideo", "out", "frames"), ("EvenframeDrawRegions", "in", "frames")]
+    start, end = (page.wait_for_function(SLOT, arg=list(one)).json_value() for one in ends)
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=8)
+    page.mouse.up()
+    page.wait_for_function("() => document.querySelector('.editor output').value === '1 / 16'")
+    drag(page, (-40, -40), (20, 20))
+    text = """() => window.app.graph.nodes.find(node => node.type === "EvenframeDrawRegions")
+      .widgets.find(widget => widget.name === "text").value"""
+    assert len(json.loads(page.evaluate(text))["regions"]) == 1
+    page.evaluate(VUE, False)
+
+
 IN_A_SUBGRAPH = """() => { const { graph, canvas } = window.app;
   const { node } = graph.convertToSubgraph(new Set([1, 2].map(id => graph.getNodeById(id))));
   canvas.openSubgraph(node.subgraph, node);
