@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,19 +210,26 @@ def with_lora(model: Model) -> Model:
     return replace(model, denoiser=replace(denoiser, patcher=patcher))
 
 
-def with_controlnet(model: Model, size: tuple[int, int], frames: int = 1) -> Model:
-    """A model whose prompts come with a random ControlNet and hints of (height, width) pixels."""
+def controlnet(unet: Mapping[str, Any]) -> torch.nn.Module:
+    """A random ControlNet for a UNet of this layout."""
     from comfy import ops
     from comfy.cldm.cldm import ControlNet
-    from comfy.controlnet import ControlNet as Control
 
-    denoiser: Any = model.denoiser
-    layout = dict(denoiser.patcher.model.model_config.unet_config)
+    layout = dict(unet)
     for output in ("out_channels", "transformer_depth_output", "disable_unet_model_creation"):
         layout.pop(output, None)
     given = {"hint_channels": 3, "operations": ops.disable_weight_init, "device": "cpu"}
     network = ControlNet(**(layout | given))
     _randomise(network)
+    return network
+
+
+def with_controlnet(model: Model, size: tuple[int, int], frames: int = 1) -> Model:
+    """A model whose prompts come with a random ControlNet and hints of (height, width) pixels."""
+    from comfy.controlnet import ControlNet as Control
+
+    denoiser: Any = model.denoiser
+    network = controlnet(denoiser.patcher.model.model_config.unet_config)
     control, hint = Control(network, load_device=torch.device("cpu")), torch.rand(frames, 3, *size)
 
     class Steered(WordStates):

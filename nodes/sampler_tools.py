@@ -121,6 +121,13 @@ class EvenframeInvertForSampler(io.ComfyNode):
                     "sigmas", tooltip="Those of the edit, from its scheduler; not flipped."
                 ),
                 input_of(Settings, "solver", default="uni-inv"),
+                io.Noise.Input(
+                    "noise",
+                    optional=True,
+                    tooltip="Your sampler's noise, of which the seed is taken: samplers that draw "
+                    "noise on their way need one. It goes on to the sampler where this node is "
+                    "bypassed.",
+                ),
             ],
             outputs=[
                 io.Model.Output(
@@ -137,13 +144,14 @@ class EvenframeInvertForSampler(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, sigmas: Tensor, solver: str) -> io.NodeOutput:
+    def execute(cls, model: Any, sigmas: Tensor, solver: str, noise: Any = None) -> io.NodeOutput:
         bar = host.progress(max(1, len(sigmas) - 1), "Inverting")
 
         def told(report: StepReport) -> None:
             bar.step(report.done)
 
-        return io.NodeOutput(*host.samplers().invert(model, sigmas, solver, told))
+        seed = getattr(noise, "seed", 0)
+        return io.NodeOutput(*host.samplers().invert(model, sigmas, solver, told, seed))
 
 
 class EvenframeSourceGuidance(io.ComfyNode):

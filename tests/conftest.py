@@ -143,6 +143,14 @@ def checkpoint(comfyui: ComfyServer) -> str:
 
 
 @pytest.fixture(scope="session")
+def controlnet(comfyui: ComfyServer, checkpoint: str) -> str:
+    """A random ControlNet for that checkpoint's UNet."""
+    nodes = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": checkpoint}}}
+    nodes["2"] = {"class_type": "ProbeControlNet", "inputs": {"model": ["1", 0]}}
+    return comfyui.outputs(comfyui.run(nodes))["2"]["text"][0]
+
+
+@pytest.fixture(scope="session")
 def model() -> Model:
     """The Stable Diffusion 1.x layout, very small, with seeded random weights. Do not change it."""
     return tiny()

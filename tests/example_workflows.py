@@ -21,7 +21,7 @@ from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 3
-WAN, OWN_WAN = "Wan video edit", "Own sampler Wan"
+WAN, OWN_WAN, EXPERTS = "Wan video edit", "Own sampler Wan", "Own sampler two experts"
 """The recipes whose model is in files of its own."""
 LIGHT = {
     "steps": 2,

@@ -22,7 +22,7 @@ from whole_edit import edit_workflow, save_tiny_model
 from evenframe.miniature import demo, scenes
 from evenframe.nodes import node_classes
 from evenframe.pipelines.common.pictures import to_image
-from example_workflows import OWN_WAN, WAN, api_examples, check_video, light, provide_files
+from example_workflows import EXPERTS, OWN_WAN, WAN, api_examples, check_video, light, provide_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -430,7 +430,7 @@ def test_the_pipelines_own_errors_reach_the_client(comfyui: ComfyServer, tiny_mo
 
 SAVED = ROOT / "tests" / "saved_workflows" / "ReAtCo tracked object.json"
 EXAMPLES = [  # see test_comfyui_wan.py for those of Wan
-    path for path in api_examples() if path.stem not in (WAN, OWN_WAN)
+    path for path in api_examples() if path.stem not in (WAN, OWN_WAN, EXPERTS)
 ]
 
 
@@ -445,6 +445,8 @@ def test_an_example_runs_to_a_video_that_decodes(
     for node in graph.values():
         if node["class_type"] == "CheckpointLoaderSimple":
             node["inputs"]["ckpt_name"] = request.getfixturevalue("checkpoint")
+        elif node["class_type"] == "ControlNetLoader":
+            node["inputs"]["control_net_name"] = request.getfixturevalue("controlnet")
     provide_files(graph, comfyui.base / "input", comfyui.base / "output")
     missing = {node["class_type"] for node in graph.values()} - set(comfyui.get("/object_info"))
     assert missing == set()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from evenframe.benchmarks.unchanged import node
 from evenframe.pipelines.video import load
-from example_workflows import OWN_WAN, ROOT, WAN, light, provide_files
+from example_workflows import EXPERTS, OWN_WAN, ROOT, WAN, light, provide_files
 
 pytestmark = pytest.mark.slow
 REGIONS = {
@@ -165,8 +165,10 @@ def recipe(comfyui: ComfyServer, wan: str, name: str) -> dict[str, Any]:
     """With the small model, and a clip of five frames."""
     graph = light(ROOT / "examples_workflows" / "api" / f"{name}.json")
     by_class = {each["class_type"]: each for each in graph.values()}
-    for kind, file in (("UNETLoader", "unet_name"), ("VAELoader", "vae_name")):
-        by_class[kind]["inputs"][file] = wan
+    for each in graph.values():
+        each["inputs"] |= dict.fromkeys({"unet_name", "vae_name"} & each["inputs"].keys(), wan)
+        for at in ("start_at_step", "end_at_step"):  # the second of two steps, for the other expert
+            each["inputs"] |= {at: 1} if each["inputs"].get(at) == 10 else {}
     by_class["CLIPLoader"] |= theirs("ProbeClip")
     by_class["EvenframeLoadVideo"]["inputs"] |= {"max_frames": 5, "width": 96, "height": 64}
     by_class["EvenframeLoadVideo"]["inputs"]["file"] = "wan.mp4"  # other recipes make a clip.mp4
@@ -201,5 +203,6 @@ def test_the_recipe_runs_with_one_expert_and_with_two(
     assert ("two experts that switch at 0.95" in told) == (experts == 2)
 
 
-def test_the_recipe_of_an_own_sampler_runs(comfyui: ComfyServer, wan: str) -> None:
-    require_videos(comfyui, comfyui.run(recipe(comfyui, wan, OWN_WAN), seconds=600))
+@pytest.mark.parametrize("name", [OWN_WAN, EXPERTS])
+def test_a_recipe_of_an_own_sampler_runs(comfyui: ComfyServer, wan: str, name: str) -> None:
+    require_videos(comfyui, comfyui.run(recipe(comfyui, wan, name), seconds=600))

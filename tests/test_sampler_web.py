@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from comfyui_server import ComfyServer, wait_for
-from editor_page import READY, RUN, SENT, VUE_NODES, editor
+from editor_page import LOAD, READY, RUN, SENT, VUE_NODES, editor
 from safetensors.torch import load_file
 from test_comfyui_wan import theirs
 from torch import Tensor
 
 from evenframe.benchmarks.unchanged import node
+from example_workflows import api_examples, in_editors_format
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,6 +29,9 @@ LOAD_API = """async graph => {
     for (const widget of node.widgets ?? [])
       if (widget.name === "control_after_generate") widget.value = "fixed"; }"""
 OURS = ("EvenframeSourceForControls", "EvenframeApplyControls")
+BEFORE = (*OURS, "EvenframeInvertForSampler", "EvenframeSourceGuidance", "EvenframeRefocusSampler")
+"""All nodes that go before a sampler."""
+RECIPES = [path for path in api_examples() if path.stem.startswith("Own sampler")]
 PREFIX = """prefix => { window.app.graph.nodes.find(node => node.type === "SaveLatent")
   .widgets.find(widget => widget.name === "filename_prefix").value = prefix; }"""
 MODE = """([kinds, mode]) => {
@@ -124,3 +129,35 @@ def test_two_nodes_before_a_ksampler_run_reload_are_bypassed_and_go_into_a_subgr
     inside = [each for each in json.loads(page.evaluate(SENT)) if ":" in each]
     assert len(inside) == 2
     assert torch.equal(sampled(page, comfyui, f"{name}_subgraph"), found)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_a_graph_of_comfyuis_own_where_our_nodes_are_bypassed(
+    page: Page, comfyui: ComfyServer, path: Path
+):
+    """Nothing that a node must have is missing then, and the sampler's prompt is the same text."""
+    page.evaluate(VUE_NODES, False)
+    page.evaluate(LOAD, json.loads(in_editors_format(path).read_text(encoding="utf-8")))
+    page.evaluate(MODE, [BEFORE, 4])
+    page.wait_for_timeout(500)
+    sent = json.loads(page.evaluate(SENT))
+    assert not {*BEFORE} & {each["class_type"] for each in sent.values()}
+    known = comfyui.get("/object_info")
+    for each in sent.values():
+        needed = known[each["class_type"]]["input"].get("required", {}).keys()
+        assert needed <= each["inputs"].keys(), each
+    guided = [each["inputs"] for each in sent.values() if "positive" in each["inputs"]]
+    wanted = json.loads(path.read_text(encoding="utf-8"))
+    [text] = {each["inputs"]["target_prompt"][0] for each in wanted.values() if asks(each)}
+    prompts = {sent[origin(sent, one)]["inputs"]["text"][0] for one in guided}
+    assert text in prompts, "the sampler has another prompt"
+
+
+def asks(each: dict[str, Any]) -> bool:
+    return each["class_type"] == OURS[0]
+
+
+def origin(sent: dict[str, Any], inputs: dict[str, Any]) -> str:
+    """The node that has encoded a positive prompt, ControlNets aside."""
+    at = inputs["positive"][0]
+    return origin(sent, sent[at]["inputs"]) if "positive" in sent[at]["inputs"] else at

@@ -63,7 +63,7 @@ def page(browser: Browser, comfyui: ComfyServer, console: list[str]) -> Iterator
         yield page
 
 
-FILES = "ckpt_name", "unet_name", "clip_name", "vae_name"
+FILES = "ckpt_name", "unet_name", "clip_name", "vae_name", "control_net_name"
 
 
 @pytest.mark.parametrize("path", api_examples(), ids=lambda path: path.stem)

@@ -79,12 +79,13 @@ class ProbeRun(io.ComfyNode):
 
 class Probe(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from evenframe.tests.probe_pack.controlnet import ProbeControlNet
         from evenframe.tests.probe_pack.lending import ProbeLoan
         from evenframe.tests.probe_pack.miniature import ProbeVideoMiniature
         from evenframe.tests.probe_pack.wan import ProbeClip, ProbeWanFiles
 
         probes = [ProbeModel, ProbeRun, ProbeLoan, ProbeClip, ProbeWanFiles]
-        return [*probes, ProbeVideoMiniature]
+        return [*probes, ProbeVideoMiniature, ProbeControlNet]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

@@ -13,10 +13,10 @@ from ....pipelines.attention import keyframes as key_frames
 from ....pipelines.common.errors import EvenframeError
 from ....pipelines.common.memory import free_memory
 from ....pipelines.models.listed_schedule import ListedSchedule
+from ....pipelines.models.schedule import MAX_STEPS
 from ....pipelines.source.inversion import Inversion, climb
 from ....pipelines.source.keeper import Keeper, SourcePass
 from .attached import attached_to, with_source
-from .before_sampling import require_steps
 from .levels import entering, level_of, scaling_of, schedule_of, time_of
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class SourceNoise:
 
 
 def inverted(
-    model: Any, sigmas: Tensor, solver: str, on_step: OnStep
+    model: Any, sigmas: Tensor, solver: str, on_step: OnStep, seed: int = 0
 ) -> tuple[Attached, Inversion, SourceNoise]:
     """The source of a MODEL inverted at an edit's SIGMAS, from the last one to the first: what goes
-    with the MODEL from then on, the inversion, and the noise to start with.
+    with the MODEL from then on, the inversion, and the noise to start with, of this seed.
 
     Raises EvenframeError for SIGMAS that do not fall, and a MODEL without a source.
     """
@@ -66,7 +66,11 @@ def inverted(
             "The SIGMAS do not fall from step to step: give those of the edit itself, from a "
             "scheduler, and not flipped; the inversion walks them backwards."
         )
-    require_steps(len(steps) - 1)
+    if len(steps) - 1 > MAX_STEPS:
+        raise EvenframeError(
+            f"The SIGMAS have {len(steps) - 1} steps, and an inversion keeps the latents of each: "
+            f"give at most {MAX_STEPS}."
+        )
     steps = steps if steps[-1] == 0 else [*steps, 0.0]
     times = tuple(time_of(sampling, sigma) for sigma in steps)
     _require_apart(sampling, steps, times)
@@ -91,7 +95,8 @@ def inverted(
     )
     followed = replace(source.model, schedule=schedule)
     found = with_source(attached, inversion=inversion, shared=None, model=followed)
-    return found, inversion, SourceNoise(starting_noise(source, sampling, steps[0], trajectory[-1]))
+    started = starting_noise(source, sampling, steps[0], trajectory[-1])
+    return found, inversion, SourceNoise(started, seed)
 
 
 def _require_apart(sampling: Any, sigmas: Sequence[float], times: Sequence[float]) -> None:

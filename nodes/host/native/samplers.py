@@ -113,10 +113,12 @@ def refocus(sampler: Any) -> Stepwise:
     return Stepwise(sampler.inner if isinstance(sampler, Stepwise) else sampler)
 
 
-def invert(model: Any, sigmas: Tensor, solver: str, on_step: OnStep) -> tuple[Any, Inversion, Any]:
-    """A MODEL whose source is inverted, the INVERSION, and the NOISE to start with; see
-    `inverting.inverted`."""
-    attached, inversion, noise = inverted(model, sigmas, solver, on_step)
+def invert(
+    model: Any, sigmas: Tensor, solver: str, on_step: OnStep, seed: int = 0
+) -> tuple[Any, Inversion, Any]:
+    """A MODEL whose source is inverted, the INVERSION, and the NOISE to start with, of this seed;
+    see `inverting.inverted`."""
+    attached, inversion, noise = inverted(model, sigmas, solver, on_step, seed)
     return put(model, attached), inversion, noise
 
 
