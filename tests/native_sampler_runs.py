@@ -153,6 +153,28 @@ def the_source_has_the_noise_that_the_sampler_starts_with(model: Model, patcher:
         assert apart(edit.whole.trajectory[-1], first) < 1e-6
 
 
+def latents_of_the_source_are_made_for_a_call(model: Model, patcher: Any) -> None:
+    """Not of all the steps that there are, which would be gigabytes of a long clip."""
+    from comfy.samplers import KSAMPLER
+
+    def ask(asked: Any, x: Tensor, sigmas: Tensor, extra_args: Any, **_: Any) -> Tensor:
+        return asked(x, sigmas[0] * x.new_ones(len(x)), **extra_args)
+
+    clip, begun, made = source(model), list[Edit](), list[Any]()
+    real = Blurred.at
+
+    def counted(latents: Blurred, level: Any) -> Tensor:
+        made.append(level)
+        return real(latents, level)
+
+    kept = JointSampling(own.regions(model))
+    first = FirstFrame(latents=model.codec.exported(clip.clean[:1] + 1))
+    on = steered(model, clip, Fusion(), kept, first, Noting(begun=begun))
+    with patch.object(Blurred, "at", counted):
+        sampled(on, model, KSAMPLER(ask), sigmas=torch.linspace(1, 0, 3001))
+    assert len(begun[0].inversion.trajectory) == 3001 and len(made) < 10, made
+
+
 def nothing_outlives_its_use(model: Model, patcher: Any) -> None:
     """The source's attention goes when no control asks any more, and all else with the run."""
     from evenframe.nodes.host.native import part
@@ -342,6 +364,7 @@ def main() -> None:
             a_negative_prompt_may_have_areas(model, patcher)
             areas_of_the_source_are_its_own(model, patcher)
             the_source_has_the_noise_that_the_sampler_starts_with(model, patcher)
+            latents_of_the_source_are_made_for_a_call(model, patcher)
             nothing_outlives_its_use(model, patcher)
             others_may_hand_on_by_name(model, patcher)
             the_source_prompt_holds_in_every_step(model, patcher)

@@ -12,7 +12,7 @@ from evenframe.pipelines.models.flow_schedule import FlowSchedule
 from evenframe.pipelines.models.listed_schedule import ListedSchedule
 from evenframe.pipelines.models.noise_schedule import NoiseSchedule
 from evenframe.pipelines.models.schedule import Level, Schedule
-from evenframe.pipelines.source.between import Blurred, Inverted
+from evenframe.pipelines.source.between import Blurred, Inverted, Trajectory
 from evenframe.pipelines.source.inversion import Inversion
 from evenframe.pipelines.text.conditioning import Conditioning
 from evenframe.pipelines.text.tokens import Tokens
@@ -102,3 +102,20 @@ def test_listed_levels_are_those_of_the_steps_that_are_left():
     assert "0.6" in schedule.identity()
     with pytest.raises(EvenframeError, match="The time 3 is none of these 2 steps"):
         schedule.at(3)
+
+
+def test_a_trajectory_is_made_level_by_level_as_it_is_asked_for():
+    random = torch.Generator().manual_seed(1)
+    latents = Blurred(*torch.randn(2, *SHAPE, generator=random))
+    schedule = SCHEDULES["flow"]
+    levels = [schedule.at(time) for time in schedule.times(4)]
+    found = Trajectory(latents, levels)
+    stored = torch.stack([latents.clean, *(latents.at(level) for level in levels[-2::-1])])
+    assert (found.shape, found.ndim, len(found)) == (stored.shape, 5, 5)
+    for at in (*range(-5, 5), (0, slice(1)), (-1, slice(1, None), 2)):
+        assert torch.equal(found[at], stored[at]), at
+    part = found[:, 1:2]
+    assert part.shape == stored[:, 1:2].shape
+    assert all(torch.equal(part[at], stored[at, 1:2]) for at in range(5))
+    with pytest.raises(IndexError):
+        found[5]

@@ -6,7 +6,7 @@ Source: the same noise at every level is that of "FlowEdit" (arXiv 2412.08629) a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
@@ -105,6 +105,41 @@ class Inverted:
             if abs(_ratio(one) - _ratio(level)) <= SAME_LEVEL * _ratio(one):
                 return step
         return None
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Stands for the trajectory (N+1, t, c, h, w) of an inversion at a sampler's levels, of which
+    only the latents that are asked for are made: of a long clip, those of all steps are gigabytes.
+
+    levels: N+1, highest noise first; the last stands for the clean latents, whatever noise it has.
+    """
+
+    latents: SourceLatents
+    levels: Sequence[Level]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def __getitem__(self, at: Any) -> Any:
+        """[step], latents; [step, ...], of these; [:, frames], a trajectory of these frames."""
+        if not isinstance(at, tuple):
+            step = range(len(self))[at]
+            return self.latents.at(self.levels[-1 - step]) if step else self.latents.clean
+        first, *rest = at
+        if first != slice(None):
+            return self[first][tuple(rest)]
+        return Trajectory(self.latents.part(range(self.shape[1])[rest[0]]), self.levels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As a tensor's."""
+        return len(self), *self.latents.clean.shape
+
+    @property
+    def ndim(self) -> int:
+        """As a tensor's."""
+        return len(self.shape)
 
 
 def _ratio(level: Level) -> float:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from comfy.samplers import filter_registered_hooks_on_conds
 
 from ....pipelines.common.errors import EvenframeError
-from ....pipelines.models.schedule import MAX_STEPS
 from .levels import is_one, scaling_of
 from .prompts import bearing, conditioning_of, same_states
 from .standing import require_reachable
@@ -125,7 +124,6 @@ def with_hooks(source: Sequence[Any], options: Any) -> list[Any]:
 
 
 def _require_way_down(sigmas: Sequence[float]) -> None:
-    require_steps(len(sigmas) - 1)
     for high, low in pairwise(sigmas):
         if low > high:
             raise EvenframeError(
@@ -137,15 +135,6 @@ def _require_way_down(sigmas: Sequence[float]) -> None:
                 f"Two SIGMAS in a row are equal ({high:g}), a step in which controls could do "
                 "nothing: take fewer steps, or another scheduler."
             )
-
-
-def require_steps(steps: int) -> None:
-    """Raise EvenframeError for more than the latents of the source are made ready for."""
-    if steps > MAX_STEPS:
-        raise EvenframeError(
-            f"The SIGMAS have {steps} steps, and the source's latents are kept at each: give at "
-            f"most {MAX_STEPS}."
-        )
 
 
 def _require_unsplit(guider: Any) -> None:

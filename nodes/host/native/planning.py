@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as memory
-import torch
 
 from ....pipelines.controls.base import Edit, working_bytes
+from ....pipelines.source.between import Trajectory
 from ....pipelines.source.inversion import Inversion
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def planned(
     bound = replace(own, patcher=patcher, kind=schedule.kind, ready=ready)
     model = replace(source.model, denoiser=bound, schedule=schedule, session=None)
     # By its clean latents controls know the clip, also where the sampler leaves noise.
-    noisy = [latents.at(level) for level in levels[-2::-1]]
+    trajectory: Any = Trajectory(latents, levels)
     inversion = Inversion(
-        torch.stack([latents.clean, *noisy]),
+        trajectory,
         source.prompt,
         schedule.times(len(levels) - 1),
         source.keyframes,
