@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from ..pipelines.measure.statistics import discordant, mcnemar, wilson
 
 RIGHT_FRAMES = 0.9
 """Share of a clip's frames that must be right for the clip to count as right."""
+RESAMPLED = 4000
+"""Times that pairs are drawn anew for an interval."""
 
 Figures = dict[str, float | int | str]
 
@@ -38,6 +42,23 @@ def with_interval(figures: Mapping[str, Any], key: str) -> tuple[float, float, f
 def gain(before: Sequence[bool], after: Sequence[bool]) -> float:
     """By how much the share rises."""
     return round(fmean(after) - fmean(before), 3)
+
+
+def ratio(key: str, above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
+    """The ratio of the means of pairs, with the 95 % interval that their bootstrap gives; no figure
+    where there is no pair."""
+    if not above:
+        return {}
+    pairs = np.array([above, below])
+    drawn = np.random.default_rng(0).integers(len(above), size=(RESAMPLED, len(above)))
+    one, other = pairs[:, drawn].mean(-1)
+    low, high = np.quantile(one / np.maximum(other, 1e-12), (0.025, 0.975))
+    return {
+        key: round(float(fmean(above) / max(fmean(below), 1e-12)), 3),
+        f"{key}.low": round(float(low), 3),
+        f"{key}.high": round(float(high), 3),
+        f"{key}.n": len(above),
+    }
 
 
 def paired_p(before: Sequence[bool], after: Sequence[bool]) -> float:

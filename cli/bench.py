@@ -29,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "sweep": {"action": "store_true", "help": "the strengths instead"},
     "plot": {"type": Path, "metavar": "FILE", "help": "a picture of the shares to write"},
+    "results": {"type": Path, "metavar": "DIR", "help": "what was judged, by clip, to go on from"},
     "seconds": {"type": int, "metavar": "N", "help": "to keep to; parts are left out"},
     "keep": {"type": Path, "metavar": "DIR", "help": "where to keep what is done, to go on with"},
     "table": {"type": Path, "metavar": "FILE", "help": "write prompts for real models instead"},

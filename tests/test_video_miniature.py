@@ -22,7 +22,7 @@ from evenframe.miniature.video import sampling
 from evenframe.miniature.video.card import model_card
 from evenframe.miniature.video.comfyui import write_files
 from evenframe.miniature.video.demo import demo_clip, demo_edit
-from evenframe.miniature.video.export import sample_statistics
+from evenframe.miniature.video.export import LIMIT, sample_statistics
 from evenframe.miniature.video.judge import watch
 from evenframe.miniature.video.model import FILES, load_model
 from evenframe.miniature.video.sample_clips import stays_true
@@ -34,6 +34,7 @@ from evenframe.nodes.video_miniature import EvenframeVideoMiniature
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.measure.psnr import psnr
 from evenframe.pipelines.models import families
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.source.report import report
@@ -130,6 +131,25 @@ def test_altered_weights_are_refused(weights: Path, tmp_path: Path):
     file.write_bytes(content)
     with pytest.raises(EvenframeError, match=r"transformer.* has SHA-256"):
         load_model(folder=folder)
+
+
+@pytest.mark.skipif(
+    not video.is_there(),
+    reason="no trained weights yet: python -m evenframe.miniature.video.export writes them, and "
+    "the statistics of a fixed seed with them",
+)
+def test_a_fixed_seed_gives_the_clip_that_was_exported():
+    folder = video.weights_dir()
+    stored = json.loads((folder / "training.json").read_text(encoding="utf-8"))["sample"]
+    found = sample_statistics(folder)  # which checks the hashes
+    assert (found["prompt"], found["seed"]) == (stored["prompt"], stored["seed"])
+    # Other machines round otherwise, which 25 steps amplify a little.
+    assert found["mean"] == pytest.approx(stored["mean"], abs=0.02)
+    assert found["std"] == pytest.approx(stored["std"], abs=0.02)
+    assert sum((folder / name).stat().st_size for name in FILES.values()) <= LIMIT
+    model, frames = sampling.load(folder), demo_edit(5).frames
+    kept = model.decode(model.encode(frames[None]))[0]
+    assert psnr(torch.from_numpy(kept), torch.from_numpy(frames)) > 26
 
 
 def test_load_model_loads_it_and_tells_what_it_knows(shipped: Path, session: None):
