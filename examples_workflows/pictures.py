@@ -3,7 +3,7 @@
     python examples_workflows/pictures.py                      # all
     python examples_workflows/pictures.py "FAME one person"    # one
 
-Each recipe is run as on the command line, after the one that saves the inversion that it names.
+Each recipe is run as on the command line, after the one that saves what it loads.
 Where it names a video, that is the built-in clip, or somebody drawn if it looks for people. Recipes
 with nodes of ComfyUI's own are run by a server that is started for them. The picture shows the
 first and the last frame, the source above the edit; of a recipe that has neither a comparison nor a
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
-SAVES_INVERSION = "ReAtCo long clip"
+SAVED_BY = {
+    "EvenframeLoadInversion": "ReAtCo long clip",
+    "EvenframeLoadTuning": "Tune-A-Video shape edit",
+}
+"""The recipe that saves what a node loads."""
 SIDE, GAP, GROUND = 256, 12, (20, 20, 20)
 FRAMES, RATE = 8, 8
 DEMO = "demo: "
@@ -41,8 +45,9 @@ def run(workflow: Path, folder: Path) -> Path:
         write_clip(folder / "input" / name, _people(workflow))
     if not runs_here(workflow):
         return _shown(_run_in_comfyui(workflow, folder))
-    if named(workflow, "EvenframeLoadInversion"):
-        _run(workflow.with_stem(SAVES_INVERSION), folder)
+    for node, recipe in SAVED_BY.items():
+        if named(workflow, node):
+            _run(workflow.with_stem(recipe), folder)
     earlier = set(folder.rglob("*.mp4"))
     _run(workflow, folder)
     return _shown(set(folder.rglob("*.mp4")) - earlier)

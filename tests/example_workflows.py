@@ -17,6 +17,9 @@ from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.models import families
 from evenframe.pipelines.source.file import save as save_inversion
 from evenframe.pipelines.source.inversion import invert
+from evenframe.pipelines.tuning.file import save as save_tuning
+from evenframe.pipelines.tuning.one_shot import tune
+from evenframe.pipelines.tuning.settings import Tuning
 from evenframe.pipelines.video import load, read_metadata, save
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +28,7 @@ WAN, OWN_WAN, EXPERTS = "Wan video edit", "Own sampler Wan", "Own sampler two ex
 """The recipes whose model is in files of its own."""
 LIGHT = {
     "steps": 2,
+    "tuning_steps": 2,
     "max_frames": FRAMES,
     "preview_every": 1,
     "start_step": 1,
@@ -76,6 +80,8 @@ def provide_files(graph: dict[str, Any], folder: Path, output: Path) -> None:
         name = node["inputs"].get("file")
         if node["class_type"] == "EvenframeLoadInversion":
             _save_inversion(output / name.removesuffix(SAVED))
+        elif node["class_type"] == "EvenframeLoadTuning":
+            _save_tuning(output / name.removesuffix(SAVED))
         elif isinstance(name, str) and name in DEMO_FILES:
             continue
         elif isinstance(name, str) and with_people:
@@ -108,6 +114,17 @@ def _save_inversion(path: Path) -> None:
     save_inversion(
         invert(families.load("miniature"), clip, prompt, steps=steps, windowing=windows), path
     )
+
+
+def _save_tuning(path: Path) -> None:
+    """What *Tune-A-Video shape edit* saves, made light."""
+    if not path.exists():
+        frames, prompt = demo.scene_clip("two shapes", FRAMES)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tuning = Tuning(steps=1, learning_rate=3e-4)
+        save_tuning(
+            tune(families.load("miniature"), torch.from_numpy(frames), prompt, tuning), path
+        )
 
 
 def check_video(path: Path, graph: dict[str, Any]) -> None:

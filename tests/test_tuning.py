@@ -59,7 +59,7 @@ def test_the_output_that_is_asked_for_tells_both_parts(kind: str):
 
 
 def test_a_clip_is_learnt(model):
-    tuning = Tuning(steps=20, learning_rate=3e-3, checkpointing=False)
+    tuning = Tuning(steps=20, learning_rate=3e-3, checkpointing="off")
     seen: list[TuningReport] = []
     delta = tune(model, frames(), "a cat", tuning, on_step=seen.append)
     assert [each.done for each in seen] == list(range(1, 21)) and seen[0].total == 20
@@ -69,7 +69,7 @@ def test_a_clip_is_learnt(model):
 
 
 def test_checkpointing_changes_nothing(model, few):
-    other = tune(model, frames(), "a cat", replace(FEW, checkpointing=False))
+    other = tune(model, frames(), "a cat", replace(FEW, checkpointing="on"))
     for one, two in ((few.changes, other.changes), (few.added, other.added)):
         for name in one:
             assert torch.allclose(one[name], two[name], atol=1e-3), name

@@ -3,8 +3,8 @@
 What travels on the pack's own is frozen.
 
 CLIP: `Clip`. MODEL: `ModelHandle` of a `Model`. PROMPT: `Conditioning`. STORE: the attention
-store's mode, a str. WINDOWS: `Windowing`. INVERSION: `Inversion`. REGIONS: `Regions`. CONTROLS: a
-tuple of controls, applied in order.
+store's mode, a str. WINDOWS: `Windowing`. INVERSION: `Inversion`. TUNING: `Delta`. REGIONS:
+`Regions`. CONTROLS: a tuple of controls, applied in order.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ Prompt = io.Custom("EVENFRAME_PROMPT")
 Store = io.Custom("EVENFRAME_STORE")
 Windows = io.Custom("EVENFRAME_WINDOWS")
 Inversion = io.Custom("EVENFRAME_INVERSION")
+Tuning = io.Custom("EVENFRAME_TUNING")
 Regions = io.Custom("EVENFRAME_REGIONS")
 Controls = io.Custom("EVENFRAME_CONTROLS")
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..common.code_hash import code_hash
 from ..common.file_cache import FileCache
+from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
 from ..common.tensor_file import hash_tensors
 from ..models.delta import Delta
@@ -37,13 +38,14 @@ def find_or_tune(
     *,
     on_step: OnTuningStep | None = None,
     on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
 ) -> tuple[Delta, bool]:
     """The tuning on a clip from the cache, or a fresh one that is put there: (delta, found)."""
     key = tuning_key(model, frames, prompt, tuning)
     kept = cache.get(key)
     if kept is not None:
         return kept, True
-    delta = tune(model, frames, prompt, tuning, on_step=on_step, on_frame=on_frame)
+    delta = tune(model, frames, prompt, tuning, on_step=on_step, on_frame=on_frame, free=free)
     cache.offer(key, delta)
     return delta, False
 

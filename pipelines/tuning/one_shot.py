@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..attention import keyframes as key_frames
 from ..common.errors import EvenframeError
+from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnFrame
 from ..models.checks import require_frames, require_prompt
 from ..models.delta import Delta
@@ -53,12 +54,13 @@ def tune(
     *,
     on_step: OnTuningStep | None = None,
     on_frame: OnFrame | None = None,
+    free: FreeMemory = free_memory,
 ) -> Delta:
     """What a model has to be changed by to make a clip, in half precision on the CPU.
 
     frames: (f, h, w, 3) in 0..1, two or more, all of which are learnt at once. prompt: what they
-    show. on_frame: for each frame encoded. It stands on this model alone (`Delta.base`), and the
-    model stays as it is.
+    show. on_frame: for each frame encoded. free: free bytes of a device. What is found stands on
+    this model alone (`Delta.base`), and the model stays as it is.
     Raises EvenframeError for a clip of one frame, and a model that cannot be tuned.
     """
     require_frames(frames, model)
@@ -66,6 +68,10 @@ def tune(
         raise EvenframeError(
             "The clip has one frame, which tells nothing of how things move: tune on two or more."
         )
+    if tuning.checkpointing == "auto":
+        kept = replace(tuning, checkpointing="off")
+        short = training_bytes(model, frames, kept) > free(model.device)
+        tuning = replace(kept, checkpointing="on" if short else "off")
     source = model.text.encode(prompt) if isinstance(prompt, str) else prompt
     require_prompt(model, source, "source prompt")
     with torch.inference_mode(False), torch.enable_grad():
@@ -94,13 +100,16 @@ def training_bytes(model: "Model", frames: Tensor, tuning: Tuning) -> int:
     """About what a tuning on frames (f, h, w, 3) needs beside the weights.
 
     Counted for Stable Diffusion 1.5 in 16 bits at 512x512, per frame: 6.8 GB, or 93 MB with
-    checkpointing; and for each number that is trained, four in float32. Raises EvenframeError for
-    a model that cannot be tuned.
+    checkpointing, which "auto" needs at least; and for each number that is trained, four in
+    float32. Raises EvenframeError for a model that cannot be tuned.
     """
     start = model.denoiser.tuning_start(tuning.layers, torch.Generator())
     trained = sum(each.numel() for part in (start.changes, start.added) for each in part.values())
-    pass_bytes = model.denoiser.working_bytes(len(frames), tuple(frames.shape[1:3]), branches=1)
-    return 16 * trained + int(pass_bytes * (93e6 if tuning.checkpointing else 6.8e9) / 70e6)
+    count, height, width = frames.shape[:3]
+    pass_bytes = model.denoiser.working_bytes(count, (height, width), branches=1)
+    return 16 * trained + int(
+        pass_bytes * (6.8e9 if tuning.checkpointing == "off" else 93e6) / 70e6
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +142,7 @@ def _learn(
     half = model.dtype == torch.float16 and model.device.type == "cuda"
     scaler = torch.amp.GradScaler(model.device.type, enabled=half)  # gradients underflow in float16
     times = model.schedule.times(TIMES)[:-1]
-    with tuned.training(tuning.checkpointing):
+    with tuned.training(tuning.checkpointing == "on"):
         for index in range(tuning.steps):
             time = times[int(torch.randint(len(times), (), generator=draw))]
             noise = torch.randn(clip.clean.shape, generator=draw).to(clip.clean)

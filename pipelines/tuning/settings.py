@@ -56,10 +56,11 @@ class Tuning:
         read=key_frames.parse,
     )
     seed: int = setting(0, "Of the noise, the times and the first weights.", whole=(0, MAX_SEED))
-    checkpointing: bool = setting(
-        True,
+    checkpointing: str = setting(
+        "auto",
         "Keep only the input of each block, and compute it again for the gradient: a seventieth of "
-        "the memory at 512 pixels, and 1.4 times the work.",
+        "the memory at 512 pixels, and 1.4 times the work. auto: where memory is short.",
+        choices=("auto", "on", "off"),
     )
 
     def __post_init__(self) -> None:
@@ -70,7 +71,7 @@ class Tuning:
         if not losses:
             return "nothing was tuned"
         few = max(1, len(losses) // 5)
-        return f"loss {fmean(losses[:few]):.4f} at first, {fmean(losses[-few:]):.4f} in the end"
+        return f"mean loss {fmean(losses[:few]):.4f} at first, {fmean(losses[-few:]):.4f} at last"
 
 
 def _published(steps: int, rate: float = 3e-5) -> Tuning:
