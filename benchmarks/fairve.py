@@ -197,7 +197,7 @@ def summary(found: Mapping[str, Sequence[Result]]) -> Figures:
     target, before = read_data()["target"], _female(found["source"])
     for arm in ARMS:
         key, after = f"fairve.{arm}", _female(found[arm])
-        wanted = dict.fromkeys(before, target["female"] / sum(target.values()))
+        wanted = {name: target["female"] / sum(target.values()) for name in before}
         figures[f"{key}.bias_correction"] = round(bias_correction(before, after, wanted), 1)
         figures |= share_of(f"{key}.right", [result.right for result in found[arm]])
         for group in dict.fromkeys(result.group for result in found[arm]):

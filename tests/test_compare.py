@@ -26,6 +26,7 @@ from evenframe.pipelines.comparing.editing import Shared, make
 from evenframe.pipelines.comparing.results import Results
 from evenframe.pipelines.comparing.summary import as_markdown, summarise
 from evenframe.pipelines.comparing.table import Row, read_table
+from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.measure.statistics import bootstrap, wilcoxon
 from evenframe.pipelines.models.families import load
 from evenframe.pipelines.video import save
@@ -143,10 +144,13 @@ def test_fatezero_takes_the_published_settings_of_a_kind():
     fatezero = methods.METHODS["fatezero"]
     task = methods.Task("a b", "a c", ("b",), ("c",), kind="shape")
     [fusion] = fatezero.controls(task)
+    assert isinstance(fusion, Fusion)
     assert (fusion.method, fusion.self_steps, fusion.blend_words) == ("replace", 0.5, ("b",))
     assert fatezero.walk(task)["layers"] == "all"
     [longer] = fatezero.controls(methods.Task("a b", "a c d", ("b",), ("c",)))
-    assert longer.method == "refine", "one word for one is impossible"
+    assert isinstance(longer, Fusion) and longer.method == "refine", (
+        "one word for one is impossible"
+    )
 
 
 @pytest.mark.parametrize(

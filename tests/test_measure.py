@@ -209,8 +209,9 @@ def test_clip_scores_are_their_formulas(tmp_path: Path):
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
-    a, b = a.double().tolist(), b.double().tolist()
-    return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+    one, other = (list(map(float, each)) for each in (a, b))
+    both = sum(x * y for x, y in zip(one, other, strict=True))
+    return both / math.hypot(*one) / math.hypot(*other)
 
 
 def test_a_clipped_score_counts_nothing_below_0():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -27,7 +28,7 @@ from transformers import (
 )
 
 WORDS = ("a", "red", "blue", "circle", "square", "photo", "of", "left", "is", "it", "yes", "no")
-SMALL = {
+SMALL: dict[str, Any] = {
     "hidden_size": 16,
     "intermediate_size": 32,
     "num_hidden_layers": 2,

@@ -128,7 +128,7 @@ def _save_frames(folder: Path, frames: Tensor, suffix: str, mode: str = "RGB") -
     aside = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     _make(aside)
-    how = {"quality": QUALITY, "subsampling": 0} if suffix == ".jpg" else {}
+    how: dict[str, Any] = {"quality": QUALITY, "subsampling": 0} if suffix == ".jpg" else {}
     for at, frame in enumerate(frames):
         to_image(frame).convert(mode).save(aside / f"{at:05}{suffix}", **how)
     aside.rename(folder)

@@ -78,5 +78,6 @@ def warped(picture: Any, back: Array) -> Any:
 
     height, width = back.shape[:2]
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    where = [(axis + back[..., at]).astype(np.float32) for at, axis in enumerate((columns, rows))]
-    return cv2.remap(picture, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    across = (columns + back[..., 0]).astype(np.float32)
+    down = (rows + back[..., 1]).astype(np.float32)
+    return cv2.remap(picture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

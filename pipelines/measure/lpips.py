@@ -53,9 +53,9 @@ def load(asked: Asked) -> Any:
     }
     wanted = judge.net.state_dict()
     # The package keeps torchvision's layers under their numbers, in slices: slice2.3 is features.3.
-    named = {name: trunk.get(name.split(".", 1)[1]) for name in wanted}
-    missing = [name for name, tensor in named.items() if tensor is None]
-    if missing or any(named[name].shape != wanted[name].shape for name in wanted):
+    named = {at: trunk[own] for at in wanted if (own := at.split(".", 1)[1]) in trunk}
+    alike = named.keys() == wanted.keys()
+    if not alike or any(named[at].shape != wanted[at].shape for at in wanted):
         raise NotMeasured(f"'{BACKBONE}' in the folder of judges is not torchvision's AlexNet")
     judge.net.load_state_dict(named)
     return judge.to(asked.device)

@@ -29,8 +29,8 @@ def measure(asked: Asked) -> Values:
     distances = []
     for source, result in zip(asked.source, asked.result, strict=True):
         asked.on_pass()
-        pair = [self_similarity(keys(model, each.to(asked.device))) for each in (source, result)]
-        distances.append(F.mse_loss(*pair))
+        one, other = (keys(model, each.to(asked.device)) for each in (source, result))
+        distances.append(F.mse_loss(self_similarity(one), self_similarity(other)))
     return {NAME: float(torch.stack(distances).mean())}
 
 
