@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .cli import batch, bench, compare, console, demo, evaluate, models, only_there, run
+from .cli import batch, bench, compare, console, demo, evaluate, models, only_there, report, run
 from .pipelines.common.errors import EvenframeError, one_line
 
 COMMANDS = {
     "demo": (demo, "edit the built-in clip and show what came out"),
     "run": (run, "run a workflow in ComfyUI's API format"),
     "batch": (batch, "run a workflow for each row of a table, on one machine or many"),
+    "report": (report, "tell what came of batches, with intervals and tests"),
     "only-there": (only_there, "keep an editor's result only in regions of the source"),
     "evaluate": (evaluate, "measure an edit by the published formulas"),
     "compare": (compare, "edit the clips of a table by several methods and compare"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 INVERTING = "Inverting"
 THUMB, THUMB_SIDE = "thumb.jpg", 160
+VIDEOS = (".mp4", ".mkv", ".webm", ".gif", ".mov")
 
 
 class Editor:
@@ -85,15 +86,24 @@ def session(setup: Setup) -> Session:
 
 def finish(setup: Setup, job: Job, folder: Path) -> dict[str, Any]:
     """A thumbnail beside the files, and what the record tells of this process."""
-    import torch
-
     from ..nodes.common.made_by import facts
 
     thumbnail(folder)
     told = facts(())
     process = {name: told[name] for name in ("versions", "device", "threads")}
-    process["threads"] = torch.get_num_threads()
-    return {"process": process}
+    if not setup.evaluate:
+        return {"process": process}
+    from .measures import clip_name, measured
+
+    name = clip_name(job)
+    clip = standalone().named_file(name) if name else None
+    return {"process": process, "measures": measured(job, clip, first_video(folder))}
+
+
+def first_video(folder: Path) -> Path | None:
+    """By name: of a workflow that saves several, the one that the page shows and measures."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEOS)
+    return found[0] if found else None
 
 
 def thumbnail(folder: Path) -> None:
@@ -102,16 +112,14 @@ def thumbnail(folder: Path) -> None:
 
     from ..pipelines.video.source import opened
 
-    videos = (".mp4", ".mkv", ".webm", ".gif", ".mov")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in videos)
-    if not found:
+    if (video := first_video(folder)) is None:
         return
     try:
-        with opened(found[0]) as container:
+        with opened(video) as container:
             frames = [frame for frame, _ in zip(container.decode(video=0), range(9), strict=False)]
             image = frames[len(frames) // 2].to_image()
     except (EvenframeError, av.FFmpegError, IndexError) as error:
-        log.warning("No thumbnail of '%s': %s", found[0].name, error)
+        log.warning("No thumbnail of '%s': %s", video.name, error)
         return
     image.thumbnail((THUMB_SIDE, THUMB_SIDE))
     image.save(folder / THUMB, quality=80)

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--models", action="append", type=Path, metavar="DIR", help="a folder of models"
     )
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where inversions are kept")
+    parser.add_argument("--evaluate", action="store_true", help="measure each result, too")
     parser.add_argument("--retry-errors", action="store_true", help="do failed rows once more")
     parser.add_argument("--new-workflow", action="store_true", help="go on with another workflow")
     parser.add_argument("--dry-run", action="store_true", help="check the table, and do nothing")
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the whole table, do what has no record yet, write the report."""
-    from ..batch import results
+    from ..batch import measures, results
     from ..batch.status import read
     from ..batch.store import Store
 
@@ -66,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
     if options.folder is not None or options.workflow is None or options.out is None:
         options.usage("a batch needs TABLE, --workflow FILE and --out DIR")
     require_counts(options)
+    if options.evaluate:
+        measures.require()
     store = Store(options.out.absolute())
     plan, connect = planned(options, store)
     if options.dry_run:
@@ -131,7 +134,8 @@ def _engine(
     models = tuple(path.absolute() for path in options.models or ())
     cache = None if options.cache is None else options.cache.absolute()
     workers = options.workers or 1
-    setup = Setup(store.root, edits.make, models, inputs, cache, threads_of(options, workers))
+    threads, evaluate = threads_of(options, workers), options.evaluate
+    setup = Setup(store.root, edits.make, models, inputs, cache, threads, evaluate=evaluate)
     session = edits.session(setup)
     if options.engine == "comfyui":
         return _servers(options, store, session, workflow)
@@ -160,7 +164,7 @@ def _servers(
 
     servers = [Server(url) for url in dict.fromkeys(options.server)]
     rules = ThereRules(servers, session, workflow)
-    return rules, lambda: ComfyUIEngine(store, servers, rules.fits)
+    return rules, lambda: ComfyUIEngine(store, servers, rules.fits, options.evaluate)
 
 
 def threads_of(options: argparse.Namespace, workers: int) -> int:

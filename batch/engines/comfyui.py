@@ -8,13 +8,15 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...pipelines.common.errors import EvenframeError
 from ..commit import perform
-from ..edits import thumbnail
+from ..edits import first_video, thumbnail
 from ..job import Job, Lost, Made, Outcome
+from ..measures import measured
 from ..store import Store
 from .server import Gone, Refused, Server, told_error
 
@@ -37,9 +39,11 @@ class ComfyUIEngine:
 
     name, shared = "comfyui", False
 
-    def __init__(self, store: Store, servers: list[Server], fits: Fits) -> None:
+    def __init__(
+        self, store: Store, servers: list[Server], fits: Fits, evaluate: bool = False
+    ) -> None:
         self._store, self._servers = store, {server.url: server for server in servers}
-        self._fits = fits
+        self._fits, self._evaluate = fits, evaluate
         self._jobs: dict[str, Job | None] = {}
         self._up: dict[str, str] = {}
         self._handed: dict[str, queue.SimpleQueue[Job]] = {}
@@ -103,7 +107,7 @@ class ComfyUIEngine:
                 continue
             outcome = Outcome(job.key, "lost", f"{url}: its row could not be ended")
             try:
-                run = Run(server, self._client, self._stopped, told)
+                run = Run(server, self._client, self._stopped, told, self._evaluate)
                 outcome = perform(self._store, job, run, url)
             except (Lost, OSError, EvenframeError) as error:
                 outcome = Outcome(job.key, "lost", str(error))
@@ -129,10 +133,16 @@ class Run:
     """An `Edit` on a server."""
 
     def __init__(
-        self, server: Server, client: str, stopped: threading.Event, told: Mapping[str, Any]
+        self,
+        server: Server,
+        client: str,
+        stopped: threading.Event,
+        told: Mapping[str, Any],
+        evaluate: bool = False,
     ) -> None:
         """client: see `ComfyUIEngine`. stopped: ends the run. told: of the server, for records."""
         self._server, self._client, self._stopped, self._told = server, client, stopped, told
+        self._evaluate = evaluate
 
     def __call__(self, job: Job, folder: Path) -> Made:
         number = str(uuid.uuid4())
@@ -147,7 +157,11 @@ class Run:
         except Refused as error:
             raise EvenframeError(f"{self._server.url}: {error}") from error
         thumbnail(folder)
-        return made
+        if not self._evaluate:
+            return made
+        clip = next(map(Path, job.uploads.values()), None)
+        measures = measured(job, clip, first_video(folder))
+        return replace(made, facts={**made.facts, "measures": measures})
 
     def _uploaded(self, job: Job) -> dict[str, Any]:
         """The workflow with the clips of this machine named as they are on the server."""

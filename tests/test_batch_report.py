@@ -1,0 +1,105 @@
+"""Reports of batches: intervals, tests, methods; measures where there are some."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from batch_fakes import opened, planned
+
+from evenframe.__main__ import main
+from evenframe.batch import measures, report
+from evenframe.batch.commit import perform
+from evenframe.batch.job import Job, Made
+from evenframe.batch.store import Store, write_lines
+from evenframe.batch.table import Row, Table
+from evenframe.pipelines.common.errors import EvenframeError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Eight clips by two methods; the second has 2 more of a measure on each, and one row fails."""
+    store = opened(tmp_path / "out")
+    cells = [
+        {"file": f"{clip}.mp4", "target": target, "#who": str(line)}
+        for line, (target, clip) in enumerate((t, c) for t in ("a", "b") for c in range(8))
+    ]
+    rows = tuple(Row(line, each) for line, each in enumerate(cells, start=2))
+    work = planned(Table(("file", "target", "#who"), rows))
+    write_lines(store.table, work.lines())
+
+    def edit(job: Job, folder: Path) -> Made:
+        row = job.record["row"]
+        if row == cells[-1]:
+            raise EvenframeError("No.")
+        value = int(row["file"][0]) + 2 * (row["target"] == "b") + 0.5
+        return Made(0, {"measures": {"psnr": value, "clip": "not measured: no judge"}})
+
+    for key in work.keys:
+        perform(store, work.job(key), edit, "worker 0")
+    return store
+
+
+def test_methods_are_compared_on_the_rows_that_they_share(store: Store):
+    a, b = report.methods([store.root], by="target")
+    assert (a.done, a.ended, b.done, b.ended) == (8, 8, 7, 8)
+    assert set(a.values) == {"psnr", "seconds"}, "what is not measured is no number"
+    lines = list(report.table([a, b]))
+    assert "  rows done: 7 of 8 (95 % 0.529 to 0.978)" in lines
+    (mean,) = [line for line in lines if line.startswith("  psnr: 4 (95 % ")]
+    assert mean.endswith("n = 8)")
+    (tested,) = [line for line in lines if line.startswith("a - b, psnr")]
+    assert tested.startswith("a - b, psnr: -2 (95 % -2 to -2, p = 0.0") and "n = 7" in tested
+
+
+def test_intervals_and_tests_are_right_where_it_is_known():
+    chance = np.random.default_rng(1)
+    hits, ps = 0, []
+    for _ in range(40):
+        values = chance.normal(0, 1, 40)
+        low, high = report.interval(values)
+        hits += low <= 0 <= high
+        ps.append(report.sign_flips(values))
+    assert hits >= 33, "95 % intervals hold the mean, give or take"
+    assert 0.2 < np.mean(ps) < 0.8 and report.sign_flips(np.ones(20)) < 0.001
+    assert report.sign_flips(np.zeros(5)) == 1.0
+
+
+def test_a_report_is_printed_and_its_pages_made_again(
+    store: Store, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["report", str(store.root), "--by", "target"]) == 0
+    told = capsys.readouterr().out
+    assert str(store.root / "results.csv") in told and "p = " in told
+    head = (store.root / "results.csv").read_text().splitlines()[0]
+    assert head.startswith("line,state,error,file,target,#who,psnr,clip,seconds")
+    assert main(["report", str(store.root), "--by", "colour"]) == 1
+    assert "has a column 'colour': choose another --by" in capsys.readouterr().err
+    assert main(["report", str(store.root.parent)]) == 1
+    assert "is no folder of a batch" in capsys.readouterr().err
+
+
+def test_a_version_without_measures_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(measures, "MEASURES", "..pipelines.common")
+    with pytest.raises(EvenframeError, match="has no `evaluate`: leave it out"):
+        measures.require()
+
+
+def test_a_row_is_measured_where_this_version_measures(tmp_path: Path):
+    try:
+        measures.require()
+    except EvenframeError as missing:
+        pytest.skip(str(missing))
+    import torch
+
+    from evenframe.pipelines import video
+
+    for name, seed in (("clip.mp4", 0), ("made.mp4", 1)):
+        frames = torch.rand(3, 32, 32, 3, generator=torch.Generator().manual_seed(seed))
+        video.save(tmp_path / name, frames, 8)
+    job = Job("k", 2, {"1": {"class_type": "EvenframeLoadVideo", "inputs": {"file": "clip.mp4"}}})
+    assert measures.clip_name(job) == "clip.mp4"
+    found = measures.measured(job, tmp_path / "clip.mp4", tmp_path / "made.mp4")
+    assert any(isinstance(value, float) for value in found.values())
+    assert any(str(value).startswith("not measured: ") for value in found.values())
