@@ -18,6 +18,8 @@ WORKERS ?= 2
 # Of the cheapest fuzzers in `make fuzz`, and of `make soak`.
 CASES ?= 2000
 EDITS ?= 100
+# Of `make chaos`, for each engine.
+SEEDS ?= 5
 
 # Wheels come from the package index alone, whatever a local pip configuration offers beside it:
 # a local build of torch would not match torchvision, and figures would differ between machines.
@@ -34,7 +36,7 @@ endif
 # we pin. Where they cannot be installed, the tests that need them skip and say so.
 REGISTRY := $(VENV)/registry
 
-.PHONY: help demo test mutants fuzz soak fresh bench lint typecheck format locales miniature clean
+.PHONY: help demo test mutants fuzz soak chaos fresh bench lint typecheck format locales miniature clean
 
 help:
 	@echo "make demo       edit the built-in clip; writes a video, a sheet and figures to $(OUTPUT)"
@@ -42,6 +44,7 @@ help:
 	@echo "make fresh      what ComfyUI users install, in an environment made anew; in minutes"
 	@echo "make mutants    whether the quick tests notice 30 small faults, one at a time; in minutes"
 	@echo "make fuzz       CASES of each kind of file and text; make soak: EDITS in one ComfyUI"
+	@echo "make chaos      batches whose workers, drivers and servers are killed; in minutes"
 	@echo "make bench      all figures, in hours; BENCH=attention for one, BENCH=gpu on a GPU"
 	@echo "make lint | typecheck | format | locales | miniature | clean"
 
@@ -84,6 +87,10 @@ fuzz: $(INSTALLED)
 
 soak: $(INSTALLED) $(SERVER)
 	PYTHONPATH=tests $(BIN)/python tests/soak.py --edits $(EDITS)
+
+# On Ray, too, where the extra `cluster` is installed.
+chaos: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python tests/chaos.py --seeds $(SEEDS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -20,9 +20,7 @@ FRAMES = 64
 def require() -> None:
     """EvenframeError where nothing can be measured."""
     if find_spec(f"{MEASURES}.evaluate", __package__) is None:
-        raise EvenframeError(
-            "--evaluate: this version has no `evaluate`: leave it out."
-        )
+        raise EvenframeError("--evaluate: this version has no `evaluate`: leave it out.")
 
 
 def measured(job: Job, clip: Path | None, result: Path | None) -> dict[str, float | str]:

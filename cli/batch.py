@@ -129,9 +129,12 @@ def _engine(
     from ..batch import edits
     from ..batch.here import HereRules
     from ..batch.job import Setup
+    from ..nodes.host.standalone import Session
 
     inputs = tuple(path.absolute() for path in options.input or [options.table.absolute().parent])
-    models = tuple(path.absolute() for path in options.models or ())
+    # Absolute: a cluster's workers stand in other folders.
+    models = options.models or Session.from_environment().models
+    models = tuple(path.absolute() for path in models)
     cache = None if options.cache is None else options.cache.absolute()
     workers = options.workers or 1
     threads, evaluate = threads_of(options, workers), options.evaluate
