@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from comfyui_server import ComfyServer, Run
+import torch
+from comfyui_server import ComfyServer, Run, wait_for
 from safetensors.torch import load_file
 
 from evenframe.benchmarks.unchanged import node
@@ -140,6 +141,44 @@ def test_controls_go_with_a_model_to_comfyuis_own_samplers(comfyui: ComfyServer,
         kept = (found[name] - clip).abs()
         assert found[name].shape == clip.shape == (1, 16, 3, 16, 16)
         assert kept[..., :4, :].max() < 1e-3 < kept[..., 4:12, 4:12].mean(), name
+
+
+def test_one_model_goes_to_two_samplers_after_one_that_was_interrupted(
+    comfyui: ComfyServer, wan: str
+) -> None:
+    """With different controls in one graph, each as if it were alone."""
+    graph = sampled(wan)
+    for name in ("advanced", "encoded"):
+        graph.pop(f"save_{name}")
+    alone = graph | {"save_sampled": theirs("SaveLatent", samples=["sampled", 0], **named("alone"))}
+    few = {**graph["sampled"]["inputs"], "model": ["fused", 0]}
+    both = alone | {
+        "fused": theirs("EvenframeApplyControls", model=["source", 0], controls=["fusion", 0]),
+        "other": theirs("KSampler", **few),
+        "save_other": theirs("SaveLatent", samples=["other", 0], **named("other")),
+    }
+    long = both | {"other": theirs("KSampler", **{**few, "steps": 900})}
+    run = comfyui.queue(long)
+    wait_for(lambda: [data for data in run.of("progress") if data["node"] == "other"])
+    comfyui.interrupt()
+    assert run.ended.wait(60) and run.outcome == "execution_interrupted"
+    for nodes, prefix in ((both, "both"), (alone, "alone")):
+        nodes["save_sampled"]["inputs"]["filename_prefix"] = prefix
+        comfyui.post("/free", {"free_memory": True})  # so that nothing is taken from before
+        run = comfyui.run(nodes, seconds=600)
+        assert run.outcome == "execution_success", run.of("execution_error")
+    found = {name: latents(comfyui, name) for name in ("both", "alone", "other")}
+    assert torch.equal(found["both"], found["alone"])
+    assert not torch.equal(found["other"], found["both"])
+
+
+def named(prefix: str) -> dict[str, str]:
+    return {"filename_prefix": prefix}
+
+
+def latents(comfyui: ComfyServer, prefix: str) -> torch.Tensor:
+    """The last that was saved."""
+    return load_file(max((comfyui.base / "output").glob(f"{prefix}_*.latent")))["latent_tensor"]
 
 
 def test_frames_that_wan_does_not_take_are_refused_with_those_that_it_does(
