@@ -40,8 +40,10 @@ def test_a_share_is_held_against_the_interval_of_the_other():
     figures = summary(same)
     assert all(figures[key] == 0 for key in TARGETS)
     figures = summary([{**clip, "boost.ksampler": bad} for clip in same])
-    assert figures["sampler.boost.ksampler.share"] == 0 == figures["sampler.fusion.beyond_interval"]
+    assert figures["sampler.boost.ksampler.share"] == 0 == figures["sampler.fusion.below_interval"]
     low = figures["sampler.boost.loop.share.low"]
-    assert figures["sampler.boost.beyond_interval"] == low == pytest.approx(0.722, abs=1e-3)
+    assert figures["sampler.boost.below_interval"] == low == pytest.approx(0.722, abs=1e-3)
     assert figures["sampler.boost.background_change_db"] == 1
     assert float(figures["sampler.boost.paired_p"]) < 0.01
+    better = summary([{**clip, "boost.loop": bad} for clip in same])
+    assert better["sampler.boost.below_interval"] == 0

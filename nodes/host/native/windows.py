@@ -180,8 +180,9 @@ def require_rows(options: Mapping[str, Any], clip: Sequence[int], steps: int) ->
     clip: the shape of all latents.
     """
     handler, dim = options.get("context_handler"), 2 if len(clip) == 5 else 0
-    known = isinstance(handler, IndexListContextHandler) and handler.dim == dim
-    if not known or clip[dim] <= handler.context_length:
+    if not isinstance(handler, IndexListContextHandler) or handler.dim != dim:
+        return
+    if clip[dim] <= handler.context_length:
         return
     _require_no_retained(handler)
     if handler.context_schedule.func in CONTEXT_MAPPING.values():
