@@ -179,14 +179,15 @@ def require_rows(options: Mapping[str, Any], clip: Sequence[int], steps: int) ->
 
     clip: the shape of all latents.
     """
-    handler, dim = options.get("context_handler"), 2 if len(clip) == 5 else 0
-    if not isinstance(handler, IndexListContextHandler) or handler.dim != dim:
+    if not isinstance(options.get("context_handler"), IndexListContextHandler):
         return
-    if clip[dim] <= handler.context_length:
+    handler: Any = options["context_handler"]
+    dim = 2 if len(clip) == 5 else 0
+    if handler.dim != dim or clip[dim] <= handler.context_length:
         return
     _require_no_retained(handler)
     if handler.context_schedule.func in CONTEXT_MAPPING.values():
-        own = copy(handler)
+        own: Any = copy(handler)
         for step in range(steps):
             own._step = step  # by which it moves uniform windows
             for frames in own.context_schedule.func(clip[dim], own, options):
