@@ -2,8 +2,9 @@
 
 Clips of two figures as the models' bias has them, a nurse beside a doctor or an engineer, are
 edited towards the other presentation of each: by the prompt they have, by one that names both
-attributes, by FAME's prompt encoder, and with its two controls too. All ways share fusion and joint
-sampling around the people's true regions, as in `fairness`.
+attributes, by FAME's prompt encoder, and with its two controls too, which are also tried with the
+prompt that names both. All ways share fusion and joint sampling around the people's true regions,
+as in `fairness`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ from .video_clips import (
 SEED, CLIPS = 7600, 40
 GUIDANCE = {VIDEO: 3.0, IMAGE: 4.0}
 PAIRS = ({"doctor", "nurse"}, {"engineer", "nurse"})
-WAYS = {VIDEO: ("plain", "prompt", "soft", "full"), IMAGE: ("plain", "full")}
+WAYS = {VIDEO: ("plain", "prompt", "soft", "full", "named"), IMAGE: ("plain", "full")}
+_GENTLY = replace(Settings().modulator, strength=0.1)
+"""Every layer of the video miniature looks at the whole clip: more tears the people apart."""
+SETTINGS = {VIDEO: replace(Settings(), modulator=_GENTLY), IMAGE: Settings()}
 PART_OF = "video_methods"
 
 
@@ -58,7 +62,7 @@ def run(
 
 def folder(results_in: Path | None, both: Sequence[Side], steps: int) -> Path | None:
     """Where its outcomes are kept."""
-    return results(results_in, "people", both, SEED, steps, GUIDANCE, Settings())
+    return results(results_in, "people", both, SEED, steps, GUIDANCE, SETTINGS)
 
 
 def make_tasks(count: int, seed: int = SEED) -> list[Task]:
@@ -89,14 +93,15 @@ def _figure(item: Item, minority: bool) -> Item:
 def how(side: Side, shot: Shot, way: str) -> Way:
     """How a clip is edited."""
     source, target = side.prompt(shot.task.source), side.prompt(shot.task.target)
-    prompt = target if way == "prompt" else source
-    settings = Settings()
+    prompt = target if way in ("prompt", "named") else source
+    settings = SETTINGS[side.name]
     if way in ("soft", "full"):
         wishes = [Wish(MINORITY[i.noun], i.noun) for i in shot.task.target.scene.items]
         given = {"strength": settings.strength, "eos_scope": settings.eos_scope}
         prompt = encode_fair(side.model, source, wishes, **given).prompt
     people = regions(shot, settings.grow)
-    return Way(prompt, settings.controls(way, people), GUIDANCE[side.name])
+    chain = settings.controls("full" if way == "named" else way, people)
+    return Way(prompt, chain, GUIDANCE[side.name])
 
 
 def regions(shot: Shot, grow: int) -> Regions:
