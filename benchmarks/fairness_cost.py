@@ -33,16 +33,19 @@ PEOPLE = Regions(
     (SIZE, SIZE),
 )
 """Two that stand side by side."""
-ROWWISE = SelfModulator(regions=PEOPLE)
-FUSED = SelfModulator(form="additive", tau=0, regions=PEOPLE)
+FORMS = {
+    "modulator": SelfModulator(tau=0.1, regions=PEOPLE),
+    "relative": SelfModulator(tau=0, regions=PEOPLE),
+    "additive": SelfModulator(form="additive", tau=0, regions=PEOPLE),
+}
+"""By what a figure calls them: with a similarity, and the two without."""
 HALF = 2
 
 
 def run() -> Figures:
     """Work over that of the same attention without the modulator, and bytes beside a mask's."""
-    forms = {"modulator": ROWWISE, "additive": FUSED}
     figures: Figures = {}
-    for name, settings in forms.items():
+    for name, settings in FORMS.items():
         attention, whole = work(settings)
         figures[f"cost.{name}_ratio"] = round(attention, 4)
         figures[f"cost.{name}_pass_ratio"] = round(whole, 4)
@@ -99,13 +102,15 @@ def times(side: int = 16, width: int = 24, heads: int = 2) -> Figures:
     latents = torch.randn(STEPS + 1, frames, 4, SIZE // 8, SIZE // 8)
     inversion = replace(meta_inversion(model), keyframes=("all",), trajectory=latents)
     dense = torch.randn(frames, 1, n, n * frames)
-    by_rows, fused = (settings_run(model, inversion, form) for form in (ROWWISE, FUSED))
+    runs = {name: settings_run(model, inversion, form) for name, form in FORMS.items()}
     medians = interleaved(
         {
             "plain": lambda: evaluate(call.plain()),
-            "modulator": lambda: evaluate(by_rows.attend(call, call.plain())),
-            "additive": lambda: evaluate(fused.attend(call, call.plain())),
             "dense_mask": lambda: evaluate((Term(q, call.gather(k), call.gather(v), bias=dense),)),
+            **{
+                name: lambda run=run: evaluate(run.attend(call, call.plain()))
+                for name, run in runs.items()
+            },
         }
     )
     plain = medians.pop("plain")

@@ -46,7 +46,7 @@ NO_PROMPT: Any = None
 PERSON = box_region([(0, 0, 24 + 8 * f, 24) for f in range(FRAMES)], SIZE, name="p", words="doctor")
 OTHER = box_region([(40, 8, 64, 32)] * FRAMES, SIZE, name="q", words="road")
 REGIONS = Regions((PERSON, OTHER), FRAMES, SIZE)
-RELATIVE = SelfModulator(regions=REGIONS)
+RELATIVE = SelfModulator(tau=0.1, regions=REGIONS)
 ADDITIVE = SelfModulator(form="additive", tau=0, regions=REGIONS)
 
 
@@ -149,10 +149,10 @@ def dense_self(
 @pytest.mark.parametrize(
     "settings",
     [
-        SelfModulator(regions=REGIONS),
+        RELATIVE,
         SelfModulator(tau=0, strength=1, same=1, other=1, regions=REGIONS),
         SelfModulator(tau=0, frame_decay=math.inf, regions=REGIONS),
-        SelfModulator(form="additive", regions=REGIONS),
+        SelfModulator(form="additive", tau=0.1, regions=REGIONS),
         SelfModulator(form="additive", tau=0, regions=REGIONS),
         SelfModulator(form="additive", tau=0, same=1, other=0, frame_decay=1, regions=REGIONS),
     ],
@@ -181,7 +181,7 @@ def test_key_frames_that_all_frames_share_may_be_one_row(plan, form: dict[str, A
 )
 @pytest.mark.parametrize(
     "settings",
-    [RELATIVE, ADDITIVE],
+    [RELATIVE, replace(RELATIVE, tau=0), ADDITIVE],
 )
 def test_fast_forms_hold_in_every_precision(plan, dtype, tolerance: float, settings):
     made = plan("all")
@@ -195,9 +195,9 @@ def test_fast_forms_hold_in_every_precision(plan, dtype, tolerance: float, setti
 
 def test_rows_are_the_same_however_many_are_taken_at_once(plan, monkeypatch):
     call = a_call(SELF, resolve(("all",), FRAMES))
-    run = started(SelfModulator(regions=REGIONS), plan())
+    run = started(RELATIVE, plan())
     whole = evaluate(run.attend(call, call.plain()))
-    monkeypatch.setattr(attention, "ROWS_ELEMENTS", 5 * HEADS * TOKENS * FRAMES)
+    monkeypatch.setitem(attention.ROWS_ELEMENTS, "cpu", 5 * HEADS * TOKENS * FRAMES)
     assert torch.allclose(evaluate(run.attend(call, call.plain())), whole, atol=1e-14)
 
 
@@ -223,10 +223,7 @@ def test_a_bias_and_a_gate_of_another_control_are_kept(plan):
     call = a_call(SELF, resolve(("all",), FRAMES))
     bias, gate = random(HEADS, TOKENS, TOKENS * FRAMES), torch.tensor(0.5).double()
     term = replace(call.plain()[0], bias=bias, gate=gate)
-    for settings in (
-        SelfModulator(regions=REGIONS),
-        SelfModulator(form="additive", tau=0, regions=REGIONS),
-    ):
+    for settings in (RELATIVE, replace(RELATIVE, tau=0), ADDITIVE):
         run = started(replace(settings, strength=1e-12), plan())
         out = evaluate(run.attend(call, (term,)))
         assert torch.allclose(out, evaluate((term,)), atol=1e-9)
@@ -375,10 +372,10 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize(
     "settings",
-    [RELATIVE, ADDITIVE],
+    [RELATIVE, replace(RELATIVE, tau=0), ADDITIVE],
 )
 def test_memory_grows_with_the_tokens_not_with_their_square(monkeypatch, settings):
-    monkeypatch.setattr(attention, "ROWS_ELEMENTS", 2**12)
+    monkeypatch.setitem(attention.ROWS_ELEMENTS, "cpu", 2**12)
     most = []
     for side in (8, 16):
         size = (side * 8, side * 8)

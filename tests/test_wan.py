@@ -267,9 +267,10 @@ def test_the_frames_of_a_latent_are_seen_alike(model: Model, inversion: Inversio
 
 def test_rows_of_a_long_clip_are_not_rewritten(model: Model, inversion: Inversion, monkeypatch):
     monkeypatch.setattr(self_modulator, "MOST_TOKENS", 47)
-    with pytest.raises(EvenframeError, match=r"each of 48 tokens .* set form to additive and tau"):
-        edit(model, inversion, TARGET, controls=[SelfModulator(subject=("jeep",))])
+    with pytest.raises(EvenframeError, match=r"each of 48 tokens .* set tau to 0"):
+        edit(model, inversion, TARGET, controls=[SelfModulator(tau=0.1, subject=("jeep",))])
     edit(model, inversion, TARGET, controls=CONTROLS["FAME, additive"])
+    edit(model, inversion, TARGET, controls=[SelfModulator(regions=REGIONS)])
 
 
 def test_a_text_encoder_without_a_summary_says_so(model: Model, inversion: Inversion):

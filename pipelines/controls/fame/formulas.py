@@ -27,16 +27,6 @@ POWER, POWER_SHARE = 5, 0.3
 """VideoGrain: ((t-1)/1000)^5 in the first 15 of 50 steps."""
 
 
-def pulled(logits: Tensor, reach: Tensor, gap: Tensor) -> Tensor:
-    """L + reach (max - L) - gap (L - min), with the maximum and minimum of each row.
-
-    reach, gap: (n, m), which broadcast to the logits (..., n, m); at most one is not 0.
-    """
-    kept = logits * (1 - reach - gap).to(logits)
-    raised = kept.addcmul_(reach.to(logits), logits.amax(-1, keepdim=True))
-    return raised.addcmul_(gap.to(logits), logits.amin(-1, keepdim=True))
-
-
 def shifted(logits: Tensor, reach: Tensor, gap: Tensor, unit: float) -> Tensor:
     """The additive form, L + unit (reach - gap): `unit` logits in the place of both distances.
 
@@ -55,8 +45,9 @@ def raised(logits: Tensor, tokens: Tensor, amount: Tensor) -> Tensor:
 def pair_weights(
     regions_q: Tensor, regions_k: Tensor, near: Tensor, same: float, other: float
 ) -> tuple[Tensor, Tensor]:
-    """(lambda delta R, mu D) for ids (n,) and (m,), each (n, m). near: delta, (m,) or (n, m)."""
-    rows, columns = regions_q[:, None], regions_k[None]
+    """(lambda delta R, mu D) for ids (n,) and (..., m), each (..., n, m). near: delta, of a shape
+    that broadcasts to it."""
+    rows, columns = regions_q[:, None], regions_k[..., None, :]
     together = (rows == columns) & (rows != 0)
     return same * near * together, other * (rows != columns).to(near)
 

@@ -5,10 +5,10 @@ is done: coherence inside a region across frames is reinforced, interaction betw
 suppressed, with a decay over time and a soft similarity mask. The formulas are this project's own,
 see formulas.py.
 
-No matrix of queries x keys is built. The relative form, and any form with a similarity, rewrites
-the logits some rows at a time. The additive form without a similarity depends on the pair of
-regions alone, so a few more dimensions of the queries and keys say it all, and the attention stays
-one fused call.
+No matrix of queries x keys is built. A form with a similarity rewrites the logits some rows at a
+time. Without, the regions alone decide: the additive form is a few more dimensions of the queries
+and keys, and one fused call; the relative form looks for each row's largest and smallest logit
+first, and is a fused call for each region of a frame.
 """
 
 import math
@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...attention.relative import Groups, Relative, pulled
 from ...attention.terms import Call, Term, Terms, extended
 from ...common.errors import EvenframeError
 from ...common.grids import averaged, grid_of
@@ -27,7 +28,6 @@ from .formulas import (
     by_similarity,
     frame_weights,
     pair_weights,
-    pulled,
     require_decay,
     shifted,
     similarity,
@@ -54,9 +54,9 @@ class SelfModulator(FameControl):
         0.4, "Push between different regions (mu).", within=(0, 1), told="other (mu)"
     )
     tau: float = setting(
-        0.1,
-        "How alike two places must look to count as the same: less is stricter. 0 lets the "
-        "regions alone decide.",
+        0.0,
+        "How alike two places must look to count as the same: less is stricter, and about 0.1 is "
+        "strict. 0 lets the regions alone decide, in a third of the time.",
         within=(0, 10),
     )
     frame_decay: float = setting(
@@ -70,7 +70,7 @@ class SelfModulator(FameControl):
     form: str = setting(
         "relative",
         "relative: measured by each row's largest and smallest value. additive: a fixed amount, "
-        "which is fast where tau is 0.",
+        "which costs next to nothing where tau is 0.",
         choices=("relative", "additive"),
     )
     unit: float = setting(4.0, "The amount of the additive form.", within=(0, 100), step=0.5)
@@ -81,13 +81,18 @@ class SelfModulator(FameControl):
             require_subject(self.regions, self.subject)
 
     @property
+    def changes_self(self) -> str:
+        """Where self-attention is changed, how to switch that off."""
+        return "strength of Temporal Self-Attention Modulator to 0" if self._acts else ""
+
+    @property
     def _acts(self) -> bool:
         return self.strength > 0 and (self.same > 0 or self.other > 0)
 
     @property
     def _by_rows(self) -> bool:
-        """Whether no bias can say it, so that logits are rewritten some rows at a time."""
-        return self.form != "additive" or self.tau != 0
+        """Whether logits are rewritten some rows at a time: each pair of places has its own."""
+        return self.tau != 0
 
     def begin(self, edit: Edit) -> ControlRun:
         """Find the people in the clip and start."""
@@ -108,8 +113,8 @@ def _require_few_tokens(edit: Edit) -> None:
     if tokens > MOST_TOKENS:
         raise EvenframeError(
             f"FAME Self Modulator would compare each of {tokens} tokens with all others, row by "
-            f"row, and in '{edit.model.name}' does so for {MOST_TOKENS} at most: set form to "
-            "additive and tau to 0, which is fast, or take smaller frames or shorter windows."
+            f"row, and in '{edit.model.name}' does so for {MOST_TOKENS} at most: set tau to "
+            "0, which is fast, or take smaller frames or shorter windows."
         )
 
 
@@ -131,37 +136,52 @@ class SelfModulatorRun(FameRun):
         if not self.acts(call, "self"):
             return terms
         settings, pixels = self._settings, self._pixels(call)
-        if not settings._by_rows:
+        if not settings.tau and settings.form == "additive":
             amount = settings.unit * settings.strength * self._rho
             rows, columns = region_bias(
                 pixels, call.keyframes, amount, settings.same, settings.other, settings.frame_decay
             )
             return tuple(extended(term, rows[:, None], columns[:, None]) for term in terms)
+        if not settings.tau:
+            return tuple(self._regional(term, pixels, call) for term in terms)
         return tuple(self._rewritten(term, pixels, call.keyframes) for term in terms)
+
+    def _regional(self, term: Term, pixels: "Pixels", call: Call) -> Term:
+        """The relative form without a similarity: the rows of a region go the same way."""
+        if term.rewrite is not None:
+            return self._rewritten(term, pixels, call.keyframes)
+        weights = self._weights(pixels, call.keyframes)
+        return replace(term, rewrite=Relative(pixels.groups, *weights))
 
     def _rewritten(self, term: Term, pixels: "Pixels", keyframes: Tensor | None) -> Term:
         settings, earlier = self._settings, term.rewrite
-        amount = settings.strength * self._rho
+        every_reach, every_gap = self._weights(pixels, keyframes)
 
         def rewrite(logits: Tensor, frame: int, rows: slice) -> Tensor:
             if earlier is not None:
                 logits = earlier(logits, frame, rows)
-            keys = pixels.seen_by(frame, keyframes)
-            near = frame_weights(pixels.frames[frame] - keys.frames, settings.frame_decay)
-            near = amount * near.repeat_interleave(pixels.ids.shape[1])  # m
-            # One row for each region is enough; the pixels pick theirs.
-            regions = torch.arange(pixels.regions + 1, device=logits.device)
-            reach, gap = pair_weights(
-                regions, keys.ids.flatten(), near, settings.same, amount * settings.other
-            )
             mine = pixels.ids[frame, rows]
-            alike = pixels.similarity(frame, rows, keys, settings.tau)
-            reach, gap = by_similarity(reach[mine], gap[mine], alike)
+            reach, gap = every_reach[frame][mine], every_gap[frame][mine]
+            alike = pixels.similarity(frame, rows, keyframes, settings.tau)
+            reach, gap = by_similarity(reach, gap, alike)
             if settings.form == "additive":
                 return shifted(logits, reach, gap, settings.unit)
             return pulled(logits, reach, gap)
 
         return replace(term, rewrite=rewrite)
+
+    def _weights(self, pixels: "Pixels", keyframes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(alpha rho lambda delta R, alpha rho mu D), (t, regions, m) each: one row for each region
+        is enough, and the pixels pick theirs."""
+        settings, (frames, tokens) = self._settings, pixels.ids.shape
+        amount = settings.strength * self._rho
+        table = pixels.table(keyframes)  # t j, or 1 j
+        near = frame_weights(pixels.frames[:, None] - pixels.frames[table], settings.frame_decay)
+        near = amount * near.repeat_interleave(tokens, dim=1)[:, None]  # t 1 m
+        regions = torch.arange(pixels.regions + 1, device=near.device)
+        ids = pixels.ids[table].flatten(1)  # t m, or 1 m
+        up, down = pair_weights(regions, ids, near, settings.same, amount * settings.other)
+        return up, down.expand(frames, -1, -1)
 
     def _pixels(self, call: Call) -> "Pixels":
         """What is known of the tokens of a grid; the same at every step."""
@@ -174,7 +194,7 @@ class SelfModulatorRun(FameRun):
             shown = torch.cat([torch.zeros_like(ids[0, :1]), ids.flatten()]).unique()
             self._known[call.grid] = Pixels(
                 len(shown) - 1,
-                torch.searchsorted(shown, ids).to(device),
+                Groups.of(torch.searchsorted(shown, ids), device),
                 self._frames.to(device, dtype),
                 features if self._settings.tau else None,
             )
@@ -183,25 +203,34 @@ class SelfModulatorRun(FameRun):
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """The tokens of some latent frames. ids: (t, n), 0 for background, else 1..regions. frames:
-    (t,) the middle of what each holds of the video. features: (t, n, s) of unit length, or None."""
+    """The tokens of some latent frames. groups: by region, 0 for background, else 1..regions.
+    frames: (t,) the middle of what each holds of the video. features: (t, n, s) of unit length, or
+    None."""
 
     regions: int
-    ids: Tensor
+    groups: Groups
     frames: Tensor
     features: Tensor | None
 
-    def seen_by(self, frame: int, keyframes: Tensor | None) -> "Pixels":
-        """The tokens of the frames that a frame attends to: all those of its key frames."""
-        chosen = [frame] if keyframes is None else keyframes.expand(len(self.ids), -1)[frame]
-        features = None if self.features is None else self.features[chosen]
-        return Pixels(self.regions, self.ids[chosen], self.frames[chosen], features)
+    @property
+    def ids(self) -> Tensor:
+        """(t, n) the region of each."""
+        return self.groups.ids
 
-    def similarity(self, frame: int, rows: slice, keys: "Pixels", tau: float) -> Tensor | None:
+    def table(self, keyframes: Tensor | None) -> Tensor:
+        """(t, j) or (1, j): the frames that each frame attends to."""
+        if keyframes is None:
+            return torch.arange(len(self.ids), device=self.ids.device)[:, None]
+        return keyframes.to(self.ids.device)
+
+    def similarity(
+        self, frame: int, rows: slice, keyframes: Tensor | None, tau: float
+    ) -> Tensor | None:
         """S (rows, m) of some rows of a frame."""
-        if self.features is None or keys.features is None:
+        if self.features is None:
             return None
-        return similarity(self.features[frame, rows] @ keys.features.flatten(0, 1).T, tau)
+        chosen = self.table(keyframes).expand(len(self.ids), -1)[frame]
+        return similarity(self.features[frame, rows] @ self.features[chosen].flatten(0, 1).T, tau)
 
 
 def appearance(latents: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -233,8 +262,7 @@ def region_bias(
     same j keys, these need one for each region in each of the j frames, so that they stay the same.
     """
     each = F.one_hot(pixels.ids, pixels.regions + 1).to(pixels.frames)  # t n r
-    own = torch.arange(len(each), device=each.device)[:, None]
-    table = own if keyframes is None else keyframes.to(each.device)  # t j, or 1 j
+    table = pixels.table(keyframes)  # t j, or 1 j
     near = frame_weights(pixels.frames[:, None] - pixels.frames[table], frame_decay)  # t j
     # Background is neutral to itself.
     pull = torch.tensor([0.0, *[same] * pixels.regions], dtype=each.dtype, device=each.device)
