@@ -16,8 +16,9 @@ from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.memory import free_memory
 from evenframe.pipelines.controls.base import Edit, Step
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.reatco import refinement
 from evenframe.pipelines.controls.reatco.losses import condition_maps, region_losses, step_size
-from evenframe.pipelines.controls.reatco.refocus import MOST_REFINEMENTS, Refocus, RefocusRun
+from evenframe.pipelines.controls.reatco.refocus import Refocus, RefocusRun
 from evenframe.pipelines.controls.region_words import region_places
 from evenframe.pipelines.controls.span import Span
 from evenframe.pipelines.editing import edit
@@ -287,16 +288,16 @@ def test_refinement_repeats_until_the_attention_is_there(model, inversion):
     run = begun(model, inversion, refine=True)
     losses, calls = run._evaluate, []
 
-    def evaluate(latents: Tensor, step: Step) -> tuple[float, Tensor]:
+    def evaluate(latents: Tensor, step: Step, which: str) -> tuple[float, Tensor]:
         calls.append(1)
-        return worst[len(calls) - 1], losses(latents, step)[1]
+        return worst[len(calls) - 1], losses(latents, step, which)[1]
 
     run._evaluate = evaluate  # type: ignore[method-assign]
     update(run, inversion)  # threshold 0.05: enough at an L_IR of 0.95
     assert len(calls) == 4
     calls.clear()
     update(run, inversion, 1)  # 0.2 of 4 steps; threshold 0.5 is never reached
-    assert len(calls) == MOST_REFINEMENTS + 1
+    assert len(calls) == refinement.MOST + 1
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -427,7 +428,7 @@ def test_no_frame_moves_further_than_half_its_latents(model, inversion):
     step = first_step(inversion)
     update = torch.zeros_like(latents)
     update[0], update[1] = 3 * latents[0], 0.4 * latents[1]
-    moved = latents - run._move(latents, update, step)
+    moved = latents - run._updates.take(latents, update, step.index)
     assert torch.allclose(moved[0], 0.5 * latents[0], atol=1e-5)
     assert torch.allclose(moved[1:], update[1:], atol=1e-6)
 
@@ -436,8 +437,8 @@ def test_guidance_that_diverges_is_stopped_with_a_hint(model, inversion):
     """Not by updates that are too large now and then, but by three in a row."""
     run, latents = begun(model, inversion, scale=300.0), inversion.trajectory[-1]
     for factor in (2.0, 2.0, 0.1, 2.0, 2.0):
-        run._move(latents, factor * latents, first_step(inversion))
-    message = refused(run._move, latents, 2 * latents, first_step(inversion, 2))
+        run._updates.take(latents, factor * latents, 0)
+    message = refused(run._updates.take, latents, 2 * latents, 2)
     assert message.startswith(f"The guidance of RAD diverges at step 3 of {STEPS}: its update")
     assert "is 2 times as large as the latents, and so were the 2 before." in message
     assert "Reduce its scale, 300," in message

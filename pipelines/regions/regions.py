@@ -102,6 +102,10 @@ class Regions:
             visible[apart] = cells[apart]
         return visible
 
+    def alone(self, grid: tuple[int, int], warn: bool = True) -> Tensor:
+        """(regions, f, rows, columns) of 0 and 1: as `cells`, whatever lies on top of a region."""
+        return self._on(grid, warn=warn)
+
     def coverage(self, grid: tuple[int, int]) -> Tensor:
         """(f, rows, columns) in 0..1: the union of all regions, with their soft edges.
 

@@ -22,12 +22,16 @@ from .word_masks import word_masks
 class BoostRun(ControlRun):
     """The boost at work in one edit.
 
-    factor: how many times more a word counts, above 0. steps: in which it acts.
+    factor: how many times more a word counts, above 0. steps: in which it acts. overlap: see
+    `word_masks`.
     """
 
-    def __init__(self, regions: Regions, edit: Edit, factor: float, steps: range):
+    def __init__(
+        self, regions: Regions, edit: Edit, factor: float, steps: range, overlap: str = "top"
+    ):
         layout = edit.model.denoiser.layout
         self._regions, self._edit, self._weight = regions, edit, math.log(factor)
+        self._overlap = overlap
         self._steps, self._acts, self._coarse = steps, False, layout.control_stride
         self._words: dict[tuple[int, int], tuple[Tensor, Tensor] | None] = {}
         sites = edit.model.denoiser.sites
@@ -53,7 +57,8 @@ class BoostRun(ControlRun):
     def _bias(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
         """(rows (t, 1, n, words), columns (L, words)) whose products are added to the logits."""
         if grid not in self._words:
-            found = word_masks(self._regions, self._edit, grid, warn=not self._words)
+            given = self._regions, self._edit, grid, not self._words, self._overlap
+            found = word_masks(*given)
             self._words[grid] = self._as_bias(found) if found else None
         return self._words[grid]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...common.errors import EvenframeError
 from ...common.settings import setting
-from ...models.schedule import mix
+from ...models.schedule import Level, mix
 from ...regions.edges import shrunk
 from ...regions.region import Region
 from ...regions.regions import Regions
@@ -55,6 +55,13 @@ class JointSampling(Control):
         whole=(0, 16),
     )
 
+    place: str = setting(
+        "after",
+        "When the source takes its place: after each step, or right before the model is asked, as "
+        "published, so that RAD sees latents that nothing was kept in.",
+        choices=("after", "before"),
+    )
+
     def __post_init__(self) -> None:
         self.regions.require_items()
         super().__post_init__()
@@ -95,20 +102,35 @@ class JointSamplingRun(ControlRun):
         """`repeats` in the first `repeat_steps` of the steps, then once."""
         return self._settings.repeats if step in self._repeated else 1
 
+    def guide(self, latents: Tensor, step: Step) -> Tensor:
+        """X~ = X M + V(t) (1-M) where a step begins (Eq. 8)."""
+        if self._settings.place == "after":
+            return latents
+        source = self._edit.inversion.trajectory[self._edit.steps - step.index].to(latents)
+        return self._kept(latents, source, step.here)
+
     def settle(self, latents: Tensor, step: Step) -> Tensor:
-        """X~ = X M + V(t) (1-M) at the level that was reached (Eq. 8); V(0) after the last step."""
-        source = step.arrival
-        if self._settings.noise == "fresh" and step.index + 1 < self._edit.steps:
-            source = self._noisy_source(latents, step)
+        """The same at the level that was reached; V(0) after the last step in any case."""
+        last = step.index + 1 == self._edit.steps
+        # A host's sampler has this called where it asks the model, and of its clean latents.
+        passing = not last and step.there is not step.here and step.there.noise > 0
+        if self._settings.place == "before" and passing:
+            return latents
+        return self._kept(latents, step.arrival, None if last else step.there)
+
+    def _kept(self, latents: Tensor, source: Tensor, level: Level | None) -> Tensor:
+        """source: with the inversion's noise. level: of fresh noise, None where there is none."""
+        if self._settings.noise == "fresh" and level is not None:
+            source = self._noisy_source(latents, level)
         return keep_outside(latents, source, self._mask.to(latents))
 
-    def _noisy_source(self, latents: Tensor, step: Step) -> Tensor:
-        """V(t), the source at the level that was reached, with noise that all windows share."""
+    def _noisy_source(self, latents: Tensor, level: Level) -> Tensor:
+        """V(t), the source at a level, with noise that all windows share."""
         edit = self._edit
         shape = (edit.clip.latent_frames, *latents.shape[1:])
         noise = torch.randn(shape, generator=self._generator)
         noise = noise[edit.latent_frames.start : edit.latent_frames.stop].to(latents)
-        return mix(edit.inversion.trajectory[0].to(latents), noise, step.there)
+        return mix(edit.inversion.trajectory[0].to(latents), noise, level)
 
 
 def _require_room(region: Region, cells: Tensor, mask: Tensor, edit: Edit, inset: int) -> None:

@@ -34,20 +34,16 @@ from .losses import (
     require_fraction,
     step_size,
 )
-from .word_masks import word_masks
+from .refinement import RULES as REFINEMENTS
+from .refinement import THRESHOLDS, refined
+from .updates import Updates
+from .word_masks import OVERLAPS, word_masks
 
 if TYPE_CHECKING:
     from ...models.model import Model
 
 PUBLISHED_FRAMES = 4
 """Frames of the published windows: over their mean, the published step sizes were chosen."""
-REFINEMENTS = ((0.0, 0.05), (0.2, 0.5), (0.4, 0.8))
-"""(share of the steps, threshold): there every word's 1 - L_IR shall reach the threshold."""
-MOST_REFINEMENTS = 20
-LARGEST_MOVE = 0.5
-"""Of a frame's latents: the norm of what one update may take from it."""
-MOST_TOO_LARGE = 3
-"""Updates in a row that are larger than the latents, at which guidance is stopped."""
 LOSS_SCALES = {torch.float16: (2.0**12, 2.0**6, 1.0)}
 """Factors of the loss, tried in turn: in float16 small gradients vanish, large ones overflow."""
 
@@ -122,6 +118,18 @@ class Refocus(Control):
         step=0.5,
     )
 
+    refine_by: str = setting(
+        "all",
+        "all: refine along every word's losses. worst: as in the published code, along those of "
+        "the worst word alone, and once more after that is enough.",
+        choices=REFINEMENTS,
+    )
+    overlap: str = setting(
+        "top",
+        "Whose a place is that two regions have: that of the one on top, or of both, as published.",
+        choices=OVERLAPS,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.regions.require_items()
@@ -160,7 +168,8 @@ class Refocus(Control):
         """Check the regions against the clip and the target prompt, and start."""
         self.regions.require(edit.clip.frames, edit.frame_size)
         if not self.guides(edit.model):
-            return BoostRun(self.regions, edit, self.boost, self.steps.steps(edit.steps))
+            steps = self.steps.steps(edit.steps)
+            return BoostRun(self.regions, edit, self.boost, steps, self.overlap)
         # A model that has no gradient says so now, and not in the middle of the edit.
         self.working_bytes(edit.model, len(edit.latent_frames), edit.frame_size)
         return RefocusRun(self, edit)
@@ -176,17 +185,18 @@ class RefocusRun(ControlRun):
 
     def __init__(self, settings: Refocus, edit: Edit):
         model = self._model = edit.model
-        self._settings, self._edit, self._too_large = settings, edit, 0
+        self._settings, self._edit = settings, edit
+        self._updates = Updates(edit.steps, settings.first_size)
         self._sites = mask_sites(model.denoiser.sites, model.denoiser.layout.mask_stride)
         self._last = max(self._sites, key=lambda site: site.order)
         self._steps = settings.steps.steps(edit.steps)
         self._thresholds: dict[int, float] = {}
         if settings.refine:
-            self._thresholds = {nearest_step(at, edit.steps): least for at, least in REFINEMENTS}
+            self._thresholds = {nearest_step(at, edit.steps): least for at, least in THRESHOLDS}
         # Inference tensors, which a host may make of all that is made here, take no gradient.
         with torch.inference_mode(False):
             grid = self._sites[0].grid(edit.frame_size)
-            self._words = word_masks(settings.regions, edit, grid)
+            self._words = word_masks(settings.regions, edit, grid, overlap=settings.overlap)
 
     def ready(self, model: "Model") -> None:
         """Ask this one."""
@@ -208,13 +218,16 @@ class RefocusRun(ControlRun):
         # The mean over the frames in L makes the gradient of a frame fall with their number.
         size *= len(latents) / PUBLISHED_FRAMES
         enough = 1 - self._thresholds.get(step.index, 0.0)
-        worst, gradient = self._evaluate(latents, step)
-        for _ in range(MOST_REFINEMENTS):
-            if worst <= enough:
-                break
-            latents = self._move(latents, size * gradient, step)
-            worst, gradient = self._evaluate(latents, step)
-        return self._move(latents, size * gradient, step)
+
+        def evaluate(latents: Tensor, loss: str) -> tuple[float, Tensor]:
+            return self._evaluate(latents, step, loss)
+
+        def move(latents: Tensor, gradient: Tensor) -> Tensor:
+            return self._updates.take(latents, size * gradient, step.index)
+
+        rule = self._settings.refine_by
+        latents, gradient = refined(latents, enough, rule, evaluate, move)
+        return move(latents, gradient)
 
     def losses(self, latents: Tensor, level: Level) -> tuple[Tensor, Tensor]:
         """(L_IR, L_OR) of every word, (words,) each; differentiable in the latents."""
@@ -240,8 +253,8 @@ class RefocusRun(ControlRun):
         maps = condition_maps(maps, True, settings.smooth, left_out)
         return [maps[..., [token - prompt.first for token in each]].mean(-1) for each in words]
 
-    def _evaluate(self, latents: Tensor, step: Step) -> tuple[float, Tensor]:
-        """(largest L_IR, dL/dX)."""
+    def _evaluate(self, latents: Tensor, step: Step, which: str = "all") -> tuple[float, Tensor]:
+        """(largest L_IR, dL/dX) of a loss that `refinement.Evaluate` names."""
         model = self._model
         # A host may run all this under inference mode, in which nothing can be differentiated.
         with torch.inference_mode(False), torch.enable_grad():
@@ -252,7 +265,8 @@ class RefocusRun(ControlRun):
                     self._last if self._checkpoints(latents) else None
                 ):
                     inner, outer = self.losses(start, step.here)
-                    loss = scale * (inner + outer).sum()
+                    losses = {"all": inner + outer, "worst": inner.max(), "inner": inner}
+                    loss = scale * losses[which].sum()
                     gradient = torch.autograd.grad(loss, start)[0] / scale
                 if gradient.isfinite().all():
                     return float(inner.detach().max()), gradient
@@ -281,23 +295,3 @@ class RefocusRun(ControlRun):
             return wanted == "on"
         needed = model.denoiser.gradient_bytes(len(latents), self._edit.frame_size)
         return needed > self._edit.free(model.device)
-
-    def _move(self, latents: Tensor, update: Tensor, step: Step) -> Tensor:
-        """Take an update, no frame's further than LARGEST_MOVE; stop where one after the other is
-        far too large.
-
-        Sharpened maps switch from word to word like a step, and a frame that is just there has a
-        gradient far beyond the others'. It is soon gone again, unless guidance diverges.
-        """
-        size, have = (x.flatten(1).norm(dim=1) for x in (update, latents))  # f
-        ratio = float(size.norm() / have.norm())
-        self._too_large = self._too_large + 1 if ratio > 1 else 0
-        if self._too_large == MOST_TOO_LARGE:
-            raise EvenframeError(
-                f"The guidance of RAD diverges at step {step.index + 1} of {self._edit.steps}: "
-                f"its update is {ratio:.3g} times as large as the latents, and so were the "
-                f"{MOST_TOO_LARGE - 1} before. Reduce its scale, "
-                f"{self._settings.first_size:g}, or end it earlier."
-            )
-        allowed = (LARGEST_MOVE * have / size.clamp(min=1e-12)).clamp(max=1)
-        return latents - allowed[:, None, None, None] * update

@@ -13,17 +13,21 @@ WordMask = tuple[tuple[int, ...], Tensor]
 """Tokens of a phrase, and the mask (t, rows, columns) of 0 and 1 of where it belongs."""
 
 
+OVERLAPS = ("top", "both")
+
+
 def word_masks(
-    regions: Regions, edit: Edit, grid: tuple[int, int], warn: bool = True
+    regions: Regions, edit: Edit, grid: tuple[int, int], warn: bool = True, overlap: str = "top"
 ) -> list[WordMask]:
     """Of each phrase that the latent frames at work show, the mask of its region, or of all regions
     that name the same.
 
-    warn: tell of small regions and of words that occur twice. Raises EvenframeError for words that
-    the prompt does not have, and for a region that others hide on all frames.
+    warn: tell of small regions and of words that occur twice. overlap: whose a place is that two
+    regions have, that of the one on "top" or of "both". Raises EvenframeError for words that the
+    prompt does not have, and for a region that others hide on all frames.
     """
     regions, warn = regions.on_latents(edit.clip), warn and edit.first_window
-    cells = regions.cells(grid, warn=warn)
+    cells = (regions.cells if overlap == "top" else regions.alone)(grid, warn=warn)
     for region, mask in zip(regions.items, cells, strict=True):
         if not mask.any():
             raise EvenframeError(
