@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..pipelines.comparing.editing import Shared
     from ..pipelines.comparing.methods import Method
     from ..pipelines.comparing.results import Results
-    from ..pipelines.comparing.table import Row
+    from ..pipelines.comparing.row import Row
     from ..pipelines.models.model import Model
     from .recipes import Recipe
 
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     Exit code 1 where an edit came to no result; the others are kept.
     """
     from ..pipelines.comparing.results import Results, require_free_names
-    from ..pipelines.comparing.table import read_table
+    from .clips_table import read_table
 
     rows, methods = read_table(options.table), _methods(options.methods)
     require_free_names(list(methods))

@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..batch.columns import find
 from ..pipelines.common.errors import EvenframeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..nodes.host.workflow import Workflow
-    from ..pipelines.comparing.table import Row
+    from ..pipelines.comparing.row import Row
 
-LOADER, SOURCE, TARGET = "EvenframeLoadVideo", "Source prompt", "Target prompt"
 COMPARED = "compared"
 """In the names of what recipes save beside their result."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A workflow in API format with a node Load Video, and nodes titled Source and Target prompt.
+    """A workflow in API format, in which the clip and both prompts are set, as in a batch.
 
-    Its own words stay as they are, unless the table has a column NODE.input for them.
+    takes_words: whether it has one place for the words that are edited.
     """
 
     path: Path
     workflow: Workflow
+    takes_words: bool
 
     def edit(self, row: Row, frames: int, most: int) -> Tensor:
         """The frames (f, h, w, 3) that it saves of a clip, at most `frames` of them and `most` on
@@ -40,14 +41,14 @@ class Recipe:
         from ..pipelines.video import load
 
         assert isinstance(host, StandaloneHost)
-        given = {
-            f"{LOADER}.file": str(row.clip),
-            f"{LOADER}.max_frames": frames,
-            f"{LOADER}.max_side": most,
-            f"{SOURCE}.text": row.source,
-            f"{TARGET}.text": row.target,
-            **(row.more or {}),
-        }
+        cells = {"file": str(row.clip), "source": row.source, "target": row.target}
+        if self.takes_words and row.words:
+            cells["words"] = ", ".join(row.words)
+        places = {column.name: column for column in find(self.workflow, cells)}
+        given = {places[name].target: places[name].written(cell) for name, cell in cells.items()}
+        loader = places["file"].node
+        given |= {f"{loader}.max_frames": str(frames), f"{loader}.max_side": str(most)}
+        given |= row.more or {}
         with tempfile.TemporaryDirectory(prefix="evenframe-") as name:
             temp = Path(name)
             saved: list[Path] = []
@@ -70,9 +71,12 @@ def read_recipe(path: Path) -> Recipe:
     from ..nodes.host import workflow
 
     graph = workflow.read(path)
-    for name in (LOADER, SOURCE, TARGET):
-        graph.find(name)
-    return Recipe(path, graph)
+    find(graph, ("file", "source", "target"))
+    try:
+        words = bool(find(graph, ("words",)))
+    except EvenframeError:
+        words = False
+    return Recipe(path, graph, words)
 
 
 def _files(done: Any, temp: Path) -> list[Path]:

@@ -14,8 +14,8 @@ from evenframe.benchmarks.clips import rendered
 from evenframe.benchmarks.fairve import ARMS, HARD, Result, Seen, judged, summary
 from evenframe.benchmarks.fairve_cases import make_cases, read_data, write_table
 from evenframe.cli import bench
+from evenframe.cli.clips_table import KNOWN, NEEDED
 from evenframe.miniature.vocabulary import FEMALE_SHARE, HELD_OUT_FIGURES
-from evenframe.pipelines.comparing.table import KNOWN, NEEDED
 from evenframe.pipelines.fairness.gate import require_adult
 from evenframe.pipelines.measure.bias_correction import bias_correction
 from evenframe.pipelines.models.families import load

@@ -18,14 +18,15 @@ from evenframe import miniature
 from evenframe.__main__ import main
 from evenframe.benchmarks.clips import rendered
 from evenframe.cli import compare
+from evenframe.cli.clips_table import read_table
 from evenframe.miniature.scenes import compose, make_object
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.pictures import to_image
 from evenframe.pipelines.comparing import methods
 from evenframe.pipelines.comparing.editing import Shared, make
 from evenframe.pipelines.comparing.results import Results
+from evenframe.pipelines.comparing.row import Row
 from evenframe.pipelines.comparing.summary import as_markdown, summarise
-from evenframe.pipelines.comparing.table import Row, read_table
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.measure.statistics import bootstrap, wilcoxon
 from evenframe.pipelines.models.families import load

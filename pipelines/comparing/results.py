@@ -26,7 +26,7 @@ from ..common import untrusted_json
 from ..common.errors import EvenframeError, in_short
 from ..common.pictures import to_image
 from ..common.whole_file import replace
-from .table import Row
+from .row import Row
 
 SETTINGS, QUALITY = "comparison.json", 95
 RESERVED = ("images", "bmasks", "edit_prompt")

@@ -1,25 +1,24 @@
-"""The table of a comparison: a CSV file, a row for each edit of a clip.
+"""The table of a comparison, read as those of a batch are: a row for each edit of a clip.
 
 Columns: `clip` (a video, beside the table or by its path), `source` and `target` (prompts); and
 where a method or a measure needs them `words` (of the source prompt, what is edited), `new_words`
-(of the target prompt), `mask` (a file, see `measure/reading.py`), `attribute` (FAME's), `kind` (of
-edit, see `methods.KINDS`), `video` and `edit` (names of the result's folders), `group` (a folder
-above them), `type` (FiVE's number of the kind) and FiVE's three questions. A column NODE.input
-changes that input of a recipe.
+(of the target prompt), `mask` (a file, see `pipelines/measure/reading.py`), `attribute` (FAME's),
+`kind` (of edit, see `pipelines/comparing/methods.py`), `video` and `edit` (names of the result's
+folders), `group` (a folder above them), `type` (FiVE's number of the kind) and FiVE's three
+questions. A column NODE.input changes that input of a recipe, and #anything is a note.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..common.errors import EvenframeError, short_repr
-from ..measure.questions import MULTIPLE, SOURCE, TARGET
-from ..text.prompt import parse_phrases
+from ..batch.table import NOTE, read
+from ..pipelines.common.errors import EvenframeError, short_repr
+from ..pipelines.comparing.row import Row
+from ..pipelines.measure.questions import MULTIPLE, SOURCE, TARGET
+from ..pipelines.text.prompt import parse_phrases
 
 NEEDED = ("clip", "source", "target")
 KNOWN = (
@@ -27,43 +26,18 @@ KNOWN = (
     *("words", "new_words", "mask", "attribute", "kind", "video", "edit", "group", "type"),
     *(TARGET, SOURCE, MULTIPLE),
 )
-MAX_BYTES, MAX_ROWS, MAX_FIELD, MAX_NAME = 2**24, 10_000, 4000, 80
+MAX_ROWS, MAX_NAME = 10_000, 80
 NAME = re.compile(r"[^A-Za-z0-9_.-]+")
-
-
-@dataclass(frozen=True)
-class Row:
-    """An edit of a clip. number: of its line. more: values for the inputs of a recipe."""
-
-    number: int
-    clip: Path
-    source: str
-    target: str
-    video: str
-    edit: str
-    words: tuple[str, ...] = ()
-    new_words: tuple[str, ...] = ()
-    mask: Path | None = None
-    attribute: str = ""
-    kind: str = "attribute"
-    group: str = ""
-    type: str = "1"
-    questions: Mapping[str, str] | None = None
-    more: Mapping[str, str] | None = None
-
-    @property
-    def key(self) -> str:
-        """Where its results lie in a method's folder."""
-        return "/".join(filter(None, (self.group, self.video, self.edit)))
 
 
 def read_table(path: Path) -> list[Row]:
     """The rows of a table. Raises EvenframeError, before any work, for columns that are missing,
     rows without a value, names given twice, and for every clip or mask that is not there."""
-    told = _lines(path)
-    rows = [_row(number, each, path) for number, each in enumerate(told, start=2)]
-    if not rows:
-        raise EvenframeError(f"The table '{path}' has no rows: give one for each edit of a clip.")
+    table = read(path)
+    _require_columns(table.columns, path)
+    if len(table.rows) > MAX_ROWS:
+        raise EvenframeError(f"Table '{path}' has {len(table.rows)} rows: at most {MAX_ROWS}.")
+    rows = [_row(each.line, each.cells, path) for each in table.rows]
     lines: dict[str, int] = {}
     for row in rows:
         first = lines.setdefault(row.key, row.number)
@@ -87,41 +61,24 @@ def read_table(path: Path) -> list[Row]:
     return rows
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise EvenframeError(f"The table '{path}' has more than {MAX_BYTES} bytes.")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise EvenframeError(f"The table '{path}' cannot be read: {reason}.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    columns = [(name or "").strip() for name in reader.fieldnames or ()]
+def _require_columns(columns: Sequence[str], path: Path) -> None:
     if lacking := [name for name in NEEDED if name not in columns]:
         raise EvenframeError(
             f"The table '{path}' has no column {', '.join(lacking)}: its first line names the "
             f"columns, {', '.join(NEEDED)} and others of {', '.join(KNOWN[3:])}."
         )
-    if odd := [name for name in columns if name not in KNOWN and "." not in name]:
+    odd = [name for name in columns if name not in KNOWN and "." not in name and name[0] != NOTE]
+    if odd:
         raise EvenframeError(
             f"The table '{path}' has a column {short_repr(odd[0])}, which means nothing: there are "
-            f"{', '.join(KNOWN)}, and NODE.input for recipes."
+            f"{', '.join(KNOWN)}, NODE.input for recipes, and #anything for a note."
         )
-    reader.fieldnames = columns
-    try:
-        rows = [{k: (v or "").strip() for k, v in each.items() if k} for each in reader]
-    except csv.Error as error:
-        raise EvenframeError(f"The table '{path}' is not CSV: {error}.") from error
-    if len(rows) > MAX_ROWS:
-        raise EvenframeError(f"The table '{path}' has {len(rows)} rows: at most {MAX_ROWS}.")
-    return rows
 
 
 def _row(number: int, told: Mapping[str, str], path: Path) -> Row:
-    for name, value in told.items():
-        if len(value) > MAX_FIELD or (name in NEEDED and not value):
-            problem = "is empty" if not value else f"has more than {MAX_FIELD} characters"
-            raise EvenframeError(f"Line {number} of '{path.name}': {name} {problem}.")
+    for name in NEEDED:
+        if name not in told:
+            raise EvenframeError(f"Line {number} of '{path.name}': {name} is empty.")
     clip, mask = (path.parent / told[n] if told.get(n) else None for n in ("clip", "mask"))
     assert clip is not None
     asked = {name: told[name] for name in (TARGET, SOURCE, MULTIPLE) if told.get(name)}
