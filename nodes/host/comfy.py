@@ -238,8 +238,7 @@ class ComfyHost:
         return _own_dir() / "presets"
 
     def judges_dir(self) -> Path | None:
-        root = Path(folder_paths.models_dir) / folders.JUDGES
-        return root if root.is_dir() else None
+        return folders.judges_in([Path(folder_paths.models_dir)])
 
     def cache_dir(self) -> Path:
         path = _own_dir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ...pipelines.common.errors import EvenframeError, short_repr
@@ -40,6 +40,29 @@ def list_files(root: Path, extensions: Collection[str], follow: bool = False) ->
         for file in files
         if Path(file).suffix.lower() in extensions and "/." not in f"/{folder}{file}"
     )
+
+
+def own_folder(kind: str, variable: str = "") -> Path:
+    """This pack's folder among the user's; in the working directory where the user has no home.
+
+    Containers run processes of users whom the system does not know.
+    """
+    try:
+        folder = Path(os.environ.get(variable) or Path.home() / kind)
+    except RuntimeError:
+        folder = Path(kind)
+    return folder / "evenframe"
+
+
+def list_here(extensions: Collection[str]) -> list[str]:
+    """Names of the working directory's own files with one of `extensions`."""
+    here = Path(".").iterdir()
+    return [path.name for path in here if path.suffix.lower() in extensions and path.is_file()]
+
+
+def judges_in(models: Iterable[Path]) -> Path | None:
+    """The first folder of judges in some folders of models; None where there is none."""
+    return next((root / JUDGES for root in models if (root / JUDGES).is_dir()), None)
 
 
 def list_saved(output: Path, extensions: Collection[str]) -> list[str]:

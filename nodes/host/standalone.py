@@ -56,8 +56,8 @@ class Session:
     files: tuple[Path, ...] = ()
     output: Path = Path("output")
     temp: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "evenframe")
-    cache: Path = field(default_factory=lambda: _own(".cache"))
-    presets: Path = field(default_factory=lambda: _own(".config") / "presets")
+    cache: Path = field(default_factory=lambda: folders.own_folder(".cache"))
+    presets: Path = field(default_factory=lambda: folders.own_folder(".config") / "presets")
     report: Report = _ignore_progress
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -66,7 +66,10 @@ class Session:
         """EVENFRAME_MODELS, _INPUT and _OUTPUT, or folders of the working directory; _CACHE and
         _PRESETS, or folders of the user."""
         variable = os.environ.get
-        cache, settled = _own(".cache", "XDG_CACHE_HOME"), _own(".config", "XDG_CONFIG_HOME")
+        cache, settled = (
+            folders.own_folder(".cache", "XDG_CACHE_HOME"),
+            folders.own_folder(".config", "XDG_CONFIG_HOME"),
+        )
         settings: dict[str, Any] = {
             "models": _paths(variable("EVENFRAME_MODELS") or "models"),
             "inputs": _paths(variable("EVENFRAME_INPUT") or f"input{os.pathsep}."),
@@ -75,18 +78,6 @@ class Session:
             "presets": Path(variable("EVENFRAME_PRESETS") or settled / "presets"),
         }
         return Session(**(settings | changes))
-
-
-def _own(kind: str, variable: str = "") -> Path:
-    """This pack's folder among the user's; in the working directory where the user has no home.
-
-    Containers run processes of users whom the system does not know.
-    """
-    try:
-        folder = Path(os.environ.get(variable) or Path.home() / kind)
-    except RuntimeError:
-        folder = Path(kind)
-    return folder / "evenframe"
 
 
 def _paths(text: str) -> tuple[Path, ...]:
@@ -222,8 +213,10 @@ class StandaloneHost:
         """As the contract says; of a working directory only its own files, not its folders'."""
         names: set[str] = set()
         for root in self.session.inputs:
-            found = folders.list_files(root, extensions) if root != Path(".") else _flat(extensions)
-            names.update(found)
+            here = root == Path(".")
+            names.update(
+                folders.list_here(extensions) if here else folders.list_files(root, extensions)
+            )
         files = (file for file in self.session.files if file.suffix.lower() in extensions)
         given = sorted(names | {str(file) for file in files})
         return given + folders.list_saved(self.session.output, extensions) if saved else given
@@ -295,15 +288,9 @@ class StandaloneHost:
         return self.session.presets
 
     def judges_dir(self) -> Path | None:
-        roots = (root / folders.JUDGES for root in self.session.models)
-        return next((root for root in roots if root.is_dir()), None)
+        return folders.judges_in(self.session.models)
 
     def cache_dir(self) -> Path:
         remedy = "Choose another with EVENFRAME_CACHE, or none with --no-cache."
         folders.make_folder(self.session.cache, remedy)
         return self.session.cache
-
-
-def _flat(extensions: Collection[str]) -> list[str]:
-    here = Path(".").iterdir()
-    return [path.name for path in here if path.suffix.lower() in extensions and path.is_file()]
