@@ -46,6 +46,7 @@ def read_table(path: Path) -> list[Row]:
                 f"Line {row.number} of '{path.name}' has the same video and edit as line {first}, "
                 f"'{row.key}': name them apart in the column edit."
             )
+    _require_one_clip(rows, path)
     missing = [
         f"line {row.number}: '{file}'"
         for row in rows
@@ -59,6 +60,18 @@ def read_table(path: Path) -> list[Row]:
             f"{more}. Put them there, or take their lines out."
         )
     return rows
+
+
+def _require_one_clip(rows: Sequence[Row], path: Path) -> None:
+    """A video's source lies in one folder, so its name stands for one clip."""
+    clips: dict[str, Row] = {}
+    for row in rows:
+        first = clips.setdefault(row.video, row)
+        if first.clip != row.clip:
+            raise EvenframeError(
+                f"Lines {first.number} and {row.number} of '{path.name}' call two clips "
+                f"'{row.video}': name them apart in the column video."
+            )
 
 
 def _require_columns(columns: Sequence[str], path: Path) -> None:

@@ -167,6 +167,11 @@ def test_fatezero_takes_the_published_settings_of_a_kind():
             "files that are not there: line 3: '.*gone.mp4'",
         ),
         (HEAD[:3], [("one.mp4", "a", "b"), ("one.mp4", "c", "b")], "same video and edit as line 2"),
+        (
+            HEAD[:3],
+            [("one.mp4", "a", "b"), ("other/one.mp4", "a", "c")],
+            "Lines 2 and 3 of 'bad.csv' call two clips 'one'",
+        ),
         ((*HEAD[:3], "kind"), [("one.mp4", "a", "b", "mood")], "kind is 'mood': use style"),
     ],
 )
