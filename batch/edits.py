@@ -108,7 +108,7 @@ def first_video(folder: Path) -> Path | None:
 
 def thumbnail(folder: Path) -> None:
     """A small picture of the middle of the first video; none where there is no video."""
-    import av
+    from av.error import FFmpegError
 
     from ..pipelines.video.source import opened
 
@@ -118,7 +118,7 @@ def thumbnail(folder: Path) -> None:
         with opened(video) as container:
             frames = [frame for frame, _ in zip(container.decode(video=0), range(9), strict=False)]
             image = frames[len(frames) // 2].to_image()
-    except (EvenframeError, av.FFmpegError, IndexError) as error:
+    except (EvenframeError, FFmpegError, IndexError) as error:
         log.warning("No thumbnail of '%s': %s", video.name, error)
         return
     image.thumbnail((THUMB_SIDE, THUMB_SIDE))

@@ -24,7 +24,10 @@ Check = Callable[[int, int], None]
 class Rules(Protocol):
     """What a program that runs workflows knows of them: this process, or a ComfyUI server."""
 
-    made_by: Mapping[str, Any]
+    @property
+    def made_by(self) -> Mapping[str, Any]:
+        """The code and the libraries' versions, for keys."""
+        ...
 
     def require(self, workflow: Workflow, column: Column) -> None:
         """EvenframeError for an input that there is not."""

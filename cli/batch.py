@@ -61,11 +61,11 @@ def run(options: argparse.Namespace) -> int:
 
     if str(options.table) == STATUS:
         if options.folder is None:
-            options.usage("status needs the folder of a batch")
+            return options.usage("status needs the folder of a batch")
         print("\n".join(read(Store(options.folder))))
         return 0
     if options.folder is not None or options.workflow is None or options.out is None:
-        options.usage("a batch needs TABLE, --workflow FILE and --out DIR")
+        return options.usage("a batch needs TABLE, --workflow FILE and --out DIR")
     require_counts(options)
     if options.evaluate:
         measures.require()
@@ -146,8 +146,8 @@ def _engine(
     rules = HereRules(session)
 
     def connect() -> Engine:
+        from ..batch.engines.cluster import RayEngine, cache_of
         from ..batch.engines.local import LocalEngine
-        from ..batch.engines.ray import RayEngine, cache_of
 
         if options.engine == "local":
             return LocalEngine(setup, workers)

@@ -54,7 +54,7 @@ def drive(engine: str, folder: Path, seed: int, servers: list[str]) -> None:
 
         runs = LocalEngine(setup, WORKERS)
     elif engine == "ray":
-        from evenframe.batch.engines.ray import RayEngine
+        from evenframe.batch.engines.cluster import RayEngine
 
         runs = RayEngine(setup, WORKERS, {})
     else:

@@ -15,7 +15,7 @@ import pytest
 from batch_fakes import driving, leftovers, opened, planned, table_of
 
 from evenframe.batch.driver import Driver
-from evenframe.batch.engines.ray import RayEngine
+from evenframe.batch.engines.cluster import RayEngine
 from evenframe.batch.job import Setup
 from evenframe.batch.store import Store
 from evenframe.pipelines.common.errors import EvenframeError
