@@ -58,7 +58,7 @@ class Recipe(PromptRecipe):
     frame_batch: int = 64
     frame_share: float = 0.2
     short_share: float = 0.15
-    shift: tuple[float, float] = (3.0, 0.5)
+    shift: tuple[float, float] = (3.0, 1.0)
     even_share: float = 0.25
     meaning: float = 0.3
     warmup: int = 100
