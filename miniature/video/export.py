@@ -46,8 +46,9 @@ def export(run: Path, codec: Path, folder: Path, facts: dict[str, Any] | None = 
     }
     for name, module in modules.items():
         module.half().save_pretrained(partial / name, safe_serialization=True)
-        (partial / FILES[name]).chmod(0o644)
     name_as_published(partial / FILES["text_encoder"])
+    for name in modules:
+        (partial / FILES[name]).chmod(0o644)
     save_tokenizer(partial / "tokenizer", words())
     _write_pipeline(partial)
     finish(partial, folder, LIMIT, _training(run, codec), sample_statistics, model_card, facts)
