@@ -3,16 +3,17 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 import { RESULT } from "./evenframe_results.js";
-import { ask, isAlive, leadingTo, nodeAt, remembered } from "./lib/graph.js";
+import { allNodes, ask, isAlive, leadingTo, nodeAt, openGraph, remembered } from "./lib/graph.js";
 import { showText } from "./lib/text.js";
 
+const EDITOR = "EvenframeEdit";
 const PAUSE = 500; // ms without a change of the graph, until the server is asked
 const asked = new WeakMap(); // node -> what was asked last
 
 const isSeed = (name) => name.endsWith("seed"); // changes after every run, and costs nothing
 
 function questions(output) {
-  const editors = Object.keys(output).filter((id) => output[id].class_type === "EvenframeEdit");
+  const editors = Object.keys(output).filter((id) => output[id].class_type === EDITOR);
   return editors.map((id) => {
     const nodes = Object.entries(leadingTo(id, output)).map(([at, { class_type, inputs }]) => [at, { class_type, inputs }]);
     return { node: id, inputs: Object.fromEntries(nodes) };
@@ -20,6 +21,7 @@ function questions(output) {
 }
 
 async function look() {
+  if (!allNodes(openGraph()).some(({ comfyClass }) => comfyClass === EDITOR)) return;
   const { output } = await app.graphToPrompt();
   for (const question of questions(output)) {
     const node = nodeAt(question.node);
@@ -38,7 +40,7 @@ let waiting;
 
 function later() {
   clearTimeout(waiting);
-  waiting = setTimeout(look, PAUSE);
+  waiting = setTimeout(() => look().catch(() => {}), PAUSE); // a graph that cannot be sent yet
 }
 
 app.registerExtension({

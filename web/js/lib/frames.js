@@ -15,13 +15,6 @@ export class Frames {
     Object.assign(this, { url, count, width, height, rate });
   }
 
-  // A strip as the server names it (nodes/common/filmstrips.py). file: the URL of a file of it.
-  static of(strip, file) {
-    const { frames: count, width, height, frame_rate: rate } = strip;
-    const url = (index) => file(`${String(index).padStart(5, "0")}.jpg`, strip);
-    return new Frames({ url, count, width, height, rate });
-  }
-
   picture(index) {
     const found = this.#pictures.get(index);
     this.#pictures.delete(index);

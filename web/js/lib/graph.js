@@ -8,6 +8,9 @@ export const openGraph = () => app.rootGraph ?? app.graph;
 
 const rootOf = (graph) => graph?.rootGraph ?? graph;
 
+// Those of a graph and of its subgraphs.
+export const allNodes = (root) => [root, ...(root?.subgraphs?.values() ?? [])].flatMap((one) => one?.nodes ?? []);
+
 // Whether a node is still in its graph, and that in the workflow: one that was taken with all the
 // others keeps naming it.
 export function isAlive(node) {
@@ -76,7 +79,12 @@ export async function ask(what, question, signal) {
 export const fileUrl = (filename, { subfolder, type }) =>
   api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
 
-export const framesOf = (strip) => Frames.of(strip, fileUrl);
+// A strip as the server names it (nodes/common/filmstrips.py).
+export function framesOf(strip) {
+  const { frames: count, width, height, frame_rate: rate } = strip;
+  const url = (index) => fileUrl(`${String(index).padStart(5, "0")}.jpg`, strip);
+  return new Frames({ url, count, width, height, rate });
+}
 
 // The clips that a node has named when it ran.
 export const ranFrames = (output) => (output.evenframe_strips ?? []).map(framesOf);
@@ -107,8 +115,7 @@ export const isThere = (filename, folder) =>
 export function executionId(node) {
   const { graph } = node;
   const root = rootOf(graph);
-  const all = [root, ...(root?.subgraphs?.values() ?? [])].flatMap((one) => one?.nodes ?? []);
-  const around = graph === root ? null : all.find((one) => one.subgraph === graph);
+  const around = graph === root ? null : allNodes(root).find((one) => one.subgraph === graph);
   return around ? `${executionId(around)}:${node.id}` : String(node.id);
 }
 
