@@ -11,7 +11,7 @@ that of Invert for Sampler at 0, as every scheduler there does. Needs a ComfyUI,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
@@ -26,6 +26,7 @@ from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.editing import edit
+from ..pipelines.models.listed_schedule import ListedSchedule
 from ..pipelines.models.model import Model
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
@@ -33,17 +34,19 @@ from . import host_models, main, sampler
 from .clips import Array, Clip, inverted
 from .fusion import GUIDANCE, Outcome, Task, assess, make_tasks
 from .kept import each_kept
+from .native import rel_error
 from .shares import RIGHT_FRAMES, Figures, paired_p, share_of, with_interval
 
-CLIPS, FRAMES, STEPS, REACH = 40, 5, 12, 8
-"""REACH: pixels by which a region is larger than its object."""
+CLIPS, FRAMES, STEPS, REACH, SAME = 40, 5, 12, 8, 3
+"""REACH: pixels by which a region is larger than its object. SAME: clips that both edit from one
+inversion, too."""
 CHAINS = "fusion", "boost", "irjs", "fame"
 WAYS = "loop", "ksampler"
 TARGETS = {
     f"sampler.{chain}.{figure}": most
     for chain in CHAINS
     for figure, most in (("below_interval", 0.0), ("background_change_db", 0.5))
-}
+} | {"sampler.same_inversion_rel_error": 1e-4}
 """The most that a figure may be."""
 
 
@@ -56,8 +59,14 @@ def run(clips: int = CLIPS, steps: int = STEPS, kept: Path | None = None) -> Fig
     with torch.inference_mode():
         _, model = host_models.miniature()
         facts = {"steps": steps, "frames": FRAMES, "model": model.fingerprint}
-        told = each_kept(kept, facts, make_tasks(clips), partial(measured, model, steps))
-        return summary([{arm: Outcome(**o) for arm, o in one.items()} for one in told])
+        tasks = make_tasks(clips)
+        told = each_kept(kept, facts, tasks, partial(measured, model, steps))
+        figures = summary([{arm: Outcome(**o) for arm, o in one.items()} for one in told])
+        same = inverted(model, tasks[:SAME], FRAMES, steps, keyframes="mid")
+        apart = [
+            Pair(model, clip).apart(controls(clip, chain)) for clip in same for chain in CHAINS
+        ]
+        return {"sampler.same_inversion_rel_error": max(apart), **figures}
 
 
 def measured(model: Model, steps: int, task: Task) -> dict[str, dict[str, float]]:
@@ -112,6 +121,19 @@ class Pair:
         given |= {"noise": noise.noise, "positive": sampler.conditioned(source.source.target)}
         steered = sampler.steered(self.model, None, *chain, attached=self._attach(source))
         return sampler.sampled(steered, self.model, **given)
+
+    def apart(self, chain: Sequence[Control]) -> float:
+        """|loop - sampler| / |sampler| of the final latents, both from the sampler's inversion, at
+        its levels."""
+        from ..nodes.host.native.levels import level_of
+
+        sampling, target = sampler.sampling_of(self.model), self.clip.task.target.prompt
+        levels = [level_of(sampling, float(sigma)) for sigma in self._sigmas]
+        listed, denoiser = ListedSchedule("epsilon", levels), self.model.denoiser
+        model = replace(self.model, schedule=listed, denoiser=replace(denoiser, kind="epsilon"))  # type: ignore[type-var]
+        inversion = replace(self._inverted[0].source.inversion, times=listed.times(len(levels) - 1))
+        ours = edit(model, inversion, target, controls=chain, guidance_scale=GUIDANCE)
+        return rel_error(ours, self.by_sampler(chain))
 
     @property
     def _sigmas(self) -> torch.Tensor:
