@@ -32,6 +32,8 @@ from .clips import Array, Clip, inverted, outcomes, psnr_where
 from .shares import Figures, gain, paired_p, share_of
 
 SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7300, 40, 5, 12, 4.0
+FLOORS = {"sampler.first_frame_share": 0.8, "sampler.first_frame_gain": 0.5}
+"""The least that a figure may be."""
 EDITS = ("recoloured", "reshaped")
 ARMS = ("without", "first_frame")
 PROMPTED = ("prompt", "both")
