@@ -1,6 +1,7 @@
 """Layers over frames beside a UNet, and group norm over the clip."""
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -9,17 +10,26 @@ from tiny_model import tiny
 from torch import Tensor
 from tune_a_video import PlainUNet
 
-from evenframe.benchmarks.models import with_part
+from evenframe.benchmarks.models import with_part, with_predict
 from evenframe.pipelines.attention import keyframes
 from evenframe.pipelines.attention.processor import ForwardPass
 from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Call, Terms, as_it_is
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.controls.base import Control
+from evenframe.pipelines.controls.fame.cross_reweighter import CrossReweighter
+from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
+from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
+from evenframe.pipelines.controls.reatco.refocus import Refocus
+from evenframe.pipelines.controls.streamedit.word_boost import WordBoost
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.delta import Delta
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.models.stable_diffusion import over_frames
+from evenframe.pipelines.regions.region import box_region
+from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.source.store import kept_sites
 
@@ -204,6 +214,41 @@ def test_an_edit_of_a_tuned_model_takes_the_sources_attention(model, clip):
     assert kept.isfinite().all() and torch.allclose(
         kept, again, atol=1e-2 * float(kept.abs().max())
     )
+
+
+BOX = box_region([(0, 0, 64, 64)] * FRAMES, (64, 128), name="it", words="dog")
+REGIONS = Regions((BOX,), FRAMES, (64, 128))
+CONTROLS = (
+    Fusion(blend_words=("cat",)),
+    Refocus(REGIONS),
+    Refocus(REGIONS, guide_by="boost"),
+    JointSampling(REGIONS),
+    SelfModulator(regions=REGIONS),
+    CrossReweighter(regions=REGIONS),
+    FirstFrame(torch.ones(1, 64, 128, 3)),
+    WordBoost(("dog",), ("cat",)),
+)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: type(control).__name__)
+def test_no_control_touches_attention_over_frames(model, clip, control: Control):
+    tuned = model.with_delta(Delta("tuned", added=attention(model)))
+    inversion = invert(tuned, clip[:FRAMES], "a cat", steps=2, store="recompute")
+    seen: list[bool] = []
+
+    def predict(*given: Any) -> dict[str, Tensor]:
+        *most, attend = given if len(given) > 4 else (*given, as_it_is)
+
+        def watched(call: Call, terms: Terms) -> Terms:
+            made = attend(call, terms)
+            if call.site.kind == "temporal":
+                seen.append(made is terms)
+            return made
+
+        return tuned.denoiser.predict(*most, watched)
+
+    edit(with_predict(tuned, predict), inversion, "a dog", controls=[control])
+    assert seen and all(seen)
 
 
 @pytest.mark.parametrize("checkpoints", [False, True])
