@@ -1,10 +1,11 @@
 """What one-shot tuning does for a shape edit, judged from pixels: the keys `tuning.*`.
 
 Clips of the built-in world in which one object becomes another shape, edited by the model as it is
-(`without`), with group norm over the clip alone (`norm`), and tuned on the clip (`with`): from the
-same frames, with the same prompts and settings, so that their clips are pairs. The target scene is
-known, and with it how each pixel should move: `wobble` is what changes from frame to frame beside
-that. With a folder to keep results in, a run that was cut goes on where it was.
+(`without`), with group norm over the clip alone (`norm`), and tuned on the clip (`with`): as
+Tune-A-Video edits, inverted with the empty prompt, at a guidance of 12.5, and with nothing else to
+hold on to. All from the same frames, so their clips are pairs. The target scene is known, and with
+it how each pixel should move: `wobble` is what changes from frame to frame beside that. With a
+folder to keep results in, a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from ..miniature import NAME
 from ..miniature.judge import analyse
 from ..miniature.scenes import render
 from ..miniature.verdict import judge_scene
-from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.editing import edit
 from ..pipelines.models.delta import Delta
 from ..pipelines.models.families import load
@@ -36,7 +36,7 @@ from .clips import Array, psnr_where, rendered
 from .first_frame import Task, make_tasks
 from .shares import RIGHT_FRAMES, Figures, gain, paired_p, share_of
 
-SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7700, 40, 5, 12, 4.0
+SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7700, 40, 5, 12, 12.5
 TUNING = Tuning(steps=100, learning_rate=3e-4, checkpointing="off")
 ARMS = ("without", "norm", "with")
 SWEEP = ((50, 3e-4), (200, 3e-4), (100, 1e-4), (100, 1e-3))
@@ -111,12 +111,9 @@ def outcome_of(model: Model, task: Task, arm: str, tuning: Tuning, steps: int) -
         model = model.with_delta(Delta("norm", norm="clip"))
     elif arm != "without":
         model = model.with_delta(tune(model, frames, task.source.prompt, tuning))
-    walk = {"steps": steps, "keyframes": tuning.keyframes, "layers": "all", "store": "resident"}
-    inversion = invert(model, frames, task.source.prompt, **walk)
-    fusion = Fusion("replace", cross_steps=0.3, self_steps=0.3)
-    latents = edit(
-        model, inversion, task.target.prompt, controls=(fusion,), guidance_scale=GUIDANCE
-    )
+    walk = {"steps": steps, "keyframes": tuning.keyframes, "layers": "all", "store": "recompute"}
+    inversion = invert(model, frames, "", **walk)
+    latents = edit(model, inversion, task.target.prompt, guidance_scale=GUIDANCE)
     made = model.codec.decode(latents).numpy()
     return _judged(task, pixels, made, process_time() - start)
 
