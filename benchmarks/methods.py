@@ -15,7 +15,6 @@ from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,10 +27,11 @@ from ..miniature.verdict import judge_scene
 from ..miniature.video.judge import watch
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, SHAPES
 from ..pipelines.common.code_hash import code_hash
+from ..pipelines.common.pictures import sheet as pictures_sheet
 from ..pipelines.common.whole_file import replace as write
 from ..pipelines.comparing.editing import Shared, make
 from ..pipelines.comparing.methods import METHODS, Task
-from ..pipelines.comparing.summary import RIGHT_FRAMES, summarise
+from ..pipelines.comparing.summary import RIGHT_FRAMES, as_markdown, summarise
 from ..pipelines.models.families import load
 from ..pipelines.models.model import Model
 from ..pipelines.regions.edges import grown
@@ -86,10 +86,10 @@ def run(
     start, model = perf_counter(), load(NAME)
     cases = make_cases(clips or max(len(ORDER), round(scale * CLIPS)))
     found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in METHODS}
-    rows: list[tuple[str, list[Array]]] = []
+    rows: list[tuple[str, dict[str, Array]]] = []
     for number, case in enumerate(cases):
         frames, mask = clip_of(case)
-        pictures = [frames[FRAMES // 2]]
+        pictures = {"source": frames[FRAMES // 2]}
         for name, method in METHODS.items():
             if method.lacks(case.task(mask)):
                 continue
@@ -98,12 +98,13 @@ def run(
             told = _kept(path, key)
             if told is None:
                 told, middle = _measured(model, case, name, steps)
-                pictures.append(middle)
+                pictures[name] = middle
                 _keep(path, key, told)
             found[name][f"{number:03} {case.kind}"] = told
         rows.append((case.target.prompt, pictures))
     if sheet is not None:
         _save_sheet(sheet, rows)
+    print(as_markdown(summarise(found)))
     took = {"methods.clips": len(cases), "methods.duration_seconds": perf_counter() - start}
     return summary(found) | memory(steps) | took
 
@@ -203,15 +204,12 @@ def _peak(name: str, steps: int) -> float:
     return most / 1e6
 
 
-def _save_sheet(path: Path, rows: Sequence[tuple[str, list[Array]]]) -> None:
-    from ..pipelines.common.pictures import sheet
-
-    lines = [(f"{text}: source, {', '.join(METHODS)}", _stack(each)) for text, each in rows]
-    write(path, sheet(lines, columns=1 + len(METHODS)).save)
-
-
-def _stack(pictures: Sequence[Array]) -> Any:
-    return torch.from_numpy(np.stack(pictures))
+def _save_sheet(path: Path, rows: Sequence[tuple[str, Mapping[str, Array]]]) -> None:
+    lines = []
+    for text, pictures in rows:
+        strip = torch.from_numpy(np.stack(list(pictures.values())))
+        lines.append((f"{text}: {', '.join(pictures)}", strip))
+    write(path, pictures_sheet(lines, columns=1 + len(METHODS)).save)
 
 
 def _kept(path: Path | None, key: str) -> dict[str, float] | None:
