@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
@@ -30,17 +31,22 @@ from ..pipelines.common.code_hash import code_hash
 from ..pipelines.common.pictures import sheet as pictures_sheet
 from ..pipelines.common.whole_file import replace as write
 from ..pipelines.comparing.editing import Shared, make
-from ..pipelines.comparing.methods import METHODS, Task
+from ..pipelines.comparing.methods import METHODS, Task, tuned
 from ..pipelines.comparing.summary import RIGHT_FRAMES, as_markdown, summarise
 from ..pipelines.models.families import load
 from ..pipelines.models.model import Model
 from ..pipelines.regions.edges import grown
+from ..pipelines.tuning.settings import Tuning
 from . import fairness, fusion, main
 from .clips import Array, psnr_where, rendered
 from .peaks import alone, peak
 from .shares import Figures, share_of
 
 BY_NAME = True
+TUNING = Tuning(100, 3e-4)
+"""The built-in model is small and wants the larger rate."""
+WAYS = {**METHODS}
+WAYS["tune-a-video"] = replace(WAYS["tune-a-video"], prepare=partial(tuned, tuning=TUNING))
 SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7700, 42, 8, 25, 4.0
 ROOM = 4
 """Pixels around what was and what shall be there that belong to the edit: edges are soft."""
@@ -85,12 +91,12 @@ def run(
     """
     start, model = perf_counter(), load(NAME)
     cases = make_cases(clips or max(len(ORDER), round(scale * CLIPS)))
-    found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in METHODS}
+    found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in WAYS}
     rows: list[tuple[str, dict[str, Array]]] = []
     for number, case in enumerate(cases):
         frames, mask = clip_of(case)
         pictures = {"source": frames[FRAMES // 2]}
-        for name, method in METHODS.items():
+        for name, method in WAYS.items():
             if method.lacks(case.task(mask)):
                 continue
             path = None if keep is None else keep / f"{name}-{number:03}.json"
@@ -153,7 +159,7 @@ def _measured(model: Model, case: Case, name: str, steps: int) -> tuple[dict[str
     """What a method reached, and its middle frame."""
     frames, mask = clip_of(case)
     shared = Shared(steps, GUIDANCE)
-    made = make(model, torch.from_numpy(frames), case.task(mask), METHODS[name], shared)
+    made = make(model, torch.from_numpy(frames), case.task(mask), WAYS[name], shared)
     result = made.frames.numpy()
     return assess(case, frames, mask, result) | {"seconds": made.seconds}, result[FRAMES // 2]
 
@@ -192,15 +198,15 @@ def summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figures:
 
 def memory(steps: int) -> Figures:
     """Megabytes that an edit takes at most beside the model, each in a process of its own."""
-    return {f"methods.{name}.peak_mb": round(alone(_peak, name, steps), 1) for name in METHODS}
+    return {f"methods.{name}.peak_mb": round(alone(_peak, name, steps), 1) for name in WAYS}
 
 
 def _peak(name: str, steps: int) -> float:
     case = next(each for each in make_cases(len(ORDER)) if each.kind == "person")
     (frames, mask), model = clip_of(case), load(NAME)
     clip, task = torch.from_numpy(frames), case.task(mask)
-    make(model, clip, task, METHODS[name], Shared(1, GUIDANCE))  # what is loaded once
-    most, _ = peak(lambda: make(model, clip, task, METHODS[name], Shared(steps, GUIDANCE)))
+    make(model, clip, task, WAYS[name], Shared(1, GUIDANCE))  # what is loaded once
+    most, _ = peak(lambda: make(model, clip, task, WAYS[name], Shared(steps, GUIDANCE)))
     return most / 1e6
 
 
@@ -209,7 +215,7 @@ def _save_sheet(path: Path, rows: Sequence[tuple[str, Mapping[str, Array]]]) -> 
     for text, pictures in rows:
         strip = torch.from_numpy(np.stack(list(pictures.values())))
         lines.append((f"{text}: {', '.join(pictures)}", strip))
-    write(path, pictures_sheet(lines, columns=1 + len(METHODS)).save)
+    write(path, pictures_sheet(lines, columns=1 + len(WAYS)).save)
 
 
 def _kept(path: Path | None, key: str) -> dict[str, float] | None:

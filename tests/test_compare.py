@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from glob import glob
 from itertools import product
 from pathlib import Path
@@ -30,6 +31,7 @@ from evenframe.pipelines.comparing.summary import as_markdown, summarise
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.measure.statistics import bootstrap, wilcoxon
 from evenframe.pipelines.models.families import load
+from evenframe.pipelines.tuning.one_shot import tune
 from evenframe.pipelines.video import save
 
 SOURCE = "a red circle on a gray background"
@@ -105,8 +107,10 @@ def test_a_table_is_filled_once_and_gone_on_with(
 
 @pytest.mark.slow
 def test_every_method_and_a_recipe_edit_the_miniatures_clip(
-    table: Path, capsys: pytest.CaptureFixture[str]
+    table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
+    briefly = lambda *given: tune(*given[:3], replace(given[3], steps=1))  # noqa: E731
+    monkeypatch.setattr(methods, "tune", briefly)
     recipe = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero own clip.json"
     head = (*HEAD, "attribute", "DDIM Inverter.steps")
     lines = [("one.mp4", SOURCE, TARGET, "red circle", "blue circle", "one.png", "b", "", "2")]

@@ -24,6 +24,8 @@ from ..controls.streamedit.presets import PRESETS as STREAMEDIT
 from ..fairness.encoder import Wish, encode_fair
 from ..regions.region import mask_region
 from ..regions.regions import Regions
+from ..tuning.one_shot import tune
+from ..tuning.settings import SPARSE, Tuning
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,6 +143,15 @@ def _fame(task: Task) -> tuple[Control, ...]:
     return fusion, SelfModulator(**subject), CrossReweighter(**subject)
 
 
+def tuned(model: Model, frames: Tensor, task: Task, tuning: Tuning = Tuning()) -> Model:  # noqa: B008
+    """The model after a one-shot tuning on the clip (f, h, w, 3)."""
+    return model.with_delta(tune(model, frames, task.source, tuning))
+
+
+def _sparse(task: Task) -> Mapping[str, Any]:
+    return {"keyframes": SPARSE, "layers": "all"}
+
+
 def _fair(model: Model, task: Task) -> Conditioning:
     words = ", ".join(task.words)
     wish = Wish(task.attribute, words)
@@ -161,6 +172,13 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             _reatco,
             needs=("mask", "new_words"),
             differs="edits on Tune-A-Video, with the clip's group norm and its own refinement",
+        ),
+        "tune-a-video": Method(
+            "Tune-A-Video",
+            _plain,
+            walk=_sparse,
+            prepare=tuned,
+            differs="inverts with the empty prompt and edits at guidance 12.5",
         ),
         "bridge": Method(
             "StreamEdit's bridge",
