@@ -138,6 +138,10 @@ class Chaos:
             return f"{len(records)} records"
         if watch.twice:
             return f"{len(watch.twice)} records were committed twice"
+        lost = self.workers_killed + WORKERS * self.drivers_killed + self.servers_killed
+        made = sum(record["inversions"] for record in records)
+        if made > CLIPS + lost:
+            return f"{made} inversions of {CLIPS} clips, with {lost} workers or servers lost"
         missing = [
             name
             for record in records
