@@ -45,9 +45,9 @@ class Editor:
         with self._host.using(one):
             self._executor.forget_files()
             self._executor.run(workflow.parse(job.prompt))
-        if not any(path.is_file() for path in folder.rglob("*")):
-            raise EvenframeError("The workflow saved no file: add Save Video to it.")
-        return Made(len(inversions), finish(self._setup, job, folder))
+            if first_video(folder) is None and not any(folder.iterdir()):
+                raise EvenframeError("The workflow saved no file: add Save Video to it.")
+            return Made(len(inversions), finish(self._setup, job, folder))
 
 
 def make(setup: Setup) -> Editor:

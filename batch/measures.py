@@ -1,41 +1,48 @@
-"""What `evenframe evaluate` measures of a row's result, where this version has it."""
+"""What `evenframe evaluate` measures of a row's result."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+from ..nodes.host import host
 from ..nodes.host.workflow import parse
 from ..pipelines.common.errors import EvenframeError
 from .columns import FILE, find
 from .job import Job
 
-MEASURES = "..pipelines.measure"
 FRAMES = 64
 """Of a clip that are measured at most."""
+WITHOUT = "not measured: "
 
 
 def require() -> None:
-    """EvenframeError where nothing can be measured."""
-    if find_spec(f"{MEASURES}.evaluate", __package__) is None:
-        raise EvenframeError("--evaluate: this version has no `evaluate`: leave it out.")
+    """EvenframeError for a folder of judges that holds something else."""
+    from ..pipelines.measure.judges import require_judges
+
+    if (judges := host.judges_dir()) is not None:
+        require_judges(judges)
 
 
 def measured(job: Job, clip: Path | None, result: Path | None) -> dict[str, float | str]:
-    """The measures by name: a number, or "not measured: why".
+    """The measures by name: a number, or "not measured: why". They fail no row.
 
     clip: the file before the edit, result: after it; a row without either is not measured.
     """
+    from ..pipelines.measure.asked import Asked
+    from ..pipelines.measure.evaluate import NAMES, evaluate
+    from ..pipelines.measure.reading import read_clips
+
     if clip is None or result is None:
-        return {}
-    asked = _module("asked")
-    clips = _module("reading").read_clips(clip, result, None, FRAMES, on_note=lambda _: None)
-    rows = _module("evaluate").evaluate(
-        asked.Asked(clips.source, clips.result, _text(job, "source"), _text(job, "target"))
-    )
-    return {r.name: f"not measured: {r.why}" if r.value is None else r.value for r in rows}
+        return dict.fromkeys(NAMES, f"{WITHOUT}no clip file, or no video, belongs to the row")
+    device, judges = host.device(), host.judges_dir()
+    try:
+        clips = read_clips(clip, result, None, FRAMES, on_note=lambda _: None)
+        prompts = _text(job, "source"), _text(job, "target")
+        asked = Asked(clips.source, clips.result, *prompts, judges=judges, device=device)
+        rows = evaluate(asked)
+    except EvenframeError as error:
+        return dict.fromkeys(NAMES, f"{WITHOUT}{error}")
+    return {row.name: f"{WITHOUT}{row.why}" if row.value is None else row.value for row in rows}
 
 
 def clip_name(job: Job) -> str:
@@ -53,7 +60,3 @@ def _text(job: Job, name: str) -> str:
         return ""
     value = workflow.nodes[column.node].inputs.get(column.socket)
     return value if isinstance(value, str) else ""
-
-
-def _module(name: str) -> Any:
-    return import_module(f"{MEASURES}.{name}", __package__)

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the whole table, do what has no record yet, write the report."""
-    from ..batch import measures, results
+    from ..batch import results
     from ..batch.status import read
     from ..batch.store import Store
 
@@ -67,8 +67,6 @@ def run(options: argparse.Namespace) -> int:
     if options.folder is not None or options.workflow is None or options.out is None:
         return options.usage("a batch needs TABLE, --workflow FILE and --out DIR")
     require_counts(options)
-    if options.evaluate:
-        measures.require()
     store = Store(options.out.absolute())
     plan, connect = planned(options, store)
     if options.dry_run:
@@ -126,7 +124,7 @@ def planned(options: argparse.Namespace, store: Store) -> tuple[Plan, Callable[[
 def _engine(
     options: argparse.Namespace, store: Store, workflow: Workflow
 ) -> tuple[Rules, Callable[[], Engine]]:
-    from ..batch import edits
+    from ..batch import edits, measures
     from ..batch.here import HereRules
     from ..batch.job import Setup
     from ..nodes.host.standalone import Session
@@ -140,6 +138,9 @@ def _engine(
     threads, evaluate = threads_of(options, workers), options.evaluate
     setup = Setup(store.root, edits.make, models, inputs, cache, threads, evaluate=evaluate)
     session = edits.session(setup)
+    if evaluate:
+        with edits.standalone().using(session):
+            measures.require()
     if options.engine == "comfyui":
         return _servers(options, store, session, workflow)
 

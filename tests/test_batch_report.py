@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from batch_fakes import opened, planned
 
 from evenframe.__main__ import main
-from evenframe.batch import measures, report
+from evenframe.batch import edits, measures, report
 from evenframe.batch.commit import perform
-from evenframe.batch.job import Job, Made
+from evenframe.batch.job import Job, Made, Setup
 from evenframe.batch.store import Store, write_lines
 from evenframe.batch.table import Row, Table
+from evenframe.pipelines import video
 from evenframe.pipelines.common.errors import EvenframeError
 
 
@@ -80,26 +82,26 @@ def test_a_report_is_printed_and_its_pages_made_again(
     assert "is no folder of a batch" in capsys.readouterr().err
 
 
-def test_a_version_without_measures_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(measures, "MEASURES", "..pipelines.common")
-    with pytest.raises(EvenframeError, match="has no `evaluate`: leave it out"):
-        measures.require()
-
-
-def test_a_row_is_measured_where_this_version_measures(tmp_path: Path):
-    try:
-        measures.require()
-    except EvenframeError as missing:
-        pytest.skip(str(missing))
-    import torch
-
-    from evenframe.pipelines import video
-
-    for name, seed in (("clip.mp4", 0), ("made.mp4", 1)):
-        frames = torch.rand(3, 32, 32, 3, generator=torch.Generator().manual_seed(seed))
-        video.save(tmp_path / name, frames, 8)
-    job = Job("k", 2, {"1": {"class_type": "EvenframeLoadVideo", "inputs": {"file": "clip.mp4"}}})
-    assert measures.clip_name(job) == "clip.mp4"
-    found = measures.measured(job, tmp_path / "clip.mp4", tmp_path / "made.mp4")
+def test_a_row_is_measured_and_a_measure_fails_no_row(tmp_path: Path):
+    """The whole way: two rows that load a clip and save it, one of them smaller."""
+    frames = torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    video.save(tmp_path / "clip.mp4", frames, 8)
+    load = {"file": "clip.mp4", "max_frames": 3, "skip": 0, "stride": 1, "frame_rate": 0.0}
+    load |= {"fit": "stretch", "max_side": 64, "width": 0, "height": 0, "multiple": "8"}
+    save = {"frames": ["load", 0], "filename_prefix": "made", "format": "mp4"}
+    save |= {"frame_rate": 8.0, "undo_fit": False, "crf": -1}
+    graph = {
+        "load": {"class_type": "EvenframeLoadVideo", "inputs": load},
+        "save": {"class_type": "EvenframeSaveVideo", "inputs": save},
+    }
+    setup = Setup(tmp_path / "out", edits.make, inputs=(tmp_path,), evaluate=True)
+    folder = tmp_path / "row" / "files"
+    folder.mkdir(parents=True)
+    made = edits.Editor(setup)(Job("k", 2, graph), folder)
+    found = made.facts["measures"]
     assert any(isinstance(value, float) for value in found.values())
     assert any(str(value).startswith("not measured: ") for value in found.values())
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    failed = measures.measured(Job("k", 2, graph), tmp_path / "clip.mp4", broken)
+    assert failed and all(str(value).startswith("not measured: ") for value in failed.values())
