@@ -100,9 +100,10 @@ def edit(
     require_model(model, inversion.model, "inversion")
     target = _encoded(model, prompt, "target prompt")
     against = _encoded(model, negative, "negative prompt")
-    plan = Edit(
-        model, inversion, target, seed=seed, controls=tuple(controls), on_pass=on_pass, free=free
-    )
+    chain = tuple(controls)
+    for control in chain:
+        target = control.prompted(model, target)
+    plan = Edit(model, inversion, target, seed=seed, controls=chain, on_pass=on_pass, free=free)
     passes = [EditPass(part, against, guidance_scale) for part in _parts(plan)]
     on_begin(_passes_of(passes, range(start_step, inversion.steps)))
     generator = torch.Generator().manual_seed(seed)
@@ -185,7 +186,8 @@ class EditPass(Pass):
     def recomputed(self, index: int, turns: int) -> int:
         """Passes of the source again, at a step that is taken so often."""
         asked = not self._plan.inversion.records and bool(self._work.sites(index))
-        return asked * (1 if self._plan.window is None else turns)
+        again = asked * (1 if self._plan.window is None else turns)
+        return again + self._work.source_passes(index)
 
     def gradients(self, index: int) -> int:
         """Passes through which controls take a gradient, at least, each time a step is taken."""

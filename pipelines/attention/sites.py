@@ -43,12 +43,14 @@ class Layout:
     mask_stride: cross-attention at this stride gives masks and regions.
     whole_clip: self-attention is over all frames at once, as a video transformer's: nobody can
         choose key frames, and nothing of it is kept over the steps unless that is asked for.
+    carries: whether a control is asked before a layer projects its tokens, see `Carrying`.
     """
 
     control_stride: int
     keyframe_stride: int
     mask_stride: int
     whole_clip: bool = False
+    carries: bool = False
 
     def looks_from(self, width: int | None, space_stride: int) -> int:
         """The finest stride that looks at key frames: of tokens so many latents wide, or the

@@ -46,6 +46,10 @@ class AtWork:
         """Passes of all."""
         return sum(run.gradients(index) for run in self._runs)
 
+    def source_passes(self, index: int) -> int:
+        """Passes of all."""
+        return sum(run.source_passes(index) for run in self._runs)
+
     def prepare(
         self, source: AttentionSource, index: int, here: Level, there: Level, arrival: Tensor
     ) -> Step:

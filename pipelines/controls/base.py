@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
-from ..attention.processor import Attend
+from ..attention.processor import Attend, Carried, Carrying
 from ..attention.sites import Site
 from ..attention.terms import Call, Terms
-from ..common.errors import EvenframeError
 from ..common.memory import FreeMemory, free_memory
 from ..common.progress import OnPass, carry_on
 from ..common.settings import check
@@ -22,6 +21,7 @@ from ..models.lattice import frames_in
 from ..models.schedule import Level
 from ..source.store import SourceAttention
 from ..text.conditioning import Conditioning
+from .together import require_carried, require_together
 
 if TYPE_CHECKING:
     from ..models.lattice import Lattice
@@ -55,6 +55,7 @@ class Edit:
 
     def __post_init__(self) -> None:
         require_together(self.controls)
+        require_carried(self.controls, self.model)
 
     @property
     def steps(self) -> int:
@@ -127,9 +128,11 @@ class ControlRun:
     """A control at work in one edit. Every verb does nothing unless it is overridden.
 
     replaces: whether `attend` puts other attention in the place of the edit's. See `attending`.
+    carries: whether `carry` does anything.
     """
 
     replaces: ClassVar[bool] = False
+    carries: ClassVar[bool] = False
 
     def ready(self, model: "Model") -> None:
         """Before the steps in which it may ask this model, which is ready for them: of two experts
@@ -150,8 +153,17 @@ class ControlRun:
         """Passes of its own, through which it takes a gradient, each time a step is taken."""
         return 0
 
+    def source_passes(self, step: int) -> int:
+        """Passes of its own that it asks of the source at a denoising step."""
+        return 0
+
     def prepare(self, step: Step) -> None:
         """Before anything else of a step."""
+
+    def carry(self, site: Site, branch: str, tokens: Tensor) -> Carried | None:
+        """Let a few frames attend for all, in a layer of self-attention: see `Carry`. No other
+        control has a say in that layer then, and the negative branch may be carried, too."""
+        return None
 
     def look(self, call: Call) -> Call:
         """Before anybody rewrites an attention call, let its frames look at others as well;
@@ -191,7 +203,8 @@ def attending(runs: Iterable[ControlRun]) -> Attend:
             terms = run.attend(seen, terms)
         return terms
 
-    return attend
+    carriers = [run.carry for run in ordered if run.carries]
+    return Carrying(attend, carriers[0]) if carriers else attend
 
 
 class Control:
@@ -200,9 +213,16 @@ class Control:
 
     unique: its name, where a chain may hold only one of them, because of two their order would
         matter.
+    carries: whether its run lets a few frames attend for all, see `ControlRun.carry`.
     """
 
     unique: ClassVar[str] = ""
+    carries: ClassVar[bool] = False
+
+    @property
+    def changes_self(self) -> str:
+        """Where it changes self-attention, how to have it not do so: "strength of X to 0"."""
+        return ""
 
     def __post_init__(self) -> None:
         check(self)
@@ -220,6 +240,15 @@ class Control:
     def guides(self, model: "Model") -> bool:
         """Whether it moves latents before a prediction, by passes of its own."""
         return False
+
+    @property
+    def rewords(self) -> bool:
+        """Whether it changes the target prompt, which a sampler has had before it."""
+        return False
+
+    def prompted(self, model: "Model", prompt: Conditioning) -> Conditioning:
+        """The target prompt as it wants the model to be asked with it, before the edit begins."""
+        return prompt
 
     def working_bytes(self, model: "Model", frames: int, frame_size: tuple[int, int]) -> int:
         """About what its own passes need beside the weights, where that may be more than the
@@ -239,26 +268,6 @@ def chained(controls: Iterable[Control], control: Control) -> tuple[Control, ...
     chain = (*controls, control)
     require_together(chain)
     return chain
-
-
-def require_together(controls: Iterable[Control]) -> None:
-    """Raise EvenframeError for two controls of which a chain holds one, or that keep the source's
-    latents at different noise."""
-    controls = tuple(controls)
-    names = [control.unique for control in controls if control.unique]
-    for name in names:
-        if names.count(name) > 1:
-            raise EvenframeError(
-                f"There are two {name}s: their order would matter. Put what both shall do into "
-                "one, or leave one out."
-            )
-    kept = {control.kept_noise for control in controls if control.kept_noise}
-    if len(kept) > 1:
-        raise EvenframeError(
-            "Two controls keep the source's latents, one at fresh noise and one at the "
-            "inversion's: set noise of IRJS Blender to 'inversion', or latent_blend of Attention "
-            "Fusion to off, or leave First Frame out."
-        )
 
 
 def working_bytes(

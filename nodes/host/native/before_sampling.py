@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from comfy.samplers import filter_registered_hooks_on_conds
 
 from ....pipelines.common.errors import EvenframeError
+from ....pipelines.controls.together import require_carried
 from .levels import is_one, scaling_of
 from .prompts import bearing, conditioning_of, same_states
 from .standing import require_reachable
@@ -44,10 +45,22 @@ def require_before(
     _require_pictures(guider, target_entries(guider, source.target), source.prompt)
     _require_unsplit(guider)
     require_rows(guider.model_options, tuple(latents.shape), len(sigmas) - 1)
+    require_carried(attached.controls, source.model)
+    require_unworded(attached.controls)
     if isinstance(sampler, Stepwise):
         sampler.require(guider)
     else:
         require_foreign(attached.controls, source.model)
+
+
+def require_unworded(controls: Iterable[Control]) -> None:
+    """Raise EvenframeError for a control that wants another prompt than the sampler's."""
+    for control in controls:
+        if control.rewords:
+            raise EvenframeError(
+                f"{control.unique} encodes words of the target prompt alone, but your sampler has "
+                "its prompt already: switch local_words off."
+            )
 
 
 def require_foreign(controls: Iterable[Control], model: Model) -> None:

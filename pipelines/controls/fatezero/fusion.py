@@ -143,6 +143,11 @@ class Fusion(Control):
             )
 
     @property
+    def changes_self(self) -> str:
+        """Where self-attention is changed, how to switch that off."""
+        return "self_steps of Attention Fusion to 0" if self.self_steps else ""
+
+    @property
     def kept_noise(self) -> str:
         """At whose noise the source's latents are kept, if they are."""
         return "inversion" if self.latent_blend else ""

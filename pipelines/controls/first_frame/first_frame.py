@@ -97,6 +97,11 @@ class FirstFrame(Control):
             self.regions.require_items()
 
     @property
+    def changes_self(self) -> str:
+        """Where self-attention is changed, how to switch that off."""
+        return "attention of First Frame to 0" if self.strength and self.attention else ""
+
+    @property
     def kept_noise(self) -> str:
         """The edited frame is held at the noise that the source has."""
         return "inversion" if self.strength else ""

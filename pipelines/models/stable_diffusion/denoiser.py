@@ -139,7 +139,8 @@ def denoiser_of(unet: Any, name: str, native_size: int) -> UNetDenoiser:
     unet.set_attn_processor(processors)
     passing = Passing()
     over_frames.attach(unet, sites, passing)
-    return UNetDenoiser(name, unet, sites, layout_of(sites, native_size), passing=passing)
+    layout = replace(layout_of(sites, native_size), carries=True)
+    return UNetDenoiser(name, unet, sites, layout, passing=passing)
 
 
 def unet_sites(unet: Any) -> tuple[Site, ...]:
