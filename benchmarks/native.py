@@ -24,6 +24,7 @@ from ..pipelines.controls.fatezero.fusion import Fusion
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
+from ..pipelines.controls.videograin.videograin import VideoGrain
 from ..pipelines.editing import edit
 from ..pipelines.models.model import Model
 from ..pipelines.regions.region import BoxRegion
@@ -83,6 +84,7 @@ def controls(frames: int = FRAMES, size: tuple[int, int] = (128, 128)) -> dict[s
         "RAD, one step": [Refocus(regions, steps=once, refine=False)],
         "IRJS": [JointSampling(regions)],
         "FAME": [SelfModulator(regions=regions), CrossReweighter(("yellow",), regions=regions)],
+        "VideoGrain": [VideoGrain(regions)],
     }
 
 

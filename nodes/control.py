@@ -10,6 +10,8 @@ from ..pipelines.controls.fatezero.presets import PRESETS
 from ..pipelines.controls.first_frame.first_frame import FirstFrame
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
+from ..pipelines.controls.token_flow.token_flow import TokenFlow
+from ..pipelines.controls.videograin.videograin import VideoGrain
 from ..pipelines.text.prompt import parse_phrases, parse_weights
 from .common import sockets
 from .common.chain import control_schema
@@ -141,6 +143,7 @@ class EvenframeRefocus(io.ComfyNode):
                 *inputs_of(Refocus, "rule", "outer_count", "sharpen", "smooth", advanced=True),
                 *inputs_of(Refocus, "checkpointing", advanced=True),
                 *inputs_of(Refocus, "guide_by", "boost", optional=True, advanced=True),
+                *inputs_of(Refocus, "refine_by", "overlap", optional=True, advanced=True),
             ],
         )
 
@@ -170,12 +173,61 @@ class EvenframeJointSampling(io.ComfyNode):
                 sockets.Regions.Input("regions", tooltip="Where the clip may change."),
                 *inputs_of(JointSampling, "noise", "repeats"),
                 *inputs_of(JointSampling, "repeat_steps", "inset", optional=True, advanced=True),
+                *inputs_of(JointSampling, "place", optional=True, advanced=True),
             ],
         )
 
     @classmethod
     def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:
         return io.NodeOutput(chained(controls, settings_of(JointSampling, settings)))
+
+
+class EvenframeVideoGrain(io.ComfyNode):
+    """VideoGrain: each region its own words, and nobody else's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return control_schema(
+            node_id="EvenframeVideoGrain",
+            display_name="VideoGrain (Evenframe)",
+            description="Several things edited at once: what is in a region looks at the region's "
+            "words and at itself in all frames, and away from the rest (VideoGrain).",
+            search_aliases=["videograin", "multi grained", "multi object", "regional prompt"],
+            inputs=[
+                sockets.Regions.Input(
+                    "regions", tooltip="Where the things are, each with words of the prompt."
+                ),
+                *inputs_of(VideoGrain, "cross", "own"),
+                *inputs_of(VideoGrain, "steps", "local_words", advanced=True),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, regions: Any = None) -> bool | str:
+        return words_verdict(lambda _: [], lambda node: node.exceeds("cross", 0))
+
+    @classmethod
+    def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(chained(controls, settings_of(VideoGrain, settings)))
+
+
+class EvenframeTokenFlow(io.ComfyNode):
+    """TokenFlow: a few frames are edited, and the others follow the clip."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return control_schema(
+            node_id="EvenframeTokenFlow",
+            display_name="TokenFlow (Evenframe)",
+            description="Edit a few key frames together, and carry what they look like to all "
+            "others, as the clip's own places are alike (TokenFlow).",
+            search_aliases=["tokenflow", "consistency", "key frames", "pnp", "plug and play"],
+            inputs=[*inputs_of(TokenFlow, "batch", "structure")],
+        )
+
+    @classmethod
+    def execute(cls, controls: tuple[Control, ...] = (), **settings: Any) -> io.NodeOutput:
+        return io.NodeOutput(chained(controls, settings_of(TokenFlow, settings)))
 
 
 class EvenframeFirstFrame(io.ComfyNode):
@@ -241,4 +293,6 @@ NODES = [
     EvenframeRefocus,
     EvenframeJointSampling,
     EvenframeFirstFrame,
+    EvenframeVideoGrain,
+    EvenframeTokenFlow,
 ]

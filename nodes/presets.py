@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..pipelines.controls.base import Control, chained
+from ..pipelines.controls.published import METHODS
 from ..pipelines.controls.streamedit.presets import PRESETS
 from ..pipelines.regions.regions import Regions
 from ..pipelines.text.prompt import parse_phrases
@@ -79,4 +80,48 @@ class EvenframeStreamEditPreset(io.ComfyNode):
         return io.NodeOutput(chain, ui={"text": [chosen.note()]})
 
 
-NODES = [EvenframeStreamEditPreset]
+class EvenframePublishedMethod(io.ComfyNode):
+    """A method as its authors ran it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return control_schema(
+            node_id="EvenframePublishedMethod",
+            display_name="Published Method (Evenframe)",
+            description="Edit as ReAtCo, VideoGrain or TokenFlow were published, for comparisons: "
+            "their order of steps and their numbers.",
+            search_aliases=["reatco", "videograin", "tokenflow", "baseline", "comparison"],
+            inputs=[
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="ReAtCo, published",
+                    tooltip="The method. What belongs to it in other nodes is shown when it runs.",
+                ),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="Where the things belong, each with words of the target prompt. "
+                    "TokenFlow has no use for them.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, regions: object = None) -> bool | str:
+        return words_verdict(lambda _: [], lambda node: node.text("method") != "TokenFlow")
+
+    @classmethod
+    def execute(
+        cls,
+        method: str,
+        regions: Regions | None = None,
+        controls: tuple[Control, ...] = (),
+    ) -> io.NodeOutput:
+        chosen, chain = METHODS[method], controls
+        for control in chosen.controls(method, regions):
+            chain = chained(chain, control)
+        return io.NodeOutput(chain, ui={"text": [chosen.note]})
+
+
+NODES = [EvenframeStreamEditPreset, EvenframePublishedMethod]

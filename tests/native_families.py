@@ -17,6 +17,7 @@ from evenframe.benchmarks import host_models, native
 from evenframe.benchmarks.stand_ins import RandomLatents, WordStates
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.controls.token_flow.token_flow import TokenFlow
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.inversion import invert
@@ -123,6 +124,8 @@ def edited(model: Model, frames: int = 5) -> None:
     clip = torch.rand(frames, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     inversion = invert(model, clip, native.SOURCE, steps=2)
     assert edit(model, inversion, native.TARGET, controls=[Fusion()]).isfinite().all()
+    with pytest.raises(EvenframeError, match="TokenFlow must see .*'random' does not show it"):
+        edit(model, inversion, native.TARGET, controls=[TokenFlow()])
 
 
 def every_kind_of_wan() -> None:

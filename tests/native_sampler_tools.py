@@ -27,6 +27,8 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.reatco.refocus import Refocus
 from evenframe.pipelines.controls.span import Span
+from evenframe.pipelines.controls.token_flow.token_flow import TokenFlow
+from evenframe.pipelines.controls.videograin.videograin import VideoGrain
 from evenframe.pipelines.models.guidance import source_oriented
 from evenframe.pipelines.models.model import Model
 
@@ -177,6 +179,10 @@ def what_cannot_be_is_said_before_the_work(model: Model, patcher: Any) -> None:
     for changes in several:
         with refused("^IRJS Blender draws fresh noise or takes steps again"):
             sampled(steered(model, clip, JointSampling(regions(model), **changes)), model)
+    with refused("^TokenFlow must see what goes into self-attention, and .* does not show it"):
+        sampled(steered(model, clip, TokenFlow()), model)
+    with refused("^VideoGrain encodes words of the target prompt alone.* switch local_words off"):
+        sampled(steered(model, clip, VideoGrain(regions(model))), model)
     with refused("^Refocus Sampler cannot take the steps of sample_unipc one by one"):
         sampled(given, model, refocus(chosen("uni_pc")))
     with refused("^Context Windows stands on the MODEL, and Refocus Sampler"):

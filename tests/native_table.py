@@ -20,6 +20,8 @@ from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.first_frame.first_frame import FirstFrame
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.streamedit.presets import PRESETS
+from evenframe.pipelines.controls.token_flow.token_flow import TokenFlow
+from evenframe.pipelines.controls.videograin.videograin import VideoGrain
 from evenframe.pipelines.editing import edit
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.inversion import Inversion, Settings, invert_clip
@@ -67,6 +69,8 @@ def rows() -> dict[str, Callable[[Model], torch.Tensor]]:
         "StreamEdit Preset": with_control(*PRESETS["colour"].controls(("circle",), (), None)),
         "Self Modulator": with_control(SelfModulator(regions=regions)),
         "Cross Reweighter": with_control(CrossReweighter(("yellow",), regions=regions)),
+        "VideoGrain": with_control(VideoGrain(regions)),
+        "TokenFlow": with_control(TokenFlow()),
         "Windows": lambda model: edit(
             model, inverted(model, windowing=Windowing(3, 2)), native.TARGET
         ),

@@ -95,7 +95,7 @@ class Slowly:
         thresholds = {0: 0.05, 1: 0.5, 2: 0.8}
         x = latents.clone().requires_grad_()
         inner, outer = self.losses(x, index)
-        loss, enough = sum(inner) + sum(outer), 1 - thresholds[index]
+        loss, enough = torch.stack(inner + outer).sum(), 1 - thresholds[index]
         if max(inner) > enough:
             for _ in range(MOVES):
                 x = x.detach().requires_grad_()
@@ -104,7 +104,7 @@ class Slowly:
                 if worst <= enough:
                     break
             x = x.detach().requires_grad_()
-            loss = sum(self.losses(x, index)[0])
+            loss = torch.stack(self.losses(x, index)[0]).sum()
         return (x - size * torch.autograd.grad(loss, x)[0]).detach()
 
     @torch.no_grad()

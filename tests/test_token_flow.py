@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from two_layers import two_layers
 
+from evenframe.pipelines.attention import processor
 from evenframe.pipelines.attention.processor import Carrying
 from evenframe.pipelines.attention.sites import Site
-from evenframe.pipelines.attention.terms import as_it_is
+from evenframe.pipelines.attention.terms import Terms, as_it_is
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.controls.base import Edit, chained
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
@@ -90,29 +91,19 @@ def inversion(model, clip) -> Inversion:
     return invert(model, clip, SOURCE, steps=4, keyframes="own")
 
 
-class Seen:
-    """Which frames attend, of every branch, in an edit."""
-
-    def __init__(self, monkeypatch: Any):
-        self.calls: list[tuple[str, int, int]] = []
-        from evenframe.pipelines.attention import processor
-
-        first = processor.evaluate
-
-        def evaluate(terms: Any) -> Tensor:
-            self.calls.append((len(terms[0].q), terms[0].k.shape[2]))  # type: ignore[arg-type]
-            return first(terms)
-
-        monkeypatch.setattr(processor, "evaluate", evaluate)
-
-
 def test_an_edit_attends_in_key_frames_alone(model, inversion, monkeypatch):
-    seen = Seen(monkeypatch)
+    seen, first = list[tuple[int, int]](), processor.evaluate
+
+    def evaluate(terms: Terms) -> Tensor:
+        seen.append((len(terms[0].q), terms[0].k.shape[2]))
+        return first(terms)
+
+    monkeypatch.setattr(processor, "evaluate", evaluate)
     result = edit(model, inversion, TARGET, controls=[TokenFlow(batch=2)])
     assert result.isfinite().all()
     prompt = 77
-    own = {frames for frames, keys in seen.calls if keys != prompt}  # type: ignore[misc]
-    assert own == {2}, "one of each two of three frames"
+    assert {frames for frames, keys in seen if keys != prompt} == {2}, "one of each two of three"
+    monkeypatch.undo()
     assert not torch.allclose(result, edit(model, inversion, TARGET), atol=1e-3)
 
 

@@ -7,7 +7,7 @@ the keys, and attention stays fused.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -124,29 +124,34 @@ class Relative(OwnWay):
         if term.bias is not None:
             return by_rows(term, self)
         exact = torch.promote_types(term.q.dtype, torch.float32)
-        frames, heads, n, width = *term.q.shape[:3], term.v.shape[-1]
+        heads, width = term.q.shape[1], term.v.shape[-1]
         order = self.groups.order[:, None, :, None]  # f 1 n 1
         q = term.q.to(exact).gather(2, order.expand_as(term.q))
         keys = each_once(term.k, lambda k: (k.to(exact) * scale_of(term)).mT.contiguous())
-        values = each_once(term.v, lambda v: F.pad(v.to(exact), (0, 1), value=1.0))
+        # Products are fastest with as many columns as registers hold.
+        ones = 1 + -(width + 1) % 8
+        values = each_once(term.v, lambda v: F.pad(v.to(exact), (0, ones), value=1.0))
         kept = (1 - self.up - self.down).to(exact)  # f G m
         factors = torch.stack([self.up - 1, self.down], dim=2).to(exact)  # f G 2 m
-        most, out = at_once(term), q.new_empty(frames, heads, n, width)
-        for frame, group, rows in self._blocks(most):
+        factors = factors[:, :, None].expand(-1, -1, heads, -1, -1)  # f G heads 2 m
+        summed = q.new_empty(*q.shape[:3], width + ones)
+        for frame, group, rows in self._blocks(at_once(term)):
             logits = q[frame, :, rows] @ keys[frame]  # heads rows m
             ends = torch.stack([logits.amax(-1), logits.amin(-1)], dim=-1)  # heads rows 2
-            each = factors[frame, group].expand(heads, -1, -1)
-            summed = logits.mul_(kept[frame, group]).baddbmm_(ends, each).exp_() @ values[frame]
-            out[frame, :, rows] = summed[..., :width] / summed[..., width:]
-        placed = order.expand(-1, heads, -1, width)
+            logits.mul_(kept[frame, group]).baddbmm_(ends, factors[frame, group]).exp_()
+            summed[frame, :, rows] = logits @ values[frame]
+        out = summed[..., :width] / summed[..., width : width + 1]
+        placed = order.expand_as(out)
         return torch.empty_like(out).scatter_(2, placed, out).to(term.v.dtype)
 
     def _blocks(self, most: int) -> Iterator[tuple[int, int, slice]]:
-        """(frame, group, rows in the groups' order), so many rows at a time at most."""
+        """(frame, group, rows in the groups' order), about so many rows at a time."""
         for frame, spans in enumerate(self.groups.spans):
             for group, first, end in spans:
-                for start in range(first, end, most):
-                    yield frame, group, slice(start, min(start + most, end))
+                pieces = max(1, round((end - first) / most))  # equal ones: small products are slow
+                ends = [first + (end - first) * at // pieces for at in range(pieces + 1)]
+                for start, stop in pairwise(ends):
+                    yield frame, group, slice(start, stop)
 
 
 def pulled(logits: Tensor, up: Tensor, down: Tensor) -> Tensor:
