@@ -84,7 +84,7 @@ def controls(frames: int = FRAMES, size: tuple[int, int] = (128, 128)) -> dict[s
         "RAD, one step": [Refocus(regions, steps=once, refine=False)],
         "IRJS": [JointSampling(regions)],
         "FAME": [SelfModulator(regions=regions), CrossReweighter(("yellow",), regions=regions)],
-        "VideoGrain": [VideoGrain(regions)],
+        "VideoGrain": [VideoGrain(regions, local_words=False)],  # in a host's sampler, too
     }
 
 

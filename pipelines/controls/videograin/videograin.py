@@ -119,7 +119,7 @@ class VideoGrainRun(ControlRun):
         self._settings, self._edit = settings, edit
         self._steps = settings.steps.steps(edit.steps)
         self._coarse = edit.model.denoiser.layout.control_stride
-        self._amounts = {"cross": 0.0, "self": 0.0}
+        self._amounts: dict[str, float] = {}
         self._known: dict[tuple[int, int], Tensor] = {}
         count = len(settings.regions.items)
         self._words = torch.zeros(len(edit.prompt.states["tokens"]), count)  # L r
@@ -140,7 +140,7 @@ class VideoGrainRun(ControlRun):
     def attend(self, call: Call, terms: Terms) -> Terms:
         """Modulate the target branch's attention, in the coarser layers; not that to the words of
         the source prompt."""
-        amount, cross = self._amounts[call.site.kind], call.site.kind == "cross"
+        amount, cross = self._amounts.get(call.site.kind, 0.0), call.site.kind == "cross"
         if call.branch != "target" or call.site.stride < self._coarse or not amount:
             return terms
         rows = self._members(call)  # t 1 n r
