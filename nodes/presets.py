@@ -93,7 +93,7 @@ class EvenframePublishedMethod(io.ComfyNode):
             search_aliases=["reatco", "videograin", "tokenflow", "baseline", "comparison"],
             inputs=[
                 io.Combo.Input(
-                    "method",
+                    "preset",
                     options=list(METHODS),
                     default="ReAtCo, published",
                     tooltip="The method. What belongs to it in other nodes is shown when it runs.",
@@ -109,17 +109,17 @@ class EvenframePublishedMethod(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, regions: object = None) -> bool | str:
-        return words_verdict(lambda _: [], lambda node: node.text("method") != "TokenFlow")
+        return words_verdict(lambda _: [], lambda node: node.text("preset") != "TokenFlow")
 
     @classmethod
     def execute(
         cls,
-        method: str,
+        preset: str,
         regions: Regions | None = None,
         controls: tuple[Control, ...] = (),
     ) -> io.NodeOutput:
-        chosen, chain = METHODS[method], controls
-        for control in chosen.controls(method, regions):
+        chosen, chain = METHODS[preset], controls
+        for control in chosen.controls(preset, regions):
             chain = chained(chain, control)
         return io.NodeOutput(chain, ui={"text": [chosen.note]})
 
