@@ -30,8 +30,11 @@ from evenframe.pipelines.comparing.row import Row
 from evenframe.pipelines.comparing.summary import as_markdown, summarise
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.measure.statistics import bootstrap, wilcoxon
+from evenframe.pipelines.models.delta import Delta
 from evenframe.pipelines.models.families import load
+from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.tuning.one_shot import tune
+from evenframe.pipelines.tuning.settings import Tuning
 from evenframe.pipelines.video import save
 
 SOURCE = "a red circle on a gray background"
@@ -109,7 +112,9 @@ def test_a_table_is_filled_once_and_gone_on_with(
 def test_every_method_and_a_recipe_edit_the_miniatures_clip(
     table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    briefly = lambda *given: tune(*given[:3], replace(given[3], steps=1))  # noqa: E731
+    def briefly(model: Model, frames: torch.Tensor, prompt: str, tuning: Tuning) -> Delta:
+        return tune(model, frames, prompt, replace(tuning, steps=1))
+
     monkeypatch.setattr(methods, "tune", briefly)
     recipe = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero own clip.json"
     head = (*HEAD, "attribute", "DDIM Inverter.steps")
