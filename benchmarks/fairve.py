@@ -8,9 +8,9 @@ The judge reads pixels and knows no prompt; how well it reads is measured first,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,8 +21,6 @@ import torch
 from .. import miniature
 from ..miniature.judge import FoundFigure, analyse
 from ..miniature.vocabulary import PRESENTATIONS, SIZE
-from ..pipelines.common.code_hash import code_hash
-from ..pipelines.common.whole_file import replace as write
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.editing import edit
@@ -39,6 +37,7 @@ from . import main
 from .clips import Array, psnr_where, rendered
 from .fairness import FRAMES, GUIDANCE, RING, STEPS, Settings
 from .fairve_cases import Case, make_cases, read_data, write_table
+from .kept import Told, kept
 from .shares import RIGHT_FRAMES, Figures, paired_p, share_of
 
 BY_NAME = True
@@ -93,17 +92,14 @@ def run(
     cases, model = make_cases(scale), load(miniature.NAME)
     found: dict[str, list[Result]] = {arm: [] for arm in ("source", "ideal", "rebuilt", *ARMS)}
     for number, case in enumerate(cases):
-        path = None if keep is None else keep / f"case-{number:04}.json"
-        key = f"{code_hash()} steps {steps} {case}"
-        results = _kept(path, key) or _measured(model, case, number, steps)
-        _keep(path, key, results)
-        for arm, result in results.items():
-            found[arm].append(result)
+        tried = partial(_measured, model, case, number, steps)
+        for arm, told in kept(keep, f"fairve-{number:04}", (case, steps), tried).items():
+            found[arm].append(_result(told))
     return judge_figures(cases, found) | summary(found)
 
 
-def _measured(model: Model, case: Case, seed: int, steps: int) -> dict[str, Result]:
-    """The clip, a perfect edit of it, and each arm's, as the judge sees them."""
+def _measured(model: Model, case: Case, seed: int, steps: int) -> Told:
+    """A `Result` of the clip, of a perfect edit of it, and of what each arm makes."""
     frames, masks = rendered(case.source, FRAMES)
     clip = torch.from_numpy(frames)
     inversion = invert(model, clip, case.source.prompt, steps=steps, keyframes="all")
@@ -111,7 +107,7 @@ def _measured(model: Model, case: Case, seed: int, steps: int) -> dict[str, Resu
     ideal, _ = rendered(case.ideal, FRAMES)
     seen = {"source": frames, "ideal": ideal, "rebuilt": rebuilt}
     seen |= {arm: edited(model, case, inversion, masks, arm, seed) for arm in ARMS}
-    return {arm: judged(case, frames, masks, result) for arm, result in seen.items()}
+    return {arm: asdict(judged(case, frames, masks, result)) for arm, result in seen.items()}
 
 
 def edited(
@@ -252,16 +248,6 @@ def _alike(now: Sequence[str | None], then: Sequence[str | None]) -> bool:
     return fmean(a == b for a, b in zip(now, then, strict=True)) >= RIGHT_FRAMES
 
 
-def _kept(path: Path | None, key: str) -> dict[str, Result] | None:
-    """What an earlier run of the same code kept of a clip."""
-    if path is None or not path.is_file():
-        return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    if told["made_by"] != key:
-        return None
-    return {arm: _result(each) for arm, each in told["results"].items()}
-
-
 def _result(told: Mapping[str, Any]) -> Result:
     return Result(told["group"], tuple(_figures(told["figures"])), told["background_psnr"])
 
@@ -270,17 +256,6 @@ def _figures(told: Iterable[Mapping[str, Any]]) -> Iterator[Seen]:
     for each in told:
         frames = tuple(each["shown"]), tuple(each["professions"])
         yield Seen(each["profession"], each["asked"], *frames)
-
-
-def _keep(path: Path | None, key: str, results: Mapping[str, Result]) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        told = {
-            arm: vars(result) | {"figures": [vars(each) for each in result.figures]}
-            for arm, result in results.items()
-        }
-        text = json.dumps({"made_by": key, "results": told})
-        write(path, lambda at: at.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ which is what it is for. `p` is against the plain edit, on the clips that both h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
@@ -27,7 +25,6 @@ from ..miniature.scenes import Scene, compose
 from ..miniature.verdict import judge_scene
 from ..miniature.video.judge import watch
 from ..miniature.vocabulary import HELD_OUT_OBJECTS, SHAPES
-from ..pipelines.common.code_hash import code_hash
 from ..pipelines.common.pictures import sheet as pictures_sheet
 from ..pipelines.common.whole_file import replace as write
 from ..pipelines.comparing.editing import Shared, make
@@ -39,6 +36,7 @@ from ..pipelines.regions.edges import grown
 from ..pipelines.tuning.settings import Tuning
 from . import fairness, fusion, main
 from .clips import Array, psnr_where, rendered
+from .kept import kept
 from .peaks import alone, peak
 from .shares import Figures, share_of
 
@@ -99,13 +97,8 @@ def run(
         for name, method in WAYS.items():
             if method.lacks(case.task(mask)):
                 continue
-            path = None if keep is None else keep / f"{name}-{number:03}.json"
-            key = f"{code_hash()} steps {steps} {case}"
-            told = _kept(path, key)
-            if told is None:
-                told, middle = _measured(model, case, name, steps)
-                pictures[name] = middle
-                _keep(path, key, told)
+            tried = partial(_measured, model, case, name, steps, pictures)
+            told = kept(keep, f"methods-{number:03}-{name}", (case, steps), tried)
             found[name][f"{number:03} {case.kind}"] = told
         rows.append((case.target.prompt, pictures))
     if sheet is not None:
@@ -155,13 +148,16 @@ def clip_of(case: Case) -> tuple[Array, Array]:
     return frames, (grown(both, ROOM) > 0).float().numpy()
 
 
-def _measured(model: Model, case: Case, name: str, steps: int) -> tuple[dict[str, float], Array]:
-    """What a method reached, and its middle frame."""
+def _measured(
+    model: Model, case: Case, name: str, steps: int, pictures: dict[str, Array]
+) -> dict[str, float]:
+    """What a method reached; its middle frame goes to the pictures."""
     frames, mask = clip_of(case)
     shared = Shared(steps, GUIDANCE)
     made = make(model, torch.from_numpy(frames), case.task(mask), WAYS[name], shared)
     result = made.frames.numpy()
-    return assess(case, frames, mask, result) | {"seconds": made.seconds}, result[FRAMES // 2]
+    pictures[name] = result[FRAMES // 2]
+    return assess(case, frames, mask, result) | {"seconds": made.seconds}
 
 
 def assess(case: Case, source: Array, mask: Array, result: Array) -> dict[str, float]:
@@ -216,23 +212,6 @@ def _save_sheet(path: Path, rows: Sequence[tuple[str, Mapping[str, Array]]]) -> 
         strip = torch.from_numpy(np.stack(list(pictures.values())))
         lines.append((f"{text}: {', '.join(pictures)}", strip))
     write(path, pictures_sheet(lines, columns=1 + len(WAYS)).save)
-
-
-def _kept(path: Path | None, key: str) -> dict[str, float] | None:
-    """What an earlier run of the same code kept."""
-    if path is None or not path.is_file():
-        return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    values = {name: float("nan") if v is None else v for name, v in told["values"].items()}
-    return values if told["made_by"] == key else None
-
-
-def _keep(path: Path | None, key: str, told: Mapping[str, float]) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        values = {name: value if isfinite(value) else None for name, value in told.items()}
-        text = json.dumps({"made_by": key, "values": values})
-        write(path, lambda at: at.write_text(text, encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from ..pipelines.regions.regions import Regions
 from . import host_models, main, sampler
 from .clips import Array, Clip, inverted
 from .fusion import GUIDANCE, Outcome, Task, assess, make_tasks
-from .kept import each_kept
+from .kept import kept
 from .native import rel_error
 from .shares import RIGHT_FRAMES, Figures, paired_p, share_of, with_interval
 
@@ -50,17 +50,19 @@ TARGETS = {
 """The most that a figure may be."""
 
 
-def run(clips: int = CLIPS, steps: int = STEPS, kept: Path | None = None) -> Figures:
-    """Measure; each share comes with its 95 % Wilson interval."""
+def run(clips: int = CLIPS, steps: int = STEPS, keep: Path | None = None) -> Figures:
+    """Measure; each share comes with its 95 % Wilson interval. keep: see `kept`."""
     reason = host_models.find()
     if reason:
         print(f"sampler_shares: not measured, {reason}")
         return {}
     with torch.inference_mode():
         _, model = host_models.miniature()
-        facts = {"steps": steps, "frames": FRAMES, "model": model.fingerprint}
         tasks = make_tasks(clips)
-        told = each_kept(kept, facts, tasks, partial(measured, model, steps))
+        told = [
+            kept(keep, f"sampler-{i:03}", (task, steps), partial(measured, model, steps, task))
+            for i, task in enumerate(tasks)
+        ]
         figures = summary([{arm: Outcome(**o) for arm, o in one.items()} for one in told])
         same = inverted(model, tasks[:SAME], FRAMES, steps, keyframes="mid")
         apart = [

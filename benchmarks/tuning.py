@@ -10,9 +10,9 @@ folder to keep results in, a run that was cut goes on where it was.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from time import process_time
@@ -34,6 +34,7 @@ from ..pipelines.tuning.settings import Tuning
 from . import main
 from .clips import Array, psnr_where, rendered
 from .first_frame import Task, make_tasks
+from .kept import Told, kept
 from .shares import RIGHT_FRAMES, Figures, gain, paired_p, share_of
 
 SEED, CLIPS, FRAMES, STEPS, GUIDANCE = 7700, 40, 5, 12, 12.5
@@ -71,7 +72,10 @@ def run(
     found: dict[str, list[Outcome]] = {arm: [] for arm in arms}
     for index, task in enumerate(_tasks(clips)):
         for arm, tuning in arms.items():
-            found[arm].append(_kept(model, task, arm, tuning, steps, keep, index))
+            facts = task, tuning, steps
+            tried = partial(outcome_of, model, task, arm, tuning, steps)
+            told = kept(keep, f"tuning-{index:03}-{arm}", facts, tried)
+            found[arm].append(Outcome(**told))
     return summary(found)
 
 
@@ -80,30 +84,8 @@ def _tasks(count: int) -> list[Task]:
     return [task for task in make_tasks(2 * count, SEED) if not task.recoloured][:count]
 
 
-def _kept(
-    model: Model,
-    task: Task,
-    arm: str,
-    tuning: Tuning,
-    steps: int,
-    keep: Path | None,
-    index: int,
-) -> Outcome:
-    """An outcome that was kept, or a fresh one that is."""
-    file = None if keep is None else keep / f"{index}-{arm}-{steps}.json"
-    if file is not None and file.is_file():
-        return Outcome(**json.loads(file.read_text(encoding="utf-8")))
-    outcome = outcome_of(model, task, arm, tuning, steps)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        partial.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-        partial.replace(file)
-    return outcome
-
-
-def outcome_of(model: Model, task: Task, arm: str, tuning: Tuning, steps: int) -> Outcome:
-    """Tune where the arm does, invert, edit, and judge."""
+def outcome_of(model: Model, task: Task, arm: str, tuning: Tuning, steps: int) -> Told:
+    """Tune where the arm does, invert, edit, and judge; tells an `Outcome`."""
     start = process_time()
     pixels, _ = rendered(task.source, FRAMES)
     frames = torch.from_numpy(pixels)
@@ -115,7 +97,7 @@ def outcome_of(model: Model, task: Task, arm: str, tuning: Tuning, steps: int) -
     inversion = invert(model, frames, "", **walk)
     latents = edit(model, inversion, task.target.prompt, guidance_scale=GUIDANCE)
     made = model.codec.decode(latents).numpy()
-    return _judged(task, pixels, made, process_time() - start)
+    return asdict(_judged(task, pixels, made, process_time() - start))
 
 
 def _judged(task: Task, source: Array, made: Array, seconds: float) -> Outcome:

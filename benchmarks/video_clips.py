@@ -7,8 +7,6 @@ was judged can be kept by clip, so that a bench that was ended goes on where it 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -30,7 +28,6 @@ from ..miniature.video.sample_clips import said
 from ..miniature.video.tracks import MOST, Found
 from ..miniature.video.verdict import ClipVerdict, judge_clip
 from ..miniature.video.world import Clip, render
-from ..pipelines.common import whole_file
 from ..pipelines.controls.base import Control
 from ..pipelines.editing import edit
 from ..pipelines.models.families import load
@@ -38,6 +35,7 @@ from ..pipelines.models.model import Model
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.text.conditioning import Conditioning
 from .clips import psnr_where
+from .kept import Told, kept
 
 Array = NDArray[np.float32]
 STEPS = 25
@@ -121,6 +119,15 @@ class Outcome:
     off: float | None = None
 
 
+@dataclass(frozen=True)
+class Keep:
+    """Where a bench keeps what it judged, and the settings that it was made with."""
+
+    folder: Path | None = None
+    bench: str = ""
+    settings: tuple[Any, ...] = ()
+
+
 def sides(model: Path | None = None) -> tuple[Side, Side]:
     """Both models. model: an export of the video miniature, in the place of the shipped one."""
     from ..miniature.video.model import load_model
@@ -156,47 +163,31 @@ def outcomes(
     tasks: Sequence[Task],
     ways: Mapping[str, Sequence[str]],
     how: Ways,
-    kept: Path | None = None,
+    keep: Keep = Keep(),
     steps: int = STEPS,
     frames: int = CLIP,
 ) -> dict[str, list[Outcome]]:
-    """What every way makes of every clip, by the side's name and the way's.
-
-    ways: of each side. kept: folder of what was judged before, one of these models, ways and tasks
-    alone: what is there is not made again.
-    """
-    names = [side.name + way for side in both for way in ways[side.name]]
-    found: dict[str, list[Outcome]] = {name: [] for name in names}
+    """What every way makes of every clip, by the side's name and the way's; ways: of each side."""
+    found: dict[str, list[Outcome]] = {
+        side.name + way: [] for side in both for way in ways[side.name]
+    }
     for seed, task in enumerate(tasks):
-        file = None if kept is None else kept / f"{seed:04}.json"
-        known = {} if file is None else _read(file)
-        if not set(names) <= set(known):
-            drawn = shot(seed, task, frames)
-            for side in both:
-                if missing := [way for way in ways[side.name] if side.name + way not in known]:
-                    known |= _tried(side, drawn, missing, how, steps)
-            if file is not None:
-                _write(file, known)
-        for name in names:
-            found[name].append(known[name])
+        drawn = shot(seed, task, frames)
+        for side in both:
+            used = ways[side.name]
+            facts = side.model.fingerprint, used, task, steps, frames, keep.settings
+            tried = partial(_tried, side, drawn, used, how, steps)
+            told = kept(keep.folder, f"{keep.bench}-{side.name}{seed:03}", facts, tried)
+            for way in used:
+                found[side.name + way].append(Outcome(**told[way]))
         print(f"{seed + 1} of {len(tasks)} clips", flush=True)
     return found
 
 
-def results(folder: Path | None, name: str, both: Sequence[Side], *settings: Any) -> Path | None:
-    """Where a bench keeps what it judged with these models and settings; None where it does not."""
-    if folder is None:
-        return None
-    facts = " ".join([*(side.model.fingerprint for side in both), *map(repr, settings)])
-    return folder / f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
-
-
-def _tried(
-    side: Side, drawn: Shot, ways: Sequence[str], how: Ways, steps: int
-) -> dict[str, Outcome]:
+def _tried(side: Side, drawn: Shot, ways: Sequence[str], how: Ways, steps: int) -> Told:
     inversion = inverted(side, drawn, steps)
     return {
-        side.name + way: assess(drawn, edited(side, drawn, inversion, how(side, drawn, way)))
+        way: asdict(assess(drawn, edited(side, drawn, inversion, how(side, drawn, way))))
         for way in ways
     }
 
@@ -281,19 +272,3 @@ def _off(clip: Clip, verdict: ClipVerdict) -> float | None:
         for pose in (clip.pose(index, frame),)
     ]
     return float(np.mean(ways)) if ways else None
-
-
-def _read(file: Path) -> dict[str, Outcome]:
-    if not file.is_file():
-        return {}
-    return {name: Outcome(**said) for name, said in json.loads(file.read_text("utf-8")).items()}
-
-
-def _write(file: Path, known: Mapping[str, Outcome]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({name: asdict(each) for name, each in known.items()}, indent=1) + "\n"
-    whole_file.replace(file, partial(_put, text))
-
-
-def _put(text: str, file: Path) -> None:
-    file.write_text(text, encoding="utf-8")

@@ -40,17 +40,17 @@ TARGETS = {
 
 
 def run(
-    scale: float = 1.0, steps: int = STEPS, model: Path | None = None, results: Path | None = None
+    scale: float = 1.0, steps: int = STEPS, model: Path | None = None, keep: Path | None = None
 ) -> Figures:
     """Measure; shares come with their 95 % Wilson intervals, ratios with those of a bootstrap.
 
     scale: share of the clips. model: an export of the video miniature, in the place of the shipped
-    one. results: a folder of what was judged, by clip, from which a bench that was ended goes on.
+    one. keep: a folder for what was judged of each clip; a run that was stopped goes on there.
     """
     [video, _] = sides(model)
     figures = inversion(video, max(2, round(INVERTED * scale)))
     for part in PARTS:
-        figures |= part.run(scale, steps, model, results)
+        figures |= part.run(scale, steps, model, keep)
     return figures
 
 

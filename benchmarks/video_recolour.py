@@ -28,13 +28,13 @@ from .video_clips import (
     IMAGE,
     STEPS,
     VIDEO,
+    Keep,
     Outcome,
     Shot,
     Side,
     Task,
     Way,
     outcomes,
-    results,
     sides,
     with_items,
 )
@@ -55,19 +55,14 @@ PART_OF = "video_methods"
 
 
 def run(
-    scale: float = 1.0, steps: int = STEPS, model: Path | None = None, results: Path | None = None
+    scale: float = 1.0, steps: int = STEPS, model: Path | None = None, keep: Path | None = None
 ) -> Figures:
     """Measure; see `video_methods.run`."""
     both = sides(model)
     tasks = make_tasks(max(2, round(CLIPS * scale)))
-    kept = folder(results, both, steps)
-    return summary(outcomes(both, tasks, WAYS, how, kept, steps))
-
-
-def folder(results_in: Path | None, both: Sequence[Side], steps: int) -> Path | None:
-    """Where its outcomes are kept."""
     chains = [controls(way, ("a thing",)) for way in WAYS[VIDEO]]
-    return results(results_in, "recolour", both, SEED, steps, GUIDANCE, REACH, chains)
+    settings = SEED, GUIDANCE, REACH, chains
+    return summary(outcomes(both, tasks, WAYS, how, Keep(keep, "recolour", settings), steps))
 
 
 def make_tasks(count: int, seed: int = SEED) -> list[Task]:

@@ -30,13 +30,13 @@ from .video_clips import (
     IMAGE,
     STEPS,
     VIDEO,
+    Keep,
     Outcome,
     Shot,
     Side,
     Task,
     Way,
     outcomes,
-    results,
     sides,
     with_items,
 )
@@ -56,18 +56,13 @@ PART_OF = "video_methods"
 
 
 def run(
-    scale: float = 1.0, steps: int = STEPS, model: Path | None = None, results: Path | None = None
+    scale: float = 1.0, steps: int = STEPS, model: Path | None = None, keep: Path | None = None
 ) -> Figures:
     """Measure; see `video_methods.run`."""
     both = sides(model)
     tasks = make_tasks(max(2, round(CLIPS * scale)))
-    return summary(outcomes(both, tasks, WAYS, how, folder(results, both, steps), steps))
-
-
-def folder(results_in: Path | None, both: Sequence[Side], steps: int) -> Path | None:
-    """Where its outcomes are kept."""
-    used = SEED, steps, GUIDANCE, ROOM, BOOST, GRADIENT
-    return results(results_in, "unsaid", both, *used)
+    settings = SEED, GUIDANCE, ROOM, BOOST, GRADIENT
+    return summary(outcomes(both, tasks, WAYS, how, Keep(keep, "unsaid", settings), steps))
 
 
 def make_tasks(count: int, seed: int = SEED) -> list[Task]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_a_clip_is_edited_in_an_arm(monkeypatch: pytest.MonkeyPatch):
     case = next(case for case in CASES if case.group == "both")
     found = fairve._measured(load(miniature.NAME), case, 0, 1)
     assert list(found) == ["source", "ideal", "rebuilt", "full"]
-    assert found["ideal"].right and found["full"].background_psnr > 20
+    assert fairve._result(found["ideal"]).right and found["full"]["background_psnr"] > 20
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -137,14 +138,14 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def measured(model, case, number, steps):
         made.append(number)
-        return dict.fromkeys(("source", "ideal", "rebuilt", *ARMS), result)
+        return dict.fromkeys(("source", "ideal", "rebuilt", *ARMS), asdict(result))
 
     monkeypatch.setattr(fairve, "load", lambda name: None)
     monkeypatch.setattr(fairve, "make_cases", lambda scale: CASES[:2])
     monkeypatch.setattr(fairve, "_measured", measured)
     first = fairve.run(steps=1, keep=tmp_path)
     assert made == [0, 1] and first == fairve.run(steps=1, keep=tmp_path) and made == [0, 1]
-    (tmp_path / "case-0001.json").unlink()
+    (tmp_path / "fairve-0001.json").unlink()
     assert first == fairve.run(steps=1, keep=tmp_path) and made == [0, 1, 1]
     fairve.run(steps=2, keep=tmp_path)
     assert made == [0, 1, 1, 0, 1], "other settings are another run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ from evenframe.benchmarks import (
     video_unsaid,
 )
 from evenframe.benchmarks.shares import ratio
-from evenframe.benchmarks.video_clips import IMAGE, VIDEO, Outcome, Shot, Side, Task, Way
+from evenframe.benchmarks.video_clips import IMAGE, VIDEO, Keep, Outcome, Shot, Side, Task, Way
 from evenframe.miniature.video.sample_clips import stays_true
 from evenframe.miniature.video.world import render
 from evenframe.miniature.vocabulary import HELD_OUT_OBJECTS
@@ -91,42 +91,34 @@ def test_the_image_model_is_told_nothing_of_motion():
 
 
 def test_a_bench_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    tried: list[tuple[str, str]] = []
+    tried: list[str] = []
 
-    def fake(side: Side, drawn: Shot, ways: list[str], *_: Any) -> dict[str, Outcome]:
-        tried.extend((side.name, way) for way in ways)
-        if len(tried) > 4:
+    def fake(side: Side, drawn: Shot, ways: list[str], *_: Any) -> dict[str, Any]:
+        tried.append(side.name)
+        if len(tried) == 4:
             raise KeyboardInterrupt
-        return {side.name + way: replace(GOOD, off=float(len(tried))) for way in ways}
+        return {way: asdict(replace(GOOD, off=float(len(tried)))) for way in ways}
 
     monkeypatch.setattr(video_clips, "_tried", fake)
     tasks, ways = video_recolour.make_tasks(2), {VIDEO: ("a", "b"), IMAGE: ("a",)}
 
-    def run() -> dict[str, list[Outcome]]:
-        return video_clips.outcomes(SIDES, tasks, ways, how, tmp_path / "kept", 1, FRAMES)
+    def run(*settings: int) -> dict[str, list[Outcome]]:
+        keep = Keep(tmp_path, "recolour", settings)
+        return video_clips.outcomes(SIDES, tasks, ways, how, keep, 1, FRAMES)
 
     with pytest.raises(KeyboardInterrupt):
-        run()
+        run(7)
     tried.clear()
-    found = run()
-    assert tried == [("", "a"), ("", "b"), (IMAGE, "a")], "of the second clip alone"
-    assert found["a"] == [replace(GOOD, off=2.0)] * 2 and found[f"{IMAGE}a"][0].off == 3
+    found = run(7)
+    assert tried == [IMAGE], "of the second clip alone"
+    assert [each.off for each in found["b"]] == [1, 3] and found[f"{IMAGE}a"][0].off == 2
     tried.clear()
-    ways[IMAGE] = ("a", "c")
-    assert run()["b"] == found["b"] and tried == [(IMAGE, "c")] * 2
+    assert run(7) == found and not tried
+    assert run(8) != found and len(tried) == 4, "made with other settings"
 
 
 def how(side: Side, shot: Shot, way: str) -> Way:
     return Way()
-
-
-def test_other_models_and_settings_have_results_of_their_own(tmp_path: Path):
-    own = video_clips.results(tmp_path, "a", SIDES, 25)
-    assert own is not None and own.parent == tmp_path
-    assert own == video_clips.results(tmp_path, "a", SIDES, 25)
-    assert own != video_clips.results(tmp_path, "a", SIDES, 50)
-    assert own != video_clips.results(tmp_path, "a", SIDES[:1], 25)
-    assert video_clips.results(None, "a", SIDES) is None
 
 
 def test_the_summaries_compare_pairs():
@@ -159,7 +151,7 @@ def test_a_ratio_has_the_interval_of_its_pairs():
 def test_the_benches_run(tmp_path: Path):
     given: dict[str, Any] = {"scale": 0.0, "steps": 2, "model": write_weights(tmp_path)}
     for bench in video_methods.PARTS:
-        assert bench.run(**given, results=tmp_path / "kept")
+        assert bench.run(**given, keep=tmp_path / "kept")
     figures = video_methods.inversion(video_clips.sides(given["model"])[0], 1)
     assert float(figures["video.inversion_psnr_db"]) > 0
-    assert len(list((tmp_path / "kept").glob("*/*.json"))) == 6
+    assert len(list((tmp_path / "kept").glob("*.json"))) == 12
