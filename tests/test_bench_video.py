@@ -92,10 +92,11 @@ def test_the_image_model_is_told_nothing_of_motion():
 
 def test_a_bench_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     tried: list[str] = []
+    stops = iter((False, False, False, True))
 
     def fake(side: Side, drawn: Shot, ways: list[str], *_: Any) -> dict[str, Any]:
         tried.append(side.name)
-        if len(tried) == 4:
+        if next(stops, False):
             raise KeyboardInterrupt
         return {way: asdict(replace(GOOD, off=float(len(tried)))) for way in ways}
 
@@ -111,7 +112,7 @@ def test_a_bench_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Mo
     tried.clear()
     found = run(7)
     assert tried == [IMAGE], "of the second clip alone"
-    assert [each.off for each in found["b"]] == [1, 3] and found[f"{IMAGE}a"][0].off == 2
+    assert [each.off for each in found["b"]] == [1, 3] and found[f"{IMAGE}a"][1].off == 1
     tried.clear()
     assert run(7) == found and not tried
     assert run(8) != found and len(tried) == 4, "made with other settings"
