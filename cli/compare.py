@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..pipelines.models.model import Model
     from .recipes import Recipe
 
-USUAL = "plain,fatezero,reatco,bridge,fame"
+USUAL = "plain,fatezero,reatco,videograin,tokenflow,bridge,fame"
 SHEET_SIDE = 192
 
 

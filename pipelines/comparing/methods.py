@@ -21,6 +21,8 @@ from ..controls.fatezero.presets import PRESETS, Preset
 from ..controls.reatco.joint_sampling import JointSampling
 from ..controls.reatco.refocus import Refocus
 from ..controls.streamedit.presets import PRESETS as STREAMEDIT
+from ..controls.token_flow.token_flow import TokenFlow
+from ..controls.videograin.videograin import VideoGrain
 from ..fairness.encoder import Wish, encode_fair
 from ..regions.region import mask_region
 from ..regions.regions import Regions
@@ -148,6 +150,16 @@ def tuned(model: Model, frames: Tensor, task: Task, tuning: Tuning = Tuning()) -
     return model.with_delta(tune(model, frames, task.source, tuning))
 
 
+def _videograin(task: Task) -> tuple[Control, ...]:
+    regions = task.regions(task.new_words)
+    assert regions is not None  # it is among the needs
+    return VideoGrain(regions), JointSampling(regions)
+
+
+def _token_flow(task: Task) -> tuple[Control, ...]:
+    return (TokenFlow(),)
+
+
 def _sparse(task: Task) -> Mapping[str, Any]:
     return {"keyframes": SPARSE, "layers": "all"}
 
@@ -179,6 +191,19 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             walk=_sparse,
             prepare=tuned,
             differs="inverts with the empty prompt and edits at guidance 12.5",
+        ),
+        "videograin": Method(
+            "VideoGrain",
+            _videograin,
+            needs=("mask", "new_words"),
+            walk=lambda task: {"keyframes": ("all",)},
+            differs="a ControlNet of depth, edges or pose",
+        ),
+        "tokenflow": Method(
+            "TokenFlow",
+            _token_flow,
+            walk=lambda task: {"keyframes": ("own",)},
+            differs="takes features of one residual layer from the source, too (PnP)",
         ),
         "bridge": Method(
             "StreamEdit's bridge",
