@@ -30,6 +30,7 @@ from ..batch.table import read as read_table
 from ..nodes import node_classes
 from ..nodes.host.executor import Executor
 from ..nodes.host.workflow import parse, read
+from ..pipelines.common.errors import EvenframeError
 from . import main
 
 TARGETS = {
@@ -121,7 +122,13 @@ def _batch(root: Path, count: int, workers: int) -> float:
     with store.driving():
         driver = Driver(store, work, LocalEngine(setup, workers), lambda _: None, watch)
         driver.run()
-    return (ended[0] - began) / (count + workers - done[0]) * count
+    rest = count + workers - (done or [count + workers])[0]
+    if rest < count // 2:
+        raise EvenframeError(
+            "A worker got ready when most rows were done: measure on an idle machine, or with more "
+            "--clips."
+        )
+    return (ended[0] - began) / rest * count
 
 
 def _records(count: int) -> dict[str, float]:
