@@ -43,6 +43,8 @@ TEXTS = {
     "EvenframePrompt": "text",
     "CLIPTextEncode": "text",
     "EvenframeFairnessPrompt": "target_prompt",
+    "PrimitiveString": "value",
+    "PrimitiveStringMultiline": "value",
 }
 """Nodes on the way from a prompt's socket to its text, and the input to go on with."""
 PLAIN: dict[str, tuple[Where, ...]] = {

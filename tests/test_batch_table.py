@@ -128,7 +128,7 @@ def example(name: str):
                 "model": "2.model",
             },
         ),
-        ("Own sampler Wan", {"source": "source_prompt", "target": "target_prompt"}),
+        ("Own sampler Wan", {"source": "8.source_prompt", "target": "18.value"}),
         ("ReAtCo tracked object", {"file": "file", "box": "text"}),
     ],
 )
