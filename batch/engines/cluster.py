@@ -97,7 +97,8 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise EvenframeError(MISSING) from error
-        settings: dict[str, Any] = {"address": self._address} if self._address else {}
+        # Without "local", Ray joins whatever was last started on this machine.
+        settings: dict[str, Any] = {"address": self._address or "local"}
         if not self._address:
             settings |= {"include_dashboard": False, "num_cpus": max(self._count, 1)}
             os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_SECONDS))
