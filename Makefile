@@ -52,7 +52,7 @@ $(INSTALLED): pyproject.toml requirements.txt constraints-dev.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Evenframe needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints-dev.txt
+	$(BIN)/python -m pip install --quiet --editable '.[dev,cluster]' --constraint constraints-dev.txt
 	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/evenframe
 	touch $@
 
