@@ -129,6 +129,7 @@ class RayEngine:
 
     def wait(self, seconds: float) -> list[tuple[str, Outcome]]:
         import ray
+        from ray.exceptions import RayError
 
         asked = list(self._asked)
         ready, _ = ray.wait(asked, num_returns=1, timeout=seconds) if asked else ([], [])
@@ -139,7 +140,7 @@ class RayEngine:
             name = self._asked.pop(ref)
             try:
                 said = ray.get(ref)
-            except ray.exceptions.RayError as error:
+            except RayError as error:
                 ended += self._died(name, error)
                 continue
             if isinstance(said, Outcome):
