@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..pipelines.comparing.summary import RIGHT_FRAMES as RIGHT_FRAMES
 from ..pipelines.measure.statistics import discordant, mcnemar, wilson
 
-RIGHT_FRAMES = 0.9
-"""Share of a clip's frames that must be right for the clip to count as right."""
 RESAMPLED = 4000
 """Times that pairs are drawn anew for an interval."""
 

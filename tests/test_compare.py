@@ -27,8 +27,9 @@ from evenframe.pipelines.comparing import methods
 from evenframe.pipelines.comparing.editing import Shared, make
 from evenframe.pipelines.comparing.results import Results
 from evenframe.pipelines.comparing.row import Row
-from evenframe.pipelines.comparing.summary import as_markdown, summarise
+from evenframe.pipelines.comparing.summary import BY_CLIP, as_markdown, summarise
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
+from evenframe.pipelines.measure import statistics
 from evenframe.pipelines.measure.statistics import bootstrap, wilcoxon
 from evenframe.pipelines.models.delta import Delta
 from evenframe.pipelines.models.families import load
@@ -270,6 +271,10 @@ def test_a_summary_compares_the_clips_that_both_have():
     assert (right.mean, right.test) == (1, "McNemar") and right.p == pytest.approx(1 / 16)
     assert (right.low, right.high) == pytest.approx((0.566, 1), abs=1e-3)
     assert entries["plain", "Warp-Err"].p is None
+    same = {str(n): {"outside SSIM": 1.0, "motion kept": float(n % 2)} for n in range(4)}
+    for entry in summarise({"plain": same, "new": same}):
+        assert entry.test in ("", "Wilcoxon") and entry.measure not in BY_CLIP.values()
+        assert entry.mean == 0.5 or (entry.low, entry.high) == (1, 1), "no share of clips"
     assert as_markdown(list(entries.values())).splitlines()[0].startswith("| method | Warp-Err |")
 
 
@@ -288,6 +293,14 @@ def test_wilcoxon_counts_all_signs_of_the_ranks(apart: tuple[float, ...]):
     stats = pytest.importorskip("scipy.stats")
     if len(set(sizes)) == len(sizes) == len(apart):
         assert wilcoxon([0] * len(apart), apart) == pytest.approx(stats.wilcoxon(apart).pvalue)
+
+
+def test_wilcoxon_of_many_pairs_is_what_the_exact_one_would_be(monkeypatch: pytest.MonkeyPatch):
+    apart = [round(float(each), 1) for each in np.random.default_rng(3).normal(0.1, 1, 400)]
+    exact = wilcoxon([0.0] * 400, apart)
+    monkeypatch.setattr(statistics, "EXACT", 20)
+    assert wilcoxon([0.0] * 400, apart) == pytest.approx(exact, rel=0.03)
+    assert wilcoxon([0.0] * 10_000, list(range(1, 10_001))) == 0
 
 
 def test_a_bootstrap_interval_is_about_two_standard_errors_wide():

@@ -16,6 +16,8 @@ RIGHT_FRAMES = 0.9
 """Share of a clip's frames that must be right for the clip to count as right."""
 BY_CLIP = {VISOR: "VISOR, clips right", COUNT: "count, clips right"}
 """Shares of frames that are counted by clips, too."""
+YES_OR_NO = ("right", *BY_CLIP.values())
+"""Measures that are 1 or 0 of a clip, so that their means are shares of clips."""
 
 Values = Mapping[str, Mapping[str, float]]
 """By clip and measure."""
@@ -71,7 +73,7 @@ def _entry(
     method: str, measure: str, values: Mapping[str, float], base: Mapping[str, float] | None
 ) -> Entry:
     numbers = list(values.values())
-    shares = {*numbers, *(base or {}).values()} <= {0.0, 1.0}
+    shares = measure in YES_OR_NO  # by name: 0 or 1 on every clip makes no share of a measure
     low, high = wilson(int(sum(numbers)), len(numbers)) if shares else bootstrap(numbers)
     both = [key for key in values if base and key in base]
     if base is None or not both:
