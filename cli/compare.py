@@ -1,8 +1,8 @@
 """`evenframe compare TABLE`: methods side by side on the clips of a table, in one table.
 
-TABLE is a CSV file with the columns clip, source and target, and as they are needed words,
-new_words, mask, attribute, kind, video, edit and others (see docs/methods.md). What is done is
-kept: run the command again, and it goes on with what is missing.
+TABLE is a CSV file, or JSON lines, with the columns clip, source and target, and as they are needed
+words, new_words, mask, attribute, kind, video, edit and others (see docs/methods.md). What is done
+is kept: run the command again, and it goes on with what is missing, or has changed in the table.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ def run(options: argparse.Namespace) -> int:
     todo = list(_plan(rows, methods))
     work = _begin(options, Results(options.output))
     for number, (name, method, row) in enumerate(todo, start=1):
-        if work.results.measured(name, row) is None:
+        if work.results.measured(name, row, _made_of(method, row)) is None:
             console.tell(f"[{number}/{len(todo)}] {name}: {row.video}, {row.edit}")
             _do(work, name, method, row)
-    for path in _write(work.results, [(name, row) for name, _, row in todo], rows, methods):
+    for path in _write(work.results, todo, rows, methods):
         print(path)
     for line in work.failed:
         console.tell(f"no result: {line}")
@@ -91,15 +91,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _methods(names: str) -> dict[str, Method | Recipe]:
     """By the names of their folders."""
+    from ..pipelines.common.errors import EvenframeError
     from ..pipelines.comparing.methods import chosen
     from .recipes import read_recipe
 
     found: dict[str, Method | Recipe] = {}
     for name in filter(None, map(str.strip, names.split(","))):
-        if name.endswith(".json"):
-            found[Path(name).stem] = read_recipe(Path(name))
-        else:
-            found |= chosen(name)
+        recipe = name.endswith(".json")
+        more = {Path(name).stem: read_recipe(Path(name))} if recipe else chosen(name)
+        if twice := more.keys() & found.keys():
+            raise EvenframeError(f"Two methods are called '{twice.pop()}': rename a recipe's file.")
+        found |= more
     return found or dict(chosen(names))
 
 
@@ -117,6 +119,12 @@ def _plan(
                 console.tell(f"line {row.number}: {name} is left out, it needs {lacks}")
             else:
                 yield name, method, row
+
+
+def _made_of(method: Method | Recipe, row: Row) -> str:
+    from ..pipelines.comparing.methods import Method
+
+    return row.made_of(None if isinstance(method, Method) else method.workflow.as_prompt())
 
 
 def _begin(options: argparse.Namespace, results: Results) -> Work:
@@ -144,8 +152,10 @@ def _do(work: Work, name: str, method: Method | Recipe, row: Row) -> None:
         frames, seconds = _edited(work, method, row, source, mask)
         count = min(len(source), len(frames))
         measured = _measured(work, row, source[:count], frames[:count], mask)
-        work.results.keep_source(row, source, mask)
-        told = {"values": measured | {"seconds": seconds}, "frames": count}
+        made_of = _made_of(method, row)
+        anew = work.results.outdated(name, row, made_of)
+        work.results.keep_source(row, source, mask, anew)
+        told = {"made_of": made_of, "values": measured | {"seconds": seconds}, "frames": count}
         work.results.keep(name, row, frames[:count], told)
     except EvenframeError as error:
         work.failed.append(f"{name}, line {row.number}: {error}")
@@ -206,14 +216,17 @@ def _measured(
 
 
 def _write(
-    results: Results, pairs: list[tuple[str, Row]], rows: list[Row], methods: Mapping[str, Any]
+    results: Results,
+    todo: list[tuple[str, Method | Recipe, Row]],
+    rows: list[Row],
+    methods: Mapping[str, Any],
 ) -> Iterator[Path]:
     """The tables, the sheet of pictures and FiVE's annotation; what there is so far."""
     from ..pipelines.comparing.summary import as_csv, as_markdown, summarise
 
     found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in methods}
-    for name, row in pairs:
-        if told := results.measured(name, row):
+    for name, method, row in todo:
+        if told := results.measured(name, row, _made_of(method, row)):
             found[name][row.key] = told["values"]
     results.annotate(rows)
     entries = summarise(found)

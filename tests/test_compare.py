@@ -104,7 +104,17 @@ def test_a_table_is_filled_once_and_gone_on_with(
     assert [path.name for path in made] == ["two.mp4"]
     assert (results / "plain" / "two" / "blue" / "00002.jpg").is_file()
     assert (results / "summary.csv").read_text().count("\n") == 1 + len(summary)
+    # Another prompt, or another clip of the same name, is another edit.
+    text = table.read_text()
+    table.write_text(text.replace(TARGET, TARGET.replace("gray", "navy"), 1))
+    (table.parent / "two.mp4").write_bytes((table.parent / "one.mp4").read_bytes())
     made.clear()
+    assert run(table) == 0
+    assert [path.name for path in made] == ["one.mp4", "one.mp4", "two.mp4"]
+    pictures = [results / "images" / name / "00000.png" for name in ("one", "two")]
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
+    made.clear()
+    assert run(table) == 0 and not made
     assert run(table, "--seed", "1") == 1 and not made
     assert "holds results with another seed (0, now 1)" in capsys.readouterr().err
 
@@ -200,6 +210,8 @@ def test_unknown_methods_and_other_peoples_folders_are_refused(
 ):
     assert run(table, methods="plain,magic") == 1
     assert "There is no method 'magic': there are plain" in capsys.readouterr().err
+    assert run(table, methods="plain,plain") == 1
+    assert "Two methods are called 'plain'" in capsys.readouterr().err
     (table.parent / "results").mkdir()
     (table.parent / "results" / "mine.txt").write_text("mine")
     assert run(table) == 1
@@ -319,7 +331,7 @@ def test_a_damaged_result_is_named(tmp_path: Path):
     results, rows = made_up(tmp_path)
     (results.folder / "8_Ours" / "stunt" / "object.json").write_text("{")
     with pytest.raises(EvenframeError, match="object.json' cannot be read.*it is made anew"):
-        results.measured("8_Ours", rows[1])
+        results.measured("8_Ours", rows[1], "")
 
 
 def test_names_of_folders_are_made_of_plain_letters(tmp_path: Path):

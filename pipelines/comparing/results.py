@@ -7,8 +7,8 @@
     bmasks/VIDEO/00000.png                 masks of the same names
     edit_prompt/edit1_FiVE.json            FiVE's annotation of all rows
 
-A result counts when its JSON is there, which is written last: a run that was stopped goes on with
-what is missing.
+A result counts when its JSON is there, which is written last, and says that it was made of what the
+table has now: a run that was stopped goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -62,24 +62,32 @@ class Results:
         _make(self.folder)
         _write_json(known, settings)
 
-    def measured(self, method: str, row: Row) -> dict[str, Any] | None:
-        """What was measured of a result; None where it is still to be made."""
-        path = self._frames(method, row).with_name(f"{row.edit}.json")
-        return _read(path) if path.is_file() else None
+    def measured(self, method: str, row: Row, made_of: str) -> dict[str, Any] | None:
+        """What was measured of a result; None where it is still to be made of this."""
+        told = self._told(method, row)
+        return told if told and told.get("made_of") == made_of else None
+
+    def outdated(self, method: str, row: Row, made_of: str) -> bool:
+        """Whether there is a result that was made of something else."""
+        told = self._told(method, row)
+        return told is not None and told.get("made_of") != made_of
 
     def keep(self, method: str, row: Row, frames: Tensor, told: Mapping[str, Any]) -> None:
-        """A result's frames (f, h, w, 3), and what was measured of them."""
+        """A result's frames (f, h, w, 3), and what was measured of them, `made_of` what."""
         folder = self._frames(method, row)
         shutil.rmtree(folder, ignore_errors=True)  # left by a run that was stopped
         _save_frames(folder, frames, ".jpg")
         _write_json(folder.with_name(f"{row.edit}.json"), told)
 
-    def keep_source(self, row: Row, frames: Tensor, mask: Tensor | None) -> None:
-        """The source as FiVE's script reads it; once for each video."""
+    def keep_source(
+        self, row: Row, frames: Tensor, mask: Tensor | None, anew: bool = False
+    ) -> None:
+        """The source as FiVE's script reads it; once for each video, or anew."""
         for kind, pictures in (("images", frames), ("bmasks", mask)):
             folder = self.folder / kind / row.video
-            if pictures is None or folder.is_dir():
+            if pictures is None or (folder.is_dir() and not anew):
                 continue
+            shutil.rmtree(folder, ignore_errors=True)
             colour = pictures if pictures.ndim == 4 else pictures[..., None].expand(-1, -1, -1, 3)
             # FiVE takes everything above 0 of a mask of one channel.
             _save_frames(folder, colour, ".png", "L" if kind == "bmasks" else "RGB")
@@ -112,6 +120,10 @@ class Results:
     def write(self, name: str, write: Callable[[Path], object]) -> Path:
         """A table or sheet of all results, in the place of an earlier one."""
         return replace(self.folder / name, write)
+
+    def _told(self, method: str, row: Row) -> dict[str, Any] | None:
+        path = self._frames(method, row).with_name(f"{row.edit}.json")
+        return _read(path) if path.is_file() else None
 
     def _frames(self, method: str, row: Row) -> Path:
         return self.folder / method / row.key

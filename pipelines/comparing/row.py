@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 
@@ -31,3 +33,24 @@ class Row:
     def key(self) -> str:
         """Where its results lie in a method's folder."""
         return "/".join(filter(None, (self.group, self.video, self.edit)))
+
+    def made_of(self, recipe: object = None) -> str:
+        """SHA-256 of all that a result of it depends on but its method's code: what the line says
+        and what its files hold; recipe: the workflow, where that is the method."""
+        files = [None if path is None else _content(path) for path in (self.clip, self.mask)]
+        unnamed = {"number": 0, "clip": Path(), "mask": None, "video": "", "edit": "", "group": ""}
+        facts = replace(self, **unnamed, type=""), files, recipe
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _content(path: Path) -> tuple[str, ...]:
+    """The hash of a file, or of those in a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    told = [(each, each.stat()) for each in files if each.is_file()]
+    return tuple(_hash(each, stat.st_size, stat.st_mtime_ns) for each, stat in told)
+
+
+@cache
+def _hash(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
