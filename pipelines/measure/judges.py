@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BACKBONE = "alexnet.safetensors"
+LOADING = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError)
 MAX_CONFIG = 2**20
 """Bytes of a config.json."""
 
@@ -83,7 +84,7 @@ def load(name: str, model: str, asked: Any) -> tuple[Any, Any]:
         return loaded.eval().to(asked.device), getattr(transformers, chosen).from_pretrained(
             folder, **how
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
+    except (*LOADING, import_module("safetensors").SafetensorError) as error:
         raise EvenframeError(
             f"The judge '{folder}' cannot be loaded: {in_short(error)}. It has to be "
             f"{JUDGES[name].title}, with its processor, as safetensors."

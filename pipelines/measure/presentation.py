@@ -45,7 +45,8 @@ def measure(asked: Asked) -> Values:
     before, after = shown(asked.source), shown(asked.result)
     if not any((*before, *after)):
         return dict.fromkeys(FORMULAS, "no face is found in any frame of either clip")
-    return shares(after) | {BEFORE: max(shares(before)[name] for name in SHARES.values())}
+    most = max(shares(before)[name] for name in SHARES.values())
+    return shares(after) | {BEFORE: most or "no face is found in any frame of the source"}
 
 
 def largest(faces: Sequence[Any]) -> str | None:

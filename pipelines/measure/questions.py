@@ -7,6 +7,7 @@ FiVE's have `target_yes_no_question`, `multiple_choice_question`, of which b is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -86,11 +87,15 @@ def five_acc(
 
 
 def _five(ask: Ask, frame: Tensor, told: Mapping[str, Any]) -> tuple[bool, bool]:
-    yes = _plain(ask(frame, f"{told[TARGET]} Answer yes or no.")).startswith("yes")
+    yes = _first(ask(frame, f"{told[TARGET]} Answer yes or no.")) == "yes"
     if told.get(SOURCE):
-        no = _plain(ask(frame, f"{told[SOURCE]} Answer yes or no.")).startswith("no")
-        yes = yes and no
-    return yes, _plain(ask(frame, told.get(MULTIPLE, ""))).startswith("b")
+        yes = yes and _first(ask(frame, f"{told[SOURCE]} Answer yes or no.")) == "no"
+    return yes, _first(ask(frame, told[MULTIPLE])) == "b"
+
+
+def _first(answer: str) -> str:
+    """Its first word: "b" of "B) a blue car", and neither of "blue" nor of "both"."""
+    return (re.findall(r"\w+", answer.lower()) or [""])[0]
 
 
 def _plain(answer: str) -> str:
@@ -144,7 +149,8 @@ def read_questions(path: Path) -> tuple[Mapping[str, Any], ...]:
 def _problem(told: Any) -> str | None:
     if not isinstance(told, dict):
         return "is no object"
-    need = ("question", "answer") if "question" in told else (TARGET, MULTIPLE)
+    need = ["question", "answer"] if "question" in told else []
+    need += [TARGET, MULTIPLE] if TARGET in told or not need else []
     for name in (*need, *({SOURCE} & told.keys())):
         text = told.get(name)
         if not isinstance(text, str) or not 0 < len(text) <= MAX_TEXT:
@@ -152,4 +158,6 @@ def _problem(told: Any) -> str | None:
     choices = told.get("choices", [])
     if not isinstance(choices, list) or not all(isinstance(each, str) for each in choices):
         return "has choices that are no list of texts"
+    if sum(map(len, choices)) > MAX_TEXT:
+        return f"has choices of more than {MAX_TEXT} characters"
     return None

@@ -125,9 +125,11 @@ def read_picture(path: Path) -> Tensor:
 
 
 def _read(path: Path, read: Callable[[], Value]) -> Value:
+    from PIL import Image
+
     try:
         return read()
     except EvenframeError:
         raise
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise EvenframeError(f"'{path}' cannot be read: {in_short(error)}.") from error
