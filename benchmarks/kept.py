@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..pipelines.common import whole_file
-from ..pipelines.common.code_hash import code_hash
+from ..pipelines.common.code_hash import PACKAGE, code_hash, hash_folders
 
 Told = dict[str, Any]
 """What is measured of a clip, of what JSON has."""
+
+
+@cache
+def bench_hash() -> str:
+    """Of the benches, which edit and judge, too."""
+    return hash_folders(PACKAGE, (Path(__file__).parent.name,))
 
 
 def kept(folder: Path | None, name: str, facts: object, make: Callable[[], Told]) -> Told:
@@ -22,7 +29,7 @@ def kept(folder: Path | None, name: str, facts: object, make: Callable[[], Told]
     """
     if folder is None:
         return make()
-    path, made_by = folder / f"{name}.json", f"{code_hash()} {facts!r}"
+    path, made_by = folder / f"{name}.json", f"{code_hash()} {bench_hash()} {facts!r}"
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["made_by"] == made_by:

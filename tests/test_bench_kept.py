@@ -31,4 +31,6 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: py
     assert tried("a", 50)["times"] == 3
     monkeypatch.setattr(keeping, "code_hash", lambda: "other code")
     assert tried("a", 50)["times"] == 4
-    assert tried("a", 50, None)["times"] == 5 and tried("a", 50, None)["times"] == 6
+    monkeypatch.setattr(keeping, "bench_hash", lambda: "another judge")
+    assert tried("a", 50)["times"] == 5
+    assert tried("a", 50, None)["times"] == 6 and tried("a", 50, None)["times"] == 7

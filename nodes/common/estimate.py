@@ -115,7 +115,8 @@ def _asked_by_controls(
     edit: Place, steps: int, seen: Seen | None
 ) -> tuple[dict[int, int], set[int]]:
     """The steps that controls take more than once, and how often; those through which one takes a
-    gradient. What comes by a link counts with its default."""
+    gradient. A span that comes by a link counts with its default, and repeats as none: that is the
+    least."""
     turns, gradients = dict[int, int](), set[int]()
     for control in _controls(edit):
         if control.kind == JOINT:
