@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-
-import numpy as np
+from statistics import fmean
 
 from ..pipelines.common.errors import EvenframeError
-from ..pipelines.measure.statistics import wilson
+from ..pipelines.measure.statistics import bootstrap, sign_flips, wilson
 from .results import lines
 from .store import Store
 from .table import NOTE
 
-DRAWS, SEED = 5000, 0
+DRAWS = 5000
 LEAST = 2
 """Values that an interval, and pairs that a test, needs."""
 SECONDS = "seconds"
@@ -80,45 +79,24 @@ def table(found: Sequence[Method]) -> Iterator[str]:
         for name in sorted(first.values.keys() & second.values.keys()):
             ours, theirs = first.values[name], second.values[name]
             pairs = sorted(ours.keys() & theirs.keys())
-            differences = np.array([ours[pair] - theirs[pair] for pair in pairs])
+            differences = [ours[pair] - theirs[pair] for pair in pairs]
             yield f"{first.name} - {second.name}, {name}: {_tested(differences)}"
 
 
-def _mean(values: Iterable[float]) -> str:
-    numbers = np.array(list(values))
+def _mean(numbers: Sequence[float]) -> str:
     if len(numbers) < LEAST:
-        return f"{numbers.mean():.4g} (n = {len(numbers)})"
-    low, high = interval(numbers)
-    return f"{numbers.mean():.4g} (95 % {low:.4g} to {high:.4g}, n = {len(numbers)})"
+        return f"{fmean(numbers):.4g} (n = {len(numbers)})"
+    low, high = bootstrap(numbers, _draws(len(numbers)))
+    return f"{fmean(numbers):.4g} (95 % {low:.4g} to {high:.4g}, n = {len(numbers)})"
 
 
-def _tested(differences: np.ndarray) -> str:
-    if len(differences) < LEAST:
-        return f"{len(differences)} pairs of equal rows, too few to test"
-    low, high = interval(differences)
-    p, n = sign_flips(differences), len(differences)
-    return f"{differences.mean():+.4g} (95 % {low:+.4g} to {high:+.4g}, p = {p:.3g}, n = {n})"
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean: percentiles of a seeded bootstrap (Efron 1979)."""
-    chance = np.random.default_rng(SEED)
-    means = [chance.choice(values, len(values)).mean() for _ in range(_draws(len(values)))]
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def sign_flips(differences: np.ndarray) -> float:
-    """Two-sided p-value that paired values are equal in the mean, by flipping signs (Fisher 1935).
-
-    Seeded draws; the smallest value that it gives is 1 / (draws + 1).
-    """
-    chance, seen = np.random.default_rng(SEED), abs(differences.mean())
-    draws = _draws(len(differences))
-    flips = (chance.choice((-1.0, 1.0), len(differences)) for _ in range(draws))
-    # Sums of the same numbers differ by rounding, which is no difference.
-    extreme = sum(abs((flip * differences).mean()) >= seen * (1 - 1e-12) for flip in flips)
-    return (extreme + 1) / (draws + 1)
+def _tested(differences: Sequence[float]) -> str:
+    n = len(differences)
+    if n < LEAST:
+        return f"{n} pairs of equal rows, too few to test"
+    low, high = bootstrap(differences, _draws(n))
+    p = sign_flips(differences, _draws(n))
+    return f"{fmean(differences):+.4g} (95 % {low:+.4g} to {high:+.4g}, p = {p:.3g}, n = {n})"
 
 
 def _draws(count: int) -> int:

@@ -17,6 +17,8 @@ from evenframe.batch.store import Store, write_lines
 from evenframe.batch.table import Row, Table
 from evenframe.pipelines import video
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.measure import statistics
+from evenframe.pipelines.measure.statistics import bootstrap, sign_flips
 
 
 @pytest.fixture
@@ -55,17 +57,24 @@ def test_methods_are_compared_on_the_rows_that_they_share(store: Store):
     assert tested.startswith("a - b, psnr: -2 (95 % -2 to -2, p = 0.0") and "n = 7" in tested
 
 
-def test_intervals_and_tests_are_right_where_it_is_known():
+def test_intervals_and_tests_are_right_where_it_is_known(monkeypatch: pytest.MonkeyPatch):
     chance = np.random.default_rng(1)
     hits, ps = 0, []
     for _ in range(40):
         values = chance.normal(0, 1, 40)
-        low, high = report.interval(values)
+        low, high = bootstrap(list(values))
         hits += low <= 0 <= high
-        ps.append(report.sign_flips(values))
+        ps.append(sign_flips(list(values)))
     assert hits >= 33, "95 % intervals hold the mean, give or take"
-    assert 0.2 < np.mean(ps) < 0.8 and report.sign_flips(np.ones(20)) < 0.001
-    assert report.sign_flips(np.zeros(5)) == 1.0
+    assert 0.2 < np.mean(ps) < 0.8 and sign_flips([1.0] * 20) < 0.001
+    assert sign_flips([0.0] * 5) == 1.0
+    monkeypatch.setattr(statistics, "AT_ONCE", 40)
+    values = list(chance.normal(0, 1, 30))
+    for drawn in (bootstrap, sign_flips):
+        whole = drawn(values, 7)
+        monkeypatch.setattr(statistics, "AT_ONCE", 10_000)
+        assert drawn(values, 7) == pytest.approx(whole), "as many at a time as there is room for"
+        monkeypatch.setattr(statistics, "AT_ONCE", 40)
 
 
 def test_a_report_is_printed_and_its_pages_made_again(

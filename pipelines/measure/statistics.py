@@ -92,6 +92,10 @@ def flip_rate(classes: Sequence[Hashable]) -> float:
     return sum(changes) / len(changes) if changes else 0.0
 
 
+AT_ONCE = 2**22
+"""Values that are drawn at a time."""
+
+
 def bootstrap(values: Sequence[float], rounds: int = 2000, seed: int = 0) -> tuple[float, float]:
     """95 % interval of a mean by drawing the values anew (Efron 1979), percentiles; seeded.
 
@@ -100,10 +104,34 @@ def bootstrap(values: Sequence[float], rounds: int = 2000, seed: int = 0) -> tup
     """
     if not values:
         raise ValueError("values must hold at least one number")
-    kept = np.asarray(values, float)
-    drawn = np.random.default_rng(seed).integers(0, len(kept), (rounds, len(kept)))
-    low, high = np.quantile(kept[drawn].mean(1), (0.025, 0.975))
+    kept, chance = np.asarray(values, float), np.random.default_rng(seed)
+    means = [
+        kept[chance.integers(0, len(kept), (part, len(kept)))].mean(1)
+        for part in _parts(rounds, len(kept))
+    ]
+    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
     return float(low), float(high)
+
+
+def sign_flips(differences: Sequence[float], rounds: int = 5000, seed: int = 0) -> float:
+    """Two-sided p-value that paired values are equal in the mean, by flipping the signs of their
+    differences (Fisher 1935).
+
+    Seeded draws; the smallest value that it gives is 1 / (rounds + 1).
+    """
+    apart, chance = np.asarray(differences, float), np.random.default_rng(seed)
+    # Sums of the same numbers differ by rounding, which is no difference.
+    seen, extreme = abs(apart.mean()) * (1 - 1e-12), 0
+    for part in _parts(rounds, len(apart)):
+        flips = chance.choice((-1.0, 1.0), (part, len(apart)))
+        extreme += int((abs((flips * apart).mean(1)) >= seen).sum())
+    return (extreme + 1) / (rounds + 1)
+
+
+def _parts(rounds: int, count: int) -> list[int]:
+    """Rounds to draw of so many values at a time, in a memory that does not grow with both."""
+    part = max(1, AT_ONCE // count)
+    return [min(part, rounds - done) for done in range(0, rounds, part)]
 
 
 EXACT = 500
