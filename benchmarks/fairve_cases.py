@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -166,7 +167,9 @@ def write_table(path: Path) -> int:
     """
     real, rows = read_data()["real"], []
     sources = [
-        (text.format(noun), noun) for text in real["prompts"] for noun in real["professions"]
+        (with_articles(text.format(noun)), noun)
+        for text in real["prompts"]
+        for noun in real["professions"]
     ]
     every = [text for texts in real["attributes"].values() for text in texts]
     rows += [(source, noun, text) for source, noun in sources for text in every]
@@ -181,8 +184,20 @@ def write_table(path: Path) -> int:
             for source, noun, text in rows:
                 video = source.replace(" ", "_")
                 edit = text.replace(" ", "_") or "unchanged"
-                target = source.replace(noun, f"{text} {noun}".strip(), 1)
+                target = asking(source, noun, text)
                 out.writerow((f"{video}.mp4", source, target, noun, text, "person", video, edit))
 
     write_new(path, written)
     return len(rows)
+
+
+def asking(source: str, noun: str, text: str) -> str:
+    """A source prompt with an attribute of its first `noun`: before it, or behind it as in "a chef
+    in a wheelchair"."""
+    person = f"{noun} {text}" if text.startswith("in ") else f"{text} {noun}".strip()
+    return with_articles(source.replace(noun, person, 1))
+
+
+def with_articles(prompt: str) -> str:
+    """With "an" before vowels, and "a" elsewhere."""
+    return re.sub(r"\ban? (?=(\w))", lambda m: "an " if m[1] in "aeiou" else "a ", prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -117,6 +118,11 @@ def test_prompts_for_real_models_are_a_table_that_compare_reads(tmp_path: Path):
     lines = (tmp_path / "table.csv").read_text().splitlines()
     assert len(lines) == count + 1 and set(NEEDED) <= set(lines[0].split(",")) <= set(KNOWN)
     assert len({line.rsplit(",", 2)[1] + line.rsplit(",", 1)[1] for line in lines}) == count + 1
+    rows = {(row["source"], row["target"]) for row in csv.DictReader(lines)}
+    engineer = "an engineer is working at a desk"
+    assert (engineer, "a female engineer is working at a desk") in rows
+    assert (engineer, "an engineer in a wheelchair is working at a desk") in rows
+    assert ("a chef is working at a desk", "an older chef is working at a desk") in rows
     for source in read_data()["real"]["prompts"]:
         for noun in read_data()["real"]["professions"]:
             require_adult(source.format(noun))
