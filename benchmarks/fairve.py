@@ -191,9 +191,10 @@ def summary(found: Mapping[str, Sequence[Result]]) -> Figures:
     """Each arm's figures, and what each of FAME's controls gains over the prompt encoder alone."""
     figures: Figures = {}
     target, before = read_data()["target"], _female(found["source"])
+    wanted = {name: target["female"] / sum(target.values()) for name in before}
+    biased = [name for name, share in before.items() if share > wanted[name]]
     for arm in ARMS:
-        key, after = f"fairve.{arm}", _female(found[arm])
-        wanted = {name: target["female"] / sum(target.values()) for name in before}
+        key, after = f"fairve.{arm}", _female(found[arm], biased)
         figures[f"{key}.bias_correction"] = round(bias_correction(before, after, wanted), 1)
         figures |= share_of(f"{key}.right", [result.right for result in found[arm]])
         for group in dict.fromkeys(result.group for result in found[arm]):
@@ -214,14 +215,19 @@ def _right(results: Sequence[Result], groups: Sequence[str] | None) -> list[bool
     return [result.right for result in results if groups is None or result.group in groups]
 
 
-def _female(results: Iterable[Result]) -> dict[str, float]:
+def _female(results: Iterable[Result], biased: Sequence[str] = ()) -> dict[str, float]:
     """By profession, of the figures that are edited towards a target: the share of their frames
-    that shows it; what is undetermined shows it not."""
+    that shows it.
+
+    biased: professions that show it too often. What is undetermined counts as what there was too
+    much of: nobody is corrected by being made unreadable.
+    """
     told: dict[str, list[float]] = {}
     for result in results:
         for figure in result.figures:
             if figure.asked is not None and result.group != "neutral":
-                told.setdefault(figure.profession, []).append(figure.share("female"))
+                lost = figure.share(None) if figure.profession in biased else 0.0
+                told.setdefault(figure.profession, []).append(figure.share("female") + lost)
     return {profession: fmean(each) for profession, each in told.items()}
 
 

@@ -113,6 +113,19 @@ def test_figures_tell_gains_by_pairs_and_what_else_was_changed():
     assert figures["fairve.full.bias_correction"] == 0
 
 
+def test_nobody_is_corrected_by_being_made_unreadable():
+    def clip(noun: str, shown: str | None) -> Result:
+        return Result("one", (Seen(noun, "male", (shown, shown), (noun,) * 2),), 30.0)
+
+    before = [clip("nurse", "female"), clip("nurse", "female"), clip("doctor", "male")]
+    lost = [clip("nurse", "female"), clip("nurse", None), clip("doctor", None)]
+    kept = [clip("nurse", "female"), clip("nurse", "male"), clip("doctor", "male")]
+    figures = summary({"source": before, **dict.fromkeys(ARMS, lost)})
+    assert figures["fairve.full.bias_correction"] == 0
+    figures = summary({"source": before, **dict.fromkeys(ARMS, kept)})
+    assert figures["fairve.full.bias_correction"] == 50, "of two professions one is even now"
+
+
 def test_prompts_for_real_models_are_a_table_that_compare_reads(tmp_path: Path):
     count = write_table(tmp_path / "table.csv")
     lines = (tmp_path / "table.csv").read_text().splitlines()
