@@ -49,6 +49,13 @@ def serving(folder: Path, code: str = "c") -> Iterator[Server]:
         server.server_close()
 
 
+def until(condition: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def rules_of(store: Store, *servers: Server) -> ThereRules:
     return ThereRules([*servers], Session(inputs=(store.root.parent,)), parse(GRAPH))
 
@@ -95,6 +102,23 @@ def test_a_server_that_dies_loses_its_row_to_another(store: Store, tmp_path: Pat
         process.wait()
     assert (progress.done, progress.failed) == (4, 0)
     assert leftovers(store) == []
+
+
+def test_a_server_is_given_no_row_before_its_last_was_heard_of(store: Store, tmp_path: Path):
+    with serving(tmp_path / "one") as one:
+        rules = rules_of(store, one)
+        work = plan(table_of(["a"]), parse(GRAPH), rules)
+        engine = engine_of_servers.ComfyUIEngine(store, [one], rules.fits)
+        engine.start()
+        try:
+            until(engine.idle)
+            engine.give(one.url, work.job(work.keys[0]))
+            until(lambda: not engine._ended.empty())
+            assert engine.idle() == []
+            ((_, outcome),) = engine.wait(1)
+            assert outcome.state == "done" and engine.idle() == [one.url]
+        finally:
+            engine.stop()
 
 
 def test_a_server_that_computes_otherwise_gets_no_rows(store: Store, tmp_path: Path):

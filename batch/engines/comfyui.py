@@ -73,6 +73,8 @@ class ComfyUIEngine:
             while True:
                 found.append(self._ended.get_nowait())
         except queue.Empty:
+            for url, _ in found:  # not before the driver hears of it: else a row is given on top
+                self._jobs[url] = None
             return found
 
     def note(self) -> str:
@@ -114,7 +116,6 @@ class ComfyUIEngine:
             finally:  # whatever it is, the batch must hear of it
                 if outcome.state == "lost":
                     self._up[url] = outcome.message
-                self._jobs[url] = None
                 self._ended.put((url, outcome))
             if outcome.state == "lost":
                 return
