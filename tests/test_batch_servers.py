@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from comfyui_server import ComfyServer
 
 from evenframe.batch.driver import Driver
 from evenframe.batch.engines import comfyui as engine_of_servers
-from evenframe.batch.engines.server import Server
+from evenframe.batch.engines.server import Gone, Refused, Server
 from evenframe.batch.plan import Plan, plan
 from evenframe.batch.store import Store
 from evenframe.batch.there import ThereRules
@@ -179,6 +180,50 @@ def test_a_file_of_a_server_cannot_leave_its_folder(store: Store, tmp_path: Path
         entry = {"filename": "../output/x.mp4", "subfolder": "..", "type": "output"}
         assert one.download(entry, tmp_path / "safe") == tmp_path / "safe" / "x.mp4"
         assert one.download(entry, tmp_path / "safe").name.endswith("_x.mp4")
+
+
+@contextmanager
+def answering(body: bytes, length: int) -> Iterator[Server]:
+    """A server with one answer to all, which breaks off where it tells a greater length."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield Server(f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_answer_that_breaks_off_is_no_result(tmp_path: Path):
+    with answering(b'{"a": 1', 4000) as server:
+        with pytest.raises(Gone, match="ended its answer"):
+            server.download({"filename": "x.mp4"}, tmp_path)
+        with pytest.raises(Gone, match="ended its answer"):
+            server.get("/queue")
+
+
+@pytest.mark.parametrize("told", [b"", b"[]", b'{"code": 1}', b'{"name": 1}'])
+def test_what_a_server_tells_is_not_believed_to_have_a_form(tmp_path: Path, told: bytes):
+    with answering(told, len(told)) as server:
+        with pytest.raises(Refused, match="another form"):
+            server.made_by([])
+        (tmp_path / "clip.mp4").touch()
+        with pytest.raises(Refused, match="does not tell what it calls"):
+            server.upload(tmp_path / "clip.mp4", "clip.mp4")
 
 
 @pytest.mark.slow

@@ -52,8 +52,12 @@ class Server:
             )
 
     def made_by(self, names: list[str]) -> dict[str, Any]:
-        """What its route `made-by` tells; Refused where it has none."""
-        return self.post("/evenframe/made-by", {"names": names}, seconds=3600)
+        """What its route `made-by` tells; Refused where it has none, or another."""
+        told = self.post("/evenframe/made-by", {"names": names}, seconds=3600)
+        fits = isinstance(told, dict) and told.keys() >= {"code", "versions", "files"}
+        if not fits or not isinstance(told["files"], dict):
+            raise Refused("what it tells has another form")
+        return told
 
     def get(self, path: str) -> Any:
         with self._opened(urllib.request.Request(self._at(path))) as answer:
@@ -84,6 +88,8 @@ class Server:
             request = urllib.request.Request(self._at("/upload/image"), body, headers)  # type: ignore[arg-type]
             with self._opened(request, 3600) as answer:
                 told = _json(answer)
+        if not isinstance(told, dict) or not isinstance(told.get("name"), str):
+            raise Refused("it does not tell what it calls a file that it was sent")
         return f"{told['subfolder']}/{told['name']}" if told.get("subfolder") else told["name"]
 
     def download(self, entry: Mapping[str, Any], folder: Path) -> Path:
@@ -107,16 +113,18 @@ class Server:
     @contextmanager
     def _opened(self, request: urllib.request.Request, seconds: float = SECONDS) -> Iterator[Any]:
         try:
-            with urllib.request.urlopen(request, timeout=seconds) as answer:
-                yield answer
+            answer = urllib.request.urlopen(request, timeout=seconds)
         except urllib.error.HTTPError as error:
             if error.code in (502, 503, 504):  # what stands before a server that is down
                 raise Gone(f"{self.url} answers {error.code}") from error
             raise Refused(_why(error)) from error
-        except urllib.error.URLError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise Gone(f"{self.url} does not answer ({in_short(error)})") from error
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            raise Gone(f"{self.url} ended its answer ({in_short(error)})") from error
+        with answer:
+            try:
+                yield answer
+            except http.client.HTTPException as error:
+                raise Gone(f"{self.url} ended its answer ({in_short(error)})") from error
 
 
 def _parts(begin: bytes, file: IO[bytes], end: bytes) -> Iterator[bytes]:
@@ -127,11 +135,18 @@ def _parts(begin: bytes, file: IO[bytes], end: bytes) -> Iterator[bytes]:
 
 
 def _read(answer: Any, count: int) -> bytes:
-    return answer.read(count)
+    """So many bytes, fewer at the end; HTTPException where the answer breaks off before it."""
+    try:
+        part = answer.read(count)
+    except OSError as error:  # told apart from those of the file that it is written to
+        raise http.client.HTTPException(str(error)) from error
+    if len(part) < count and answer.length:  # which `read` does not tell when it is given a count
+        raise http.client.IncompleteRead(part, answer.length)
+    return part
 
 
 def _json(answer: Any) -> Any:
-    text = answer.read(MAX_ANSWER + 1)
+    text = _read(answer, MAX_ANSWER + 1)
     if len(text) > MAX_ANSWER:
         raise Refused(f"its answer has more than {MAX_ANSWER} bytes")
     try:
