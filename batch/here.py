@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from ..nodes import node_classes
 from ..nodes.common.files import stamps
-from ..nodes.common.made_by import content_hash, facts
+from ..nodes.common.made_by import LONGEST_NAME, content_hash, facts
 from ..nodes.host.executor import Executor
 from ..nodes.host.standalone import Session
 from ..nodes.host.workflow import Workflow
@@ -28,7 +26,7 @@ class HereRules:
         with self._host.using(session):
             self._executor = Executor(self._host, node_classes())
         self._prompts = Prompts()
-        self._contents: dict[str, str | None] = {}
+        self._contents = Contents(session)
 
     def require(self, workflow: Workflow, column: Column) -> None:
         self.assign(workflow, column, "")
@@ -43,23 +41,28 @@ class HereRules:
             self._prompts.check(workflow)
 
     def content(self, name: str) -> str | None:
-        if name not in self._contents:
-            with self._host.using(self._session):
-                self._contents[name] = content_hash(name)
-        return self._contents[name]
+        return self._contents.of(name)[0]
 
     def upload(self, name: str) -> None:
         return None
 
     def files(self, name: str) -> tuple[File, ...]:
-        if self.content(name) is None:
-            return ()
-        with self._host.using(self._session):
-            path = self._host.named_file(name)
-        return () if path is None else stamps_of(path.absolute())
+        return self._contents.of(name)[1]
 
 
-@lru_cache(maxsize=100_000)
-def stamps_of(path: Path) -> tuple[File, ...]:
-    """As they were when the batch began."""
-    return tuple(stamps(path))
+class Contents:
+    """What texts name on this machine, each looked at once: as it was when the batch began."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._host = session, standalone()
+        self._known: dict[str, tuple[str | None, tuple[File, ...]]] = {}
+
+    def of(self, name: str) -> tuple[str | None, tuple[File, ...]]:
+        """SHA-256 and stamps of a file or a folder of weights; (None, ()) where there is none."""
+        if name not in self._known:
+            with self._host.using(self._session):
+                path = self._host.named_file(name) if 0 < len(name) <= LONGEST_NAME else None
+                # Before the content: what is written meanwhile is then a change.
+                files = () if path is None else tuple(stamps(path.absolute()))
+                self._known[name] = None if path is None else content_hash(name), files
+        return self._known[name]

@@ -84,14 +84,11 @@ class Plan:
     def job(self, key: str) -> Job:
         index = self.first[key]
         row = self.table.rows[index]
-        cells = [cell for name, cell in row.cells.items() if name in self.columns]
-        files = tuple(file for cell in cells for file in self.rules.files(cell))
-        content = {c: found for c in cells if (found := self.rules.content(c))}
-        uploads = {
-            self.columns[name].target: str(path)
-            for name, cell in row.cells.items()
-            if name in self.columns and (path := self.rules.upload(cell))
-        }
+        cells = {self.columns[n].target: c for n, c in row.cells.items() if n in self.columns}
+        kept = (name for target, name, _ in self.fixed if target not in cells)
+        files = tuple(file for name in (*cells.values(), *kept) for file in self.rules.files(name))
+        content = {c: found for c in cells.values() if (found := self.rules.content(c))}
+        uploads = {t: str(path) for t, cell in cells.items() if (path := self.rules.upload(cell))}
         record = {
             "row": dict(row.cells),
             "content": content | {name: found for _, name, found in self.fixed},

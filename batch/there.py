@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..nodes import node_classes
-from ..nodes.common.made_by import LONGEST_NAME, MOST_NAMES, content_hash
+from ..nodes.clip_load import EXTENSIONS as VIDEOS
+from ..nodes.common.made_by import LONGEST_NAME, MOST_NAMES
 from ..nodes.host.folders import WEIGHTS
 from ..nodes.host.standalone import Session
 from ..nodes.host.submitted import Submitted
@@ -17,12 +18,11 @@ from ..pipelines.common.errors import EvenframeError, short_repr
 from .columns import Column
 from .edits import standalone
 from .engines.server import Gone, Refused, Server
-from .here import stamps_of
+from .here import Contents
 from .plan import File
 
 PATIENCE = 60.0
 """Seconds in which one of the servers must answer when a batch begins."""
-VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".gif", ".avi")
 WORDY = (
     "EvenframeAttentionFusion",
     "EvenframeFusionPreset",
@@ -37,8 +37,8 @@ class ThereRules:
     """`Rules` of servers that all compute alike; the first that answers says how."""
 
     def __init__(self, servers: list[Server], session: Session, workflow: Workflow) -> None:
-        self._session, self._host = session, standalone()
-        self._contents: dict[str, str | None] = {}
+        self._host = standalone()
+        self._contents = Contents(session)
         values = (value for node in workflow.nodes.values() for value in node.inputs.values())
         self._names = list(dict.fromkeys(v for v in values if _may_name(v)))[:MOST_NAMES]
         self._first, facts = _first(servers, self._names or ["none"])
@@ -88,30 +88,22 @@ class ThereRules:
 
     def content(self, name: str) -> str | None:
         if self._local(name):
-            return self._contents[name]
+            return self._contents.of(name)[0]
         if name not in self._files and _may_name(name) and name not in self._names:
             self._names.append(name)
             self._files |= self._first.made_by([name])["files"]
         return self._files.get(name)
 
     def files(self, name: str) -> tuple[File, ...]:
-        path = self.upload(name)
-        return () if path is None else stamps_of(path)
+        return self._contents.of(name)[1] if self._local(name) else ()
 
     def upload(self, name: str) -> Path | None:
         """The file of this machine that a cell names: servers are sent it."""
-        if not self._local(name):
-            return None
-        with self._host.using(self._session):
-            path = self._host.named_file(name)
-        return None if path is None else path.absolute()
+        files = self.files(name)
+        return Path(files[0][0]) if files else None
 
     def _local(self, name: str) -> bool:
-        if name not in self._contents:
-            with self._host.using(self._session):
-                video = Path(name).suffix.lower() in VIDEOS
-                self._contents[name] = content_hash(name) if video else None
-        return self._contents[name] is not None
+        return Path(name).suffix.lower() in VIDEOS and bool(self._contents.of(name)[0])
 
     def _input(self, workflow: Workflow, column: Column) -> tuple[Any, Mapping[str, Any]]:
         """Type and settings of an input, as the server tells them."""

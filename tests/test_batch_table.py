@@ -237,3 +237,28 @@ def test_each_refuses_all_rows_before_the_first(clips: Path, capsys: pytest.Capt
     assert "line 4: node load (EvenframeLoadVideo): '../b.mp4' lies outside" in told
     assert "2 of 3 rows cannot be run: none was." in told
     assert not (clips / "out").exists()
+
+
+# What a row's key counts
+
+
+@pytest.mark.parametrize("columns", [("file",), ("load.max_frames",)])
+def test_a_clip_that_changes_while_rows_wait_is_not_passed_off(clips: Path, columns: tuple[str]):
+    """Named by the row, or by the workflow itself: its key tells of what it held before."""
+    from evenframe.batch.commit import perform
+    from evenframe.batch.here import HereRules
+    from evenframe.batch.job import Made
+    from evenframe.batch.plan import plan
+    from evenframe.batch.store import Store
+    from evenframe.nodes.host.standalone import Session
+
+    graph = json.loads((clips / "w.json").read_text())
+    graph["load"]["inputs"]["file"] = "a.mp4"
+    row = table.Row(2, {columns[0]: {"file": "a.mp4"}.get(columns[0], "1")})
+    rules = HereRules(Session(inputs=(clips,)))
+    work = plan(table.Table(columns, (row,)), parse(graph), rules)
+    (clips / "b.mp4").replace(clips / "a.mp4")
+    store = Store(clips / "out")
+    store.open("w")
+    outcome = perform(store, work.job(work.keys[0]), lambda *_: Made(), "worker 0")
+    assert outcome.state == "error" and "was changed after the batch had begun" in outcome.message
