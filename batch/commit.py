@@ -48,8 +48,8 @@ def perform(store: Store, job: Job, edit: Callable[[Job, Path], Made], worker: s
                 files.mkdir()
             seconds = time.perf_counter() - start
             _commit(store, job, own, made, failed, {"worker": worker, "seconds": round(seconds, 3)})
-    except (OSError, EvenframeError) as error:  # what the row itself raises is dealt with above
-        if not _is_full(error):
+    except Exception as error:  # a library may say in its own words that the disk is full
+        if isinstance(error, Lost) or not _is_full(error):
             raise
         return Outcome(job.key, "full", _said(error))
     state: State = "error" if failed else "done"

@@ -121,8 +121,11 @@ class Driver:
         self._schedule.lost(worker)
         self.store.sweep()
         if self.store.record_path(key).exists():  # it died after the commit
-            state = self.store.record(key).get("state")
-            return Outcome(key, "error" if state == "error" else "done")
+            record = self.store.record(key)
+            made = record.get("inversions", 0)
+            if record.get("state") == "error":
+                return Outcome(key, "error", str(record.get("error")), inversions=made)
+            return Outcome(key, "done", inversions=made)
         self._deaths[key] += 1
         if self._deaths[key] < MOST_DEATHS:
             self.tell(f"{outcome.message}: its row is done again")

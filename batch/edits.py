@@ -45,7 +45,7 @@ class Editor:
         with self._host.using(one):
             self._executor.forget_files()
             self._executor.run(workflow.parse(job.prompt))
-            if first_video(folder) is None and not any(folder.iterdir()):
+            if not any(folder.iterdir()):
                 raise EvenframeError("The workflow saved no file: add Save Video to it.")
             return Made(len(inversions), finish(self._setup, job, folder))
 

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from ..pipelines.common.errors import one_line
@@ -19,8 +20,8 @@ ENDED, STOPPED = "ended", "stopped"
 
 @dataclass
 class Progress:
-    """What the driver counts. total: works of the table. before: done by earlier runs, of which
-    failed_before ended as errors. doing: by worker, the line and when it began."""
+    """What the driver counts. total: works of the table. before: those that had a record already.
+    doing: by worker, the line and when it began. ended: by worker, its rows."""
 
     total: int
     before: int = 0
@@ -92,7 +93,7 @@ def read(store: Store) -> list[str]:
     if not store.status.exists():
         return [f"{keys} rows have a record; nothing runs."]
     told = read_object(store.status)
-    numbers = {k: v for k, v in told.items() if isinstance(v, int | float)}
+    numbers = {k: v for k, v in told.items() if isinstance(v, int | float) and isfinite(v)}
     state = one_line(str(told.get("state")))[:80]
     if state not in (ENDED, STOPPED) and is_held(store.root / LOCK) is False:
         state = "its driver is gone; start the same command again to go on"

@@ -21,7 +21,7 @@ from batch_fakes import driver, driving, leftovers, opened, planned, table_of
 from evenframe.batch import results, status
 from evenframe.batch import store as stores
 from evenframe.batch.commit import perform
-from evenframe.batch.job import Job, Made
+from evenframe.batch.job import Job, Made, Outcome
 from evenframe.batch.key import row_key
 from evenframe.batch.schedule import Schedule
 from evenframe.batch.store import Store
@@ -78,12 +78,13 @@ def test_an_error_is_a_record_without_files(store: Store):
     assert record["files"] == [] and leftovers(store) == []
 
 
-def test_a_full_disk_is_no_error_of_the_row(store: Store):
+@pytest.mark.parametrize("kind", [EvenframeError, RuntimeError])
+def test_a_full_disk_is_no_error_of_the_row(store: Store, kind: type[Exception]):
     def full(_: Job, folder: Path) -> Made:
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
-            raise EvenframeError("The disk is full.") from error
+            raise kind("The disk is full.") from error
 
     assert perform(store, job(), full, "worker 0").state == "full"
     assert store.committed() == set() and leftovers(store) == []
@@ -209,6 +210,29 @@ def test_a_row_that_kills_its_worker_three_times_is_an_error(store: Store):
     assert "ended its worker 3 times, at last: worker 0 died (signal 9)" in failed["error"]
     assert failed["row"]["target"] == "crash"
     assert leftovers(store) == []
+
+
+def test_a_worker_that_cannot_write_says_why(store: Store):
+    said: list[str] = []
+    store.clips.rmdir()
+    store.clips.touch()
+    with store.driving():
+        assert driver(store, planned(table_of(["a"])), tell=said.append).run().failed == 1
+    assert "worker 0 cannot write: [Errno" in said[0]
+
+
+def test_a_row_whose_worker_died_after_its_commit_is_not_done_again(store: Store):
+    def fails(*_: Any) -> Made:
+        raise EvenframeError("No: do something else.")
+
+    said: list[str] = []
+    work = planned(table_of(["a"]))
+    perform(store, work.job(work.keys[0]), fails, "worker 0")
+    one = driver(store, work, tell=said.append)
+    one.run()
+    one._flight, one._schedule = {"w": work.keys[0]}, Schedule([], True)
+    outcome = one._lost("w", work.keys[0], Outcome(work.keys[0], "lost", "w died"))
+    assert (outcome.state, outcome.message) == ("error", "No: do something else.")
 
 
 def test_a_full_disk_pauses_the_batch(store: Store):
@@ -400,6 +424,11 @@ def test_the_time_left_is_told_while_it_runs(store: Store):
     assert told[0] == "6 of 10 rows, 1 failed: running"
     assert told[1] == "about 40 s left"
     assert told[-1] == "worker 0: 0 rows, line 7, 40 s"
+
+
+def test_a_status_of_no_numbers_is_read(store: Store):
+    store.status.write_text('{"total": Infinity, "done": NaN, "failed": "x", "workers": []}')
+    assert status.read(store)[0].startswith("0 of 0 rows, 0 failed")
 
 
 def test_times_are_told_in_words():

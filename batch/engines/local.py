@@ -146,9 +146,14 @@ def serve(pipe: Any, setup: Setup) -> None:
         return
     store, name = Store(setup.out), f"worker {setup.number}"
     pipe.send("")
-    with suppress(EOFError, OSError):
-        while (job := pipe.recv()) is not None:
-            pipe.send(perform(store, job, edit, name))
+    with suppress(EOFError, ConnectionError):  # the driver is gone
+        while True:
+            job = pipe.recv()
+            try:
+                outcome = perform(store, job, edit, name)
+            except (OSError, EvenframeError) as error:
+                outcome = Outcome(job.key, "lost", f"{name} cannot write: {error}")
+            pipe.send(outcome)
 
 
 def _end_with_parent() -> None:
