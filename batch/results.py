@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..pipelines.common import untrusted_json
 from .edits import THUMB
-from .store import NEW, Store, write_lines
+from .store import Store, fresh, write_lines
 
 PAGE = Path(__file__).parent / "page.html"
 MARK = "/*ROWS*/"
@@ -61,19 +61,16 @@ def rebuild(store: Store) -> tuple[Path, Path, dict[str, int]]:
     Rows go through a file, so that memory does not grow with them.
     """
     counts, columns, measures = dict[str, int](), dict[str, None](), dict[str, None]()
-    spool = store.root / f"rows{NEW}"
-    with spool.open("w", encoding="utf-8") as file:
-        for line in lines(store):
-            counts[line.state] = counts.get(line.state, 0) + 1
-            columns |= dict.fromkeys(line.cells)
-            measures |= dict.fromkeys(line.measures)
-            file.write(json.dumps(_told(line)) + "\n")
     table, page = store.root / "results.csv", store.root / "index.html"
-    try:
+    with fresh(store.root / "rows") as spool:
+        with spool.open("w", encoding="utf-8") as file:
+            for line in lines(store):
+                counts[line.state] = counts.get(line.state, 0) + 1
+                columns |= dict.fromkeys(line.cells)
+                measures |= dict.fromkeys(line.measures)
+                file.write(json.dumps(_told(line)) + "\n")
         write_lines(table, _csv(spool, list(columns), list(measures)))
         write_lines(page, _page(spool))
-    finally:
-        spool.unlink()
     return table, page, counts
 
 

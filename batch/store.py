@@ -30,6 +30,7 @@ NAME = re.compile("[0-9a-f]{16}-[0-9a-f]{12}")
 MAX_RECORD = 2**24
 RECORD = ".json"
 NEW = ".new"
+BEGUN = re.compile(rf"batch\.json-[0-9a-f]{{8}}\{NEW}")
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,32 @@ class Store:
         return self.results / f"{key}{RECORD}"
 
     def open(self, workflow: str, new_workflow: bool = False) -> None:
-        """Make the folder, or check that it is of this version and workflow (a digest)."""
+        """Make the folder, or check that it is of this version and workflow (a digest).
+
+        EvenframeError, and nothing is changed, where it is not, or another driver works there.
+        """
         path = self.root / "batch.json"
         if not path.exists() and self.root.exists() and any(_visible(self.root)):
             raise EvenframeError(
                 f"'{self.root}' holds other files and is no batch's folder: name a new one with "
                 "--out."
             )
-        there = read_object(path) if path.exists() else {"format": FORMAT, "workflow": workflow}
-        if there.get("format") != FORMAT:
-            raise EvenframeError(
-                f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and this "
-                f"version goes on with {FORMAT}: name another folder with --out."
-            )
-        if there.get("workflow") != workflow and not new_workflow:
-            raise EvenframeError(
-                f"'{self.root}' is a batch of another workflow: name another folder with --out, or "
-                "say --new-workflow to go on in this one."
-            )
-        for folder in (self.results, self.clips, self.aside):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"format": FORMAT, "workflow": workflow})
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self.driving():
+            there = read_object(path) if path.exists() else {"format": FORMAT, "workflow": workflow}
+            if there.get("format") != FORMAT:
+                raise EvenframeError(
+                    f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and "
+                    f"this version goes on with {FORMAT}: name another folder with --out."
+                )
+            if there.get("workflow") != workflow and not new_workflow:
+                raise EvenframeError(
+                    f"'{self.root}' is a batch of another workflow: name another folder with "
+                    "--out, or say --new-workflow to go on in this one."
+                )
+            write_json(path, {"format": FORMAT, "workflow": workflow})
+            for folder in (self.results, self.clips, self.aside):
+                folder.mkdir(exist_ok=True)
 
     def require(self) -> None:
         """EvenframeError where this is no batch's folder of this version."""
@@ -107,6 +113,8 @@ class Store:
 
     def committed(self) -> set[str]:
         """The keys that are committed, by listing; no record is read."""
+        if not self.results.is_dir():
+            return set()
         with os.scandir(self.results) as entries:
             names = {entry.name for entry in entries if entry.name.endswith(RECORD)}
         return {key for name in names if KEY.fullmatch(key := name.removesuffix(RECORD))}
@@ -132,15 +140,18 @@ class Store:
 
         everything: also what no lock can tell of, for when no worker runs.
         """
-        for fresh in self.root.glob(f"*{NEW}") if everything else ():
-            fresh.unlink(missing_ok=True)
+        for new in self.root.glob(f"*{NEW}") if everything else ():
+            new.unlink(missing_ok=True)
         for left in self.aside.iterdir():
+            named = NAME.fullmatch(left.name) is not None
+            if not (named or everything):  # to look at a lock takes it, which its maker is about to
+                continue
             held = is_held(left / LOCK)
-            if held is True or (held is None or not NAME.fullmatch(left.name)) > everything:
+            if held or (held is None and not everything):
                 continue
             with suppress(OSError):
                 key = (left / LOCK).read_text(encoding="utf-8").strip()
-                if NAME.fullmatch(left.name) and self.folder_of(key) != left.name:
+                if named and self.folder_of(key) != left.name:
                     shutil.rmtree(self.clips / left.name, ignore_errors=True)
             shutil.rmtree(left, ignore_errors=True)  # last: it says that the other may be left
 
@@ -169,12 +180,22 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Text in the place of a file, whole: what a driver that was killed left, the next takes over,
-    because there is one at a time."""
-    fresh = path.with_name(f"{path.name}{NEW}")
-    with fresh.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(lines)
-    os.replace(fresh, path)
+    """Text in the place of a file, whole. Of those that write it at once, the last one's stays."""
+    with fresh(path) as new:
+        with new.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+        os.replace(new, path)
+
+
+@contextmanager
+def fresh(path: Path) -> Iterator[Path]:
+    """A name beside a file, nobody else's, and gone at the end: a report may be made while a driver
+    works. Of one that is killed, the next driver sweeps it."""
+    name = path.with_name(f"{path.name}-{secrets.token_hex(4)}{NEW}")
+    try:
+        yield name
+    finally:
+        name.unlink(missing_ok=True)
 
 
 def link(aside: Path, name: Path) -> bool:
@@ -188,4 +209,6 @@ def link(aside: Path, name: Path) -> bool:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if not path.name.startswith("."))
+    """What is neither hidden nor of a batch that was ended before it had begun."""
+    files = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return (path for path in files if path.name != LOCK and not BEGUN.fullmatch(path.name))

@@ -216,7 +216,7 @@ def require_rows(plan: Plan, keys: list[str]) -> None:
 
 
 def _dry(plan: Plan, store: Store) -> int:
-    there = store.committed() if store.results.is_dir() else set[str]()
+    there = store.committed()
     waiting = [key for key in plan.first if key not in there]
     require_rows(plan, waiting)
     rows, works = len(plan.keys), len(plan.first)

@@ -122,6 +122,21 @@ def test_what_a_dead_worker_left_is_swept_and_what_a_living_one_makes_is_not(sto
     assert store.committed() == {KEY} and leftovers(store) == []
 
 
+def test_a_lock_that_is_about_to_be_taken_is_not_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """Looking takes it for a moment, in which its maker would go on without."""
+    looked: list[str] = []
+    monkeypatch.setattr(stores, "is_held", lambda path: looked.append(path.parent.name))
+    fresh = store.aside / "new-111111111111"
+    fresh.mkdir()
+    (fresh / "lock").touch()
+    store.sweep()
+    assert looked == [] and fresh.exists()
+    store.sweep(everything=True)
+    assert not fresh.exists()
+
+
 def test_a_key_changes_with_all_that_a_result_is_made_of():
     base: list[Any] = [{"1.text": "a"}, {"a.mp4": "1"}, "w", {"code": "c"}]
     others: list[Any] = [{"1.text": "b"}, {"a.mp4": "2"}, "v", {"code": "d"}]
@@ -353,17 +368,39 @@ def test_another_workflow_is_refused_unless_it_is_meant(store: Store):
     store.open("v")
 
 
+def test_a_driver_that_is_refused_has_changed_nothing(store: Store):
+    before = (store.root / "batch.json").read_bytes()
+    with driving(store), pytest.raises(EvenframeError, match="Another batch works in"):
+        store.open("v", new_workflow=True)
+    assert (store.root / "batch.json").read_bytes() == before
+    store.open("w")
+
+
+def test_a_batch_that_a_full_disk_ended_before_it_began_can_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+        patched.setattr(stores, "write_lines", full)
+        Store(tmp_path / "out").open("w")
+    (tmp_path / "out" / "batch.json-00000000.new").touch()  # of one that was killed
+    Store(tmp_path / "out").open("w")
+
+
 def test_a_folder_of_another_version_is_refused(store: Store):
     (store.root / "batch.json").write_text('{"format": "evenframe-batch-0", "workflow": "w"}')
     with pytest.raises(EvenframeError, match="a batch of format 'evenframe-batch-0'"):
         store.open("w", new_workflow=True)
 
 
-def test_a_folder_with_other_things_is_refused(tmp_path: Path):
-    (tmp_path / "thesis.txt").touch()
+@pytest.mark.parametrize("name", ["thesis.txt", "thesis.new"])
+def test_a_folder_with_other_things_is_refused(tmp_path: Path, name: str):
+    (tmp_path / name).touch()
     with pytest.raises(EvenframeError, match="holds other files and is no batch's folder"):
         Store(tmp_path).open("w")
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"state": 1' + "0" * 99 + "}"])
@@ -382,6 +419,20 @@ def reported(store: Store, work: Any) -> tuple[list[dict[str, str]], str]:
     table, page, _ = results.rebuild(store)
     with table.open(newline="") as file:
         return list(csv.DictReader(file)), page.read_text()
+
+
+def test_a_report_can_be_made_while_another_is(store: Store, monkeypatch: pytest.MonkeyPatch):
+    work = planned(table_of(["a", "b"]))
+    csv_of = results._csv
+
+    def second(*given: Any) -> Any:
+        monkeypatch.setattr(results, "_csv", csv_of)
+        results.rebuild(store)
+        return csv_of(*given)
+
+    monkeypatch.setattr(results, "_csv", second)
+    rows, _ = reported(store, work)
+    assert len(rows) == 2 and leftovers(store) == []
 
 
 def test_equal_rows_are_two_lines_of_the_report(store: Store):
