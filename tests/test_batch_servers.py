@@ -67,7 +67,17 @@ def run(store: Store, work: Plan, *servers: Server, said: Any = print) -> Any:
         return Driver(store, work, engine, tell=said, pause=0.2).run()
 
 
-def test_rows_are_done_by_several_servers(store: Store, tmp_path: Path):
+def test_rows_are_done_by_several_servers(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[tuple[str, str]] = []
+    upload = Server.upload
+
+    def uploaded(self: Server, path: Path, name: str) -> str:
+        sent.append((self.url, name))
+        return upload(self, path, name)
+
+    monkeypatch.setattr(Server, "upload", uploaded)
     with serving(tmp_path / "one") as one, serving(tmp_path / "two") as two:
         rules = rules_of(store, one, two)
         work = plan(
@@ -76,6 +86,7 @@ def test_rows_are_done_by_several_servers(store: Store, tmp_path: Path):
         progress = run(store, work, one, two)
     assert (progress.done, progress.failed) == (4, 2)
     assert progress.inversions == 3, "a clip's rows go to one server"
+    assert len(sent) == len(set(sent)) == 3, "a clip is sent once"
     records = {r["row"]["target"]: r for r in map(store.record, store.committed())}
     made = store.clips / records["a"]["folder"] / records["a"]["files"][0]
     assert made.read_text() == "a"

@@ -102,6 +102,7 @@ class ComfyUIEngine:
 
     def _do_rows(self, url: str, server: Server, told: Mapping[str, Any]) -> None:
         """Until the server is gone."""
+        run = Run(server, self._client, self._stopped, told, self._evaluate)
         while not self._stopped.is_set():
             try:
                 job = self._handed[url].get(timeout=POLL)
@@ -109,7 +110,6 @@ class ComfyUIEngine:
                 continue
             outcome = Outcome(job.key, "lost", f"{url}: its row could not be ended")
             try:
-                run = Run(server, self._client, self._stopped, told, self._evaluate)
                 outcome = perform(self._store, job, run, url)
             except (Lost, OSError, EvenframeError) as error:
                 outcome = Outcome(job.key, "lost", str(error))
@@ -131,7 +131,7 @@ class Interrupted(Lost):
 
 
 class Run:
-    """An `Edit` on a server."""
+    """An `Edit` on a server, from when it answers until it is gone."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Run:
     ) -> None:
         """client: see `ComfyUIEngine`. stopped: ends the run. told: of the server, for records."""
         self._server, self._client, self._stopped, self._told = server, client, stopped, told
-        self._evaluate = evaluate
+        self._evaluate, self._sent = evaluate, dict[str, str]()
 
     def __call__(self, job: Job, folder: Path) -> Made:
         number = str(uuid.uuid4())
@@ -173,7 +173,9 @@ class Run:
             node, _, socket = target.rpartition(".")
             content = job.record["content"][job.prompt[node]["inputs"][socket]]
             name = f"{content[:32]}{Path(path).suffix.lower()}"
-            prompt[node]["inputs"][socket] = self._server.upload(Path(path), name)
+            if name not in self._sent:
+                self._sent[name] = self._server.upload(Path(path), name)
+            prompt[node]["inputs"][socket] = self._sent[name]
         return prompt
 
     def _waited(self, number: str) -> Mapping[str, Any]:
