@@ -36,9 +36,15 @@ class Method:
 def methods(folders: Sequence[Path], by: str = "") -> list[Method]:
     """The methods of some batches: by the cells of a column, else each folder is one.
 
-    EvenframeError for a column that no row has, and for two methods of one name.
+    EvenframeError for a column that no row has, and for two folders of one name.
     """
     found: dict[str, Method] = {}
+    names = [folder.resolve().name for folder in folders]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise EvenframeError(
+            f"Several folders are called {twice[0]!r}, and a method has the name of its folder: "
+            "rename one, or name each once."
+        )
     for folder in folders:
         store = Store(folder)
         store.require()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +81,8 @@ def _told(line: Line) -> dict[str, Any]:
     thumb = next((path for path in line.files if path.endswith(f"/{THUMB}")), "")
     return {
         "cells": line.cells,
-        "measures": line.measures,
+        # A browser reads no Infinity, which equal pictures measure.
+        "measures": {n: v if _is_json(v) else str(v) for n, v in line.measures.items()},
         "thumb": thumb,
         "line": line.line,
         "state": line.state,
@@ -92,6 +94,10 @@ def _told(line: Line) -> dict[str, Any]:
         "files": [path for path in line.files if path != thumb],
         "key": line.key,
     }
+
+
+def _is_json(value: Any) -> bool:
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _csv(spool: Path, columns: list[str], measures: list[str]) -> Iterator[str]:

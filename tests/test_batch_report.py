@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from batch_fakes import opened, planned
 
 from evenframe.__main__ import main
-from evenframe.batch import edits, measures, report
+from evenframe.batch import edits, measures, report, results
 from evenframe.batch.commit import perform
 from evenframe.batch.job import Job, Made, Setup
 from evenframe.batch.store import Store, write_lines
@@ -55,6 +56,31 @@ def test_methods_are_compared_on_the_rows_that_they_share(store: Store):
     assert mean.endswith("n = 8)")
     (tested,) = [line for line in lines if line.startswith("a - b, psnr")]
     assert tested.startswith("a - b, psnr: -2 (95 % -2 to -2, p = 0.0") and "n = 7" in tested
+
+
+def test_two_folders_of_one_name_are_not_one_method(store: Store, tmp_path: Path):
+    other = opened(tmp_path / "elsewhere" / store.root.name)
+    with pytest.raises(EvenframeError, match="Several folders are called 'out'"):
+        report.methods([store.root, other.root])
+
+
+def test_a_page_is_read_whatever_was_measured(tmp_path: Path):
+    store = opened(tmp_path / "out")
+    work = planned(Table(("target",), (Row(2, {"target": "a"}),)))
+    write_lines(store.table, work.lines())
+
+    def edit(*_: object) -> Made:
+        return Made(0, {"measures": {"psnr": float("inf"), "flow": float("nan"), "ssim": 1.0}})
+
+    perform(store, work.job(work.keys[0]), edit, "worker 0")
+    _, page, _ = results.rebuild(store)
+    data = page.read_text().partition('id="rows">')[2].partition("</script>")[0]
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"no browser reads {name}")
+
+    (row,) = json.loads(data, parse_constant=refuse)
+    assert row["measures"] == {"psnr": "inf", "flow": "nan", "ssim": 1.0}
 
 
 def test_intervals_and_tests_are_right_where_it_is_known(monkeypatch: pytest.MonkeyPatch):
