@@ -126,14 +126,16 @@ class Store:
         except EvenframeError as error:
             return {"key": key, "state": "error", "error": str(error), "files": []}
 
-    def forget_errors(self) -> int:
-        """Let rows that failed be done again: their records are kept aside; how many."""
-        failed = [key for key in self.committed() if self.record(key).get("state") == "error"]
+    def failed(self, keys: Iterable[str]) -> set[str]:
+        """Those of some committed keys that failed."""
+        return {key for key in keys if self.record(key).get("state") == "error"}
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Let rows be done again: their records are kept aside."""
         kept = self.root / "retried"
-        for key in failed:
+        for key in keys:
             kept.mkdir(exist_ok=True)
             os.replace(self.record_path(key), kept / f"{key}-{secrets.token_hex(4)}{RECORD}")
-        return len(failed)
 
     def sweep(self, everything: bool = False) -> None:
         """Remove what dead workers left; what a living one makes is locked.

@@ -191,10 +191,12 @@ def _drive(
     from ..batch.store import write_lines
 
     store.sweep(everything=True)
-    if options.retry_errors:
-        console.tell(f"{store.forget_errors()} rows that failed are done again")
     there = store.committed()
-    require_rows(plan, [key for key in plan.first if key not in there])
+    again = store.failed(there & plan.first.keys()) if options.retry_errors else set[str]()
+    require_rows(plan, [key for key in plan.first if key not in there - again])
+    if options.retry_errors:
+        store.forget(again)
+        console.tell(f"{len(again)} rows that failed are done again")
     write_lines(store.table, plan.lines())
     watch = Watch()
     driver = Driver(store, plan, connect(), tell=watch.tell, on_tick=watch.tick)

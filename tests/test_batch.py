@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from batch_fakes import driver, driving, leftovers, opened, planned, table_of
 from evenframe.batch import results, status
 from evenframe.batch import store as stores
 from evenframe.batch.commit import perform
-from evenframe.batch.job import Job, Made, Outcome
+from evenframe.batch.engines.local import LocalEngine
+from evenframe.batch.job import Job, Made, Outcome, Setup
 from evenframe.batch.key import row_key
 from evenframe.batch.schedule import Schedule
 from evenframe.batch.store import Store
@@ -210,9 +212,33 @@ def test_failed_rows_are_done_again_when_that_is_asked_for(store: Store):
     work = planned(table_of(["a", "error"]))
     with driving(store):
         driver(store, work).run()
-        assert store.forget_errors() == 1
+        store.forget(store.failed(store.committed()))
+        assert len(store.committed()) == 1
         assert driver(store, work).run().failed == 1
     assert len(store.committed()) == 2
+
+
+def test_only_failed_rows_of_the_table_are_done_again_and_not_before_it_is_checked(store: Store):
+    from evenframe.cli.batch import _drive
+
+    def fails(*_: Any) -> Made:
+        raise EvenframeError("No.")
+
+    def connect() -> LocalEngine:
+        return LocalEngine(Setup(store.root, batch_edits.make), 1)
+
+    work, options = planned(table_of(["a", "wrong"])), Namespace(retry_errors=True)
+    for each in (job(), *map(work.job, work.keys)):
+        perform(store, each, fails, "worker 0")
+    with store.driving(), pytest.raises(EvenframeError, match="1 of 2 rows cannot be done"):
+        _drive(options, store, work, connect)
+    assert len(store.committed()) == 3
+    work = planned(table_of(["a"]))
+    key = work.keys[0]
+    perform(store, work.job(key), fails, "worker 0")
+    with store.driving():
+        assert _drive(options, store, work, connect).done == 1
+    assert store.record(key)["state"] == "done" and store.record(KEY)["state"] == "error"
 
 
 def test_a_row_that_kills_its_worker_three_times_is_an_error(store: Store):
@@ -408,7 +434,9 @@ def test_a_damaged_record_is_a_failed_row_that_can_be_done_again(store: Store, d
     perform(store, job(), saves, "worker 0")
     store.record_path(KEY).write_text(damage)
     assert "cannot be read" in store.record(KEY)["error"]
-    assert store.forget_errors() == 1 and store.committed() == set()
+    assert store.failed([KEY]) == {KEY}
+    store.forget([KEY])
+    assert store.committed() == set()
 
 
 # What is told
