@@ -103,6 +103,7 @@ class Chaos:
         self.chance = random.Random(seed)
         self.workers_killed = self.drivers_killed = self.servers_killed = 0
         self.servers: dict[int, subprocess.Popen[bytes]] = {}
+        self.restart: threading.Timer | None = None
 
     def run(self) -> str:
         """What is wrong in the end; nothing where all is well."""
@@ -116,13 +117,18 @@ class Chaos:
         try:
             with self.disturbed():
                 end = time.monotonic() + SECONDS
-                while self.drive() != 0:
+                while (code := self.drive()) != 0:
+                    if code != -signal.SIGKILL:
+                        return f"a driver that nobody killed ended with {code}"
                     if time.monotonic() > end:
                         return f"no end after {SECONDS} s"
         finally:
+            watch.over.set()
+            if self.restart is not None:
+                self.restart.join()
             for process in self.servers.values():
                 process.kill()
-        watch.over.set()
+                process.wait()
         watch.join()
         watch.look()
         return self.wrong(watch)
@@ -187,16 +193,18 @@ class Chaos:
     def kill(self, what: str) -> bool:
         """Whether there was one to kill."""
         if what == "driver":
+            if self.driver.poll() is not None:
+                return False
+            self.driver.kill()
             self.drivers_killed += 1
-            with suppress(ProcessLookupError):
-                os.kill(self.driver.pid, signal.SIGKILL)
             return True
         if what == "server":
             port = self.chance.choice(list(self.servers))
             self.servers[port].kill()
             self.servers[port].wait()
             self.servers_killed += 1
-            threading.Timer(2.0, self.serve, (port,)).start()
+            self.restart = threading.Timer(2.0, self.serve, (port,))
+            self.restart.start()
             return True
         found = list(self.workers())
         if not found:
