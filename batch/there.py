@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from ..nodes.host.standalone import Session
 from ..nodes.host.submitted import Submitted
 from ..nodes.host.workflow import Link, Workflow
 from ..pipelines.common.errors import EvenframeError, short_repr
+from ..pipelines.common.typed_text import read_decimal
 from .columns import Column
 from .edits import standalone
-from .engines.server import Gone, Refused, Server
+from .engines.server import MAX_DIGITS, Gone, Refused, Server
 from .here import Contents
 from .plan import File
 
 PATIENCE = 60.0
 """Seconds in which one of the servers must answer when a batch begins."""
+WHOLE = re.compile(f"[+-]?[0-9]{{1,{MAX_DIGITS}}}")
 WORDY = (
     "EvenframeAttentionFusion",
     "EvenframeFusionPreset",
@@ -157,26 +160,24 @@ def _typed(kind: Any, settings: Mapping[str, Any], text: str, label: str, socket
     if isinstance(options, list):
         found = [option for option in options if str(option) == text]
         if not found:
-            shown = ", ".join(map(repr, options[:12]))
-            raise EvenframeError(f"{label}: {socket} is {text!r}, must be one of {shown}.")
+            shown = ", ".join(map(short_repr, options[:12]))
+            said = f"{label}: {socket} is {short_repr(text)}, must be one of {shown}."
+            raise EvenframeError(said)
         return found[0]
-    convert: dict[Any, Callable[[str], Any]] = {"INT": int, "FLOAT": float, "BOOLEAN": _boolean}
-    try:
-        value = convert[kind](text[:100]) if kind in convert else text
-    except ValueError:
-        raise EvenframeError(f"{label}: {socket} is {short_repr(text)}, not {kind}.") from None
+    value = _value(kind, text)
+    if value is None:
+        raise EvenframeError(f"{label}: {socket} is {short_repr(text)}, not {kind}.")
     low, high = settings.get("min"), settings.get("max")
-    if (
-        kind in ("INT", "FLOAT")
-        and low is not None
-        and high is not None
-        and not low <= value <= high
-    ):
+    bounded = kind in ("INT", "FLOAT") and low is not None and high is not None
+    if bounded and not low <= value <= high:
         raise EvenframeError(f"{label}: {socket} is {text}, must be from {low} to {high}.")
     return value
 
 
-def _boolean(text: str) -> bool:
-    if text.casefold() not in ("true", "false"):
-        raise ValueError
-    return text.casefold() == "true"
+def _value(kind: Any, text: str) -> Any:
+    """What a text stands for; None where an input of this type has no such value."""
+    if kind == "INT":
+        return int(text) if WHOLE.fullmatch(text) else None
+    if kind == "FLOAT":
+        return read_decimal(text)
+    return {"true": True, "false": False}.get(text.casefold()) if kind == "BOOLEAN" else text

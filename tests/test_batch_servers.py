@@ -18,6 +18,7 @@ import pytest
 from batch_fakes import GRAPH, driving, leftovers, opened, table_of
 from comfyui_server import ComfyServer
 
+from evenframe.batch import there
 from evenframe.batch.driver import Driver
 from evenframe.batch.engines import comfyui as engine_of_servers
 from evenframe.batch.engines.server import Gone, Refused, Server
@@ -162,6 +163,24 @@ def test_rows_are_checked_before_the_first_is_sent(store: Store, tmp_path: Path)
     assert wrong[0].startswith("line 2: node clip (EvenframeLoadVideo): file is '9.mp4', must be")
     assert "seed is 'x', not INT" in wrong[1]
     assert "seed is 1001, must be from 0 to 1000" in wrong[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("FLOAT", "nan"),
+        ("FLOAT", "1e999"),
+        ("INT", "1" * 150),
+        ("INT", "1_0"),
+        ("INT", "1.5"),
+        ("BOOLEAN", "yes"),
+    ],
+)
+def test_a_cell_is_no_other_value_than_it_says(kind: str, text: str):
+    with pytest.raises(EvenframeError, match=f"seed is '.*, not {kind}"):
+        there._typed(kind, {}, text, "node", "seed")
+    typed = [("INT", "-7"), ("FLOAT", ".5"), ("BOOLEAN", "False"), ("STRING", "a")]
+    assert [there._typed(k, {}, t, "", "") for k, t in typed] == [-7, 0.5, False, "a"]
 
 
 def test_what_a_driver_that_is_gone_left_in_a_queue_is_ended(store: Store, tmp_path: Path):
