@@ -14,6 +14,7 @@ import platform
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ KEY = re.compile("[0-9a-f]{64}")
 NAME = re.compile("[0-9a-f]{16}-[0-9a-f]{12}")
 MAX_RECORD = 2**24
 RECORD = ".json"
+LOOKS, LOOK_SECONDS = 5, 0.1
+"""At the lock of another driver, before it is taken for one."""
 NEW = ".new"
 BEGUN = re.compile(rf"batch\.json-[0-9a-f]{{8}}\{NEW}")
 
@@ -100,7 +103,8 @@ class Store:
     def driving(self) -> Iterator[None]:
         """Be the one driver of the folder; EvenframeError where another is."""
         with (self.root / LOCK).open("a+") as lock:
-            if try_lock(lock.fileno()) is False:
+            # Again: who asks for the status takes the lock for a moment.
+            if not any(_locked(lock.fileno()) for _ in range(LOOKS)):
                 lock.seek(0)
                 raise EvenframeError(
                     f"Another batch works in '{self.root}' ({lock.read(200).strip()}): wait for "
@@ -161,6 +165,14 @@ class Store:
         """The folder of clips that a key's record names; None without a record."""
         there = KEY.fullmatch(key) and self.record_path(key).exists()
         return self.record(key).get("folder") if there else None
+
+
+def _locked(file: int) -> bool:
+    """Whether a lock is ours, or cannot be told; waits a little where it is another's."""
+    if try_lock(file) is not False:
+        return True
+    time.sleep(LOOK_SECONDS)
+    return False
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from evenframe.batch.schedule import Schedule
 from evenframe.batch.store import Store
 from evenframe.batch.table import Row, Table
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.whole_file import try_lock
 
 KEY = "a" * 64
 
@@ -367,6 +368,14 @@ def test_two_drivers_never_both_work(store: Store):
             pass
     with driving(store):
         pass
+
+
+def test_who_asks_for_the_status_is_not_taken_for_a_driver(store: Store):
+    with (store.root / "lock").open("a+") as lock:
+        assert try_lock(lock.fileno())  # as `is_held` does, for a moment
+        threading.Timer(0.15, lock.close).start()
+        with driving(store):
+            pass
 
 
 def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path):
