@@ -62,8 +62,8 @@ class Schedule:
 
     def lost(self, worker: str) -> None:
         """A worker is gone, and what it kept with it: its groups go to whoever comes first."""
-        for group in self._owned.pop(worker, {}):
-            self._free.appendleft(group)
+        waiting = [group for group in self._owned.pop(worker, {}) if group in self._waiting]
+        self._free.extendleft(waiting)
 
     def _pop(self, group: str) -> str:
         waiting = self._waiting[group]

@@ -194,6 +194,16 @@ def test_rows_of_a_lost_worker_go_to_another():
     assert [schedule.take("y"), schedule.take("y")] == ["a1", "a2"]
 
 
+def test_a_group_of_a_lost_worker_has_one_owner():
+    schedule = Schedule([("a1", "a")], shared=False)
+    assert schedule.take("x") == "a1"
+    schedule.lost("x")
+    schedule.again("a1")
+    assert schedule.take("y") == "a1"
+    schedule.again("a1")
+    assert [schedule.take("z"), schedule.take("y")] == [None, "a1"]
+
+
 # Whole batches, with workers that are processes
 
 

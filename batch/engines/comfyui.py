@@ -6,6 +6,7 @@ import errno
 import queue
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,6 +23,8 @@ from .server import Gone, Refused, Server, told_error
 
 POLL, RETRY = 0.5, 5.0
 """Seconds between questions for a row, and for a server that did not answer."""
+STOP = 10.0
+"""Seconds in which all servers are told to end their rows."""
 CLIENT = "evenframe-batch"
 FULL = ("No space left on device", "The disk is full")
 INVERTER, STEPS = "EvenframeInvert", re.compile("[0-9]+ steps")
@@ -83,8 +86,9 @@ class ComfyUIEngine:
 
     def stop(self) -> None:
         self._stopped.set()
+        end = time.monotonic() + STOP
         for thread in self._threads:
-            thread.join(timeout=10)
+            thread.join(timeout=max(end - time.monotonic(), 0.0))
 
     def _serve(self, url: str) -> None:
         """A server's thread: waits until it answers, then does its rows, one by one."""
