@@ -40,15 +40,15 @@ class Progress:
         return self.total - self.before - self.done - self.failed
 
     def seconds_left(self) -> float | None:
-        """By the pace of this run; None before its first row."""
-        now = self.done + self.failed
+        """By the pace of this run; None before its first row, and where nothing works any more."""
+        now = 0 if self.state in (ENDED, STOPPED) else self.done + self.failed
         return (time.monotonic() - self.began) / now * self.left if now else None
 
     def line(self) -> str:
         """`12 of 500 rows, 1 failed, 2 at work, about 31 min left`."""
         parts = [f"{self.before + self.done + self.failed} of {self.total} rows"]
         parts += [f"{self.failed} failed"] if self.failed else []
-        parts += [f"{len(self.doing)} at work"]
+        parts += [f"{len(self.doing)} at work"] if self.doing else []
         left = self.seconds_left()
         parts += [f"about {duration(left)} left"] if left is not None and self.left else []
         return ", ".join(parts) + (f" ({self.message})" if self.message else "")

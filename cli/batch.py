@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..nodes.host.workflow import Workflow
 
 STATUS = "status"
-MOST_SHOWN = 200
-"""Lines of what is wrong with rows."""
 MOST_WORKERS = 1024
 
 
@@ -56,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check the whole table, do what has no record yet, write the report."""
     from ..batch import results
+    from ..batch.key import digest
     from ..batch.status import read
     from ..batch.store import Store
 
@@ -71,11 +70,11 @@ def run(options: argparse.Namespace) -> int:
     plan, connect = planned(options, store)
     if options.dry_run:
         return _dry(plan, store)
-    store.open(workflow_digest(plan), options.new_workflow)
+    store.open(digest(plan.workflow.as_prompt()), options.new_workflow)
     with store.driving():
         progress = _drive(options, store, plan, connect)
         table, page, counts = results.rebuild(store)
-    console.tell(f"{console_line(progress)}; {progress.inversions} inversions")
+    console.tell(f"{progress.line()}; {progress.inversions} inversions")
     print(f"{table}\n{page}")
     if progress.left:
         return 128 + signal.SIGINT
@@ -178,12 +177,6 @@ def threads_of(options: argparse.Namespace, workers: int) -> int:
     return options.threads or max(1, torch.get_num_threads() // workers)
 
 
-def workflow_digest(plan: Plan) -> str:
-    from ..batch.key import digest
-
-    return digest(plan.workflow.as_prompt())
-
-
 def _drive(
     options: argparse.Namespace, store: Store, plan: Plan, connect: Callable[[], Engine]
 ) -> Progress:
@@ -207,10 +200,8 @@ def require_rows(plan: Plan, keys: list[str]) -> None:
     """Say all that is wrong with the rows, and raise EvenframeError where something is."""
     bar = console.progress()
     wrong = plan.wrong(keys, lambda done, total: bar("Checking rows", done, total))
-    for line in wrong[:MOST_SHOWN]:
-        console.tell(one_line(line))
     if wrong:
-        more = f" (the first {MOST_SHOWN} are shown)" if len(wrong) > MOST_SHOWN else ""
+        more = console.tell_first(wrong)
         raise EvenframeError(
             f"{len(wrong)} of {len(keys)} rows cannot be done{more}: nothing was started. Correct "
             "these lines of the table."
@@ -228,10 +219,6 @@ def _dry(plan: Plan, store: Store) -> int:
         f"{len(waiting)} to do, with {len(groups)} inversions"
     )
     return 0
-
-
-def console_line(progress: Progress) -> str:
-    return progress.line().split(", 0 at work")[0]
 
 
 class Watch:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import TextIO
 
+from ..pipelines.common.errors import one_line
+
 WIDTH = 24
+MOST_LINES = 200
 
 
 def prepare() -> None:
@@ -25,6 +28,13 @@ def tell(text: str, stream: TextIO | None = None, end: str = "\n") -> None:
     if out is not None:
         with suppress(OSError, ValueError):  # a broken pipe, a closed file
             print(text, end=end, file=out, flush=True)
+
+
+def tell_first(lines: Sequence[str]) -> str:
+    """Say what is wrong with rows, a line each; what a message adds where not all are shown."""
+    for line in lines[:MOST_LINES]:
+        tell(one_line(line))
+    return f" (the first {MOST_LINES} are shown)" if len(lines) > MOST_LINES else ""
 
 
 def drop_output() -> None:

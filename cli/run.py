@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..nodes.host.workflow import Workflow
 
 RESULTS_BYTES = 2 * 10**9
-MAX_RUNS, MOST_WRONG = 1_000_000, 200
+MAX_RUNS = 1_000_000
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 """Of tables."""
 OWN_CLIP = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero own clip.json"
@@ -145,10 +145,10 @@ def _rows(executor: Executor, graph: Workflow, path: Path) -> Iterator[Workflow]
             executor.check(of(row))
         except EvenframeError as error:
             wrong.append(f"line {row.line}: {error}")
-    for line in wrong[:MOST_WRONG]:
-        console.tell(one_line(line))
     if wrong:
-        raise EvenframeError(f"{len(wrong)} of {len(table.rows)} rows cannot be run: none was.")
+        more = console.tell_first(wrong)
+        said = f"{len(wrong)} of {len(table.rows)} rows cannot be run{more}: none was."
+        raise EvenframeError(said)
     for position, row in enumerate(table.rows, start=1):
         console.tell(f"run {position} of {len(table.rows)}: line {row.line}")
         yield of(row)

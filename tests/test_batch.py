@@ -360,7 +360,9 @@ def test_an_interrupt_ends_after_the_rows_in_flight(store: Store):
     assert "ends after the rows in flight" in said[0]
     assert 0 < progress.left < 12 and len(store.committed()) == 12 - progress.left
     assert leftovers(store) == []
-    assert status.read(store)[0].endswith("stopped")
+    told = status.read(store)
+    assert told[0].endswith("stopped") and not any("left" in line for line in told)
+    assert "left" not in progress.line() and "at work" not in progress.line()
 
 
 def test_a_second_interrupt_ends_at_once(store: Store):
