@@ -118,9 +118,8 @@ class Relative(OwnWay):
 
     def evaluated(self, term: Term) -> Tensor:
         """Some rows of one group at a time, in place: s (1 - up - down), and the rest is a product
-        of two numbers of each row, its max and min, with two of each key. No logit comes out above
-        max, so that this serves the softmax, too, and ones among the values sum up what it divides
-        by."""
+        of two numbers of each row, its max and min, with two of each key. Ones among the values sum
+        up what the softmax divides by."""
         if term.bias is not None:
             return by_rows(term, self)
         exact = torch.promote_types(term.q.dtype, torch.float32)
@@ -132,13 +131,15 @@ class Relative(OwnWay):
         ones = 1 + -(width + 1) % 8
         values = each_once(term.v, lambda v: F.pad(v.to(exact), (0, ones), value=1.0))
         kept = (1 - self.up - self.down).to(exact)  # f G m
-        factors = torch.stack([self.up - 1, self.down], dim=2).to(exact)  # f G 2 m
+        factors = torch.stack([self.up, self.down], dim=2).to(exact)  # f G 2 m
         factors = factors[:, :, None].expand(-1, -1, heads, -1, -1)  # f G heads 2 m
         summed = q.new_empty(*q.shape[:3], width + ones)
         for frame, group, rows in self._blocks(at_once(term)):
             logits = q[frame, :, rows] @ keys[frame]  # heads rows m
             ends = torch.stack([logits.amax(-1), logits.amin(-1)], dim=-1)  # heads rows 2
-            logits.mul_(kept[frame, group]).baddbmm_(ends, factors[frame, group]).exp_()
+            logits.mul_(kept[frame, group]).baddbmm_(ends, factors[frame, group])
+            # Not the max of before: where all keys are pushed away, nothing would be left of it.
+            logits.sub_(logits.amax(-1, keepdim=True)).exp_()
             summed[frame, :, rows] = logits @ values[frame]
         out = summed[..., :width] / summed[..., width : width + 1]
         placed = order.expand_as(out)
