@@ -186,8 +186,8 @@ class EditPass(Pass):
     def recomputed(self, index: int, turns: int) -> int:
         """Passes of the source again, at a step that is taken so often."""
         asked = not self._plan.inversion.records and bool(self._work.sites(index))
-        again = asked * (1 if self._plan.window is None else turns)
-        return again + self._work.source_passes(index)
+        passes = asked + self._work.source_passes(index)
+        return passes * (1 if self._plan.window is None else turns)
 
     def gradients(self, index: int) -> int:
         """Passes through which controls take a gradient, at least, each time a step is taken."""

@@ -13,14 +13,21 @@ from evenframe.pipelines.attention.processor import Carrying
 from evenframe.pipelines.attention.sites import Site
 from evenframe.pipelines.attention.terms import Terms, as_it_is
 from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.common.progress import Part
+from evenframe.pipelines.common.window import Windowing
 from evenframe.pipelines.controls.base import Edit, chained
 from evenframe.pipelines.controls.fame.self_modulator import SelfModulator
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.controls.reatco.joint_sampling import JointSampling
 from evenframe.pipelines.controls.token_flow import flow
 from evenframe.pipelines.controls.token_flow.flow import batches, nearest, own_weights, places
-from evenframe.pipelines.controls.token_flow.token_flow import TokenFlow, later_sites
+from evenframe.pipelines.controls.token_flow.token_flow import (
+    TokenFlow,
+    TokenFlowRun,
+    later_sites,
+)
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.passes import Passes
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import Inversion, invert
@@ -159,6 +166,33 @@ def test_its_own_passes_are_counted(model, inversion):
     told: list[Any] = []
     edit(model, inversion, TARGET, controls=[TokenFlow()], on_begin=told.append)
     assert told[0].source == 4
+
+
+def test_a_window_holds_nothing_of_the_source_while_another_is_at_work(model, clip, monkeypatch):
+    windowed = invert(model, clip, SOURCE, steps=2, keyframes="own", windowing=Windowing(2, 1))
+    size = (clip.shape[1], clip.shape[2])
+    box = box_region([(0, 0, 64, 64)] * 3, size, name="left", words="robot")
+    again = JointSampling(Regions((box,), 3, size), repeats=2)
+    runs, told, asked = list[TokenFlowRun](), list[Passes](), list[str]()
+    begin, predict = TokenFlow.begin, type(model.denoiser).predict
+
+    def begun(control: TokenFlow, plan: Edit) -> Any:
+        run = begin(control, plan)
+        assert isinstance(run, TokenFlowRun)
+        runs.append(run)
+        return run
+
+    def counted(denoiser: Any, latents: Tensor, level: Any, branches: Any, *more: Any) -> Any:
+        asked.extend(branches)
+        return predict(denoiser, latents, level, branches, *more)
+
+    def held(part: Part) -> None:
+        assert not any(run._places or run._source for run in runs)
+
+    monkeypatch.setattr(TokenFlow, "begin", begun)
+    monkeypatch.setattr(type(model.denoiser), "predict", counted)
+    edit(model, windowed, TARGET, controls=[again, TokenFlow()], on_begin=told.append, on_part=held)
+    assert len(runs) == 2 and told[0].source == asked.count("source")
 
 
 def test_what_does_not_go_together_is_said(model, inversion, clip):

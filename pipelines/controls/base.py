@@ -154,7 +154,8 @@ class ControlRun:
         return 0
 
     def source_passes(self, step: int) -> int:
-        """Passes of its own that it asks of the source at a denoising step."""
+        """Passes of its own that it asks of the source at a denoising step; in windows, each time
+        that is taken."""
         return 0
 
     def prepare(self, step: Step) -> None:

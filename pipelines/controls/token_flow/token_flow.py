@@ -83,7 +83,16 @@ class TokenFlowRun(ControlRun):
 
     def done(self) -> None:
         """Hold nothing of it."""
-        self._model, self._at, self._places, self._source = self._edit.model, -1, {}, {}
+        self._model = self._edit.model
+        self._let_go()
+
+    def end(self) -> None:
+        """Of several windows, all would be held: memory would grow with the clip."""
+        if self._edit.window is not None:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._at, self._places, self._source = -1, {}, {}
 
     def source_passes(self, step: int) -> int:
         """One, to the last self-attention."""
