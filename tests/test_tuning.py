@@ -105,6 +105,14 @@ def test_the_model_and_its_weights_stay_as_they_are(model):
         assert torch.equal(now, weights[name][1]) and not now.requires_grad and now.grad is None
 
 
+def test_what_a_difference_has_changed_before_is_tuned_as_well(model, few):
+    """Here it changes nothing: the tuning must be that of the model alone."""
+    nothing = {name: torch.zeros_like(each) for name, each in few.changes.items()}
+    other = tune(model.with_delta(Delta("nothing", nothing)), frames(), "a cat", FEW)
+    for name, change in few.changes.items():
+        assert torch.equal(other.changes[name], change), name
+
+
 def test_a_tuning_outlives_that_the_model_is_moved(model, few):
     moved = tiny()
     moved = replace(moved, fingerprint=model.fingerprint)

@@ -25,7 +25,7 @@ class ModuleDenoiser:
     module: Any
     sites: tuple[Site, ...]
     layout: Layout
-    changes: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+    changes: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict, kw_only=True)
 
     @property
     def device(self) -> torch.device:
@@ -52,7 +52,7 @@ class ModuleDenoiser:
         delta.require_fitting(dict(self.module.named_parameters()), self.name)
         changes = dict(self.changes)
         for key, change in delta.changes.items():
-            changes[key] = changes[key] + change.to(changes[key]) if key in changes else change
+            changes[key] = (*changes.get(key, ()), change)  # summed later: a tuning alters its own
         return replace(self, name=name, changes=changes)
 
     def tuning_start(self, layers: str, draw: torch.Generator) -> Delta:
@@ -71,10 +71,13 @@ class ModuleDenoiser:
 
     def changed(self) -> dict[str, Tensor]:
         """The parameters that are others than the module's own, where and as those are now."""
-        own = {key: self.module.get_parameter(key) for key in self.changes}
-        changes = {key: self.changes[key].to(weight.device) for key, weight in own.items()}
-        # Added in the wider type: a change may be smaller than the weight's own precision.
-        return {key: (changes[key] + weight).to(weight.dtype) for key, weight in own.items()}
+        found = {}
+        for key, changes in self.changes.items():
+            weight = self.module.get_parameter(key)
+            first, *more = (change.to(weight.device) for change in changes)
+            # Added in the wider type: a change may be smaller than the weight's own precision.
+            found[key] = (sum(more, first) + weight).to(weight.dtype)
+        return found
 
     def require_fitting(
         self, latents: Tensor, branches: Mapping[str, Conditioning], channels: int, width: int
