@@ -23,6 +23,7 @@ from evenframe.pipelines.controls.videograin.videograin import (
     sizes,
 )
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.fairness.encoder import encode_fair, parse_wishes
 from evenframe.pipelines.models.schedule import Level
 from evenframe.pipelines.regions.region import box_region
 from evenframe.pipelines.regions.regions import Regions
@@ -261,6 +262,16 @@ def test_an_edit_reads_each_regions_words_alone(model, clip):
     )
     assert torch.equal(plain, controlled)
     assert whole.isfinite().all() and not torch.allclose(plain, whole, atol=1e-3)
+
+
+def test_an_attribute_that_was_blended_into_a_regions_words_stays(model):
+    plain, [wish] = model.text.encode(TARGET), parse_wishes("female", "doctor")
+    fair = encode_fair(model, plain, [wish], strength=0.5).prompt
+    grain = VideoGrain(REGIONS)
+    [alone, changed] = (grain.prompted(model, each).states["tokens"] for each in (plain, fair))
+    own = fair.states["tokens"] - plain.states["tokens"]
+    assert own[2].abs().max() > 0.01, "the doctor's"
+    assert torch.allclose(changed - alone, own, atol=1e-5)
 
 
 def test_what_is_wrong_is_said_before_the_work(plan):
