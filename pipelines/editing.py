@@ -92,7 +92,7 @@ def edit(
 ) -> Tensor:
     """Denoise an inverted clip under a target prompt, in the windows of its inversion.
 
-    controls: applied in order, to attention as `attending` says. free: free bytes of a device.
+    controls: in order, but see `attending` and `AtWork.guide`. free: free bytes of a device.
     guidance_scale, start_step, eta, seed: see `Settings`. Returns latents (t, c, h, w) float32.
     Raises EvenframeError for values out of range or made by another model.
     """

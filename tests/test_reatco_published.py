@@ -201,6 +201,8 @@ def test_irjs_before_the_prediction_leaves_rad_what_was_reached(model, inversion
     rad = Refocus(regions, scale=SCALE)
     both = [edit(model, inversion, TARGET, controls=[rad, joint]) for joint in (first, second)]
     assert not torch.equal(*both)
+    turned = edit(model, inversion, TARGET, controls=[first, rad])
+    assert torch.equal(turned, both[0]), "wherever it stands in the chain"
     fresh = [JointSampling(regions, noise="fresh", place=place) for place in ("before", "after")]
     results = [edit(model, inversion, TARGET, controls=[joint]) for joint in fresh]
     assert torch.equal(results[0][outside], inversion.trajectory[0][outside])

@@ -64,8 +64,12 @@ class AtWork:
         return step
 
     def guide(self, latents: Tensor, step: Step) -> Tensor:
-        """The latents (t, c, h, w) that the model is asked about."""
-        for run in self._runs:
+        """The latents (t, c, h, w) that the model is asked about.
+
+        Who moves them along a gradient does so first, wherever it stands in the list: behind it,
+        what others have put in its place would be moved, too.
+        """
+        for run in sorted(self._runs, key=lambda run: not run.gradients(step.index)):
             latents = run.guide(latents, step)
         return latents
 
