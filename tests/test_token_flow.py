@@ -84,6 +84,11 @@ def test_the_nearest_are_those_of_all_cosines(monkeypatch):
         assert torch.equal(nearest(tokens, keys), expected)
 
 
+def test_no_token_goes_to_one_that_is_nothing():
+    keys = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    assert nearest(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), keys).tolist() == [0, 2]
+
+
 def test_the_decoders_layers_but_for_the_first_take_the_sources_structure():
     strides = [8, 16, 32, 64, 32, 32, 16, 8]
     sites = [Site(str(at), "self", stride, 2 * at) for at, stride in enumerate(strides)]

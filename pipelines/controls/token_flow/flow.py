@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 ELEMENTS = {"cpu": 2**18}
@@ -39,12 +40,9 @@ def _middle(part: range) -> int:
 def nearest(tokens: Tensor, keys: Tensor) -> Tensor:
     """(n,) which of the keys (m, c) is nearest to each token (n, c), by cosine: some at a time."""
     exact = torch.float32 if tokens.dtype == torch.float32 else torch.float16
-    long = keys.float()
-    to = (long / long.norm(dim=-1, keepdim=True)).to(exact).T  # c m
+    unit, to = (F.normalize(each.float(), dim=-1).to(exact) for each in (tokens, keys))
     count = max(1, ELEMENTS.get(tokens.device.type, OTHER_ELEMENTS) // len(keys))
-    # The length of a token does not count: it is the same for all keys.
-    unit = torch.nn.functional.normalize(tokens.float(), dim=-1).to(exact)
-    return torch.cat([(rows @ to).argmax(-1) for rows in unit.split(count)])
+    return torch.cat([(rows @ to.T).argmax(-1) for rows in unit.split(count)])
 
 
 @dataclass(frozen=True, eq=False)
