@@ -4,7 +4,8 @@
 Operations on the meta device, where nothing is computed, of one step with the control over one
 without it. VideoGrain: a guided step (two prompts) of 8 frames of which all look at all in the
 coarser layers. TokenFlow: a step of the source and both prompts, 16 frames that each look at
-themselves; it has a pass of the source of its own, up to the last self-attention.
+themselves; it has a pass of the source of its own, up to the last self-attention. A plain edit asks
+no source: beside that, of frames that look at themselves or at all, are the keys `..._edit_...`.
 """
 
 from dataclasses import replace
@@ -38,6 +39,8 @@ def run() -> Figures:
         "methods.videograin_ratio": round(videograin(), 4),
         "methods.token_flow_ratio": round(token_flow(), 4),
         "methods.token_flow_free_ratio": round(token_flow(structure=0.0), 4),
+        "methods.token_flow_edit_own_ratio": round(token_flow(source=False), 4),
+        "methods.token_flow_edit_all_ratio": round(token_flow(source=False, looks="all"), 4),
     }
 
 
@@ -56,12 +59,21 @@ def videograin(frames: int = FRAMES) -> float:
     return _with(model, inversion, control, branches) / plain
 
 
-def token_flow(frames: int = LONG, structure: float = TokenFlow.structure) -> float:
-    """A step of both prompts and the source with TokenFlow, over one without."""
+def token_flow(
+    frames: int = LONG,
+    structure: float = TokenFlow.structure,
+    source: bool = True,
+    looks: str = "own",
+) -> float:
+    """A step of both prompts with TokenFlow, over one without.
+
+    source: of the source, too, in that without. looks: its key frames.
+    """
     model = meta_model()
-    inversion = replace(meta_inversion(model, frames), keyframes=("own",))
+    inversion = replace(meta_inversion(model, frames), keyframes=(looks,))
     both = {"negative": inversion.prompt, "target": meta_prompt(model, TARGET)}
-    plain = flops(lambda: ask(model, inversion, {"source": inversion.prompt, **both}))
+    asked = {"source": inversion.prompt, **both} if source else both
+    plain = flops(lambda: ask(model, inversion, asked))
     return _with(model, inversion, TokenFlow(structure=structure), both) / plain
 
 
