@@ -80,7 +80,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     """This package with another sign in the formula of guidance."""
     folder = tmp_path / "elsewhere" / "evenframe_broken"
     ignored = shutil.ignore_patterns("__pycache__", "*.safetensors")
-    for name in (*FOLDERS, "cli"):
+    for name in (*FOLDERS, "batch", "cli"):
         shutil.copytree(PACKAGE / name, folder / name, ignore=ignored)
     for name in ("__init__.py", "__main__.py", "versions.py"):
         shutil.copy(PACKAGE / name, folder)
