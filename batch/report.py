@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 
@@ -69,7 +70,8 @@ def _add(method: Method, record: dict, measures: dict, others: list[tuple[str, s
     method.done += 1
     pair = tuple(f"{column}={text}" for column, text in others)
     for name, value in {**measures, SECONDS: record.get(SECONDS)}.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and isfinite(value):  # equal pictures have an infinite PSNR, and then the mean
             method.values.setdefault(name, {})[pair] = float(value)
 
 

@@ -79,6 +79,8 @@ def test_a_page_is_read_whatever_was_measured(tmp_path: Path):
     def refuse(name: str) -> None:
         raise AssertionError(f"no browser reads {name}")
 
+    (all_rows,) = report.methods([store.root])
+    assert set(all_rows.values) == {"ssim", "seconds"}, "means are of what has a number"
     (row,) = json.loads(data, parse_constant=refuse)
     assert row["measures"] == {"psnr": "inf", "flow": "nan", "ssim": 1.0}
 
