@@ -9,6 +9,7 @@ no source: beside that, of frames that look at themselves or at all, are the key
 """
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -73,8 +74,16 @@ def token_flow(
     inversion = replace(meta_inversion(model, frames), keyframes=(looks,))
     both = {"negative": inversion.prompt, "target": meta_prompt(model, TARGET)}
     asked = {"source": inversion.prompt, **both} if source else both
-    plain = flops(lambda: ask(model, inversion, asked))
-    return _with(model, inversion, TokenFlow(structure=structure), both) / plain
+    return _with_token_flow(frames, structure) / flops(lambda: ask(model, inversion, asked))
+
+
+@cache
+def _with_token_flow(frames: int, structure: float) -> float:
+    """Of a step with it; what its frames look at without it does not matter."""
+    model = meta_model()
+    inversion = replace(meta_inversion(model, frames), keyframes=("own",))
+    both = {"negative": inversion.prompt, "target": meta_prompt(model, TARGET)}
+    return _with(model, inversion, TokenFlow(structure=structure), both)
 
 
 def ask(model: Model, inversion: Inversion, branches: Any, *attend: Any) -> None:
