@@ -124,7 +124,7 @@ def edited(model: Model, frames: int = 5) -> None:
     clip = torch.rand(frames, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     inversion = invert(model, clip, native.SOURCE, steps=2)
     assert edit(model, inversion, native.TARGET, controls=[Fusion()]).isfinite().all()
-    with pytest.raises(EvenframeError, match="TokenFlow must see .*does not show it: load a Stable"):
+    with pytest.raises(EvenframeError, match="TokenFlow must see .*does not show it: load"):
         edit(model, inversion, native.TARGET, controls=[TokenFlow()])
 
 

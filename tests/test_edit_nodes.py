@@ -100,7 +100,7 @@ def test_files_from_before_an_input_was_there_mean_the_same():
     """The inputs came last and are optional, so that older graphs need no change."""
     for node, names in (
         (EvenframeAttentionFusion, ["self_blend", "target_blend_words", "bridge"]),
-        (EvenframeJointSampling, ["repeat_steps", "inset"]),
+        (EvenframeJointSampling, ["repeat_steps", "inset", "place"]),
     ):
         *inputs, chain = node.GET_SCHEMA().inputs
         last = inputs[-len(names) :]

@@ -47,7 +47,8 @@ def load(model: str, dtype: str = "auto", prediction: Prediction = "auto"):
 
 
 def test_the_choice_is_the_miniature_then_what_lies_in_the_folders() -> None:
-    assert nodes.model_options() == [nodes.MINIATURE, "lora.safetensors", "tiny.safetensors"]
+    built_in = [nodes.MINIATURE, "video miniature (built in)"]
+    assert nodes.model_options() == [*built_in, "lora.safetensors", "tiny.safetensors"]
     combo = nodes.EvenframeLoadModel.GET_SCHEMA().inputs[0]
     assert combo.options == nodes.model_options()  # type: ignore[attr-defined]
     assert combo.default == nodes.MINIATURE  # type: ignore[attr-defined]

@@ -20,9 +20,9 @@ from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
-# 3 frames of 192x128 pixels: the latents, and the grids of the four levels below them.
-HEIGHT, WIDTH, FRAMES = 128, 192, 3
-# Two regions: with one, queries of 16 + 2 dimensions would look like a map of 6 x 18 tokens.
+# 3 frames of 320x128 pixels: the latents, and the grids of the four levels below them have numbers of
+# cells that no width of a query, padded or not, and no window of a filter has.
+HEIGHT, WIDTH, FRAMES = 128, 320, 3
 TWO = Regions(
     tuple(
         box_region([(left, 0, left + 64, 64)] * FRAMES, (HEIGHT, WIDTH), name=word, words=word)

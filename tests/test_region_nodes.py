@@ -206,9 +206,9 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     regions = EvenframeDrawRegions.execute(clip, TEXT)[0]
     before = Control()
     values = [regions, 20.0, 0.1, 0.6, 0.3, True, "paper", "region", False, True, "on"]
-    values += ["gradient", 2.0]
+    values += ["gradient", 2.0, "worst", "both"]
     chain = EvenframeRefocus.execute(**given(EvenframeRefocus, values, (before,)))[0]
-    values = [regions, "fresh", 3, 0.4, 2]
+    values = [regions, "fresh", 3, 0.4, 2, "before"]
     chain = EvenframeJointSampling.execute(**given(EvenframeJointSampling, values, chain))[0]
     first, refocus, joint = chain
     assert first is before and isinstance(refocus, Refocus) and isinstance(joint, JointSampling)
@@ -216,8 +216,9 @@ def test_controls_are_added_to_the_chain(clip: Tensor):
     assert (refocus.outer_count, refocus.sharpen, refocus.smooth) == ("region", False, True)
     assert (refocus.top_fraction, refocus.checkpointing) == (0.3, "on")
     assert (refocus.guide_by, refocus.boost) == ("gradient", 2.0)
+    assert (refocus.refine_by, refocus.overlap) == ("worst", "both")
     assert (joint.noise, joint.repeats) == ("fresh", 3)
-    assert (joint.repeat_steps, joint.inset) == (0.4, 2)
+    assert (joint.repeat_steps, joint.inset, joint.place) == (0.4, 2, "before")
 
 
 def test_the_source_is_pasted_around_each_region(clip: Tensor):
