@@ -20,8 +20,8 @@ from evenframe.pipelines.regions.regions import Regions
 from evenframe.pipelines.source.inversion import invert
 
 SOURCE, TARGET = "a silver jeep driving down a road", "a red jeep driving down a road"
-# 3 frames of 320x128 pixels: the latents, and the grids of the four levels below them have numbers of
-# cells that no width of a query, padded or not, and no window of a filter has.
+# 3 frames of 320x128 pixels: the latents, and the grids of the four levels below them. No query's
+# width, padded or not, and no filter's window is as large as one of these grids.
 HEIGHT, WIDTH, FRAMES = 128, 320, 3
 TWO = Regions(
     tuple(
