@@ -79,6 +79,16 @@ def test_a_frame_that_is_gone_is_said_and_asked_for_again(stage: Page, tmp_path:
     assert stage.evaluate("() => frames.picture(3).then(picture => picture.width)") == 64
 
 
+def test_a_stage_draws_no_picture_of_a_closed_clip(stage: Page):
+    drawn = stage.evaluate("""async () => {
+      await stage.show(frames, 0);
+      frames.close();
+      await new Promise(done => setTimeout(done, 50));
+      stage.render();
+      return stage.picture.width; }""")
+    assert drawn == 0, "and rendering it threw nothing"
+
+
 def test_pictures_on_their_way_are_let_go_with_the_clip(stage: Page):
     failed: list[str] = []
     stage.on("requestfailed", lambda request: failed.append(request.url.split("/")[-1]))

@@ -72,6 +72,7 @@ export class Stage {
 
   // Draw a picture where the frame lies, or so far right of it.
   put(context, picture, right = 0) {
+    if (!picture.width) return; // its clip was closed since: the next picture is on its way
     const { a, d, e, f } = this.matrix(right);
     context.imageSmoothingEnabled = a < 2 * this.size[0];
     context.drawImage(picture, e, f, a, d);
