@@ -225,6 +225,8 @@ def test_a_new_node_begins_empty_on_a_clip_and_a_saved_one_as_it_was(page: Page)
 
 LOADER = """() => { const { app } = window, node = LiteGraph.createNode("EvenframeLoadVideo");
   app.graph.clear();
+  // Nodes 2.0 gives a node the values of one that had its number before.
+  app.graph.state.lastNodeId = Date.now() % 1e9;
   node.pos = [0, 0];
   app.graph.add(node);
   Object.assign(app.canvas.ds, { scale: 1, offset: [100, 100] }); }"""
@@ -237,6 +239,9 @@ SLOT = """([type, kind, name]) => {
   return [left + width / 2, top + height / 2]; }"""
 
 
+PLACED = "() => window.app.canvas.state.ghostNodeId == null"  # no node hangs on the pointer
+
+
 def test_by_mouse_alone_in_nodes_2_from_the_search_to_a_region(page: Page):
     page.evaluate(VUE, True)
     page.evaluate(LOADER)
@@ -246,11 +251,16 @@ def test_by_mouse_alone_in_nodes_2_from_the_search_to_a_region(page: Page):
     page.get_by_text("Draw Regions (Evenframe)").first.wait_for()
     page.keyboard.press("Enter")
     page.locator(".evenframe.editor").wait_for()
-    for at in (950, 900):  # it hangs on the pointer until a click
-        page.mouse.move(at, 250)
+    page.wait_for_function("() => !document.querySelector('[role=dialog]')")  # it takes clicks
+    page.mouse.move(900, 250)
     page.mouse.click(900, 250)
+    page.wait_for_function(PLACED)
     ends = [("EvenframeLoadVideo", "out", "frames"), ("EvenframeDrawRegions", "in", "frames")]
-    start, end = (page.wait_for_function(SLOT, arg=list(one)).json_value() for one in ends)
+    at, before = [page.wait_for_function(SLOT, arg=list(one)).json_value() for one in ends], None
+    while at != before:  # until all is laid out
+        page.wait_for_timeout(300)
+        at, before = [page.evaluate(SLOT, list(one)) for one in ends], at
+    start, end = at
     page.mouse.move(*start)
     page.mouse.down()
     page.mouse.move(*end, steps=8)
