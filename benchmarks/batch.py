@@ -1,10 +1,13 @@
 """What a batch costs beside its edits, `batch.*`, and how its lists grow with its rows.
 
-Overhead: short edits by one worker, over the same edits in a loop of one process; and by two
-workers of one thread each, which wants two idle cores. Records: 10,000 and 100,000 simulated ones,
-listed, resumed and reported, in a process each, so that its memory is its own.
+Overhead: short edits by one worker, over the same edits in a loop of one process; by two workers
+of one thread each, which wants two idle cores; and by one worker on Ray, where it is installed,
+over one without. All but the loop are timed from when their workers are ready. Records: 10,000 and
+100,000 simulated ones, listed, resumed and reported, in a process each, so that its memory is its
+own.
 """
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -19,6 +22,7 @@ from typing import Any
 
 from ..batch import edits, results
 from ..batch.driver import Driver
+from ..batch.engines.engine import Engine
 from ..batch.engines.local import LocalEngine
 from ..batch.here import HereRules
 from ..batch.job import Setup
@@ -35,6 +39,7 @@ from . import main
 
 TARGETS = {
     "batch.overhead_ratio": 1.05,
+    "batch.ray_over_local": 1.1,
     "batch.peak_mb_of_100000": 1000.0,
     "batch.seconds_100000_over_10000": 13.0,
 }
@@ -69,12 +74,24 @@ def _overhead(count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
         root = Path(folder)
         loop = _apart(_loop, root, count)["seconds"]
-        one, two = (_batch(root, count, workers) for workers in (1, 2))
-    return {
-        "batch.loop_seconds": loop,
-        "batch.overhead_ratio": one / loop,
-        "batch.two_workers_speedup": one / two,
-    }
+        one, two = (_batch(root, count, workers, LocalEngine) for workers in (1, 2))
+        figures = {
+            "batch.loop_seconds": loop,
+            "batch.overhead_ratio": one / loop,
+            "batch.two_workers_speedup": one / two,
+        }
+        if importlib.util.find_spec("ray"):
+            figures["batch.ray_over_local"] = _batch(root, count, 1, _ray) / one
+    return figures
+
+
+def _ray(setup: Setup, workers: int) -> Engine:
+    from ..batch.engines.cluster import RayEngine
+
+    # Its workers import what this process can import.
+    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return RayEngine(setup, workers, {})
 
 
 def _planned(root: Path, name: str, count: int) -> tuple[Plan, Setup]:
@@ -104,9 +121,9 @@ def _loop(root: Path, count: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
-def _batch(root: Path, count: int, workers: int) -> float:
+def _batch(root: Path, count: int, workers: int, make: Callable[[Setup, int], Engine]) -> float:
     """The same by a batch, from when each worker has done a row."""
-    work, setup = _planned(root, f"batch {workers}", count + workers)
+    work, setup = _planned(root, f"{make.__name__} {workers}", count + workers)
     store, began = Store(setup.out), 0.0
 
     def watch(progress: Any) -> None:
@@ -120,7 +137,7 @@ def _batch(root: Path, count: int, workers: int) -> float:
     done, ended = list[int](), list[float]()
     store.open("w")
     with store.driving():
-        driver = Driver(store, work, LocalEngine(setup, workers), lambda _: None, watch)
+        driver = Driver(store, work, make(setup, workers), lambda _: None, watch)
         driver.run()
     rest = count + workers - (done or [count + workers])[0]
     if rest < count // 2:

@@ -18,6 +18,7 @@ from .models import PUBLISHED_PREFIX, SAMPLER
 from .sampling import Miniature, initial_noise, load, load_run, sample
 from .tokenizer import save_tokenizer
 
+FACTS = "training.json"
 LIMIT = 16_000_000
 """Largest size in bytes of all weights together."""
 
@@ -57,7 +58,7 @@ def finish(
         raise ValueError(f"the weights take {size} bytes, more than {limit}")
     write_json(partial / HASHES, hash_folder(partial))
     facts = {"sample": statistics(partial)} | (facts or {})
-    write_json(partial / "training.json", training | facts)
+    write_json(partial / FACTS, training | facts)
     (partial / "README.md").write_text(card(training, size, facts), encoding="utf-8")
     replace_folder(partial, folder)
 

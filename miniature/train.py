@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from . import shards
 from .attention_loss import localisation_loss, make_explicit, mean_map
+from .export import FACTS
 from .meaning_loss import MeaningLoss
 from .models import Size, alphas_cumprod, load_published, make_text_encoder, make_unet
 from .optimiser import MatrixOptimiser
@@ -142,7 +143,7 @@ class Trainer(BaseTrainer):
         load_published(self.unet, folder / "unet" / "diffusion_pytorch_model.safetensors")
         load_published(self.text, folder / "text_encoder" / "model.safetensors")
         self.average_anew()
-        before = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        before = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         self.seen, self.seconds = int(before["seen"]), float(before["seconds"])
 
     def state(self) -> dict[str, Any]:

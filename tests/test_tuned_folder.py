@@ -76,7 +76,8 @@ def test_a_tuned_folder_is_a_model_with_its_layers(model, latents, kind: str, tm
     loaded = load(folder(model, tmp_path / "tuned", kind, added, lora=160))
     expected = model.with_delta(Delta("theirs", added=added, norm="clip"))
     assert loaded.name == "tuned"
-    assert torch.equal(predicted(loaded, latents)[0], predicted(expected, latents)[0])
+    found, right = (predicted(each, latents)[0] for each in (loaded, expected))
+    assert (found - right).abs().max() < 1e-5 * right.abs().max(), "as a processor adds up"
 
 
 def test_what_is_no_such_folder_is_refused(model, tmp_path: Path):

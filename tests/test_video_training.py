@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evenframe.miniature import shards
 from evenframe.miniature.meaning_loss import MeaningLoss
 from evenframe.miniature.sampling import load
 from evenframe.miniature.tokenizer import WordEncoder
+from evenframe.miniature.video import weights_dir
+from evenframe.miniature.video.contrast import OtherPrompts, contrast
+from evenframe.miniature.video.motions import OBJECT_MOTIONS, TOLD_SHARE
 from evenframe.miniature.video.pool import make_shard
+from evenframe.miniature.video.sample_clips import sample_clip
+from evenframe.miniature.video.sampling import load as load_shipped
 from evenframe.miniature.video.text import MOTIONS, start_text_encoder, word_encoder
 from evenframe.miniature.video.train import Recipe, Trainer, run
 from evenframe.miniature.video.transformer import (
@@ -143,25 +150,92 @@ def test_the_rate_falls_over_the_last_clips():
 
 
 def test_averages_are_kept_in_half_precision_by_name(tmp_path: Path):
-    from safetensors.torch import load_file
-
     one = trainer()
     one.save(tmp_path)
     stored = load_file(tmp_path / "averages.safetensors")
     assert stored.keys() == set(one.names)
     assert all(tensor.dtype == torch.float16 for tensor in stored.values())
-    other = trainer()
-    other.start_from({name: tensor + 1 for name, tensor in stored.items()})
+    other, more = trainer(), tmp_path / "more.safetensors"
+    save_file({name: tensor + 1 for name, tensor in stored.items()}, more)
+    other.start_from(more)
     assert torch.allclose(other.parameters[0], one.parameters[0] + 1, atol=1e-2)
 
 
-def test_a_run_begins_at_the_weights_of_a_transformer_alone():
-    one = trainer()
+def test_a_run_begins_at_the_weights_of_a_transformer_alone(tmp_path: Path):
+    one, file = trainer(), tmp_path / "transformer.safetensors"
     given = {name: tensor + 1 for name, tensor in one.transformer.state_dict().items()}
     before = [parameter.clone() for parameter in one.text.parameters()]
-    one.start_from(given)
+    save_file(given, file)
+    one.start_from(file)
     for name, parameter in one.transformer.named_parameters():
         assert torch.equal(parameter, given[name])
     assert all(torch.equal(*pair) for pair in zip(before, one.text.parameters(), strict=True))
     with pytest.raises(ValueError, match="none of the weights"):
-        one.start_from({"elsewhere": torch.zeros(1)})
+        save_file({"elsewhere": torch.zeros(1)}, file)
+        one.start_from(file)
+
+
+def test_a_run_goes_on_at_the_weights_that_are_shipped():
+    one = Trainer(Recipe(), Width(), "cpu", 0, 1)
+    one.start_from(weights_dir())
+    shipped = load_shipped()
+    for part, module in (("transformer", shipped.transformer), ("text_encoder", shipped.text)):
+        for name, value in module.state_dict().items():
+            assert torch.equal(one.parameters[one.names.index(f"{part}.{name}")], value)
+    assert one.clips_seen >= 92_000 and one.step == 0
+
+
+def test_practice_is_drawn_of_one_kind_and_told():
+    clips = [sample_clip(np.random.default_rng(seed), "one", told=1.0) for seed in range(8)]
+    assert all(clip.movers[0].told for clip in clips)
+    same = [sample_clip(np.random.default_rng(5), "one", told=t) for t in (0.55, TOLD_SHARE)]
+    assert same[0] == same[1]
+
+
+def test_another_prompt_tells_another_motion_or_number_of_the_same_thing():
+    encoder = word_encoder()
+    names = {token: word.removesuffix("</w>") for word, token in encoder.ids.items()}
+    others, random = OtherPrompts(encoder), torch.Generator().manual_seed(0)
+
+    def told(prompt: str) -> set[str]:
+        ids = torch.tensor([encoder(prompt.split())])
+        found = set()
+        for _ in range(40):
+            [row], [differs] = others(ids, random)
+            body = [names[int(token)] for token in row if token not in (encoder.start, encoder.end)]
+            assert bool(differs) == (" ".join(body) != prompt) and len(row) == 77
+            found.add(" ".join(body))
+        return found
+
+    still = "a female doctor standing still on a gray background"
+    assert told(still) == {
+        f"a female doctor walking {way} on a gray background" for way in ("left", "right")
+    }
+    assert told("three blue crosses") == {"two blue crosses"}
+    one = "a red circle left of a blue square moving left"
+    assert {other.removeprefix(one.removesuffix("moving left")) for other in told(one)} == {
+        motion.words for motion in OBJECT_MOTIONS if motion.words != "moving left"
+    }
+    assert told("a red circle left of a blue square") == {"a red circle left of a blue square"}
+
+
+def test_the_contrast_asks_for_a_margin_and_no_more():
+    right = torch.tensor([0.1, 0.1, 0.4], dtype=torch.float64, requires_grad=True)
+    wrong = torch.tensor([0.1, 0.2, 0.1], dtype=torch.float64, requires_grad=True)
+    missed = contrast(right, wrong)
+    expected = [0.002 * np.log(2), 0.0, 0.3]
+    assert missed.tolist() == pytest.approx(expected, abs=1e-6)
+    missed.sum().backward()
+    assert right.grad is not None and wrong.grad is not None
+    assert right.grad.tolist() == pytest.approx([0.5, 0, 1], abs=1e-6)
+    assert torch.equal(wrong.grad, -right.grad)
+
+
+def test_told_motions_are_contrasted_where_it_is_noisy(monkeypatch: pytest.MonkeyPatch):
+    told = make_shard(seed=3, index=1, size=6, kind="one", told=1.0)
+    pool, missed = shards.Pool([told]), {}
+    for least, weight in ((0.0, 1.0), (1.0, 1.0), (0.0, 0.0)):
+        monkeypatch.setattr("evenframe.miniature.video.train.LEAST_NOISE", least)
+        recipe = replace(QUICK, frames_first=0, short_share=0.0, contrast=weight)
+        missed[least, weight] = trainer(recipe).train_step(pool)["missed"]
+    assert missed[0.0, 1.0] > 0 == missed[1.0, 1.0] == missed[0.0, 0.0]

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..export import finish, name_as_published, write_json
+from ..export import FACTS, finish, name_as_published, write_json
 from ..tokenizer import save_tokenizer
-from . import weights_dir
+from . import is_there, weights_dir
 from .card import model_card
 from .model import FILES
 from .sampling import (
@@ -33,8 +33,8 @@ def export(run: Path, codec: Path, folder: Path, facts: dict[str, Any] | None = 
     """Write the averages of a training's and of a decoder's output folders as a diffusers folder,
     replaced as a whole.
 
-    facts: further ones for the model card (figures, hardware). Raises ValueError where the weights
-    are larger than `LIMIT`.
+    codec: may also be such an exported folder, whose decoder is kept. facts: further ones for the
+    model card (figures, hardware). Raises ValueError where the weights are larger than `LIMIT`.
     """
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -42,7 +42,7 @@ def export(run: Path, codec: Path, folder: Path, facts: dict[str, Any] | None = 
     modules = {
         "transformer": transformer,
         "text_encoder": text,
-        "vae": load_codec(codec / AVERAGES),
+        "vae": load(codec).codec if is_there(codec) else load_codec(codec / AVERAGES),
     }
     for name, module in modules.items():
         module.half().save_pretrained(partial / name, safe_serialization=True)
@@ -56,13 +56,18 @@ def export(run: Path, codec: Path, folder: Path, facts: dict[str, Any] | None = 
 
 def _training(run: Path, codec: Path) -> dict[str, Any]:
     """Recipe and counters of the transformer's run, and counters of the decoder's."""
+    if is_there(codec):
+        decoder = json.loads((codec / FACTS).read_text(encoding="utf-8"))["decoder"]
+    else:
+        decoder = _told(codec / AVERAGES)
+    return {"transformer": _told(run / AVERAGES), "decoder": decoder}
+
+
+def _told(averages: Path) -> dict[str, Any]:
     from safetensors import safe_open
 
-    told = {}
-    for name, folder in (("transformer", run), ("decoder", codec)):
-        with safe_open(folder / AVERAGES, "pt") as file:
-            told[name] = json.loads((file.metadata() or {}).get("training", "{}"))
-    return told
+    with safe_open(averages, "pt") as file:
+        return json.loads((file.metadata() or {}).get("training", "{}"))
 
 
 def sample_statistics(folder: Path) -> dict[str, Any]:
@@ -101,7 +106,9 @@ def main() -> None:
     """``python -m evenframe.miniature.video.export``."""
     parser = argparse.ArgumentParser(description="Write the video miniature's weights.")
     parser.add_argument("--run", type=Path, default=Path(".cache/video/run"))
-    parser.add_argument("--codec", type=Path, default=Path(".cache/video/codec"))
+    parser.add_argument(
+        "--codec", type=Path, default=Path(".cache/video/codec"), help="or an exported folder"
+    )
     parser.add_argument("--to", type=Path, default=weights_dir())
     parser.add_argument("--facts", type=Path, help="JSON file of further facts for the model card")
     args = parser.parse_args()

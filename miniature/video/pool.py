@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from ..latents import load_latent_map
 from ..shards import Shard, fill, token_slots
 from ..tokenizer import LENGTH
 from .latents import CELLS, clip_latents
-from .motions import CLIP
-from .sample_clips import sample_clip
+from .motions import CLIP, TOLD_SHARE
+from .sample_clips import KINDS, sample_clip
 from .text import word_encoder
 from .transformer import CHANNELS
 
@@ -20,33 +21,45 @@ SIZE = 1000
 TIMES = (CLIP - 1) // 4 + 1
 
 
-def make_shard(seed: int, index: int, size: int = SIZE, kind: str | None = None) -> Shard:
+def make_shard(
+    seed: int,
+    index: int,
+    size: int = SIZE,
+    kind: str | None = None,
+    told: float = TOLD_SHARE,
+) -> Shard:
     """Draw shard `index` of a seed's pool; the same arguments give the same bytes.
 
-    Returns latents (n, 16, 5, 16, 16) float16, ids (n, 77) int16 and slots (n, 77) int8.
+    kind, told: as `sample_clip` has them. Returns latents (n, 16, 5, 16, 16) float16, ids (n, 77)
+    int16 and slots (n, 77) int8.
     """
     rng, encoder = np.random.default_rng([seed, index]), word_encoder()
     latent_map = load_latent_map()
     latents = np.empty((size, CHANNELS, TIMES, CELLS, CELLS), np.float16)
     ids, slots = np.empty((size, LENGTH), np.int16), np.empty((size, LENGTH), np.int8)
     for i in range(size):
-        clip = sample_clip(rng, kind)
+        clip = sample_clip(rng, kind, told=told)
         latents[i] = clip_latents(clip, latent_map)
         ids[i], slots[i] = token_slots(encoder, clip.words)
     return {"latents": latents, "ids": ids, "slots": slots}
 
 
 def main() -> None:
-    """``python -m evenframe.miniature.video.pool FOLDER --shards N``."""
+    """``python -m evenframe.miniature.video.pool FOLDER --shards N [--kind KIND]``."""
     parser = argparse.ArgumentParser(description="Draw training clips.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--step", type=int, default=1, help="for several processes: 2 from 0 and 1")
     parser.add_argument("--shards", type=int, default=60, help=f"of {SIZE} clips each")
+    parser.add_argument("--kind", choices=KINDS, help="clips of one kind, to practise it")
+    parser.add_argument(
+        "--told", type=float, default=TOLD_SHARE, help="share of told motions, 0..1"
+    )
     args = parser.parse_args()
     indices = range(args.first, args.shards, args.step)
-    fill(args.folder, indices, lambda index: make_shard(args.seed, index))
+    draw = partial(make_shard, args.seed, kind=args.kind, told=args.told)
+    fill(args.folder, indices, draw, args.kind or "")
 
 
 if __name__ == "__main__":

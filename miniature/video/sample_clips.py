@@ -31,16 +31,22 @@ TRIES = 40
 _OBJECT_SLOTS = range(2)
 
 
-def sample_clip(rng: np.random.Generator, kind: str | None = None, held_out: bool = False) -> Clip:
+def sample_clip(
+    rng: np.random.Generator,
+    kind: str | None = None,
+    held_out: bool = False,
+    told: float = motions.TOLD_SHARE,
+) -> Clip:
     """Draw a clip whose things stay in the frame, apart and in their relation for 17 frames.
 
     kind: one of `KINDS`; drawn by their shares where None. held_out: one that holds a held-out
-    combination of things or of a thing and its motion, instead of one that holds none.
+    combination of things or of a thing and its motion, instead of one that holds none. told:
+    probability that the prompt says how things move.
     """
     drawn = str(rng.choice(list(KINDS), p=list(KINDS.values()))) if kind is None else kind
     new_motion = held_out and rng.random() < 0.5
     while True:
-        plan = _draw_plan(rng, drawn)
+        plan = _draw_plan(rng, drawn, told)
         for _ in range(TRIES):
             # Of a clip that is held out for its motion, the things themselves are known.
             scene = sample_scene(rng, drawn, held_out and not new_motion)
@@ -63,10 +69,10 @@ class _Plan:
     pan: float
 
 
-def _draw_plan(rng: np.random.Generator, kind: str) -> _Plan:
+def _draw_plan(rng: np.random.Generator, kind: str, told: float) -> _Plan:
     slots = len(_OBJECT_SLOTS)
     still = tuple(bool(rng.random() < motions.STILL_SHARE) for _ in range(slots))
-    if kind == "crossing" or rng.random() >= motions.TOLD_SHARE:
+    if kind == "crossing" or rng.random() >= told:
         pan = 0.0
         if kind != "crossing" and rng.random() < motions.PAN_SHARE / (1 - motions.TOLD_SHARE):
             speed = float(rng.uniform(*motions.PAN_SPEED))

@@ -26,12 +26,15 @@ from torch.multiprocessing.spawn import spawn
 
 from ...pipelines.common import whole_file
 from .. import shards
+from ..export import FACTS
 from ..meaning_loss import MeaningLoss
 from ..optimiser import MatrixOptimiser
 from ..training import BaseTrainer, PromptRecipe, Prompts, autocast
 from ..training import run as run_steps
+from .contrast import LEAST_NOISE, OtherPrompts, contrast
 from .latents import frames_of
 from .pool import TIMES
+from .sampling import load
 from .text import MOTIONS, start_text_encoder, word_encoder
 from .transformer import PlainAttention, Width, flow_times, is_inner, make_transformer
 
@@ -48,6 +51,7 @@ class Recipe(PromptRecipe):
             those of shorter ones, so that 5 and 9 frames are known too.
         shift: of the noise for a single latent frame, and what each further one adds.
         even_share: samples at even times, without which edges stay ragged.
+        contrast: weight of the loss of that name, of clips.
     """
 
     rate: float = 2e-3
@@ -61,6 +65,7 @@ class Recipe(PromptRecipe):
     shift: tuple[float, float] = (3.0, 1.0)
     even_share: float = 0.25
     meaning: float = 0.3
+    contrast: float = 1.0
     warmup: int = 100
     average: float = 0.999
 
@@ -87,6 +92,7 @@ class Trainer(BaseTrainer):
         self.random = torch.Generator().manual_seed(recipe.seed)
         self.prompts = Prompts(self.text, encoder, recipe, self.random, keeps_end=True)
         self.meaning_loss = MeaningLoss(encoder, width.text, self.device, MOTIONS)
+        self.others = OtherPrompts(encoder)
 
     @property
     def rate(self) -> float:
@@ -105,14 +111,15 @@ class Trainer(BaseTrainer):
         # All processes have drawn the same kind of step; the samples of it are each one's own.
         self.random.manual_seed((recipe.seed * 2**32 + self.step) * self.workers + self.rank + 1)
         with autocast(self.device):
-            error, unsaid = self._loss(pool, times, batch // self.workers)
-            loss = error + recipe.meaning * unsaid
+            error, unsaid, missed = self._loss(pool, times, batch // self.workers)
+            loss = error + recipe.meaning * unsaid + recipe.contrast * missed
         self.update(loss, self.rate)
         if times == 1:
             self.frames_seen += batch
         else:
             self.clips_seen += batch
-        return {"times": times, "error": error.item(), "unsaid": unsaid.item()}
+        parts = {"error": error, "unsaid": unsaid, "missed": missed}
+        return {"times": times, **{name: part.item() for name, part in parts.items()}}
 
     def _kind_of_step(self) -> int:
         """Latent frames of a step."""
@@ -121,7 +128,7 @@ class Trainer(BaseTrainer):
             return 1
         return TIMES if draw[1] >= recipe.short_share else 2 + int(draw[1] * 1e6) % 2
 
-    def _loss(self, pool: shards.Pool, times: int, count: int) -> tuple[Tensor, Tensor]:
+    def _loss(self, pool: shards.Pool, times: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
         drawn = pool.take(torch.randint(len(pool), (count,), generator=self.random).numpy())
         clean, ids, slots = (
             torch.from_numpy(drawn[name]).to(self.device, dtype)
@@ -139,9 +146,22 @@ class Trainer(BaseTrainer):
         noise = torch.randn(clean.shape, generator=self.random).to(self.device)
         share = level.view(-1, 1, 1, 1, 1)
         noisy = (1 - share) * clean + share * noise
+        errors = self._errors(noisy, level, states, noise - clean)
+        missed = errors.new_zeros(())
+        if self.recipe.contrast and times > 1:
+            others, differs = self.others(ids, self.random)
+            asked = differs & (level > LEAST_NOISE)
+            # Half of the batch always, so that shapes stay those that are compiled.
+            rows = asked.int().argsort(descending=True, stable=True)[: max(1, count // 2)]
+            told = self.text(input_ids=others[rows]).last_hidden_state
+            wrong = self._errors(noisy[rows], level[rows], told, (noise - clean)[rows])
+            missed = (contrast(errors[rows], wrong) * asked[rows]).sum() / count
+        return errors.mean(), self.meaning_loss(states.float(), ids, slots), missed
+
+    def _errors(self, noisy: Tensor, level: Tensor, states: Tensor, target: Tensor) -> Tensor:
+        """(n,): mean squared error of each clip."""
         said = self.transformer(noisy, level * 1000, states, return_dict=False)[0]
-        error = (said.float() - (noise - clean)).square().mean()
-        return error, self.meaning_loss(states.float(), ids, slots)
+        return (said.float() - target).square().flatten(1).mean(1)
 
     def share_gradients(self) -> None:
         """Give all processes the mean of their gradients."""
@@ -156,8 +176,10 @@ class Trainer(BaseTrainer):
         ):
             gradient.copy_(part.view_as(gradient))
 
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Begin at weights by name: of a run's averages, or of a transformer alone."""
+    def start_from(self, path: Path) -> None:
+        """Begin at a run's averages, at a transformer's file, or at an exported folder, whose
+        clips and seconds count on. The optimiser is fresh."""
+        weights = _weights_at(path)
         found = [weights.get(name, weights.get(name.partition(".")[2])) for name in self.names]
         known = [(place, stored) for place, stored in enumerate(found) if stored is not None]
         if not known:
@@ -166,6 +188,10 @@ class Trainer(BaseTrainer):
             for place, stored in known:
                 self.parameters[place].copy_(stored)
         self.average_anew()
+        if path.is_dir():
+            before = json.loads((path / FACTS).read_text(encoding="utf-8"))["transformer"]
+            for name in ("seconds", "frames_seen", "clips_seen"):
+                setattr(self, name, type(getattr(self, name))(before["counters"][name]))
 
     def save_averages(self, folder: Path) -> None:
         """Write them in half precision."""
@@ -175,6 +201,17 @@ class Trainer(BaseTrainer):
         facts = {"counters": self.counters(), "recipe": asdict(self.recipe)}
         write = partial(save_file, halves, metadata={"training": json.dumps(facts)})
         whole_file.replace(folder / "averages.safetensors", write)
+
+
+def _weights_at(path: Path) -> dict[str, Tensor]:
+    """By their names in a run, or in the transformer."""
+    if path.is_dir():
+        found = load(path)
+        parts = {"transformer": found.transformer, "text_encoder": found.text}
+        return {f"{part}.{n}": v for part, of in parts.items() for n, v in of.state_dict().items()}
+    from safetensors.torch import load_file
+
+    return load_file(path)
 
 
 def _single_frames(clips: Tensor, random: torch.Generator) -> Tensor:
@@ -197,6 +234,7 @@ def run(trainer: Trainer, pool_folder: Path, out: Path, minutes: float | None = 
         report = trainer.train_step(pool.at(trainer.step))
         yield f"error_{int(report['times'])}", report["error"]
         yield "unsaid", report["unsaid"]
+        yield "missed", report["missed"]
 
     def done(seconds: float) -> bool:
         if trainer.clips_seen >= trainer.recipe.clips or not pool.is_due(trainer.step):
@@ -237,9 +275,7 @@ def _worker(rank: int, options: argparse.Namespace) -> None:
     recipe = Recipe(clips=options.clips, frames_first=options.frames_first)
     trainer = Trainer(recipe, Width(), options.device, rank, options.workers)
     if not trainer.resume_from(options.out) and options.start is not None:
-        from safetensors.torch import load_file
-
-        trainer.start_from(load_file(options.start))
+        trainer.start_from(options.start)
     if options.compile:
         trainer.transformer.compile_repeated_blocks(dynamic=False)
     run(trainer, options.pool, options.out, options.minutes)
@@ -255,7 +291,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop after so long; go on another day")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--start", type=Path, help="weights to begin at, where there is no state")
+    parser.add_argument("--start", type=Path, help="weights, or an exported folder, to begin at")
     parser.add_argument("--compile", action="store_true", help="compile the blocks: a C compiler")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
