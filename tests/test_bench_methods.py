@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from evenframe.benchmarks import methods as bench
 from evenframe.benchmarks.clips import rendered
 from evenframe.miniature.vocabulary import HELD_OUT_OBJECTS
-from evenframe.pipelines.comparing.editing import Made
+from evenframe.pipelines.common.errors import EvenframeError
+from evenframe.pipelines.comparing.editing import Made, make
 from evenframe.pipelines.comparing.methods import METHODS
+from evenframe.pipelines.models.families import load
 
 CASES = bench.make_cases(12)
 
@@ -36,8 +39,8 @@ def test_clips_are_seeded_and_of_every_kind():
 
 @pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.kind)
 def test_a_perfect_edit_is_right_and_the_source_is_not(case: bench.Case):
-    frames, mask = bench.clip_of(case)
-    perfect = rendered(case.target, bench.FRAMES)[0]
+    frames, mask = bench.clip_of(case, 8)
+    perfect = rendered(case.target, 8)[0]
     told = bench.assess(case, frames, mask, perfect)
     assert told["right"] == 1 and told["outside_db"] > 60 and told["wobble"] < 0.05
     assert bench.assess(case, frames, mask, frames)["right"] == 0
@@ -57,13 +60,25 @@ def test_figures_have_intervals_pairs_and_kinds_and_a_run_goes_on(
 
     monkeypatch.setattr(bench, "make", make)
     monkeypatch.setattr(bench, "load", lambda name: None)
-    monkeypatch.setattr(bench, "memory", lambda steps: {"methods.plain.peak_mb": 1.0})
+    monkeypatch.setattr(bench, "memory", lambda base, steps: {f"{base.key}plain.peak_mb": 1.0})
     figures = bench.run(scale=0.01, keep=tmp_path, sheet=tmp_path / "sheet.png")
     assert figures["methods.clips"] == 3 and (tmp_path / "sheet.png").is_file()
     assert figures["methods.plain.outside_db"] == 120 and figures["methods.fame.right.n"] == 1
     assert figures["methods.reatco.outside_db.p"] == pytest.approx(0.25)
     assert figures["methods.plain.seconds"] == 2 and "methods.plain.right.p" not in figures
     assert {key for key in figures if ".right.shape.n" in key}
+    assert "methods.video.videograin.right" in figures
+    assert not [key for key in figures if key.startswith("methods.video.tokenflow")]
     count = len(made)
     again = bench.run(scale=0.01, keep=tmp_path)
     assert len(made) == count and again.keys() == figures.keys()
+
+
+def test_what_the_video_miniature_is_measured_without_refuses_it():
+    model, case = load(bench.VIDEO.name), CASES[0]
+    frames, mask = bench.clip_of(case, bench.VIDEO.frames)
+    assert bench.VIDEO.without
+    for name in bench.VIDEO.without:
+        with pytest.raises(EvenframeError, match="Stable Diffusion 1.x or 2.1"):
+            task, shared = case.task(mask), bench.VIDEO.shared(1)
+            make(model, torch.from_numpy(frames), task, bench.WAYS[name], shared)
