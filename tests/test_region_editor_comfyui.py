@@ -100,6 +100,10 @@ def opened(page: Page, frames: int = 4) -> None:
         "told => document.querySelector('.evenframe.editor output')?.value === told",
         arg=f"1 / {frames}",
     )
+    place, before = stage(page), None
+    while place != before:  # until it is laid out
+        page.wait_for_timeout(100)
+        place, before = stage(page), place
 
 
 def stage(page: Page) -> dict[str, float]:
