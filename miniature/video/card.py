@@ -92,9 +92,10 @@ def _training(training: dict[str, Any], hardware: str | None) -> str:
         return "Not trained: these are the weights that a training begins at."
     where = f"on {hardware}" if hardware else "in all"
     return (
-        f"{run['frames_seen']:,} single latent frames and {run['clips_seen']:,} clips in "
-        f"{run['step']:,} steps, {run['seconds'] / 3600:.1f} hours {where}. Muon and AdamW at "
+        f"{run['frames_seen']:,} single latent frames and {run['clips_seen']:,} clips, "
+        f"{run['seconds'] / 3600:.1f} hours {where}. Muon and AdamW at "
         f"{recipe['rate']:g}, flow matching with shift {recipe['shift'][0]:g} for a single latent "
         f"frame and {recipe['shift'][1]:g} more for each further one, {recipe['drop_prompt']:.0%} "
-        f"empty prompts; the weights are an average ({recipe['average']:g})."
+        f"empty prompts; the weights are an average ({recipe['average']:g}). In the last clips "
+        f"told motions and numbers were practised, and had to be told from others."
     )
