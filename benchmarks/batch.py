@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ..batch import edits, results
@@ -45,11 +46,14 @@ TARGETS = {
 }
 FLOORS = {"batch.two_workers_speedup": 1.7}
 BY_NAME = True
-EDITS, SIZES = 40, (10_000, 100_000)
+EDITS, ROUNDS, SIZES = 40, 3, (10_000, 100_000)
 STEPS, FRAMES = 4, 2
 RECIPE = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero attribute edit.json"
 TEXT = "a {} circle left of a blue square on a gray background"
 COLORS = ("yellow", "green", "purple", "white")
+
+Make = Callable[[Setup, int], Engine]
+"""Of an engine of so many workers."""
 
 
 def run(clips: int = EDITS) -> dict[str, float]:
@@ -70,19 +74,27 @@ def _apart(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, 
 
 
 def _overhead(count: int) -> dict[str, float]:
-    """Seconds of a loop, of one worker and of two, from the first row to the last commit."""
-    with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
-        root = Path(folder)
-        loop = _apart(_loop, root, count)["seconds"]
-        one, two = (_batch(root, count, workers, LocalEngine) for workers in (1, 2))
-        figures = {
-            "batch.loop_seconds": loop,
-            "batch.overhead_ratio": one / loop,
-            "batch.two_workers_speedup": one / two,
-        }
-        if importlib.util.find_spec("ray"):
-            figures["batch.ray_over_local"] = _batch(root, count, 1, _ray) / one
-    return figures
+    """Seconds of a loop, of one worker, of two and of one on Ray, from the first row to the last
+    commit; ratios are medians of several rounds."""
+    ways: dict[str, tuple[int, Make]] = {"one": (1, LocalEngine), "two": (2, LocalEngine)}
+    if importlib.util.find_spec("ray"):
+        ways["ray"] = (1, _ray)
+    rounds = []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
+            root = Path(folder)
+            took = {"loop": _apart(_loop, root, count)["seconds"]}
+            rounds.append(took | {name: _batch(root, count, *way) for name, way in ways.items()})
+
+    def ratio(over: str, under: str) -> float:
+        return median(took[over] / took[under] for took in rounds)
+
+    figures = {
+        "batch.loop_seconds": median(took["loop"] for took in rounds),
+        "batch.overhead_ratio": ratio("one", "loop"),
+        "batch.two_workers_speedup": ratio("one", "two"),
+    }
+    return figures | ({"batch.ray_over_local": ratio("ray", "one")} if "ray" in ways else {})
 
 
 def _ray(setup: Setup, workers: int) -> Engine:
@@ -121,9 +133,10 @@ def _loop(root: Path, count: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - start}
 
 
-def _batch(root: Path, count: int, workers: int, make: Callable[[Setup, int], Engine]) -> float:
+def _batch(root: Path, count: int, workers: int, make: Make) -> float:
     """The same by a batch, from when each worker has done a row."""
-    work, setup = _planned(root, f"{make.__name__} {workers}", count + workers)
+    engine = "ray" if make is _ray else "local"
+    work, setup = _planned(root, f"{engine} {workers}", count + workers)
     store, began = Store(setup.out), 0.0
 
     def watch(progress: Any) -> None:
