@@ -256,7 +256,8 @@ def test_from_a_template_to_an_own_clip_in_five_actions(
     page.wait_for_function(f"() => ({PLAN})().startsWith('The model says at which size')")
     assert "Saved at 130x70" in page.evaluate(PLAN)
     page.evaluate(CHOOSE, ("DDIM Inverter", "steps", 2))  # for the sake of time alone
-    page.wait_for_function(SAYS, arg="At least 2 passes with 2 prompts (2 steps")
+    # "At least", unless the model is loaded since the same was run in the other canvas.
+    page.wait_for_function(SAYS, arg="2 passes with 2 prompts (2 steps")
     page.evaluate(HEAR)
     page.evaluate(RUN)
     assert len(actions) + 1 <= 5
