@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ class Editor:
         from ..nodes.host.executor import Executor
 
         self._setup, self._host = setup, standalone()
-        self._session = session(setup)
+        self._session, self._process = session(setup), process()
         with self._host.using(self._session):
             self._executor: Executor = Executor(self._host, node_classes())
 
@@ -47,7 +48,7 @@ class Editor:
             self._executor.run(workflow.parse(job.prompt))
             if not any(folder.iterdir()):
                 raise EvenframeError("The workflow saved no file: add Save Video to it.")
-            return Made(len(inversions), finish(self._setup, job, folder))
+            return Made(len(inversions), finish(self._setup, job, folder, self._process))
 
 
 def make(setup: Setup) -> Editor:
@@ -84,13 +85,17 @@ def session(setup: Setup) -> Session:
     return Session.from_environment(**{name: value for name, value in given.items() if value})
 
 
-def finish(setup: Setup, job: Job, folder: Path) -> dict[str, Any]:
-    """A thumbnail beside the files, and what the record tells of this process."""
+def process() -> dict[str, Any]:
+    """What records tell of this process, which is the same for all of its rows."""
     from ..nodes.common.made_by import facts
 
-    thumbnail(folder)
     told = facts(())
-    process = {name: told[name] for name in ("versions", "device", "threads")}
+    return {name: told[name] for name in ("versions", "device", "threads")}
+
+
+def finish(setup: Setup, job: Job, folder: Path, process: Mapping[str, Any]) -> dict[str, Any]:
+    """A thumbnail beside the files, and what the record tells. process: as the function has it."""
+    thumbnail(folder)
     if not setup.evaluate:
         return {"process": process}
     from .measures import clip_name, measured
