@@ -29,7 +29,7 @@ class Editor:
         from ..nodes.host.executor import Executor
 
         self._setup, self._host = setup, standalone()
-        self._session, self._process = session(setup), process()
+        self._session, self._process = session(setup), process_facts()
         with self._host.using(self._session):
             self._executor: Executor = Executor(self._host, node_classes())
 
@@ -85,7 +85,7 @@ def session(setup: Setup) -> Session:
     return Session.from_environment(**{name: value for name, value in given.items() if value})
 
 
-def process() -> dict[str, Any]:
+def process_facts() -> dict[str, Any]:
     """What records tell of this process, which is the same for all of its rows."""
     from ..nodes.common.made_by import facts
 
@@ -94,7 +94,7 @@ def process() -> dict[str, Any]:
 
 
 def finish(setup: Setup, job: Job, folder: Path, process: Mapping[str, Any]) -> dict[str, Any]:
-    """A thumbnail beside the files, and what the record tells. process: as the function has it."""
+    """A thumbnail beside the files, and what the record tells. process: `process_facts`."""
     thumbnail(folder)
     if not setup.evaluate:
         return {"process": process}

@@ -84,7 +84,8 @@ def _overhead(count: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
             root = Path(folder)
             took = {"loop": _apart(_loop, root, count)["seconds"]}
-            rounds.append(took | {name: _batch(root, count, *way) for name, way in ways.items()})
+            took |= {name: _batch(root / name, count, *way) for name, way in ways.items()}
+            rounds.append(took)
 
     def ratio(over: str, under: str) -> float:
         return median(took[over] / took[under] for took in rounds)
@@ -100,9 +101,6 @@ def _overhead(count: int) -> dict[str, float]:
 def _ray(setup: Setup, workers: int) -> Engine:
     from ..batch.engines.cluster import RayEngine
 
-    # Its workers import what this process can import.
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return RayEngine(setup, workers, {})
 
 
@@ -135,8 +133,7 @@ def _loop(root: Path, count: int) -> dict[str, float]:
 
 def _batch(root: Path, count: int, workers: int, make: Make) -> float:
     """The same by a batch, from when each worker has done a row."""
-    engine = "ray" if make is _ray else "local"
-    work, setup = _planned(root, f"{engine} {workers}", count + workers)
+    work, setup = _planned(root, "batch", count + workers)
     store, began = Store(setup.out), 0.0
 
     def watch(progress: Any) -> None:

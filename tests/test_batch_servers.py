@@ -42,7 +42,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 @contextmanager
 def serving(folder: Path, code: str = "c") -> Iterator[Server]:
     """A server in a thread."""
-    server = batch_server.serve(0, folder, code)
+    with running(batch_server.serve(0, folder, code)) as server:
+        yield server
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[Server]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield Server(f"http://127.0.0.1:{server.server_port}")
@@ -229,13 +234,8 @@ def answering(body: bytes, length: int) -> Iterator[Server]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Server(f"http://127.0.0.1:{server.server_port}")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield server
 
 
 def test_an_answer_that_breaks_off_is_no_result(tmp_path: Path):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from comfyui_server import ComfyServer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
+Value = TypeVar("Value")
 
 GRAPH = {
     "last_node_id": 4,
@@ -100,10 +101,16 @@ def opened(page: Page, frames: int = 4) -> None:
         "told => document.querySelector('.evenframe.editor output')?.value === told",
         arg=f"1 / {frames}",
     )
-    place, before = stage(page), None
-    while place != before:  # until it is laid out
-        page.wait_for_timeout(100)
-        place, before = stage(page), place
+    laid_out(page, lambda: stage(page))
+
+
+def laid_out(page: Page, where: Callable[[], Value]) -> Value:
+    """Where something is, once that is twice the same."""
+    at, before = where(), None
+    while at != before:
+        page.wait_for_timeout(300)
+        at, before = where(), at
+    return at
 
 
 def stage(page: Page) -> dict[str, float]:
@@ -260,11 +267,9 @@ def test_by_mouse_alone_in_nodes_2_from_the_search_to_a_region(page: Page):
     page.mouse.click(900, 250)
     page.wait_for_function(PLACED)
     ends = [("EvenframeLoadVideo", "out", "frames"), ("EvenframeDrawRegions", "in", "frames")]
-    at, before = [page.wait_for_function(SLOT, arg=list(one)).json_value() for one in ends], None
-    while at != before:  # until all is laid out
-        page.wait_for_timeout(300)
-        at, before = [page.evaluate(SLOT, list(one)) for one in ends], at
-    start, end = at
+    for one in ends:
+        page.wait_for_function(SLOT, arg=list(one))
+    start, end = laid_out(page, lambda: [page.evaluate(SLOT, list(one)) for one in ends])
     page.mouse.move(*start)
     page.mouse.down()
     page.mouse.move(*end, steps=8)

@@ -96,6 +96,7 @@ def _training(training: dict[str, Any], hardware: str | None) -> str:
         f"{run['seconds'] / 3600:.1f} hours {where}. Muon and AdamW at "
         f"{recipe['rate']:g}, flow matching with shift {recipe['shift'][0]:g} for a single latent "
         f"frame and {recipe['shift'][1]:g} more for each further one, {recipe['drop_prompt']:.0%} "
-        f"empty prompts; the weights are an average ({recipe['average']:g}). In the last clips "
-        f"told motions and numbers were practised, and had to be told from others."
+        f"empty prompts; the weights are an average ({recipe['average']:g}). "
+        f"Told motions and numbers had to be told from others, by a loss of weight "
+        f"{recipe.get('contrast', 0):g}."
     )

@@ -48,7 +48,7 @@ class OtherPrompts:
         return made, torch.tensor([differs for _, differs in others], device=ids.device)
 
     def _other(self, row: list[int], random: torch.Generator) -> tuple[list[int], bool]:
-        found = list(self._phrases(row))
+        found = self._phrases(row)
         if not found:
             return row, False
         at, phrase, ways = found[_drawn(len(found), random)]

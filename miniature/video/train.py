@@ -179,7 +179,7 @@ class Trainer(BaseTrainer):
     def start_from(self, path: Path) -> None:
         """Begin at a run's averages, at a transformer's file, or at an exported folder, whose
         clips and seconds count on. The optimiser is fresh."""
-        weights = _weights_at(path)
+        weights, counted = _begun(path)
         found = [weights.get(name, weights.get(name.partition(".")[2])) for name in self.names]
         known = [(place, stored) for place, stored in enumerate(found) if stored is not None]
         if not known:
@@ -188,10 +188,8 @@ class Trainer(BaseTrainer):
             for place, stored in known:
                 self.parameters[place].copy_(stored)
         self.average_anew()
-        if path.is_dir():
-            before = json.loads((path / FACTS).read_text(encoding="utf-8"))["transformer"]
-            for name in ("seconds", "frames_seen", "clips_seen"):
-                setattr(self, name, type(getattr(self, name))(before["counters"][name]))
+        for name in ("seconds", "frames_seen", "clips_seen") if counted else ():
+            setattr(self, name, type(getattr(self, name))(counted[name]))
 
     def save_averages(self, folder: Path) -> None:
         """Write them in half precision."""
@@ -203,15 +201,17 @@ class Trainer(BaseTrainer):
         whole_file.replace(folder / "averages.safetensors", write)
 
 
-def _weights_at(path: Path) -> dict[str, Tensor]:
-    """By their names in a run, or in the transformer."""
-    if path.is_dir():
-        found = load(path)
-        parts = {"transformer": found.transformer, "text_encoder": found.text}
-        return {f"{part}.{n}": v for part, of in parts.items() for n, v in of.state_dict().items()}
-    from safetensors.torch import load_file
+def _begun(path: Path) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Weights by their names in a run, or in the transformer, and an exported folder's counters."""
+    if not path.is_dir():
+        from safetensors.torch import load_file
 
-    return load_file(path)
+        return load_file(path), {}
+    found = load(path)
+    parts = {"transformer": found.transformer, "text_encoder": found.text}
+    weights = {f"{part}.{n}": v for part, of in parts.items() for n, v in of.state_dict().items()}
+    facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+    return weights, facts["transformer"]["counters"]
 
 
 def _single_frames(clips: Tensor, random: torch.Generator) -> Tensor:

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ...pipelines.common import file_hash
 from ...pipelines.common.code_hash import code_hash
 from ...pipelines.common.json_text import read_json, read_list, read_object, read_text
 from ...versions import versions
 from ..host import host
-from .files import Stamp, stamp, stamps
+from .files import stamp, stamps
 
 EXAMPLE = '{"names": ["clip.mp4", "sd15.safetensors"]}'
 MOST_NAMES, LONGEST_NAME = 1000, 255
@@ -47,15 +47,10 @@ def content_hash(name: str) -> str | None:
     if path is None:
         return None
     if path.is_file():
-        return _hash(stamp(path))
+        return file_hash.content_hash(*stamp(path))
     digest = hashlib.sha256()
     for part in stamps(path):
-        digest.update(f"{Path(part[0]).relative_to(path).as_posix()}\0{_hash(part)}\n".encode())
+        digest.update(
+            f"{Path(part[0]).relative_to(path).as_posix()}\0{file_hash.content_hash(*part)}\n".encode()
+        )
     return digest.hexdigest()
-
-
-@lru_cache(maxsize=100_000)
-def _hash(file: Stamp) -> str:
-    """Read once as long as nobody writes to the file."""
-    with open(file[0], "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
+
+from ..common.file_hash import content_hash
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,4 @@ def _content(path: Path) -> tuple[str, ...]:
     """The hash of a file, or of those in a folder."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     told = [(each, each.stat()) for each in files if each.is_file()]
-    return tuple(_hash(each, stat.st_size, stat.st_mtime_ns) for each, stat in told)
-
-
-@cache
-def _hash(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return tuple(content_hash(str(each), at.st_size, at.st_mtime_ns) for each, at in told)
