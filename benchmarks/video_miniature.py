@@ -1,10 +1,12 @@
 """How well the video miniature draws its world in motion, judged from pixels: the keys `video.*`.
 
-200 held-in prompts, 100 that hold a thing or a motion never trained on, 25 steps, fixed seeds.
+200 held-in prompts, 100 that hold a thing or a motion never trained on, 25 steps, fixed seeds. Each
+motion that is told counts by its words, too (`video.motion.turning`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 from ..miniature.contact_sheet import save_rows
@@ -15,7 +17,7 @@ from ..miniature.video.sampling import VideoMiniature, load, load_run
 from ..miniature.video.verdict import tally
 from ..miniature.video.world import Clip, Mover
 from . import main
-from .shares import Figures, share
+from .shares import Figures, share, share_of
 
 BY_NAME = True
 SEED = 9000
@@ -53,6 +55,7 @@ def run(run: Path | None = None, sheets: Path | None = None, scale: float = 1.0)
         for aspect in ASKED:
             figures |= share(f"video.{aspect}{suffix}", *counts.get(aspect, (0, 0)))
         figures |= _of_time(drawn, suffix)
+        figures |= _by_motion(drawn, suffix)
         if sheets is not None:
             _save_sheet(sheets / f"video{suffix}.png", drawn)
     return figures | _skew(model, scale) | _autoencoder(model, scale)
@@ -75,6 +78,18 @@ def _of_time(drawn: measure.Drawn, suffix: str) -> Figures:
         "flicker": measure.flicker(drawn),
     }
     return {f"video.{name}{suffix}": round(value, 4) for name, value in found.items()}
+
+
+def _by_motion(drawn: measure.Drawn, suffix: str) -> Figures:
+    """Each told motion by its words: how often it is followed."""
+    answers = defaultdict[str, list[bool]](list)
+    for clip, verdict in zip(drawn.clips, drawn.verdicts, strict=True):
+        for words, followed in zip(clip.told, verdict.motion, strict=True):
+            answers[words.replace(" ", "_")].append(followed)
+    figures: Figures = {}
+    for name, held in sorted(answers.items()):
+        figures |= share_of(f"video.motion.{name}{suffix}", held)
+    return figures
 
 
 def _skew(model: VideoMiniature, scale: float) -> Figures:

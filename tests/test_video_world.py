@@ -60,6 +60,18 @@ def test_every_kind_and_every_motion_is_drawn(drawn: list[Clip]):
     assert any(clip.pan for clip in drawn)
 
 
+def test_one_motion_can_be_asked_for_to_practise_it():
+    drawn = clips(8, kind="one", told=1.0, motion="turning")
+    assert all(clip.told == ("turning",) and clip.movers[0].turn for clip in drawn)
+
+
+def test_a_clip_tells_its_motions_and_the_camera_s(drawn: list[Clip]):
+    for clip in drawn:
+        said = clip.prompt
+        assert all(words in said for words in clip.told)
+        assert (clip.told[-1:] == ("camera panning",)) == bool(clip.pan)
+
+
 def test_training_holds_nothing_that_is_held_out(drawn: list[Clip]):
     for clip in drawn:
         assert not combinations(clip) & HELD_OUT_MOTIONS

@@ -57,6 +57,7 @@ STILL_SHARE: Final = 0.2
 """Of the untold ones, those that stand still; the others drift."""
 DRIFT: Final = 1.1
 """Largest untold speed along each axis, in pixels a frame."""
+PANNING: Final = "camera panning"
 PAN_SHARE: Final = 0.06
 PANS: Final = {"left": -1.0, "right": 1.0}
 """The way that the camera turns; everything goes the other way."""
@@ -70,7 +71,7 @@ BOB: Final = (2.0, 8.0)
 
 MOTION_WORDS: Final = (
     *("moving", "standing", "still", "turning", "growing", "shrinking", "walking", "up", "down"),
-    *("camera", "panning"),
+    *PANNING.split(),
 )
 """Words that the still world has not, or never says."""
 

@@ -12,7 +12,7 @@ from ..latents import load_latent_map
 from ..shards import Shard, fill, token_slots
 from ..tokenizer import LENGTH
 from .latents import CELLS, clip_latents
-from .motions import CLIP, TOLD_SHARE
+from .motions import CLIP, OBJECT_MOTIONS, TOLD_SHARE
 from .sample_clips import KINDS, sample_clip
 from .text import word_encoder
 from .transformer import CHANNELS
@@ -27,25 +27,26 @@ def make_shard(
     size: int = SIZE,
     kind: str | None = None,
     told: float = TOLD_SHARE,
+    motion: str | None = None,
 ) -> Shard:
     """Draw shard `index` of a seed's pool; the same arguments give the same bytes.
 
-    kind, told: as `sample_clip` has them. Returns latents (n, 16, 5, 16, 16) float16, ids (n, 77)
-    int16 and slots (n, 77) int8.
+    kind, told, motion: as `sample_clip` has them. Returns latents (n, 16, 5, 16, 16) float16, ids
+    (n, 77) int16 and slots (n, 77) int8.
     """
     rng, encoder = np.random.default_rng([seed, index]), word_encoder()
     latent_map = load_latent_map()
     latents = np.empty((size, CHANNELS, TIMES, CELLS, CELLS), np.float16)
     ids, slots = np.empty((size, LENGTH), np.int16), np.empty((size, LENGTH), np.int8)
     for i in range(size):
-        clip = sample_clip(rng, kind, told=told)
+        clip = sample_clip(rng, kind, told=told, motion=motion)
         latents[i] = clip_latents(clip, latent_map)
         ids[i], slots[i] = token_slots(encoder, clip.words)
     return {"latents": latents, "ids": ids, "slots": slots}
 
 
 def main() -> None:
-    """``python -m evenframe.miniature.video.pool FOLDER --shards N [--kind KIND]``."""
+    """``python -m evenframe.miniature.video.pool FOLDER --shards N [--kind KIND] ...``."""
     parser = argparse.ArgumentParser(description="Draw training clips.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=2026)
@@ -56,10 +57,13 @@ def main() -> None:
     parser.add_argument(
         "--told", type=float, default=TOLD_SHARE, help="share of told motions, 0..1"
     )
+    motions = [motion.words for motion in OBJECT_MOTIONS]
+    parser.add_argument("--motion", choices=motions, help="the one that objects are told")
     args = parser.parse_args()
     indices = range(args.first, args.shards, args.step)
-    draw = partial(make_shard, args.seed, kind=args.kind, told=args.told)
-    fill(args.folder, indices, draw, args.kind or "")
+    draw = partial(make_shard, args.seed, kind=args.kind, told=args.told, motion=args.motion)
+    name = "-".join(part.replace(" ", "-") for part in (args.kind, args.motion) if part)
+    fill(args.folder, indices, draw, name)
 
 
 if __name__ == "__main__":

@@ -36,17 +36,19 @@ def sample_clip(
     kind: str | None = None,
     held_out: bool = False,
     told: float = motions.TOLD_SHARE,
+    motion: str | None = None,
 ) -> Clip:
     """Draw a clip whose things stay in the frame, apart and in their relation for 17 frames.
 
     kind: one of `KINDS`; drawn by their shares where None. held_out: one that holds a held-out
     combination of things or of a thing and its motion, instead of one that holds none. told:
-    probability that the prompt says how things move.
+    probability that the prompt says how things move. motion: words of the one motion that objects
+    are told, where any is; drawn by their shares where None.
     """
     drawn = str(rng.choice(list(KINDS), p=list(KINDS.values()))) if kind is None else kind
     new_motion = held_out and rng.random() < 0.5
     while True:
-        plan = _draw_plan(rng, drawn, told)
+        plan = _draw_plan(rng, drawn, told, motion)
         for _ in range(TRIES):
             # Of a clip that is held out for its motion, the things themselves are known.
             scene = sample_scene(rng, drawn, held_out and not new_motion)
@@ -69,7 +71,9 @@ class _Plan:
     pan: float
 
 
-def _draw_plan(rng: np.random.Generator, kind: str, told: float) -> _Plan:
+def _draw_plan(
+    rng: np.random.Generator, kind: str, told: float, motion: str | None = None
+) -> _Plan:
     slots = len(_OBJECT_SLOTS)
     still = tuple(bool(rng.random() < motions.STILL_SHARE) for _ in range(slots))
     if kind == "crossing" or rng.random() >= told:
@@ -78,7 +82,10 @@ def _draw_plan(rng: np.random.Generator, kind: str, told: float) -> _Plan:
             speed = float(rng.uniform(*motions.PAN_SPEED))
             pan = speed * float(rng.choice(list(motions.PANS.values())))
         return _Plan((None,) * slots, (None,) * slots, still, pan)
-    objects = rng.choice(len(motions.OBJECT_MOTIONS), slots, p=motions.OBJECT_SHARES)
+    shares = motions.OBJECT_SHARES
+    if motion is not None:
+        shares = tuple(float(each.words == motion) for each in motions.OBJECT_MOTIONS)
+    objects = rng.choice(len(motions.OBJECT_MOTIONS), slots, p=shares)
     figures = rng.choice(len(motions.FIGURE_MOTIONS), slots, p=motions.FIGURE_SHARES)
     return _Plan(
         tuple(motions.OBJECT_MOTIONS[int(index)] for index in objects),
@@ -145,7 +152,7 @@ def said(scene: Scene, movers: tuple[Mover, ...], pan: float) -> tuple[tuple[str
                 words += [(part, slot) for part in mover.motion.words.split()]
     if pan:
         way = "right" if pan > 0 else "left"
-        words += [(part, -1) for part in f"camera panning {way}".split()]
+        words += [(part, -1) for part in f"{motions.PANNING} {way}".split()]
     return tuple(words)
 
 

@@ -16,7 +16,7 @@ from .. import drawing
 from ..layout import Box
 from ..scenes import Item, Scene
 from ..vocabulary import SIZE
-from .motions import BOB, CLIP, Motion
+from .motions import BOB, CLIP, PANNING, Motion
 
 Array = NDArray[np.float32]
 
@@ -92,6 +92,12 @@ class Clip:
     def prompt(self) -> str:
         """Lower case, words separated by single spaces."""
         return " ".join(word for word, _ in self.words)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Words of each motion that the prompt tells, the camera's last."""
+        movers = [m.motion.words for m in self.movers if m.told and m.motion is not None]
+        return (*movers, *([PANNING] if self.pan else []))
 
     def pose(self, index: int, frame: Any) -> Pose:
         """Of a thing on a frame, or an array of them, as the camera sees it."""
