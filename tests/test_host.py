@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from evenframe.nodes.host import folders, host, io
 from evenframe.nodes.host import schema as standalone_schema
@@ -52,6 +53,13 @@ def test_progress_reports_and_stops_when_cancelled(session: Session):
             host.check_interrupt()
     assert seen == [("Inverting", 1, 3)]
     assert not issubclass(Interrupted, Exception), "a node's `except Exception` would swallow it"
+
+
+def test_a_preview_that_nobody_sees_is_not_drawn(session: Session):
+    drawn = list[int]()
+    with host.using(session):
+        host.progress(2, "Editing").step(1, lambda: drawn.append(1) or Image.new("RGB", (8, 8)))
+    assert not drawn
 
 
 def test_a_held_model_is_loaded_whole_and_returned(session: Session):

@@ -12,6 +12,7 @@ from ..host import host
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from PIL.Image import Image
     from torch import Tensor
 
     from ...pipelines.common.progress import OnPart
@@ -33,10 +34,12 @@ def follow(
     """
 
     def on_step(report: StepReport) -> None:
-        picture = None
-        if every and (report.done % every == 0 or report.done == report.total):
-            picture = to_image(model.codec.preview(report.clean[frame : frame + 1]))
-        progress.step(report.done, picture)
+        is_due = every and (report.done % every == 0 or report.done == report.total)
+
+        def picture() -> Image:
+            return to_image(model.codec.preview(report.clean[frame : frame + 1]))
+
+        progress.step(report.done, picture if is_due else None)
 
     return on_step
 

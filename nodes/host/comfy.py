@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,8 +50,8 @@ class ComfyProgress:
     bar: ProgressBar
     ticker: Ticker
 
-    def step(self, done: int, preview: Image | None = None) -> None:
-        shown = None if preview is None else ("JPEG", preview, args.preview_size)
+    def step(self, done: int, preview: Callable[[], Image] | None = None) -> None:
+        shown = None if preview is None else ("JPEG", preview(), args.preview_size)
         self.bar.update_absolute(done, preview=shown)
         self.ticker.tick(done)
         # The bar is throttled, and looks for an interrupt only when it draws.

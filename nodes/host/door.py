@@ -6,7 +6,7 @@ process. Nothing else in the package may ask where it runs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypedDict, TypeVar
@@ -55,8 +55,9 @@ class SavedFile(TypedDict):
 class Progress(Protocol):
     """One bar: made by `Host.progress`, moved by `step`."""
 
-    def step(self, done: int, preview: Image | None = None) -> None:
-        """Report that `done` of the total are done, and show `preview` where that is possible.
+    def step(self, done: int, preview: Callable[[], Image] | None = None) -> None:
+        """Report that `done` of the total are done. preview: makes a picture to show with it, asked
+        for by a host that can show one.
 
         Raises the host's interrupt (a BaseException: let it pass) when the user has cancelled.
         """

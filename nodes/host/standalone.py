@@ -90,7 +90,7 @@ class StandaloneProgress:
     total: int
     label: str
 
-    def step(self, done: int, preview: Image | None = None) -> None:
+    def step(self, done: int, preview: Callable[[], Image] | None = None) -> None:
         self.host.check_interrupt()
         self.host.session.report(self.label, done, self.total)
 
