@@ -107,7 +107,7 @@ class Trainer(BaseTrainer):
         self, latents: Tensor, ids: Tensor, slots: Tensor, masks: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         recipe, repeats = self.recipe, self.recipe.repeats
-        ids, slots, states = self.prompts(ids, slots)
+        ids, slots, states, _ = self.prompts(ids, slots)
         context = states.repeat(repeats, 1, 1)  # (r s) 77 c
         clean = latents.repeat(repeats, 1, 1, 1)
         time_index = torch.randint(1000, (len(clean),), generator=self.random).to(self.device)

@@ -180,18 +180,26 @@ class Prompts:
     random: torch.Generator
     keeps_end: bool
 
-    def __call__(self, ids: Tensor, slots: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(ids, slots, states (n, 77, c)) of prompts, of which some are dropped."""
+    def __call__(self, ids: Tensor, slots: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(ids, slots, states (n, 77, c), swaps (n, 1)) of prompts, of which some are dropped.
+
+        swaps: whose padding is the empty prompt's.
+        """
         dropped = self._chosen(ids, self.recipe.drop_prompt)
         nothing = torch.tensor([self.encoder([])], device=ids.device)
         ids = torch.where(dropped, nothing, ids)
+        swaps = self._chosen(ids, self.recipe.swap_padding)
+        return ids, torch.where(dropped, -1, slots), self.states(ids, swaps), swaps
+
+    def states(self, ids: Tensor, swaps: Tensor) -> Tensor:
+        """(n, 77, c) of prompts (n, 77); swaps (n, 1): whose padding is the empty prompt's."""
+        nothing = torch.tensor([self.encoder([])], device=ids.device)
         states = self.text(input_ids=ids).last_hidden_state
         empty = self.text(input_ids=nothing).last_hidden_state
         padding = ids == self.encoder.end
         if self.keeps_end:
             padding &= padding.cumsum(1) > 1
-        swapped = padding & self._chosen(ids, self.recipe.swap_padding)
-        return ids, torch.where(dropped, -1, slots), torch.where(swapped[..., None], empty, states)
+        return torch.where((padding & swaps)[..., None], empty, states)
 
     def _chosen(self, ids: Tensor, share: float) -> Tensor:
         """(n, 1): true for about a share of them."""

@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 
 from .. import vocabulary as world
 from ..tokenizer import WordEncoder
-from .motions import FIGURE_MOTIONS, OBJECT_MOTIONS
+from .motions import FIGURE_MOTIONS, HELD_OUT_MOTIONS, OBJECT_MOTIONS, PANNING, PANS, Motion
 
 LEAST_NOISE = 0.7
 """Noise share from which words decide; below, what moves how is in the clip itself."""
@@ -25,7 +25,10 @@ SHARPNESS = 50.0
 
 
 class OtherPrompts:
-    """Prompts that say another motion, or another number, of one of their things."""
+    """Prompts that say another motion, of one of their things or of the camera, or another number.
+
+    None says what is held out, or what cannot be seen: that a circle turns.
+    """
 
     def __init__(self, encoder: WordEncoder) -> None:
         def tokens(text: str) -> tuple[int, ...]:
@@ -33,11 +36,14 @@ class OtherPrompts:
             return tuple(int(token) for token in encoder(words)[1 : 1 + len(words)])
 
         self._end = encoder.end
-        self._figures = {token for word in world.PROFESSIONS for token in tokens(word)}
+        figures = [(noun, noun) for noun in (*world.PROFESSIONS, *world.PERSON_WORDS.values())]
+        objects = [(form, noun) for noun in world.SHAPES for form in (noun, world.plural(noun))]
         self._ways = {
-            True: [tokens(motion.words) for motion in FIGURE_MOTIONS],
-            False: [tokens(motion.words) for motion in OBJECT_MOTIONS],
+            tokens(form)[0]: [tokens(motion.words) for motion in motions if _is_shown(noun, motion)]
+            for named, motions in ((figures, FIGURE_MOTIONS), (objects, OBJECT_MOTIONS))
+            for form, noun in named
         }
+        self._ways[tokens(PANNING)[-1]] = [tokens(way) for way in PANS]
         self._numbers = [tokens(word) for word in world.NUMBERS.values()]
 
     def __call__(self, ids: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -61,12 +67,16 @@ class OtherPrompts:
         """(place, tokens, what else could stand there) of each told motion and number."""
         found = []
         for at in range(1, len(row)):
-            ways = self._ways[row[at - 1] in self._figures]
-            for choices in (ways, self._numbers):
+            for choices in (self._ways.get(row[at - 1], []), self._numbers):
                 phrase = next((p for p in choices if tuple(row[at : at + len(p)]) == p), None)
                 if phrase is not None:
                     found.append((at, phrase, choices))
         return found
+
+
+def _is_shown(noun: str, motion: Motion) -> bool:
+    """Whether a training may see a thing do it."""
+    return (noun, motion.words) not in HELD_OUT_MOTIONS and not (noun == "circle" and motion.turn)
 
 
 def _drawn(count: int, random: torch.Generator) -> int:

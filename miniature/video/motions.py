@@ -65,7 +65,8 @@ PAN_SPEED: Final = (0.8, 1.5)
 SIZES: Final = (1.35, 1.7)
 """Last over first size of what grows, or first over last of what shrinks."""
 TURNS: Final = (0.5, 1.4)
-"""Radians that a thing turns in a clip, least and most, either way."""
+"""Radians that a thing turns in a clip, least and most, clockwise: of both ways, untold, a network
+of this size makes their mean, a blob."""
 BOB: Final = (2.0, 8.0)
 """Pixels by which a walking figure rises, and frames of two steps."""
 

@@ -62,7 +62,9 @@ def main() -> None:
     args = parser.parse_args()
     indices = range(args.first, args.shards, args.step)
     draw = partial(make_shard, args.seed, kind=args.kind, told=args.told, motion=args.motion)
-    name = "-".join(part.replace(" ", "-") for part in (args.kind, args.motion) if part)
+    # What a shard is drawn with is in its name, so that another pool's is not taken for it.
+    parts = (f"{args.seed}", args.kind, args.motion, f"told{args.told:g}")
+    name = "-".join(part.replace(" ", "-") for part in parts if part)
     fill(args.folder, indices, draw, name)
 
 

@@ -122,7 +122,7 @@ def _mover(rng: np.random.Generator, item: Item, plan: _Plan, slot: int) -> Move
         return Mover(item, vx, vy)
     speed = float(rng.uniform(*motion.speed))
     aside = float(rng.uniform(-0.1, 0.1)) if motion.way != (0, 0) else 0.0
-    turn = motion.turn * float(rng.uniform(*motions.TURNS)) * float(rng.choice([-1, 1]))
+    turn = motion.turn * float(rng.uniform(*motions.TURNS))
     growth = float(rng.uniform(*motions.SIZES)) ** (motion.grow / (CLIP - 1))
     x, y = motion.way
     vx, vy = x * speed + y * aside, y * speed + x * aside

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -50,7 +51,7 @@ class Recipe(PromptRecipe):
         frame_share: of the later steps, those of single frames. short_share: of the steps of clips,
             those of shorter ones, so that 5 and 9 frames are known too.
         shift: of the noise for a single latent frame, and what each further one adds.
-        even_share: samples at even times, without which edges stay ragged.
+        even_share: samples at even times, unshifted, without which edges stay ragged.
         contrast: weight of the loss of that name, of clips.
     """
 
@@ -105,11 +106,13 @@ class Trainer(BaseTrainer):
     def train_step(self, pool: shards.Pool) -> dict[str, float]:
         """One optimiser step; returns what it was of, and the errors in this process."""
         recipe = self.recipe
-        self.random.manual_seed(recipe.seed * 2**32 + self.step)
+        # By what was seen, not by the step: what goes on from weights draws other numbers.
+        drawn = recipe.seed * 2**32 + self.frames_seen + self.clips_seen
+        self.random.manual_seed(drawn)
         times = self._kind_of_step()
         batch = recipe.frame_batch if times == 1 else recipe.clip_batch
         # All processes have drawn the same kind of step; the samples of it are each one's own.
-        self.random.manual_seed((recipe.seed * 2**32 + self.step) * self.workers + self.rank + 1)
+        self.random.manual_seed(drawn * self.workers + self.rank + 1)
         with autocast(self.device):
             error, unsaid, missed = self._loss(pool, times, batch // self.workers)
             loss = error + recipe.meaning * unsaid + recipe.contrast * missed
@@ -139,7 +142,7 @@ class Trainer(BaseTrainer):
             )
         )
         clean = _single_frames(clean, self.random) if times == 1 else clean[:, :, :times]
-        ids, slots, states = self.prompts(ids, slots)
+        ids, slots, states, swaps = self.prompts(ids, slots)
         first, more = self.recipe.shift
         shift = first + more * (times - 1)
         level = flow_times(count, shift, self.recipe.even_share, self.random).to(self.device)
@@ -153,7 +156,7 @@ class Trainer(BaseTrainer):
             asked = differs & (level > LEAST_NOISE)
             # Half of the batch always, so that shapes stay those that are compiled.
             rows = asked.int().argsort(descending=True, stable=True)[: max(1, count // 2)]
-            told = self.text(input_ids=others[rows]).last_hidden_state
+            told = self.prompts.states(others[rows], swaps[rows])
             wrong = self._errors(noisy[rows], level[rows], told, (noise - clean)[rows])
             missed = (contrast(errors[rows], wrong) * asked[rows]).sum() / count
         return errors.mean(), self.meaning_loss(states.float(), ids, slots), missed
@@ -296,12 +299,17 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "meeting").unlink(missing_ok=True)
-    workers = 1 if options.device != "cpu" else options.workers
-    options.workers = workers
-    if workers == 1:
+    options.workers = 1 if options.device != "cpu" else _even_workers(options.workers)
+    if options.workers == 1:
         _worker(0, options)
     else:
-        spawn(_worker, (options,), nprocs=workers)
+        spawn(_worker, (options,), nprocs=options.workers)
+
+
+def _even_workers(most: int) -> int:
+    """As many processes as share every batch evenly."""
+    batch = math.gcd(Recipe.clip_batch, Recipe.frame_batch)
+    return max(count for count in range(1, max(1, most) + 1) if batch % count == 0)
 
 
 if __name__ == "__main__":

@@ -129,12 +129,13 @@ def _turned(tokens: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 
 def flow_times(count: int, shift: float, even_share: float, random: torch.Generator) -> Tensor:
-    """Noise shares (count,) in 0..1 to train at: logit-normal, some even, then shifted.
+    """Noise shares (count,) in 0..1 to train at: logit-normal and shifted, some of them even.
 
     shift: above 1 more noise. Each scene stands many times in a latent, and noise that differs in
-    every copy averages out: where things stand is decided near 1.
+    every copy averages out: where things stand is decided near 1. The even ones are not shifted:
+    outlines are drawn near 0.
     """
     drawn = torch.sigmoid(torch.randn(count, generator=random))
+    shifted = shift * drawn / (1 + (shift - 1) * drawn)
     even = torch.rand(count, generator=random)
-    drawn = torch.where(torch.rand(count, generator=random) < even_share, even, drawn)
-    return shift * drawn / (1 + (shift - 1) * drawn)
+    return torch.where(torch.rand(count, generator=random) < even_share, even, shifted)
