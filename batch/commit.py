@@ -6,6 +6,7 @@ many do the same row, one record is linked.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -41,19 +42,19 @@ def perform(store: Store, job: Job, edit: Callable[[Job, Path], Made], worker: s
             except Lost:
                 raise
             except Exception as error:
-                if _is_full(error):
+                if is_full(error):
                     raise
-                failed = _said(error)
+                failed = error_text(error)
                 shutil.rmtree(files)
                 files.mkdir()
             seconds = time.perf_counter() - start
             _commit(store, job, own, made, failed, {"worker": worker, "seconds": round(seconds, 3)})
     except Exception as error:  # a library may say in its own words that the disk is full
-        if isinstance(error, Lost) or not _is_full(error):
+        if isinstance(error, Lost) or not is_full(error):
             raise
-        return Outcome(job.key, "full", _said(error))
+        return Outcome(job.key, "full", error_text(error))
     state: State = "error" if failed else "done"
-    return Outcome(job.key, state, failed, time.perf_counter() - start, made.inversions)
+    return Outcome(job.key, state, failed, made.inversions)
 
 
 def fail(store: Store, job: Job, message: str, worker: str) -> Outcome:
@@ -96,7 +97,7 @@ def _aside(store: Store, key: str) -> Iterator[Path]:
     try:
         with (fresh / LOCK).open("x", encoding="utf-8") as lock:
             try_lock(lock.fileno())
-            lock.write(key)
+            lock.write(key)  # for who looks
             lock.flush()
             os.rename(fresh, own)
             try:
@@ -126,16 +127,17 @@ def _settle(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _is_full(error: BaseException) -> bool:
-    """Whether a full disk is behind an error."""
+def is_full(error: BaseException) -> bool:
+    """Whether a full disk is behind an error; a file that is too large will not fit later."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in NO_SPACE:
-            return True
+            return seen.errno != errno.EFBIG
         seen = seen.__cause__ or seen.__context__
     return False
 
 
-def _said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
+    """An error in a line of words."""
     text = str(error) if isinstance(error, EvenframeError) else f"{type(error).__name__}: {error}"
     return one_line(" ".join(text.split()))[:LONGEST_ERROR]

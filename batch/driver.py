@@ -26,7 +26,7 @@ MOST_DEATHS = 3
 """Workers that a row may take with it."""
 TICK, REPORT = 0.5, 1.0
 PAUSE, LONGEST_PAUSE = 5.0, 300.0
-"""Seconds to the next look at a full disk, which double as long as rows find it full."""
+"""Seconds for which a worker rests that found its disk full, which double while it does."""
 PROBE_BYTES = 2**20
 Tell = Callable[[str], None]
 
@@ -53,8 +53,8 @@ class Driver:
         waiting = [(key, group) for key, group in works.items() if key not in there]
         self.progress = Progress(len(works), before=len(works) - len(waiting))
         self._schedule = Schedule(waiting, self.engine.shared)
-        self._deaths, self._flight = Counter[str](), dict[str, str]()
-        self._again_at, self._wait_next, self._written = 0.0, self.pause, 0.0
+        self._deaths, self._flight, self._written = Counter[str](), dict[str, str](), 0.0
+        self._rests, self._pauses = dict[str, float](), dict[str, float]()
         if not waiting:
             self._report(status.ENDED)
             return self.progress
@@ -71,10 +71,11 @@ class Driver:
 
     def _loop(self) -> None:
         while self._flight or (self._schedule and not self.stopping.is_set()):
-            if not self.stopping.is_set() and self._has_room():
+            if not self.stopping.is_set():
                 self._hand_out()
             for worker, outcome in self.engine.wait(TICK):
                 self._ended(worker, outcome)
+            self.progress.message = self._note()
             if time.monotonic() - self._written > REPORT:
                 self._report(self._state())
             self.on_tick(self.progress)
@@ -82,11 +83,11 @@ class Driver:
     def _state(self) -> str:
         if self.stopping.is_set():
             return "ends after the rows in flight"
-        return "paused" if self._again_at else "running"
+        return "paused" if self._rests and not self._flight else "running"
 
     def _hand_out(self) -> None:
         for worker in self.engine.idle():
-            key = self._schedule.take(worker)
+            key = self._schedule.take(worker) if self._has_room(worker) else None
             if key is None:
                 continue
             job = self.plan.job(key)
@@ -99,13 +100,15 @@ class Driver:
         line, _ = self.progress.doing.pop(worker)
         if outcome.state == "full":
             self._schedule.again(key)
-            self._pause(outcome.message)
+            self._pause(worker, outcome.message)
             return
         if outcome.state == "lost":
             outcome = self._lost(worker, key, outcome)
             if outcome.state == "lost":
                 return
-        self._wait_next, progress = self.pause, self.progress
+        if self._pauses.pop(worker, None):
+            self.tell(f"There is room again: {worker} goes on.")
+        progress = self.progress
         self._schedule.committed(key)
         progress.ended[worker] = progress.ended.get(worker, 0) + 1
         progress.inversions += outcome.inversions
@@ -136,34 +139,39 @@ class Driver:
         if given_up.state == "full":
             self._deaths[key] -= 1
             self._schedule.again(key)
-            self._pause(given_up.message)
+            self._pause(worker, given_up.message)
             return outcome
         return given_up
 
-    def _pause(self, message: str) -> None:
-        """Hand nothing out for a while; nothing is lost meanwhile."""
-        if not self._again_at:
-            self.tell(f"The disk is full, so the batch pauses until there is room: {message}")
-        self._again_at = time.monotonic() + self._wait_next
-        self._wait_next = min(2 * self._wait_next, LONGEST_PAUSE)
-        self.progress.message = "paused: the disk is full"
+    def _pause(self, worker: str, message: str) -> None:
+        """Let a worker rest, longer each time; its rows are others', whose disk may have room."""
+        if worker not in self._pauses:
+            self.tell(f"The disk is full, so {worker} pauses until there is room: {message}")
+        self._pauses[worker] = min(2 * self._pauses.get(worker, self.pause / 2), LONGEST_PAUSE)
+        self._rests[worker] = time.monotonic() + self._pauses[worker]
+        self._schedule.lost(worker)
 
-    def _has_room(self) -> bool:
-        if not self._again_at:
-            self.progress.message = self.engine.note()
-            return True
-        if time.monotonic() < self._again_at or not self._can_write():
-            return False
-        self.tell("There is room again: the batch goes on.")
-        self._again_at = 0.0
+    def _has_room(self, worker: str) -> bool:
+        """Whether a worker rests no more: what it does next shows whether there is room for it."""
+        if worker in self._rests:
+            if time.monotonic() < self._rests[worker]:
+                return False
+            if not self._can_write():
+                self._rests[worker] = time.monotonic() + self._pauses[worker]
+                return False
+            del self._rests[worker]
         return True
+
+    def _note(self) -> str:
+        """What the user should know now."""
+        resting = f"paused: the disk is full ({', '.join(self._rests)})" if self._rests else ""
+        return resting or self.engine.note()
 
     def _can_write(self) -> bool:
         probe = self.store.root / "probe.new"
         try:
             probe.write_bytes(os.urandom(PROBE_BYTES))  # which no disk packs into nothing
         except OSError:
-            self._again_at = time.monotonic() + self._wait_next
             return False
         finally:
             probe.unlink(missing_ok=True)

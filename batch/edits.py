@@ -112,7 +112,7 @@ def first_video(folder: Path) -> Path | None:
 
 
 def thumbnail(folder: Path) -> None:
-    """A small picture of the middle of the first video; none where there is no video."""
+    """A small picture of an early frame of the first video; none where there is no video."""
     from av.error import FFmpegError
 
     from ..pipelines.video.source import opened

@@ -45,7 +45,6 @@ class Outcome:
     key: str
     state: Literal["done", "error", "full", "lost"]
     message: str = ""
-    seconds: float = 0.0
     inversions: int = 0
 
 

@@ -8,6 +8,7 @@ from ..nodes.host import host
 from ..nodes.host.workflow import parse
 from ..pipelines.common.errors import EvenframeError
 from .columns import FILE, find
+from .commit import error_text, is_full
 from .job import Job
 
 FRAMES = 64
@@ -40,8 +41,10 @@ def measured(job: Job, clip: Path | None, result: Path | None) -> dict[str, floa
         prompts = _text(job, "source"), _text(job, "target")
         asked = Asked(clips.source, clips.result, *prompts, judges=judges, device=device)
         rows = evaluate(asked)
-    except EvenframeError as error:
-        return dict.fromkeys(NAMES, f"{WITHOUT}{error}")
+    except Exception as error:  # a judge that runs out of memory, too
+        if is_full(error):
+            raise
+        return dict.fromkeys(NAMES, f"{WITHOUT}{error_text(error)}")
     return {row.name: f"{WITHOUT}{row.why}" if row.value is None else row.value for row in rows}
 
 

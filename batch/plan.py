@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..nodes.host.workflow import Link, Workflow
 from ..pipelines.common.errors import EvenframeError
-from .columns import FILE, Column, find
+from .columns import Column, find
 from .job import Job
 from .key import digest, row_key
 from .table import NOTE, Row, Table
@@ -103,6 +103,11 @@ class Plan:
         """(target, text, content) of the files that the workflow itself names."""
         return tuple(_fixed(self.workflow, self.rules))
 
+    def inversions(self, keys: Iterable[str]) -> int:
+        """How many the rows of these keys need."""
+        groups = {self.groups[self.first[key]] for key in keys}
+        return len(groups) if _inverts(self.workflow) else 0
+
     def wrong(self, keys: Iterable[str], on_row: Check = lambda *_: None) -> list[str]:
         """What is wrong with the rows of these keys, a line each."""
         said, keys = list[str](), list(keys)
@@ -131,15 +136,20 @@ def plan(table: Table, workflow: Workflow, rules: Rules) -> Plan:
     for column in found:
         rules.require(workflow, column)
     fixed, base = list(_fixed(workflow, rules)), digest(workflow.as_prompt())
-    grouping = [column.name for column in _before_inversion(workflow, found)]
+    inverts, grouping = _inverts(workflow), _before_inversion(workflow, found)
     keys, groups = list[str](), list[str]()
     for row in table.rows:
         cells = {columns[name].target: c for name, c in row.cells.items() if name in columns}
         files = {name: content for target, name, content in fixed if target not in cells}
         files |= {c: content for c in cells.values() if (content := rules.content(c))}
         keys.append(row_key(cells, files, base, rules.made_by))
-        groups.append(digest([row.cells.get(name, "") for name in grouping])[:16])
+        shared = digest([row.cells.get(column.name, "") for column in grouping])
+        groups.append((shared if inverts else keys[-1])[:16])
     return Plan(table, workflow, columns, rules, tuple(keys), tuple(groups))
+
+
+def _inverts(workflow: Workflow) -> bool:
+    return any(node.class_type in INVERTERS for node in workflow.nodes.values())
 
 
 def _fixed(workflow: Workflow, rules: Rules) -> Iterator[tuple[str, str, str]]:
@@ -151,7 +161,7 @@ def _fixed(workflow: Workflow, rules: Rules) -> Iterator[tuple[str, str, str]]:
 
 
 def _before_inversion(workflow: Workflow, columns: Iterable[Column]) -> list[Column]:
-    """The columns that an inversion depends on; of a workflow without one, those of clips."""
+    """The columns that an inversion depends on."""
     waiting = [node for node in workflow.nodes.values() if node.class_type in INVERTERS]
     before = dict[str, None]()
     while waiting:
@@ -160,5 +170,4 @@ def _before_inversion(workflow: Workflow, columns: Iterable[Column]) -> list[Col
             before[node.id] = None
             links = (value for value in node.inputs.values() if isinstance(value, Link))
             waiting += [workflow.nodes[link.node] for link in links]
-    files = {(n.id, s) for n in workflow.nodes.values() for kind, s in FILE if n.class_type == kind}
-    return [c for c in columns if c.node in before or (not before and (c.node, c.socket) in files)]
+    return [column for column in columns if column.node in before]

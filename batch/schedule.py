@@ -23,16 +23,15 @@ class Schedule:
         self._owned: dict[str, dict[str, None]] = {}
         self._inverted: set[str] = set()
 
-    def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
-
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
     def take(self, worker: str) -> str | None:
         """The next key for a worker; None while there is none for it."""
         own = self._owned.setdefault(worker, {})
-        group = next((group for group in own if group in self._waiting), None)
+        while own and next(iter(own)) not in self._waiting:
+            del own[next(iter(own))]  # it is done, and never looked at again
+        group = next(iter(own), None)
         while group is None and self._free:
             free = self._free.popleft()
             if free in self._waiting:

@@ -95,17 +95,18 @@ def read(store: Store) -> list[str]:
     told = read_object(store.status)
     numbers = {k: v for k, v in told.items() if isinstance(v, int | float) and isfinite(v)}
     state = one_line(str(told.get("state")))[:80]
-    if state not in (ENDED, STOPPED) and is_held(store.root / LOCK) is False:
+    gone = state not in (ENDED, STOPPED) and is_held(store.root / LOCK) is False
+    if gone:
         state = "its driver is gone; start the same command again to go on"
     done, total = (int(numbers.get(name, 0)) for name in ("done", "total"))
     failed, before = (int(numbers.get(name, 0)) for name in ("failed", "before"))
     lines = [f"{before + done + failed} of {total} rows, {failed} failed: {state}"]
     if message := one_line(str(told.get("message") or ""))[:500]:
         lines.append(message)
-    if numbers.get("seconds_left"):
+    if numbers.get("seconds_left") and not gone:
         lines.append(f"about {duration(numbers['seconds_left'])} left")
     lines.append(f"{keys} records, {int(numbers.get('inversions', 0))} inversions in this run")
-    workers = told.get("workers")
+    workers = None if gone else told.get("workers")
     for name, each in workers.items() if isinstance(workers, Mapping) else ():
         lines.append(_worker(str(name), each if isinstance(each, Mapping) else {}))
     return lines

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,27 +71,36 @@ class Store:
         EvenframeError, and nothing is changed, where it is not, or another driver works there.
         """
         path = self.root / "batch.json"
-        if not path.exists() and self.root.exists() and any(_visible(self.root)):
+        begun = path.exists() or self.results.is_dir()
+        if not begun and self.root.exists() and any(_visible(self.root)):
             raise EvenframeError(
                 f"'{self.root}' holds other files and is no batch's folder: name a new one with "
                 "--out."
             )
         self.root.mkdir(parents=True, exist_ok=True)
         with self.driving():
-            there = read_object(path) if path.exists() else {"format": FORMAT, "workflow": workflow}
+            there = read_object(path) if path.exists() else {"format": FORMAT}
             if there.get("format") != FORMAT:
                 raise EvenframeError(
                     f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and "
                     f"this version goes on with {FORMAT}: name another folder with --out."
                 )
-            if there.get("workflow") != workflow and not new_workflow:
+            other = there.get("workflow", workflow) != workflow
+            if other and not new_workflow and self.committed():
                 raise EvenframeError(
                     f"'{self.root}' is a batch of another workflow: name another folder with "
                     "--out, or say --new-workflow to go on in this one."
                 )
-            write_json(path, {"format": FORMAT, "workflow": workflow})
+            named = {"id": secrets.token_hex(8)} | there | {"workflow": workflow}
+            if named != there:
+                write_lines(path, [json.dumps(named, indent=1), "\n"], settled=True)
             for folder in (self.results, self.clips, self.aside):
                 folder.mkdir(exist_ok=True)
+
+    @property
+    def id(self) -> str:
+        """Of this batch alone, wherever its folder lies."""
+        return str(read_object(self.root / "batch.json").get("id"))
 
     def require(self) -> None:
         """EvenframeError where this is no batch's folder of this version."""
@@ -147,7 +156,8 @@ class Store:
         everything: also what no lock can tell of, for when no worker runs.
         """
         for new in self.root.glob(f"*{NEW}") if everything else ():
-            new.unlink(missing_ok=True)
+            if not is_held(new):
+                new.unlink(missing_ok=True)
         for left in self.aside.iterdir():
             named = NAME.fullmatch(left.name) is not None
             if not (named or everything):  # to look at a lock takes it, which its maker is about to
@@ -155,16 +165,18 @@ class Store:
             held = is_held(left / LOCK)
             if held or (held is None and not everything):
                 continue
-            with suppress(OSError):
-                key = (left / LOCK).read_text(encoding="utf-8").strip()
-                if named and self.folder_of(key) != left.name:
-                    shutil.rmtree(self.clips / left.name, ignore_errors=True)
+            if named and left.name not in self._folders(left.name):
+                shutil.rmtree(self.clips / left.name, ignore_errors=True)
             shutil.rmtree(left, ignore_errors=True)  # last: it says that the other may be left
 
     def folder_of(self, key: str) -> Any:
         """The folder of clips that a key's record names; None without a record."""
-        there = KEY.fullmatch(key) and self.record_path(key).exists()
-        return self.record(key).get("folder") if there else None
+        return self.record(key).get("folder") if self.record_path(key).exists() else None
+
+    def _folders(self, name: str) -> set[Any]:
+        """The folders of clips that records name whose keys begin as a folder's name does."""
+        begin = name.partition("-")[0]
+        return {self.folder_of(key) for key in self.committed() if key.startswith(begin)}
 
 
 def _locked(file: int) -> bool:
@@ -193,23 +205,35 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_lines(path, [json.dumps(value, indent=1), "\n"])
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Text in the place of a file, whole. Of those that write it at once, the last one's stays."""
+def write_lines(path: Path, lines: Iterable[str], settled: bool = False) -> None:
+    """Text in the place of a file, whole. Of those that write it at once, the last one's stays.
+
+    settled: wait until it is on the disk.
+    """
     with fresh(path) as new:
         with new.open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
+            if settled:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(new, path)
 
 
 @contextmanager
 def fresh(path: Path) -> Iterator[Path]:
-    """A name beside a file, nobody else's, and gone at the end: a report may be made while a driver
-    works. Of one that is killed, the next driver sweeps it."""
+    """A file beside a file, nobody else's, and gone at the end: a report may be made while a driver
+    works. It is locked, so that the next driver sweeps only that of one that was killed."""
     name = path.with_name(f"{path.name}-{secrets.token_hex(4)}{NEW}")
-    try:
-        yield name
-    finally:
-        name.unlink(missing_ok=True)
+    while True:
+        with name.open("a") as lock:
+            try_lock(lock.fileno())
+            if not name.exists():  # swept before it was locked
+                continue
+            try:
+                yield name
+            finally:
+                name.unlink(missing_ok=True)
+            return
 
 
 def link(aside: Path, name: Path) -> bool:

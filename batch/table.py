@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,8 +111,11 @@ def _cells(text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _names(cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
+    if len(names) > MAX_COLUMNS:
+        raise EvenframeError(f"more than {MAX_COLUMNS} columns: cut it")
+    counted = Counter(names)
     for name in names:
-        if not name or names.count(name) > 1 or "=" in name:
+        if not name or counted[name] > 1 or "=" in name:
             raise EvenframeError(
                 f"the column {short_repr(name)} of the first line is empty, there twice or has "
                 "a '=': give each column a name of its own."

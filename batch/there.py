@@ -10,7 +10,7 @@ from typing import Any
 
 from ..nodes import node_classes
 from ..nodes.clip_load import EXTENSIONS as VIDEOS
-from ..nodes.common.made_by import LONGEST_NAME, MOST_NAMES
+from ..nodes.common.made_by import LONGEST_NAME
 from ..nodes.host.folders import WEIGHTS
 from ..nodes.host.standalone import Session
 from ..nodes.host.submitted import Submitted
@@ -43,8 +43,8 @@ class ThereRules:
         self._host = standalone()
         self._contents = Contents(session)
         values = (value for node in workflow.nodes.values() for value in node.inputs.values())
-        self._names = list(dict.fromkeys(v for v in values if _may_name(v)))[:MOST_NAMES]
-        self._first, facts = _first(servers, self._names or ["none"])
+        self._names = dict.fromkeys(value for value in values if _may_name(value))
+        self._first, facts = _first(servers, list(self._names))
         self._files = dict(facts["files"])
         self.made_by: dict[str, Any] = {name: facts[name] for name in ("code", "versions")}
         self._nodes: Mapping[str, Any] = self._first.get("/object_info")
@@ -54,7 +54,7 @@ class ThereRules:
     def fits(self, server: Server) -> dict[str, Any]:
         """What a server is, for records; EvenframeError where its code or weights are others than
         the first one's."""
-        facts = server.made_by([*self._names, *self._files] or ["none"])
+        facts = server.made_by(list(self._names))
         differ = [name for name, value in self.made_by.items() if facts.get(name) != value]
         theirs = facts.get("files", {})
         differ += [repr(n) for n, found in self._files.items() if theirs.get(n) != found]
@@ -83,7 +83,8 @@ class ThereRules:
             if cls is None:
                 continue
             known = {k: None if isinstance(v, Link) else v for k, v in node.inputs.items()}
-            named = cls.validate_inputs.__code__.co_varnames
+            code = cls.validate_inputs.__code__
+            named = code.co_varnames[: code.co_argcount]
             with self._host.checking(Submitted(prompt, node.id)):
                 said = cls.validate_inputs(**{k: v for k, v in known.items() if k in named})
             if said is not True:
@@ -93,7 +94,7 @@ class ThereRules:
         if self._local(name):
             return self._contents.of(name)[0]
         if name not in self._files and _may_name(name) and name not in self._names:
-            self._names.append(name)
+            self._names[name] = None
             self._files |= self._first.made_by([name])["files"]
         return self._files.get(name)
 

@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     store = Store(options.out.absolute())
     plan, connect = planned(options, store)
     if options.dry_run:
-        return _dry(plan, store)
+        return _dry(plan, store, options.retry_errors)
     store.open(digest(plan.workflow.as_prompt()), options.new_workflow)
     with store.driving():
         progress = _drive(options, store, plan, connect)
@@ -103,8 +103,10 @@ def require_counts(options: argparse.Namespace) -> None:
         if number is not None and not 1 <= number <= MOST_WORKERS:
             raise EvenframeError(f"--{name} is {number}: give 1 to {MOST_WORKERS}.")
     share = options.gpus_per_worker
-    if share is not None and not 0 <= share <= 64:
+    if share is not None and not (0 <= share <= 64 and round(share, 4) == share):
         raise EvenframeError(f"--gpus-per-worker is {share}: give 0 to 64, as in .5.")
+    if share is not None and share > 1 and share != int(share):
+        raise EvenframeError(f"--gpus-per-worker is {share}: above 1, give a whole number.")
     if options.engine == "comfyui" and not options.server:
         raise EvenframeError("--engine comfyui needs a server: --server http://127.0.0.1:8188")
 
@@ -136,7 +138,7 @@ def _engine(
     workers = options.workers or 1
     threads, evaluate = threads_of(options, workers), options.evaluate
     setup = Setup(store.root, edits.make, models, inputs, cache, threads, evaluate=evaluate)
-    session = edits.session(setup)
+    session = replace(edits.session(setup), output=store.root)
     if evaluate:
         with edits.standalone().using(session):
             measures.require()
@@ -165,7 +167,7 @@ def _servers(
     from ..batch.engines.server import Server
     from ..batch.there import ThereRules
 
-    servers = [Server(url) for url in dict.fromkeys(options.server)]
+    servers = list(dict.fromkeys(Server(url) for url in options.server))
     rules = ThereRules(servers, session, workflow)
     return rules, lambda: ComfyUIEngine(store, servers, rules.fits, options.evaluate)
 
@@ -184,9 +186,8 @@ def _drive(
     from ..batch.store import write_lines
 
     store.sweep(everything=True)
-    there = store.committed()
-    again = store.failed(there & plan.first.keys()) if options.retry_errors else set[str]()
-    require_rows(plan, [key for key in plan.first if key not in there - again])
+    waiting, again = _waiting(plan, store, options.retry_errors)
+    require_rows(plan, waiting)
     if options.retry_errors:
         store.forget(again)
         console.tell(f"{len(again)} rows that failed are done again")
@@ -194,6 +195,13 @@ def _drive(
     watch = Watch()
     driver = Driver(store, plan, connect(), tell=watch.tell, on_tick=watch.tick)
     return driver.run()
+
+
+def _waiting(plan: Plan, store: Store, retry: bool) -> tuple[list[str], set[str]]:
+    """(the keys to do, those of them that failed before)."""
+    there = store.committed()
+    again = store.failed(there & plan.first.keys()) if retry else set[str]()
+    return [key for key in plan.first if key not in there - again], again
 
 
 def require_rows(plan: Plan, keys: list[str]) -> None:
@@ -208,15 +216,13 @@ def require_rows(plan: Plan, keys: list[str]) -> None:
         )
 
 
-def _dry(plan: Plan, store: Store) -> int:
-    there = store.committed()
-    waiting = [key for key in plan.first if key not in there]
+def _dry(plan: Plan, store: Store, retry: bool) -> int:
+    waiting, _ = _waiting(plan, store, retry)
     require_rows(plan, waiting)
     rows, works = len(plan.keys), len(plan.first)
-    groups = {plan.groups[plan.first[key]] for key in waiting}
     print(
         f"{rows} rows, {rows - works} of them twice; {works - len(waiting)} works are done, "
-        f"{len(waiting)} to do, with {len(groups)} inversions"
+        f"{len(waiting)} to do, with {plan.inversions(waiting)} inversions"
     )
     return 0
 

@@ -17,7 +17,16 @@ from typing import Any
 
 import batch_edits
 import pytest
-from batch_fakes import driver, driving, leftovers, opened, planned, table_of
+from batch_fakes import (
+    GRAPH,
+    FakeRules,
+    driver,
+    driving,
+    leftovers,
+    opened,
+    planned,
+    table_of,
+)
 
 from evenframe.batch import results, status
 from evenframe.batch import store as stores
@@ -25,9 +34,12 @@ from evenframe.batch.commit import perform
 from evenframe.batch.engines.local import LocalEngine
 from evenframe.batch.job import Job, Made, Outcome, Setup
 from evenframe.batch.key import row_key
+from evenframe.batch.plan import plan
 from evenframe.batch.schedule import Schedule
 from evenframe.batch.store import Store
 from evenframe.batch.table import Row, Table
+from evenframe.cli.batch import require_counts
+from evenframe.nodes.host.workflow import parse
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.common.whole_file import try_lock
 
@@ -93,6 +105,13 @@ def test_a_full_disk_is_no_error_of_the_row(store: Store, kind: type[Exception])
     assert store.committed() == set() and leftovers(store) == []
 
 
+def test_a_file_that_is_too_large_is_an_error_of_the_row(store: Store):
+    def fails(*_: Any) -> Made:
+        raise OSError(errno.EFBIG, "File too large")
+
+    assert perform(store, job(), fails, "worker 0").state == "error", "it will not fit later"
+
+
 def test_a_clip_that_changed_since_the_plan_is_not_passed_off(store: Store, tmp_path: Path):
     clip = tmp_path / "clip.mp4"
     clip.write_text("one")
@@ -123,6 +142,25 @@ def test_what_a_dead_worker_left_is_swept_and_what_a_living_one_makes_is_not(sto
     go.set()
     living.join(20)
     assert store.committed() == {KEY} and leftovers(store) == []
+
+
+def test_the_files_of_a_record_stay_whatever_became_of_the_lock(store: Store):
+    perform(store, job(), saves, "worker 0")
+    folder = store.record(KEY)["folder"]
+    (store.aside / folder).mkdir()
+    (store.aside / folder / "lock").touch()  # as after the power was cut
+    store.sweep()
+    assert (store.clips / folder / "clip.mp4").exists() and leftovers(store) == []
+
+
+def test_a_file_that_is_being_written_is_not_swept(store: Store):
+    with stores.fresh(store.root / "rows") as name:
+        name.write_text("a row")
+        store.sweep(everything=True)
+        assert name.exists()
+        (store.root / "rows-00000000.new").touch()
+        store.sweep(everything=True)
+    assert leftovers(store) == []
 
 
 def test_a_lock_that_is_about_to_be_taken_is_not_looked_at(
@@ -184,6 +222,26 @@ def test_others_help_once_the_inversion_is_there():
     assert [schedule.take("x"), schedule.take("y")] == ["a0", None]
     schedule.committed("a0")
     assert schedule.take("y") == "a1"
+
+
+def test_rows_that_share_no_inversion_go_to_whoever_is_free():
+    graph = {name: each for name, each in GRAPH.items() if name in ("clip", "target")}
+    rows = [Row(line, {"file": "a.mp4", "target.text": text}) for line, text in enumerate("abc")]
+    work = plan(Table(("file", "target.text"), tuple(rows)), parse(graph), FakeRules())
+    assert len({*work.groups}) == 3 and work.inversions(work.keys) == 0
+    schedule = Schedule(zip(work.keys, work.groups, strict=True), shared=False)
+    assert {schedule.take(worker) for worker in "abc"} == {*work.keys}
+
+
+def test_a_schedule_of_many_clips_is_quick():
+    took = []
+    for count in (2000, 8000):
+        schedule = Schedule([(str(n), str(n)) for n in range(count)], shared=False)
+        start = time.perf_counter()
+        while key := schedule.take("w"):
+            schedule.committed(key)
+        took.append(time.perf_counter() - start)
+    assert took[1] < 10 * took[0], "linear, not squared, in the clips"
 
 
 def test_rows_of_a_lost_worker_go_to_another():
@@ -292,8 +350,29 @@ def test_a_full_disk_pauses_the_batch(store: Store):
     with driving(store):
         progress = driver(store, planned(table_of(["a", "full once", "b"])), tell=said.append).run()
     assert (progress.done, progress.failed) == (3, 0)
-    assert any("pauses until there is room" in line for line in said)
-    assert any("the batch goes on" in line for line in said)
+    assert any("worker 0 pauses until there is room" in line for line in said)
+    assert "There is room again: worker 0 goes on." in said
+
+
+def test_rows_of_a_worker_whose_disk_is_full_are_done_by_others(store: Store):
+    one = driver(store, planned(table_of(["a", "b"])), pause=60.0)
+    one._schedule = Schedule([("k", "g"), ("l", "g")], shared=False)
+    one._rests, one._pauses, one.progress = {}, {}, status.Progress(2)
+    key = one._schedule.take("full")
+    assert key == "k"
+    one._flight, one.progress.doing = {"full": key}, {"full": (2, 0.0)}
+    one._ended("full", Outcome(key, "full", "No space left on device"))
+    assert not one._has_room("full") and one._has_room("other")
+    assert "paused: the disk is full (full)" in one._note()
+    assert [one._schedule.take("other"), one._schedule.take("other")] == ["k", "l"]
+
+
+@pytest.mark.parametrize("share", [-1, 65, 1.5, 0.00001, float("nan")])
+def test_no_worker_takes_such_a_part_of_a_gpu(share: float):
+    names = ("workers", "threads", "address", "server", "models", "cache")
+    asked = Namespace(engine="ray", gpus_per_worker=share, **dict.fromkeys(names))
+    with pytest.raises(EvenframeError, match="--gpus-per-worker is"):
+        require_counts(asked)
 
 
 def test_a_worker_that_cannot_start_ends_the_batch(store: Store):
@@ -400,7 +479,8 @@ def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path):
     process.kill()
     process.wait()
     assert psutil.wait_procs(children, timeout=20)[1] == []
-    assert "its driver is gone" in status.read(store)[0]
+    told = status.read(store)
+    assert "its driver is gone" in told[0] and not any("left" in line for line in told[1:])
     with driving(store):
         assert leftovers(store) == []
 
@@ -409,10 +489,24 @@ def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path):
 
 
 def test_another_workflow_is_refused_unless_it_is_meant(store: Store):
+    perform(store, job(), saves, "worker 0")
     with pytest.raises(EvenframeError, match="a batch of another workflow: .*--new-workflow"):
         store.open("v")
     store.open("v", new_workflow=True)
     store.open("v")
+
+
+def test_a_folder_without_records_is_bound_to_no_workflow(store: Store):
+    before = store.id
+    store.open("v")
+    assert store.id == before != opened(store.root.parent / "another").id
+
+
+def test_a_batch_whose_first_file_is_lost_goes_on(store: Store):
+    perform(store, job(), saves, "worker 0")
+    (store.root / "batch.json").unlink()
+    store.open("w")
+    assert store.committed() == {KEY}
 
 
 def test_a_driver_that_is_refused_has_changed_nothing(store: Store):
@@ -426,7 +520,7 @@ def test_a_driver_that_is_refused_has_changed_nothing(store: Store):
 def test_a_batch_that_a_full_disk_ended_before_it_began_can_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):

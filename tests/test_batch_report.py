@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,9 @@ def test_a_report_is_printed_and_its_pages_made_again(
     assert "is no folder of a batch" in capsys.readouterr().err
 
 
-def test_a_row_is_measured_and_a_measure_fails_no_row(tmp_path: Path):
+def test_a_row_is_measured_and_a_measure_fails_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """The whole way: two rows that load a clip and save it, one of them smaller."""
     frames = torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     video.save(tmp_path / "clip.mp4", frames, 8)
@@ -140,5 +143,13 @@ def test_a_row_is_measured_and_a_measure_fails_no_row(tmp_path: Path):
     assert any(str(value).startswith("not measured: ") for value in found.values())
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    failed = measures.measured(Job("k", 2, graph), tmp_path / "clip.mp4", broken)
+    clip = tmp_path / "clip.mp4"
+    failed = measures.measured(Job("k", 2, graph), clip, broken)
     assert failed and all(str(value).startswith("not measured: ") for value in failed.values())
+
+    def runs_out(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("evenframe.pipelines.measure.evaluate.evaluate", runs_out)
+    failed = measures.measured(Job("k", 2, graph), clip, clip)
+    assert set(failed.values()) == {"not measured: RuntimeError: out of memory"}

@@ -92,7 +92,8 @@ def test_rows_are_done_by_several_servers(
         progress = run(store, work, one, two)
     assert (progress.done, progress.failed) == (4, 2)
     assert progress.inversions == 3, "a clip's rows go to one server"
-    assert len(sent) == len(set(sent)) == 3, "a clip is sent once"
+    assert len(sent) == len(set(sent)), "a server is sent a clip once"
+    assert len({name for _, name in sent}) == 3
     records = {r["row"]["target"]: r for r in map(store.record, store.committed())}
     made = store.clips / records["a"]["folder"] / records["a"]["files"][0]
     assert made.read_text() == "a"
@@ -202,10 +203,37 @@ def test_what_a_driver_that_is_gone_left_in_a_queue_is_ended(store: Store, tmp_p
         assert engine_of_servers.queued(one) == {}
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8188", "file:///etc/passwd", "ftp://x", "http://"])
+ADDRESSES = (
+    "127.0.0.1:8188",
+    "file:///etc/passwd",
+    "ftp://x",
+    "http://",
+    "http://[::1",
+    "http://h:x",
+)
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
 def test_addresses_are_of_servers(url: str):
     with pytest.raises(EvenframeError, match="is no address: write http"):
         Server(url)
+
+
+def test_a_server_is_one_server_with_a_slash_behind_it():
+    assert Server("http://a:8188/") == Server("http://a:8188")
+
+
+def test_many_names_are_asked_after_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[list[str]] = []
+
+    def post(_: Server, path: str, value: Any, seconds: float) -> Any:
+        asked.append(value["names"])
+        return {"code": "c", "versions": {}, "files": dict.fromkeys(value["names"], "f")}
+
+    monkeypatch.setattr(Server, "post", post)
+    names = [f"{number}.mp4" for number in range(50)]
+    assert list(Server("http://a:1").made_by(names)["files"]) == names
+    assert max(map(len, asked)) <= 16 and sum(map(len, asked)) == 50
 
 
 def test_a_file_of_a_server_cannot_leave_its_folder(store: Store, tmp_path: Path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +133,10 @@ class RayEngine:
         from ray.exceptions import RayError
 
         asked = list(self._asked)
-        ready, _ = ray.wait(asked, num_returns=1, timeout=seconds) if asked else ([], [])
+        if not asked:
+            time.sleep(seconds)
+            return []
+        ready, _ = ray.wait(asked, num_returns=1, timeout=seconds)
         if ready:  # and whatever else has ended meanwhile
             ready, _ = ray.wait(asked, num_returns=len(asked), timeout=0)
         ended = list[tuple[str, Outcome]]()

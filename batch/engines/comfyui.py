@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,10 @@ class ComfyUIEngine:
             if outcome.state == "lost":
                 return
 
-    @property
+    @cached_property
     def _client(self) -> str:
         """By which a server's queue tells our runs, those of a driver that is gone too."""
-        return f"{CLIENT}-{uuid.uuid5(uuid.NAMESPACE_URL, str(self._store.root))}"
+        return f"{CLIENT}-{self._store.id}"
 
 
 class Interrupted(Lost):

@@ -10,7 +10,7 @@ import secrets
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,15 @@ SECONDS = 60
 MAX_ANSWER = 64 * 2**20
 MAX_FILE = 64 * 2**30
 CHUNK = 2**20
+AT_ONCE = 16
+"""Names that are asked after at once: of the longest ones, a server takes about so many."""
 MAX_DIGITS = 24
 """Of a seed's range, which may have 64 bits beside its sign."""
 UPLOADS = "evenframe_batch"
 NAME = re.compile(r"[^\w.() +,=@-]", re.ASCII)
 
 
-class Gone(Lost):
+class Gone(Lost, EvenframeError):
     """The server does not answer."""
 
 
@@ -40,24 +42,34 @@ class Refused(EvenframeError):
 
 @dataclass(frozen=True)
 class Server:
-    """One server by its address, `http://host:port`."""
+    """One server by its address, `http://host:port`, without a slash at its end."""
 
     url: str
 
     def __post_init__(self) -> None:
-        parts = urllib.parse.urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        object.__setattr__(self, "url", self.url.rstrip("/"))
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+            fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # half an IPv6 address, a port that is no number
+            fits = False
+        if not fits:
             raise EvenframeError(
                 f"--server {short_repr(self.url)} is no address: write http://127.0.0.1:8188."
             )
 
-    def made_by(self, names: list[str]) -> dict[str, Any]:
-        """What its route `made-by` tells; Refused where it has none, or another."""
-        told = self.post("/evenframe/made-by", {"names": names}, seconds=3600)
-        fits = isinstance(told, dict) and told.keys() >= {"code", "versions", "files"}
-        if not fits or not isinstance(told["files"], dict):
-            raise Refused("what it tells has another form")
-        return told
+    def made_by(self, names: Sequence[str]) -> dict[str, Any]:
+        """What its route `made-by` tells, asked as often as there are many names; Refused where it
+        has none, or another."""
+        told, files = dict[str, Any](), dict[str, Any]()
+        for start in range(0, max(1, len(names)), AT_ONCE):
+            asked = {"names": list(names[start : start + AT_ONCE]) or ["none"]}
+            told = self.post("/evenframe/made-by", asked, seconds=3600)
+            fits = isinstance(told, dict) and told.keys() >= {"code", "versions", "files"}
+            if not fits or not isinstance(told["files"], dict):
+                raise Refused("what it tells has another form")
+            files |= told["files"]
+        return told | {"files": files}
 
     def get(self, path: str) -> Any:
         with self._opened(urllib.request.Request(self._at(path))) as answer:
@@ -108,7 +120,7 @@ class Server:
         return target
 
     def _at(self, path: str) -> str:
-        return self.url.rstrip("/") + path
+        return self.url + path
 
     @contextmanager
     def _opened(self, request: urllib.request.Request, seconds: float = SECONDS) -> Iterator[Any]:
