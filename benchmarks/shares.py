@@ -15,16 +15,21 @@ RESAMPLED = 4000
 Figures = dict[str, float | int | str]
 
 
-def share(key: str, right: int, asked: int) -> dict[str, float]:
-    """How many of those asked were right; no figure where none was asked."""
+def share(key: str, right: int, asked: int, cases: int | None = None) -> dict[str, float]:
+    """How many of those asked were right; no figure where none was asked.
+
+    cases: to which the answers belong, where several are of one and go together: the interval is
+    that of so many, and `n` is their number.
+    """
     if asked == 0:
         return {}
-    low, high = wilson(right, asked)
+    asked_of = asked if cases is None else cases
+    low, high = wilson(right / asked * asked_of, asked_of)
     return {
         key: round(right / asked, 3),
         f"{key}.low": round(low, 3),
         f"{key}.high": round(high, 3),
-        f"{key}.n": asked,
+        f"{key}.n": asked_of,
     }
 
 

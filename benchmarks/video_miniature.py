@@ -12,7 +12,8 @@ from pathlib import Path
 from ..miniature.contact_sheet import save_rows
 from ..miniature.measure import SKEW, figure_scenes, presentations, skew_key
 from ..miniature.verdict import ASPECTS
-from ..miniature.video import measure
+from ..miniature.video import measure, weights_dir
+from ..miniature.video.model import FILES
 from ..miniature.video.sampling import VideoMiniature, load, load_run
 from ..miniature.video.verdict import tally
 from ..miniature.video.world import Clip, Mover
@@ -41,7 +42,8 @@ TARGETS = {"video.path_error_px": 0.5}
 
 
 def run(run: Path | None = None, sheets: Path | None = None, scale: float = 1.0) -> Figures:
-    """Measure; each share `key` comes with its 95 % Wilson interval and the number asked.
+    """Measure; each share `key` comes with its 95 % Wilson interval, and the number of clips that
+    were asked: frames of one clip are right or wrong together.
 
     run: a training whose averaged weights are measured, with the autoencoder in `codec` beside it,
     where there is one. sheets: folder for contact sheets. scale: share of the clips to draw.
@@ -53,7 +55,7 @@ def run(run: Path | None = None, sheets: Path | None = None, scale: float = 1.0)
         drawn = measure.draw(model, clips, SEED + 1000 * held_out)
         counts = tally(drawn.verdicts)
         for aspect in ASKED:
-            figures |= share(f"video.{aspect}{suffix}", *counts.get(aspect, (0, 0)))
+            figures |= share(f"video.{aspect}{suffix}", *counts.get(aspect, (0, 0, 0)))
         figures |= _of_time(drawn, suffix)
         figures |= _by_motion(drawn, suffix)
         if sheets is not None:
@@ -62,8 +64,11 @@ def run(run: Path | None = None, sheets: Path | None = None, scale: float = 1.0)
 
 
 def _of_run(run: Path) -> VideoMiniature:
+    """With the autoencoder that is in training beside it, or the shipped one."""
     codec = run.parent / "codec" / "averages.safetensors"
-    return load_run(run / "averages.safetensors", codec if codec.is_file() else None)
+    shipped = weights_dir() / FILES["vae"]
+    there = next((path for path in (codec, shipped) if path.is_file()), None)
+    return load_run(run / "averages.safetensors", there)
 
 
 def _number(count: int, scale: float) -> int:

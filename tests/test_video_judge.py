@@ -146,7 +146,7 @@ def test_what_is_gone_for_a_while_is_not_the_same():
     frames[4] = 0.5
     verdict = judge_clip(clip, watch(frames))
     assert verdict.identity == (False,) and not verdict.right
-    assert tally([verdict])["frames"] == (FEW - 1, FEW)
+    assert tally([verdict])["frames"] == (FEW - 1, FEW, 1)
 
 
 def test_what_comes_and_goes_among_others_is_followed():

@@ -19,7 +19,7 @@ from evenframe.miniature.tokenizer import WordEncoder
 from evenframe.miniature.video import weights_dir
 from evenframe.miniature.video.contrast import OtherPrompts, contrast
 from evenframe.miniature.video.motions import OBJECT_MOTIONS, TOLD_SHARE
-from evenframe.miniature.video.pool import make_shard
+from evenframe.miniature.video.pool import Part, make_shard
 from evenframe.miniature.video.sample_clips import sample_clip
 from evenframe.miniature.video.sampling import load as load_shipped
 from evenframe.miniature.video.text import MOTIONS, start_text_encoder, word_encoder
@@ -243,7 +243,7 @@ def test_the_contrast_asks_for_a_margin_and_no_more():
 
 
 def test_told_motions_are_contrasted_where_it_is_noisy(monkeypatch: pytest.MonkeyPatch):
-    told = make_shard(seed=3, index=1, size=6, kind="one", told=1.0)
+    told = make_shard(seed=3, index=1, size=6, part=Part("one", 1.0))
     pool, missed = shards.Pool([told]), {}
     for least, weight in ((0.0, 1.0), (1.0, 1.0), (0.0, 0.0)):
         monkeypatch.setattr("evenframe.miniature.video.train.LEAST_NOISE", least)

@@ -1,7 +1,7 @@
 """``python -m evenframe.miniature.video``: make the video miniature again, or go on with a run.
 
-Draws the pool of clips, trains transformer and decoder, and writes the weights. A night on two
-cores, minutes on a large GPU; every part goes on where it stopped.
+Draws the pool of clips, trains transformer and decoder, and writes the weights. A day on two cores,
+of which most is the decoder's, minutes on a large GPU; every part goes on where it stopped.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ def sample_clip(
     are told, where any is; drawn by their shares where None.
     """
     drawn = str(rng.choice(list(KINDS), p=list(KINDS.values()))) if kind is None else kind
-    new_motion = held_out and rng.random() < 0.5
+    # Nothing is held out of what is not told.
+    new_motion = held_out and told > 0 and rng.random() < 0.5
     while True:
         plan = _draw_plan(rng, drawn, told, motion)
         for _ in range(TRIES):

@@ -151,14 +151,18 @@ def _judge_frame(clip: Clip, seen: Watched, tracks: Sequence[Track | None], fram
     return Verdict(answers, verdict.matched)
 
 
-def tally(verdicts: Iterable[ClipVerdict]) -> dict[str, tuple[int, int]]:
-    """(right, asked) by aspect: those of pictures over all frames, `all` whole clips, `motion` and
-    `identity` their things."""
-    verdicts = list(verdicts)
-    counts = tally_frames(frame for each in verdicts for frame in each.frames)
-    counts["frames"] = counts.pop("all", (0, 0))
-    counts["all"] = sum(each.right for each in verdicts), len(verdicts)
-    for name in ("motion", "identity"):
-        answers = [answer for each in verdicts for answer in getattr(each, name)]
-        counts[name] = sum(answers), len(answers)
+def tally(verdicts: Iterable[ClipVerdict]) -> dict[str, tuple[int, int, int]]:
+    """(right, asked, clips) by aspect: those of pictures over all frames, `all` whole clips,
+    `motion` and `identity` their things. clips: in how many it was asked, since the answers of one
+    go together."""
+    counts = dict[str, tuple[int, int, int]]()
+    for verdict in verdicts:
+        told = tally_frames(verdict.frames)
+        told["frames"] = told.pop("all", (0, 0))
+        for name in ("motion", "identity"):
+            told[name] = sum(getattr(verdict, name)), len(getattr(verdict, name))
+        told["all"] = int(verdict.right), 1
+        for name, (right, asked) in told.items():
+            before = counts.get(name, (0, 0, 0))
+            counts[name] = before[0] + right, before[1] + asked, before[2] + (asked > 0)
     return counts

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
     """Wilson score interval of a share (Wilson 1927); (0, 1) where nothing was counted.
 
     successes: 0..n. z: standard normal quantile, 1.96 for 95 %.
