@@ -146,7 +146,7 @@ def save_at_once(value: Any, path: Path) -> None:
 
 @dataclass(frozen=True)
 class PromptRecipe:
-    """What trainings with a text encoder have in common; stored with the state.
+    """What trainings with a text encoder have in common; stored with the averages.
 
     Attributes:
         warmup: steps of linear warm-up.

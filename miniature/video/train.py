@@ -42,7 +42,7 @@ from .transformer import PlainAttention, Width, flow_times, is_inner, make_trans
 
 @dataclass(frozen=True)
 class Recipe(PromptRecipe):
-    """What is done; stored with the state and in the model card.
+    """What is done; stored with the averages and in the model card.
 
     Attributes:
         clips: to be seen in all; over the last `decay` of them the learning rate falls to 2 %.
@@ -258,7 +258,7 @@ def _told(trainer: Trainer, value: int) -> int:
 
 
 def _same_shards(trainer: Trainer, folder: Path) -> list[Path]:
-    """The shards that there are, as the first process sees them."""
+    """As many shards as the first process sees, so that all have as many samples."""
     while not (found := shards.shards_of(folder)):
         time.sleep(5)
     count = _told(trainer, len(found))
