@@ -38,7 +38,7 @@ from .clips import Array, psnr_where, rendered
 from .fairness import FRAMES, GUIDANCE, RING, STEPS, Settings
 from .fairve_cases import Case, make_cases, read_data, write_table
 from .kept import Told, kept
-from .shares import RIGHT_FRAMES, Figures, paired_p, share_of
+from .shares import RIGHT_FRAMES, Figures, paired_p, share, share_of
 
 BY_NAME = True
 ARMS = ("prompt", "soft", "self", "cross", "full")
@@ -243,7 +243,7 @@ def _else(key: str, sources: Sequence[Result], results: Sequence[Result]) -> Fig
     work = [_alike(now.professions, then.professions) for now, then in pairs]
     return {
         **share_of(f"{key}.others_kept", held),
-        **share_of(f"{key}.professions_kept", work),
+        **share(f"{key}.professions_kept", sum(work), len(work), cases=len(results)),
         f"{key}.undetermined": round(fmean(each.share(None) for each in asked), 4),
         f"{key}.flips": round(fmean(flip_rate(each.shown) for each in asked), 4),
         f"{key}.background_psnr_db": round(fmean(r.background_psnr for r in results), 2),

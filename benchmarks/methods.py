@@ -50,7 +50,6 @@ WAYS["tune-a-video"] = replace(WAYS["tune-a-video"], prepare=partial(tuned, tuni
 SEED, CLIPS, STEPS = 7700, 42, 25
 ROOM = 4
 """Pixels around what was and what shall be there that belong to the edit: edges are soft."""
-MEASURES = ("right", "outside_db", "wobble", "flicker", "seconds")
 ORDER = ("colour", "shape", "person")
 Row = tuple[str, dict[str, Array]]
 """A prompt, and middle frames by what they show."""

@@ -63,13 +63,18 @@ def read_table(path: Path) -> list[Row]:
 
 
 def _require_one_clip(rows: Sequence[Row], path: Path) -> None:
-    """A video's source lies in one folder, so its name stands for one clip."""
+    """A video's source and mask lie in one folder, so its name stands for one of each."""
     clips: dict[str, Row] = {}
     for row in rows:
         first = clips.setdefault(row.video, row)
         if first.clip != row.clip:
             raise EvenframeError(
                 f"Lines {first.number} and {row.number} of '{path.name}' call two clips "
+                f"'{row.video}': name them apart in the column video."
+            )
+        if first.mask != row.mask:
+            raise EvenframeError(
+                f"Lines {first.number} and {row.number} of '{path.name}' have two masks of "
                 f"'{row.video}': name them apart in the column video."
             )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..pipelines.comparing.results import Results
     from ..pipelines.comparing.row import Row
     from ..pipelines.models.model import Model
+    from ..pipelines.video import Choice, Fitting
     from .recipes import Recipe
 
 USUAL = "plain,fatezero,reatco,videograin,tokenflow,bridge,fame"
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         if work.results.measured(name, row, _made_of(method, row)) is None:
             console.tell(f"[{number}/{len(todo)}] {name}: {row.video}, {row.edit}")
             _do(work, name, method, row)
-    for path in _write(work.results, todo, rows, methods):
+    for path in _write(work, todo, rows, methods):
         print(path)
     for line in work.failed:
         console.tell(f"no result: {line}")
@@ -129,7 +130,9 @@ def _made_of(method: Method | Recipe, row: Row) -> str:
 
 def _begin(options: argparse.Namespace, results: Results) -> Work:
     from ..nodes.host import host
+    from ..pipelines.common.code_hash import code_hash
     from ..pipelines.comparing.editing import Shared
+    from ..pipelines.measure.judges import told as judges_told
     from ..pipelines.models.families import load
 
     judging = judging_by(options)
@@ -138,14 +141,35 @@ def _begin(options: argparse.Namespace, results: Results) -> Work:
     how = {"device": host.device(), "dtype": host.dtype()}
     model = load(options.model, **how)
     side = options.max_side or model.native_size
+    work = Work(model, shared, options.frames, side, judging, results)
+    _reading(work)
+    _try_judges(judging)
     told = {"model": model.name, "fingerprint": model.fingerprint, **asdict(shared)}
+    told |= {"code": code_hash(), **{name: str(value) for name, value in how.items()}}
+    told["judges"] = judges_told(judging["judges"]) if judging["judges"] else {}
     results.begin(told | {"frames": options.frames, "max_side": side})
-    return Work(model, shared, options.frames, side, judging, results)
+    return work
+
+
+def _try_judges(judging: Mapping[str, Any]) -> None:
+    """Ask every judge about two grey frames: one that cannot be asked is told before the work."""
+    import torch
+
+    from ..nodes.host import host
+    from ..pipelines.measure.asked import Asked
+    from ..pipelines.measure.evaluate import evaluate
+
+    if judging["judges"]:
+        grey, said = torch.full((2, 64, 64, 3), 0.5), "two cats left of a dog"
+        question = {"question": "Is it a cat?", "answer": "no", "choices": ["yes", "no"]}
+        mask = torch.zeros(2, 64, 64)
+        mask[:, :32] = 1
+        evaluate(Asked(grey, grey, said, said, mask, judging["judges"], (question,), host.device()))
 
 
 def _do(work: Work, name: str, method: Method | Recipe, row: Row) -> None:
     """Edit, measure, keep; an error is told and noted, and the next edit begins."""
-    from ..pipelines.common.errors import EvenframeError
+    from ..batch.commit import error_text, is_full
 
     try:
         source, mask = _clip(work, row)
@@ -155,41 +179,46 @@ def _do(work: Work, name: str, method: Method | Recipe, row: Row) -> None:
         made_of = _made_of(method, row)
         anew = work.results.outdated(name, row, made_of)
         work.results.keep_source(row, source, mask, anew)
-        told = {"made_of": made_of, "values": measured | {"seconds": seconds}, "frames": count}
+        measured |= {} if seconds is None else {"seconds": seconds}
+        told = {"made_of": made_of, "values": measured, "frames": count}
         work.results.keep(name, row, frames[:count], told)
-    except EvenframeError as error:
-        work.failed.append(f"{name}, line {row.number}: {error}")
-        console.tell(f"  {error}")
+    except Exception as error:  # one edit may need more memory than there is
+        if is_full(error):
+            raise
+        work.failed.append(f"{name}, line {row.number}: {error_text(error)}")
+        console.tell(f"  {error_text(error)}")
+
+
+def _reading(work: Work) -> tuple[Choice, Fitting]:
+    """How clips are read. Raises EvenframeError for what is out of range."""
+    from ..pipelines.video import Choice, Fitting, Length
+
+    codec = work.model.codec
+    choice = Choice(max_frames=work.frames, length=Length(step=codec.time_stride))
+    return choice, Fitting(multiple=codec.size_multiple, max_side=work.max_side)
 
 
 def _clip(work: Work, row: Row) -> tuple[Tensor, Tensor | None]:
     """(f, h, w, 3) at the size of the edit, and the mask (f, h, w)."""
     from ..pipelines.measure.reading import read_mask
-    from ..pipelines.video import Choice, Fitting, Length, load
+    from ..pipelines.video import load
 
-    codec = work.model.codec
-    choice = Choice(max_frames=work.frames, length=Length(step=codec.time_stride))
-    fitting = Fitting(multiple=codec.size_multiple, max_side=work.max_side)
-    frames = load(row.clip, choice, fitting, audio=False).frames
+    frames = load(row.clip, *_reading(work), audio=False).frames
     size = frames.shape[1], frames.shape[2]
     return frames, None if row.mask is None else read_mask(row.mask, len(frames), size)
 
 
 def _edited(
     work: Work, method: Method | Recipe, row: Row, source: Tensor, mask: Tensor | None
-) -> tuple[Tensor, float]:
-    """Frames of the source's size, and seconds."""
-    from time import perf_counter
-
+) -> tuple[Tensor, float | None]:
+    """Frames of the source's size, and seconds; a recipe loads and saves, too, so none of it."""
     from ..pipelines.comparing.editing import make
     from ..pipelines.comparing.methods import Method, Task
     from ..pipelines.measure.reading import resized
 
     if not isinstance(method, Method):
-        start = perf_counter()
         frames = method.edit(row, work.frames, work.max_side)
-        took = perf_counter() - start
-        return resized(frames, (source.shape[1], source.shape[2])), took
+        return resized(frames, (source.shape[1], source.shape[2])), None
     task = Task(row.source, row.target, row.words, row.new_words, mask, row.attribute, row.kind)
     made = make(work.model, source, task, method, work.shared, console.progress())
     return made.frames, made.seconds
@@ -216,7 +245,7 @@ def _measured(
 
 
 def _write(
-    results: Results,
+    work: Work,
     todo: list[tuple[str, Method | Recipe, Row]],
     rows: list[Row],
     methods: Mapping[str, Any],
@@ -224,6 +253,7 @@ def _write(
     """The tables, the sheet of pictures and FiVE's annotation; what there is so far."""
     from ..pipelines.comparing.summary import as_csv, as_markdown, summarise
 
+    results = work.results
     found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in methods}
     for name, method, row in todo:
         if told := results.measured(name, row, _made_of(method, row)):
@@ -237,7 +267,7 @@ def _write(
     }
     for name, text in texts.items():
         yield results.write(name, lambda at, text=text: at.write_text(text, encoding="utf-8"))
-    if sheet := _sheet(results, rows, methods):
+    if sheet := _sheet(results, rows, found):
         yield results.write("sheet.png", sheet.save)
 
 
@@ -253,8 +283,8 @@ def _each(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     return out.getvalue()
 
 
-def _sheet(results: Results, rows: list[Row], methods: Mapping[str, Any]) -> Any:
-    """A row for each edit: the source's middle frame, then each method's."""
+def _sheet(results: Results, rows: list[Row], found: Mapping[str, Mapping[str, Any]]) -> Any:
+    """A row for each edit: the source's middle frame, then each method's that counts."""
     import torch
 
     from ..pipelines.common.pictures import sheet
@@ -262,7 +292,8 @@ def _sheet(results: Results, rows: list[Row], methods: Mapping[str, Any]) -> Any
 
     lines = []
     for row in rows:
-        files = {name or "source": results.middle(name, row) for name in ("", *methods)}
+        made = [name for name, edits in found.items() if row.key in edits]
+        files = {name or "source": results.middle(name, row) for name in ("", *made)}
         here = {name: read_picture(path) for name, path in files.items() if path is not None}
         if here:
             wide = [
@@ -270,4 +301,4 @@ def _sheet(results: Results, rows: list[Row], methods: Mapping[str, Any]) -> Any
                 for each in here.values()
             ]
             lines.append((f"{row.video}, {row.target}: {', '.join(here)}", torch.cat(wide)))
-    return sheet(lines, columns=len(methods) + 1) if lines else None
+    return sheet(lines, columns=len(found) + 1) if lines else None

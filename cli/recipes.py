@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COMPARED = "compared"
 """In the names of what recipes save beside their result."""
+SAVER = "EvenframeSaveVideo"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class Recipe:
         given = {places[name].target: places[name].written(cell) for name, cell in cells.items()}
         loader = places["file"].node
         given |= {f"{loader}.max_frames": str(frames), f"{loader}.max_side": str(most)}
+        for node in self.workflow.nodes.values():
+            if node.class_type == SAVER:  # measured at the size of the edit, as others are
+                given[f"{node.id}.undo_fit"] = "false"
         given |= row.more or {}
         with tempfile.TemporaryDirectory(prefix="evenframe-") as name:
             temp = Path(name)

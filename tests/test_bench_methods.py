@@ -55,7 +55,7 @@ def test_figures_have_intervals_pairs_and_kinds_and_a_run_goes_on(
     made: list[str] = []
 
     def make(model, frames, task, method, shared):
-        made.append(method.title)
+        made.append(task.target)
         return Made(frames if method is METHODS["plain"] else frames * 0.5, 2.0)
 
     monkeypatch.setattr(bench, "make", make)

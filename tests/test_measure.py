@@ -248,6 +248,16 @@ def test_numbers_are_read_from_a_prompt():
     assert placing.counted("Three birds are standing on a wall.") == (3, "bird")
     assert placing.counted("two red circles on a gray background") == (2, "red circle")
     assert placing.counted("a bird") is None
+    counted = {
+        "two women across the street": (2, "woman"),
+        "three buses and one dress": (3, "bus"),
+        "five puppies": (5, "puppy"),
+        "two foxes beside six horses": (2, "fox"),
+        "four glasses": (4, "glass"),
+        "one man rides a horse": None,
+        "one man is on a bus; two dark wolves": (2, "dark wolf"),
+    }
+    assert {prompt: placing.counted(prompt) for prompt in counted} == counted
 
 
 def test_a_thing_lies_where_the_centre_of_its_surest_box_is():

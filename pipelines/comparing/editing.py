@@ -62,13 +62,14 @@ def make(
     """The clip (f, h, w, 3) edited by a method, from an inversion of its own, so that the times of
     methods can be compared. Raises EvenframeError as its controls do."""
     start = perf_counter()
+    controls = method.controls(task)
     ready = method.prepare(model, frames, task)
     inversion = inverted(ready, frames, task, method, shared, report)
     latents = edit(
         ready,
         inversion,
         method.prompt(ready, task),
-        controls=method.controls(task),
+        controls=controls,
         guidance_scale=shared.guidance_scale,
         seed=shared.seed,
         on_step=lambda step: report("Editing", step.done, step.total),
@@ -84,6 +85,7 @@ def inverted(
     walk: Mapping[str, Any] = {
         "steps": shared.steps,
         "keyframes": keyframes.parse(shared.keyframes),
+        "store": "auto" if method.reads_source else "recompute",
         **method.walk(task),
     }
     return invert_clip(

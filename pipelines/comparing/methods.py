@@ -7,7 +7,7 @@ for the clip first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,16 @@ from ..controls.fame.cross_reweighter import CrossReweighter
 from ..controls.fame.self_modulator import SelfModulator
 from ..controls.fatezero.fusion import Fusion
 from ..controls.fatezero.presets import PRESETS, Preset
+from ..controls.published import METHODS as PUBLISHED
 from ..controls.reatco.joint_sampling import JointSampling
 from ..controls.reatco.refocus import Refocus
 from ..controls.streamedit.presets import PRESETS as STREAMEDIT
 from ..controls.token_flow.token_flow import TokenFlow
-from ..controls.videograin.videograin import VideoGrain
 from ..fairness.encoder import Wish, encode_fair
 from ..regions.region import mask_region
 from ..regions.regions import Regions
+from ..text.prompt import find_places
+from ..text.tokens import words_alone
 from ..tuning.one_shot import tune
 from ..tuning.settings import SPARSE, Tuning
 
@@ -88,25 +90,43 @@ def _target(model: Model, task: Task) -> str | Conditioning:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """How one method edits.
+    """How one method edits; docs/methods.md says what its paper has beside this.
 
-    title: as tables have it. controls: of a task. needs: fields of a task without which it has
-    nothing to do. walk: settings of the inversion that are its own. prompt: of the edit. prepare:
-    the model that edits this clip (f, h, w, 3), such as one tuned on it; it inverts the clip, too.
-    differs: what its paper has beside this.
+    controls: of a task. needs: fields of a task without which it has nothing to do. walk: settings
+    of the inversion that are its own. prompt: of the edit. prepare: the model that edits this clip
+    (f, h, w, 3), such as one tuned on it; it inverts the clip, too. reads_source: whether its
+    controls read the source's attention, which an inversion keeps for them.
     """
 
-    title: str
     controls: Callable[[Task], tuple[Control, ...]]
     needs: tuple[str, ...] = ()
     walk: Callable[[Task], Mapping[str, Any]] = _usual
     prompt: Callable[[Model, Task], str | Conditioning] = _target
     prepare: Callable[[Model, Tensor, Task], Model] = _unchanged
-    differs: str = ""
+    reads_source: bool = False
 
     def lacks(self, task: Any) -> str:
-        """What of its needs a task, or a row of a table, has not; "" where it has all."""
-        return " and ".join(name for name in self.needs if getattr(task, name) in (None, "", ()))
+        """What of its needs a task, or a row of a table, has not; "" where it has all: fields, and
+        in the prompts the words that two of them name."""
+        empty = [name for name in self.needs if getattr(task, name) in (None, "", ())]
+        prompts = {"words": ("source", task.source), "new_words": ("target", task.target)}
+        absent = [
+            f"{words} in the {which} prompt"
+            for name, (which, prompt) in prompts.items()
+            if name in self.needs
+            for words in _absent(prompt, getattr(task, name))
+        ]
+        return " and ".join(empty + absent)
+
+
+def _absent(prompt: str, phrases: Iterable[str]) -> Iterator[str]:
+    """Those of some phrases that a prompt has not, as far as that is known without a tokenizer."""
+    if (known := words_alone(prompt)) is not None:
+        for phrase in phrases:
+            try:
+                find_places(known, phrase)
+            except EvenframeError:
+                yield f"'{phrase}'"
 
 
 def _plain(task: Task) -> tuple[Control, ...]:
@@ -121,7 +141,8 @@ def _published(task: Task) -> Preset:
 
 
 def _fatezero(task: Task) -> tuple[Control, ...]:
-    return (_published(task).settings(task.new_words, task.words),)
+    preset = _published(task)
+    return (preset.settings(task.new_words, task.words if preset.needs_blend_words else ()),)
 
 
 def _fatezero_walk(task: Task) -> Mapping[str, Any]:
@@ -129,9 +150,14 @@ def _fatezero_walk(task: Task) -> Mapping[str, Any]:
     return {"keyframes": parse(preset.keyframes), "layers": preset.layers}
 
 
-def _reatco(task: Task) -> tuple[Control, ...]:
+def _placed(task: Task) -> Regions:
     regions = task.regions(task.new_words)
     assert regions is not None  # it is among the needs
+    return regions
+
+
+def _reatco(task: Task) -> tuple[Control, ...]:
+    regions = _placed(task)
     return Refocus(regions), JointSampling(regions)
 
 
@@ -140,9 +166,11 @@ def _bridge(task: Task) -> tuple[Control, ...]:
 
 
 def _fame(task: Task) -> tuple[Control, ...]:
-    subject: dict[str, Any] = {"regions": task.regions(task.words), "subject": task.words}
+    regions = task.regions(task.words)
+    subject: dict[str, Any] = {"regions": regions, "subject": task.words}
     fusion = Fusion("refine", 1.0, 0.5)
-    return fusion, SelfModulator(**subject), CrossReweighter(**subject)
+    chain = fusion, SelfModulator(**subject), CrossReweighter(**subject)
+    return chain if regions is None else (*chain, JointSampling(regions))
 
 
 def tuned(model: Model, frames: Tensor, task: Task, tuning: Tuning = Tuning()) -> Model:  # noqa: B008
@@ -151,9 +179,7 @@ def tuned(model: Model, frames: Tensor, task: Task, tuning: Tuning = Tuning()) -
 
 
 def _videograin(task: Task) -> tuple[Control, ...]:
-    regions = task.regions(task.new_words)
-    assert regions is not None  # it is among the needs
-    return VideoGrain(regions), JointSampling(regions)
+    return PUBLISHED["VideoGrain, background kept"].chain(_placed(task))
 
 
 def _token_flow(task: Task) -> tuple[Control, ...]:
@@ -164,6 +190,10 @@ def _sparse(task: Task) -> Mapping[str, Any]:
     return {"keyframes": SPARSE, "layers": "all"}
 
 
+def _all_frames(task: Task) -> Mapping[str, Any]:
+    return {"keyframes": ("all",)}
+
+
 def _fair(model: Model, task: Task) -> Conditioning:
     words = ", ".join(task.words)
     wish = Wish(task.attribute, words)
@@ -172,51 +202,15 @@ def _fair(model: Model, task: Task) -> Conditioning:
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "plain": Method("Inversion and prompt alone", _plain),
-        "fatezero": Method(
-            "FateZero",
-            _fatezero,
-            walk=_fatezero_walk,
-            differs="shapes and persons were edited on models tuned on the clip",
-        ),
-        "reatco": Method(
-            "ReAtCo",
-            _reatco,
-            needs=("mask", "new_words"),
-            differs="edits on Tune-A-Video, with the clip's group norm and its own refinement",
-        ),
-        "tune-a-video": Method(
-            "Tune-A-Video",
-            _plain,
-            walk=_sparse,
-            prepare=tuned,
-            differs="inverts with the empty prompt and edits at guidance 12.5",
-        ),
-        "videograin": Method(
-            "VideoGrain",
-            _videograin,
-            needs=("mask", "new_words"),
-            walk=lambda task: {"keyframes": ("all",)},
-            differs="a ControlNet of depth, edges or pose",
-        ),
-        "tokenflow": Method(
-            "TokenFlow",
-            _token_flow,
-            walk=lambda task: {"keyframes": ("own",)},
-            differs="takes features of one residual layer from the source, too (PnP)",
-        ),
-        "bridge": Method(
-            "StreamEdit's bridge",
-            _bridge,
-            needs=("words", "new_words"),
-            differs="edits a video model of few steps without an inversion",
-        ),
+        "plain": Method(_plain),
+        "fatezero": Method(_fatezero, walk=_fatezero_walk, reads_source=True),
+        "reatco": Method(_reatco, needs=("mask", "new_words")),
+        "tune-a-video": Method(_plain, walk=_sparse, prepare=tuned),
+        "videograin": Method(_videograin, needs=("mask", "new_words"), walk=_all_frames),
+        "tokenflow": Method(_token_flow, walk=lambda task: {"keyframes": ("own",)}),
+        "bridge": Method(_bridge, needs=("words", "new_words"), reads_source=True),
         "fame": Method(
-            "FAME",
-            _fame,
-            needs=("attribute", "words"),
-            prompt=_fair,
-            differs="its formulas are not public: these are this project's",
+            _fame, needs=("attribute", "words"), walk=_all_frames, prompt=_fair, reads_source=True
         ),
     }
 )

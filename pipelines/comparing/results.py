@@ -40,20 +40,23 @@ class Results:
     folder: Path
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Take up a folder that is new or empty, or that was begun with the same settings.
+        """Take up a folder that is new or empty, or that was begun with the same settings; of those
+        that are by name themselves, such as judges, more may come later.
 
         Raises EvenframeError for any other: nothing in it is touched.
         """
         known = self.folder / SETTINGS
         if known.is_file():
             before = _read(known)
-            differs = [name for name in settings if before.get(name) != settings[name]]
+            differs = [name for name in settings if not _fits(before.get(name), settings[name])]
             if differs:
                 raise EvenframeError(
                     f"'{self.folder}' holds results with another {', '.join(differs)} "
                     f"({before.get(differs[0])!r:.60}, now {settings[differs[0]]!r:.60}): give "
                     "another folder, or the same settings."
                 )
+            grown = {n: {**before[n], **s} for n, s in settings.items() if isinstance(s, Mapping)}
+            _write_json(known, {**settings, **grown})
             return
         if self.folder.is_dir() and any(self.folder.iterdir()):
             raise EvenframeError(
@@ -127,6 +130,12 @@ class Results:
 
     def _frames(self, method: str, row: Row) -> Path:
         return self.folder / method / row.key
+
+
+def _fits(before: Any, now: Any) -> bool:
+    if not isinstance(now, Mapping) or not isinstance(before, Mapping):
+        return before == now
+    return all(before[name] == value for name, value in now.items() if name in before)
 
 
 def require_free_names(methods: Sequence[str]) -> None:

@@ -27,9 +27,10 @@ Values = Mapping[str, Mapping[str, float]]
 class Entry:
     """A measure of a method.
 
-    low, high: of 95 %, Wilson's of shares of clips, else by bootstrap. n: clips. p: that it is the
-    same as the first method's on the clips that both have, by McNemar's exact test for shares of
-    clips, else by Wilcoxon's; None for the first method itself. pairs: of that test.
+    low, high: of 95 %, Wilson's of shares of clips, else by bootstrap. n: clips; several edits of
+    one clip go together, and count as their mean. p: that it is the same as the first method's on
+    the clips that both have, by McNemar's exact test for shares of clips, else by Wilcoxon's; None
+    for the first method itself. pairs: of that test.
     """
 
     method: str
@@ -72,19 +73,32 @@ def _of(clips: Values, measure: str) -> dict[str, float]:
 def _entry(
     method: str, measure: str, values: Mapping[str, float], base: Mapping[str, float] | None
 ) -> Entry:
-    numbers = list(values.values())
-    shares = measure in YES_OR_NO  # by name: 0 or 1 on every clip makes no share of a measure
+    both = values.keys() & (base or {}).keys()
+    before = _by_clip({key: base[key] for key in values if key in both} if base else {})
+    after = _by_clip({key: value for key, value in values.items() if key in both})
+    numbers = list(_by_clip(values).values())
+    # By name: 0 or 1 on every clip makes no share of a measure.
+    shares = measure in YES_OR_NO and len(numbers) == len(values)
     low, high = wilson(int(sum(numbers)), len(numbers)) if shares else bootstrap(numbers)
-    both = [key for key in values if base and key in base]
-    if base is None or not both:
+    if not both:
         return Entry(method, measure, fmean(numbers), low, high, len(numbers))
-    before, after = ([each[key] for key in both] for each in (base, values))
+    pair = [list(each.values()) for each in (before, after)]
     if shares:
-        unlike = discordant(*([value == 1 for value in each] for each in (before, after)))
-        p, test = mcnemar(*unlike), "McNemar"
+        p, test = (
+            mcnemar(*discordant(*([value == 1 for value in each] for each in pair))),
+            "McNemar",
+        )
     else:
-        p, test = wilcoxon(before, after), "Wilcoxon"
-    return Entry(method, measure, fmean(numbers), low, high, len(numbers), p, len(both), test)
+        p, test = wilcoxon(*pair), "Wilcoxon"
+    return Entry(method, measure, fmean(numbers), low, high, len(numbers), p, len(before), test)
+
+
+def _by_clip(values: Mapping[str, float]) -> dict[str, float]:
+    """The mean of a clip's edits, whose keys are alike but for what follows the last slash."""
+    found: dict[str, list[float]] = {}
+    for key, value in values.items():
+        found.setdefault(key.rpartition("/")[0] or key, []).append(value)
+    return {clip: fmean(each) for clip, each in found.items()}
 
 
 COLUMNS = ("method", "measure", "mean", "low", "high", "n", "p", "pairs", "test")

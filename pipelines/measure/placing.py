@@ -37,7 +37,16 @@ PLACED = re.compile(
     r"^(?P<a>.+?) (?:to the |on the )?(?P<way>left of|right of|above|below) (?P<b>.+?)"
     r"(?: (?:on|in|at|with|by|under) .*)?$"
 )
-COUNTED = re.compile(rf"\b(?P<n>{'|'.join(NUMBERS)}) (?P<what>[a-z]+(?: [a-z]+)??s)\b")
+COUNTED = re.compile(rf"\b(?P<n>{'|'.join(NUMBERS[1:])}) (?P<first>[a-z]+)(?: (?P<second>[a-z]+))?")
+PLURALS = dict[str, str](
+    re.findall(
+        r"(\w+):(\w+)",
+        "men:man women:woman people:person children:child feet:foot teeth:tooth geese:goose "
+        "mice:mouse oxen:ox wolves:wolf calves:calf leaves:leaf knives:knife loaves:loaf buses:bus "
+        "axes:axe movies:movie cookies:cookie ties:tie pies:pie sheep:sheep deer:deer fish:fish",
+    )
+)
+"""What the rules of `singular` do not know."""
 VERBS = re.compile(r" (?:is|are|that|which|standing|sitting|lying)$")
 
 
@@ -80,9 +89,26 @@ def placed(prompt: str) -> tuple[str, str, str] | None:
 
 
 def counted(prompt: str) -> tuple[int, str] | None:
-    """(number, thing in the singular) of "three birds are on a wall": what is counted first."""
-    told = COUNTED.search(prompt.lower())
-    return None if told is None else (NUMBERS.index(told["n"]) + 1, told["what"].removesuffix("s"))
+    """(number, thing in the singular) of "three birds are on a wall": what is counted first, with
+    one word before it where that is no plural itself. None where nothing is."""
+    for told in COUNTED.finditer(prompt.lower()):
+        number, first, second = NUMBERS.index(told["n"]) + 1, told["first"], told["second"] or ""
+        if one := singular(first):
+            return number, one
+        if one := singular(second):
+            return number, f"{first} {one}"
+    return None
+
+
+def singular(word: str) -> str:
+    """Of a plural; "" of what seems to be none."""
+    if word in PLURALS:
+        return PLURALS[word]
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else ""
 
 
 def lies(way: str, first: Sequence[Found], second: Sequence[Found]) -> bool:
