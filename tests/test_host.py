@@ -57,6 +57,7 @@ def test_progress_reports_and_stops_when_cancelled(session: Session):
 
 def test_a_preview_that_nobody_sees_is_not_drawn(session: Session):
     drawn = list[int]()
+    assert isinstance(host, StandaloneHost)
     with host.using(session):
         host.progress(2, "Editing").step(1, lambda: drawn.append(1) or Image.new("RGB", (8, 8)))
     assert not drawn

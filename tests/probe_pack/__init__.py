@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import torch
 
@@ -58,7 +59,7 @@ class ProbeRun(io.ComfyNode):
             raise EvenframeError(fail)
         bar = host.progress(steps, "Probing")
         for done in range(1, steps + 1):
-            bar.step(done, Image.new("RGB", (32, 32)) if done % 2 else None)
+            bar.step(done, partial(Image.new, "RGB", (32, 32)) if done % 2 else None)
             time.sleep(pause)
         told = {
             "host": host.name,
