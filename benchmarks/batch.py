@@ -45,7 +45,7 @@ TARGETS = {
 }
 FLOORS = {"batch.two_workers_speedup": 1.7}
 BY_NAME = True
-EDITS, ROUNDS, SIZES = 40, 5, (10_000, 100_000)
+EDITS, ROUNDS, SIZES = 40, 3, (10_000, 100_000)
 STEPS, FRAMES = 4, 2
 RECIPE = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero attribute edit.json"
 TEXT = "a {} circle left of a blue square on a gray background"

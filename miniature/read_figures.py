@@ -67,6 +67,8 @@ def read_figures(pixels: Array, blob: Mask, faces: list[Mask], cover: Array) -> 
     found = []
     for k, face in enumerate(faces):
         own = (owner == k)[None, :]
+        if not (blob & own).any():
+            continue  # it lies right below another face, whose columns these are
         figure = _read_figure(pixels, blob & own, face)
         found.append(replace(figure, cover=np.where(near & own, cover, 0)))
     return found

@@ -7,6 +7,7 @@ import pytest
 
 from evenframe.miniature.demo import demo_clip
 from evenframe.miniature.judge import analyse, relations
+from evenframe.miniature.read_figures import read_figures
 from evenframe.miniature.sample_scenes import sample_scene
 from evenframe.miniature.scenes import compose, make_figure, make_object, render
 from evenframe.miniature.verdict import judge_scene
@@ -80,6 +81,17 @@ def test_a_figure_without_its_coat_is_undetermined():
     assert analyse(image).figures[0].presentation == "male"
     assert analyse(female).figures[0].presentation == "female"
     assert analyse(mixed).figures[0].presentation is None
+
+
+def test_of_two_faces_above_each_other_one_is_a_figure():
+    pixels = np.zeros((128, 128, 3), np.float32)
+    blob, faces = np.zeros((128, 128), bool), []
+    blob[20:100, 50:70] = True
+    for top in (30, 70):
+        face = np.zeros_like(blob)
+        face[top : top + 10, 55:65] = True
+        faces.append(face)
+    assert len(read_figures(pixels, blob, faces, blob.astype(np.float32))) == 1
 
 
 def test_relations_follow_the_centres():
