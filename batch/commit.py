@@ -6,7 +6,6 @@ many do the same row, one record is linked.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -17,13 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..pipelines.common.errors import EvenframeError, one_line
-from ..pipelines.common.whole_file import LOCK, NO_SPACE, try_lock
+from ..pipelines.common.errors import EvenframeError, error_text
+from ..pipelines.common.whole_file import LOCK, is_full, try_lock
 from .job import Job, Lost, Made, Outcome, State
 from .key import FORMAT
 from .store import Store, link
-
-LONGEST_ERROR = 2000
 
 
 def perform(store: Store, job: Job, edit: Callable[[Job, Path], Made], worker: str) -> Outcome:
@@ -97,8 +94,6 @@ def _aside(store: Store, key: str) -> Iterator[Path]:
     try:
         with (fresh / LOCK).open("x", encoding="utf-8") as lock:
             try_lock(lock.fileno())
-            lock.write(key)  # for who looks
-            lock.flush()
             os.rename(fresh, own)
             try:
                 yield own
@@ -125,19 +120,3 @@ def _settle(path: Path) -> None:
     """Bring a file to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether a full disk is behind an error; a file that is too large will not fit later."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in NO_SPACE:
-            return seen.errno != errno.EFBIG
-        seen = seen.__cause__ or seen.__context__
-    return False
-
-
-def error_text(error: BaseException) -> str:
-    """An error in a line of words."""
-    text = str(error) if isinstance(error, EvenframeError) else f"{type(error).__name__}: {error}"
-    return one_line(" ".join(text.split()))[:LONGEST_ERROR]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ..nodes.host import host
 from ..nodes.host.workflow import parse
-from ..pipelines.common.errors import EvenframeError
+from ..pipelines.common.errors import EvenframeError, error_text
+from ..pipelines.common.whole_file import is_full
 from .columns import FILE, find
-from .commit import error_text, is_full
 from .job import Job
 
 FRAMES = 64

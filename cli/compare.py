@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         if work.results.measured(name, row, _made_of(method, row)) is None:
             console.tell(f"[{number}/{len(todo)}] {name}: {row.video}, {row.edit}")
             _do(work, name, method, row)
-    for path in _write(work, todo, rows, methods):
+    for path in _write(work.results, todo, rows, methods):
         print(path)
     for line in work.failed:
         console.tell(f"no result: {line}")
@@ -169,7 +169,8 @@ def _try_judges(judging: Mapping[str, Any]) -> None:
 
 def _do(work: Work, name: str, method: Method | Recipe, row: Row) -> None:
     """Edit, measure, keep; an error is told and noted, and the next edit begins."""
-    from ..batch.commit import error_text, is_full
+    from ..pipelines.common.errors import error_text
+    from ..pipelines.common.whole_file import is_full
 
     try:
         source, mask = _clip(work, row)
@@ -245,7 +246,7 @@ def _measured(
 
 
 def _write(
-    work: Work,
+    results: Results,
     todo: list[tuple[str, Method | Recipe, Row]],
     rows: list[Row],
     methods: Mapping[str, Any],
@@ -253,7 +254,6 @@ def _write(
     """The tables, the sheet of pictures and FiVE's annotation; what there is so far."""
     from ..pipelines.comparing.summary import as_csv, as_markdown, summarise
 
-    results = work.results
     found: dict[str, dict[str, Mapping[str, float]]] = {name: {} for name in methods}
     for name, method, row in todo:
         if told := results.measured(name, row, _made_of(method, row)):

@@ -110,6 +110,9 @@ def test_outlines_are_drawn_where_little_noise_is_left():
     random = torch.Generator().manual_seed(0)
     shares = [float((flow_times(8000, 7.0, even, random) < 0.3).float().mean()) for even in (0, 1)]
     assert shares[0] < 0.02 and shares[1] == pytest.approx(0.3, abs=0.02)
+    even_share = Recipe.even_share
+    half = float((flow_times(100_000, 7.0, even_share, random) < 0.5).float().mean())
+    assert half == pytest.approx(0.145, abs=0.005)
 
 
 def test_every_process_has_an_even_share_of_a_batch():

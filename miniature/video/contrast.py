@@ -16,7 +16,15 @@ from torch.nn.functional import softplus
 
 from .. import vocabulary as world
 from ..tokenizer import WordEncoder
-from .motions import FIGURE_MOTIONS, HELD_OUT_MOTIONS, OBJECT_MOTIONS, PANNING, PANS, Motion
+from .motions import (
+    FIGURE_MOTIONS,
+    OBJECT_MOTIONS,
+    PANNING,
+    PANS,
+    Motion,
+    is_held_out,
+    is_visible,
+)
 
 LEAST_NOISE = 0.7
 """Noise share from which words decide; below, what moves how is in the clip itself."""
@@ -76,7 +84,7 @@ class OtherPrompts:
 
 def _is_shown(noun: str, motion: Motion) -> bool:
     """Whether a training may see a thing do it."""
-    return (noun, motion.words) not in HELD_OUT_MOTIONS and not (noun == "circle" and motion.turn)
+    return is_visible(noun, motion) and not is_held_out(noun, motion)
 
 
 def _drawn(count: int, random: torch.Generator) -> int:

@@ -83,3 +83,13 @@ HELD_OUT_MOTIONS: Final = frozenset(
     }
 )
 """What moves how in no clip of the training."""
+
+
+def is_held_out(noun: str, motion: Motion) -> bool:
+    """Whether no clip of the training shows it."""
+    return (noun, motion.words) in HELD_OUT_MOTIONS
+
+
+def is_visible(noun: str, motion: Motion) -> bool:
+    """Whether it can be seen: a circle may turn, and nobody knows."""
+    return not (motion.turn and noun == "circle")

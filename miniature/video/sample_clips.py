@@ -159,8 +159,8 @@ def said(scene: Scene, movers: tuple[Mover, ...], pan: float) -> tuple[tuple[str
 
 def stays_true(clip: Clip) -> bool:
     """In the frame, apart, large enough and in its relation, on the first, middle and last frame;
-    what happens between them is even. And what turns must be seen to: a circle is not."""
-    if any(mover.turn and mover.item.noun == "circle" for mover in clip.movers):
+    what happens between them is even. And what it does must be seen."""
+    if not all(m.motion is None or motions.is_visible(m.item.noun, m.motion) for m in clip.movers):
         return False
     relation = clip.scene.relation
     for frame in (0, MIDDLE, CLIP - 1):
@@ -182,4 +182,4 @@ def stays_true(clip: Clip) -> bool:
 def _is_held_out(mover: Mover) -> bool:
     if not mover.told or mover.motion is None:
         return False
-    return (mover.item.noun, mover.motion.words) in motions.HELD_OUT_MOTIONS
+    return motions.is_held_out(mover.item.noun, mover.motion)

@@ -4,6 +4,7 @@ import unicodedata
 
 HIDDEN = ("Cc", "Cs", "Zl", "Zp")
 """Unicode's controls, halves of surrogate pairs, and what ends a line or a paragraph."""
+LONGEST_ERROR = 2000
 
 
 class EvenframeError(ValueError):
@@ -28,6 +29,12 @@ def one_line(text: str) -> str:
 def in_short(error: BaseException) -> str:
     """What another program's error says, in a part of a line."""
     return " ".join((str(error) or type(error).__name__).split()).rstrip(".:")[:200]
+
+
+def error_text(error: BaseException) -> str:
+    """What an error says, as a line by itself; of one that is not ours, its kind, too."""
+    text = str(error) if isinstance(error, EvenframeError) else f"{type(error).__name__}: {error}"
+    return one_line(" ".join(text.split()))[:LONGEST_ERROR]
 
 
 def short_repr(value: object) -> str:

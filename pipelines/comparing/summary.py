@@ -73,23 +73,21 @@ def _of(clips: Values, measure: str) -> dict[str, float]:
 def _entry(
     method: str, measure: str, values: Mapping[str, float], base: Mapping[str, float] | None
 ) -> Entry:
-    both = values.keys() & (base or {}).keys()
-    before = _by_clip({key: base[key] for key in values if key in both} if base else {})
-    after = _by_clip({key: value for key, value in values.items() if key in both})
+    both = [key for key in values if base and key in base]
     numbers = list(_by_clip(values).values())
     # By name: 0 or 1 on every clip makes no share of a measure.
     shares = measure in YES_OR_NO and len(numbers) == len(values)
     low, high = wilson(int(sum(numbers)), len(numbers)) if shares else bootstrap(numbers)
-    if not both:
+    if base is None or not both:
         return Entry(method, measure, fmean(numbers), low, high, len(numbers))
-    pair = [list(each.values()) for each in (before, after)]
+    before, after = (
+        list(_by_clip({key: each[key] for key in both}).values()) for each in (base, values)
+    )
     if shares:
-        p, test = (
-            mcnemar(*discordant(*([value == 1 for value in each] for each in pair))),
-            "McNemar",
-        )
+        unlike = discordant(*([value == 1 for value in each] for each in (before, after)))
+        p, test = mcnemar(*unlike), "McNemar"
     else:
-        p, test = wilcoxon(*pair), "Wilcoxon"
+        p, test = wilcoxon(before, after), "Wilcoxon"
     return Entry(method, measure, fmean(numbers), low, high, len(numbers), p, len(before), test)
 
 

@@ -6,7 +6,6 @@ downloaded, no code of a model runs, and no pickle is read.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common import untrusted_json
 from ..common.errors import EvenframeError, in_short
+from ..models.files import fingerprint
 from .asked import NotMeasured
 
 if TYPE_CHECKING:
@@ -65,20 +65,14 @@ def require_judges(folder: Path) -> list[str]:
 
 
 def told(folder: Path) -> dict[str, str]:
-    """By the name of each judge that a folder holds, a hash of its files' names and sizes, and of
-    what its JSON files say: another judge has another."""
+    """By the name of each judge that a folder holds, its fingerprint: another judge has another."""
     found: dict[str, str] = {}
     for name in require_judges(folder):
         at = folder / name
-        files = sorted(at.rglob("*")) if at.is_dir() else [at]
-        parts = [(str(f.relative_to(folder)), f.stat().st_size) for f in files if f.is_file()]
-        texts = [f.read_bytes() for f in files if f.suffix == ".json" and _is_small(f)]
-        found[name] = hashlib.sha256(repr((parts, texts)).encode()).hexdigest()[:32]
+        files = sorted(file for file in (at.rglob("*") if at.is_dir() else [at]) if file.is_file())
+        names = (file.relative_to(folder).as_posix() for file in files)
+        found[name] = fingerprint.of_files(files, *names)
     return found
-
-
-def _is_small(file: Path) -> bool:
-    return file.stat().st_size <= 16 * MAX_CONFIG
 
 
 def find(folder: Path | None, name: str) -> Path:
