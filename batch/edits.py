@@ -121,6 +121,8 @@ def thumbnail(folder: Path) -> None:
         return
     try:
         with opened(video) as container:
+            # Threads help no nine frames, and wait for the cores that other workers compute on.
+            container.streams.video[0].codec_context.thread_count = 1
             frames = [frame for frame, _ in zip(container.decode(video=0), range(9), strict=False)]
             image = frames[len(frames) // 2].to_image()
     except (EvenframeError, FFmpegError, IndexError) as error:

@@ -1,10 +1,10 @@
 """What a batch costs beside its edits, `batch.*`, and how its lists grow with its rows.
 
-Overhead: short edits by one worker, over the same edits in a loop of one process; by two workers
-of one thread each, which wants two idle cores; and by one worker on Ray, where it is installed,
-over one without. All but the loop are timed from when their workers are ready. Records: 10,000 and
-100,000 simulated ones, listed, resumed and reported, in a process each, so that its memory is its
-own.
+Overhead: short edits by one worker, over the same edits in a loop; by two workers of one thread
+each, which wants two idle cores, over one, beside two loops over one; and by one worker on Ray,
+where it is installed, over one without. All of them are timed when they are ready. Records: 10,000
+and 100,000 simulated ones, listed, resumed and reported, in a process each, so that its memory is
+its own.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,24 @@ from ..batch.engines.local import LocalEngine
 from ..batch.here import HereRules
 from ..batch.job import Setup
 from ..batch.key import FORMAT
-from ..batch.plan import Plan, plan
+from ..batch.plan import plan
 from ..batch.store import Store, write_lines
-from ..batch.table import Row, Table
 from ..batch.table import read as read_table
-from ..nodes import node_classes
-from ..nodes.host.executor import Executor
-from ..nodes.host.workflow import parse, read
-from ..pipelines.common.errors import EvenframeError
+from ..nodes.host.workflow import read
 from . import main
+from .turns import (
+    COLORS,
+    LOOP_SECONDS,
+    MOST_WARM,
+    RECIPE,
+    TEXT,
+    Batch,
+    Beside,
+    Loop,
+    Loops,
+    Make,
+    Way,
+)
 
 TARGETS = {
     "batch.overhead_ratio": 1.05,
@@ -45,19 +54,12 @@ TARGETS = {
 }
 FLOORS = {"batch.two_workers_speedup": 1.7}
 BY_NAME = True
-EDITS, ROUNDS, SIZES = 40, 3, (10_000, 100_000)
-STEPS, FRAMES = 4, 2
-RECIPE = Path(__file__).parents[1] / "examples_workflows" / "api" / "FateZero attribute edit.json"
-TEXT = "a {} circle left of a blue square on a gray background"
-COLORS = ("yellow", "green", "purple", "white")
-
-Make = Callable[[Setup, int], Engine]
-"""Of an engine of so many workers."""
+EDITS, TURN, SIZES = 60, 20, (10_000, 100_000)
 
 
 def run(clips: int = EDITS) -> dict[str, float]:
-    """clips: how many edits the overhead is measured on; 0 leaves that out."""
-    figures = {} if clips == 0 else _overhead(clips)
+    """clips: how many edits each way is measured on; 0 leaves that out."""
+    figures = {} if clips == 0 else _overhead(clips) | _side_by_side(clips)
     for size in SIZES:
         figures |= _apart(_records, size)
     small, large = (figures[f"batch.seconds_of_{size}"] for size in SIZES)
@@ -73,88 +75,54 @@ def _apart(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, 
 
 
 def _overhead(count: int) -> dict[str, float]:
-    """Seconds of a loop, of one worker, of two and of one on Ray, from the first row to the last
-    commit: the least of several rounds, since what else a machine does only adds to them."""
-    ways: dict[str, tuple[int, Make]] = {"one": (1, LocalEngine), "two": (2, LocalEngine)}
-    if importlib.util.find_spec("ray"):
-        ways["ray"] = (1, _ray)
-    rounds = []
-    for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
-            root = Path(folder)
-            took = {"loop": _apart(_loop, root, count)["seconds"]}
-            took |= {name: _batch(root / name, count, *way) for name, way in ways.items()}
-            rounds.append(took)
+    """What one worker takes over a loop of the same edits, row by row in the same process."""
+    with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
+        rows = count + MOST_WARM
+        with Batch(Path(folder) / "beside", rows, 1, LocalEngine, Beside) as batch:
+            both = batch.turn(count)
+            loop = sum(batch.told(LOOP_SECONDS))
+    return {"batch.loop_seconds": loop, "batch.overhead_ratio": (both - loop) / loop}
 
-    least = {way: min(took[way] for took in rounds) for way in rounds[0]}
+
+def _side_by_side(count: int) -> dict[str, float]:
+    """What two workers take over one, and one on Ray; and what two plain loops take over one.
+
+    All take turns, since a machine that others use changes its pace by a third within a minute:
+    what each takes in all is of the same minutes.
+    """
+    turns = max(1, count // TURN)
+    with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder, ExitStack() as ends:
+        ways = _ways(Path(folder), turns, ends)
+        took = dict.fromkeys(ways, 0.0)
+        for _ in range(turns):
+            for name, way in ways.items():
+                took[name] += way.turn(TURN)
     figures = {
-        "batch.loop_seconds": least["loop"],
-        "batch.overhead_ratio": least["one"] / least["loop"],
-        "batch.two_workers_speedup": least["one"] / least["two"],
+        "batch.two_workers_speedup": 2 * took["one"] / took["two"],
+        "batch.two_loops_speedup": 2 * took["loop"] / took["two loops"],
     }
     if "ray" in ways:
-        figures["batch.ray_over_local"] = least["ray"] / least["one"]
+        figures["batch.ray_over_local"] = took["ray"] / took["one"]
     return figures
+
+
+def _ways(root: Path, turns: int, ends: ExitStack) -> dict[str, Way]:
+    """Each with its workers ready, and ended by `ends`."""
+    engines: dict[str, tuple[Make, int]] = {"one": (LocalEngine, 1), "two": (LocalEngine, 2)}
+    if importlib.util.find_spec("ray"):
+        engines["ray"] = (_ray, 1)
+    rows = turns * TURN + MOST_WARM
+    loops = [ends.enter_context(Loop(root / f"loop {n}", 2 * rows)) for n in range(2)]
+    ways: dict[str, Way] = {"loop": Loops(loops[:1]), "two loops": Loops(loops)}
+    for name, (make, workers) in engines.items():
+        ways[name] = ends.enter_context(Batch(root / name, workers * rows, workers, make))
+    return ways
 
 
 def _ray(setup: Setup, workers: int) -> Engine:
     from ..batch.engines.cluster import RayEngine
 
     return RayEngine(setup, workers, {})
-
-
-def _planned(root: Path, name: str, count: int) -> tuple[Plan, Setup]:
-    graph = {n: e for n, e in json.loads(RECIPE.read_text()).items() if n not in ("11", "12")}
-    graph["6"]["inputs"] |= {"steps": STEPS, "check": False}
-    graph["3"]["inputs"]["max_frames"] = FRAMES
-    cells = [{"target": TEXT.format(COLORS[n % 4]), "seed": str(n)} for n in range(count)]
-    rows = tuple(Row(line, cell) for line, cell in enumerate(cells, start=2))
-    setup = Setup(root / name, edits.make, cache=root / f"{name} cache", threads=1)
-    rules = HereRules(edits.session(setup))
-    return plan(Table(("target", "seed"), rows), parse(graph), rules), setup
-
-
-def _loop(root: Path, count: int) -> dict[str, float]:
-    """The same edits in one loop, from the second on: the first makes model and inversion."""
-    import torch
-
-    torch.set_num_threads(1)
-    work, setup = _planned(root, "loop", count + 1)
-    host, start = edits.standalone(), 0.0
-    session = replace(edits.session(setup), output=root / "loop output")
-    with host.using(session):
-        executor = Executor(host, node_classes())
-        for number, key in enumerate(work.keys):
-            start = time.perf_counter() if number == 1 else start
-            executor.run(work.graph(work.table.rows[work.first[key]]))
-    return {"seconds": time.perf_counter() - start}
-
-
-def _batch(root: Path, count: int, workers: int, make: Make) -> float:
-    """The same by a batch, from when each worker has done a row."""
-    work, setup = _planned(root, "batch", count + workers)
-    store, began = Store(setup.out), 0.0
-
-    def watch(progress: Any) -> None:
-        nonlocal began
-        if not began and progress.done >= workers and len(progress.ended) == workers:
-            began = time.perf_counter()
-            done.append(progress.done)
-        if not progress.left and not ended:
-            ended.append(time.perf_counter())
-
-    done, ended = list[int](), list[float]()
-    store.open("w")
-    with store.driving():
-        driver = Driver(store, work, make(setup, workers), lambda _: None, watch)
-        driver.run()
-    rest = count + workers - (done or [count + workers])[0]
-    if rest < count // 2:
-        raise EvenframeError(
-            "A worker got ready when most rows were done: measure on an idle machine, or with more "
-            "--clips."
-        )
-    return (ended[0] - began) / rest * count
 
 
 def _records(count: int) -> dict[str, float]:
