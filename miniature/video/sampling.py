@@ -25,7 +25,8 @@ from .motions import CLIP
 from .text import word_encoder, words
 from .transformer import CHANNELS, HEAD_WIDTH, PlainAttention, Width, make_transformer
 
-GUIDANCE = 2.5
+GUIDANCE = 3.0
+"""Above it told motion is followed more often, and things are counted and colored less well."""
 SHIFT = 5.0
 """Of the steps' noise: where things stand is decided near pure noise."""
 
