@@ -115,15 +115,16 @@ def thumbnail(folder: Path) -> None:
     """A small picture of an early frame of the first video; none where there is no video."""
     from av.error import FFmpegError
 
-    from ..pipelines.video.source import opened
+    from ..pipelines.video.source import opened, video_stream
 
     if (video := first_video(folder)) is None:
         return
     try:
         with opened(video) as container:
+            stream = video_stream(container, video)
             # Threads help no nine frames, and wait for the cores that other workers compute on.
-            container.streams.video[0].codec_context.thread_count = 1
-            frames = [frame for frame, _ in zip(container.decode(video=0), range(9), strict=False)]
+            stream.codec_context.thread_count = 1
+            frames = [frame for frame, _ in zip(container.decode(stream), range(9), strict=False)]
             image = frames[len(frames) // 2].to_image()
     except (EvenframeError, FFmpegError, IndexError) as error:
         log.warning("No thumbnail of '%s': %s", video.name, error)

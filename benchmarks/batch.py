@@ -2,23 +2,21 @@
 
 Overhead: short edits by one worker, over the same edits in a loop; by two workers of one thread
 each, which wants two idle cores, over one, beside two loops over one; and by one worker on Ray,
-where it is installed, over one without. All of them are timed when they are ready. Records: 10,000
-and 100,000 simulated ones, listed, resumed and reported, in a process each, so that its memory is
-its own.
+where it is installed, over one without. All of them are timed from when each worker has done a row,
+and start, plan and report are left out. Two workers have a clip each, or one for both: then one of
+them takes the inversion from disk, which holds no attention, and each of its edits computes that
+again. Records: 10,000 and 100,000 simulated ones, listed, resumed and reported, in a process each.
 """
 
 import importlib.util
 import json
-import multiprocessing
 import os
-import resource
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 from ..batch import edits, results
 from ..batch.driver import Driver
@@ -32,18 +30,17 @@ from ..batch.store import Store, write_lines
 from ..batch.table import read as read_table
 from ..nodes.host.workflow import read
 from . import main
+from .peaks import alone, most_bytes
 from .turns import (
     COLORS,
     LOOP_SECONDS,
-    MOST_WARM,
     RECIPE,
     TEXT,
-    Batch,
-    Beside,
+    EditBesideLoop,
     Loop,
     Loops,
-    Make,
     Way,
+    running_batch,
 )
 
 TARGETS = {
@@ -54,79 +51,104 @@ TARGETS = {
 }
 FLOORS = {"batch.two_workers_speedup": 1.7}
 BY_NAME = True
-EDITS, TURN, SIZES = 60, 20, (10_000, 100_000)
+EDITS, TURN, SIZES = 80, 20, (10_000, 100_000)
 
 
 def run(clips: int = EDITS) -> dict[str, float]:
     """clips: how many edits each way is measured on; 0 leaves that out."""
-    figures = {} if clips == 0 else _overhead(clips) | _side_by_side(clips)
+    figures = {} if clips == 0 else _overhead(clips) | _side_by_side(clips) | _on_ray(clips)
     for size in SIZES:
-        figures |= _apart(_records, size)
+        figures |= alone(_records, size)
     small, large = (figures[f"batch.seconds_of_{size}"] for size in SIZES)
     figures[f"batch.seconds_{SIZES[1]}_over_{SIZES[0]}"] = large / small
     return figures
 
 
-def _apart(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
-    """What a function gives in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def _overhead(count: int) -> dict[str, float]:
     """What one worker takes over a loop of the same edits, row by row in the same process."""
-    with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
-        rows = count + MOST_WARM
-        with Batch(Path(folder) / "beside", rows, 1, LocalEngine, Beside) as batch:
-            both = batch.turn(count)
-            loop = sum(batch.told(LOOP_SECONDS))
-    return {"batch.loop_seconds": loop, "batch.overhead_ratio": (both - loop) / loop}
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-batch-") as folder,
+        running_batch(Path(folder), count, 1, LocalEngine, edit=EditBesideLoop) as batch,
+    ):
+        both, loop = batch.turn(count), sum(batch.told(LOOP_SECONDS))
+    return {"batch.loop_seconds_a_row": loop / count, "batch.overhead_ratio": both / loop - 1}
 
 
 def _side_by_side(count: int) -> dict[str, float]:
-    """What two workers take over one, and one on Ray; and what two plain loops take over one.
-
-    All take turns, since a machine that others use changes its pace by a third within a minute:
-    what each takes in all is of the same minutes.
-    """
-    turns = max(1, count // TURN)
+    """What two workers do over one, on a clip each and on one for both; and two loops over one."""
     with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder, ExitStack() as ends:
-        ways = _ways(Path(folder), turns, ends)
-        took = dict.fromkeys(ways, 0.0)
-        for _ in range(turns):
-            for name, way in ways.items():
-                took[name] += way.turn(TURN)
-    figures = {
-        "batch.two_workers_speedup": 2 * took["one"] / took["two"],
-        "batch.two_loops_speedup": 2 * took["loop"] / took["two loops"],
+
+        def batch(name: str, workers: int, clips: tuple[int, ...]) -> Way:
+            way = running_batch(Path(folder) / name, count, workers, LocalEngine, clips)
+            return ends.enter_context(way)
+
+        # Each loop has one turn alone and one beside the other, and a row before.
+        made = [Loop(Path(folder) / f"loop {clip}", 2 * count + 1, clip) for clip in (0, 1)]
+        loops = [ends.enter_context(each) for each in made]
+        took = _in_turns(
+            count,
+            {
+                "one": batch("one", 1, (0,)),
+                "two": batch("two", 2, (0, 1)),
+                "one clip": batch("one clip", 2, (0,)),
+                "loop": Loops(loops[:1]),
+                "other loop": Loops(loops[1:]),
+                "two loops": Loops(loops),
+            },
+        )
+    a_loop = [(a + b) / 2 for a, b in zip(took["loop"], took["other loop"], strict=True)]
+    return {
+        **_ratios("batch.two_workers_speedup", took["one"], took["two"], 2),
+        **_ratios("batch.two_workers_one_clip_speedup", took["one"], took["one clip"], 2),
+        **_ratios("batch.two_loops_speedup", a_loop, took["two loops"], 2),
     }
-    if "ray" in ways:
-        figures["batch.ray_over_local"] = took["ray"] / took["one"]
-    return figures
 
 
-def _ways(root: Path, turns: int, ends: ExitStack) -> dict[str, Way]:
-    """Each with its workers ready, and ended by `ends`."""
-    engines: dict[str, tuple[Make, int]] = {"one": (LocalEngine, 1), "two": (LocalEngine, 2)}
-    if importlib.util.find_spec("ray"):
-        engines["ray"] = (_ray, 1)
-    rows = turns * TURN + MOST_WARM
-    loops = [ends.enter_context(Loop(root / f"loop {n}", 2 * rows)) for n in range(2)]
-    ways: dict[str, Way] = {"loop": Loops(loops[:1]), "two loops": Loops(loops)}
-    for name, (make, workers) in engines.items():
-        ways[name] = ends.enter_context(Batch(root / name, workers * rows, workers, make))
-    return ways
-
-
-def _ray(setup: Setup, workers: int) -> Engine:
+def _on_ray(count: int) -> dict[str, float]:
+    """What one worker on Ray takes over one without; nothing where Ray is not installed."""
+    if not importlib.util.find_spec("ray"):
+        return {}
     from ..batch.engines.cluster import RayEngine
 
-    return RayEngine(setup, workers, {})
+    def on_ray(setup: Setup, workers: int) -> Engine:
+        return RayEngine(setup, workers, {})
+
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-batch-") as folder,
+        running_batch(Path(folder) / "local", count, 1, LocalEngine) as local,
+        running_batch(Path(folder) / "ray", count, 1, on_ray) as ray,
+    ):
+        took = _in_turns(count, {"local": local, "ray": ray})
+    return _ratios("batch.ray_over_local", took["ray"], took["local"])
+
+
+def _in_turns(count: int, ways: Mapping[str, Way]) -> dict[str, list[float]]:
+    """Seconds a row of each round, in which each way has a turn.
+
+    A machine that others use changes its pace by a third within a minute: what is compared is of
+    the same minute, and comes first as often as last.
+    """
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for number, start in enumerate(range(0, count, TURN)):
+        rows, names = min(TURN, count - start), list(ways)
+        for name in names if number % 2 == 0 else reversed(names):
+            took[name].append(ways[name].turn(rows) / rows)
+    return took
+
+
+def _ratios(
+    key: str, above: Sequence[float], below: Sequence[float], times: int = 1
+) -> dict[str, float]:
+    """The median of the rounds' ratios, the least and the largest."""
+    found = [times * one / other for one, other in zip(above, below, strict=True)]
+    return {key: median(found), f"{key}.low": min(found), f"{key}.high": max(found)}
 
 
 def _records(count: int) -> dict[str, float]:
-    """A batch of so many rows that are all done: planned, resumed, reported."""
+    """A batch of so many rows that are all done: planned, resumed, reported.
+
+    The most memory that it has taken is that of the process, with all that it has imported.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-batch-") as folder:
         root = Path(folder)
         table, graph = root / "table.csv", root / "graph.json"
@@ -147,11 +169,10 @@ def _records(count: int) -> dict[str, float]:
         _, _, counts = results.rebuild(store)
         total = time.perf_counter() - start
     assert progress.before == counts["done"] == count
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         f"batch.resume_seconds_of_{count}": resumed,
         f"batch.seconds_of_{count}": total,
-        f"batch.peak_mb_of_{count}": peak,
+        f"batch.peak_mb_of_{count}": most_bytes() / 2**20,
     }
 
 

@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, TypeVar
 
@@ -44,3 +45,14 @@ def peak(call: Callable[[], Result]) -> tuple[int, Result]:
         done.set()
         watcher.join()
     return max(seen) - before, result
+
+
+def most_bytes() -> int:
+    """The most that this process has held since it began, on Linux.
+
+    Not `ru_maxrss`, which a child begins with what its parent held.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+    raise KeyError("VmHWM")

@@ -6,7 +6,9 @@ import json
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -29,12 +31,15 @@ TEXT = "a {} circle left of a blue square on a gray background"
 COLORS = ("yellow", "green", "purple", "white")
 STEPS, FRAMES = 4, 2
 MOST_WARM = 20
-"""Rows in which each worker must have done one: it makes its model then."""
-PATIENCE = 300.0
-CLOSED = 0.1
-"""Seconds after which an engine between two turns looks again."""
-Make = Callable[[Setup, int], Engine]
-"""Of an engine of so many workers."""
+"""Rows in which each worker must have done one: it makes its model and its inversion then."""
+PATIENCE = 10.0
+"""Seconds that a row may take at most."""
+BETWEEN_TURNS = 0.1
+"""Seconds after which an engine that has nothing to give looks again."""
+LOOP_SECONDS = "loop_seconds"
+MakeEngine = Callable[[Setup, int], Engine]
+"""Of so many workers."""
+MakeEdit = Callable[[Setup], Callable[[Job, Path], Made]]
 
 
 class Way(Protocol):
@@ -46,31 +51,51 @@ class Way(Protocol):
 
 
 def planned(
-    root: Path, count: int, make: Callable[[Setup], Any] = edits.make
+    root: Path, count: int, clips: Sequence[int] = (0,), make: MakeEdit = edits.make
 ) -> tuple[Plan, Setup]:
-    """So many short edits of one clip, each another row. make: of what does them.
-
-    Attention is computed again in each of them: only who inverted the clip could have kept it, and
-    workers, loops and turns would differ by that.
-    """
+    """So many short edits, each another row. clips: whose inversions they want, in turn."""
     graph = {n: e for n, e in json.loads(RECIPE.read_text()).items() if n not in ("11", "12")}
-    graph["6"]["inputs"] |= {"steps": STEPS, "check": False, "store": ["20", 0]}
-    graph["20"] = {"class_type": "EvenframeAttentionStore", "inputs": {"mode": "recompute"}}
+    graph["6"]["inputs"] |= {"steps": STEPS, "check": False}
     graph["3"]["inputs"]["max_frames"] = FRAMES
-    cells = [{"target": TEXT.format(COLORS[n % 4]), "seed": str(n)} for n in range(count)]
+    texts = [TEXT.format(COLORS[n % len(COLORS)]) for n in range(count)]
+    cells = [
+        {"target": text, "seed": str(n), "3.skip": str(clips[n % len(clips)])}
+        for n, text in enumerate(texts)
+    ]
     rows = tuple(Row(line, cell) for line, cell in enumerate(cells, start=2))
     setup = Setup(root / "out", make, cache=root / "cache", threads=1)
     rules = HereRules(edits.session(setup))
-    return plan(Table(("target", "seed"), rows), parse(graph), rules), setup
+    return plan(Table(("target", "seed", "3.skip"), rows), parse(graph), rules), setup
+
+
+class PlainEdits:
+    """Edits as a loop in Python does them: by an executor, and no more.
+
+    Their inversions are their own, for who takes one from disk has no attention with it.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._host, beside = edits.standalone(), setup.out.with_name
+        folders = {"output": beside("loop output"), "cache": beside("loop cache")}
+        self._session = replace(edits.session(setup), **folders)
+        with self._host.using(self._session):
+            self._executor = Executor(self._host, node_classes())
+
+    def __call__(self, job: Job) -> float:
+        """Seconds of one."""
+        start = time.perf_counter()
+        with self._host.using(self._session):
+            self._executor.run(parse(job.prompt))
+        return time.perf_counter() - start
 
 
 class Loop:
-    """A process with one thread that runs the graphs of its rows in a loop."""
+    """A process of one thread with a loop of plain edits of a clip of its own."""
 
-    def __init__(self, root: Path, rows: int) -> None:
+    def __init__(self, root: Path, rows: int, clip: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_loop, args=(theirs, root, rows), daemon=True)
+        self._process = context.Process(target=_loop, args=(theirs, root, rows, clip), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -89,47 +114,16 @@ class Loop:
         self._pipe.recv()
 
 
-def _loop(pipe: Any, root: Path, rows: int) -> None:
+def _loop(pipe: Any, root: Path, rows: int, clip: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    work, setup = planned(root, rows)
-    host, keys = edits.standalone(), iter(work.keys)
-    with host.using(replace(edits.session(setup), output=root / "output")):
-        executor = Executor(host, node_classes())
-        while True:
-            for _ in range(pipe.recv()):
-                executor.run(work.graph(work.table.rows[work.first[next(keys)]]))
-            pipe.send("")
-
-
-LOOP_SECONDS = "loop_seconds"
-
-
-class Beside:
-    """Does each row once more, as a loop would, and tells its seconds: `LOOP_SECONDS` of a record.
-
-    So both are of one process, whose memory's layout alone is worth some percent. Which of them
-    comes first changes from row to row: the second finds the caches warm.
-    """
-
-    def __init__(self, setup: Setup) -> None:
-        self._edit, self._host = edits.make(setup), edits.standalone()
-        self._session = replace(edits.session(setup), output=setup.out.with_name("loop output"))
-        with self._host.using(self._session):
-            self._executor = Executor(self._host, node_classes())
-
-    def __call__(self, job: Job, folder: Path) -> Made:
-        before = self._looped(job) if job.line % 2 else 0.0
-        made = self._edit(job, folder)
-        looped = before or self._looped(job)
-        return replace(made, facts={**made.facts, LOOP_SECONDS: looped})
-
-    def _looped(self, job: Job) -> float:
-        start = time.perf_counter()
-        with self._host.using(self._session):
-            self._executor.run(parse(job.prompt))
-        return time.perf_counter() - start
+    work, setup = planned(root, rows, (clip,))
+    edit, keys = PlainEdits(setup), iter(work.keys)
+    while True:
+        for _ in range(pipe.recv()):
+            edit(work.job(next(keys)))
+        pipe.send("")
 
 
 class Loops:
@@ -147,52 +141,84 @@ class Loops:
         return time.perf_counter() - start
 
 
+class EditBesideLoop:
+    """Edits each row of a batch and, before or after it, once more as a loop does: its record tells
+    `LOOP_SECONDS`.
+
+    So both are of one process: memory lies otherwise in another, which alone is worth some percent.
+    Which comes first changes from row to row, for the second finds the caches warm.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._edit, self._plain = edits.make(setup), PlainEdits(setup)
+
+    def __call__(self, job: Job, folder: Path) -> Made:
+        if job.line % 2:
+            took = self._plain(job)
+            made = self._edit(job, folder)
+        else:
+            made = self._edit(job, folder)
+            took = self._plain(job)
+        return replace(made, facts={**made.facts, LOOP_SECONDS: took})
+
+
+@contextmanager
+def running_batch(
+    root: Path,
+    rows: int,
+    workers: int,
+    engine: MakeEngine,
+    clips: Sequence[int] = (0,),
+    edit: MakeEdit = edits.make,
+) -> Iterator[Batch]:
+    """A batch of so many rows by each worker, all of which are ready."""
+    work, setup = planned(root, workers * rows + MOST_WARM, clips, edit)
+    store, turns = Store(setup.out), EngineInTurns(engine(setup, workers))
+    driver = Driver(store, work, turns, lambda _: None)
+
+    def drive() -> None:
+        store.open("w")
+        with store.driving():
+            driver.run()
+
+    with ThreadPoolExecutor(1) as pool:
+        batch = Batch(store, turns, workers, pool.submit(drive))
+        try:
+            batch.warm_up()
+            yield batch
+        finally:
+            driver.stopping.set()
+
+
 class Batch:
-    """`Way` of a batch with its driver, which goes on in a thread."""
+    """`Way` of a batch whose driver goes on in a thread. driven: that thread's end."""
 
     def __init__(
-        self,
-        root: Path,
-        rows: int,
-        workers: int,
-        make: Make,
-        edit: Callable[[Setup], Any] = edits.make,
+        self, store: Store, engine: EngineInTurns, workers: int, driven: Future[None]
     ) -> None:
-        work, setup = planned(root, rows, edit)
-        self._engine, self._store = Turns(make(setup, workers)), Store(setup.out)
-        self._driver = Driver(self._store, work, self._engine, lambda _: None)
-        self._workers = workers
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._store, self._engine = store, engine
+        self._workers, self._driven = workers, driven
 
-    def __enter__(self) -> Self:
-        self._thread.start()
+    def warm_up(self) -> None:
         for _ in range(MOST_WARM // self._workers):
             self.turn(1)
             if len(self._engine.ended) == self._workers:
-                return self
+                return
         raise EvenframeError("A worker did nothing while the others worked: measure once more.")
 
-    def __exit__(self, *_: object) -> None:
-        self._driver.stopping.set()
-        self._thread.join()
-
     def turn(self, rows: int) -> float:
-        return self._engine.turn(rows * self._workers)
+        return self._engine.turn(rows * self._workers, self._driven)
 
     def told(self, name: str) -> list[float]:
         """What the records of the last turn tell by this name."""
         return [self._store.record(key)[name] for key in self._engine.keys]
 
-    def _run(self) -> None:
-        self._store.open("w")
-        with self._store.driving():
-            self._driver.run()
 
-
-class Turns:
+class EngineInTurns:
     """`Engine` that gives another one's workers so many rows a turn.
 
-    ended: the workers that have done one. keys: of the last turn's rows.
+    ended: the workers that have done one. keys: of the last turn's rows. Between two turns nothing
+    is in flight, so that the driver's thread and the one that asks for turns need no lock.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -202,15 +228,21 @@ class Turns:
         self._engine, self._left, self._busy = engine, 0, 0
         self._began, self._took, self._over = 0.0, 0.0, threading.Event()
 
-    def turn(self, rows: int) -> float:
-        """Seconds from the first row's handing out to the last one's record."""
+    def turn(self, rows: int, driven: Future[None]) -> float:
+        """Seconds from the first row's handing out to the last one's record.
+
+        driven: what ends when the driver does, whose error is raised here.
+        """
         self._over.clear()
         self.keys.clear()
         self._began, self._left = 0.0, rows
-        if not self._over.wait(PATIENCE):
-            raise EvenframeError(
-                f"{rows} rows took more than {PATIENCE:.0f} s: measure on an idle machine."
-            )
+        waited = time.monotonic()
+        while not self._over.wait(BETWEEN_TURNS):
+            if driven.done():
+                driven.result()
+                raise EvenframeError("The batch has no rows left.")
+            if time.monotonic() - waited > PATIENCE * (rows + MOST_WARM):
+                raise EvenframeError(f"A row takes more than {PATIENCE:.0f} s: free the machine.")
         return self._took
 
     def idle(self) -> list[str]:
@@ -222,7 +254,7 @@ class Turns:
         self._engine.give(worker, job)
 
     def wait(self, seconds: float) -> list[tuple[str, Outcome]]:
-        found = self._engine.wait(seconds if self._busy else CLOSED)
+        found = self._engine.wait(seconds if self._busy else BETWEEN_TURNS)
         for worker, outcome in found:
             if outcome.state != "done":
                 raise EvenframeError(f"An edit of the bench failed: {outcome.message}")

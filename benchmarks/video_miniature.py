@@ -14,7 +14,7 @@ from ..miniature.measure import SKEW, figure_scenes, presentations, skew_key
 from ..miniature.verdict import ASPECTS
 from ..miniature.video import measure, weights_dir
 from ..miniature.video.model import FILES
-from ..miniature.video.sampling import VideoMiniature, load, load_run
+from ..miniature.video.sampling import GUIDANCE, VideoMiniature, load, load_run
 from ..miniature.video.verdict import tally
 from ..miniature.video.world import Clip, Mover
 from . import main
@@ -41,18 +41,25 @@ FLOORS = {
 TARGETS = {"video.path_error_px": 0.5}
 
 
-def run(run: Path | None = None, sheets: Path | None = None, scale: float = 1.0) -> Figures:
+def run(
+    run: Path | None = None,
+    sheets: Path | None = None,
+    scale: float = 1.0,
+    guidance: float = GUIDANCE,
+    seed: int = SEED,
+) -> Figures:
     """Measure; each share `key` comes with its 95 % Wilson interval, and the number of clips that
     were asked: frames of one clip are right or wrong together.
 
     run: a training whose averaged weights are measured, with the autoencoder in `codec` beside it,
-    where there is one. sheets: folder for contact sheets. scale: share of the clips to draw.
+    where there is one. sheets: folder for contact sheets. scale: share of the clips to draw. seed:
+    of clips and noise; settings are chosen on others than the usual one.
     """
     model = load() if run is None else _of_run(run)
     figures: Figures = {}
     for held_out, count, suffix in ((False, HELD_IN, ""), (True, HELD_OUT, "_held_out")):
-        clips = measure.bench_clips(_number(count, scale), SEED, held_out)
-        drawn = measure.draw(model, clips, SEED + 1000 * held_out)
+        clips = measure.bench_clips(_number(count, scale), seed, held_out)
+        drawn = measure.draw(model, clips, seed + 1000 * held_out, guidance)
         counts = tally(drawn.verdicts)
         for aspect in ASKED:
             figures |= share(f"video.{aspect}{suffix}", *counts.get(aspect, (0, 0, 0)))

@@ -18,6 +18,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "clips": {"type": int, "metavar": "N", "help": "clips to edit"},
     "steps": {"type": int, "metavar": "N", "help": "of an inversion and of an edit"},
     "scale": {"type": float, "metavar": "SHARE", "help": "of the clips or pictures to make"},
+    "guidance": {"type": float, "metavar": "SCALE", "help": "of the drawing"},
+    "seed": {"type": int, "metavar": "N", "help": "of other clips than the usual ones"},
     "model": {"type": Path, "metavar": "DIR", "help": "another model than the built-in one"},
     "run": {"type": Path, "metavar": "DIR", "help": "a training to measure, not the weights"},
     "sheet": {"type": Path, "metavar": "FILE", "help": "a picture of the clips to write"},

@@ -73,6 +73,15 @@ def test_rows_on_a_cluster_survive_their_workers(store: Store, engines: Any):
     assert leftovers(store) == []
 
 
+def test_a_batch_is_told_to_end_as_without_ray(engines: Any):
+    heard, engine = signal.getsignal(signal.SIGTERM), engines(0)
+    try:
+        engine.start()
+        assert signal.getsignal(signal.SIGTERM) is heard
+    finally:
+        engine.stop()
+
+
 def test_a_worker_that_computes_otherwise_is_refused(store: Store, engines: Any):
     engine = engines(1)
     engine._made_by = {"code": "other"}

@@ -153,3 +153,19 @@ def test_a_row_is_measured_and_a_measure_fails_no_row(
     monkeypatch.setattr("evenframe.pipelines.measure.evaluate.evaluate", runs_out)
     failed = measures.measured(Job("k", 2, graph), clip, clip)
     assert set(failed.values()) == {"not measured: RuntimeError: out of memory"}
+
+
+def test_a_video_that_nobody_here_decodes_has_no_thumbnail(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = tmp_path / "clip.mp4"
+    video.save(path, torch.rand(3, 32, 32, 3), 8)
+    edits.thumbnail(tmp_path)
+    assert (tmp_path / edits.THUMB).is_file()
+    (tmp_path / edits.THUMB).unlink()
+    content = path.read_bytes()
+    assert b"avc1" in content
+    path.write_bytes(content.replace(b"avc1", b"zzzz"))
+    edits.thumbnail(tmp_path)
+    assert not (tmp_path / edits.THUMB).exists()
+    assert "No thumbnail of 'clip.mp4'" in caplog.text

@@ -26,7 +26,7 @@ from .text import word_encoder, words
 from .transformer import CHANNELS, HEAD_WIDTH, PlainAttention, Width, make_transformer
 
 GUIDANCE = 3.0
-"""Above it told motion is followed more often, and things are counted and colored less well."""
+"""More follows told motion more often and counts things less well."""
 SHIFT = 5.0
 """Of the steps' noise: where things stand is decided near pure noise."""
 
