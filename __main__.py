@@ -43,14 +43,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-class Ended(KeyboardInterrupt):
-    """The process was asked to end, by a signal of this number."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -58,16 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 for Ctrl-C, 143 for SIGTERM, 141 where nobody reads the output any more.
     """
     console.prepare()
-    options = argparse.Namespace()
+    options, heard = argparse.Namespace(), list[int]()
     try:
-        with _signals_interrupt():
+        with _signals_interrupt(heard):
             parser().parse_args(arguments, options)
             code = COMMANDS[options.command][0].run(options)
             print(end="", flush=True)  # what `| head` does not read is met here, not at the exit
             return code
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         console.tell("evenframe: stopped")
-        return 128 + getattr(interrupt, "number", signal.SIGINT)
+        return 128 + (heard or [signal.SIGINT])[0]
     except BrokenPipeError:
         console.drop_output()
         return 128 + getattr(signal, "SIGPIPE", 13)
@@ -79,11 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Within the block, what asks the process to end does it as Ctrl-C does: nothing stays half."""
+def _signals_interrupt(heard: list[int]) -> Iterator[None]:
+    """Within the block, what asks the process to end does it as Ctrl-C does: nothing stays half.
+
+    heard: gets its number. The exception cannot carry it, since libraries raise their own instead.
+    """
 
     def end(number: int, _: object) -> None:
-        raise Ended(number)
+        heard.append(number)
+        raise KeyboardInterrupt
 
     numbers = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]
     ours = []

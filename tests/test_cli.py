@@ -27,6 +27,19 @@ def test_usage_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]):
     assert "usage: evenframe" in capsys.readouterr().err
 
 
+def test_who_is_asked_to_end_says_so_whatever_a_library_raises(monkeypatch: pytest.MonkeyPatch):
+    def ended(_: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None  # as Ray does
+        return 0
+
+    monkeypatch.setattr(demo, "run", ended)
+    assert main(["demo"]) == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -111,8 +111,8 @@ class RayEngine:
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
         except Exception as error:  # Ray raises of all kinds
             raise EvenframeError(
-                f"The Ray cluster cannot be joined ({in_short(error)}): check --address, and that "
-                "the same Ray is installed there."
+                f"The Ray cluster cannot be joined ({in_short(error)}): check --address, that the "
+                "same Ray is installed there, and RAY_AUTH_MODE=token with its RAY_AUTH_TOKEN."
             ) from error
         self._joined = True
         actor = ray.remote(Worker).options(
