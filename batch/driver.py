@@ -51,7 +51,8 @@ class Driver:
         there = self.store.committed()
         works = dict(zip(self.plan.keys, self.plan.groups, strict=True))
         waiting = [(key, group) for key, group in works.items() if key not in there]
-        self.progress = Progress(len(works), before=len(works) - len(waiting))
+        failed = self.store.failed(there & works.keys())
+        self.progress = Progress(len(works), len(works) - len(waiting), len(failed))
         self._schedule = Schedule(waiting, self.engine.shared)
         self._deaths, self._flight, self._written = Counter[str](), dict[str, str](), 0.0
         self._rests, self._pauses = dict[str, float](), dict[str, float]()

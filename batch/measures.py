@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..nodes.host import host
 from ..nodes.host.workflow import parse
@@ -11,9 +12,19 @@ from ..pipelines.common.whole_file import is_full
 from .columns import FILE, find
 from .job import Job
 
+if TYPE_CHECKING:
+    from ..pipelines.video import Choice
+
 FRAMES = 64
 """Of a clip that are measured at most."""
 WITHOUT = "not measured: "
+VHS = {
+    "max_frames": "frame_load_cap",
+    "skip": "skip_first_frames",
+    "stride": "select_every_nth",
+    "frame_rate": "force_rate",
+}
+"""Inputs of VHS_LoadVideo that leave frames out, by the names of `Choice`."""
 
 
 def require() -> None:
@@ -37,7 +48,7 @@ def measured(job: Job, clip: Path | None, result: Path | None) -> dict[str, floa
         return dict.fromkeys(NAMES, f"{WITHOUT}no clip file, or no video, belongs to the row")
     device, judges = host.device(), host.judges_dir()
     try:
-        clips = read_clips(clip, result, None, FRAMES, on_note=lambda _: None)
+        clips = read_clips(clip, result, None, FRAMES, lambda _: None, edited=chosen(job))
         prompts = _text(job, "source"), _text(job, "target")
         asked = Asked(clips.source, clips.result, *prompts, judges=judges, device=device)
         rows = evaluate(asked)
@@ -50,9 +61,31 @@ def measured(job: Job, clip: Path | None, result: Path | None) -> dict[str, floa
 
 def clip_name(job: Job) -> str:
     """What a row's workflow loads; "" where that is not one clip."""
-    nodes = job.prompt.values()
-    names = [n["inputs"].get(s) for n in nodes for kind, s in FILE if n["class_type"] == kind]
+    names = [node["inputs"].get(socket) for node, socket in _loaders(job)]
     return names[0] if len(names) == 1 and isinstance(names[0], str) else ""
+
+
+def chosen(job: Job) -> Choice:
+    """The frames of its clip that a row's workflow edits, as its loader says.
+
+    EvenframeError where another node says it.
+    """
+    from ..nodes.clip_load import wanted_of
+    from ..pipelines.video import Choice
+
+    ((node, file),) = _loaders(job)
+    given = {name: value for name, value in node["inputs"].items() if name not in (file, "model")}
+    if linked := [name for name, value in given.items() if isinstance(value, list)]:
+        raise EvenframeError(f"which frames are edited, another node says ({', '.join(linked)})")
+    if node["class_type"] == "EvenframeLoadVideo":
+        return wanted_of(**given).choice
+    return Choice(**{name: value for name, socket in VHS.items() if (value := given.get(socket))})
+
+
+def _loaders(job: Job) -> list[tuple[dict[str, Any], str]]:
+    """The nodes of a row's workflow that load clips, and their inputs that name the files."""
+    nodes = job.prompt.values()
+    return [(node, socket) for node in nodes for kind, socket in FILE if node["class_type"] == kind]
 
 
 def _text(job: Job, name: str) -> str:

@@ -20,11 +20,13 @@ ENDED, STOPPED = "ended", "stopped"
 
 @dataclass
 class Progress:
-    """What the driver counts. total: works of the table. before: those that had a record already.
-    doing: by worker, the line and when it began. ended: by worker, its rows."""
+    """What the driver counts. total: works of the table. before: those that had a record already,
+    failed_before: of a failure. doing: by worker, the line and when it began. ended: by worker, its
+    rows."""
 
     total: int
     before: int = 0
+    failed_before: int = 0
     done: int = 0
     failed: int = 0
     lost: int = 0
@@ -47,7 +49,7 @@ class Progress:
     def line(self) -> str:
         """`12 of 500 rows, 1 failed, 2 at work, about 31 min left`."""
         parts = [f"{self.before + self.done + self.failed} of {self.total} rows"]
-        parts += [f"{self.failed} failed"] if self.failed else []
+        parts += [f"{failed} failed"] if (failed := self.failed + self.failed_before) else []
         parts += [f"{len(self.doing)} at work"] if self.doing else []
         left = self.seconds_left()
         parts += [f"about {duration(left)} left"] if left is not None and self.left else []
@@ -66,7 +68,7 @@ class Progress:
         }
         counts = {
             name: getattr(self, name)
-            for name in ("total", "before", "done", "failed", "lost", "inversions")
+            for name in ("total", "before", "failed_before", "done", "failed", "lost", "inversions")
         }
         left = self.seconds_left()
         return {
@@ -100,7 +102,8 @@ def read(store: Store) -> list[str]:
         state = "its driver is gone; start the same command again to go on"
     done, total = (int(numbers.get(name, 0)) for name in ("done", "total"))
     failed, before = (int(numbers.get(name, 0)) for name in ("failed", "before"))
-    lines = [f"{before + done + failed} of {total} rows, {failed} failed: {state}"]
+    earlier = int(numbers.get("failed_before", 0))
+    lines = [f"{before + done + failed} of {total} rows, {failed + earlier} failed: {state}"]
     if message := one_line(str(told.get("message") or ""))[:500]:
         lines.append(message)
     if numbers.get("seconds_left") and not gone:

@@ -59,6 +59,10 @@ class Store:
         return self.root / "table.jsonl"
 
     @property
+    def _begin(self) -> Path:
+        return self.root / "batch.json"
+
+    @property
     def status(self) -> Path:
         return self.root / "status.json"
 
@@ -70,42 +74,62 @@ class Store:
 
         EvenframeError, and nothing is changed, where it is not, or another driver works there.
         """
-        path = self.root / "batch.json"
-        begun = path.exists() or self.results.is_dir()
+        self._require_own()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with self.driving():
+                there = self._begun(workflow, new_workflow)
+                named = {"id": secrets.token_hex(8)} | there | {"workflow": workflow}
+                if named != there:
+                    write_lines(self._begin, [json.dumps(named, indent=1), "\n"], settled=True)
+                for folder in (self.results, self.clips, self.aside):
+                    folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise EvenframeError(
+                f"'{self.root}' cannot be written ({error.strerror}): name another folder with "
+                "--out."
+            ) from error
+
+    def require_open(self, workflow: str, new_workflow: bool = False) -> None:
+        """Raise what `open` would, but for what another driver or the disk would."""
+        self._require_own()
+        self._begun(workflow, new_workflow)
+
+    def _require_own(self) -> None:
+        """EvenframeError where something else lies here."""
+        if self.root.exists() and not self.root.is_dir():
+            raise EvenframeError(f"'{self.root}' is a file: name a folder with --out.")
+        begun = self._begin.exists() or self.results.is_dir()
         if not begun and self.root.exists() and any(_visible(self.root)):
             raise EvenframeError(
                 f"'{self.root}' holds other files and is no batch's folder: name a new one with "
                 "--out."
             )
-        self.root.mkdir(parents=True, exist_ok=True)
-        with self.driving():
-            there = read_object(path) if path.exists() else {"format": FORMAT}
-            if there.get("format") != FORMAT:
-                raise EvenframeError(
-                    f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and "
-                    f"this version goes on with {FORMAT}: name another folder with --out."
-                )
-            other = there.get("workflow", workflow) != workflow
-            if other and not new_workflow and self.committed():
-                raise EvenframeError(
-                    f"'{self.root}' is a batch of another workflow: name another folder with "
-                    "--out, or say --new-workflow to go on in this one."
-                )
-            named = {"id": secrets.token_hex(8)} | there | {"workflow": workflow}
-            if named != there:
-                write_lines(path, [json.dumps(named, indent=1), "\n"], settled=True)
-            for folder in (self.results, self.clips, self.aside):
-                folder.mkdir(exist_ok=True)
+
+    def _begun(self, workflow: str, new_workflow: bool) -> dict[str, Any]:
+        """What is there of a batch; EvenframeError for one of another version or workflow."""
+        there = read_object(self._begin) if self._begin.exists() else {"format": FORMAT}
+        if there.get("format") != FORMAT:
+            raise EvenframeError(
+                f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and "
+                f"this version goes on with {FORMAT}: name another folder with --out."
+            )
+        other = there.get("workflow", workflow) != workflow
+        if other and not new_workflow and self.committed():
+            raise EvenframeError(
+                f"'{self.root}' is a batch of another workflow: name another folder with "
+                "--out, or say --new-workflow to go on in this one."
+            )
+        return there
 
     @property
     def id(self) -> str:
         """Of this batch alone, wherever its folder lies."""
-        return str(read_object(self.root / "batch.json").get("id"))
+        return str(read_object(self._begin).get("id"))
 
     def require(self) -> None:
         """EvenframeError where this is no batch's folder of this version."""
-        path = self.root / "batch.json"
-        if not path.is_file() or read_object(path).get("format") != FORMAT:
+        if not self._begin.is_file() or read_object(self._begin).get("format") != FORMAT:
             raise EvenframeError(f"'{self.root}' is no folder of a batch (of format {FORMAT}).")
 
     @contextmanager

@@ -68,13 +68,19 @@ def run(options: argparse.Namespace) -> int:
     require_counts(options)
     store = Store(options.out.absolute())
     plan, connect = planned(options, store)
+    work = digest(plan.workflow.as_prompt()), options.new_workflow
     if options.dry_run:
+        store.require_open(*work)
         return _dry(plan, store, options.retry_errors)
-    store.open(digest(plan.workflow.as_prompt()), options.new_workflow)
+    store.open(*work)
     with store.driving():
         progress = _drive(options, store, plan, connect)
         table, page, counts = results.rebuild(store)
     console.tell(f"{progress.line()}; {progress.inversions} inversions")
+    if counts.get("error"):
+        console.tell("Failed rows are first on the page; --retry-errors does them again.")
+    if options.evaluate and progress.before:
+        console.tell(f"{progress.before} rows were done before: what was measured then stays.")
     print(f"{table}\n{page}")
     if progress.left:
         return 128 + signal.SIGINT
@@ -194,7 +200,10 @@ def _drive(
     write_lines(store.table, plan.lines())
     watch = Watch()
     driver = Driver(store, plan, connect(), tell=watch.tell, on_tick=watch.tick)
-    return driver.run()
+    try:
+        return driver.run()
+    finally:
+        watch.clear()
 
 
 def _waiting(plan: Plan, store: Store, retry: bool) -> tuple[list[str], set[str]]:
@@ -220,8 +229,10 @@ def _dry(plan: Plan, store: Store, retry: bool) -> int:
     waiting, _ = _waiting(plan, store, retry)
     require_rows(plan, waiting)
     rows, works = len(plan.keys), len(plan.first)
+    failed = len(store.failed(plan.first.keys() - set(waiting)))
+    told = f", {failed} of them failed (--retry-errors does them again)" if failed else ""
     print(
-        f"{rows} rows, {rows - works} of them twice; {works - len(waiting)} works are done, "
+        f"{rows} rows, {rows - works} of them twice; {works - len(waiting)} works are done{told}, "
         f"{len(waiting)} to do, with {plan.inversions(waiting)} inversions"
     )
     return 0
@@ -238,7 +249,13 @@ class Watch:
         self._moving = self._out is not None and self._out.isatty()
 
     def tell(self, text: str) -> None:
-        console.tell(("\r\033[K" if self._moving else "") + one_line(text))
+        self.clear()
+        console.tell(one_line(text))
+
+    def clear(self) -> None:
+        """Make room for something else in the place of the line that changes."""
+        if self._moving:
+            console.tell("\r\033[K", end="")
 
     def tick(self, progress: Progress) -> None:
         now = self._clock()

@@ -85,6 +85,9 @@ def run(options: argparse.Namespace) -> int:
     graph = workflow.read(options.workflow or OWN_CLIP)
     with tempfile.TemporaryDirectory(prefix="evenframe-") as temp:
         settings = folders(options)
+        if (table := _table(options.each)) and not options.input:  # beside it, as for a batch
+            usual = Session.from_environment().inputs
+            settings["inputs"] = (table.absolute().parent, *usual)
         if options.no_cache:  # an empty one, gone at the end
             settings["cache"] = Path(temp) / "cache"
         session = Session.from_environment(
@@ -113,7 +116,7 @@ def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[
         return
     if len(each) > 1:
         raise EvenframeError(f"--each is given {len(each)} times: a batch counts up one input.")
-    if (table := Path(each[0])).suffix.lower() in ENDINGS and "=" not in each[0]:
+    if table := _table(each):
         yield from _rows(executor, graph, table)
         return
     target, numbers = _numbers(each[0])
@@ -123,6 +126,12 @@ def _runs(executor: Executor, graph: Workflow, each: Sequence[str]) -> Iterator[
         assignment = f"{target}={number}"
         console.tell(f"run {position} of {len(numbers)}: {assignment}")
         yield executor.assign(graph, assignment)
+
+
+def _table(each: Sequence[str]) -> Path | None:
+    """The one that --each names, where it does not name numbers."""
+    named = Path(each[0]) if each and "=" not in each[0] else None
+    return named if named and named.suffix.lower() in ENDINGS else None
 
 
 def _rows(executor: Executor, graph: Workflow, path: Path) -> Iterator[Workflow]:

@@ -287,6 +287,16 @@ def test_failed_rows_are_done_again_when_that_is_asked_for(store: Store):
     assert len(store.committed()) == 2
 
 
+def test_rows_that_failed_before_are_still_told(store: Store):
+    work = planned(table_of(["a", "error"]))
+    with driving(store):
+        driver(store, work).run()
+        again = driver(store, work).run()
+    assert (again.done, again.failed, again.left) == (0, 0, 0)
+    assert again.line() == "2 of 2 rows, 1 failed"
+    assert status.read(store)[0] == "2 of 2 rows, 1 failed: ended"
+
+
 def test_only_failed_rows_of_the_table_are_done_again_and_not_before_it_is_checked(store: Store):
     from evenframe.cli.batch import _drive
 
@@ -523,7 +533,7 @@ def test_a_batch_that_a_full_disk_ended_before_it_began_can_begin(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space"):
+    with monkeypatch.context() as patched, pytest.raises(EvenframeError, match="No space"):
         patched.setattr(stores, "write_lines", full)
         Store(tmp_path / "out").open("w")
     (tmp_path / "out" / "batch.json-00000000.new").touch()  # of one that was killed
@@ -541,6 +551,10 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path, name: str):
     (tmp_path / name).touch()
     with pytest.raises(EvenframeError, match="holds other files and is no batch's folder"):
         Store(tmp_path).open("w")
+    with pytest.raises(EvenframeError, match="holds other files and is no batch's folder"):
+        Store(tmp_path).require_open("w")
+    with pytest.raises(EvenframeError, match="is a file: name a folder with --out"):
+        Store(tmp_path / name).open("w")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

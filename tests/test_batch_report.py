@@ -20,6 +20,7 @@ from evenframe.batch.table import Row, Table
 from evenframe.pipelines import video
 from evenframe.pipelines.common.errors import EvenframeError
 from evenframe.pipelines.measure import statistics
+from evenframe.pipelines.measure.reading import read_clips
 from evenframe.pipelines.measure.statistics import bootstrap, sign_flips
 
 
@@ -169,3 +170,27 @@ def test_a_video_that_nobody_here_decodes_has_no_thumbnail(
     edits.thumbnail(tmp_path)
     assert not (tmp_path / edits.THUMB).exists()
     assert "No thumbnail of 'clip.mp4'" in caplog.text
+
+
+def test_what_is_measured_are_the_frames_that_were_edited(tmp_path: Path):
+    moving = torch.zeros(12, 64, 64, 3)
+    for at, frame in enumerate(moving):
+        frame[:, 4 * at : 4 * at + 16] = 1  # a bar that goes to the right
+    path = tmp_path / "clip.mp4"
+    video.save(path, moving, 8)
+    settings = {"file": "clip.mp4", "max_frames": 3, "skip": 2, "stride": 3, "frame_rate": 0.0}
+    settings |= {"fit": "stretch", "max_side": 64, "width": 0, "height": 0, "multiple": "8"}
+    other = {"video": "clip.mp4", "frame_load_cap": 3, "skip_first_frames": 2, "force_rate": 0}
+    loaders = {"EvenframeLoadVideo": settings, "VHS_LoadVideo": other | {"select_every_nth": 3}}
+    for kind, inputs in loaders.items():
+        job = Job("k", 2, {"load": {"class_type": kind, "inputs": inputs}})
+        made = tmp_path / f"{kind}.mp4"
+        video.save(made, moving[[2, 5, 8]], 8)
+        clips = read_clips(path, made, None, 64, lambda _: None, measures.chosen(job))
+        assert len(clips.source) == 3
+        assert (clips.source - clips.result).abs().mean() < 0.02, kind
+    linked = {"class_type": "EvenframeLoadVideo", "inputs": settings | {"skip": ["other", 0]}}
+    found = measures.measured(Job("k", 2, {"load": linked}), path, path)
+    assert set(found.values()) == {
+        "not measured: which frames are edited, another node says (skip)"
+    }

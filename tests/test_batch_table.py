@@ -229,6 +229,32 @@ def test_each_runs_the_rows_of_a_table(clips: Path, capsys: pytest.CaptureFixtur
     assert len(list((clips / "out").glob("[ab].mp4_*.mp4"))) == 2
 
 
+def test_clips_lie_beside_the_table(
+    clips: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    (clips / "t.csv").write_text("file\na.mp4\n")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    given = ["--each", str(clips / "t.csv"), "--output", str(clips / "out")]
+    assert main(["run", str(clips / "w.json"), *given]) == 0
+    assert len(list((clips / "out").glob("a.mp4_*.mp4"))) == 1
+
+
+def test_a_dry_run_refuses_what_the_batch_would(clips: Path, capsys: pytest.CaptureFixture[str]):
+    (clips / "t.csv").write_text("file\na.mp4\nbad.mp4\n")
+    (clips / "bad.mp4").write_bytes(b"no video")
+    given = ["batch", "t.csv", "--workflow", "w.json", "--out", "out"]
+    assert main(given) == 1
+    told = capsys.readouterr().err
+    assert "2 of 2 rows, 1 failed; 0 inversions" in told and "--retry-errors does them" in told
+    assert main([*given, "--dry-run"]) == 0
+    assert "2 works are done, 1 of them failed (--retry-errors" in capsys.readouterr().out
+    graph = json.loads((clips / "w.json").read_text())
+    graph["save"]["inputs"]["crf"] = 20
+    (clips / "w.json").write_text(json.dumps(graph))
+    assert main([*given, "--dry-run"]) == 1
+    assert "is a batch of another workflow" in capsys.readouterr().err
+
+
 def test_each_refuses_all_rows_before_the_first(clips: Path, capsys: pytest.CaptureFixture[str]):
     (clips / "t.csv").write_text("file\na.mp4\nnone.mp4\n../b.mp4\n")
     assert main(["run", "w.json", "--each", "t.csv", "--output", "out"]) == 1

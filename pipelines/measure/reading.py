@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,12 +32,20 @@ class Clips:
     mask: Tensor | None
 
 
-def read_clips(source: Path, result: Path, mask: Path | None, most: int, on_note: OnNote) -> Clips:
+def read_clips(
+    source: Path,
+    result: Path,
+    mask: Path | None,
+    most: int,
+    on_note: OnNote,
+    edited: Choice | None = None,
+) -> Clips:
     """Read them; at most so many frames, of a result of another size at the source's.
 
-    on_note: told what was left out or resized. Raises EvenframeError for what cannot be read.
+    on_note: told what was left out or resized. edited: the frames of the source that the result
+    was made of; all where it is None. Raises EvenframeError for what cannot be read.
     """
-    before, after = (read_frames(path, most) for path in (source, result))
+    before, after = read_frames(source, most, edited), read_frames(result, most)
     count = min(len(before), len(after))
     if len(before) != len(after):
         on_note(
@@ -57,10 +65,15 @@ def read_clips(source: Path, result: Path, mask: Path | None, most: int, on_note
     return Clips(before, after, covered)
 
 
-def read_frames(path: Path, most: int) -> Tensor:
-    """(f, h, w, 3) in 0..1 of a video, or of a folder of pictures by name; 0 takes all."""
+def read_frames(path: Path, most: int, choice: Choice | None = None) -> Tensor:
+    """(f, h, w, 3) in 0..1 of a video, or of a folder of pictures by name.
+
+    most: frames; 0 takes all. choice: of a video's; all where it is None.
+    """
     if not path.is_dir():
-        return load(path, Choice(max_frames=most), audio=False).frames
+        chosen = choice or Choice()
+        fewest = min(filter(None, (most, chosen.max_frames)), default=0)
+        return load(path, replace(chosen, max_frames=fewest), audio=False).frames
     files = sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURES)
     files = files[: most or None]
     if not files:
