@@ -19,6 +19,7 @@ from .engines.engine import Engine
 from .job import Outcome
 from .plan import Plan
 from .schedule import Schedule
+from .signals import hearing
 from .status import Progress
 from .store import Store
 
@@ -196,11 +197,5 @@ class Driver:
             self.stopping.set()
             self.tell("The batch ends after the rows in flight; Ctrl-C again ends it at once.")
 
-        if threading.current_thread() is not threading.main_thread():
+        with hearing(signal.SIGINT, heard):
             yield
-            return
-        before = signal.signal(signal.SIGINT, heard)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 FRAMES = 64
 """Of a clip that are measured at most."""
 WITHOUT = "not measured: "
+OURS = ("max_frames", "skip", "stride", "frame_rate", "target", "length", "frame_step")
+"""Inputs of Load Video that say which frames are kept."""
 VHS = {
     "max_frames": "frame_load_cap",
     "skip": "skip_first_frames",
     "stride": "select_every_nth",
     "frame_rate": "force_rate",
 }
-"""Inputs of VHS_LoadVideo that leave frames out, by the names of `Choice`."""
+"""Those of VHS_LoadVideo, by the names of `Choice`."""
+WHOLE: dict[str, Any] = {"fit": "stretch", "max_side": 0, "width": 0, "height": 0}
 
 
 def require() -> None:
@@ -73,13 +76,16 @@ def chosen(job: Job) -> Choice:
     from ..nodes.clip_load import wanted_of
     from ..pipelines.video import Choice
 
-    ((node, file),) = _loaders(job)
-    given = {name: value for name, value in node["inputs"].items() if name not in (file, "model")}
-    if linked := [name for name, value in given.items() if isinstance(value, list)]:
+    ((node, _),) = _loaders(job)
+    ours = node["class_type"] == "EvenframeLoadVideo"
+    sockets: dict[str, str] = {name: name for name in OURS} if ours else VHS
+    inputs = node["inputs"]
+    given = {name: inputs[socket] for name, socket in sockets.items() if socket in inputs}
+    if linked := [sockets[name] for name, value in given.items() if isinstance(value, list)]:
         raise EvenframeError(f"which frames are edited, another node says ({', '.join(linked)})")
-    if node["class_type"] == "EvenframeLoadVideo":
-        return wanted_of(**given).choice
-    return Choice(**{name: value for name, socket in VHS.items() if (value := given.get(socket))})
+    if ours:
+        return wanted_of(**WHOLE, **given).choice
+    return Choice(**{name: value for name, value in given.items() if value})
 
 
 def _loaders(job: Job) -> list[tuple[dict[str, Any], str]]:

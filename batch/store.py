@@ -59,7 +59,7 @@ class Store:
         return self.root / "table.jsonl"
 
     @property
-    def _begin(self) -> Path:
+    def _head(self) -> Path:
         return self.root / "batch.json"
 
     @property
@@ -81,7 +81,7 @@ class Store:
                 there = self._begun(workflow, new_workflow)
                 named = {"id": secrets.token_hex(8)} | there | {"workflow": workflow}
                 if named != there:
-                    write_lines(self._begin, [json.dumps(named, indent=1), "\n"], settled=True)
+                    write_lines(self._head, [json.dumps(named, indent=1), "\n"], settled=True)
                 for folder in (self.results, self.clips, self.aside):
                     folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -99,7 +99,7 @@ class Store:
         """EvenframeError where something else lies here."""
         if self.root.exists() and not self.root.is_dir():
             raise EvenframeError(f"'{self.root}' is a file: name a folder with --out.")
-        begun = self._begin.exists() or self.results.is_dir()
+        begun = self._head.exists() or self.results.is_dir()
         if not begun and self.root.exists() and any(_visible(self.root)):
             raise EvenframeError(
                 f"'{self.root}' holds other files and is no batch's folder: name a new one with "
@@ -108,7 +108,7 @@ class Store:
 
     def _begun(self, workflow: str, new_workflow: bool) -> dict[str, Any]:
         """What is there of a batch; EvenframeError for one of another version or workflow."""
-        there = read_object(self._begin) if self._begin.exists() else {"format": FORMAT}
+        there = read_object(self._head) if self._head.exists() else {"format": FORMAT}
         if there.get("format") != FORMAT:
             raise EvenframeError(
                 f"'{self.root}' is a batch of format {short_repr(there.get('format'))}, and "
@@ -125,11 +125,11 @@ class Store:
     @property
     def id(self) -> str:
         """Of this batch alone, wherever its folder lies."""
-        return str(read_object(self._begin).get("id"))
+        return str(read_object(self._head).get("id"))
 
     def require(self) -> None:
         """EvenframeError where this is no batch's folder of this version."""
-        if not self._begin.is_file() or read_object(self._begin).get("format") != FORMAT:
+        if not self._head.is_file() or read_object(self._head).get("format") != FORMAT:
             raise EvenframeError(f"'{self.root}' is no folder of a batch (of format {FORMAT}).")
 
     @contextmanager

@@ -181,7 +181,9 @@ def test_what_is_measured_are_the_frames_that_were_edited(tmp_path: Path):
     settings = {"file": "clip.mp4", "max_frames": 3, "skip": 2, "stride": 3, "frame_rate": 0.0}
     settings |= {"fit": "stretch", "max_side": 64, "width": 0, "height": 0, "multiple": "8"}
     other = {"video": "clip.mp4", "frame_load_cap": 3, "skip_first_frames": 2, "force_rate": 0}
-    loaders = {"EvenframeLoadVideo": settings, "VHS_LoadVideo": other | {"select_every_nth": 3}}
+    other |= {"select_every_nth": 3, "vae": ["vae", 0]}
+    linked_size = settings | {"width": ["other", 0], "upload": "video"}
+    loaders = {"EvenframeLoadVideo": linked_size, "VHS_LoadVideo": other}
     for kind, inputs in loaders.items():
         job = Job("k", 2, {"load": {"class_type": kind, "inputs": inputs}})
         made = tmp_path / f"{kind}.mp4"

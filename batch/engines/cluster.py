@@ -10,10 +10,8 @@ import logging
 import os
 import platform
 import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from ...pipelines.common.errors import EvenframeError, in_short
 from ..commit import perform
 from ..edits import standalone
 from ..job import Job, Outcome, Setup
+from ..signals import hearing
 from ..store import Store
 
 MISSING = (
@@ -107,7 +106,7 @@ class RayEngine:
             settings |= {"include_dashboard": False, "num_cpus": max(self._count, 1)}
             os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_SECONDS))
         try:
-            with _own_handler(signal.SIGTERM):
+            with hearing(signal.SIGTERM):  # which Ray takes, to end the process at once
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
         except Exception as error:  # Ray raises of all kinds
             raise EvenframeError(
@@ -198,16 +197,3 @@ class RayEngine:
 def cache_of(setup: Setup) -> Path:
     """Where workers on several machines find each other's inversions, unless it was said."""
     return setup.cache or setup.out / "cache"
-
-
-@contextmanager
-def _own_handler(number: signal.Signals) -> Iterator[None]:
-    """After the block a signal is heard by what heard it before: Ray ends the process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(number)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)

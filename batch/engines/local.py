@@ -6,8 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -16,6 +15,7 @@ from typing import Any
 from ...pipelines.common.errors import EvenframeError
 from ..commit import perform
 from ..job import Job, Outcome, Setup
+from ..signals import hearing
 from ..store import Store
 
 MOST_STARTS = 3
@@ -96,7 +96,7 @@ class LocalEngine:
         ours, theirs = self._context.Pipe()
         setup = replace(self._setup, number=number)
         process = self._context.Process(target=serve, args=(theirs, setup), daemon=True)
-        with _deaf_to_interrupts():
+        with hearing(signal.SIGINT, signal.SIG_IGN):  # born deaf: Ctrl-C is the driver's to hear
             process.start()
         theirs.close()
         return Process(process, ours)
@@ -119,19 +119,6 @@ class LocalEngine:
         if each.job is None:
             return []
         return [(name, Outcome(each.job.key, "lost", f"{name} died ({why})"))]
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Within the block, children are born so: Ctrl-C is the driver's alone to hear."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def serve(pipe: Any, setup: Setup) -> None:

@@ -25,6 +25,9 @@ JUST_BEGUN_SECONDS = 60
 ABANDONED_SECONDS = 3600
 """What nobody has written to for so long is given up, where no lock can tell."""
 
+Write = Callable[[Path], object]
+"""Writes a file of the name that it is given."""
+
 
 def is_full(error: BaseException) -> bool:
     """Whether a full disk is behind an error; a file that is too large will not fit later."""
@@ -34,10 +37,6 @@ def is_full(error: BaseException) -> bool:
             return seen.errno != errno.EFBIG
         seen = seen.__cause__ or seen.__context__
     return False
-
-
-Write = Callable[[Path], object]
-"""Writes a file of the name that it is given."""
 
 
 @dataclass(frozen=True)
