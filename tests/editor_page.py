@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from comfyui_server import ComfyServer
     from playwright.sync_api import Browser, Page
 
-READY = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EvenframeDemoClip"
+# a workflow is active as soon as the page has brought back the graph that it had before; until
+# then it would take the place of one that a test loads
+READY = """() => window.LiteGraph?.registered_node_types?.EvenframeDemoClip
+  && window.app?.extensionManager?.workflow?.activeWorkflow"""
 VUE_NODES = "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 LOAD = "async graph => { await window.app.loadGraphData(graph) }"
 RUN = """async () => {
