@@ -277,6 +277,15 @@ def test_from_a_template_to_an_own_clip_in_five_actions(
         assert name != "style" or (clip.width, clip.height) == (130, 70)
 
 
+@pytest.fixture
+def far_server(page: Page) -> Iterator[None]:
+    """Pictures come after a second, as from a server that is far away."""
+    page.route("**/view?*", lambda route: (page.wait_for_timeout(1000), route.continue_()))
+    yield
+    page.unroute_all(behavior="ignoreErrors")
+
+
+@pytest.mark.usefixtures("far_server")
 def test_a_loader_tells_of_the_file_that_is_chosen(page: Page, own_clip: str):
     """And not of one before it: after undo, and after a reload of the page."""
     loader = {"id": 1, "type": "EvenframeLoadVideo", "title": "Load Video", "pos": [0, 0]}

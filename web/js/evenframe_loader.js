@@ -17,12 +17,18 @@ async function showDemo(node, signal) {
   const { subfolder, type } = await askOfLoader("filmstrip", node, signal);
   if (signal.aborted || !isAlive(node)) return;
   node.previewMediaType = "image";
-  const output = {
-    text: [value(node, "evenframe_text") ?? ""],
-    images: [{ filename: "00000.jpg", subfolder, type }],
-  };
-  showAsRun(node, output, RESULT);
-  setTimeout(() => isAlive(node) && fit(node), PAUSE); // the editor draws it below a node without room
+  showAsRun(node, { images: [{ filename: "00000.jpg", subfolder, type }] }, RESULT);
+}
+
+// The editor makes a widget of a picture when it has come and is drawn first, be it seconds later, and
+// draws it below a node that has no room for it.
+function roomForPicture(node) {
+  let known = node.widgets.length;
+  chained(node, "onDrawBackground", () => {
+    const { length } = node.widgets;
+    if (length > known) fit(node);
+    known = length;
+  });
 }
 
 // One question at a time for each node; of answers that come late, none is shown.
@@ -78,12 +84,14 @@ app.registerExtension({
     if (node.comfyClass !== "EvenframeLoadVideo") return;
     node.evenframePlan = new Plan(node);
     node.evenframePlan.follow();
+    roomForPicture(node);
     node.evenframePlan.later();
   },
 
   loadedGraphNode(node) {
     // What the last run said stays until something is changed.
     const plan = node.evenframePlan;
-    if (plan && isOfNow(remembered(node, RESULT), node)) plan.later((signal) => plan.picture(signal));
+    const said = plan && remembered(node, RESULT);
+    if (said?.text && isOfNow(said, node)) plan.later((signal) => plan.picture(signal));
   },
 });
