@@ -20,14 +20,12 @@ async function showDemo(node, signal) {
   showAsRun(node, { images: [{ filename: "00000.jpg", subfolder, type }] }, RESULT);
 }
 
-// The editor makes a widget of a picture when it has come and is drawn first, be it seconds later, and
-// draws it below a node that has no room for it.
+// The editor makes a widget of a picture that has come, and no room.
 function roomForPicture(node) {
   let known = node.widgets.length;
   chained(node, "onDrawBackground", () => {
-    const { length } = node.widgets;
-    if (length > known) fit(node);
-    known = length;
+    if (node.widgets.length > known) fit(node);
+    known = node.widgets.length;
   });
 }
 

@@ -21,11 +21,9 @@ function show(node, output, again) {
 }
 
 showsRuns("evenframe.Results", ({ comfyClass }) => comfyClass?.startsWith("Evenframe"), RESULT, {
-  keep({ text, images, animated }, before, node) {
-    if (!text && !images) return null;
-    const said = text ?? (isOfNow(before, node) ? before.text : undefined); // a picture alone leaves the text
-    return { text: said, images, animated, of: settings(node) };
-  },
+  // A picture alone leaves the text.
+  keep: ({ text, images, animated }, before, node) => (text || images) &&
+    { text: text ?? (isOfNow(before, node) && before.text), images, animated, of: settings(node) },
   async left(output, node) {
     if (!isOfNow(output, node)) return null;
     const [first] = output.images ?? [];

@@ -154,7 +154,7 @@ export function chained(object, name, after) {
 export function showAsRun(node, output, what) {
   const id = executionId(node);
   api.dispatchCustomEvent("executed", { node: id, display_node: id, output, prompt_id: what });
-  node.setDirtyCanvas?.(true, true); // the editor asks for a node's pictures when it draws it
+  node.setDirtyCanvas?.(true, true); // drawn, it asks for pictures
 }
 
 // Remembers and shows what a node tells when it runs. keep(output, before, node): what of it, or
