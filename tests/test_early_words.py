@@ -26,7 +26,22 @@ RECIPES = ROOT / "examples_workflows" / "api"
 
 
 def recipe(name: str) -> Graph:
+    if name == "FAME with its controls":
+        return one_person_with_controls()
     return json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def one_person_with_controls() -> Graph:
+    """FAME's two controls, as they are in the strength sweep, in the recipe that leaves them out."""
+    graph, sweep = recipe("FAME one person"), recipe("FAME strength sweep")
+    edit = node(graph, "Edit")["inputs"]
+    for kind in ("SelfModulator", "CrossReweighter"):
+        control = node(sweep, kind)
+        control["inputs"] |= {"controls": edit["controls"]}
+        del control["inputs"]["regions"]
+        graph[kind] = control
+        edit["controls"] = [kind, 0]
+    return graph
 
 
 def node(graph: Graph, kind: str) -> Graph:
@@ -51,8 +66,8 @@ def refused(graph: Graph) -> str:
         ("FateZero attribute edit", "AttentionFusion", "weights", "circle: 2, owl: 3", "'owl'"),
         ("FateZero attribute edit", "AttentionFusion", "blend_words", "owl", "'owl'"),
         ("FateZero shape edit", "AttentionFusion", "target_blend_words", "owl", "'owl'"),
-        ("FAME one person", "CrossReweighter", "words", "owl", "'owl'"),
-        ("FAME one person", "SelfModulator", "subject", "owl", "'owl'"),
+        ("FAME with its controls", "CrossReweighter", "words", "owl", "'owl'"),
+        ("FAME with its controls", "SelfModulator", "subject", "owl", "'owl'"),
     ],
 )
 def test_a_word_that_is_not_in_its_prompt(name: str, kind: str, field: str, value: str, said: str):
@@ -78,7 +93,7 @@ def test_a_word_of_a_region_is_told_with_the_node_that_drew_it():
 
 
 def test_words_through_the_fairness_encoder_are_those_of_its_prompt():
-    graph = recipe("FAME one person")
+    graph = recipe("FAME with its controls")
     edit = node(graph, "Edit")["inputs"]
     assert graph[edit["target_prompt"][0]]["class_type"] == "EvenframeFairnessPrompt"
     node(graph, "CrossReweighter")["inputs"]["words"] = "owl"
@@ -104,7 +119,7 @@ def test_nothing_is_said_of_what_may_run():
     graph["90"] = {"class_type": "EvenframePrompt", "inputs": {"text": "an owl", "model": ["2", 0]}}
     graph["91"] = twin | {"inputs": twin["inputs"] | {"target_prompt": ["90", 0]}}
     check(graph)
-    graph = recipe("FAME one person")  # nothing is done, so nobody is looked for
+    graph = recipe("FAME with its controls")  # nothing is done, so nobody is looked for
     graph_of = node(graph, "SelfModulator")["inputs"]
     graph_of |= {"strength": 0, "subject": "owl"}
     check(graph)
