@@ -44,7 +44,7 @@ BY_NAME = True
 ARMS = ("prompt", "soft", "self", "cross", "full")
 COMPARED = (("prompt", "soft"), ("soft", "self"), ("soft", "cross"), ("soft", "full"))
 HARD = ("textured", "two", "both")
-"""Groups in which the prompt encoder alone leaves something to do."""
+"""The groups that are harder: textures, and two people."""
 NEAR = 24.0
 """Pixels within which a figure that is found is the one that stood there."""
 

@@ -26,22 +26,7 @@ RECIPES = ROOT / "examples_workflows" / "api"
 
 
 def recipe(name: str) -> Graph:
-    if name == "FAME with its controls":
-        return one_person_with_controls()
     return json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def one_person_with_controls() -> Graph:
-    """FAME's two controls, as they are in the strength sweep, in the recipe that leaves them out."""
-    graph, sweep = recipe("FAME one person"), recipe("FAME strength sweep")
-    edit = node(graph, "Edit")["inputs"]
-    for kind in ("SelfModulator", "CrossReweighter"):
-        control = node(sweep, kind)
-        control["inputs"] |= {"controls": edit["controls"]}
-        del control["inputs"]["regions"]
-        graph[kind] = control
-        edit["controls"] = [kind, 0]
-    return graph
 
 
 def node(graph: Graph, kind: str) -> Graph:
@@ -66,8 +51,8 @@ def refused(graph: Graph) -> str:
         ("FateZero attribute edit", "AttentionFusion", "weights", "circle: 2, owl: 3", "'owl'"),
         ("FateZero attribute edit", "AttentionFusion", "blend_words", "owl", "'owl'"),
         ("FateZero shape edit", "AttentionFusion", "target_blend_words", "owl", "'owl'"),
-        ("FAME with its controls", "CrossReweighter", "words", "owl", "'owl'"),
-        ("FAME with its controls", "SelfModulator", "subject", "owl", "'owl'"),
+        ("FAME strength sweep", "CrossReweighter", "words", "owl", "'owl'"),
+        ("FAME strength sweep", "SelfModulator", "subject", "owl", "'owl'"),
     ],
 )
 def test_a_word_that_is_not_in_its_prompt(name: str, kind: str, field: str, value: str, said: str):
@@ -93,9 +78,11 @@ def test_a_word_of_a_region_is_told_with_the_node_that_drew_it():
 
 
 def test_words_through_the_fairness_encoder_are_those_of_its_prompt():
-    graph = recipe("FAME with its controls")
-    edit = node(graph, "Edit")["inputs"]
-    assert graph[edit["target_prompt"][0]]["class_type"] == "EvenframeFairnessPrompt"
+    graph = recipe("FAME strength sweep")
+    encoder = next(id for id, each in graph.items() if each is node(graph, "FairnessPrompt"))
+    for each in graph.values():
+        if each["class_type"] == "EvenframeEdit":
+            each["inputs"]["target_prompt"] = [encoder, 0]
     node(graph, "CrossReweighter")["inputs"]["words"] = "owl"
     assert "'owl' is not in the prompt" in refused(graph)
 
@@ -119,9 +106,10 @@ def test_nothing_is_said_of_what_may_run():
     graph["90"] = {"class_type": "EvenframePrompt", "inputs": {"text": "an owl", "model": ["2", 0]}}
     graph["91"] = twin | {"inputs": twin["inputs"] | {"target_prompt": ["90", 0]}}
     check(graph)
-    graph = recipe("FAME with its controls")  # nothing is done, so nobody is looked for
-    graph_of = node(graph, "SelfModulator")["inputs"]
-    graph_of |= {"strength": 0, "subject": "owl"}
+    graph = recipe("FAME strength sweep")  # nothing is done, so nobody is looked for
+    modulator = node(graph, "SelfModulator")["inputs"]
+    modulator |= {"strength": 0, "subject": "owl"}
+    del modulator["regions"]
     check(graph)
 
 

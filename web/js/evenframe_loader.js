@@ -17,10 +17,11 @@ async function showDemo(node, signal) {
   const { subfolder, type } = await askOfLoader("filmstrip", node, signal);
   if (signal.aborted || !isAlive(node)) return;
   node.previewMediaType = "image";
-  showAsRun(node, { images: [{ filename: "00000.jpg", subfolder, type }] }, RESULT);
+  const images = [{ filename: "00000.jpg", subfolder, type }];
+  showAsRun(node, { text: value(node, "evenframe_text"), images }, RESULT);
 }
 
-// The editor makes a widget of a picture that has come, and no room.
+// The editor gives a late picture a widget, and no room.
 function roomForPicture(node) {
   let known = node.widgets.length;
   chained(node, "onDrawBackground", () => {

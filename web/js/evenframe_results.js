@@ -21,7 +21,6 @@ function show(node, output, again) {
 }
 
 showsRuns("evenframe.Results", ({ comfyClass }) => comfyClass?.startsWith("Evenframe"), RESULT, {
-  // A picture alone leaves the text.
   keep: ({ text, images, animated }, before, node) => (text || images) &&
     { text: text ?? (isOfNow(before, node) && before.text), images, animated, of: settings(node) },
   async left(output, node) {
