@@ -2,9 +2,10 @@
 
 Clips of two figures as the models' bias has them, a nurse beside a doctor or an engineer, are
 edited towards the other presentation of each: by the prompt they have, by one that names both
-attributes, by FAME's prompt encoder, and with its two controls too, which are also tried with the
-prompt that names both. All ways share fusion and joint sampling around the people's true regions,
-as in `fairness`.
+attributes, by FAME's prompt encoder, by that with the attributes' own words in the prompt, and with
+its two controls too. All ways of a model share what keeps the scene around the people's true
+regions: joint sampling, with fusion on the image model, as in `fairness`, and with RAD by its
+gradient on the video model, which else mixes two people up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ import torch
 from ..miniature.scenes import Item
 from ..miniature.video.sample_clips import sample_clip
 from ..miniature.vocabulary import SIZE
+from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
@@ -40,14 +43,19 @@ from .video_clips import (
     sides,
     with_items,
 )
+from .video_unsaid import GRADIENT as RAD
 
 SEED, CLIPS = 7600, 40
 GUIDANCE = {VIDEO: 3.0, IMAGE: 4.0}
 PAIRS = ({"doctor", "nurse"}, {"engineer", "nurse"})
-WAYS = {VIDEO: ("plain", "prompt", "soft", "full", "named"), IMAGE: ("plain", "full")}
+WAYS = {VIDEO: ("plain", "prompt", "soft", "explicit", "full"), IMAGE: ("plain", "full")}
+BEST = "explicit"
+"""The way of `video.two_people_share`."""
+EXPLICIT = {"explicit": True, "mask": "soft"}
+"""The encoder's settings beside those that all its ways share."""
 _GENTLY = replace(Settings().modulator, strength=0.1)
 """Every layer of the video miniature looks at the whole clip: more tears the people apart."""
-SETTINGS = {VIDEO: replace(Settings(), modulator=_GENTLY), IMAGE: Settings()}
+SETTINGS = {VIDEO: replace(Settings(), modulator=_GENTLY, repeats=2), IMAGE: Settings()}
 PART_OF = "video_methods"
 
 
@@ -57,7 +65,7 @@ def run(
     """Measure; see `video_methods.run`."""
     both = sides(model)
     tasks = make_tasks(max(2, round(CLIPS * scale)))
-    settings = SEED, GUIDANCE, SETTINGS
+    settings = SEED, GUIDANCE, SETTINGS, RAD, EXPLICIT
     return summary(outcomes(both, tasks, WAYS, how, Keep(keep, "people", settings), steps))
 
 
@@ -89,26 +97,30 @@ def _figure(item: Item, minority: bool) -> Item:
 def how(side: Side, shot: Shot, way: str) -> Way:
     """How a clip is edited."""
     source, target = side.prompt(shot.task.source), side.prompt(shot.task.target)
-    prompt = target if way in ("prompt", "named") else source
-    settings = SETTINGS[side.name]
-    if way in ("soft", "full"):
+    prompt, settings = target if way == "prompt" else source, SETTINGS[side.name]
+    explicit = side.name == VIDEO and way in ("explicit", "full")
+    if way in ("soft", "explicit", "full"):
         wishes = [Wish(MINORITY[i.noun], i.noun) for i in shot.task.target.scene.items]
-        given = {"strength": settings.strength, "eos_scope": settings.eos_scope}
+        given: dict[str, Any] = {"strength": settings.strength, "eos_scope": settings.eos_scope}
+        given |= EXPLICIT if explicit else {}
         prompt = encode_fair(side.model, source, wishes, **given).prompt
-    people = regions(shot, settings.grow)
-    chain = settings.controls("full" if way == "named" else way, people)
+    people = regions(shot, settings.grow, said=explicit or way == "prompt")
+    chain = settings.controls(way, people)
+    if side.name == VIDEO:
+        chain = (Refocus(people, **RAD), *chain[1:])
     return Way(prompt, chain, GUIDANCE[side.name])
 
 
-def regions(shot: Shot, grow: int) -> Regions:
-    """Of both people, where they are."""
-    size, nouns = (SIZE, SIZE), [item.noun for item in shot.task.source.scene.items]
+def regions(shot: Shot, grow: int, said: bool) -> Regions:
+    """Of both people, where they are. said: whether the prompt has the attributes' words."""
+    size, items = (SIZE, SIZE), shot.task.target.scene.items
     masks = [torch.from_numpy(inside >= 0.5).float() for inside in shot.inside]
-    items = tuple(
-        mask_region(mask, len(mask), size, name=noun, words=noun, grow=grow)
-        for noun, mask in zip(nouns, masks, strict=True)
+    words = [f"{i.presentation}, {i.noun}" if said else i.noun for i in items]
+    places = tuple(
+        mask_region(mask, len(mask), size, name=item.noun, words=named, grow=grow)
+        for item, named, mask in zip(items, words, masks, strict=True)
     )
-    return Regions(items, len(shot.frames), size)
+    return Regions(places, len(shot.frames), size)
 
 
 def summary(found: Mapping[str, Sequence[Outcome]]) -> Figures:
@@ -118,8 +130,8 @@ def summary(found: Mapping[str, Sequence[Outcome]]) -> Figures:
         {way: [getattr(o, name) >= RIGHT_FRAMES for o in each] for way, each in found.items()}
         for name in ("looks", "kinds")
     )
-    figures: Figures = {**share_of("video.two_people_share", both["full"])}
-    figures |= share_of("video.two_people_profession_share", kept["full"])
+    figures: Figures = {**share_of("video.two_people_share", both[BEST])}
+    figures |= share_of("video.two_people_profession_share", kept[BEST])
     for way in found:
         key = f"video.two_people.{way}"
         figures |= share_of(f"{key}.both", both[way])
@@ -127,8 +139,8 @@ def summary(found: Mapping[str, Sequence[Outcome]]) -> Figures:
         figures[f"{key}.background_psnr_db"] = round(
             fmean(o.background_psnr for o in found[way]), 2
         )
-    figures["video.two_people_gain_over_prompt"] = gain(both["prompt"], both["full"])
-    figures["video.two_people_gain_over_prompt.p"] = paired_p(both["prompt"], both["full"])
+    figures["video.two_people_gain_over_prompt"] = gain(both["prompt"], both[BEST])
+    figures["video.two_people_gain_over_prompt.p"] = paired_p(both["prompt"], both[BEST])
     return figures
 
 

@@ -63,6 +63,14 @@ def _blending_inputs() -> list[io.Input]:
             tooltip="The end of the prompt sums it up. first: blend the end too. "
             "first+padding: and the padding behind it. none: neither.",
         ),
+        io.Boolean.Input(
+            "explicit",
+            default=False,
+            optional=True,
+            advanced=True,
+            tooltip="Put the attribute's own words into the prompt too, blended as far: for video "
+            "transformers, which read an attribute there.",
+        ),
     ]
 
 

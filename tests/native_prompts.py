@@ -16,6 +16,7 @@ from native_manners import Stopped, refocus
 from evenframe.benchmarks import host_models, native
 from evenframe.pipelines.controls.fatezero.fusion import Fusion
 from evenframe.pipelines.editing import edit
+from evenframe.pipelines.fairness.encoder import Wish, encode_fair
 from evenframe.pipelines.models.model import Model
 from evenframe.pipelines.source.inversion import invert
 from evenframe.pipelines.source.reconstruction import checked, reconstruct
@@ -38,6 +39,23 @@ def the_controlnet_of_one_prompt_is_its_own(model: Model, steered: Model) -> Non
     )
     assert native.rel_error(again, first) < 5e-3  # kept in half precision
     assert native.rel_error(first, edit(model, kept, native.TARGET, controls=[Fusion()])) > 1e-2
+
+
+def added_words_keep_the_controlnet(model: Model, steered: Model) -> None:
+    """An attribute's own words come into a prompt that has more than words."""
+    given = {"strength": 1, "eos_scope": "first+padding", "mask": "soft", "explicit": True}
+    made = encode_fair(model, steered.text.encode(native.TARGET), [Wish("tall", "circle")], **given)
+    assert made.record.fair == "a yellow tall circle on a gray background"
+    assert len(made.prompt.tokens.words) == 8
+    inversion, states = native.noise(model, SIZE), {"tokens": made.prompt.states["tokens"]}
+    there, bare = (
+        replace(each.text.encode(made.record.fair), states=states) for each in (steered, model)
+    )
+    with_hint, expected, without = (
+        edit(model, inversion, each, controls=[Fusion("reweight", weights=(("tall", 2.0),))])
+        for each in (made.prompt, there, bare)
+    )
+    assert close(with_hint, expected) and not close(with_hint, without)
 
 
 def every_frame_has_its_own_hint(model: Model, steered: Model) -> None:
@@ -169,6 +187,7 @@ def main() -> None:
         model = host_models.sd()
         steered = host_models.with_controlnet(model, SIZE, len(FRAMES))
         the_controlnet_of_one_prompt_is_its_own(model, steered)
+        added_words_keep_the_controlnet(model, steered)
         every_frame_has_its_own_hint(model, steered)
         prompts_may_be_of_two_lengths(model)
         a_hook_follows_its_schedule_upwards(model)

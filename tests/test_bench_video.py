@@ -134,7 +134,7 @@ def test_the_summaries_compare_pairs():
     assert figures["video.flicker_ratio.high"] == 0.5
     figures |= video_unsaid.summary(found(video_unsaid, video_unsaid.BEST))
     assert figures["video.unsaid_gain"] == 1 and figures["video.unsaid_share_without"] == 0
-    figures |= video_people.summary(found(video_people, "full"))
+    figures |= video_people.summary(found(video_people, video_people.BEST))
     assert figures["video.two_people_share"] == figures["video.two_people_profession_share"] == 1
     limits = {*video_methods.FLOORS, *video_methods.TARGETS}
     assert {key for key in limits if "inversion" not in key} <= set(figures)

@@ -1,6 +1,7 @@
 """The fairness prompt encoder: which words, which tokens, how much."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 import torch
@@ -258,6 +259,69 @@ def test_the_record_says_what_was_blended(model):
         "doctor[2] <- 0.4 doctor[3]",
         "(end)[6] <- 0.4 (end)[7]",
     ]
+
+
+# The attribute's own words
+
+
+def test_an_added_word_is_blended_from_the_word_that_it_describes(model):
+    text, attribute = "a doctor greets a nurse", "doctor: {} in a sari, nurse: older male"
+    own = model.text.encode(text).states["tokens"]
+    found = fair(model, text, attribute, strength=0.25, eos_scope="none", explicit=True)
+    assert found.record.fair == "a doctor in a sari greets an older male nurse"
+    its = model.text.encode(found.record.fair)
+    assert found.prompt.tokens == its.tokens
+    theirs, states = its.states["tokens"], found.prompt.states["tokens"]
+    # a doctor in a sari greets an older male nurse, after the start: where each comes from
+    origins = [1, 2, 2, 2, 2, 3, 4, 5, 5, 5]
+    blended = [False, False, True, True, True, False, False, True, True, True]
+    for at, (origin, moved) in enumerate(zip(origins, blended, strict=True), 1):
+        expected = torch.lerp(own[origin], theirs[at], 0.25 if moved else 0.0)
+        assert torch.allclose(states[at], expected, atol=1e-6), its.tokens.words[at - 1]
+    assert torch.equal(states[11], own[6]) and torch.equal(states[12:], own[12:]), "as they were"
+    rows = [(row.word, row.fair_word) for row in found.record.blended]
+    who = ["in", "a", "sari", "older", "male", "nurse"]
+    assert rows == [("doctor" if word in who[:3] else "nurse", word) for word in who]
+
+
+def test_at_full_strength_an_explicit_prompt_of_all_that_changes_is_the_fairness_prompt(model):
+    text = "a runner and a doctor"
+    given = {"strength": 1, "eos_scope": "first+padding", "explicit": True}
+    found = fair(model, text, "doctor: female", **given)
+    its = model.text.encode("a runner and a female doctor")
+    assert torch.allclose(found.prompt.states["tokens"], its.states["tokens"], atol=1e-6)
+
+
+def test_an_explicit_prompt_that_got_shorter(model):
+    given = {"strength": 1, "eos_scope": "first+padding", "explicit": True}
+    found = fair(model, "a young male female doctor", "female", **given)
+    assert found.record.fair == found.prompt.tokens.text == "a young female doctor"
+    states, its = found.prompt.states["tokens"], model.text.encode(found.record.fair)
+    assert torch.allclose(states[4:], its.states["tokens"][4:], atol=1e-6)
+
+
+def test_without_strength_an_explicit_prompt_is_the_prompt(model):
+    own = model.text.encode(TENNIS)
+    same = fair(model, own, "female", strength=0, explicit=True).prompt
+    assert same.tokens == own.tokens and torch.equal(same.states["tokens"], own.states["tokens"])
+
+
+def test_what_a_host_has_beside_a_prompt_goes_with_its_new_words(model):
+    mask = torch.ones(1, 6)
+    own = replace(model.text.encode(TENNIS), host=[[None, {"control": "hint", "mask": "old"}]])
+    other = replace(model.text.encode("a female doctor"), host=[[mask, {"mask": "new"}]])
+    made = own.reworded(other, own.states)
+    assert made.tokens == other.tokens
+    assert made.host == [[mask, {"control": "hint", "mask": "new"}]]
+    assert own.reworded(replace(other, host=None), own.states).host[0][1]["control"] == "hint"
+    assert replace(own, host=None).reworded(replace(other, host=None), own.states).host is None
+
+
+def test_no_word_is_added_to_a_prompt_of_several_parts(model):
+    own = replace(model.text.encode(TENNIS), host=[[None, {}], [torch.zeros(1, 77, 8), {}]])
+    told = refused(model, own, "female", explicit=True)
+    assert told.startswith(f"The conditioning of '{TENNIS}' has 2 parts") and "explicit off" in told
+    fair(model, own, "female")
 
 
 # How the attribute is put

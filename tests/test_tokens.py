@@ -208,6 +208,17 @@ def test_a_fairness_prompt_without_an_end_that_sums_up():
     assert rows == {0: "a", 1: "dog", 2: "on", 3: "a", 4: "sofa", 5: "sofa"}
 
 
+def test_words_are_added_without_a_start_or_an_end_that_sums_up():
+    given = {"strength": 1, "eos_scope": "none", "explicit": True}
+    made = encode_fair(MODEL, "dog on a sofa", [Wish("quite old", "dog")], **given)  # type: ignore[arg-type]
+    before, fair = (encoded(text) for text in ("dog on a sofa", "quite old dog on a sofa"))
+    own, theirs = before.states["tokens"], fair.states["tokens"]
+    assert made.prompt.tokens == fair.tokens
+    # quite is of two pieces, sofa too; behind it the end
+    expected = torch.cat([theirs[:4], own[1:6], own[9:]])
+    assert torch.equal(made.prompt.states["tokens"], expected)
+
+
 def test_what_is_ranked_is_pooled_over_all_tokens():
     prompt = encoded("dog on a sofa")
     assert torch.equal(prompt.pooled(), prompt.states["tokens"][:6].mean(0))

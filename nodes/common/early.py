@@ -28,6 +28,8 @@ EDITOR, INVERTER, PROMPT = "EvenframeEdit", "EvenframeInvert", "EvenframePrompt"
 SAMPLED, SOURCE = "EvenframeApplyControls", "EvenframeSourceForControls"
 PASSED_ON = {"EvenframeFairnessPrompt": "target_prompt"}
 """Nodes that give a prompt's words as they are, and where they take them."""
+ADDS = "explicit"
+"""The switch by which such a node adds words of its own."""
 REGIONS = {
     "EvenframeDrawRegions": "text",
     "EvenframeMaskRegion": "words",
@@ -156,6 +158,8 @@ def _told(node: Place, field: str) -> Iterator[None]:
 def _words(node: Place | None) -> Tokens | None:
     """The words of a prompt that was typed in plain text."""
     while node is not None and node.kind in PASSED_ON:
+        if node.inputs.get(ADDS):
+            return None
         node = node.behind(PASSED_ON[node.kind])
     if node is None or node.kind != PROMPT or "text" not in node.inputs or node.links("text"):
         return None

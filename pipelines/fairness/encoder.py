@@ -6,7 +6,7 @@ attribute explicit, by a coefficient lambda, and the EOS embedding with them. Th
 words are found and how they are aligned is this project's own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from ..common.typed_text import plain_words
 from ..models.checks import require_prompt
 from ..text.conditioning import Conditioning
 from ..text.prompt import parse_phrases
-from ..text.tokens import Tokens
+from ..text.tokens import Tokens, Word
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection
 from .gate import require_adult, require_adult_at
@@ -103,6 +103,7 @@ def encode_fair(
     strength: float = 0.5,
     mask: str = "hard",
     eos_scope: str = "first",
+    explicit: bool = False,
     presets: Presets | None = None,
 ) -> FairPrompt:
     """Blend a prompt towards the same prompt with each person's attribute made explicit.
@@ -110,9 +111,11 @@ def encode_fair(
     strength: lambda, 0..1; 0 gives the target as it is, about 0.5 is best, above 0.75 distorts.
     mask: "hard" blends the words of the persons, "soft" also tokens like them. eos_scope: "first",
     "first+padding" or "none", see `blend_embeddings`; "none" alone where no token sums the prompt
-    up. presets: attributes that have a name; None for the shipped ones.
+    up. explicit: the attribute's own words are in the prompt, too, each blended from the word it
+    describes: for models that read an attribute there. presets: attributes that have a name; None
+    for the shipped ones.
     Raises EvenframeError for settings out of range, empty attributes, words that are not found,
-    children, and a fairness prompt that is too long.
+    children, a fairness prompt that is too long, and explicit words in a prompt of several parts.
     """
     prompt = target if isinstance(target, Conditioning) else model.text.encode(target)
     require_prompt(model, prompt, "target prompt")
@@ -133,18 +136,12 @@ def encode_fair(
         )
     mapper = align_words(tokens, fair.tokens, draft)
     weights = _mask(prompt, fair.tokens, draft, mapper, mask)
-    words, states = range(tokens.first, tokens.last + 1), prompt.states["tokens"]
-    selected = selection(mapper, weights, words, len(states), eos_scope)
-    theirs = fair.states["tokens"]
-    states = blend_embeddings(states, theirs, mapper, weights, strength, eos_scope, words)
-    record = Record(
-        tokens.text,
-        fair.tokens.text,
-        tuple((wish, places) for wish, _, places in found),
-        _rows(tokens, fair.tokens, *selected, strength),
-        _notes(draft, fair, prompt),
-    )
-    return FairPrompt(replace(prompt, states={**prompt.states, "tokens": states}), record)
+    if explicit and strength > 0:
+        made, rows = _among_its_words(prompt, fair, draft, weights, strength, eos_scope)
+    else:
+        made, rows = _in_its_place(prompt, fair, mapper, weights, strength, eos_scope)
+    who, notes = tuple((wish, places) for wish, _, places in found), _notes(draft, fair, prompt)
+    return FairPrompt(made, Record(tokens.text, fair.tokens.text, who, rows, notes))
 
 
 def soft_mask(states: Tensor, chosen: Sequence[int]) -> Tensor:
@@ -168,15 +165,27 @@ def align_words(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
     Words of as many tokens go token by token; otherwise they are spread, last token to last, since
     the last one has read the others. Special tokens go to those in their place.
     """
-    mapper = torch.full((len(target.ids),), -1)
-    mapper[: target.first] = torch.arange(target.first)
-    mapper[target.last + 1 :] = torch.arange(fair.last + 1, len(fair.ids))
-    for (_, origin), word in zip(draft.words, fair.words, strict=True):
-        if origin is not None:
-            tokens = target.words[origin].tokens
-            steps = torch.linspace(0, 1, len(tokens)) if len(tokens) > 1 else torch.ones(1)
-            picked = (steps * (len(word.tokens) - 1)).round().long()
-            mapper[list(tokens)] = torch.tensor(word.tokens)[picked]
+    pairs = zip(draft.words, fair.words, strict=True)
+    kept = [(target.words[of.origin], word) for of, word in pairs if not of.added]
+    return _aligned(target, fair, kept)
+
+
+def align_back(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
+    """For each of the fairness prompt's tokens the target's position; of an added word's that of
+    the word which it describes."""
+    pairs = zip(draft.words, fair.words, strict=True)
+    return _aligned(fair, target, [(word, target.words[of.origin]) for of, word in pairs])
+
+
+def _aligned(one: Tokens, other: Tokens, pairs: Iterable[tuple[Word, Word]]) -> Tensor:
+    """For each token of a prompt that of the other; see `align_words`."""
+    mapper = torch.full((len(one.ids),), -1)
+    mapper[: one.first] = torch.arange(one.first)
+    mapper[one.last + 1 :] = torch.arange(other.last + 1, len(other.ids))
+    for word, others in pairs:
+        steps = torch.linspace(0, 1, len(word.tokens)) if len(word.tokens) > 1 else torch.ones(1)
+        picked = (steps * (len(others.tokens) - 1)).round().long()
+        mapper[list(word.tokens)] = torch.tensor(others.tokens)[picked]
     return mapper
 
 
@@ -236,16 +245,66 @@ def _mask(prompt: Conditioning, fair: Tokens, draft: Draft, mapper: Tensor, kind
     return torch.where(mapper >= 0, mask, 0.0)
 
 
+def _in_its_place(
+    prompt: Conditioning,
+    fair: Conditioning,
+    mapper: Tensor,
+    mask: Tensor,
+    strength: float,
+    eos_scope: str,
+) -> tuple[Conditioning, tuple[Blended, ...]]:
+    """The prompt's own tokens, each blended towards the fairness prompt's."""
+    tokens, states, theirs = prompt.tokens, prompt.states["tokens"], fair.states["tokens"]
+    words = range(tokens.first, tokens.last + 1)
+    weights, index = selection(mapper, mask, words, len(states), eos_scope)
+    blended = blend_embeddings(states, theirs, mapper, mask, strength, eos_scope, words)
+    made = replace(prompt, states={**prompt.states, "tokens": blended})
+    pairs = enumerate(index.tolist())
+    return made, _rows(tokens, fair.tokens, pairs, (strength * weights).tolist())
+
+
+def _among_its_words(
+    prompt: Conditioning,
+    fair: Conditioning,
+    draft: Draft,
+    mask: Tensor,
+    strength: float,
+    eos_scope: str,
+) -> tuple[Conditioning, tuple[Blended, ...]]:
+    """The fairness prompt's tokens, each blended from the prompt's: an added word's from that which
+    it describes, padding's from that in its place."""
+    tokens, states, theirs = fair.tokens, prompt.states["tokens"], fair.states["tokens"]
+    came_from = torch.arange(len(theirs)).clamp(prompt.tokens.last + 1, len(states) - 1)
+    came_from[: len(tokens.ids)] = align_back(prompt.tokens, tokens, draft)
+    weights = mask[came_from[: len(tokens.ids)]]
+    added = [
+        at
+        for of, word in zip(draft.words, tokens.words, strict=True)
+        if of.added
+        for at in word.tokens
+    ]
+    weights[added] = 1.0
+    same, words = torch.arange(len(tokens.ids)), range(tokens.first, tokens.last + 1)
+    own = states[came_from.to(states.device)]
+    blended = blend_embeddings(own, theirs, same, weights, strength, eos_scope, words)
+    selected, _ = selection(same, weights, words, len(theirs), eos_scope)
+    made = prompt.reworded(fair, {**prompt.states, "tokens": blended})
+    pairs = zip(came_from.tolist(), range(len(theirs)), strict=True)
+    return made, _rows(prompt.tokens, tokens, pairs, (strength * selected).tolist())
+
+
 def _rows(
-    prompt: Tokens, fair: Tokens, weights: Tensor, index: Tensor, strength: float
+    prompt: Tokens, fair: Tokens, pairs: Iterable[tuple[int, int]], shares: Sequence[float]
 ) -> tuple[Blended, ...]:
-    """The record's rows: every token of the prompt that was blended; padding counts as the EOS."""
+    """The record's rows: every token that was blended; padding counts as the EOS.
+
+    pairs: (position in the prompt, in the fairness prompt).
+    """
     names, fair_names = _names(prompt), _names(fair)
-    pairs = zip(weights.tolist(), index.tolist(), strict=True)
     return tuple(
-        Blended(token, names[token], strength * weight, at, fair_names[at])
-        for token, (weight, at) in enumerate(pairs)
-        if token in names and strength * weight > 0
+        Blended(token, names[token], share, at, fair_names[at])
+        for (token, at), share in zip(pairs, shares, strict=True)
+        if token in names and at in fair_names and share > 0
     )
 
 

@@ -4,7 +4,7 @@ What FAME's paper calls p_fair; how the words are put is this project's own.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from ..common.errors import EvenframeError
@@ -21,6 +21,18 @@ ARTICLES = {"a", "an"}
 Places = Sequence[Place]
 
 
+@dataclass(frozen=True)
+class FairWord:
+    """A word of a fairness prompt.
+
+    origin: index of the target's word that it stands for, or that it was added to describe.
+    """
+
+    text: str
+    origin: int
+    added: bool = False
+
+
 def write(words: Sequence[str], wishes: Iterable[tuple[Attribute, Places]]) -> "Draft":
     """Make attributes explicit in a prompt.
 
@@ -31,7 +43,7 @@ def write(words: Sequence[str], wishes: Iterable[tuple[Attribute, Places]]) -> "
     Raises EvenframeError where two attributes of a kind are for the same words.
     """
     plain, pairs = plain_words(words), list(wishes)
-    draft = Draft(list(zip(words, range(len(words)), strict=True)), plain)
+    draft = Draft([FairWord(word, index) for index, word in enumerate(words)], plain)
     _require_apart(plain, pairs)
     pieces = read(words)
     people = {*people_in(words), *word_places(pieces, children_in(pieces))}
@@ -73,12 +85,12 @@ def _require_apart(plain: Sequence[str], wishes: Sequence[tuple[Attribute, Place
 class Draft:
     """A fairness prompt in the making.
 
-    words: (text, index of the target word that it stands for, or None where it was added).
-    plain: the target's words. relevant: indices of those that the attributes are about. unwanted:
-    of those to be left out in the end. notes: what was found out on the way, as sentences.
+    words: in order. plain: the target's words. relevant: indices of those that the attributes are
+    about. unwanted: of those to be left out in the end. notes: what was found out on the way, as
+    sentences.
     """
 
-    words: list[tuple[str, int | None]]
+    words: list[FairWord]
     plain: Sequence[str]
     relevant: set[int] = field(default_factory=set)
     unwanted: set[int] = field(default_factory=set)
@@ -87,7 +99,7 @@ class Draft:
     @property
     def text(self) -> str:
         """The whole prompt."""
-        return " ".join(text for text, _ in self.words)
+        return " ".join(word.text for word in self.words)
 
     def make_explicit(self, attribute: Attribute, start: int, end: int) -> set[int]:
         """Say the attribute at a place. Returns which of the words that say the contrary are dealt
@@ -113,12 +125,12 @@ class Draft:
                 self._tell(self._said(index), attribute, said=True)
         elif against:
             self._put_against(against, attribute)
-            self._add(self._place(end - 1) + 1, attribute.after)
+            self._add(self._place(end - 1) + 1, attribute.after, end - 1)
         elif has or {*described_as, noun} & set(attribute.words):
             self.notes.append(f"The prompt says '{attribute.name}' already.")
         else:
-            self._add(self._place(end - 1) + 1, attribute.after)
-            self._add(self._place(start), attribute.before)
+            self._add(self._place(end - 1) + 1, attribute.after, end - 1)
+            self._add(self._place(start), attribute.before, end - 1)
         if attribute.after:
             self.notes.append(
                 f"'{attribute.after}' stands after '{noun}', and a text encoder reads forwards: "
@@ -207,26 +219,27 @@ class Draft:
 
     def _place(self, origin: int) -> int:
         """Where the word that stands for a target word is now."""
-        return next(index for index, (_, of) in enumerate(self.words) if of == origin)
+        stand_for = (word.origin if not word.added else None for word in self.words)
+        return next(index for index, of in enumerate(stand_for) if of == origin)
 
     def _put(self, origin: int, text: str) -> None:
         """Put words in the place of a target word; the last of them stands for it."""
         at = self._place(origin)
-        before, _, after = punctuation_apart(self.words[at][0])
+        before, _, after = punctuation_apart(self.words[at].text)
         *added, last = text.split()
-        self.words[at : at + 1] = [(word, None) for word in added]
-        self.words.insert(at + len(added), (before + last + after, origin))
+        self.words[at : at + 1] = [FairWord(word, origin, added=True) for word in added]
+        self.words.insert(at + len(added), FairWord(before + last + after, origin))
         self.relevant.add(origin)
         self._fix_article(at)
 
-    def _add(self, at: int, text: str) -> None:
-        """Add words that stand for none of the target's."""
-        self.words[at:at] = [(word, None) for word in text.split()]
+    def _add(self, at: int, text: str, described: int) -> None:
+        """Add words that stand for none of the target's, to describe one."""
+        self.words[at:at] = [FairWord(word, described, added=True) for word in text.split()]
         self._fix_article(at)
 
     def _fix_article(self, at: int) -> None:
         """ "a" or "an" by the letter that follows now."""
-        if not 0 < at < len(self.words) or self.words[at - 1][0].lower() not in ARTICLES:
+        if not 0 < at < len(self.words) or self.words[at - 1].text.lower() not in ARTICLES:
             return
-        vowel = self.words[at][0][:1].lower() in "aeiou"
-        self.words[at - 1] = ("an" if vowel else "a", self.words[at - 1][1])
+        vowel = self.words[at].text[:1].lower() in "aeiou"
+        self.words[at - 1] = replace(self.words[at - 1], text="an" if vowel else "a")

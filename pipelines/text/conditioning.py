@@ -38,6 +38,22 @@ class Conditioning:
         """As it is asked with about these of a clip's so many latent frames; itself where all."""
         return self if len(window) == length else replace(self, window=window, length=length)
 
+    def reworded(self, other: "Conditioning", states: Mapping[str, Tensor]) -> "Conditioning":
+        """With the words of another prompt, and what a host has beside either.
+
+        Raises EvenframeError where there are parts that do not have these words.
+        """
+        mine, theirs = self.host or [[None, {}]], other.host or [[None, {}]]
+        if len(mine) > 1:
+            raise EvenframeError(
+                f"The conditioning of {quoted(self.tokens.text)} has {len(mine)} parts, of other "
+                "prompts, areas or steps, so no word can be added to it: link that of one prompt, "
+                "or switch explicit off."
+            )
+        merged = {**mine[0][1], **theirs[0][1]}
+        host = [[theirs[0][0], merged]] if merged else None
+        return replace(self, tokens=other.tokens, states=states, host=host)
+
     def pooled(self) -> Tensor:
         """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""
         states, at = self.states["tokens"], self.tokens.summary
