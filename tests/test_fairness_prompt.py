@@ -310,11 +310,11 @@ def test_what_a_host_has_beside_a_prompt_goes_with_its_new_words(model):
     mask = torch.ones(1, 6)
     own = replace(model.text.encode(TENNIS), host=[[None, {"control": "hint", "mask": "old"}]])
     other = replace(model.text.encode("a female doctor"), host=[[mask, {"mask": "new"}]])
-    made = own.reworded(other, own.states)
+    made = own.reworded(other)
     assert made.tokens == other.tokens
     assert made.host == [[mask, {"control": "hint", "mask": "new"}]]
-    assert own.reworded(replace(other, host=None), own.states).host[0][1]["control"] == "hint"
-    assert replace(own, host=None).reworded(replace(other, host=None), own.states).host is None
+    assert own.reworded(replace(other, host=None)).host[0][1]["control"] == "hint"
+    assert replace(own, host=None).reworded(replace(other, host=None)).host is None
 
 
 def test_no_word_is_added_to_a_prompt_of_several_parts(model):

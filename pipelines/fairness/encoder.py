@@ -6,7 +6,7 @@ attribute explicit, by a coefficient lambda, and the EOS embedding with them. Th
 words are found and how they are aligned is this project's own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,11 @@ from ..common.typed_text import plain_words
 from ..models.checks import require_prompt
 from ..text.conditioning import Conditioning
 from ..text.prompt import parse_phrases
-from ..text.tokens import Tokens, Word
+from ..text.tokens import Tokens
 from .attributes import Attribute, find_attribute
 from .blending import blend_embeddings, selection
 from .gate import require_adult, require_adult_at
+from .pairing import Pairing, align_words, in_place, with_added_words
 from .people import Found, find_person
 from .presets import Presets, shipped
 from .wording import Draft, write
@@ -136,10 +137,12 @@ def encode_fair(
         )
     mapper = align_words(tokens, fair.tokens, draft)
     weights = _mask(prompt, fair.tokens, draft, mapper, mask)
+    lengths = len(prompt.states["tokens"]), len(fair.states["tokens"])
     if explicit and strength > 0:
-        made, rows = _among_its_words(prompt, fair, draft, weights, strength, eos_scope)
+        pairing = with_added_words(tokens, fair.tokens, draft, weights, lengths)
     else:
-        made, rows = _in_its_place(prompt, fair, mapper, weights, strength, eos_scope)
+        pairing = in_place(tokens, mapper, weights, lengths[0])
+    made, rows = _blended(prompt, fair, pairing, strength, eos_scope)
     who, notes = tuple((wish, places) for wish, _, places in found), _notes(draft, fair, prompt)
     return FairPrompt(made, Record(tokens.text, fair.tokens.text, who, rows, notes))
 
@@ -157,36 +160,6 @@ def soft_mask(states: Tensor, chosen: Sequence[int]) -> Tensor:
 def soft_weight(cosine: Tensor) -> Tensor:
     """sigmoid((cos - .5) / .1)."""
     return torch.sigmoid((cosine - SOFT_MIDDLE) / SOFT_WIDTH)
-
-
-def align_words(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
-    """pi: for each of the target's tokens its fairness position; -1 where there is none.
-
-    Words of as many tokens go token by token; otherwise they are spread, last token to last, since
-    the last one has read the others. Special tokens go to those in their place.
-    """
-    pairs = zip(draft.words, fair.words, strict=True)
-    kept = [(target.words[of.origin], word) for of, word in pairs if not of.added]
-    return _aligned(target, fair, kept)
-
-
-def align_back(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
-    """For each of the fairness prompt's tokens the target's position; of an added word's that of
-    the word which it describes."""
-    pairs = zip(draft.words, fair.words, strict=True)
-    return _aligned(fair, target, [(word, target.words[of.origin]) for of, word in pairs])
-
-
-def _aligned(one: Tokens, other: Tokens, pairs: Iterable[tuple[Word, Word]]) -> Tensor:
-    """For each token of a prompt that of the other; see `align_words`."""
-    mapper = torch.full((len(one.ids),), -1)
-    mapper[: one.first] = torch.arange(one.first)
-    mapper[one.last + 1 :] = torch.arange(other.last + 1, len(other.ids))
-    for word, others in pairs:
-        steps = torch.linspace(0, 1, len(word.tokens)) if len(word.tokens) > 1 else torch.ones(1)
-        picked = (steps * (len(others.tokens) - 1)).round().long()
-        mapper[list(word.tokens)] = torch.tensor(others.tokens)[picked]
-    return mapper
 
 
 def parse_wishes(text: str, words: str = "") -> tuple[Wish, ...]:
@@ -245,67 +218,26 @@ def _mask(prompt: Conditioning, fair: Tokens, draft: Draft, mapper: Tensor, kind
     return torch.where(mapper >= 0, mask, 0.0)
 
 
-def _in_its_place(
-    prompt: Conditioning,
-    fair: Conditioning,
-    mapper: Tensor,
-    mask: Tensor,
-    strength: float,
-    eos_scope: str,
+def _blended(
+    prompt: Conditioning, fair: Conditioning, pairing: Pairing, strength: float, eos_scope: str
 ) -> tuple[Conditioning, tuple[Blended, ...]]:
-    """The prompt's own tokens, each blended towards the fairness prompt's."""
-    tokens, states, theirs = prompt.tokens, prompt.states["tokens"], fair.states["tokens"]
-    words = range(tokens.first, tokens.last + 1)
-    weights, index = selection(mapper, mask, words, len(states), eos_scope)
-    blended = blend_embeddings(states, theirs, mapper, mask, strength, eos_scope, words)
+    """The prompt, and the record's rows: tokens that were blended; padding counts as the EOS."""
+    mapper, mask, words = pairing.mapper, pairing.mask, pairing.words
+    theirs, states = fair.states["tokens"], prompt.states["tokens"]
+    own = states[pairing.own.to(states.device)]
+    blended = blend_embeddings(own, theirs, mapper, mask, strength, eos_scope, words)
     made = replace(prompt, states={**prompt.states, "tokens": blended})
-    pairs = enumerate(index.tolist())
-    return made, _rows(tokens, fair.tokens, pairs, (strength * weights).tolist())
-
-
-def _among_its_words(
-    prompt: Conditioning,
-    fair: Conditioning,
-    draft: Draft,
-    mask: Tensor,
-    strength: float,
-    eos_scope: str,
-) -> tuple[Conditioning, tuple[Blended, ...]]:
-    """The fairness prompt's tokens, each blended from the prompt's: an added word's from that which
-    it describes, padding's from that in its place."""
-    tokens, states, theirs = fair.tokens, prompt.states["tokens"], fair.states["tokens"]
-    came_from = torch.arange(len(theirs)).clamp(prompt.tokens.last + 1, len(states) - 1)
-    came_from[: len(tokens.ids)] = align_back(prompt.tokens, tokens, draft)
-    weights = mask[came_from[: len(tokens.ids)]]
-    added = [
-        at
-        for of, word in zip(draft.words, tokens.words, strict=True)
-        if of.added
-        for at in word.tokens
-    ]
-    weights[added] = 1.0
-    same, words = torch.arange(len(tokens.ids)), range(tokens.first, tokens.last + 1)
-    own = states[came_from.to(states.device)]
-    blended = blend_embeddings(own, theirs, same, weights, strength, eos_scope, words)
-    selected, _ = selection(same, weights, words, len(theirs), eos_scope)
-    made = prompt.reworded(fair, {**prompt.states, "tokens": blended})
-    pairs = zip(came_from.tolist(), range(len(theirs)), strict=True)
-    return made, _rows(prompt.tokens, tokens, pairs, (strength * selected).tolist())
-
-
-def _rows(
-    prompt: Tokens, fair: Tokens, pairs: Iterable[tuple[int, int]], shares: Sequence[float]
-) -> tuple[Blended, ...]:
-    """The record's rows: every token that was blended; padding counts as the EOS.
-
-    pairs: (position in the prompt, in the fairness prompt).
-    """
-    names, fair_names = _names(prompt), _names(fair)
-    return tuple(
+    if pairing.tokens != prompt.tokens:
+        made = made.reworded(fair)
+    weights, index = selection(mapper, mask, words, len(own), eos_scope)
+    names, fair_names = _names(prompt.tokens), _names(fair.tokens)
+    found = zip(pairing.own.tolist(), index.tolist(), (strength * weights).tolist(), strict=True)
+    rows = [
         Blended(token, names[token], share, at, fair_names[at])
-        for (token, at), share in zip(pairs, shares, strict=True)
+        for token, at, share in found
         if token in names and at in fair_names and share > 0
-    )
+    ]
+    return made, tuple(rows)
 
 
 def _notes(draft: Draft, fair: Conditioning, prompt: Conditioning) -> tuple[str, ...]:

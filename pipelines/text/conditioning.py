@@ -38,8 +38,9 @@ class Conditioning:
         """As it is asked with about these of a clip's so many latent frames; itself where all."""
         return self if len(window) == length else replace(self, window=window, length=length)
 
-    def reworded(self, other: "Conditioning", states: Mapping[str, Tensor]) -> "Conditioning":
-        """With the words of another prompt, and what a host has beside either.
+    def reworded(self, other: "Conditioning") -> "Conditioning":
+        """With the words of another prompt, to which its states belong by now, and with what a
+        host has beside either.
 
         Raises EvenframeError where there are parts that do not have these words.
         """
@@ -52,7 +53,7 @@ class Conditioning:
             )
         merged = {**mine[0][1], **theirs[0][1]}
         host = [[theirs[0][0], merged]] if merged else None
-        return replace(self, tokens=other.tokens, states=states, host=host)
+        return replace(self, tokens=other.tokens, host=host)
 
     def pooled(self) -> Tensor:
         """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""
