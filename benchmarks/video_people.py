@@ -2,10 +2,10 @@
 
 Clips of two figures as the models' bias has them, a nurse beside a doctor or an engineer, are
 edited towards the other presentation of each: by the prompt they have, by one that names both
-attributes, by FAME's prompt encoder, by that with the attributes' own words in the prompt, and with
-its two controls too. All ways of a model share what keeps the scene around the people's true
-regions: joint sampling, with fusion on the image model, as in `fairness`, and with RAD by its
-gradient on the video model, which else mixes two people up.
+attributes, by FAME's prompt encoder, by that with the attributes' own words in the prompt, and by
+its two controls too, with the encoder as the model needs it. All ways of a model share what keeps
+the scene around the people's true regions: joint sampling, with fusion on the image model, as in
+`fairness`, and with RAD by its gradient on the video model, which else mixes two people up.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def how(side: Side, shot: Shot, way: str) -> Way:
     people = regions(shot, settings.grow, said=explicit or way == "prompt")
     chain = settings.controls(way, people)
     if side.name == VIDEO:
-        chain = (Refocus(people, **RAD), *chain[1:])
+        _fusion, *others = chain
+        chain = (Refocus(people, **RAD), *others)
     return Way(prompt, chain, GUIDANCE[side.name])
 
 

@@ -68,8 +68,8 @@ def _blending_inputs() -> list[io.Input]:
             default=False,
             optional=True,
             advanced=True,
-            tooltip="Put the attribute's own words into the prompt too, blended as far: for video "
-            "transformers, which read an attribute there.",
+            tooltip="Put the attribute's own words into the prompt too, blended as far: for models "
+            "that read an attribute there, as the built-in video model does.",
         ),
     ]
 

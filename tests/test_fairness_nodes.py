@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from evenframe.nodes import node_classes
+from evenframe.nodes.control import EvenframeAttentionFusion
 from evenframe.nodes.fairness import EvenframeFairnessPrompt
 from evenframe.nodes.fairness_controls import EvenframeCrossReweighter, EvenframeSelfModulator
 from evenframe.nodes.fairness_targets import EvenframeFairnessTargets
@@ -233,3 +234,15 @@ def test_a_whole_edit_runs_and_neutral_settings_change_nothing():
     assert "doctor[2] <- 0.497 doctor[3]" in shown
     assert torch.equal(frames("plain"), frames("neutral"))
     assert not torch.equal(frames("plain"), frames("fair"))
+
+
+def test_the_attributes_own_words_are_found_by_what_follows():
+    graph = inverted() | fair(0.5)
+    graph["prompt 0.5"]["inputs"]["explicit"] = True
+    weighted = {"method": "reweight", "weights": "female: 2"}
+    graph["fusion"] = node("AttentionFusion", **defaults(EvenframeAttentionFusion) | weighted)
+    graph |= edited("said", "prompt 0.5", "fusion")
+    results = Executor(host, node_classes()).run(workflow.parse(graph)).results  # type: ignore[arg-type]
+    assert results["prompt 0.5"].values[0].tokens.text == "a female doctor on a gray background"
+    assert "doctor[2] <- 0.5 female[2]" in results["prompt 0.5"].ui["text"][0]
+    assert results["said"].ui["images"]

@@ -18,9 +18,12 @@ from evenframe.pipelines.fairness.encoder import (
     soft_weight,
 )
 from evenframe.pipelines.fairness.gate import require_adult
+from evenframe.pipelines.fairness.pairing import with_added_words
 from evenframe.pipelines.fairness.people import find_person
 from evenframe.pipelines.fairness.presets import shipped
 from evenframe.pipelines.fairness.reading import lexicon
+from evenframe.pipelines.fairness.wording import Draft, FairWord
+from evenframe.pipelines.text.tokens import Tokens, Word
 from evenframe.pipelines.text.vocabulary import Vocabulary
 
 TENNIS = "a doctor is playing tennis"
@@ -292,12 +295,52 @@ def test_at_full_strength_an_explicit_prompt_of_all_that_changes_is_the_fairness
     assert torch.allclose(found.prompt.states["tokens"], its.states["tokens"], atol=1e-6)
 
 
-def test_an_explicit_prompt_that_got_shorter(model):
-    given = {"strength": 1, "eos_scope": "first+padding", "explicit": True}
-    found = fair(model, "a young male female doctor", "female", **given)
+@pytest.mark.parametrize("scope", ["none", "first+padding"])
+def test_an_explicit_prompt_that_got_shorter(model, scope: str):
+    text = "a young male female doctor"
+    given = {"strength": 0.25, "eos_scope": scope, "explicit": True}
+    found = fair(model, text, "female", **given)
     assert found.record.fair == found.prompt.tokens.text == "a young female doctor"
-    states, its = found.prompt.states["tokens"], model.text.encode(found.record.fair)
-    assert torch.allclose(states[4:], its.states["tokens"][4:], atol=1e-6)
+    own, its = (model.text.encode(each).states["tokens"] for each in (text, found.record.fair))
+    # start a young female doctor end, and the padding, which ends no prompt again
+    came_from = [0, 1, 2, 4, 5, 6, 7, *range(7, 77)]
+    moved = [4] if scope == "none" else [4, *range(5, 77)]
+    for at, origin in enumerate(came_from):
+        expected = torch.lerp(own[origin], its[at], 0.25 if at in moved else 0.0)
+        assert torch.allclose(found.prompt.states["tokens"][at], expected, atol=1e-6), at
+
+
+@pytest.mark.parametrize("attribute", ["female", "{} in a sari"])
+def test_an_added_word_does_not_come_from_a_comma(model, attribute: str):
+    text = "a doctor, smiling"
+    own = model.text.encode(text)
+    found = fair(model, text, attribute, strength=0.25, eos_scope="none", explicit=True)
+    its = model.text.encode(found.record.fair)
+    [word, comma], added = own.tokens.words[1].tokens, attribute.split()[-1]
+    [at] = next(each.tokens for each in its.tokens.words if each.text == added)
+    own, theirs = own.states["tokens"], its.states["tokens"]
+    expected = torch.lerp(own[word], theirs[at], 0.25)
+    assert torch.allclose(found.prompt.states["tokens"][at], expected, atol=1e-6)
+    assert comma not in [row.token for row in found.record.blended if row.fair_word == added]
+
+
+def test_special_tokens_between_the_words_of_a_long_prompt_stay():
+    """As where a host encodes a long prompt in parts, each with a start and an end."""
+
+    def long(text: str) -> Tokens:
+        at = [place for place in range(1, 20) if place not in (4, 5)]
+        words = tuple(Word(word, (place,)) for word, place in zip(text.split(), at, strict=False))
+        last = words[-1].tokens[0]
+        return Tokens(text, tuple(range(last + 2)), words, 1, last, last + 1)
+
+    target, its = long("a nurse and a doctor"), long("a nurse and a female doctor")
+    words = [FairWord(word, at) for at, word in enumerate(["a", "nurse", "and", "a", "doctor"])]
+    words.insert(4, FairWord("female", 4, added=True))
+    mask = torch.full((len(target.ids),), 0.7)
+    pairing = with_added_words(target, its, Draft(words, []), mask, (12, 12))
+    assert pairing.own.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 10, 11]
+    expected = torch.tensor([0.7, 0.7, 0.7, 0.7, 0, 0, 0.7, 1, 0.7, 0.7])
+    assert torch.equal(pairing.mask, expected)
 
 
 def test_without_strength_an_explicit_prompt_is_the_prompt(model):
@@ -307,14 +350,14 @@ def test_without_strength_an_explicit_prompt_is_the_prompt(model):
 
 
 def test_what_a_host_has_beside_a_prompt_goes_with_its_new_words(model):
-    mask = torch.ones(1, 6)
-    own = replace(model.text.encode(TENNIS), host=[[None, {"control": "hint", "mask": "old"}]])
-    other = replace(model.text.encode("a female doctor"), host=[[mask, {"mask": "new"}]])
-    made = own.reworded(other)
-    assert made.tokens == other.tokens
-    assert made.host == [[mask, {"control": "hint", "mask": "new"}]]
-    assert own.reworded(replace(other, host=None)).host[0][1]["control"] == "hint"
-    assert replace(own, host=None).reworded(replace(other, host=None)).host is None
+    states, set_since = torch.ones(1, 6), {"control": "hint", "mask": "area", "hooks": "mine"}
+    own = replace(model.text.encode(TENNIS), host=[[None, {**set_since, "attention_mask": 6}]])
+    other, its = model.text.encode("a female doctor"), {"attention_mask": 7, "hooks": "its"}
+    made = own.reworded(replace(other, host=[[states, its]], notes=("a word",)))
+    assert made.tokens == other.tokens and made.notes == ("a word",)
+    assert made.host == [[states, {**set_since, "attention_mask": 7}]]
+    assert own.reworded(other).host == [[None, {**set_since, "attention_mask": 6}]]
+    assert replace(own, host=None).reworded(other).host is None
 
 
 def test_no_word_is_added_to_a_prompt_of_several_parts(model):
@@ -322,6 +365,8 @@ def test_no_word_is_added_to_a_prompt_of_several_parts(model):
     told = refused(model, own, "female", explicit=True)
     assert told.startswith(f"The conditioning of '{TENNIS}' has 2 parts") and "explicit off" in told
     fair(model, own, "female")
+    said = replace(own, tokens=model.text.encode("a female doctor").tokens)
+    assert fair(model, said, "female", explicit=True).prompt.host is said.host, "nothing is added"
 
 
 # How the attribute is put

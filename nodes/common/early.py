@@ -27,9 +27,9 @@ Named = tuple[str, Prompt, Iterable[str]]
 EDITOR, INVERTER, PROMPT = "EvenframeEdit", "EvenframeInvert", "EvenframePrompt"
 SAMPLED, SOURCE = "EvenframeApplyControls", "EvenframeSourceForControls"
 PASSED_ON = {"EvenframeFairnessPrompt": "target_prompt"}
-"""Nodes that give a prompt's words as they are, and where they take them."""
-ADDS = "explicit"
-"""The switch by which such a node adds words of its own."""
+"""Nodes that give a prompt's words as they are, and where they take them; see `ADDING`."""
+ADDING = "explicit"
+"""The switch of theirs with which there may be more words."""
 REGIONS = {
     "EvenframeDrawRegions": "text",
     "EvenframeMaskRegion": "words",
@@ -158,7 +158,7 @@ def _told(node: Place, field: str) -> Iterator[None]:
 def _words(node: Place | None) -> Tokens | None:
     """The words of a prompt that was typed in plain text."""
     while node is not None and node.kind in PASSED_ON:
-        if node.inputs.get(ADDS):
+        if node.inputs.get(ADDING):
             return None
         node = node.behind(PASSED_ON[node.kind])
     if node is None or node.kind != PROMPT or "text" not in node.inputs or node.links("text"):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..common.checks import require_choice
 from ..common.errors import EvenframeError
-from ..common.typed_text import plain_words
+from ..common.typed_text import plain_words, quoted
 from ..models.checks import require_prompt
 from ..text.conditioning import Conditioning
 from ..text.prompt import parse_phrases
@@ -138,7 +138,8 @@ def encode_fair(
     mapper = align_words(tokens, fair.tokens, draft)
     weights = _mask(prompt, fair.tokens, draft, mapper, mask)
     lengths = len(prompt.states["tokens"]), len(fair.states["tokens"])
-    if explicit and strength > 0:
+    if explicit and strength > 0 and fair.tokens.ids != tokens.ids:
+        _require_one_part(prompt, fair)
         pairing = with_added_words(tokens, fair.tokens, draft, weights, lengths)
     else:
         pairing = in_place(tokens, mapper, weights, lengths[0])
@@ -218,24 +219,34 @@ def _mask(prompt: Conditioning, fair: Tokens, draft: Draft, mapper: Tensor, kind
     return torch.where(mapper >= 0, mask, 0.0)
 
 
+def _require_one_part(*prompts: Conditioning) -> None:
+    parts = max(len(prompt.host or ()) for prompt in prompts)
+    if parts > 1:
+        raise EvenframeError(
+            f"The conditioning of {quoted(prompts[0].tokens.text)} has {parts} parts, of other "
+            "prompts, areas or steps, so no word can be added to it: give that of one prompt, or "
+            "switch explicit off."
+        )
+
+
 def _blended(
     prompt: Conditioning, fair: Conditioning, pairing: Pairing, strength: float, eos_scope: str
 ) -> tuple[Conditioning, tuple[Blended, ...]]:
     """The prompt, and the record's rows: tokens that were blended; padding counts as the EOS."""
-    mapper, mask, words = pairing.mapper, pairing.mask, pairing.words
+    kept, mapper, mask, words = prompt, pairing.mapper, pairing.mask, pairing.words
     theirs, states = fair.states["tokens"], prompt.states["tokens"]
     own = states[pairing.own.to(states.device)]
     blended = blend_embeddings(own, theirs, mapper, mask, strength, eos_scope, words)
-    made = replace(prompt, states={**prompt.states, "tokens": blended})
-    if pairing.tokens != prompt.tokens:
-        made = made.reworded(fair)
+    if pairing.tokens is fair.tokens:
+        kept = prompt.reworded(fair)
+    made = replace(kept, states={**prompt.states, "tokens": blended})
     weights, index = selection(mapper, mask, words, len(own), eos_scope)
     names, fair_names = _names(prompt.tokens), _names(fair.tokens)
-    found = zip(pairing.own.tolist(), index.tolist(), (strength * weights).tolist(), strict=True)
+    found = zip(pairing.own.tolist(), index.tolist(), weights.tolist(), strict=True)
     rows = [
-        Blended(token, names[token], share, at, fair_names[at])
-        for token, at, share in found
-        if token in names and at in fair_names and share > 0
+        Blended(token, names[token], strength * weight, at, fair_names[at])
+        for token, at, weight in found
+        if token in names and at in fair_names and strength * weight > 0
     ]
     return made, tuple(rows)
 

@@ -3,7 +3,7 @@
 How words are aligned is this project's own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,14 +45,21 @@ def with_added_words(
 
     mask: M of the target's tokens; of an added word's it is 1. lengths: of both prompts' states.
     """
-    own = torch.arange(lengths[1]).clamp(target.last + 1, lengths[0] - 1)
-    count = len(fair.ids)
-    pairs = list(zip(draft.words, fair.words, strict=True))
-    described = [(word, target.words[of.origin]) for of, word in pairs]
-    own[:count] = _aligned(fair, target, described)
-    weights = mask[own[:count]]
+    pairs, there = list(zip(draft.words, fair.words, strict=True)), torch.arange(lengths[1])
+    own = there.clamp(len(target.ids), lengths[0] - 1)
+    described = [(word.tokens, _origin(target.words[of.origin], of.added)) for of, word in pairs]
+    own[: len(fair.ids)] = _aligned(fair, target, described)
+    # Special tokens between the words, where a long prompt goes on in another part, stay in place.
+    between = own < 0
+    own = torch.where(between, there.clamp(max=lengths[0] - 1), own)
+    weights = torch.where(between, 0.0, mask[own.clamp(max=len(mask) - 1)])[: len(fair.ids)]
     weights[[at for of, word in pairs if of.added for at in word.tokens]] = 1
-    return Pairing(fair, own, torch.arange(count), weights)
+    return Pairing(fair, own, torch.arange(len(fair.ids)), weights)
+
+
+def _origin(word: Word, added: bool) -> tuple[int, ...]:
+    """What an added word comes from has no comma."""
+    return word.core or word.tokens if added else word.tokens
 
 
 def align_words(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
@@ -62,17 +69,20 @@ def align_words(target: Tokens, fair: Tokens, draft: Draft) -> Tensor:
     the last one has read the others. Special tokens go to those in their place.
     """
     pairs = zip(draft.words, fair.words, strict=True)
-    kept = [(target.words[of.origin], word) for of, word in pairs if not of.added]
+    kept = [(target.words[of.origin].tokens, word.tokens) for of, word in pairs if not of.added]
     return _aligned(target, fair, kept)
 
 
-def _aligned(one: Tokens, other: Tokens, pairs: Iterable[tuple[Word, Word]]) -> Tensor:
-    """For each token of one prompt its position in the other, by pairs of their words."""
+def _aligned(
+    one: Tokens, other: Tokens, pairs: Iterable[tuple[Sequence[int], Sequence[int]]]
+) -> Tensor:
+    """For each token of one prompt its position in the other, by the positions of words that belong
+    together; -1 where there is none."""
     mapper = torch.full((len(one.ids),), -1)
     mapper[: one.first] = torch.arange(one.first)
     mapper[one.last + 1 :] = torch.arange(other.last + 1, len(other.ids))
     for word, others in pairs:
-        steps = torch.linspace(0, 1, len(word.tokens)) if len(word.tokens) > 1 else torch.ones(1)
-        picked = (steps * (len(others.tokens) - 1)).round().long()
-        mapper[list(word.tokens)] = torch.tensor(others.tokens)[picked]
+        steps = torch.linspace(0, 1, len(word)) if len(word) > 1 else torch.ones(1)
+        picked = (steps * (len(others) - 1)).round().long()
+        mapper[list(word)] = torch.tensor(others)[picked]
     return mapper

@@ -219,8 +219,9 @@ class Draft:
 
     def _place(self, origin: int) -> int:
         """Where the word that stands for a target word is now."""
-        stand_for = (word.origin if not word.added else None for word in self.words)
-        return next(index for index, of in enumerate(stand_for) if of == origin)
+        return next(
+            at for at, word in enumerate(self.words) if word.origin == origin and not word.added
+        )
 
     def _put(self, origin: int, text: str) -> None:
         """Put words in the place of a target word; the last of them stands for it."""

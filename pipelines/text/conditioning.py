@@ -21,7 +21,8 @@ class Conditioning:
     states: by name, what the denoiser is given; "tokens" is (L, c), the text encoder's last hidden
         states, padded to L tokens; "pooled" (c,) sums the prompt up, where the denoiser reads that.
     model: fingerprint of the model that encoded it. notes: what the writer should know, a line
-        each. host: what a host encoded it to, for its own models; it may have parts for each frame.
+        each. host: what a host encoded it to, for its own models: parts, each of states and a
+        mapping, which may have something for each frame.
     window, length: the latent frames that it is asked about, and of how many of the clip; None and
         0 where all.
     """
@@ -39,21 +40,12 @@ class Conditioning:
         return self if len(window) == length else replace(self, window=window, length=length)
 
     def reworded(self, other: "Conditioning") -> "Conditioning":
-        """With the words of another prompt, to which its states belong by now, and with what a
-        host has beside either.
-
-        Raises EvenframeError where there are parts that do not have these words.
-        """
-        mine, theirs = self.host or [[None, {}]], other.host or [[None, {}]]
-        if len(mine) > 1:
-            raise EvenframeError(
-                f"The conditioning of {quoted(self.tokens.text)} has {len(mine)} parts, of other "
-                "prompts, areas or steps, so no word can be added to it: link that of one prompt, "
-                "or switch explicit off."
-            )
-        merged = {**mine[0][1], **theirs[0][1]}
-        host = [[theirs[0][0], merged]] if merged else None
-        return replace(self, tokens=other.tokens, host=host)
+        """With the tokens, states and notes of another prompt, and with what a host has beside this
+        one's; of each one part at most."""
+        [[_, mine]], [[states, theirs]] = self.host or [[None, {}]], other.host or [[None, {}]]
+        # What comes with an encoding is about its tokens, but hooks may have been set since.
+        beside = {**mine, **theirs} | {name: mine[name] for name in ("hooks",) if name in mine}
+        return replace(other, host=[[states, beside]] if beside else None)
 
     def pooled(self) -> Tensor:
         """(c,): the state of the token that sums the prompt up, or the mean of all but padding."""
