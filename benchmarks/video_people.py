@@ -23,6 +23,7 @@ from ..miniature.scenes import Item
 from ..miniature.video.sample_clips import sample_clip
 from ..miniature.vocabulary import SIZE
 from ..pipelines.controls.reatco.refocus import Refocus
+from ..pipelines.controls.span import Span
 from ..pipelines.fairness.encoder import Wish, encode_fair
 from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
@@ -43,7 +44,7 @@ from .video_clips import (
     sides,
     with_items,
 )
-from .video_unsaid import GRADIENT as RAD
+from .video_unsaid import GRADIENT
 
 SEED, CLIPS = 7600, 40
 GUIDANCE = {VIDEO: 3.0, IMAGE: 4.0}
@@ -55,7 +56,9 @@ EXPLICIT = {"explicit": True, "mask": "soft"}
 """The encoder's settings beside those that all its ways share."""
 _GENTLY = replace(Settings().modulator, strength=0.1)
 """Every layer of the video miniature looks at the whole clip: more tears the people apart."""
-SETTINGS = {VIDEO: replace(Settings(), modulator=_GENTLY, repeats=2), IMAGE: Settings()}
+SETTINGS = {VIDEO: replace(Settings(), modulator=_GENTLY, repeats=3), IMAGE: Settings()}
+RAD = {**GRADIENT, "steps": Span(0.0, 0.7)}
+"""Of all ways of the video model: professions are lost in late steps, too."""
 PART_OF = "video_methods"
 
 
