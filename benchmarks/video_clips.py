@@ -28,10 +28,13 @@ from ..miniature.video.sample_clips import said
 from ..miniature.video.tracks import MOST, Found
 from ..miniature.video.verdict import ClipVerdict, judge_clip
 from ..miniature.video.world import Clip, render
+from ..miniature.vocabulary import SIZE
 from ..pipelines.controls.base import Control
 from ..pipelines.editing import edit
 from ..pipelines.models.families import load
 from ..pipelines.models.model import Model
+from ..pipelines.regions.region import mask_region
+from ..pipelines.regions.regions import Regions
 from ..pipelines.source.inversion import Inversion, invert
 from ..pipelines.text.conditioning import Conditioning
 from .clips import psnr_where
@@ -143,6 +146,17 @@ def shot(seed: int, task: Task, frames: int = CLIP) -> Shot:
     )
     inside = (np.stack([masks for _, masks in each], 1) for each in (before, after))
     return Shot(seed, task, np.stack([image for image, _ in before]), np.maximum(*inside))
+
+
+def regions_of(shot: Shot, words: Sequence[tuple[str, str]], grow: int) -> Regions:
+    """The regions of all things, where they are. words: of each a name, and words of the prompt.
+    grow: pixels around a thing that belong to its region."""
+    masks, size = [torch.from_numpy(inside >= 0.5).float() for inside in shot.inside], (SIZE, SIZE)
+    items = tuple(
+        mask_region(mask, len(mask), size, name=name, words=named, grow=grow)
+        for (name, named), mask in zip(words, masks, strict=True)
+    )
+    return Regions(items, len(shot.frames), size)
 
 
 def with_items(clip: Clip, items: tuple[Item, ...], kind: str = "") -> Clip:

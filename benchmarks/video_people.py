@@ -17,16 +17,12 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..miniature.scenes import Item
 from ..miniature.video.sample_clips import sample_clip
-from ..miniature.vocabulary import SIZE
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import Span
 from ..pipelines.fairness.encoder import Wish, encode_fair
-from ..pipelines.regions.region import mask_region
-from ..pipelines.regions.regions import Regions
 from . import main
 from .fairness import MINORITY, Settings
 from .shares import RIGHT_FRAMES, Figures, gain, paired_p, share_of
@@ -41,6 +37,7 @@ from .video_clips import (
     Task,
     Way,
     outcomes,
+    regions_of,
     sides,
     with_items,
 )
@@ -101,30 +98,21 @@ def how(side: Side, shot: Shot, way: str) -> Way:
     """How a clip is edited."""
     source, target = side.prompt(shot.task.source), side.prompt(shot.task.target)
     prompt, settings = target if way == "prompt" else source, SETTINGS[side.name]
+    items = shot.task.target.scene.items
     explicit = side.name == VIDEO and way in ("explicit", "full")
     if way in ("soft", "explicit", "full"):
-        wishes = [Wish(MINORITY[i.noun], i.noun) for i in shot.task.target.scene.items]
+        wishes = [Wish(MINORITY[i.noun], i.noun) for i in items]
         given: dict[str, Any] = {"strength": settings.strength, "eos_scope": settings.eos_scope}
         given |= EXPLICIT if explicit else {}
         prompt = encode_fair(side.model, source, wishes, **given).prompt
-    people = regions(shot, settings.grow, said=explicit or way == "prompt")
+    said = explicit or way == "prompt"
+    words = [(i.noun, f"{i.presentation}, {i.noun}" if said else i.noun) for i in items]
+    people = regions_of(shot, words, settings.grow)
     chain = settings.controls(way, people)
     if side.name == VIDEO:
         _fusion, *others = chain
         chain = (Refocus(people, **RAD), *others)
     return Way(prompt, chain, GUIDANCE[side.name])
-
-
-def regions(shot: Shot, grow: int, said: bool) -> Regions:
-    """Of both people, where they are. said: whether the prompt has the attributes' words."""
-    size, items = (SIZE, SIZE), shot.task.target.scene.items
-    masks = [torch.from_numpy(inside >= 0.5).float() for inside in shot.inside]
-    words = [f"{i.presentation}, {i.noun}" if said else i.noun for i in items]
-    places = tuple(
-        mask_region(mask, len(mask), size, name=item.noun, words=named, grow=grow)
-        for item, named, mask in zip(items, words, masks, strict=True)
-    )
-    return Regions(places, len(shot.frames), size)
 
 
 def summary(found: Mapping[str, Sequence[Outcome]]) -> Figures:

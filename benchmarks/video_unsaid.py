@@ -13,16 +13,14 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-import torch
 
 from ..miniature.scenes import compose
 from ..miniature.video.sample_clips import sample_clip
-from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, SIZE, plural
+from ..miniature.vocabulary import OBJECT_COLOURS, SHAPES, plural
 from ..pipelines.controls.base import Control
 from ..pipelines.controls.reatco.joint_sampling import JointSampling
 from ..pipelines.controls.reatco.refocus import Refocus
 from ..pipelines.controls.span import WHOLE, Span
-from ..pipelines.regions.region import mask_region
 from ..pipelines.regions.regions import Regions
 from . import main
 from .shares import RIGHT_FRAMES, Figures, gain, paired_p, share_of
@@ -37,6 +35,7 @@ from .video_clips import (
     Task,
     Way,
     outcomes,
+    regions_of,
     sides,
     with_items,
 )
@@ -97,13 +96,8 @@ def how(side: Side, shot: Shot, way: str) -> Way:
 
 def regions(shot: Shot) -> Regions:
     """Of both things, where they are, each with its words."""
-    size = SIZE, SIZE
-    made = []
-    for item, inside in zip(shot.task.target.scene.items, shot.inside, strict=True):
-        mask = torch.from_numpy(inside >= 0.5).float()
-        words = f"{item.colour}, {item.word}"
-        made.append(mask_region(mask, len(mask), size, name=item.phrase(), words=words, grow=ROOM))
-    return Regions(tuple(made), len(shot.frames), size)
+    items = shot.task.target.scene.items
+    return regions_of(shot, [(i.phrase(), f"{i.colour}, {i.word}") for i in items], ROOM)
 
 
 GRADIENT = {"guide_by": "gradient", "steps": Span(0.0, 0.4), "sharpen": False, "refine": True}

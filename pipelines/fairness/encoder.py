@@ -233,12 +233,11 @@ def _blended(
     prompt: Conditioning, fair: Conditioning, pairing: Pairing, strength: float, eos_scope: str
 ) -> tuple[Conditioning, tuple[Blended, ...]]:
     """The prompt, and the record's rows: tokens that were blended; padding counts as the EOS."""
-    kept, mapper, mask, words = prompt, pairing.mapper, pairing.mask, pairing.words
+    mapper, mask, words = pairing.mapper, pairing.mask, pairing.words
     theirs, states = fair.states["tokens"], prompt.states["tokens"]
     own = states[pairing.own.to(states.device)]
     blended = blend_embeddings(own, theirs, mapper, mask, strength, eos_scope, words)
-    if pairing.tokens is fair.tokens:
-        kept = prompt.reworded(fair)
+    kept = prompt.reworded(fair) if pairing.tokens is fair.tokens else prompt
     made = replace(kept, states={**prompt.states, "tokens": blended})
     weights, index = selection(mapper, mask, words, len(own), eos_scope)
     names, fair_names = _names(prompt.tokens), _names(fair.tokens)

@@ -43,8 +43,9 @@ class Conditioning:
         """With the tokens, states and notes of another prompt, and with what a host has beside this
         one's; of each one part at most."""
         [[_, mine]], [[states, theirs]] = self.host or [[None, {}]], other.host or [[None, {}]]
-        # What comes with an encoding is about its tokens, but hooks may have been set since.
-        beside = {**mine, **theirs} | {name: mine[name] for name in ("hooks",) if name in mine}
+        beside = {**mine, **theirs}  # what comes with an encoding is about its tokens
+        if "hooks" in mine:  # but for these, which may have been set since
+            beside["hooks"] = mine["hooks"]
         return replace(other, host=[[states, beside]] if beside else None)
 
     def pooled(self) -> Tensor:
