@@ -234,13 +234,15 @@ def test_rows_that_share_no_inversion_go_to_whoever_is_free():
 
 
 def test_a_schedule_of_many_clips_is_quick():
-    took = []
-    for count in (2000, 8000):
+    def seconds(count: int) -> float:
         schedule = Schedule([(str(n), str(n)) for n in range(count)], shared=False)
         start = time.perf_counter()
         while key := schedule.take("w"):
             schedule.committed(key)
-        took.append(time.perf_counter() - start)
+        return time.perf_counter() - start
+
+    # milliseconds each: what else the machine does only adds, so the least of several counts
+    took = [min(seconds(count) for _ in range(7)) for count in (2000, 8000)]
     assert took[1] < 10 * took[0], "linear, not squared, in the clips"
 
 
